@@ -53,7 +53,7 @@ def serve(settings: Settings) -> int:
     """Serves until TERM or INT; returns the exit code. Raises ImpossibleSettings for a taken port, folder or address,
     or one that lets others in without a key, and SchemaMismatch for a database of a newer version."""
     settings.check()
-    settings.check_door(schema.any_key(settings.database_file))
+    settings.check_door(schema.any_key(settings.database_url))
     with listening(settings) as listener:
         url = address(settings, listener)
         first = not settings.data.exists()

@@ -19,6 +19,7 @@ MiB = 1024 * 1024
 NOT_OURS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
 """Variables of the client and the benchmarks."""
 
+DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:")
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
@@ -67,7 +68,9 @@ class Settings(BaseModel):
     )
     database_url: str = Field(
         default_factory=lambda known: f"sqlite:///{known['data'] / 'tsuika.db'}",
-        description="Where facts are kept, as SQLAlchemy writes it. Default: SQLite in the data folder.",
+        description="Where facts are kept: a file of SQLite (`sqlite:///...`), by default in the data folder, or a "
+        "database of PostgreSQL that several services and workers share (`postgresql://user:password@host/name`, with "
+        "`tsuika[postgres]`).",
     )
     store_url: str = Field(
         default_factory=lambda known: (known["data"] / "store").as_uri(),
@@ -172,12 +175,13 @@ class Settings(BaseModel):
         """Raises ImpossibleSettings, with the remedy, for settings that are unsafe or contradict one another."""
         if self.key is not None and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
             raise ImpossibleSettings("TSUIKA_KEY must be printable ASCII without spaces: it travels in a header.")
-        if not self.database_url.startswith(("sqlite:", "sqlite+pysqlite:")):
+        if not self.database_url.startswith(DATABASES):
             raise ImpossibleSettings(
-                "TSUIKA_DATABASE_URL must name an SQLite file (sqlite:///folder/tsuika.db): other databases are not "
-                "supported yet."
+                "TSUIKA_DATABASE_URL must name an SQLite file (sqlite:///folder/tsuika.db) or a database of PostgreSQL "
+                "(postgresql://user:password@host/tsuika)."
             )
-        if self.database_url.partition("://")[2].partition("?")[0] in ("", "/", "/:memory:"):
+        in_memory = self.database_url.partition("://")[2].partition("?")[0] in ("", "/", "/:memory:")
+        if in_memory and self.database_file is not None:
             raise ImpossibleSettings(
                 "TSUIKA_DATABASE_URL must name a file (sqlite:///folder/tsuika.db): what is kept in memory is "
                 "lost with the process."
@@ -213,8 +217,10 @@ class Settings(BaseModel):
             return False
 
     @property
-    def database_file(self) -> Path:
-        """The file that `database_url` names."""
+    def database_file(self) -> Path | None:
+        """The file that `database_url` names; None where it is no SQLite."""
+        if not self.database_url.startswith("sqlite"):
+            return None
         return Path(self.database_url.partition(":///")[2].partition("?")[0])
 
     @property

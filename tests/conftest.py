@@ -5,14 +5,19 @@ fresh database.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from service.tuning.garbage import freeze
 from tests import guard
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
@@ -81,8 +86,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduler(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files begin, so that the processes of a run end together; the others stay in their order."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", action="store_true", help="keep the registry in PostgreSQL instead of SQLite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files begin, so that the processes of a run end together; the others stay in their order. With --postgres,
+    tests of what SQLite alone does are left out, without it those of PostgreSQL."""
+    of_another = "sqlite" if config.getoption("postgres") else "postgres"
+    items[:] = [item for item in items if item.get_closest_marker(of_another) is None]
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
@@ -90,6 +102,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Libraries and test modules stay: without this a tenth of the time went into walking through them for garbage."""
     freeze()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of PostgreSQL."""
+    from tests.postgres import started
+
+    with started() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Makes a database with the tables of the first day, a file in that folder, or --postgres; -> its URL"""
+    if request.config.getoption("postgres"):
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return lambda _: server.fresh()
+    migrated: Path = request.getfixturevalue("migrated")
+    return lambda folder: f"sqlite:///{shutil.copy(migrated, folder / 'tsuika.db')}"
 
 
 @pytest.fixture(scope="session")

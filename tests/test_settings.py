@@ -63,7 +63,7 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("port", "70000", "TSUIKA_PORT"),
         ("key", "two words", "printable ASCII"),
         ("key", "schlüssel", "printable ASCII"),
-        ("database_url", "postgresql://somewhere/x", "SQLite"),
+        ("database_url", "mysql://somewhere/x", "SQLite"),
         ("database_url", "sqlite://", "memory"),
         ("database_url", "sqlite:///:memory:", "memory"),
         ("store_url", "s3://bucket/prefix", "folder of this machine"),

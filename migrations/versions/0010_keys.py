@@ -44,6 +44,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_model_id"), "audit", ["model", "id"])
+    op.create_index(op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"])
     with op.batch_alter_table("batches", recreate="always") as table:
         table.add_column(sa.Column("by", sa.String(), nullable=True))
         table.add_column(sa.Column("bytes", sa.Integer(), nullable=False, server_default="0"))

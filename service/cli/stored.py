@@ -41,9 +41,9 @@ def settings() -> Settings:
     """The settings of the environment. Raises NotFound where there is no database, for a typing error must not make an
     empty folder, and SchemaMismatch where the database is another version's or has no tables."""
     settings = Settings.from_environment()
-    if not settings.database_file.exists():
+    if settings.database_file is not None and not settings.database_file.exists():
         raise NotFound(
             f"There is no database at {settings.database_file}. Set TSUIKA_DATA to the folder of the service."
         )
-    schema.require(settings.database_file)
+    schema.require(settings.database_url)
     return settings

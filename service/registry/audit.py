@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,17 +92,18 @@ def verify(reader: Reader, head: str | None = None) -> Verified:
     """Computes every hash anew, oldest row first. `head`: the last hash of an earlier look, which must still be there:
     without one, rows that were deleted from the end leave no trace."""
     rows, last_hash, head_holds = 0, FIRST, head in (None, FIRST)
-    for row in reader.execute(select(_audit).order_by(_audit.c.id).execution_options(yield_per=AT_ONCE)).mappings():
-        if row["id"] != rows + 1 or not _follows(dict(row), last_hash):
-            return Verified(rows, last_hash, row["id"], head_holds)
-        rows, last_hash = rows + 1, row["hash"]
-        head_holds = head_holds or head == last_hash
+    query = select(_audit).order_by(_audit.c.id).execution_options(yield_per=AT_ONCE)
+    with closing(reader.execute(query)) as oldest_first:
+        for row in oldest_first.mappings():
+            if row["id"] != rows + 1 or not _follows(dict(row), last_hash):
+                return Verified(rows, last_hash, row["id"], head_holds)
+            rows, last_hash = rows + 1, row["hash"]
+            head_holds = head_holds or head == last_hash
     return Verified(rows, last_hash, None, head_holds)
 
 
 def _last(session: Session) -> tuple[int, str]:
-    """Number and hash of the last row; nobody else writes one until the transaction ends: SQLite has one writer at a
-    time, and another database would lock the end of the chain here."""
+    """Number and hash of the last row; nobody else writes one until the transaction ends: writers take turns."""
     last = session.connection().execute(_LAST).one_or_none()
     return (0, FIRST) if last is None else (last.id, last.hash)
 

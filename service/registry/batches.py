@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import audit, paging
 from service.registry.actor import acting
 from service.registry.arrival import Arrival
-from service.registry.sql.database import now
+from service.registry.sql.database import elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -220,11 +221,12 @@ def learning_rows(session: Session, model: Model, names: Sequence[str], enough: 
     """Learning rows that unretracted batches hold of each class, counted up to `enough`."""
     counts = dict.fromkeys(names, 0)
     query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
-    for folds in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):
-        for name in folds.keys() & counts.keys():
-            counts[name] += folds[name][LEARN]
-        if all(k >= enough for k in counts.values()):
-            break
+    with closing(session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
+        for folds in newest_first:
+            for name in folds.keys() & counts.keys():
+                counts[name] += folds[name][LEARN]
+            if all(k >= enough for k in counts.values()):
+                break
     return counts
 
 
@@ -262,9 +264,9 @@ def _target_summary(batch: Batch) -> resources.TargetSummary | None:
 
 def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, list[str]]:
     """Updates that name each of these batches, oldest first."""
-    each = func.json_each(Update.batches).table_valued("value")
-    query = select(each.c.value, Update.id).select_from(Update).join(each, true())
-    query = query.where(Update.model_id == model.id, each.c.value.in_(ids))
+    named_ids = elements(session, Update.batches)
+    query = select(named_ids.c.value, Update.id).select_from(Update).join(named_ids, true())
+    query = query.where(Update.model_id == model.id, named_ids.c.value.in_(ids))
     named: dict[str, list[str]] = {batch_id: [] for batch_id in ids}
     for batch_id, update_id in session.execute(query.order_by(Update.id)):
         if update_id not in named[batch_id][-1:]:

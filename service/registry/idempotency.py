@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, literal_column, select, text
+from sqlalchemy import bindparam, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
@@ -17,13 +17,10 @@ KEEP_SECONDS = 24 * 3600.0
 FORGOTTEN = ""
 """In the place of a body's hash: the rows of that body were erased, so what comes under the key is not compared."""
 PRUNED = 100
-"""Keys that are looked at, and deleted where they are too old, for each that is added."""
-_oldest = text(f"SELECT rowid FROM {IdempotencyKey.__tablename__} ORDER BY rowid LIMIT {PRUNED}")
-_PRUNE = delete(IdempotencyKey).where(
-    literal_column("rowid").in_(_oldest.columns(literal_column("rowid"))),
-    IdempotencyKey.created_at < bindparam("before"),
-)
-"""Rows get their numbers in the order in which they come: no index is needed to find the oldest."""
+"""Keys older than a day that are deleted for each that is added."""
+_ID = IdempotencyKey.caller, IdempotencyKey.key
+_old = select(*_ID).where(IdempotencyKey.created_at < bindparam("before")).limit(PRUNED)
+_PRUNE = delete(IdempotencyKey).where(tuple_(*_ID).in_(_old))
 
 
 @dataclass(frozen=True)

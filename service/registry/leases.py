@@ -1,8 +1,8 @@
 """Leases: an update is claimed by one worker for a while; claim, beat and finish are guarded by (id, fence, state).
 
-A worker that lost its lease cannot finish. Times come from the clock of the host, in the process that asks. It may be
-set back: what is due later than anything can be was written before that, so it is due now; a lease that ends later than
-any can is taken once nobody prolongs it.
+A worker that lost its lease cannot finish. Times come from the clock of the database. It may be set back: what is due
+later than anything can be was written before that, so it is due now; a lease that ends later than any can is taken once
+nobody prolongs it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import LeaseLost
 from service.registry import states, updates
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.tables import Model, Update
 
 LONGEST_DELAY_SECONDS = 300.0
@@ -32,7 +32,7 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     What learns waits for the retractions of its model: on a version with a retracted batch it could not go live. A
     challenger waits until nothing else does; its base is that of the update it challenges.
     """
-    at = now()
+    at = clock(session)
     update = session.scalars(
         select(Update)
         .where(_claimable(at))
@@ -58,7 +58,7 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
 
 def something_to_do(session: Session, longest_lease: float) -> bool:
     """Whether an update may be claimed or rescued: asked before the write lock is taken."""
-    at = now()
+    at = clock(session)
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
     return _any(session, _claimable(at) | lost | _ahead(at, longest_lease))
 
@@ -70,13 +70,13 @@ def any_open(session: Session) -> bool:
 
 def ahead(session: Session, longest_lease: float) -> dict[str, float]:
     """Running updates whose lease ends later than any should -> when."""
-    rows = session.execute(select(Update.id, Update.lease_until).where(_ahead(now(), longest_lease)))
+    rows = session.execute(select(Update.id, Update.lease_until).where(_ahead(clock(session), longest_lease)))
     return {update_id: until for update_id, until in rows if until is not None}
 
 
 def somebody_waits(session: Session) -> bool:
     """Whether an update is due that is no challenger: then a running challenger makes room."""
-    return _any(session, (Update.state == UpdateState.QUEUED) & _due(now()) & Update.challenges.is_(None))
+    return _any(session, (Update.state == UpdateState.QUEUED) & _due(clock(session)) & Update.challenges.is_(None))
 
 
 def beat(session: Session, update_id: str, fence: int, lease_seconds: float, progress: dict[str, Any] | None) -> bool:
@@ -84,7 +84,7 @@ def beat(session: Session, update_id: str, fence: int, lease_seconds: float, pro
     changed = session.execute(
         sql_update(Update)
         .where(Update.id == update_id, Update.fence == fence, Update.state == UpdateState.RUNNING)
-        .values(lease_until=now() + lease_seconds, progress=progress)
+        .values(lease_until=clock(session) + lease_seconds, progress=progress)
         .returning(Update.cancel_requested)
     ).scalar_one_or_none()
     if changed is None:
@@ -112,7 +112,7 @@ def owned(session: Session, update_id: str, fence: int) -> Update:
 def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) -> list[str]:
     """Queues again the updates whose lease has expired, or that are known to be `silent`; those out of attempts fail.
     -> their ids"""
-    lost = (Update.lease_until < now()) | Update.id.in_(silent)
+    lost = (Update.lease_until < clock(session)) | Update.id.in_(silent)
     expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, lost))
     rescued = []
     for update in expired:
@@ -147,7 +147,7 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
         states.advance(session, update, UpdateState.FAILED, "failed", **error)
         return False
     states.advance(session, update, UpdateState.QUEUED, "retried", **error)
-    update.run_after = now() + min(delay * 2.0 ** (update.attempts - 1), LONGEST_DELAY_SECONDS)
+    update.run_after = clock(session) + min(delay * 2.0 ** (update.attempts - 1), LONGEST_DELAY_SECONDS)
     return True
 
 

@@ -77,17 +77,19 @@ def _cannot_listen(settings: Settings, error: OSError) -> ImpossibleSettings:
 
 @contextlib.contextmanager
 def locked(settings: Settings, url: str) -> Iterator[None]:
-    """Locks the data folder and the database, by whatever path they are named, until the process ends. Raises
-    ImpossibleSettings where another `serve` has them."""
-    database = settings.database_file.resolve()
+    """Locks the data folder and the file of the database, by whatever path they are named, until the process ends.
+    Raises ImpossibleSettings where another `serve` has them."""
+    database = settings.database_file
     try:
         tighten(settings)
     except OSError as error:
         raise _unusable("data folder", settings.data, error, "TSUIKA_DATA") from None
-    with (
-        _lock(settings.data / LOCK_NAME, "data folder", settings.data, "TSUIKA_DATA", url),
-        _lock(database.with_name(f"{database.name}.lock"), "database", database, "TSUIKA_DATABASE_URL", url),
-    ):
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(_lock(settings.data / LOCK_NAME, "data folder", settings.data, "TSUIKA_DATA", url))
+        if database is not None:
+            file = database.resolve()
+            lock = file.with_name(f"{file.name}.lock")
+            locks.enter_context(_lock(lock, "database", file, "TSUIKA_DATABASE_URL", url))
         yield
 
 

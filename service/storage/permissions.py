@@ -42,9 +42,10 @@ def tighten(settings: Settings) -> None:
             path.chmod(FOLDER if path.is_dir() else FILE)
         except OSError as error:  # it belongs to another user, or the disk is read-only
             log.warning("%s stays open to others: %s", path, error.strerror)
-    if settings.database_file.parent.is_dir():
+    database = settings.database_file
+    if database is not None and database.parent.is_dir():
         with suppress(FileExistsError):
-            os.close(os.open(settings.database_file, os.O_CREAT | os.O_EXCL, FILE))
+            os.close(os.open(database, os.O_CREAT | os.O_EXCL, FILE))
 
 
 def _open_to_others(settings: Settings) -> Iterator[Path]:
@@ -55,7 +56,8 @@ def _open_to_others(settings: Settings) -> Iterator[Path]:
                 paths = [Path(parent, name) for name in (*files, *folders)]
                 yield from (path for path in paths if not path.is_symlink() and _is_open(path))
             yield folder
-    beside = [settings.database_file.with_name(settings.database_file.name + end) for end in DATABASE_ENDINGS]
+    database = settings.database_file
+    beside = [database.with_name(database.name + end) for end in DATABASE_ENDINGS] if database is not None else []
     for path in (*beside, *settings.data.glob("*.lock"), settings.data):
         if _is_open(path):
             yield path

@@ -48,13 +48,15 @@ class Api:
 
 
 @pytest.fixture
-def make_api(tmp_path: Path, migrated: Path) -> Iterator[MakeApi]:
+def make_api(tmp_path: Path, fresh_database: Callable[[Path], str]) -> Iterator[MakeApi]:
     """An application with settings of the test's own. What reads large bodies has its share of a busy machine."""
     made: list[Api] = []
 
     def make(**settings: Any) -> Api:
-        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **{"child_priority": "normal", **settings})
-        shutil.copy(migrated, tmp_path / "tsuika.db")
+        usual = {"child_priority": "normal"}
+        if "data" not in settings:
+            usual["database_url"] = fresh_database(tmp_path)
+        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **{**usual, **settings})
         made.append(Api(Runtime(chosen)))
         return made[-1]
 

@@ -180,7 +180,7 @@ def test_a_database_that_is_read_only_is_refused_at_the_start(migrated: Path, da
 
 
 def test_what_sqlite_alone_knows_to_be_read_only_is_refused_as_such(api: Api) -> None:
-    with api.runtime.database._writer.connect() as connection:
+    with api.runtime.database._backend.writers.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=1")
     with pytest.raises(NotWritable, match="readonly"):
         api.runtime.database.require_writable()

@@ -1,9 +1,8 @@
-"""A migrated database for every test: migrated once, copied."""
+"""A fresh database for every test."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,8 @@ from service.registry.sql.database import Database
 
 
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+def database(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Database]:
     """A fresh database."""
-    copy = tmp_path / "tsuika.db"
-    shutil.copy(migrated, copy)
-    database = Database(f"sqlite:///{copy}")
+    database = Database(fresh_database(tmp_path))
     yield database
     database.close()

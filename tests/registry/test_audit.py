@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from service.contract.enums import Promotion
 from service.contract.requests import CreateKey, PatchModel
@@ -47,9 +46,9 @@ def verified(database: Database, head: str | None = None) -> audit.Verified:
 
 def change(database: Database, *statements: str) -> None:
     """What somebody with a text editor for databases does."""
-    with closing(sqlite3.connect(database.file)) as connection, connection:
+    with database.writing() as session:
         for statement in statements:
-            connection.execute(statement)
+            session.execute(text(statement))
 
 
 def copy(to: int, of: int) -> str:
@@ -159,7 +158,7 @@ def test_anybody_can_recompute_the_hashes(written: Database) -> None:
         (["UPDATE audit SET by = 'nobody' WHERE id = 5"], 5),
         (["UPDATE audit SET reason = 'sic' WHERE id = 9"], 9),
         (["UPDATE audit SET at = at + 1 WHERE id = 1"], 1),
-        (["UPDATE audit SET at = 'noon' WHERE id = 3"], 3),
+        pytest.param(["UPDATE audit SET at = 'noon' WHERE id = 3"], 3, marks=pytest.mark.sqlite),
         (["UPDATE audit SET model = NULL WHERE id = 11"], None),  # it was NULL: nothing changed
         (["UPDATE audit SET subject = x'00' WHERE id = 4"], 4),
         (["UPDATE audit SET hash = 'x' WHERE id = 11"], 11),

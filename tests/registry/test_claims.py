@@ -23,9 +23,9 @@ ERROR = {"title": "Learning failed", "detail": "the rows are damaged"}
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time stands at 1000 until it is moved on by so many seconds."""
     at = [1000.0]
-    for module in (updates, leases):
+    for module in (updates, states):
         monkeypatch.setattr(module, "now", lambda: at[0])
-    monkeypatch.setattr(states, "now", lambda: at[0])
+    monkeypatch.setattr(leases, "clock", lambda _: at[0])
 
     def wait(seconds: float) -> None:
         at[0] += seconds
@@ -303,9 +303,10 @@ def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
                     states.advance(session, owned, UpdateState.SUCCEEDED, "succeeded")
                 continue
             with own.reading() as session:
-                if not session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count():
-                    own.close()
-                    return
+                left = session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count()
+            if not left:
+                own.close()
+                return
 
     workers = [threading.Thread(target=work, args=(f"w{k}",)) for k in range(4)]
     for worker in workers:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -231,14 +230,11 @@ def test_promoted_versions_come_newest_first_each_once_and_only_those_still_ther
 class Moves(RuleBasedStateMachine):
     """Random moves of the pointer. The model in memory: what each version learned, and the way back as a stack."""
 
-    template: Path
+    fresh: Callable[[], str]
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
-        copy = Path(self.folder.name) / "tsuika.db"
-        shutil.copy(self.template, copy)
-        self.database = Database(f"sqlite:///{copy}")
+        self.database = Database(self.fresh())
         self.writing = self.database.writing()
         self.session = self.writing.__enter__()
         self.digits = model(self.session)
@@ -330,11 +326,13 @@ class Moves(RuleBasedStateMachine):
         self.session.rollback()
         self.writing.__exit__(None, None, None)
         self.database.close()
-        self.folder.cleanup()
 
 
-def test_any_sequence_of_moves_agrees_with_a_model_in_memory(migrated: Path) -> None:
-    machine = type("MovesOnACopy", (Moves,), {"template": migrated})
+def test_any_sequence_of_moves_agrees_with_a_model_in_memory(
+    fresh_database: Callable[[Path], str], tmp_path: Path
+) -> None:
+    folders = (folder for k in count() if not (folder := tmp_path / str(k)).mkdir())
+    machine = type("MovesInADatabase", (Moves,), {"fresh": staticmethod(lambda: fresh_database(next(folders)))})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -106,6 +106,7 @@ def test_twenty_threads_with_one_key_have_one_effect(database: Database) -> None
     assert answers == [update_id] * 20
 
 
+@pytest.mark.sqlite
 def test_old_keys_go_some_at_a_time_whatever_the_number_of_the_others(database: Database) -> None:
     """What it costs is counted in steps of SQLite's machine."""
 

@@ -142,6 +142,7 @@ def test_nothing_is_looked_for_twice_unless_something_moved(database: Database) 
             marks.append(registry.marks(session))
 
 
+@pytest.mark.sqlite
 def test_what_was_there_before_is_kept_whole_and_settled_where_nothing_is_on_its_way(tmp_path: Path) -> None:
     path = tmp_path / "tsuika.db"
     _migrate(path, "0002")

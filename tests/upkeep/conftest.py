@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,10 @@ from service.settings import Settings
 
 
 @pytest.fixture
-def runtime(migrated: Path, tmp_path: Path) -> Iterator[Runtime]:
+def runtime(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Runtime]:
     """Unreferenced bytes may go once they are 100 s old."""
-    settings = Settings(data=tmp_path / "data", gc_grace_seconds=100.0)
-    settings.data.mkdir()
-    shutil.copy(migrated, settings.data / "tsuika.db")
-    runtime = Runtime(settings)
+    data = tmp_path / "data"
+    data.mkdir()
+    runtime = Runtime(Settings(data=data, database_url=fresh_database(data), gc_grace_seconds=100.0))
     yield runtime
     runtime.close()

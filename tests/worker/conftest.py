@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +13,14 @@ from service.settings import Settings
 
 
 @pytest.fixture
-def runtime(migrated: Path, tmp_path: Path) -> Iterator[Runtime]:
+def runtime(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Runtime]:
     """Leases of a second, retries after a twentieth of one."""
     data = tmp_path / "data"
     data.mkdir()
-    shutil.copy(migrated, data / "tsuika.db")
     runtime = Runtime(
         Settings(
             data=data,
+            database_url=fresh_database(data),
             lease_seconds=1.0,
             beat_seconds=0.1,
             poll_seconds=0.02,

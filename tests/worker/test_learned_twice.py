@@ -142,8 +142,9 @@ Fault = Callable[[Process, Update], AbstractContextManager[None]]
 @pytest.mark.parametrize(
     ("method", "fault"),
     [
-        *((method, held) for method in METHODS),
-        *((method, fault) for method in ("ridge", "auto") for fault in (full, retracted)),
+        *(pytest.param(method, held, marks=pytest.mark.sqlite) for method in METHODS),
+        *(pytest.param(method, full, marks=pytest.mark.sqlite) for method in ("ridge", "auto")),
+        *((method, retracted) for method in ("ridge", "auto")),
     ],
 )
 def test_what_was_not_published_is_whole_the_second_time(process: Process, method: str, fault: Fault) -> None:

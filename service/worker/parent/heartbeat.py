@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from service.errors import Busy
+from service.errors import Busy, NotWritable
 from service.registry import leases
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
@@ -42,13 +42,16 @@ class Heartbeat:
             try:
                 with self._runtime.database.writing() as session:
                     cancel = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
-            except Busy as busy:
-                log.warning("update %s: a heartbeat comes late: %s", self._update.id, busy.detail)
+            except (Busy, NotWritable) as late:
+                log.warning("update %s: a heartbeat comes late: %s", self._update.id, late.detail)
                 return False
             self._beaten_at, self._stored = at, progress
             self._runtime.changed()
             return cancel
-        with self._runtime.database.reading() as session:
-            if self._update.challenges is not None and leases.somebody_waits(session):
-                raise Yielding("An update waits that somebody asked for.")
-            return leases.cancel_requested(session, self._update.id)
+        try:
+            with self._runtime.database.reading() as session:
+                if self._update.challenges is not None and leases.somebody_waits(session):
+                    raise Yielding("An update waits that somebody asked for.")
+                return leases.cancel_requested(session, self._update.id)
+        except (Busy, NotWritable):  # the database is away; it will be asked again
+            return False

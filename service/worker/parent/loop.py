@@ -133,7 +133,7 @@ class Worker:
         """Starts the child, and finishes erasures that a crash cut short."""
         log.info("%s begins", self._name)  # claims name it
         self._child.warm()
-        if self._kind == SERVES:
+        if self._kind == SERVES and not self._runtime.database.shared:
             self._take_over()
         erasure.sweep(self._runtime)
         self._finish_erasures()
@@ -304,7 +304,7 @@ def work(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for sentence in strange():
         log.warning("%s", sentence)
-    schema.require(settings.database_file)
+    schema.require(settings.database_url)
     runtime = Runtime(settings)
     runtime.database.require_writable()
     stopped = threading.Event()

@@ -16,6 +16,8 @@ from service.registry.actor import SERVICE, act_as
 from service.registry.sql import schema
 from tests.api.conftest import Api
 
+pytestmark = pytest.mark.sqlite  # commands read the settings of the environment
+
 
 @pytest.fixture
 def beside(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
@@ -34,15 +36,15 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     beside: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    file = beside.runtime.database.file
-    assert not schema.any_key(file)
+    url = beside.runtime.database.url
+    assert not schema.any_key(url)
     assert main(["keys", "create", "till 7", "--scopes", "learn,predict", "--models", "digits", "--rate", "50"]) == DONE
     made = capsys.readouterr()
     secret = made.out.removesuffix("\n")
     assert secret.startswith("tsuika_")
     assert "\n" not in secret
     assert "'till 7': predict, learn on digits, 50 requests a second, without end" in made.err
-    assert schema.any_key(file)
+    assert schema.any_key(url)
     assert (status(beside, secret), status(beside, "")) == (200, 401)
     assert beside("POST", "/v1/models", {}, headers={"Authorization": f"Bearer {secret}"}).status_code == 403
 
@@ -90,7 +92,7 @@ def test_a_command_that_cannot_be_says_which_option_is_wrong(
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert sentence in said.err
-    assert not schema.any_key(beside.runtime.database.file)
+    assert not schema.any_key(beside.runtime.database.url)
 
 
 def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +103,7 @@ def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: p
     assert main(["audit", "verify", "--head", head]) == DONE
     assert main(["audit", "verify", "--head", "f" * 64]) == ERROR
     assert main(["audit", "verify", "--head", "short"]) == ERROR
-    with closing(sqlite3.connect(beside.runtime.database.file)) as other, other:
+    with closing(sqlite3.connect(beside.runtime.database.name)) as other, other:
         other.execute("UPDATE audit SET by = 'nobody'")
     capsys.readouterr()
     assert main(["audit", "verify"]) == ERROR

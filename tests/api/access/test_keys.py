@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.api.access import keyring
-from service.registry.sql.database import now
+from service.registry import keys
+from service.registry.sql.database import Database, now
+from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, MakeApi, pointers
 
 OPERATOR = {"Authorization": "Bearer secret"}
@@ -118,11 +120,15 @@ def test_a_service_that_has_made_a_key_asks_for_one_for_good(make_api: MakeApi) 
 
 def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None:
     key = made(keyed)
-    with closing(sqlite3.connect(keyed.runtime.database.file)) as other, other:
-        other.execute("UPDATE api_keys SET revoked_at = 1.0")
-    keys = keyed.door.context.keyring
-    assert not keys.up_to_date
-    keys.refresh()
+    other = Database(keyed.runtime.database.url)
+    with other.writing() as session:
+        keys.revoke(session, keys.get(session, key["id"]))
+    other.close()
+    until = time.monotonic() + 10.0
+    while keyed.door.context.keyring.up_to_date:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    keyed.door.context.keyring.refresh()
     assert status(keyed, key["secret"]) == 401
 
 
@@ -132,7 +138,6 @@ def test_a_key_signs_what_it_does(keyed: Api) -> None:
     keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=mine)
     rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
     keyed.ok("POST", "/v1/models/digits/updates", rows, headers=mine)
-    with closing(sqlite3.connect(keyed.runtime.database.file)) as connection:
-        [(by, size)] = connection.execute("SELECT by, bytes FROM batches").fetchall()
-        assert (by, size > 0) == (key["id"], True)
-        assert connection.execute("SELECT by FROM updates").fetchall() == [(key["id"],)]
+    with keyed.runtime.database.reading() as session:
+        [batch], [update] = session.scalars(select(Batch)).all(), session.scalars(select(Update)).all()
+    assert (batch.by, update.by, batch.bytes > 0) == (key["id"], key["id"], True)

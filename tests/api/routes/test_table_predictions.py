@@ -83,6 +83,7 @@ def test_bodies_of_bare_numbers_and_images_are_refused_with_what_to_send(answeri
         assert "application/json or text/csv" in refused.json()["detail"]
 
 
+@pytest.mark.sqlite
 def test_a_new_version_that_learned_the_value_has_no_note(answering: Api) -> None:
     before: Any = answering.ok("POST", PATH, {"inputs": [NEW]})
     keep_version(answering.runtime, "stays", table_checkpoint(TABLE, {"city": ["Osaka", "Nara", "Kyoto"]}))

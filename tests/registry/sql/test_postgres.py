@@ -1,0 +1,148 @@
+"""PostgreSQL: its tables, its turns, its news, and what it says when it is not as it should be (`--postgres`)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, make_url, select, text
+
+from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
+from service.registry import models
+from service.registry.sql import backend, pg_driver, schema
+from service.registry.sql.database import Database, clock, migrate, now
+from service.registry.sql.tables import Installation, Table
+from tests.postgres import PostgresServer
+from tests.registry.facts import model
+
+pytestmark = pytest.mark.postgres
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_an_empty_database_gets_the_tables_that_the_code_knows_by_whoever_comes_first(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.empty()
+    assert schema.revision_of(url) is None
+    with pytest.raises(SchemaMismatch, match="tsuika migrate"):
+        schema.require(url)
+    starts = [threading.Thread(target=migrate, args=(url,)) for _ in range(4)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    migrate(url)
+    schema.require(url)
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+        assert len(connection.execute(select(Installation)).all()) == 1
+    engine.dispose()
+
+
+def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgres: PostgresServer) -> None:
+    url = postgres.empty()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE accounts (id int)")
+    with pytest.raises(SchemaMismatch, match="another program"):
+        migrate(url)
+    newer = postgres.empty()
+    migrate(newer)
+    database = Database(newer)
+    database.mark()
+    with psycopg.connect(newer) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaMismatch, match="9999"), database.writing():
+        pass
+    until(lambda: "9999" in (database.foreign() or ""))
+    with pytest.raises(SchemaMismatch, match="9999"):
+        migrate(newer)
+    database.close()
+
+
+def test_a_commit_of_another_process_is_heard_of_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pg_driver, "NET_SECONDS", 60.0)
+    before = database.mark()
+    until(lambda: database.mark() > before)
+    time.sleep(0.2)
+    before, other = database.mark(), Database(database.url)
+    with other.reading() as session:
+        session.scalar(select(Installation.id))
+    assert database.mark() == before
+    with other.writing() as session:
+        model(session)
+    until(lambda: database.mark() > before)
+    other.close()
+
+
+def test_what_was_not_heard_of_is_seen_within_a_second(database: Database) -> None:
+    before = database.mark()
+    until(lambda: database.mark() > before + 2)
+
+
+def test_writers_take_turns_and_do_not_wait_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.1)
+    impatient = Database(database.url)
+    with database.writing() as session:
+        model(session)
+        with pytest.raises(Busy), impatient.writing():
+            pass
+        with impatient.reading() as other, pytest.raises(Exception, match="no model"):
+            models.get(other, "digits")
+    impatient.close()
+
+
+def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database, postgres: PostgresServer) -> None:
+    database.mark()
+    until(lambda: database.trouble() is None)
+    with postgres.away():
+        with pytest.raises(NotWritable, match="cannot be reached"), database.writing():
+            pass
+        with pytest.raises(NotWritable, match="cannot be reached"), database.reading() as session:
+            session.scalar(select(Installation.id))
+        until(lambda: "cannot be reached" in (database.trouble() or ""))
+        with pytest.raises(NotWritable, match="cannot be reached"):
+            schema.revision_of(database.url)
+    until(lambda: database.trouble() is None)
+    with database.writing() as session:
+        model(session)
+
+
+def test_what_it_cannot_store_is_refused(database: Database) -> None:
+    with pytest.raises(InvalidContent, match=r"U\+0000"), database.writing() as session:
+        session.execute(text("SELECT :text"), {"text": "a\0b"})
+    with pytest.raises(NotWritable, match="no writes"), database.reading() as session:
+        model(session)
+
+
+def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    assert now() == 1000.0
+    with database.reading() as session:
+        assert clock(session) > 1_000_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://user:secret@db.example:5432/tsuika?sslmode=require", "postgresql://db.example:5432/tsuika"),
+        ("postgresql+psycopg://db/tsuika", "postgresql://db/tsuika"),
+        ("postgresql://user@/tsuika?host=/var/run", "postgresql:///var/run/tsuika"),
+        ("sqlite:////data/tsuika.db", str(Path("/data/tsuika.db"))),
+    ],
+)
+def test_a_database_is_known_by_a_name_without_secrets(url: str, name: str) -> None:
+    assert schema.name_of(url) == name
