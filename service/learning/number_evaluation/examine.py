@@ -28,8 +28,15 @@ from service.learning.number_evaluation.batch.own_head import own_answers
 from service.learning.number_evaluation.batch.usual_errors import usual_errors
 from service.learning.number_evaluation.challenge import NumberBout, compare_numbers, weights_of
 from service.learning.number_evaluation.errors import Part
-from service.learning.number_evaluation.intervals import LEAST_ROWS, IntervalErrors, enough, interval_part, latest
-from service.learning.number_evaluation.leave_one_out import left_out_errors
+from service.learning.number_evaluation.intervals import (
+    LEAST_ROWS,
+    IntervalErrors,
+    enough,
+    interval_part,
+    latest,
+    levels_due,
+)
+from service.learning.number_evaluation.left_out import left_out_errors
 from service.learning.number_evaluation.measure import measure
 from service.learning.number_evaluation.memory import remember
 from service.learning.number_evaluation.report import Examined, number_report
@@ -199,14 +206,15 @@ def _with_intervals(
     if not version.outputs:
         return version, []
     errors, notes = latest(tested), list[str]()
-    if not enough(errors):
+    made = enough(errors)
+    if not made:
         errors = IntervalErrors(*unmade(), known, made=False)
-        kind = "leave-one-out errors" if version.layout.exact is not None else "errors on rows kept back"
+        kind = "a fifth of its rows by the others" if version.layout.exact is not None else "rows kept back"
         notes = [
-            f"Intervals are of {kind} until two batches were answered before they were learned: they hold "
-            "for rows like these, and less once rows change: see tested.coverage."
+            f"Intervals are of errors on {kind} until a batch was answered before it was learned: they hold for rows "
+            "like these, and less once rows change: see tested.coverage."
         ]
-    part = interval_part(errors)
+    part = interval_part(errors, levels_due(tested) if made else None)
     if part is None:
         return version, [f"Values have no interval yet: that takes {LEAST_ROWS} rows."]
     parts = {**version.parts, INTERVAL: part}
@@ -216,8 +224,8 @@ def _with_intervals(
 def _unmade_errors(
     version: Checkpoint, data: Data, space: Space, assessment: NumberAssessment
 ) -> tuple[Floats, Floats]:
-    """Values and errors (goal - value) in units until errors were really made: leave-one-out ones of an exact head, of
-    a net those on rows that it did not learn. -> [n, k], [n, k]"""
+    """Values and errors (goal - value) in units until errors were really made: of an exact head those on fifths of its
+    rows, of a net those on rows that it did not learn. -> [n, k], [n, k]"""
     if version.layout.exact is not None:
         return left_out_errors(version, data, space)
     answers = assessment.candidate

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from service.learning.data.target_grid import Floats
 from service.learning.number_evaluation.assessment import Tested
-from service.learning.number_evaluation.bounds import bounds
+from service.learning.number_evaluation.bounds import LEVELS, bounds
 from service.learning.number_evaluation.intervals import (
     NONE,
     IntervalErrors,
@@ -15,6 +16,7 @@ from service.learning.number_evaluation.intervals import (
     enough,
     interval_part,
     latest,
+    levels_due,
     missed,
 )
 from tests.learning.number_evaluation.lineage import Lineage
@@ -63,6 +65,22 @@ def test_higher_levels_are_never_narrower() -> None:
         assert np.isfinite(quantiles).all()
 
 
+def test_a_level_goes_up_where_batches_were_held_less_and_down_where_more() -> None:
+    def batches(held: float, rows: int = 100) -> list[Tested]:
+        levels = np.where(np.arange(rows) < held * rows, 0, LEVELS - 1).astype(np.uint8)[:, None]
+        return [replace(memory(f"bat_{k}", rows), missed=levels) for k in range(4)]
+
+    at_90, calm = 89, (np.arange(99) + 0.5) / 99
+    exact = [replace(memory("bat_0", 99), missed=np.rint(calm * 99 - 0.5).astype(np.uint8)[:, None])]
+    assert levels_due(batches(0.5))[at_90, 0] == at_90 + 8  # 4 x 0.05 x 0.4
+    assert levels_due(batches(1.0))[at_90, 0] == at_90 - 2
+    assert levels_due(batches(0.5, rows=25))[at_90, 0] == at_90 + 4
+    assert levels_due(batches(0.0) * 9)[at_90, 0] == LEVELS - 2, "there is no wider one"
+    np.testing.assert_array_equal(levels_due(exact)[:, 0], np.arange(99))
+    np.testing.assert_array_equal(levels_due([])[:, 0], np.arange(99))
+    assert (np.diff(levels_due(batches(0.3)), axis=0) >= 0).all()
+
+
 def test_fewer_than_twenty_errors_make_no_interval() -> None:
     assert interval_part(errors(np.ones(19))) is None
     assert interval_part(errors(np.ones(20))) is not None
@@ -89,7 +107,8 @@ def test_errors_are_of_the_last_five_batches_and_of_more_while_rows_are_few() ->
     one_row = latest([memory(f"b{k:02d}", 1) for k in range(30)])
     assert len(one_row.batches) == 20
     assert enough(one_row)
-    assert not enough(latest([memory("b", 500)]))
+    assert enough(latest([memory("b", 20)]))
+    assert not enough(latest([memory("b", 19)]))
     assert not enough(latest([]))
 
 
