@@ -7,16 +7,18 @@ answering.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Hashable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import problems
 from service.api.access.scopes import PREDICT
 from service.api.bodies import prediction_bodies
+from service.api.bodies.prediction_bodies import SMALL_BODY_BYTES
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
 from service.api.limits.request_checks import Scope
@@ -31,6 +33,20 @@ from service.serving.loaded_versions import Loaded
 
 log = logging.getLogger("tsuika.requests")
 
+HEAD = "tsuika.head"
+"""In the scope: what `Head` says, which holds as long as the head is repeated."""
+
+
+class Head(NamedTuple):
+    """What the head of a usual prediction says: the model and the version (None: the live one) that it asks, the media
+    type of its body, and the seconds that its sender waits, if it names them. It does not say who calls: a key may have
+    been revoked since it was last shown."""
+
+    model: str
+    version: str | None
+    media: str
+    patience: float | None
+
 
 class FastPath:
     """The fast path of a process. `open_requests` counts the requests that it is answering."""
@@ -43,13 +59,15 @@ class FastPath:
 
     def takes(self, request: Request) -> bool:
         """Takes a whole request if it is a usual prediction; it may be declined after all."""
+        scope = request.scope
         try:
-            loaded = self._version(request.scope, len(request.body))
+            head: Head | None = scope.get(HEAD) or self._read_head(scope)
+            loaded = None if head is None else self._version(head, scope, len(request.body))
         except TsuikaError:
             return False
-        if loaded is None:
+        if head is None or loaded is None:
             return False
-        _Prediction(self, request, loaded).ask()
+        _Prediction(self, request, loaded).ask(head)
         return True
 
     def head(self, usual: Headers, own: tuple[int, bytes, *tuple[tuple[bytes, bytes], ...]]) -> bytes:
@@ -69,28 +87,34 @@ class FastPath:
             log.info("%d predictions refused: %s", self._refused, error.detail)
             self._refused, self._logged_at = 0, now
 
-    def _version(self, scope: Scope, length: int) -> Loaded | None:
-        """The version that answers a usual request; None for any other. Raises TsuikaError for one that is refused."""
-        target: tuple[str, str | None] | None = scope.get(request_checks.USUAL)
-        if target is None:
-            if scope["method"] != "POST" or (target := predictions.target(scope)) is None:
-                return None
-            request_checks.check_content_type(scope)
-            scope[request_checks.USUAL] = target
-        if not 0 < length <= prediction_bodies.SMALL_BODY_BYTES:
-            return None
+    def _version(self, head: Head, scope: Scope, length: int) -> Loaded | None:
+        """The version that answers a usual request; None where the application does. Raises TsuikaError for one that is
+        refused."""
         context = self.context
-        if context.health.stopping or log.isEnabledFor(logging.DEBUG):
+        if not 0 < length <= SMALL_BODY_BYTES or context.health.stopping:
             return None
-        context.keyring.admit(scope).require(PREDICT, target[0])
-        loaded = context.runtime.live.ready(*target)
+        context.keyring.admit(scope).require(PREDICT, head.model)
+        loaded = context.runtime.live.ready(head.model, head.version)
         if loaded is not None:
             check_knows(loaded)
         return loaded
 
+    def _read_head(self, scope: Scope) -> Head | None:
+        """The head of a usual prediction; None for any other. Raises TsuikaError for one that is refused."""
+        if scope["method"] != "POST" or (target := predictions.target(scope)) is None:
+            return None
+        if log.isEnabledFor(logging.DEBUG):  # the application logs each
+            return None
+        request_checks.check_content_type(scope)
+        head = Head(*target, request_checks.media_type(scope), prediction_bodies.patience(scope))
+        scope[HEAD] = head
+        return head
+
 
 class _Prediction:
     """One request on the fast path. The batcher gives it the answer as it would give it to a future."""
+
+    __slots__ = ("__weakref__", "_fast_path", "_loaded", "_names", "_notes", "_options", "_request")
 
     def __init__(self, fast_path: FastPath, request: Request, loaded: Loaded) -> None:
         self._fast_path, self._request, self._loaded = fast_path, request, loaded
@@ -99,14 +123,14 @@ class _Prediction:
         request.pending = self
         fast_path.open_requests += 1
 
-    def ask(self) -> None:
+    def ask(self, head: Head) -> None:
         """Reads the question and submits it."""
         request, loaded, batcher = self._request, self._loaded, self._fast_path.context.batcher
         scope = request.scope
         try:
             batcher.admit(loaded.predictor)
-            until = prediction_bodies.deadline(scope)
-            question = prediction_bodies.read_at_once(scope, bytes(request.body), loaded)
+            until = None if head.patience is None else asyncio.get_running_loop().time() + head.patience
+            question = prediction_bodies.read_at_once(scope, head.media, bytes(request.body), loaded)
             if question is not None:
                 self._options = loaded.settled(question.options)
                 self._names, self._notes = question.names, question.notes

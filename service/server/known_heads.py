@@ -1,15 +1,16 @@
 """Recognises repeated heads: a client that keeps its connection sends the same head each time, but for its length.
 
-A request whose head repeats the one before needs no parser. Anything that differs by a byte outside the value of
-Content-Length, or that is not exactly one request, is parsed.
+A request whose head repeats the one before needs no parser, and has the scope of the one before, with what was read
+from its head. Anything that differs by a byte outside the value of Content-Length, or that is not exactly one request,
+is parsed.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from service.api.limits.request_checks import CONTENT_LENGTH, HEADERS, USUAL, Scope
+from service.api.limits.request_checks import CALLER, CONTENT_LENGTH, HEADERS, Scope
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})(?=\r\n)", re.IGNORECASE)
@@ -33,14 +34,13 @@ def known_by(data: bytes, scope: Scope) -> KnownHead | None:
     if len(lengths) != 1 or len(data) != end + int(lengths[0][1]):
         return None
     start, stop = lengths[0].span(1)
-    kept = {name: value for name, value in scope.items() if not name.startswith("tsuika.") or name in (HEADERS, USUAL)}
     [length_at] = [k for k, (name, _) in enumerate(scope["headers"]) if name == CONTENT_LENGTH]
-    return KnownHead(data[:start], data[stop:end], kept, length_at)
+    return KnownHead(data[:start], data[stop:end], scope, length_at)
 
 
-def read_again(data: bytes, known: KnownHead, state: dict[str, Any]) -> tuple[Scope, bytes] | None:
-    """Scope and body of a request whose head repeats the known one, but for its length; None for anything else.
-    `state`: the application's, for the scope."""
+def read_again(data: bytes, known: KnownHead) -> bytes | None:
+    """The body of a request whose head repeats the known one, but for its length, which the scope then says, too; None
+    for anything else."""
     before, after, scope, length_at = known
     end = data.find(b"\r\n", len(before), len(before) + MOST_DIGITS + 2)
     length = data[len(before) : end]
@@ -49,7 +49,7 @@ def read_again(data: bytes, known: KnownHead, state: dict[str, Any]) -> tuple[Sc
         return None
     if len(data) != body + int(length):
         return None
-    headers = scope["headers"].copy()
-    headers[length_at] = (CONTENT_LENGTH, length)
-    own = {"headers": headers, HEADERS: {**scope[HEADERS], CONTENT_LENGTH: length}, "state": state.copy()}
-    return {**scope, **own}, data[body:]
+    scope["headers"][length_at] = (CONTENT_LENGTH, length)
+    scope[HEADERS][CONTENT_LENGTH] = length
+    scope.pop(CALLER, None)  # each request is admitted for itself: keys have a rate, and are revoked
+    return data[body:]

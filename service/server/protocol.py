@@ -177,12 +177,11 @@ class HttpProtocol(asyncio.Protocol):
     def _is_known(self, data: bytes, known: KnownHead) -> bool:
         """Whether the data is one whole request that repeats the known head; if so, answers it. The parser's state does
         not change."""
-        repeated = read_again(data, known, self._state)
-        if repeated is None:
+        body = read_again(data, known)
+        if body is None:
             return False
-        request = Request(self, repeated[0], keep_alive=True)
-        request.body, request.whole = repeated[1], True
-        self._answering = request
+        self._answering = request = Request(self, known.scope, keep_alive=True)
+        request.body, request.whole = body, True
         self._begin(request)
         return True
 
@@ -268,11 +267,12 @@ class HttpProtocol(asyncio.Protocol):
         fast_path: RequestHandler | None = self.app.fast_path
         if fast_path is None or not request.whole or not fast_path.takes(request):
             self.run(request)
-        elif request.keep_alive:
+        elif request.keep_alive and request.cycle is None:
             self._taken = request
 
     def run(self, request: Request) -> None:
-        """Lets the application answer a request, in a task."""
+        """Lets the application answer a request, in a task. Its scope is the application's from then on."""
+        self._known = None
         cycle = RequestResponseCycle(
             scope=cast(HTTPScope, request.scope),
             transport=self.transport,

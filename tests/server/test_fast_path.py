@@ -337,6 +337,26 @@ def test_each_request_of_a_connection_is_answered_by_its_own_head(port: Port) ->
     assert port.talk(one_by_one) == [status for _, status in asked]
 
 
+def test_each_request_of_a_connection_is_admitted_for_itself(port: Port) -> None:
+    """A key may be revoked while its connection is open, and its rate counts every request."""
+    keys, url = "/v1/keys", f"http://127.0.0.1:{port.listener.getsockname()[1]}"
+    order = {"name": "till", "scopes": ["predict"]}
+    key, slow = (port.api.ok("POST", keys, {**order, **rate}, headers=KEY) for rate in ({}, {"rate": 0.1}))
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        statuses = []
+        for shown in (key, key, None, key, slow, slow):
+            if shown is None:
+                async with httpx.AsyncClient() as client:
+                    await client.delete(f"{url}{keys}/{key['id']}", headers=KEY)
+                continue
+            writer.write(request().replace(b"secret", shown["secret"].encode()))
+            statuses.append((await answer(reader))[0][9:12])
+        return statuses
+
+    assert port.talk(one_by_one) == [b"200", b"200", b"401", b"200", b"429"]
+
+
 def test_the_same_request_twice_at_once_is_answered_twice(port: Port) -> None:
     async def doubled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
         statuses = []

@@ -298,7 +298,8 @@ def test_a_head_that_comes_again_is_not_parsed_again(server: Server, monkeypatch
     assert [asked[4].encode() for asked in answers] == [*bodies, b"?", b"x", post(b"x"), b"x", b"x"]
     assert [dict(asked[3])["content-length"] for asked in answers] == [str(len(asked[4])) for asked in answers]
     assert [asked[1] for asked in answers[-2:]] == ["/slow", "/quick"]
-    assert parsed == [post(bodies[0]), post(b"x", "/slow"), post(b"x")]
+    behind_the_applications = [post(b"x"), post(b"x", "/slow"), post(b"x")]  # it may change a scope that it has had
+    assert parsed == [post(bodies[0]), *behind_the_applications]
 
 
 def test_only_what_is_one_request_and_no_more_is_known_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

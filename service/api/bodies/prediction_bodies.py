@@ -17,6 +17,7 @@ from service.api.limits.request_checks import Scope, check_query, header, media_
 from service.api.validation import validated
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, JSON, PNG
+from service.contract.inputs import InputSpec
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
@@ -82,34 +83,31 @@ async def read(scope: Scope, body: bytes, loaded: Loaded) -> Question:
 
     Raises BrokenJSON, InvalidContent, TooLarge, UnsupportedMedia.
     """
-    question = scope.pop(READ, None) or read_at_once(scope, body, loaded)
-    return question if question is not None else await asyncio.to_thread(_read, scope, media_type(scope), body, loaded)
-
-
-def read_at_once(scope: Scope, body: bytes, loaded: Loaded) -> Question | None:
-    """As `read`, where decoding takes less time than a thread; else None."""
     media = media_type(scope)
-    if _is_long(scope, media, body, loaded):
-        return None
-    if len(body) > STRICT_BODY_BYTES and media == JSON:
-        refuse_query(scope["query_string"])
-        return _read_quickly(body, loaded)
-    return _read(scope, media, body, loaded)
+    question = scope.pop(READ, None) or read_at_once(scope, media, body, loaded)
+    return question if question is not None else await asyncio.to_thread(_read, scope, media, body, loaded)
 
 
-def _is_long(scope: Scope, media: str, body: bytes, loaded: Loaded) -> bool:
-    """Whether decoding takes so long that others would notice."""
-    images, table = loaded.input.kind == "image", loaded.input.kind == "table"
+def read_at_once(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question | None:
+    """As `read`, of a body of that media type, where decoding takes less time than a thread; else None."""
+    query: bytes = scope["query_string"]
     if scope["method"] != "POST":
-        query: bytes = scope["query_string"]
-        return images and (b"{" in query or b"%7B" in query.upper())
-    if media in READERS:
-        return media in (PNG, JPEG)
-    if media == CSV:
-        return len(body) > STRICT_BODY_BYTES
-    if len(body) > SMALL_BODY_BYTES or (images and body.count(b"{") > 1):
+        long = loaded.input.kind == "image" and (b"{" in query or b"%7B" in query.upper())
+    elif media != JSON:
+        long = len(body) > STRICT_BODY_BYTES if media == CSV else media in (PNG, JPEG)
+    else:
+        if _is_long(body, loaded.input):
+            return None
+        refuse_query(query)
+        return read_question(body, loaded) if len(body) <= STRICT_BODY_BYTES else _read_quickly(body, loaded)
+    return None if long else _read(scope, media, body, loaded)
+
+
+def _is_long(body: bytes, spec: InputSpec) -> bool:
+    """Whether decoding this JSON takes so long that others would notice."""
+    if len(body) > SMALL_BODY_BYTES or (spec.kind == "image" and body.count(b"{") > 1):
         return True
-    return table and most_rows(body) * loaded.input.shape[0] > LOOP_CELLS
+    return spec.kind == "table" and most_rows(body) * spec.shape[0] > LOOP_CELLS
 
 
 def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
@@ -149,12 +147,13 @@ def read_question(data: bytes, loaded: Loaded) -> Question:
 
 def _read_quickly(data: bytes, loaded: Loaded) -> Question | None:
     """As `read_question`, of the usual body; None for any other."""
-    if loaded.input.kind == "text":
+    spec = loaded.input
+    if spec.kind == "text":
         return None
-    if loaded.input.kind == "table":
+    if spec.kind == "table":
         return _table_quickly(data, loaded)
-    read_quickly = read_wide if loaded.input.kind == "vector" else read_usual
-    if (fast := read_quickly(data, loaded.input.shape)) is None:
+    read_quickly = read_wide if spec.kind == "vector" else read_usual
+    if (fast := read_quickly(data, spec.shape)) is None:
         return None
     rows, top, level = fast
     if top is None and level is None:
@@ -285,9 +284,15 @@ async def in_time(awaited: Awaitable[T], until: float | None) -> T:
 
 def deadline(scope: Scope) -> float | None:
     """When the sender wants no answer any more, on the clock of the loop. Raises InvalidContent."""
+    seconds = patience(scope)
+    return None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+
+def patience(scope: Scope) -> float | None:
+    """How many seconds the sender waits, if it says so. Raises InvalidContent."""
     milliseconds = header(scope, TIMEOUT)
     if milliseconds is None:
         return None
     if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= MOST_DIGITS):
         raise InvalidContent(f"Tsuika-Timeout-Ms is a whole number of milliseconds, with at most {MOST_DIGITS} digits.")
-    return asyncio.get_running_loop().time() + int(milliseconds) / 1000
+    return int(milliseconds) / 1000

@@ -19,10 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CONTENT_LENGTH = b"content-length"
-HEADERS, USUAL = "tsuika.headers", "tsuika.usual"
-"""In the scope: headers by name; the model and the version that a usual prediction asks."""
-CALLER = "tsuika.caller"
-"""In the scope: who calls, once that is known."""
+HEADERS, CALLER = "tsuika.headers", "tsuika.caller"
+"""In the scope: headers by name; who calls, once that is known."""
 AFTERWARDS = "tsuika.afterwards"
 """In the scope: functions that are called once the request is over, however it ends."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

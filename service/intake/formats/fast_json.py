@@ -80,18 +80,13 @@ def _read(body: bytes, shape: tuple[int, ...]) -> Usual | None:
         top, level = document.get("top"), document.get("level")
         if type(top) is not int and type(level) is not float:  # another member, null, or rows twice
             return None
-    if not isinstance(rows, simdjson.Array) or not len(rows):
+    if not isinstance(rows, simdjson.Array) or not (n := len(rows)):
         return None
-    if not _is_one_vector(body, rows, shape) and not _are_rows_of(body, len(rows), shape):
+    one_list = n == 1 and len(shape) == 1 and body.find(b"[", body.find(b"[") + 1) == body.rfind(b"[")
+    if not one_list and not _are_rows_of(body, n, shape):  # the buffer is flat, whatever lists there are
         return None
-    return np.frombuffer(rows.as_buffer(of_type="d"), np.float64).reshape(len(rows), *shape), top, level
-
-
-def _is_one_vector(body: bytes, rows: simdjson.Array, shape: tuple[int, ...]) -> bool:
-    """Whether the rows are one row of that length without lists inside: the buffer would be flat with them, too."""
-    if len(shape) != 1 or len(rows) != 1 or not isinstance(row := rows[0], simdjson.Array) or len(row) != shape[0]:
-        return False
-    return body.find(b"[", body.find(b"[") + 1) == body.rfind(b"[")
+    numbers = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
+    return numbers.reshape(n, *shape), top, level  # ValueError where the one list has another length
 
 
 def _are_rows_of(body: bytes, rows: int, shape: tuple[int, ...]) -> bool:

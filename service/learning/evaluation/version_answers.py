@@ -130,9 +130,9 @@ class VersionAnswers:
         batch, raw = self.rows.batch, self.rows.data.batch
         if VALUES not in self.version.parts or not len(raw):
             return batch, lambda: raw
-        values = learned_values(self.version)
-        known = replace(raw, inputs=values.known_only(raw.inputs))
-        changed = values.unknown(raw.inputs).any(1)
+        unknown = learned_values(self.version).unknown(raw.inputs)
+        changed = unknown.any(1)
+        known = replace(raw, inputs=np.where(unknown, np.nan, raw.inputs)) if changed.any() else raw
         if changed.any() and self.same_space:
             features = batch.inputs.copy()
             features[changed, : self.rows.space.features] = rounded(self.rows.space, known.inputs[changed])

@@ -41,11 +41,12 @@ SMOOTHING, MOST_SLOWER = 0.1, 20.0
 class Batcher:
     """Computes the predictions of a process. Called on the event loop only.
 
-    queue_seconds: how long a question may wait for its turn, by the measured pace of the versions.
+    queue_seconds: how long a question may wait for its turn, by the measured pace of the versions. backlog: seconds
+    until all waiting rows are computed.
     """
 
     def __init__(self, queue_seconds: float) -> None:
-        self._queue_seconds = queue_seconds
+        self._queue_seconds, self.backlog = queue_seconds, 0.0
         self._queues: dict[Forward, VersionQueues] = {}
         self._turns: deque[VersionQueues] = deque()
         self._small_until = 0.0
@@ -53,11 +54,6 @@ class Batcher:
         self._running: VersionQueues | None = None
         self._scheduled = self._postponed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
-
-    @property
-    def backlog(self) -> float:
-        """Seconds until all waiting rows are computed."""
-        return sum(line.predictor.pace.waiting(line.rows) for line in self._queues.values())
 
     @property
     def crowded(self) -> bool:
@@ -127,6 +123,7 @@ class Batcher:
         queue = queues.queue_for(len(rows))
         queue.waiting.append(question)
         queue.rows += len(rows)
+        self.backlog += predictor.pace.waiting(len(rows))
         if queue is queues.small:
             self._small_until = now + COMPANY_SECONDS
         self._schedule(loop)
@@ -158,6 +155,7 @@ class Batcher:
             self._turns.append(queues)
         else:
             self._queues.pop(queues.step, None)
+        self.backlog = sum(waiting.predictor.pace.waiting(waiting.rows) for waiting in self._queues.values())
         if not pieces:
             pass
         elif queues.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
@@ -225,12 +223,13 @@ class Batcher:
             if unwanted(question, now):
                 queue.rows -= question.left
                 continue
-            n = min(question.left, room, share)
-            pieces.append(Piece(question, question.taken, question.taken + n))
-            question.taken += n
+            start, left = question.taken, question.left
+            n = min(left, room, share)
+            pieces.append(Piece(question, start, start + n))
+            question.taken = start + n
             room -= n
             queue.rows -= n
-            if question.left:
+            if n < left:
                 queue.waiting.append(question)
         if queue is queues.small:
             queues.small_rows = sum(piece.stop - piece.start for piece in pieces)

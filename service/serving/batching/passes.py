@@ -39,7 +39,7 @@ class AnswerWaiter(Protocol):
         ...
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Question:
     """Rows that wait for their answer.
 

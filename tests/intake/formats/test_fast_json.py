@@ -113,7 +113,7 @@ def test_anything_unusual_is_left_to_the_strict_readers(body: bytes) -> None:
 def test_many_short_rows_where_long_ones_are_due_take_no_memory() -> None:
     """A text of the rows that are due would be 20,000 x 200 kB."""
     body, shape = b'{"inputs":[' + b"[]," * 20_000 + b"[]]}", (100_000,)
-    read_usual(b'{"inputs":[[]]}', shape)  # what is remembered of the shape
+    read_usual(b'{"inputs":[[],[]]}', shape)  # what is remembered of the shape
     tracemalloc.start()
     try:
         assert read_usual(body, shape) is None
