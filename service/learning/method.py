@@ -144,8 +144,8 @@ class Learned:
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
     where they are many (`matrices`). None: the served head never saw the judging and selecting rows, so it may answer
-    for those. `stuck`: the loss did not fall. `without`: of numbers, what the same strength, decay and lift make of all
-    rows but the update's, where these are not the base's: then what they change is no doing of the batch.
+    for those. `stuck`: the loss did not fall. `without`: of numbers and tables, what the same settings make of all rows
+    but the update's, where strength, decay or lift are not the base's: what they change is no doing of the batch.
     """
 
     checkpoint: Checkpoint

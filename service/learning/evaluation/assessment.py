@@ -16,7 +16,7 @@ from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Ro
 from service.learning.data.sides import shared
 from service.learning.evaluation.answers import Answers, ExamAnswers, Floats
 from service.learning.evaluation.evidence import Solve
-from service.learning.gate.measurements import Since
+from service.learning.gate.measurements import ALL, Since
 from service.learning.ledger.ledger import Ledger
 from service.learning.statistics import Narrowed, Paired
 
@@ -32,7 +32,8 @@ class Correctness:
     """Right or wrong of one version on its trusted rows.
 
     `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n]; margin [n]: see `Answers.margins`,
-    None in what an earlier release wrote.
+    None in what an earlier release wrote. settings: share of the trusted rows, and of those of each class, that
+    settings alone have lost since the first version, where they changed.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +42,7 @@ class Correctness:
     row: NDArray[np.int32]
     right: Bools
     margin: NDArray[np.float16] | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of(rows: Rows, right: Bools, classes: Sequence[str], margin: Floats | None = None) -> Correctness:
@@ -87,7 +89,8 @@ class Correctness:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
-        names = json.dumps([self.classes, self.batches], ensure_ascii=False).encode()
+        named = [self.classes, self.batches, *([dict(self.settings)] if self.settings else [])]
+        names = json.dumps(named, ensure_ascii=False).encode()
         return {
             "batch": self.batch,
             "row": self.row,
@@ -99,7 +102,7 @@ class Correctness:
     @staticmethod
     def load(arrays: Mapping[str, ArrayLike]) -> Correctness:
         """Reverses `arrays`; takes torch tensors too."""
-        classes, batches = json.loads(np.asarray(arrays["names"]).tobytes())
+        classes, batches, *settings = json.loads(np.asarray(arrays["names"]).tobytes())
         return Correctness(
             tuple(classes),
             tuple(batches),
@@ -107,6 +110,7 @@ class Correctness:
             np.asarray(arrays["row"], np.int32),
             np.asarray(arrays["right"]).astype(bool),
             np.asarray(arrays["margin"], np.float16) if "margin" in arrays else None,
+            *settings,
         )
 
 
@@ -132,7 +136,8 @@ class Assessment:
     space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its
     sums. `live`: number of the base. `base`, `candidate`, `yardstick`: answers to T by heads that never saw it, and to
     B, the base's by the head it serves, the others' out of fold; NaN where no head is left that never saw the row. The
-    base is None for a first version. `partial`, `stuck`, `relabels`: see `Measured`. `faded`: batches that count less
+    base is None for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it
+    has those. `partial`, `stuck`, `relabels`: see `Measured`. `faded`: batches that count less
     than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere, and `replaced`:
     the candidate has them no more.
     """
@@ -145,6 +150,7 @@ class Assessment:
     exact: bool
     live: int | None = None
     base: ExamAnswers | None = None
+    same: ExamAnswers | None = None
     yardstick: ExamAnswers | None = None
     ledger: Ledger | None = None
     solve: Solve | None = None
@@ -159,6 +165,12 @@ class Assessment:
     partial: bool = False
     stuck: bool = False
     relabels: bool = False
+
+    @property
+    def before(self) -> ExamAnswers | None:
+        """What the candidate is compared with, to see what learning the batch did: the base, or what the candidate's
+        settings make without the batch."""
+        return self.same if self.same is not None else self.base
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -212,6 +224,7 @@ class Assessment:
             batch=self.batch.take(batch),
             candidate=candidate,
             base=self.base and self.base.take(trusted, batch),
+            same=self.same and self.same.take(trusted, batch),
             yardstick=candidate if same else self.yardstick and self.yardstick.take(trusted, batch),
         )
 
@@ -235,10 +248,31 @@ def since(a: Assessment) -> tuple[Since, ...]:
         counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
     few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
-    compared = [Since(number, *bits.against(candidate, rows, few, few_margins)) for number, bits in a.past.bits]
+    now = settings_lost(a)
+    compared = [
+        Since(number, *bits.against(candidate, rows, few, few_margins), _more(now, bits.settings))
+        for number, bits in a.past.bits
+    ]
     if a.policy.trusted == "recent":
         compared = [replace(s, classes={}, margins={}) for s in compared]
     return tuple(s for s in compared if s.paired.rows >= least)
+
+
+def settings_lost(a: Assessment) -> Mapping[str, float]:
+    """`Correctness.settings` of the candidate; of all trusted rows by the name ALL."""
+    lost = dict(a.past.bits[-1][1].settings) if a.past.bits else {}
+    if a.base is None or a.same is None or not len(a.trusted):
+        return lost
+    before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, a.same))
+    of_class = _by_class(a.trusted.names, a.trusted.labels, np.arange(len(before)), 1)
+    for name, rows in ((ALL, np.arange(len(before))), *of_class):
+        lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop
+    return lost
+
+
+def _more(now: Mapping[str, float], then: Mapping[str, float]) -> dict[str, float]:
+    """What was lost in between."""
+    return {name: lost - then.get(name, 0.0) for name, lost in now.items() if lost != then.get(name, 0.0)}
 
 
 def pooled_before(policy: GatePolicy) -> int:
@@ -255,7 +289,7 @@ def remember(a: Assessment) -> Correctness:
     rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(judging))])
     right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
     margin = np.concatenate([trusted.margins(a.trusted), batch.margins(a.batch)[judging]])
-    return Correctness.of(rows, right, trusted.classes, margin)
+    return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(a))
 
 
 def _by_class(names: Sequence[str], labels: Ints, some: Ints, few: int) -> Iterator[tuple[str, Ints]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
@@ -84,7 +85,7 @@ def weigh(
         familiar=familiar,
         conflict=counted & ~answers.right(batch),
         expected=_expected(trusted, base.on_trusted, batch.take(counted)),
-        classes=_by_class(trusted, batch, base, counted, policy.familiar.confident),
+        classes=_by_class(_Sure.of(trusted, base.on_trusted, ledger, policy), batch, base.on_batch, counted),
     )
 
 
@@ -96,24 +97,52 @@ def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
     return sum(n * (wrong[c] + 1) / (rows[c] + 2) for c, n in counted.counts().items()) / len(counted)
 
 
-def _by_class(
-    trusted: Rows, batch: Rows, base: ExamAnswers, counted: Bools, confident: float
-) -> dict[str, ClassEvidence]:
-    """Rule 3's counts for each class that the base is sure of in this batch."""
-    sure_before = base.on_trusted.scores >= confident
-    before = Counter(_named(base.on_trusted, sure_before))
-    wrong = Counter(_named(base.on_trusted, sure_before & ~base.on_trusted.right(trusted)))
-    usual = (wrong.total() + 1) / (before.total() + 2)
+@dataclass(frozen=True, eq=False)
+class _Sure:
+    """How often the base is wrong of trusted rows where it is sure, from a score of `confident` on.
 
-    sure = counted & (base.on_batch.scores >= confident)
+    called [m]: its answers · sure, wrong [m] · counts [m]: each row stands for learned ones of its label, since trusted
+    rows are bounded by class: of rare classes a greater part is kept.
+    """
+
+    confident: float
+    called: NDArray[np.object_]
+    sure: Bools
+    wrong: Bools
+    counts: NDArray[np.float64]
+
+    @staticmethod
+    def of(trusted: Rows, base: Answers, ledger: Ledger, policy: GatePolicy) -> _Sure:
+        learned = dict(zip(ledger.all.classes, ledger.all.n, strict=True))
+        kept = np.bincount(trusted.labels, minlength=len(trusted.names))
+        each = np.array([learned.get(name, 0.0) for name in trusted.names]) / np.maximum(kept, 1)
+        counts, confident = each[trusted.labels], policy.familiar.confident
+        called = np.array(base.names(), object)
+        return _Sure(confident, called, base.scores >= confident, ~base.right(trusted), counts / counts.mean())
+
+    def usual(self, rows: Bools) -> float:
+        """Share of some rows that are wrong, careful where they are few."""
+        return float((self.counts[rows & self.wrong].sum() + 1) / (self.counts[rows].sum() + 2))
+
+    def expected(self, name: str) -> float:
+        """Share of sure answers of a class that are wrong, drawn to that of all sure answers."""
+        sure = (self.called == name) & self.sure
+        wrong, rows = self.counts[sure & self.wrong].sum(), self.counts[sure].sum()
+        return float((wrong + SURE_ROWS * self.usual(self.sure)) / (rows + SURE_ROWS))
+
+
+def _by_class(trusted: _Sure, batch: Rows, base: Answers, counted: Bools) -> dict[str, ClassEvidence]:
+    """Rule 3's counts for each class that the base is sure of in this batch."""
+    usual = trusted.usual(trusted.sure)
+    sure = counted & (base.scores >= trusted.confident)
     labels = np.array(batch.label_names(), object)[sure]
-    called = np.array(base.on_batch.names(), object)[sure]
+    called = np.array(base.names(), object)[sure]
     classes = {}
     for name in sorted(set(called)):
         of_class = called == name
         toward = Counter(labels[of_class & (labels != name)])
         others = ~of_class & (called != max(toward, key=lambda label: toward[label], default=name))
-        expected = (wrong[name] + SURE_ROWS * usual) / (before[name] + SURE_ROWS)
+        expected = trusted.expected(name)
         elsewhere = ((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS)
         classes[name] = ClassEvidence(
             confident=int(of_class.sum()),
@@ -122,10 +151,6 @@ def _by_class(
             toward=dict(toward.most_common()),
         )
     return classes
-
-
-def _named(answers: Answers, which: Bools) -> list[str]:
-    return [answers.classes[k] for k in answers.best[which]]
 
 
 def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvidence]:

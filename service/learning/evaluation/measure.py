@@ -55,9 +55,9 @@ def measure(a: Assessment, uncopied: Assessment) -> tuple[Measured, Evidence | N
 
 def _harm(a: Assessment, own: Sequence[str]) -> Harm | None:
     """`own`: new classes whose rows show that they are none of the old ones."""
-    if not a.base or not len(a.trusted):
+    if not a.before or not len(a.trusted):
         return None
-    rows, answers, before = a.trusted, a.candidate.on_trusted, a.base.on_trusted.right(a.trusted)
+    rows, answers, before = a.trusted, a.candidate.on_trusted, a.before.on_trusted.right(a.trusted)
     after, masked, intruded = answers.right(rows), answers.over(a.old).right(rows), answers.among(a.new)
     by_yardstick = a.yardstick.on_trusted.among(a.new) if a.yardstick else None
     # class by class, a row that even the yardstick gives to a new class counts as masked
@@ -144,9 +144,9 @@ def _hits(score: ClassScore) -> int:
 
 
 def _own(a: Assessment) -> Paired | None:
-    if not a.base:
+    if not a.before:
         return None
-    before, after = a.base.on_batch, a.candidate.on_batch
+    before, after = a.before.on_batch, a.candidate.on_batch
     both = before.judged & after.judged
     return Paired.of(before.right(a.batch)[both], after.right(a.batch)[both])
 

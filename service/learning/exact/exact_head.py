@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from service.contract.tables import TableInput
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
@@ -70,16 +71,36 @@ def learn_exactly(
     for k in range(len(sources.names) if sources else 0):
         assert sources is not None
         parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
+    made = Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)})
     return Learned(
-        Checkpoint(
-            layout,
-            {**frozen.parts, **parts},
-            {**frozen.learned, **dict.fromkeys(parts, learned)},
-        ),
+        made,
         out_of_fold=solved.out_of_fold,
         details={**frozen.details, **_details(frozen, solved, weights, searched)},
         notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_notes(data, params, weights, solved)),
         multiply_adds=_multiply_adds(frozen, entry, solved),
+        without=_without(base, made, WeightedData(data, frozen.space, weights), solved.fitted, run),
+    )
+
+
+def _without(
+    base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, fitted: Fitted, run: Run
+) -> Checkpoint | None:
+    """What the settings of this version make of all rows but the update's own, where they are not those of the base;
+    shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are."""
+    before, now = base.layout.exact if base is not None else None, made.layout.exact
+    if base is None or before is None or now is None or not isinstance(weighted.data.input, TableInput):
+        return None
+    earlier = weighted.earlier_ledger if len(weighted.data.batch) else None
+    kept = (before.method, before.alpha, before.decay, base.layout.lifts)
+    if earlier is None or not earlier.all.mass or kept == (now.method, now.alpha, now.decay, made.layout.lifts):
+        return None
+    known = tuple(name for name in made.classes if name in earlier.all.classes)
+    estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run.check)
+    heads = map(estimator.head, (earlier.all, earlier.unjudged))
+    head = [BlockLayout(rows=(0, len(known)), columns=(0, weighted.space.width), part="head.0")]
+    layout = made.layout.model_copy(update={"classes": list(known), "head": head, "sources": []})
+    return Checkpoint(
+        layout, {**made.parts, **dict(zip(("head.0", "judge"), map(_tensors, heads), strict=True))}, made.learned
     )
 
 

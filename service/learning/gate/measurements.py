@@ -161,15 +161,26 @@ class NewClass:
         return NewClass("", sum(c.rows for c in classes), sum(c.hits for c in classes), hits)
 
 
+ALL = ""
+"""No class has this name."""
+
+
 @dataclass(frozen=True)
 class Since:
     """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
-    that has enough of them. `margins`: by how much they are right, where that version's are remembered."""
+    that has enough of them. `margins`: by how much they are right, where that version's are remembered. `settings`:
+    share of rows, by class and of ALL, that another strength, form, decay or lift alone lost in between."""
 
     version: int
     paired: Paired
     classes: Mapping[str, Paired] = field(default_factory=dict)
     margins: Mapping[str, Narrowed] = field(default_factory=dict)
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def drop(self, name: str = ALL) -> float:
+        """What the settings do not explain, of all rows or of a class; what they won is not to be lost first."""
+        paired = self.paired if name == ALL else self.classes[name]
+        return paired.drop - max(self.settings.get(name, 0.0), 0.0)
 
 
 @dataclass(frozen=True)

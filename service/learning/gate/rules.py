@@ -306,32 +306,33 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     rule, tested = policy.slow_loss, measured.since
     if not tested:
         return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
-    lost = [s for s in tested if s.paired.drop > rule.max_drop and s.paired.p_harm < rule.p]
+    lost = [s for s in tested if s.drop() > rule.max_drop and s.paired.p_harm < rule.p]
     if lost:
-        worst = max(lost, key=lambda s: s.paired.drop)
-        of = f"{100 * worst.paired.drop:.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
-        return _adds_up(of, worst, worst.paired.drop, rule.max_drop)
+        worst = max(lost, key=lambda s: s.drop())
+        of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
+        return _adds_up(of, worst, worst.drop(), rule.max_drop)
     of_class = [
         (s, name, paired)
         for s in tested
         for (name, paired), adjusted in zip(
             s.classes.items(), holm([p.p_harm for p in s.classes.values()]), strict=True
         )
-        if paired.drop > rule.max_class_drop and adjusted < rule.p_class
+        if s.drop(name) > rule.max_class_drop and adjusted < rule.p_class
     ]
     if of_class:
-        worst, name, paired = max(of_class, key=lambda item: item[2].drop)
-        of = f'"{name}" lost {100 * paired.drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
-        return _adds_up(of, worst, paired.drop, rule.max_class_drop)
+        worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
+        drop = worst.drop(name)
+        of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
+        return _adds_up(of, worst, drop, rule.max_class_drop)
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
         of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
         of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
         return _adds_up(of, worst, margins.drop, SOFTENED * rule.max_class_drop)
-    most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.paired.drop, s.paired.rows))
-    what = f"{points(-most.paired.drop)} since version {most.version} on {rows(most.paired.rows)}."
-    return Finding(what, most.paired.drop, rule.max_drop)
+    most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.drop(), s.paired.rows))
+    what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}."
+    return Finding(what, most.drop(), rule.max_drop)
 
 
 def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
@@ -339,6 +340,7 @@ def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str,
     return [
         (s, name, margins)
         for s in tested
+        if not s.settings  # they move the margins of all
         for (name, margins), adjusted in zip(s.margins.items(), holm([m.p for m in s.margins.values()]), strict=True)
         if margins.drop > SOFTENED * rule.max_class_drop and margins.paired.drop > 0 and adjusted < rule.p_class
     ]

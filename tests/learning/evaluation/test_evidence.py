@@ -107,6 +107,23 @@ def test_expected_conflicts_follow_the_mix_of_classes(ledger: Ledger) -> None:
     assert weighed.expected == pytest.approx(1 / (n + 2))
 
 
+def test_trusted_rows_of_a_class_stand_for_as_many_as_were_learned(ledger: Ledger) -> None:
+    exam, batch = ledger.exam, cloud("bat_1", 60, 1)
+    names = np.array(exam.label_names())
+    called_b = np.where(np.isin(np.arange(len(exam)), np.flatnonzero(names == "a")[:3]), "b", names)
+    wrong = Answers(("a", "b", "c"), np.array([[0.9 if c == name else 0.05 for c in "abc"] for name in called_b]))
+
+    def expected(kept: np.ndarray) -> float:
+        answers = ExamAnswers(wrong.take(kept), answered(ledger, batch))
+        weighed = weigh(exam.take(kept), batch, answers, ledger, POLICY)
+        assert weighed is not None
+        return weighed.classes["b"].expected
+
+    every = np.arange(len(exam))
+    fewer_b = np.sort(np.r_[every[names != "b"], np.flatnonzero(names == "b")[::4]])
+    assert expected(fewer_b) == pytest.approx(expected(every), rel=0.35)
+
+
 def test_no_trusted_rows_no_evidence(ledger: Ledger) -> None:
     none, batch = ledger.exam.take(np.zeros(0, np.int64)), cloud("bat_1", 9, 1)
     assert weigh(none, batch, ExamAnswers(answered(ledger, none), answered(ledger, batch)), ledger, POLICY) is None

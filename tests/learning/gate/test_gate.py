@@ -12,6 +12,7 @@ from service.contract.report import ClassEvidence, Rule
 from service.learning.gate.contradiction_rules import disputed, needs_learner, needs_reconciliation, unexcused
 from service.learning.gate.gate import RULES, judge
 from service.learning.gate.measurements import (
+    ALL,
     Contradiction,
     First,
     Group,
@@ -414,6 +415,15 @@ def test_losses_of_one_class_add_up() -> None:
     assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
     # 5 of 20 rows: p = 1 in 32, which is no evidence of one class among two
     assert not fired(Measured(live=15, since=(lost(5, 0, 1000, **{"3": Paired(20, 5, 0), "4": Paired(20, 0, 0)}),)))
+
+
+def test_what_settings_alone_lost_is_taken_off() -> None:
+    of = {"3": Paired(100, 16, 0)}
+    for settings, name in (({ALL: 0.03}, ALL), ({"3": 0.07}, "3")):
+        since = replace(lost(60, 17, 1000) if name == ALL else lost(17, 1, 1000, **of), settings=settings)
+        assert not fired(Measured(live=15, since=(since,)))
+        won = replace(since, settings={name: -0.05})
+        assert fired(Measured(live=15, since=(won,))) == {9: Severity.HELD}, "what they won is not to be lost first"
 
 
 def narrowed(worse: int, drop: float, p: float) -> Since:

@@ -1,0 +1,75 @@
+"""Of tables another strength or lift is no harm that a batch did: its settings alone are what it is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.contract.inputs import Architecture
+from service.learning.data.rows import FeatureRows
+from service.learning.evaluation.answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import Correctness
+from service.learning.evaluation.examine import excused
+from service.learning.gate.measurements import ALL
+from service.learning.method import Learned
+from service.learning.methods import resolve
+from service.learning.run import Run
+from service.learning.update import learn
+from tests.learning.memory_data import MemoryData
+from tests.learning.table_streams import SHOP, class_rows, shop
+
+FIRST, NEXT = class_rows("bat_0", shop(80)), class_rows("bat_1", shop(40, seed=1))
+
+
+def learned(strength: float) -> tuple[Learned, Learned]:
+    """A first version of strength 1, and a second of another."""
+    first = learn(
+        None,
+        MemoryData(SHOP, Architecture(), [], FIRST),
+        *resolve({"name": "ridge", "lift": "none", "alpha": 1}),
+        Run(),
+    )
+    data = MemoryData(SHOP, Architecture(), [FIRST], NEXT)
+    return first, learn(first.checkpoint, data, *resolve({"name": "ridge", "lift": "none", "alpha": strength}), Run())
+
+
+def test_a_table_learned_with_another_strength_has_that_strength_without_the_batch() -> None:
+    _, second = learned(10)
+    assert second.without is not None
+    alone = learn(
+        None,
+        MemoryData(SHOP, Architecture(), [], FIRST),
+        *resolve({"name": "ridge", "lift": "none", "alpha": 10}),
+        Run(),
+    )
+    for part in ("head.0", "judge"):
+        np.testing.assert_allclose(
+            second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
+        )
+    assert learned(1)[1].without is None
+
+
+def answers(says: list[str]) -> ExamAnswers:
+    names = ("buys", "leaves")
+    given = Answers(names, np.array([[0.9, 0.1] if name == "buys" else [0.1, 0.9] for name in says]))
+    return ExamAnswers(given, given)
+
+
+def test_settings_that_surely_answer_the_mean_class_worse_are_no_excuse() -> None:
+    rows = class_rows("bat_0", shop(60))
+    trusted = rows.with_features(np.zeros((60, 0), np.int16))
+    assert isinstance(trusted, FeatureRows)
+    labels = rows.label_names()
+    common = max(set(labels), key=labels.count)
+    right, always = answers(labels), answers([common] * 60)
+    assert excused(always, right, trusted) is None
+    assert excused(right, always, trusted) is right
+    one_row = answers([common if k == 0 else label for k, label in enumerate(labels)])
+    assert excused(one_row, right, trusted) is one_row, "a row may be luck"
+
+
+def test_what_settings_lost_is_remembered() -> None:
+    none = np.zeros(0, np.int32)
+    lost = Correctness(("a",), (), none, none, np.zeros(0, bool), None, {ALL: 0.05, "a": 0.1})
+    assert Correctness.load(lost.arrays()).settings == {ALL: 0.05, "a": 0.1}
+    without = Correctness(("a",), (), none, none, np.zeros(0, bool))
+    assert Correctness.load(without.arrays()).settings == {}
