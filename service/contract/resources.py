@@ -267,15 +267,20 @@ class Prediction(ClassShare):
     top: list[ClassShare]
 
 
+Notes = Annotated[
+    list[str],
+    Field(
+        description="What is odd about the rows, such as values of categories that the version has not learned, which "
+        "count as missing; left out where nothing is."
+    ),
+]
+
+
 class Predictions(Resource):
     model: str
     version: int
     predictions: list[Prediction]
-    notes: list[str] = Field(
-        default=[],
-        description="What is odd about the rows, such as values of categories that the version has not learned, which "
-        "count as missing; left out where nothing is.",
-    )
+    notes: Notes = []
 
 
 class ValuePrediction(Resource):
@@ -297,11 +302,7 @@ class NumberPredictions(Resource):
     version: int
     level: float = Field(description="Share of rows to come whose value an interval is meant to hold.")
     predictions: list[ValuePrediction] | list[ValuesPrediction]
-    notes: list[str] = Field(
-        default=[],
-        description="What is odd about the rows, such as values of categories that the version has not learned, which "
-        "count as missing; left out where nothing is.",
-    )
+    notes: Notes = []
 
     @property
     def values(self) -> list[float] | list[list[float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 
 from sqlalchemy.orm import Session
 
@@ -161,17 +162,8 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
     why = verdicts.verdict_sentence(report, verdict, number, before)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
-    made = versions.Made(
-        learned=result.learned,
-        layout=result.layout,
-        shards=[s.model_dump() for s in result.shards],
-        classes=result.classes,
-        feature_space=result.feature_space,
-        ledger_digest=result.ledger_digest,
-        bits=result.bits,
-        parameters=result.parameters,
-        report=report.model_copy(update={"gate": gate}).model_dump(mode="json"),
-    )
+    facts = result.model_dump(include={field.name for field in fields(versions.Made)} - {"report"})
+    made = versions.Made(**facts, report=report.model_copy(update={"gate": gate}).model_dump(mode="json"))
     version = versions.add(session, model, update, base.id if base else None, made)
     for entry in result.entries:
         ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows)
