@@ -15,18 +15,13 @@ ALIVE = frozenset({"/healthz", "/livez", "/health", "/ping", V2_LIVE})
 READY = frozenset({"/readyz", V2_READY})
 
 
-def no_troubles() -> dict[str, str]:
-    """Nothing is wrong."""
-    return {}
-
-
 @dataclass
 class Health:
     """The health of a process. `waiting_for`: what still keeps it from serving; None: nothing."""
 
     waiting_for: str | None = None
     stopping: bool = False
-    troubles: Callable[[], dict[str, str]] = field(default=no_troubles)
+    troubles: Callable[[], dict[str, str]] = field(default=dict)
     """Models that cannot be served as they should, with the reason."""
     storage: Callable[[], str | None] = field(default=lambda: None)
     """Why nothing can be stored."""

@@ -118,9 +118,7 @@ def named_files(session: Session, model: Model) -> list[Damaged]:
     return list(files.values())
 
 
-def stored_sums(
-    runtime: Runtime, model: Model, version: Version, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Sums | None:
+def stored_sums(runtime: Runtime, model: Model, version: Version) -> Sums | None:
     """(G, Q, n) of everything that a version learned, added up from the stored entries; None where it learned no batch.
 
     Raises Conflict where a batch has no entry in the version's feature space.
@@ -129,12 +127,11 @@ def stored_sums(
         space = version.feature_space
         digests = {e.batch_id: e.digest for e in ledger.entries(session, model) if e.feature_space == space}
     total: Sums | None = None
-    for done, batch_id in enumerate(version.learned):
+    for batch_id in version.learned:
         if batch_id not in digests:
             raise Conflict(
                 f"Version {version.number} has no ledger: batch {batch_id} was never summed in its features."
             )
         sums = sums_of(unpack_entry(runtime.store.get(model_area(model.id), digests[batch_id])))
         total = sums if total is None else total + sums
-        progress(done + 1, len(version.learned))
     return total
