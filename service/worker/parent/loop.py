@@ -305,7 +305,7 @@ def work(settings: Settings) -> None:
     for sentence in strange():
         log.warning("%s", sentence)
     schema.require(settings.database_url)
-    runtime = Runtime(settings)
+    runtime = Runtime(settings.model_copy(update={"serving_bytes": 0}))  # nobody asks here: each is loaded as a test
     runtime.database.require_writable()
     stopped = threading.Event()
     worker = Worker(runtime, stopped.set)
