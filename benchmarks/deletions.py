@@ -1,6 +1,6 @@
 """Rows that must be forgotten: three batches in ten are taken back at random, against learning the rest anew.
 
-    python -m benchmarks.deletions [--data FOLDER] [--stream digits-images] [--methods ridge,lda,replay] [--json FILE]
+    python -m benchmarks.deletions [--data FOLDER] [--streams digits-images] [--methods ridge,lda,replay] [--json FILE]
 
 The stream's rows come mixed, in 30 equal batches, and are learned; then nine of those are taken back by one order of
 retraction, as the service does it. *anew*: a model that never saw them and learned the others one after another.
@@ -8,25 +8,22 @@ retraction, as the service does it. *anew*: a model that never saw them and lear
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from benchmarks.learners.known import OURS
+from benchmarks.learners.service import Service
+from benchmarks.running.command import finished, methods_options, parser_of, streams_options
 from benchmarks.running.workbench import Model
-from benchmarks.streams.learners import ON_BACKBONE, request
-from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.stream import Rows, Stream
+from benchmarks.tables.records import write
 from benchmarks.tables.scores import Places
 from benchmarks.tables.terminal import bar, table
-from service.contract.inputs import Architecture, MlpBackbone
-from service.learning.methods import AUTO, METHODS
 
 BATCHES, SHARE = 30, 0.3
 
@@ -51,20 +48,21 @@ class Deleted:
     how: str
 
 
-def taken_back(stream: Stream, method: str, train: Rows, test: Rows, seed: int = 0) -> Deleted:
+def taken_back(stream: Stream, method: str) -> Deleted:
     """Learn, take back, and learn the rest anew."""
+    train, test, seed = stream.rows, stream.test, stream.seed
+    assert test is not None
     parts = np.array_split(np.arange(len(train)), BATCHES)
     gone = sorted(np.random.default_rng(seed).permutation(BATCHES)[: round(SHARE * BATCHES)].tolist())
-    architecture = Architecture(backbone=MlpBackbone(name="mlp", hidden=list(stream.hidden)))
-    wanted, made = request(method, stream), None if method in ON_BACKBONE else architecture
-    with Model(stream.input, made) as model, Model(stream.input, made) as other:
-        names = _learn(model, train, parts, wanted, seed)
+    with Service(stream, method, promote=True) as one, Service(stream, method, promote=True) as another:
+        model, other = one.model, another.model
+        names = _learn(one, train, parts)
         before = _accuracy(model, test)
         began = time.process_time()
         result = model.retract([names[k] for k in gone])
         seconds = time.process_time() - began
         began = time.process_time()
-        _learn(other, train, [p for k, p in enumerate(parts) if k not in gone], wanted, seed)
+        _learn(another, train, [p for k, p in enumerate(parts) if k not in gone])
         anew_seconds = time.process_time() - began
         digests = result.ledger_digest, other.made.ledger_digest if other.made else None
         scores = [m.predictor().probabilities(test.inputs) for m in (model, other)]
@@ -82,17 +80,16 @@ def taken_back(stream: Stream, method: str, train: Rows, test: Rows, seed: int =
         )
 
 
-def _learn(model: Model, train: Rows, parts: Sequence[Places], wanted: dict[str, Any], seed: int) -> list[str]:
+def _learn(learner: Service, train: Rows, parts: Sequence[Places]) -> list[str]:
     names = []
     for part in parts:
-        rows = train.take(part)
-        model.learn(rows.inputs, rows.labels.tolist(), wanted, seed, promote=True)
-        names.append(model.newest)
+        learner.learn(train.take(part))
+        names.append(learner.model.newest)
     return names
 
 
 def _accuracy(model: Model, test: Rows) -> float:
-    return float((model.predict(test.inputs) == test.labels).mean())
+    return float((model.predict(test.inputs) == test.targets).mean())
 
 
 def report(deleted: Sequence[Deleted]) -> Iterator[str]:
@@ -118,29 +115,23 @@ def report(deleted: Sequence[Deleted]) -> Iterator[str]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    parser = argparse.ArgumentParser("benchmarks.deletions", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of the stream's NAME.npz")
-    parser.add_argument("--stream", choices=list(STREAMS), default="digits-images")
-    parser.add_argument("--methods", type=lambda text: text.split(","), default="auto,ridge,lda,replay")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser = parser_of("deletions", __doc__)
+    streams_options(parser, ["digits-images"], of="those of classes")
+    methods_options(parser, "auto,ridge,lda,replay", OURS)
     arguments = parser.parse_args(words)
-    if unknown := {*arguments.methods} - {AUTO, *METHODS}:
-        parser.error(f"no method {', '.join(sorted(unknown))}")
-    torch.set_num_threads(1)
-    stream, deleted = STREAMS[arguments.stream], list[Deleted]()
-    try:
-        train, test = load(stream, arguments.data, seed=0)
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    with bar(len(arguments.methods)) as advance:
-        for method in arguments.methods:
-            deleted.append(taken_back(stream, method, train, test))
-            advance(method)
-    print("\n".join(report(deleted)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(d) for d in deleted], indent=1) + "\n")
-    return 0
+
+    def run() -> Iterator[str]:
+        deleted = list[Deleted]()
+        with bar(len(arguments.streams) * len(arguments.methods)) as advance:
+            for name in arguments.streams:
+                stream = stream_of(name, arguments.data).first(arguments.batches).aside()
+                for method in arguments.methods:
+                    deleted.append(taken_back(stream, method))
+                    advance(f"{name}: {method}")
+        write(deleted, arguments.json)
+        yield from report(deleted)
+
+    return finished(run)
 
 
 if __name__ == "__main__":

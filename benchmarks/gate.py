@@ -1,37 +1,37 @@
 """How well the gate tells good updates from bad ones, by the service's own updates, on rows it never sees.
 
-    python -m benchmarks.gate [--data FOLDER] [--streams digits-images letter] [--seeds N] [--method auto] [--json FILE]
-    python -m benchmarks.gate --numbers [--streams price diabetes seasons] [--points N] [--in-a-row N]
+    python -m benchmarks.gate [--data FOLDER] [--streams digits-images,letter,credit] [--seeds N] [--method auto]
+    python -m benchmarks.gate --numbers [--streams price,diabetes,seasons,hotel] [--points N] [--in-a-row N]
 
 Each update is learned on the same live version and judged; none of them is promoted. FOLDER (or TSUIKA_BENCH_DATA)
 holds letter.npz with X_train, y_train, X_test, y_test; digits come with scikit-learn, and hundred, 100 round classes,
 is drawn. A bad update costs what accuracy falls on the test rows, against the version that was live.
-`benchmarks.erosion` has what comes in many small updates; with --numbers `benchmarks.number_gate` has targets that are
-numbers.
+`benchmarks.erosion` has what comes in many small updates; `benchmarks.number_gate` has targets that are numbers.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.number_gate import JudgedNumbers, judged_numbers, number_report
+from benchmarks.learners.service import model_of, taught
+from benchmarks.number_gate import VERDICTS, JudgedNumbers, judged_numbers, number_report
 from benchmarks.number_moves import InARow, in_a_row_report, judged_in_a_row
-from benchmarks.running.workbench import Model
-from benchmarks.streams.numbers import NUMBER_STREAMS
-from benchmarks.streams.streams import STREAMS, Rows, Stream, data_option, load
+from benchmarks.running.command import finished, parser_of, seeds, streams_options
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.stream import Rows, Stream
+from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
-from service.contract.enums import Outcome
 from service.contract.inputs import VectorInput
+from service.contract.tables import TableInput
 
-BASE_ROWS = {"digits": 600, "letter": 4000, "mnist10k": 2000, "hundred": 3000}
+HUNDRED = "hundred"
+BASE_ROWS = {"digits-images": 600, "digits-vectors": 600, "letter": 4000, "mnist10k": 2000, HUNDRED: 3000}
 """Rows of the live version; what is left of the training rows makes the updates."""
 TEST_ROWS = 1000
 """Test rows of images at most: each of thirty versions answers them."""
@@ -41,8 +41,9 @@ RENAMES = 12
 """Number of the rule that should hold those two."""
 COSTLY = 0.02
 """Accuracy lost from which a bad update does harm."""
-USUAL = ["digits-images", "letter", "mnist10k", "hundred"]
-VERDICTS = {Outcome.PASS: "promoted", Outcome.UNDECIDED: "held", Outcome.FAIL: "rejected"}
+USUAL_ROWS = 2000
+USUAL = ["digits-images", "letter", "mnist10k", HUNDRED]
+USUAL_NUMBERS = ["price", "diabetes", "seasons", "market"]
 
 Spoil = Callable[[Rows, np.random.Generator], Rows]
 Late = Callable[[Rows, np.random.Generator], list[str]]
@@ -56,7 +57,7 @@ def none_late(train: Rows, random: np.random.Generator) -> list[str]:
 
 def two_late(train: Rows, random: np.random.Generator) -> list[str]:
     """Any two."""
-    return [str(name) for name in random.choice(np.unique(train.labels), 2, replace=False)]
+    return [str(name) for name in random.choice(np.unique(train.targets), 2, replace=False)]
 
 
 def look_alike(train: Rows, random: np.random.Generator) -> list[str]:
@@ -64,7 +65,7 @@ def look_alike(train: Rows, random: np.random.Generator) -> list[str]:
 
     By the seed another of the five nearest pairs.
     """
-    names, codes = np.unique(train.labels, return_inverse=True)
+    names, codes = np.unique(train.targets, return_inverse=True)
     rows = train.inputs.reshape(len(train), -1).astype(np.float64)
     means = np.stack([rows[codes == k].mean(0) for k in range(len(names))])
     scale = (rows - means[codes]).std(0)
@@ -76,7 +77,7 @@ def look_alike(train: Rows, random: np.random.Generator) -> list[str]:
 
 def most_late(train: Rows, random: np.random.Generator) -> list[str]:
     """Nine in ten: 10 -> 100."""
-    names = random.permutation(np.unique(train.labels))
+    names = random.permutation(np.unique(train.targets))
     return [str(name) for name in names[max(2, len(names) // 10) :]]
 
 
@@ -118,31 +119,31 @@ def honest(rows: Rows, random: np.random.Generator) -> Rows:
 
 def shuffled(rows: Rows, random: np.random.Generator) -> Rows:
     """Labels in any order."""
-    return Rows(rows.inputs, random.permutation(rows.labels))
+    return Rows(rows.inputs, random.permutation(rows.targets))
 
 
 def swapped(rows: Rows, random: np.random.Generator) -> Rows:
     """Two classes under each other's name."""
-    a, b = random.choice(np.unique(rows.labels), 2, replace=False)
-    return Rows(rows.inputs, np.where(rows.labels == a, b, np.where(rows.labels == b, a, rows.labels)))
+    a, b = random.choice(np.unique(rows.targets), 2, replace=False)
+    return Rows(rows.inputs, np.where(rows.targets == a, b, np.where(rows.targets == b, a, rows.targets)))
 
 
 def rotated(rows: Rows, random: np.random.Generator) -> Rows:
     """Every class under the next one's name."""
-    names = np.unique(rows.labels)
-    return Rows(rows.inputs, names[(np.searchsorted(names, rows.labels) + 1) % len(names)])
+    names = np.unique(rows.targets)
+    return Rows(rows.inputs, names[(np.searchsorted(names, rows.targets) + 1) % len(names)])
 
 
 def flipped(rows: Rows, random: np.random.Generator) -> Rows:
     """Three in ten rows of one class under another's name."""
-    a, b = random.choice(np.unique(rows.labels), 2, replace=False)
-    return Rows(rows.inputs, np.where((rows.labels == a) & (random.random(len(rows)) < 0.3), b, rows.labels))
+    a, b = random.choice(np.unique(rows.targets), 2, replace=False)
+    return Rows(rows.inputs, np.where((rows.targets == a) & (random.random(len(rows)) < 0.3), b, rows.targets))
 
 
 def noisy(rows: Rows, random: np.random.Generator) -> Rows:
     """One row in twenty under any name."""
     wrong = random.random(len(rows)) < 0.05
-    return Rows(rows.inputs, np.where(wrong, random.choice(np.unique(rows.labels), len(rows)), rows.labels))
+    return Rows(rows.inputs, np.where(wrong, random.choice(np.unique(rows.targets), len(rows)), rows.targets))
 
 
 def shifted(rows: Rows, random: np.random.Generator) -> Rows:
@@ -152,12 +153,12 @@ def shifted(rows: Rows, random: np.random.Generator) -> Rows:
         moved[..., 1:], moved[..., 0] = rows.inputs[..., :-1], 0
     else:
         moved[:, 0] += 2
-    return Rows(moved, rows.labels)
+    return Rows(moved, rows.targets)
 
 
 def one_renamed(rows: Rows, random: np.random.Generator) -> Rows:
     """Rows of one class alone, under a new name."""
-    chosen = rows.of([str(random.choice(np.unique(rows.labels)))])
+    chosen = rows.of([str(random.choice(np.unique(rows.targets)))])
     return Rows(chosen.inputs, np.full(len(chosen), NEW_NAME))
 
 
@@ -168,15 +169,17 @@ def all_renamed(rows: Rows, random: np.random.Generator) -> Rows:
 
 def two_merged(rows: Rows, random: np.random.Generator) -> Rows:
     """Rows of two classes alone, under one new name."""
-    chosen = rows.of([str(name) for name in random.choice(np.unique(rows.labels), 2, replace=False)])
+    chosen = rows.of([str(name) for name in random.choice(np.unique(rows.targets), 2, replace=False)])
     return Rows(chosen.inputs, np.full(len(chosen), NEW_NAME))
 
 
 def scattered(rows: Rows, random: np.random.Generator) -> Rows:
     """One class under the names of all others, at random."""
-    names = np.unique(rows.labels)
+    names = np.unique(rows.targets)
     name = random.choice(names)
-    return Rows(rows.inputs, np.where(rows.labels == name, random.choice(names[names != name], len(rows)), rows.labels))
+    return Rows(
+        rows.inputs, np.where(rows.targets == name, random.choice(names[names != name], len(rows)), rows.targets)
+    )
 
 
 KINDS = (
@@ -200,27 +203,33 @@ OF_ONE_CLASS = (one_renamed, two_merged)
 """Of these so many rows are taken of the classes that are renamed."""
 
 
-def judged(stream: Stream, folder: Path | None, seed: int, method: str) -> Iterator[Judged]:
+def judged(stream: Stream, method: str) -> Iterator[Judged]:
     """Every kind and size on one draw of a stream."""
-    train, test = drawn(stream, folder, seed)
-    for late in dict.fromkeys(kind.late for kind in KINDS):
+    train, test, seed = stream.rows, drawn_test(stream), stream.seed
+    for late in dict.fromkeys(kind.late for kind in kinds_of(stream)):
         classes = late(train, np.random.default_rng(seed))
-        known = train.of(np.setdiff1d(train.labels, classes).tolist())
-        base = known.take(np.arange(min(BASE_ROWS[stream.data], len(known))))
+        known = train.of(np.setdiff1d(train.targets, classes).tolist())
+        base = known.take(np.arange(min(BASE_ROWS.get(stream.name, USUAL_ROWS), len(known))))
         fresh = train.of(classes) if classes else known.take(np.arange(len(base), len(known)))
-        known_test = test.of(np.unique(known.labels).tolist())
-        with Model(stream.input, secret=b"folds %d" % seed) as model:
-            model.learn(base.inputs, base.labels.tolist(), method, seed=seed, promote=True)
-            before = float((model.predict(known_test.inputs) == known_test.labels).mean())
-            for kind in (k for k in KINDS if k.late is late):
+        known_test = test.of(np.unique(known.targets).tolist())
+        with model_of(stream, secret=b"folds %d" % seed) as model:
+            taught(model, base, method, seed=seed, promote=True)
+            before = float((model.predict(known_test.inputs) == known_test.targets).mean())
+            for kind in (k for k in kinds_of(stream) if k.late is late):
                 for size in kind.sizes:
                     rows = _rows(kind, fresh, size, np.random.default_rng([seed, size]))
-                    result = model.learn(rows.inputs, rows.labels.tolist(), method, seed=seed, promote=False)
-                    after = float((model.predict(known_test.inputs, result) == known_test.labels).mean())
+                    result = taught(model, rows, method, seed=seed, promote=False)
+                    after = float((model.predict(known_test.inputs, result) == known_test.targets).mean())
                     gate = result.report.gate
                     rules = [rule.number for rule in gate.rules if rule.severity]
                     verdict = VERDICTS[gate.outcome]
                     yield Judged(stream.name, kind.name, kind.good, size, seed, verdict, rules, before, after)
+
+
+def kinds_of(stream: Stream) -> list[Kind]:
+    """Of two classes none comes late, and a column of a table may be no number."""
+    two, mixed = len(np.unique(stream.rows.targets)) == 2, isinstance(stream.input, TableInput)
+    return [k for k in KINDS if not ((two and k.late is not none_late) or (mixed and k.spoil is shifted))]
 
 
 def _rows(kind: Kind, fresh: Rows, size: int, random: np.random.Generator) -> Rows:
@@ -231,25 +240,21 @@ def _rows(kind: Kind, fresh: Rows, size: int, random: np.random.Generator) -> Ro
     return spoiled.take(np.arange(min(size, len(spoiled))))
 
 
-def drawn(stream: Stream, folder: Path | None, seed: int) -> tuple[Rows, Rows]:
-    """-> training and test rows."""
-    if stream.data == HUNDRED.data:
-        return _hundred(seed)
-    train, test = load(stream, folder, seed)
-    most = TEST_ROWS if train.inputs.ndim > 2 else len(test)
-    return train, test.take(np.random.default_rng(seed).permutation(len(test))[:most])
+def drawn_test(stream: Stream) -> Rows:
+    """Of images so many rows, drawn by the seed."""
+    assert stream.test is not None
+    most = TEST_ROWS if stream.test.inputs.ndim > 2 else len(stream.test)
+    return stream.test.take(np.random.default_rng(stream.seed).permutation(len(stream.test))[:most])
 
 
-HUNDRED = Stream("hundred", "hundred", VectorInput(kind="vector", size=20), (256,), 0.03)
-
-
-def _hundred(seed: int) -> tuple[Rows, Rows]:
-    """100 round classes in 20 columns, of 60 training and 20 test rows each."""
+def hundred(seed: int) -> Stream:
+    """Drawn: 100 round classes in 20 columns, of 60 training and 20 test rows each."""
     random = np.random.default_rng(seed)
     labels = random.permutation(np.repeat(np.arange(100), 80))
-    rows = random.normal(0, 1.3, (100, 20))[labels] + random.normal(0, 1, (len(labels), 20))
-    all_ = Rows(rows.astype(np.float32), labels.astype(str))
-    return all_.take(np.arange(6000)), all_.take(np.arange(6000, len(labels)))
+    inputs = random.normal(0, 1.3, (100, 20))[labels] + random.normal(0, 1, (len(labels), 20))
+    rows = Rows(inputs.astype(np.float32), labels.astype(str))
+    train, test = rows.take(np.arange(6000)), rows.take(np.arange(6000, len(labels)))
+    return Stream(HUNDRED, VectorInput(kind="vector", size=20), train, [], test, seed=seed)
 
 
 def report(updates: Sequence[Judged]) -> Iterator[str]:
@@ -282,70 +287,41 @@ def _lines(updates: Sequence[Judged]) -> Iterator[list[str]]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    arguments = _arguments(words)
-    torch.set_num_threads(1)
-    if arguments.numbers:
-        return _numbers(arguments)
-    updates: list[Judged] = []
-    streams = STREAMS | {HUNDRED.name: HUNDRED}
-    rounds = [(streams[name], seed) for name in arguments.streams for seed in range(arguments.seeds)]
-    try:
-        for name in arguments.streams:  # what is missing is said at once
-            drawn(streams[name], arguments.data, seed=0)
-        with bar(len(rounds)) as advance:
-            for stream, seed in rounds:
-                updates += judged(stream, arguments.data, seed, arguments.method)
-                advance(f"{stream.name} {seed}")
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(report(updates)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(j) for j in updates], indent=1) + "\n")
-    return 0
-
-
-def _numbers(arguments: argparse.Namespace) -> int:
-    judged_batches, in_a_row, times = list[JudgedNumbers](), list[InARow](), arguments.in_a_row
-    rounds = [(name, seed) for name in arguments.streams for seed in range(arguments.seeds)]
-    try:
-        with bar(len(rounds)) as advance:
-            for name, seed in rounds:
-                asked = (name, arguments.data, arguments.points, arguments.method, seed)
-                if times:
-                    in_a_row += judged_in_a_row(*asked, times)
-                else:
-                    judged_batches += judged_numbers(*asked)
-                advance(f"{name} {seed}")
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(in_a_row_report(in_a_row) if times else number_report(judged_batches)))
-    if arguments.json:
-        results = [asdict(j) for j in in_a_row or judged_batches]
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    return 0
-
-
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("benchmarks.gate", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    usual = [name for name, stream in STREAMS.items() if stream.data in BASE_ROWS] + [HUNDRED.name]
-    data_option(parser, "folder of letter.npz; with --numbers of elec2.npz, and of any NAME.npz with X, y and batch")
-    parser.add_argument("--numbers", action="store_true", help="targets that are numbers")
-    parser.add_argument("--streams", nargs="+", help="which data")
-    parser.add_argument("--seeds", type=int, help="draws of each stream (5; with --numbers 1)")
-    parser.add_argument(
-        "--points", type=int, default=10, help="with --numbers: batches of a stream that come wrong, too"
-    )
-    parser.add_argument("--in-a-row", type=int, default=0, help="with --numbers: so many batches come wrong one by one")
+    parser = parser_of("gate", __doc__)
+    streams_options(parser, ())
+    parser.add_argument("--numbers", action="store_true", help="the usual streams whose targets are numbers")
+    parser.add_argument("--seeds", type=seeds, help="draws of each stream, how many or 1-4 (5; of numbers 1)")
+    parser.add_argument("--points", type=int, default=10, help="of numbers: batches of a stream that come wrong, too")
+    parser.add_argument("--in-a-row", type=int, default=0, help="of numbers: so many batches come wrong one by one")
     parser.add_argument("--method", default="auto", help="how every update learns")
-    parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
-    arguments.streams = arguments.streams or ([*NUMBER_STREAMS] if arguments.numbers else USUAL)
-    arguments.seeds = arguments.seeds or (1 if arguments.numbers else 5)
-    if not arguments.numbers and (unknown := set(arguments.streams) - set(usual)):
-        parser.error(f"no stream is called {', '.join(sorted(unknown))}: there are {', '.join(usual)}")
-    return arguments
+    arguments.streams = arguments.streams or (USUAL_NUMBERS if arguments.numbers else USUAL)
+    return finished(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> Iterator[str]:
+    """All streams and seeds; classes and numbers each by what can be wrong with them."""
+    updates, batches, in_a_row = list[Judged](), list[JudgedNumbers](), list[InARow]()
+    streams = [_stream(name, arguments.data, 0) for name in arguments.streams]  # what is missing is said at once
+    rounds = [(s, k) for s in streams for k in arguments.seeds or range(1 if s.numbers else 5)]
+    with bar(len(rounds)) as advance:
+        for one, seed in rounds:
+            stream = _stream(one.name, arguments.data, seed).first(arguments.batches)
+            if stream.numbers is None:
+                updates += judged(stream.aside(), arguments.method)
+            elif arguments.in_a_row:
+                in_a_row += judged_in_a_row(stream, arguments.points, arguments.method, arguments.in_a_row)
+            else:
+                batches += judged_numbers(stream, arguments.points, arguments.method)
+            advance(f"{stream.name} {seed}")
+    write([*updates, *batches, *in_a_row], arguments.json)
+    yield from report(updates) if updates else ()
+    yield from number_report(batches) if batches else ()
+    yield from in_a_row_report(in_a_row) if in_a_row else ()
+
+
+def _stream(name: str, folder: Path | None, seed: int) -> Stream:
+    return hundred(seed) if name == HUNDRED else stream_of(name, folder, seed)
 
 
 if __name__ == "__main__":

@@ -1,55 +1,90 @@
 """How well each method learns what arrives in steps, beside joint retraining, by the service's own updates.
 
-    python -m benchmarks.learning [--data FOLDER] [--streams digits,mnist10k,letter] [--methods auto,ridge] [--seeds N]
+    python -m benchmarks.learning [--data FOLDER] [--streams digits,letter,hotel] [--methods auto,ridge] [--seeds N]
 
 FOLDER (or TSUIKA_BENCH_DATA) holds NAME.npz of each stream's data; digits come with scikit-learn. A version that the
-gate stops is promoted by hand and counted, so that each stream is learned to its end. Names with a star are published
-heads on the same features, written down here in numpy.
+gate stops is promoted by hand and counted, so that each stream is learned to its end. Rows kept aside are asked after
+every step: test rows, or where a stream has none a fifth of each batch. Names with a star are published heads on the
+same features, written down here in numpy; `joint` and `river` stand for those that a stream has.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.learners.known import LEARNING, OURS, learner_of, learners_of
+from benchmarks.learners.ridge import in_numpy
+from benchmarks.learners.service import Service
 from benchmarks.results import report
-from benchmarks.streams.heads import PUBLISHED
-from benchmarks.streams.layout import laid_out
-from benchmarks.streams.learners import by_joint, by_published, by_service
-from benchmarks.streams.streams import STREAMS, Stream, data_option
-from benchmarks.tables.learned import JOINT, Learned, keep, kept
+from benchmarks.running.command import finished, methods_options, parser_of, seeds, streams_options
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.steps import PLANS
+from benchmarks.streams.stream import Stream
+from benchmarks.tables.learned import Learned
+from benchmarks.tables.records import JOINT, keep, kept
+from benchmarks.tables.scores import Course
 from benchmarks.tables.terminal import bar
-from service.learning.methods import AUTO, METHODS
-
-NAMES = (JOINT, AUTO, *METHODS, *PUBLISHED)
+from service.errors import MethodRefused
 
 
-def run(arguments: argparse.Namespace) -> list[Learned]:
+def learned(stream: Stream, name: str, every: int = 1) -> Learned:
+    """One method learns the stream step by step, each version promoted whatever the gate says of it."""
+    with learner_of(stream, name, every, promote=True, secret=b"folds %d" % stream.seed) as learner:
+        test, seconds = learner.stream.test, list[float]()
+        assert test is not None
+        course = Course(test.targets, learner.stream.groups(), alike=stream.by_domain)
+        for rows in learner.stream.batches:
+            places = course.asked(stream.keys(rows))
+            try:
+                seconds.append(learner.timed(rows))
+            except MethodRefused as refused:
+                return Learned(stream.name, name, stream.seed, refused=refused.detail)
+            answers = learner.answer(test.take(places))
+            course.after(answers.names, answers.values)
+        several = len(course.plain) > 1
+        by_ridge = name == "ridge" and not stream.sourced and stream.kind != "time"
+        return Learned(
+            stream.name,
+            name,
+            stream.seed,
+            seconds=sum(seconds),
+            last_seconds=seconds[-1],
+            accuracy=course.accuracy,
+            training_seconds=learner.training_seconds,
+            average=course.average if several else None,
+            accuracies=course.accuracies,
+            forgetting=course.forgetting if several else None,
+            masked_forgetting=course.masked_forgetting if several else None,
+            backward=course.backward if several else None,
+            intrusion=course.intrusion if several else None,
+            numpy_ridge=in_numpy(learner) if by_ridge and isinstance(learner, Service) else None,
+            numbers=stream.numbers is not None,
+            **learner.facts(),
+        )
+
+
+def run(arguments: argparse.Namespace) -> Iterator[str]:
     """All streams, seeds and methods. What the file of results already has is not run again."""
-    file: Path | None = arguments.json
-    runs = kept(file) if file is not None and file.exists() else []
-    done = {(r.stream, r.method, r.seed) for r in runs}
-    rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or range(s.seeds)]
-    methods = list(dict.fromkeys([JOINT, *arguments.methods]))
-    with bar(len(rounds) * len(methods)) as advance:
-        for stream, seed in rounds:
-            laid = laid_out(stream, arguments.data, arguments.features, seed)
-            for method in methods:
-                if (stream.name, method, seed) not in done:
-                    if method == JOINT:
-                        learned = by_joint(laid)
-                    elif method in PUBLISHED:
-                        learned = by_published(laid, method)
-                    else:
-                        learned = by_service(laid, method)
-                    runs.append(keep(learned, file))
-                advance(f"{stream.name} {seed}: {method}")
-    return runs
+    runs = {r.key: r for r in kept(arguments.json, Learned)}
+    rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or _usual(s)]
+    with bar(len(rounds)) as advance:
+        for name, seed in rounds:
+            stream = stream_of(name, arguments.data, seed, arguments.features).first(arguments.batches).aside()
+            for method in learners_of(stream, [JOINT, *arguments.methods]):
+                if (name, method, seed) not in runs:
+                    made = keep(learned(stream, method, arguments.every), arguments.json)
+                    runs[made.key] = made
+                advance(f"{name} {seed}: {method}")
+    yield from report([*runs.values()])
+
+
+def _usual(name: str) -> range:
+    return range(PLANS[name].seeds if name in PLANS else 1)
 
 
 def warm() -> None:
@@ -64,70 +99,24 @@ def warm() -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    arguments = _arguments(words)
-    torch.set_num_threads(1)
-    warm()
-    try:
-        runs = run(arguments)
-    except FileNotFoundError as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    print("\n".join(report(runs)))
-    return 0
-
-
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("benchmarks.learning", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    data_option(parser, "folder of the streams' NAME.npz")
+    parser = parser_of("learning", __doc__)
+    streams_options(parser, ())
     parser.add_argument(
         "--features", type=Path, help="folder that keeps the backbones' features, NAME.npz; made where they are missing"
     )
-    parser.add_argument(
-        "--streams", type=_streams, help=f"of {', '.join(STREAMS)}, or a data set; by default all that have their data"
-    )
-    parser.add_argument(
-        "--methods",
-        type=_methods,
-        default=",".join([AUTO, *METHODS]),
-        help="names, with commas; parameters behind colons: den:memory_rows=200",
-    )
+    methods_options(parser, ",".join(OURS), LEARNING)
     parser.add_argument(
         "--seeds", type=seeds, help="how many, or 1-4: splits of digits, class orders; by default 5 where cheap"
     )
-    parser.add_argument("--json", type=Path, help="file for the results, a line each; what it has is not run again")
     arguments = parser.parse_args(words)
-    if arguments.streams is None:
-        available = [s for s in STREAMS.values() if s.data == "digits" or _has(arguments.data, s)]
-        arguments.streams = available
-    return arguments
+    arguments.streams = arguments.streams or [name for name in PLANS if _has(arguments.data, name)]
+    warm()
+    return finished(lambda: run(arguments))
 
 
-def seeds(text: str) -> range:
-    """ "3" is 0 to 2, "1-4" is 1 to 4."""
-    first, dash, last = text.partition("-")
-    return range(int(first), int(last) + 1) if dash else range(int(first))
-
-
-def _has(folder: Path | None, stream: Stream) -> bool:
-    return folder is not None and (folder / f"{stream.data}.npz").is_file()
-
-
-def _streams(text: str) -> list[Stream]:
-    """By name, or all of a data set that is no stream's name."""
-    streams: list[Stream] = []
-    for word in text.split(","):
-        matching = [STREAMS[word]] if word in STREAMS else [s for s in STREAMS.values() if s.data == word]
-        if not matching:
-            raise argparse.ArgumentTypeError(f"no stream {word}; there are {', '.join(STREAMS)}")
-        streams += matching
-    return streams
-
-
-def _methods(text: str) -> list[str]:
-    names = [n for n in re.split(r",(?![^\[]*\])", text) if n]
-    if unknown := {n.partition(":")[0] for n in names} - {*NAMES}:
-        raise argparse.ArgumentTypeError(f"no method {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    return names
+def _has(folder: Path | None, name: str) -> bool:
+    data = PLANS[name].data
+    return data == "digits" or (folder is not None and (folder / f"{data}.npz").is_file())
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ batch does harm if the errors of its version on the next two batches are 10 % ab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.learners.service import model_of, taught
 from benchmarks.running.workbench import Model
-from benchmarks.streams.numbers import Floats, NumberStream, number_stream
+from benchmarks.streams.stream import Floats, Rows, Stream, together
 from benchmarks.tables.terminal import reached, table
 from service.contract.enums import Outcome
-from service.contract.inputs import VectorInput
-from service.contract.targets import NumberTarget
 
 VERDICTS = {Outcome.PASS: "promoted", Outcome.UNDECIDED: "held", Outcome.FAIL: "rejected"}
 HARM = 0.10
@@ -30,7 +27,6 @@ NEXT = 2
 STOPPED, LIVE = 0.01, 0.07
 """Aimed at: share of right batches that are stopped, and of harmful ones, after the first three, that go live."""
 
-Batch = tuple[NDArray[np.float32], Floats]
 Wrong = Callable[[Floats, np.random.Generator], Floats]
 RIGHT = "right"
 
@@ -89,36 +85,30 @@ class JudgedNumbers:
         return self.rise > HARM
 
 
-def judged_numbers(name: str, folder: Path | None, points: int, method: str, seed: int) -> Iterator[JudgedNumbers]:
+def judged_numbers(stream: Stream, points: int, method: str) -> Iterator[JudgedNumbers]:
     """Every way at so many batches of a stream."""
-    stream = number_stream(name, folder)
-    batches = list(stream.batches())
+    batches = stream.batches
     chosen = set(np.unique(np.linspace(1, len(batches) - NEXT - 1, points).astype(int)).tolist())
-    with model_of(stream, seed) as model:
-        for at, (inputs, targets) in enumerate(batches[:-NEXT]):
+    with model_of(stream, secret=b"folds %d" % stream.seed) as model:
+        for at, rows in enumerate(batches[:-NEXT]):
             if at in chosen:
-                following = [np.concatenate(columns) for columns in zip(*batches[at + 1 : at + 1 + NEXT], strict=True)]
-                yield from _ways(model, stream.name, at, (inputs, targets), (following[0], following[1]), method)
-            model.learn_numbers(inputs, targets, method, promote=True)
+                following = together(batches[at + 1 : at + 1 + NEXT])
+                yield from _ways(model, stream.name, at, (rows, following), method)
+            taught(model, rows, method, promote=True)
 
 
-def _ways(model: Model, stream: str, at: int, batch: Batch, following: Batch, method: str) -> Iterator[JudgedNumbers]:
-    inputs, targets = batch
+def _ways(model: Model, stream: str, at: int, batches: tuple[Rows, Rows], method: str) -> Iterator[JudgedNumbers]:
+    rows, following = batches
     usual = 0.0
     for way, spoil in WAYS.items():
-        result = model.learn_numbers(inputs, spoil(targets, np.random.default_rng(at)), method, promote=False)
-        error = float(np.abs(model.values(following[0], result) - following[1]).mean())
+        wrong = replace(rows, targets=spoil(rows.targets, np.random.default_rng(at)))
+        result = taught(model, wrong, method, promote=False)
+        error = float(np.abs(model.values(following.inputs, result)[:, 0] - following.targets).mean())
         usual = error if way == RIGHT else usual
         rules = [rule.name for rule in result.report.gate.rules if rule.severity]
         verdict = VERDICTS[result.report.gate.outcome]
         rise = error / usual - 1 if usual else 0.0
-        yield JudgedNumbers(stream, way, at, len(inputs), verdict, rules, rise, result.report.gate.why)
-
-
-def model_of(stream: NumberStream, seed: int) -> Model:
-    """A model of the stream, its folds by the seed."""
-    spec = VectorInput(kind="vector", size=stream.inputs.shape[1])
-    return Model(spec, target=NumberTarget(kind="number"), secret=b"folds %d" % seed)
+        yield JudgedNumbers(stream, way, at, len(rows), verdict, rules, rise, result.report.gate.why)
 
 
 def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:

@@ -8,14 +8,14 @@ whether the stream has moved, and some mistakes cannot be told from that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.number_gate import EARLY, HARM, RIGHT, VERDICTS, WAYS, model_of
-from benchmarks.streams.numbers import number_stream
+from benchmarks.learners.service import model_of, taught
+from benchmarks.number_gate import EARLY, HARM, RIGHT, VERDICTS, WAYS
+from benchmarks.streams.stream import Stream
 from benchmarks.tables.terminal import table
 
 LIVE = "promoted"
@@ -38,28 +38,24 @@ class InARow:
         return self.verdicts.index(LIVE) + 1 if LIVE in self.verdicts else None
 
 
-def judged_in_a_row(
-    name: str, folder: Path | None, points: int, method: Mapping[str, Any] | str, seed: int, times: int
-) -> Iterator[InARow]:
+def judged_in_a_row(stream: Stream, points: int, method: Mapping[str, Any] | str, times: int) -> Iterator[InARow]:
     """Every way, so many times in a row, at so many places of a stream."""
-    stream = number_stream(name, folder)
-    batches = list(stream.batches())
+    batches = stream.batches
     chosen = set(np.unique(np.linspace(EARLY + 1, len(batches) - times - 1, points).astype(int)).tolist())
-    with model_of(stream, seed) as model:
-        for at, (inputs, targets) in enumerate(batches[:-times]):
+    with model_of(stream, secret=b"folds %d" % stream.seed) as model:
+        for at, rows in enumerate(batches[:-times]):
             usual = 0.0
             for way, spoil in WAYS.items() if at in chosen else ():
                 with model.aside():
                     verdicts = list[str]()
                     for k in range(at, at + times):
-                        wrong = spoil(batches[k][1], np.random.default_rng(k))
-                        made = model.learn_numbers(batches[k][0], wrong, method)
-                        verdicts.append(VERDICTS[made.report.gate.outcome])
-                    rows, truth = batches[at + times]
-                    error = float(np.abs(model.values(rows) - truth).mean())
+                        wrong = replace(batches[k], targets=spoil(batches[k].targets, np.random.default_rng(k)))
+                        verdicts.append(VERDICTS[taught(model, wrong, method).report.gate.outcome])
+                    following = batches[at + times]
+                    error = float(np.abs(model.values(following.inputs)[:, 0] - following.targets).mean())
                 usual = error if way == RIGHT else usual
                 yield InARow(stream.name, way, at, verdicts, error / usual - 1 if usual else 0.0)
-            model.learn_numbers(inputs, targets, method, promote=True)
+            taught(model, rows, method, promote=True)
 
 
 def in_a_row_report(rows: Sequence[InARow]) -> Iterator[str]:

@@ -22,9 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.learning import seeds
-from benchmarks.streams.streams import STREAMS, WIDTHS, Stream
-from benchmarks.tables.learned import Learned, keep, kept
+from benchmarks.running.command import checked, parser_of, seeds
+from benchmarks.streams.frozen import WIDTHS
+from benchmarks.streams.steps import PLANS, Plan
+from benchmarks.tables.learned import Learned
+from benchmarks.tables.records import keep, kept
 
 SCENARIOS = {
     "mnist10k": "mnist10k",
@@ -90,7 +92,7 @@ def run(python: str, task: Task, features: Path | None) -> Iterator[dict[str, An
         raise SystemExit(f"{python} ended with {process.returncode} on {task.scenario}.")
 
 
-def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share: float) -> Learned:
+def record(stream: Plan, row: Mapping[str, Any], seed: int, memory: int, share: float) -> Learned:
     """A peer's row as one of our records; names of methods with another memory or with fewer rows say so."""
     library = "scikit-learn" if row["method"].startswith("sk-") else "Avalanche"
     name = f"{library} {row['method']}" + (", rows in our bytes" if memory and row["method"] in REHEARSE else "")
@@ -115,7 +117,7 @@ def record(stream: Stream, row: Mapping[str, Any], seed: int, memory: int, share
 ROWS = {"mnist10k": 8000, "letter": 18000, "clinc150": 18000, "emoji32": 4144}
 
 
-def rows_in_bytes(stream: Stream, seed: int, ours: Sequence[Learned]) -> int:
+def rows_in_bytes(stream: Plan, seed: int, ours: Sequence[Learned]) -> int:
     """Raw rows that are as large as all that our exact head stored on that stream and seed, at most all there are.
 
     Raises SystemExit where none of ours is among the records.
@@ -139,15 +141,15 @@ def tuned(file: Path | None, stream: str, method: str) -> Mapping[str, Any] | No
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code"""
     a = _arguments(words)
-    done = {(r.stream, r.method, r.seed) for r in kept(a.json)} if a.json.exists() else set()
+    done = {r.key for r in kept(a.json, Learned)}
     for stream in a.streams:
         for seed in a.seeds:
-            memory = rows_in_bytes(stream, seed, kept(a.bytes)) if a.bytes else 0
+            memory = rows_in_bytes(stream, seed, kept(a.bytes, Learned)) if a.bytes else 0
             todo = {}
             for method in a.methods:
                 if (memory and method not in REHEARSE) or (stream.kind == "domains" and method == "icarl"):
                     continue
-                hyper = tuned(a.tuned, stream.name, method) or {"lr": stream.lr, "hp": first(method)}
+                hyper = tuned(a.tuned, stream.name, method) or {"lr": stream.layers.lr, "hp": first(method)}
                 name = record(stream, {"method": method, "error": ""}, seed, memory, a.share).method
                 if (stream.name, name, seed) not in done:
                     todo[method] = hyper
@@ -176,25 +178,27 @@ def first(method: str) -> dict[str, Any]:
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("benchmarks.peers", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser = parser_of("peers", __doc__)
     parser.add_argument("--peers-python", required=True, help="an interpreter that has avalanche-lib")
     parser.add_argument("--peers", type=Path, required=True, help="folder of the peers' peers.py and scenarios.py")
     parser.add_argument("--features", type=Path, help="folder of the backbones' features, NAME.npz")
     parser.add_argument("--tuned", type=Path, help="lines with scenario, method, hp, lr")
     parser.add_argument("--bytes", type=Path, help="lines of ours: as many rows as fit into what our exact head stored")
     parser.add_argument("--share", type=float, default=1.0, help="of each step's rows; 0.7: as many as ours train on")
-    parser.add_argument("--streams", type=_streams, default=",".join(SCENARIOS), help="names, with commas")
+    parser.add_argument("--streams", type=checked(_streams), default=",".join(SCENARIOS), help="names, with commas")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=",".join(METHODS))
     parser.add_argument("--seeds", type=seeds, default="1", help="how many, or 1-4")
-    parser.add_argument("--json", type=Path, required=True, help="file for the results, a line each")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.json is None:
+        parser.error("--json FILE is where the results are kept")
+    return arguments
 
 
-def _streams(text: str) -> list[Stream]:
+def _streams(text: str) -> list[Plan]:
     names = text.split(",")
     if unknown := {*names} - {*SCENARIOS}:
-        raise argparse.ArgumentTypeError(f"no stream {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
-    return [STREAMS[name] for name in names]
+        raise ValueError(f"no stream {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return [PLANS[name] for name in names]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.running.served import Posted, Served, served
 from benchmarks.running.workbench import Model
-from benchmarks.streams.streams import INK_VECTOR, noisy_digits
+from benchmarks.streams.steps import INK_VECTOR, noisy_digits
 from benchmarks.tables.terminal import bar, reached, table
 
 RIDGE = {"name": "ridge", "lift": "relu", "width": 1000}
@@ -50,7 +50,7 @@ def flatness(batches: int, rows: int, before: int) -> Flatness:
     with Model(INK_VECTOR) as model, bar(batches) as advance:
         for k in range(batches + 1):
             batch = noisy_digits(before if k == 0 else rows, seed=k)
-            labels, began, used = batch.labels.tolist(), time.perf_counter(), time.process_time()
+            labels, began, used = batch.targets.tolist(), time.perf_counter(), time.process_time()
             model.learn(batch.inputs, labels, RIDGE, promote=True)
             seconds.append(time.perf_counter() - began)
             processor.append(time.process_time() - used)

@@ -16,7 +16,8 @@ import httpx
 
 from benchmarks.running.beside import beside
 from benchmarks.running.memory import pss_of_children
-from benchmarks.streams.streams import INK_VECTOR, Rows, noisy_digits
+from benchmarks.streams.steps import INK_VECTOR, noisy_digits
+from benchmarks.streams.stream import Rows
 from benchmarks.tables.terminal import bar
 from service.cli.demonstration.process import running_service
 
@@ -78,7 +79,7 @@ def served(updates: int, rows: int, before: int, settle: float) -> Served:
 
 def _post(http: httpx.Client, rows: Rows) -> Posted:
     """One update with its rows, until its version answers."""
-    body = {"inputs": rows.inputs.tolist(), "labels": rows.labels.tolist(), "new_classes": "allow"}
+    body = {"inputs": rows.inputs.tolist(), "labels": rows.targets.tolist(), "new_classes": "allow"}
     began = time.time()
     update = _expect(http.post("/v1/models/digits/updates", params={"wait": 60}, json=body))
     published = time.time()

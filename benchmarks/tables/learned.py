@@ -1,39 +1,25 @@
-"""What was measured: one record a run, kept as JSON lines."""
+"""What a method came to that learned a stream and was asked for rows kept aside."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.tables.scores import Course
-
-JOINT = "joint"
+from benchmarks.tables.records import BOOSTING, JOINT, Run
 
 
 @dataclass(frozen=True)
-class Learned:
-    """One method on one stream and seed, after the last step. `bytes`: of the version · `kept`: with rows and features.
+class Learned(Run):
+    """After the last step. accuracy: of numbers skill, 1 - error / error of the median of all rows kept aside.
 
-    accuracies: after each update · seconds: of the processor, all updates and the last one,
-    training_seconds: of all, without the judging · `gate`: what the gate said
-    of each update · `chosen`: the methods that learned · `numpy_ridge`: accuracy of a ridge head that was fitted in
-    numpy on the features of exactly the rows that a `ridge` learned · `refused`: why the method cannot run here.
+    accuracies: after each update · training_seconds: of all updates, without the judging · `numpy_ridge`: accuracy of a
+    ridge head that was fitted in numpy on the features of exactly the rows that a `ridge` learned.
     """
 
-    stream: str
-    method: str
-    seed: int
     accuracy: float = 0.0
-    seconds: float = 0.0
-    last_seconds: float = 0.0
     training_seconds: float | None = None
-    bytes: int = 0
-    kept: int = 0
     average: float | None = None
     accuracies: list[float] = field(default_factory=list)
     forgetting: float | None = None
@@ -41,45 +27,12 @@ class Learned:
     backward: float | None = None
     intrusion: float | None = None
     numpy_ridge: float | None = None
-    gate: list[str] = field(default_factory=list)
-    chosen: list[str] = field(default_factory=list)
-    challenges: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-    refused: str | None = None
+    numbers: bool = False
 
 
-def scored(stream: str, method: str, seed: int, course: Course, seconds: Sequence[float], **more: Any) -> Learned:
-    """A record from a course and the core-seconds of its updates."""
-    several = len(course.plain) > 1
-    return Learned(
-        stream,
-        method,
-        seed,
-        accuracy=course.accuracy,
-        average=course.average if several else None,
-        accuracies=course.accuracies,
-        forgetting=course.forgetting if several else None,
-        masked_forgetting=course.masked_forgetting if several else None,
-        backward=course.backward if several else None,
-        intrusion=course.intrusion if several else None,
-        seconds=sum(seconds),
-        last_seconds=seconds[-1],
-        **more,
-    )
-
-
-def keep(run: Learned, file: Path | None) -> Learned:
-    """Append it to the file, if there is one."""
-    if file is not None:
-        with file.open("a") as lines:
-            lines.write(json.dumps(asdict(run)) + "\n")
-    return run
-
-
-def kept(file: Path) -> list[Learned]:
-    """The records of a file, the last one where a run was done again."""
-    lines = [Learned(**json.loads(line)) for line in file.read_text().splitlines() if line]
-    return list({(r.stream, r.method, r.seed): r for r in lines}.values())
+def bounds(runs: Sequence[Learned]) -> dict[int, Learned]:
+    """Joint retraining of a stream, by seed: the network where classes come in steps, elsewhere boosting."""
+    return {r.seed: r for method in (JOINT, BOOSTING) for r in runs if r.method == method}
 
 
 def mean(values: Sequence[float | None]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,13 @@ class Group:
 
 @dataclass
 class Course:
-    """Answers after each update, group by group. labels [n] of all test rows.
+    """Answers after each update, group by group. targets [n] of all test rows.
 
-    alike: groups weigh alike in the accuracy (domains); otherwise rows do.
+    alike: groups weigh alike in the accuracy (domains); otherwise rows do. Of numbers, accuracy is skill: 1 - mean
+    error / that of the median of all test rows.
     """
 
-    labels: NDArray[np.str_]
+    targets: NDArray[Any]
     groups: Sequence[Group]
     alike: bool = False
     seen: set[str] = field(default_factory=set)
@@ -46,8 +48,26 @@ class Course:
         self.seen |= set(arrived)
         return np.concatenate([self.groups[k].places for k in self._open()] or [np.zeros(0, np.int64)])
 
-    def after(self, columns: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """The update was made. probabilities [m, C] of the rows asked, `columns` their classes."""
+    def after(self, columns: Sequence[str], values: NDArray[np.float64]) -> None:
+        """The update was made. values: of the rows asked numbers [m], or probabilities [m, C] of classes `columns`."""
+        if values.ndim == 1:
+            self._after_numbers(values)
+        else:
+            self._after_classes(columns, values)
+        weights = [1 if self.alike else len(self.groups[k].places) for k in self.plain[-1]]
+        scores = list(self.plain[-1].values())
+        self.accuracies.append(float(np.average(scores, weights=weights)) if scores else 0.0)
+
+    def _after_numbers(self, values: NDArray[np.float64]) -> None:
+        usual, start, plain = np.abs(self.targets - np.median(self.targets)).mean(), 0, dict[int, float]()
+        for k in self._open():
+            places = self.groups[k].places
+            errors = np.abs(values[start : start + len(places)] - self.targets[places])
+            start += len(places)
+            plain[k] = 1 - float(errors.mean() / usual)
+        self.plain.append(plain)
+
+    def _after_classes(self, columns: Sequence[str], probabilities: NDArray[np.float64]) -> None:
         names = np.array(columns)
         before = self.classes[-1] if self.classes else []
         old, answers = np.isin(names, before), names[probabilities.argmax(1)]
@@ -55,7 +75,7 @@ class Course:
         plain, masked, strange, asked_before, start = dict[int, float](), dict[int, float](), 0, 0, 0
         for k in self._open():
             places = self.groups[k].places
-            here, truth = slice(start, start + len(places)), self.labels[places]
+            here, truth = slice(start, start + len(places)), self.targets[places]
             start += len(places)
             plain[k] = masked[k] = float((answers[here] == truth).mean())
             if self.plain and k in self.plain[-1]:
@@ -65,8 +85,6 @@ class Course:
                 asked_before += len(places)
         if asked_before:
             self.intrusions.append(strange / asked_before)
-        weights = [1 if self.alike else len(self.groups[k].places) for k in plain]
-        self.accuracies.append(float(np.average(list(plain.values()), weights=weights)) if plain else 0.0)
         self.plain.append(plain)
         self.masked.append(masked)
         self.classes.append(list(columns))
@@ -90,9 +108,9 @@ class Course:
         return _lost(self.plain)
 
     @property
-    def masked_forgetting(self) -> float:
-        """The same of masked accuracy."""
-        return _lost(self.masked)
+    def masked_forgetting(self) -> float | None:
+        """The same of masked accuracy; None of numbers."""
+        return _lost(self.masked) if self.masked else None
 
     @property
     def backward(self) -> float:
@@ -102,9 +120,9 @@ class Course:
         return float(np.mean([now[k] - first[k] for k in first])) if first else 0.0
 
     @property
-    def intrusion(self) -> float:
-        """Mean over the updates."""
-        return float(np.mean(self.intrusions)) if self.intrusions else 0.0
+    def intrusion(self) -> float | None:
+        """Mean over the updates; None of numbers."""
+        return float(np.mean(self.intrusions or [0.0])) if self.masked else None
 
 
 def _lost(course: Sequence[Mapping[int, float]]) -> float:

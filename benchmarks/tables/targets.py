@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables.learned import Learned, mean
+from benchmarks.tables.learned import Learned, bounds, mean
 from benchmarks.tables.terminal import reached
 
 MEASURED = ("accuracy", "forgetting", "masked_forgetting", "numpy_ridge", "last_seconds")
@@ -75,11 +75,11 @@ TARGETS = (
 def targets(runs: Sequence[Learned]) -> Iterator[str]:
     """A line for each target that was measured, over the seeds that joint retraining has, too."""
     for target in TARGETS:
-        bound = {r.seed: r for r in runs if r.stream == target.stream and r.method == "joint"}
+        bound = bounds([r for r in runs if r.stream == target.stream])
         own_runs = [r for r in runs if r.stream == target.stream and r.method == target.method and r.seed in bound]
         if own_runs:
             measured = {key: mean([getattr(r, key) for r in own_runs]) for key in MEASURED}
-            bounds = [bound[r.seed] for r in own_runs]
-            measured |= {"joint": mean([b.accuracy for b in bounds])}
-            measured |= {"joint_last": mean([b.last_seconds for b in bounds])}
+            joint = [bound[r.seed] for r in own_runs]
+            measured |= {"joint": mean([b.accuracy for b in joint])}
+            measured |= {"joint_last": mean([b.last_seconds for b in joint])}
             yield target.sentence(measured)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from benchmarks import learning, updates
+from benchmarks.learners.ridge import ridge_head
 from benchmarks.results import report
-from benchmarks.streams.joint import ridge_head
 from benchmarks.tables.learned import Learned
+from benchmarks.tables.records import BOOSTING
 from benchmarks.tables.scores import Course, Group
 
 
@@ -57,7 +58,7 @@ def test_updates_are_timed_in_process_and_against_a_real_service(
 
 def test_a_table_shows_the_runs_of_its_own_stream() -> None:
     runs = [
-        Learned(stream, method, 0, accuracy=accuracy, accuracies=[accuracy], seconds=1.0)
+        Learned(stream, method, accuracy=accuracy, accuracies=[accuracy], seconds=1.0)
         for stream, accuracy in (("mnist10k", 0.9815), ("letter", 0.8125))
         for method in ("joint", "ridge")
     ]
@@ -82,6 +83,28 @@ def test_no_table_of_the_docs_repeats_the_rows_of_another_stream() -> None:
                 row = " ".join(line.split())
                 assert seen.setdefault(row, stream) == stream, f"{stream} has a row of {seen[row]}: {row}"
     assert len(seen) > 50
+
+
+def test_numbers_are_scored_by_their_error_beside_that_of_the_median() -> None:
+    """Median 2, off by 1.2 in the mean; the first group then is off by 0.6, the second by nothing."""
+    course = Course(
+        np.array([0.0, 1.0, 2.0, 3.0, 4.0]),
+        [Group(frozenset("a"), np.array([0, 1])), Group(frozenset("b"), np.array([2, 3, 4]))],
+        alike=True,
+    )
+    assert course.asked({"a"}).tolist() == [0, 1]
+    course.after([], np.array([0.6, 1.6]))
+    course.asked({"b"})
+    course.after([], np.array([1.2, 1.0, 2.0, 3.0, 4.0]))
+    assert course.accuracies == [pytest.approx(0.5), pytest.approx(0.75)]
+    assert course.forgetting == pytest.approx(0.0)
+    assert course.masked_forgetting is course.intrusion is None
+    runs = [
+        Learned("n", method, accuracy=skill, accuracies=[skill], numbers=True)
+        for method, skill in ((BOOSTING, 0.8), ("auto", 0.75))
+    ]
+    line = next(line for line in report(runs) if "auto" in line).splitlines()[-1]
+    assert line.split()[:4] == ["auto", "0.7500", "–", "1.2500"], "errors over joint's"
 
 
 def test_masked_forgetting_leaves_out_the_harder_question() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.erosion import ONE_CLASS, SPREAD, eroded
 from benchmarks.gate import NEW_NAME, look_alike, most_late, one_renamed, scattered, two_late, two_merged
-from benchmarks.streams.streams import STREAMS, Rows
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.stream import Rows
 
 
 def rows() -> Rows:
@@ -32,19 +33,19 @@ def test_spoiled_labels() -> None:
     random = np.random.default_rng(0)
     of_one, of_two = one_renamed(rows(), random), two_merged(rows(), random)
     assert (len(of_one), len(of_two)) == (50, 100)
-    assert set(of_one.labels) == set(of_two.labels) == {NEW_NAME}
+    assert set(of_one.targets) == set(of_two.targets) == {NEW_NAME}
     assert np.ptp(of_one.inputs[:, 0]) < 10
-    labels = scattered(rows(), random).labels
-    wrong = labels != rows().labels
+    labels = scattered(rows(), random).targets
+    wrong = labels != rows().targets
     assert wrong.sum() == 50
-    assert len(set(rows().labels[wrong])) == 1
+    assert len(set(rows().targets[wrong])) == 1
     assert len(set(labels[wrong])) > 1
 
 
 def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:
-    course = eroded(STREAMS["digits-images"], None, 0, SPREAD)
+    course = eroded(stream_of("digits-images", None), SPREAD)
     assert course.stopped == [[9]]
     assert 0.005 < course.lost <= 0.05
-    course = eroded(STREAMS["digits-images"], None, 3, ONE_CLASS)
+    course = eroded(stream_of("digits-images", None, seed=3), ONE_CLASS)
     assert course.stopped == [[9]]
     assert 0.02 < course.lost_in_class <= 0.15

@@ -10,42 +10,46 @@ import pytest
 from benchmarks import number_gate
 from benchmarks.number_gate import RIGHT, WAYS, judged_numbers, number_report
 from benchmarks.number_moves import in_a_row_report, judged_in_a_row
-from benchmarks.streams.numbers import number_stream
+from benchmarks.streams.known import stream_of
+from benchmarks.streams.stream import Stream
+from benchmarks.streams.vectors import numbers
 
 
 def test_streams_come_in_batches_and_files_are_streams(tmp_path: Path) -> None:
-    drawn = number_stream("seasons", None)
-    sizes = [len(inputs) for inputs, _ in drawn.batches()]
-    assert sum(sizes) == len(drawn.targets) == 10_400
+    drawn = stream_of("seasons", None)
+    sizes = [len(rows) for rows in drawn.batches]
+    assert sum(sizes) == len(drawn.rows) == 10_400
     assert len(sizes) == 105
+    assert len(stream_of("market", None).rows) == 18 * 168
     np.savez(tmp_path / "mine.npz", X=np.eye(4), y=np.arange(4), batch=np.array([0, 0, 1, 1]))
-    (_, _), (inputs, targets) = number_stream("mine", tmp_path).batches()
-    assert (inputs == np.eye(4, dtype=np.float32)[2:]).all()
-    assert targets.tolist() == [[2.0], [3.0]]
-    with pytest.raises(FileNotFoundError, match=r"needs --data FOLDER .* with price\.npz|elec2"):
-        number_stream("price", tmp_path)
+    _, later = stream_of("mine", tmp_path).batches
+    assert (later.inputs == np.eye(4, dtype=np.float32)[2:]).all()
+    assert later.targets.tolist() == [2.0, 3.0]
+    with pytest.raises(FileNotFoundError, match=r"elec2 needs --data FOLDER .* with elec2\.npz"):
+        stream_of("price", tmp_path)
+
+
+def mine(rows: int) -> Stream:
+    """80 a batch."""
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(rows, 3))
+    return numbers("mine", inputs, 50 + 10 * inputs[:, 0] + random.normal(size=rows), np.arange(rows) // 80)
 
 
 def test_wrong_batches_are_wrong() -> None:
-    targets = np.random.default_rng(0).normal(50, 10, (200, 1))
+    targets = np.random.default_rng(0).normal(50, 10, 200)
     random = np.random.default_rng(1)
     for way, spoil in WAYS.items():
         wrong = spoil(targets.copy(), random)
         assert wrong.shape == targets.shape
         assert (wrong != targets).any() == (way != RIGHT), way
     assert 30 < (WAYS["3 in 10 times 10"](targets, random) != targets).sum() < 90
-    assert sorted(WAYS["shuffled"](targets, random)[:, 0]) == sorted(targets[:, 0])
+    assert sorted(WAYS["shuffled"](targets, random)) == sorted(targets)
 
 
-def test_a_batch_is_judged_in_every_way_by_the_services_own_update(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_is_judged_in_every_way_by_the_services_own_update(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(number_gate, "WAYS", {way: WAYS[way] for way in (RIGHT, "10 times", "one value")})
-    random = np.random.default_rng(0)
-    inputs = random.normal(size=(400, 3))
-    targets = 50 + 10 * inputs[:, 0] + random.normal(size=400)
-    np.savez(tmp_path / "mine.npz", X=inputs, y=targets, batch=np.arange(400) // 80)
-    judged = list(judged_numbers("mine", tmp_path, points=1, method="ridge", seed=0))
+    judged = list(judged_numbers(mine(400), points=1, method="ridge"))
     verdicts = {j.way: j.verdict for j in judged}
     assert list(verdicts) == [RIGHT, "10 times", "one value"]
     assert verdicts[RIGHT] == "promoted"
@@ -55,15 +59,11 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(
 
 
 def test_a_shift_that_is_sent_again_and_again_is_taken_for_a_world_that_has_moved_and_a_wrong_unit_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ways = (RIGHT, "10 times", "shifted by 1 sd")
     monkeypatch.setattr("benchmarks.number_moves.WAYS", {way: WAYS[way] for way in ways})
-    random = np.random.default_rng(0)
-    inputs = random.normal(size=(720, 3))
-    targets = 50 + 10 * inputs[:, 0] + random.normal(size=720)
-    np.savez(tmp_path / "mine.npz", X=inputs, y=targets, batch=np.arange(720) // 80)
     method = {"name": "ridge", "lift": "none"}
-    rows = list(judged_in_a_row("mine", tmp_path, points=1, method=method, seed=0, times=3))
+    rows = list(judged_in_a_row(mine(720), points=1, method=method, times=3))
     assert {row.way: row.first for row in rows} == {RIGHT: 1, "10 times": None, "shifted by 1 sd": 3}
     assert "live from 3" in "\n".join(in_a_row_report(rows))

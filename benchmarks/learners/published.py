@@ -6,17 +6,16 @@ the papers' (2,000 random features where RanPAC takes 10,000).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.streams.streams import Rows
+from benchmarks.learners.learner import Answers, Learner
+from benchmarks.learners.network import Encoder, encoder
+from benchmarks.streams.stream import Floats, Rows, Stream
 
-Floats = NDArray[np.float64]
 WIDTH = 2000
 
 
@@ -149,29 +148,31 @@ class Ranpac(Gacil):
 PUBLISHED: dict[str, Callable[[], Published]] = {"NCM*": Ncm, "FeCAM*": Fecam, "G-ACIL*": Gacil, "RanPAC*": Ranpac}
 
 
-@dataclass(frozen=True, eq=False)
-class Course:
-    """What a published head answered after each batch: classes so far and scores; core-seconds of each batch."""
+class PublishedHead(Learner):
+    """On the scaled inputs, or on the backbone's features as they are."""
 
-    names: list[list[str]]
-    scores: list[Floats]
-    seconds: list[float]
-    bytes: int
+    def __init__(self, stream: Stream, name: str) -> None:
+        super().__init__(stream.plain)
+        self._head, self._names = PUBLISHED[name](), list[str]()
+        self._encode: Encoder | None = _as_they_are if stream.backbone else None
+
+    def learn(self, rows: Rows) -> None:
+        self._encode = self._encode or encoder(self.stream, rows)
+        self._names += [str(n) for n in dict.fromkeys(rows.targets) if n not in self._names]
+        codes = np.array([self._names.index(n) for n in rows.targets], np.int64)
+        self._head.learn(self._encode(rows).astype(np.float64), codes, len(self._names))
+
+    def answer(self, rows: Rows) -> Answers:
+        assert self._encode is not None
+        return Answers(self._head.scores(self._encode(rows).astype(np.float64)), [*self._names])
+
+    @property
+    def bytes(self) -> int:
+        return self._head.bytes
 
 
-def run(name: str, batches: Sequence[Rows], asked: Sequence[Floats]) -> Course:
-    """The head learns the batches in order; after each it scores that entry of `asked`. Inputs are features [n, L]."""
-    head, names = PUBLISHED[name](), list[str]()
-    course = Course([], [], [], 0)
-    for rows, questions in zip(batches, asked, strict=True):
-        names += [str(n) for n in dict.fromkeys(rows.labels) if n not in names]
-        y = np.array([names.index(n) for n in rows.labels], np.int64)
-        began = time.process_time()
-        head.learn(np.asarray(rows.inputs, np.float64).reshape(len(rows), -1), y, len(names))
-        course.seconds.append(time.process_time() - began)
-        course.names.append(list(names))
-        course.scores.append(head.scores(np.asarray(questions, np.float64).reshape(len(questions), -1)))
-    return Course(course.names, course.scores, course.seconds, head.bytes)
+def _as_they_are(rows: Rows) -> NDArray[np.float32]:
+    return np.asarray(rows.inputs, np.float32).reshape(len(rows), -1)
 
 
 def _unit(h: Floats) -> Floats:
