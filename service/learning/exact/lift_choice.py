@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from service.contract.inputs import InputSpec
+from service.contract.tables import TableInput
 from service.learning.data.rows import SELECT_FOLD, Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.out_of_fold import out_of_fold_logits
@@ -36,6 +37,10 @@ WORTH = 0.005
 """Balanced accuracy that more filters, or lifts beside a pretrained backbone, must win: they double the width."""
 ROOM = 0.9
 """Balanced accuracy from which on more filters are not tried."""
+LEAN = 0.05
+"""Balanced accuracy that random features of tables may lose and still be chosen: candidates are tried on 4,000 rows at
+most, and these gain more by the rows beyond. On the census they lost 0.03 on 4,000 rows, and with all 15,000 rows
+ranked better than the features alone, by 0.002 of AUC."""
 AHEAD, FAR = 2.0, 0.01
 """A lift is far behind with so many times the errors, and so much less balanced accuracy."""
 
@@ -110,10 +115,9 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
         scores[lift_names(lifts)] = round(score, 4)
         return score
 
-    best, chosen = -1.0, candidates[0]
-    for lifts in candidates:
-        if (score := score_of(lifts)) > best:
-            best, chosen = score, lifts
+    losses = [-score_of(lifts) for lifts in candidates]
+    place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
+    best, chosen = -losses[place], candidates[place]
     if best >= ROOM:
         enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
         return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
@@ -121,6 +125,13 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
     if wider is not None and score_of(wider) > best + WORTH:
         chosen = wider
     return LiftChoice(chosen, scores)
+
+
+def chosen_of(losses: Sequence[float], lean: float) -> int:
+    """Place of the least loss, the first of equals; where that is the first of all, which has no random features, of
+    the least among the others if it is less than `lean` above it."""
+    best = min(range(1, len(losses)), key=losses.__getitem__, default=0)
+    return best if losses[best] < losses[0] + lean else 0
 
 
 def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) -> dict[str, float] | None:

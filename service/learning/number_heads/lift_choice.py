@@ -16,6 +16,7 @@ from service.learning.exact.lift_choice import (
     LEAST_ROWS,
     SELECTING_ROWS,
     LiftChoice,
+    chosen_of,
     lift_names,
     tried_rows,
     without_rows,
@@ -89,13 +90,6 @@ def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
     width = WIDTH if rows > WIDE_ROWS else NARROW
     kinds: list[tuple[LiftKind, ...]] = [("none",), ("none", "relu"), ("none", "fourier")]
     return [[lift_of(spec, kind, width) for kind in side_by_side] for side_by_side in kinds]
-
-
-def chosen_of(losses: Sequence[float], lean: float) -> int:
-    """Place of the least loss; where that is the first, which has no random features, of the least among the others if
-    it is less than `lean` above it."""
-    best = min(range(1, len(losses)), key=losses.__getitem__, default=0)
-    return best if losses[best] < losses[0] + lean else 0
 
 
 def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], check: Callable[[], None]) -> float:

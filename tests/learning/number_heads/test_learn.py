@@ -11,11 +11,11 @@ from sklearn.datasets import load_digits
 from service.errors import MethodRefused
 from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.data.sides import parted
+from service.learning.exact.lift_choice import chosen_of
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.method import Setting
 from service.learning.methods import METHODS, resolve
 from service.learning.number_heads.equations import goals_in_units
-from service.learning.number_heads.lift_choice import chosen_of
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import NumberStream, number, values, vector
