@@ -284,69 +284,73 @@ def test_beyond_loopback_a_key_is_needed(tmp_path: Path) -> None:
     assert "--open" in output
 
 
-def test_the_port_opens_before_the_libraries_are_loaded(tmp_path: Path) -> None:
-    server = Server(tmp_path, wait=False, worker=False)
-    try:
+@pytest.fixture(scope="module")
+def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that is just being started, in an empty folder; the test after it is seen starting ends it."""
+    server = Server(tmp_path_factory.mktemp("starting"), wait=False, worker=False, stop_seconds=10)
+    yield server
+    server.kill()
+
+
+def test_the_port_opens_before_the_libraries_are_loaded(starting: Server) -> None:
+    with starting.client() as client:
         while True:
             try:
-                alive = httpx.get(f"{server.url}/healthz")
+                alive = client.get("/healthz")
                 break
             except httpx.ConnectError:
                 time.sleep(0.01)
-        took = time.monotonic() - server.started_at
-        ready = httpx.get(f"{server.url}/readyz")
-        early = httpx.get(f"{server.url}/v1/models")
-        assert alive.status_code == 200
-        assert (ready.status_code, early.status_code) == (503, 503)
-        assert ready.json()["waiting_for"]
-        assert early.headers["retry-after"] == "1"
-        assert took < 1.5
-        server.until_ready()
-    finally:
-        server.stop()
+        took = time.monotonic() - starting.started_at
+        ready, early = client.get("/readyz"), client.get("/v1/models")
+    assert alive.status_code == 200
+    assert (ready.status_code, early.status_code) == (503, 503)
+    assert ready.json()["waiting_for"]
+    assert early.headers["retry-after"] == "1"
+    assert took < 1.5
+    starting.until_ready()
 
 
-def test_term_ends_streams_and_waits_and_breaks_no_answer(tmp_path: Path) -> None:
-    with Server(tmp_path, worker=False, stop_seconds=10) as server:
-        with server.client() as client:
-            client.post("/v1/models", json=MODEL)
-            order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
-            update = client.post("/v1/models/digits/updates", json=order).json()["id"]
-        answers: dict[str, list[int]] = {"stream": [], "wait": [], "load": []}
-        broken: list[str] = []
-        stop = threading.Event()
+def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> None:
+    starting.until_ready()
+    with starting.client() as client:
+        client.post("/v1/models", json=MODEL)
+        order = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+        update = client.post("/v1/models/digits/updates", json=order).json()["id"]
+    answers: dict[str, list[int]] = {"stream": [], "wait": [], "load": []}
+    broken: list[str] = []
+    stop = threading.Event()
 
-        def stream() -> None:
-            with server.client() as client:
-                answers["stream"].append(client.get(f"/v1/updates/{update}/events").status_code)
+    def stream() -> None:
+        with starting.client() as client:
+            answers["stream"].append(client.get(f"/v1/updates/{update}/events").status_code)
 
-        def wait() -> None:
-            with server.client(timeout=90) as client:
-                answers["wait"].append(client.post("/v1/models/digits/updates?wait=60", json=order).status_code)
+    def wait() -> None:
+        with starting.client(timeout=90) as client:
+            answers["wait"].append(client.post("/v1/models/digits/updates?wait=60", json=order).status_code)
 
-        def load() -> None:
-            with server.client() as client:
-                while not stop.is_set():
-                    try:
-                        answers["load"].append(client.get("/v1/models/digits").status_code)
-                    except httpx.ConnectError:
-                        return  # the port is closed: nothing was promised
-                    except httpx.TransportError as error:
-                        broken.append(repr(error))
+    def load() -> None:
+        with starting.client() as client:
+            while not stop.is_set():
+                try:
+                    answers["load"].append(client.get("/v1/models/digits").status_code)
+                except httpx.ConnectError:
+                    return  # the port is closed: nothing was promised
+                except httpx.TransportError as error:
+                    broken.append(repr(error))
 
-        threads = [threading.Thread(target=work) for work in (stream, wait, load, load, load, load)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.5)
-        began = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - began < 10
-        stop.set()
-        for thread in threads:
-            thread.join(20)
-        assert (answers["stream"], answers["wait"]) == ([200], [202])
-        assert broken == []
-        assert set(answers["load"]) == {200}
+    threads = [threading.Thread(target=work) for work in (stream, wait, load, load, load, load)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert starting.stop() == 0
+    assert time.monotonic() - began < 10
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert (answers["stream"], answers["wait"]) == ([200], [202])
+    assert broken == []
+    assert set(answers["load"]) == {200}
 
 
 def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:

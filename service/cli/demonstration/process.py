@@ -56,11 +56,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     until = time.monotonic() + READY_SECONDS
-    while process.poll() is None and time.monotonic() < until:
-        with suppress(httpx.TransportError):  # the port is not open yet
-            if httpx.get(f"{url}/readyz", timeout=2.0).is_success:
-                return
-        time.sleep(0.1)
+    with httpx.Client(timeout=2.0) as client:
+        while process.poll() is None and time.monotonic() < until:
+            with suppress(httpx.TransportError):  # the port is not open yet
+                if client.get(f"{url}/readyz").is_success:
+                    return
+            time.sleep(0.1)
     output = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
     raise TsuikaError(f"The service did not start:\n{output}")
 
