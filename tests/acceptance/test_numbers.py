@@ -49,10 +49,11 @@ def made(server: Server, name: str, **fields: Any) -> Caller:
 
 @pytest.fixture(scope="module")
 def load(shared: Server) -> Iterator[Caller]:
-    """A model that has learned four batches."""
+    """A model that has learned four batches, of which the first is large: of 120 rows one in a hundred first versions
+    was twice as far off as the others, and a third of the errors that intervals are made of is its own."""
     with made(shared, "numbers.load") as caller:
         for seed in range(ROUNDS):
-            assert send(caller, *rows(seed), source=f"site-{seed % 2}")["verdict"] == "promoted"
+            assert send(caller, *rows(seed, 120 if seed else 400), source=f"site-{seed % 2}")["verdict"] == "promoted"
         yield caller
 
 
@@ -74,10 +75,9 @@ def test_it_predicts_numbers_with_intervals_that_hold(load: Caller) -> None:
     assert answer["level"] == 0.9
     values = [p["value"] for p in answer["predictions"]]
     assert np.abs(np.array(values) - targets).mean() < 8
-    assert inside(answer["predictions"], targets) > 0.8
-    # errors of the first version, which knew one batch, may be among the widest tenth: half of all are later ones
+    assert 0.8 < inside(answer["predictions"], targets) < 0.98
     half = load.ok("POST", f"{load.path}/predictions", {"inputs": inputs, "level": 0.5})
-    assert 0.4 < inside(half["predictions"], targets) < 0.98
+    assert 0.4 < inside(half["predictions"], targets) < 0.7
     wider = load.ok("POST", f"{load.path}/predictions", {"inputs": inputs, "level": 0.99})
     assert all(
         a["interval"][0] >= b["interval"][0] for a, b in zip(answer["predictions"], wider["predictions"], strict=True)
