@@ -4,6 +4,7 @@ fresh database.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ from tests import guard
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
+    from tests.running import Server
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
@@ -27,6 +29,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 guard.start()
+
+gc.disable()  # until all is collected: it would walk again and again through libraries and test modules that stay
 
 LONG = [
     "acceptance/test_taking_back.py",
@@ -40,7 +44,6 @@ LONG = [
     "acceptance/test_costly_bodies.py",
     "learning/gate/test_verdicts.py",
     "acceptance/test_door.py",
-    "acceptance/test_backbones.py",
     "acceptance/test_erasing.py",
     "acceptance/test_progress.py",
     "worker/test_erasure_in_any_order.py",
@@ -50,7 +53,6 @@ LONG = [
     "api/test_large_bodies.py",
     "learning/training/test_unfreezing.py",
     "worker/test_learned_twice.py",
-    "examples/test_cifar.py",
 ]
 """Files, or files of TOGETHER, that take five seconds and more with what they start, the longest first: a process that
 ends with one of them ends alone."""
@@ -58,6 +60,7 @@ ends with one of them ends alone."""
 
 TOGETHER = [
     [
+        "acceptance/test_backbones.py",
         "acceptance/test_challengers.py",
         "acceptance/test_keeping.py",
         "acceptance/test_live_moves.py",
@@ -67,6 +70,9 @@ TOGETHER = [
         "acceptance/test_table_values.py",
         "acceptance/test_tables.py",
         "acceptance/test_taking_back.py",
+        "api/routes/test_inference.py",
+        "api/routes/test_number_predictions.py",
+        "examples/test_cifar.py",
     ],
     ["client/test_inputs.py", "client/test_service.py"],
 ]
@@ -101,7 +107,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Libraries and test modules stay: without this a tenth of the time went into walking through them for garbage."""
+    gc.freeze()
     freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +139,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
     migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    """One service with its own worker for all tests that do not end it; files that use it stand in TOGETHER. Short
+    delays, so that retries are seen."""
+    from tests.acceptance.service import QUICK
+    from tests.learning.backbones.made import named_weights
+    from tests.running import Server
+
+    folder = tmp_path_factory.mktemp("shared")
+    with Server(folder, migrated=migrated, weights=named_weights(folder), **QUICK) as server:
+        yield server

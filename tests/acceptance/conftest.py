@@ -1,24 +1,16 @@
-"""One service with its own worker for all tests that do not end it."""
+"""Models of one test in the service that the tests share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.service import QUICK, Caller
+from tests.acceptance.service import Caller
 from tests.running import Server
 
 NewModel = Callable[..., Caller]
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    """Short delays, so that retries are seen. Files that use it stand in TOGETHER of tests/conftest.py."""
-    with Server(tmp_path_factory.mktemp("shared"), migrated=migrated, **QUICK) as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from tests.learning.backbones.made import weights_of
 from tests.running import Server
 
 IMAGE = {"kind": "image", "channels": 3, "height": 12, "width": 12}
@@ -22,28 +20,9 @@ PHRASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("backbones")
-    late(folder).write_bytes(Path(weights_of("mobilenet_v3_small")).read_bytes())
-    named = {
-        "resnet18": weights_of("resnet18"),
-        "resnet34": folder / "gone.safetensors",
-        "mobilenet_v3_small": late(folder),
-    }
-    weights = ", ".join(f"{name}={file}" for name, file in named.items())
-    with Server(folder, migrated=migrated, weights=weights) as server:
-        yield server
-
-
-def late(folder: Path) -> Path:
-    """A file that goes away."""
-    return folder / "late.safetensors"
-
-
 @pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client(timeout=90.0) as client:
+def client(shared: Server) -> Iterator[httpx.Client]:
+    with shared.client(timeout=90.0) as client:
         yield client
 
 
@@ -91,7 +70,7 @@ def shards(server: Server, model: str) -> list[str]:
         return [digest for (digest,) in rows]
 
 
-def test_images_are_learned_on_efficientnet_class_by_class(server: Server, client: httpx.Client) -> None:
+def test_images_are_learned_on_efficientnet_class_by_class(shared: Server, client: httpx.Client) -> None:
     made = create(client, "emoji", IMAGE, {"name": "efficientnet_lite0"})
     assert made.status_code == 201, made.text
     first = learn(client, "emoji", pictures("ab", 20))
@@ -101,7 +80,7 @@ def test_images_are_learned_on_efficientnet_class_by_class(server: Server, clien
     exam = pictures("abcd", 3)
     right = np.array(ask(client, "emoji", exam["inputs"])) == np.array(exam["labels"])
     assert right.mean() >= 0.9
-    digests = shards(server, "emoji")
+    digests = shards(shared, "emoji")
     assert len(digests) == 2
     assert len(set(digests)) == 1
     taken = client.post("/v1/models/emoji/retractions?wait=60", json={"batches": second["batches"], "reason": "test"})
@@ -152,9 +131,9 @@ def test_what_cannot_be_used_is_refused_when_the_model_is_made(
     assert "/gone" not in answer.text, "a file is the operator's business"
 
 
-def test_weights_that_went_away_are_told_when_the_update_is_claimed(server: Server, client: httpx.Client) -> None:
+def test_weights_that_went_away_are_told_when_the_update_is_claimed(shared: Server, client: httpx.Client) -> None:
     assert create(client, "late", IMAGE, {"name": "mobilenet_v3_small", "side": 32}).status_code == 201
-    late(server.folder).unlink()
+    (shared.folder / "late.safetensors").unlink()
     update = client.post("/v1/models/late/updates?wait=60", json=pictures("ab", 5)).json()
     assert update["state"] == "failed"
     assert "there is no such file" in update["error"]["detail"]

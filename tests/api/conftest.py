@@ -48,15 +48,25 @@ class Api:
 
 
 @pytest.fixture
-def make_api(tmp_path: Path, fresh_database: Callable[[Path], str]) -> Iterator[MakeApi]:
-    """An application with settings of the test's own. What reads large bodies has its share of a busy machine."""
+def make_api(
+    tmp_path: Path,
+    fresh_database: Callable[[Path], str],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[MakeApi]:
+    """An application with settings of the test's own. What reads large bodies has its share of a busy machine, and is
+    the one that lasts where a test uses that."""
     made: list[Api] = []
+    usual: dict[str, Any] = {"child_priority": "normal"}
+    if "lasting" in request.fixturenames:
+        lasting: Lasting = request.getfixturevalue("lasting")
+        lasting.empty()
+        usual["store_url"] = lasting.store_url
+        monkeypatch.setattr("service.api.application.Reader", lambda settings: lasting)
 
     def make(**settings: Any) -> Api:
-        usual = {"child_priority": "normal"}
-        if "data" not in settings:
-            usual["database_url"] = fresh_database(tmp_path)
-        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **{**usual, **settings})
+        database = {} if "data" in settings else {"database_url": fresh_database(tmp_path)}
+        chosen = Settings.from_environment({"TSUIKA_DATA": str(tmp_path)}, **{**usual, **database, **settings})
         made.append(Api(Runtime(chosen)))
         return made[-1]
 

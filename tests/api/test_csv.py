@@ -22,6 +22,8 @@ from service.registry import batches, models
 from tests.api.conftest import Api, pointers
 from tests.making import keep_version, make_model
 
+pytestmark = pytest.mark.usefixtures("lasting")
+
 SPEC = TableInput.model_validate(
     {
         "kind": "table",

@@ -16,6 +16,8 @@ from service.registry import batches, models
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
 
+pytestmark = pytest.mark.usefixtures("lasting")
+
 BATCHES = "/v1/models/digits/batches"
 ROWS = np.random.default_rng(0).normal(size=(80, 3)).round(3).tolist()
 LABELS = ["a", "b"] * 40

@@ -18,6 +18,8 @@ from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
 from tests.making import keep_version, table_checkpoint
 
+pytestmark = pytest.mark.usefixtures("lasting")
+
 COLUMNS: list[dict[str, Any]] = [
     {"name": "age", "kind": "number"},
     {"name": "city", "kind": "category"},

@@ -16,8 +16,10 @@ from service.learning.data.target_grid import NumberGrid
 from service.registry import batches, models
 from service.registry.sql.tables import Batch
 from service.storage.artifacts import model_area
-from tests.api.conftest import Api, Lasting, MakeApi, pointers
+from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import keep_version, make_model, number_checkpoint
+
+pytestmark = pytest.mark.usefixtures("lasting")
 
 ROWS = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
 NUMBER: dict[str, Any] = {"kind": "number"}
@@ -26,13 +28,11 @@ GRID = NumberGrid(names=["value"], offset=[0.0], step=[2.0**-16])
 
 
 @pytest.fixture(params=["in this process", "in the reading process"])
-def load(request: pytest.FixtureRequest, make_api: MakeApi, lasting: Lasting, monkeypatch: pytest.MonkeyPatch) -> Api:
+def load(request: pytest.FixtureRequest, make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> Api:
     """An application with a model "load" of three numbers a row, which predicts one, and "digits" of classes."""
     if request.param != "in this process":
-        lasting.empty()
         monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", 0)
-        monkeypatch.setattr("service.api.application.Reader", lambda settings: lasting)
-    api = make_api(store_url=lasting.store_url)
+    api = make_api()
     make_model(api.runtime, "digits")
     make_model(api.runtime, "load", target=NUMBER)
     return api

@@ -72,20 +72,19 @@ def test_files_that_are_something_else_are_refused(folder: Path, tmp_path: Path)
 
 
 def test_ninety_columns_are_added_in_one_update(
-    folder: Path, tmp_path: Path, migrated: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, shared: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Server(tmp_path, migrated=migrated) as server:
-        few = '{"name": "ridge", "lift": "conv", "width": 8}'
-        assert grow.main([str(folder), "--url", server.url, "--rows", "3", "--method", few]) == 0
-        output = capsys.readouterr().out
-        assert "100 columns, 90 of them new" in output
-        with Client(server.url) as client:
-            model = client.model("cifar")
-            first, second = model.version(1).classes, model.version(2).classes
-            assert sorted(first) == TEN
-            assert second[:10] == first
-            assert len({*second}) == 100
-            updates = list(model.updates())
-            assert len([u for u in updates if u.version in (1, 2)]) == 2
-        assert grow.main([str(folder / "nowhere"), "--url", server.url, "--name", "other"]) == 1
-        assert "unpack the binary version" in capsys.readouterr().err
+    few = '{"name": "ridge", "lift": "conv", "width": 8}'
+    assert grow.main([str(folder), "--url", shared.url, "--rows", "3", "--method", few]) == 0
+    output = capsys.readouterr().out
+    assert "100 columns, 90 of them new" in output
+    with Client(shared.url) as client:
+        model = client.model("cifar")
+        first, second = model.version(1).classes, model.version(2).classes
+        assert sorted(first) == TEN
+        assert second[:10] == first
+        assert len({*second}) == 100
+        updates = list(model.updates())
+        assert len([u for u in updates if u.version in (1, 2)]) == 2
+    assert grow.main([str(folder / "nowhere"), "--url", shared.url, "--name", "other"]) == 1
+    assert "unpack the binary version" in capsys.readouterr().err

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,11 +16,14 @@ from service import __version__
 from service.contract.inference import InferenceResponse, ModelMetadata
 from service.runtime import Runtime
 from service.settings import Settings
+from tests.acceptance.service import until
 from tests.api.conftest import Api, MakeApi
 from tests.api.test_raw_bodies import ROW, picture
 from tests.intake.formats.test_oip_tensors import BINARY, FACES, FAULTS, GOOD, binary, element, tensor
 from tests.making import make_model, make_version
 from tests.running import Server
+
+pytestmark = pytest.mark.usefixtures("lasting")
 
 MODEL = "/v2/models/digits"
 INFER = f"{MODEL}/infer"
@@ -276,30 +276,22 @@ def test_a_timeout_is_a_deadline(answering: Api) -> None:
     assert "before its turn" in refused(answering("POST", INFER, {**GOOD, "parameters": {"timeout": 1}}), 504)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    """A service in a process of its own, with two versions of "digits"."""
-    folder = tmp_path_factory.mktemp("inference")
-    (folder / "data").mkdir()
-    shutil.copy(migrated, folder / "data" / "tsuika.db")
-    runtime = Runtime(Settings.from_environment({"TSUIKA_DATA": str(folder / "data")}))
+def test_a_triton_client_gets_the_same_numbers(shared: Server) -> None:
+    runtime = Runtime(Settings(data=shared.data))
     make_model(runtime)
     make_version(runtime, classes=["c", "a", "é"])
     make_version(runtime, classes=["c", "a", "é"], seed=1)
     runtime.close()
-    with Server(folder, worker=False) as server:
-        yield server
-
-
-def test_a_triton_client_gets_the_same_numbers(server: Server) -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    with server.client() as native:
-        predictions = native.post("/v1/models/digits/predictions", json={"inputs": rows.tolist(), "top": 3}).json()
+    with shared.client() as native:
+        asked = "/v1/models/digits/predictions", {"inputs": rows.tolist(), "top": 3}
+        until(lambda: native.post(asked[0], json=asked[1]).json().get("version") == 2, what="a look at what is live")
+        predictions = native.post(asked[0], json=asked[1]).json()
     shares = [{share["class"]: share["score"] for share in row["top"]} for row in predictions["predictions"]]
     due = np.array([[row[name] for name in ("a", "c", "é")] for row in shares], np.float32)
     names = [row["class"] for row in predictions["predictions"]]
 
-    with triton.InferenceServerClient(server.url.removeprefix("http://")) as client:
+    with triton.InferenceServerClient(shared.url.removeprefix("http://")) as client:
         assert client.is_server_live()
         assert client.is_server_ready()
         assert client.is_model_ready("digits")

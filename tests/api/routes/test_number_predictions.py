@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,12 +19,15 @@ from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.registry import models
 from service.runtime import Runtime
 from service.settings import Settings
+from tests.acceptance.service import until
 from tests.api.conftest import Api, pointers
 from tests.api.test_raw_bodies import bare, saved
 from tests.intake.formats.test_oip_tensors import binary, tensor
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 from tests.running import Server
 from tsuika import Client
+
+pytestmark = pytest.mark.usefixtures("lasting")
 
 PATH = "/v1/models/load/predictions"
 INFER = "/v2/models/load/infer"
@@ -261,25 +261,18 @@ def test_the_document_says_that_an_answer_is_one_of_both(answering: Api) -> None
     assert "level" in [parameter["name"] for parameter in post["parameters"]]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    """A service in a process of its own: "load" has a version without intervals and one with them."""
-    folder = tmp_path_factory.mktemp("numbers")
-    (folder / "data").mkdir()
-    shutil.copy(migrated, folder / "data" / "tsuika.db")
-    runtime = Runtime(Settings.from_environment({"TSUIKA_DATA": str(folder / "data")}))
+def test_a_real_service_answers_by_every_door_and_rolls_back(shared: Server) -> None:
+    """A version without intervals, and one with them."""
+    runtime = Runtime(Settings(data=shared.data))
     make_number_model(runtime, "load", ONE)
     keep_version(runtime, "load", number_checkpoint(ONE, seed=1, intervals=False))
     keep_version(runtime, "load", number_checkpoint(ONE))
     runtime.close()
-    with Server(folder, worker=False) as server:
-        yield server
-
-
-def test_a_real_service_answers_by_every_door_and_rolls_back(server: Server) -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     file = saved(rows)
-    with Client(server.url) as client, server.client() as http:
+    with Client(shared.url) as client, shared.client() as http:
+        asked = {"input": json.dumps(rows[0].tolist())}
+        until(lambda: http.get(PATH, params=asked).json().get("version") == 2, what="a look at what is live")
         load = client.model("load")
         answer = load.predict(rows, level=0.8)
         assert isinstance(answer, NumberPredictions)
@@ -294,7 +287,7 @@ def test_a_real_service_answers_by_every_door_and_rolls_back(server: Server) -> 
         npy: httpx.Response = http.post(f"{PATH}?level=0.8", content=file, headers={"content-type": NPY})
         assert NumberPredictions.model_validate(npy.json()) == answer
         assert load.predict(rows, version=1).intervals is None
-        with triton.InferenceServerClient(server.url.removeprefix("http://")) as protocol:
+        with triton.InferenceServerClient(shared.url.removeprefix("http://")) as protocol:
             sent = triton.InferInput("input", list(rows.shape), "FP32").set_data_from_numpy(rows)
             result = protocol.infer("load", [sent], parameters={"level": 0.8})
             assert result.as_numpy("value").tolist() == [[value] for value in answer.values]

@@ -17,6 +17,8 @@ from tests.api.conftest import Api
 from tests.api.test_raw_bodies import bare, saved
 from tests.making import keep_version, make_model, make_number_model, table_checkpoint
 
+pytestmark = pytest.mark.usefixtures("lasting")
+
 INPUT = {
     "kind": "table",
     "columns": [

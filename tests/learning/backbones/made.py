@@ -62,3 +62,11 @@ def weights_of(name: str) -> str:
 def files_of(*names: str) -> dict[str, str]:
     """What the settings would say."""
     return {name: weights_of(name) for name in names}
+
+
+def named_weights(folder: Path) -> str:
+    """The setting of a service: a file that is there, one that is not, and one in `folder` that may go away."""
+    late = folder / "late.safetensors"
+    late.write_bytes(Path(weights_of("mobilenet_v3_small")).read_bytes())
+    named = {"resnet18": weights_of("resnet18"), "resnet34": folder / "gone.safetensors", "mobilenet_v3_small": late}
+    return ", ".join(f"{name}={file}" for name, file in named.items())
