@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -70,7 +70,7 @@ ROUTERS = (
 ANY_QUERY = (inference.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 ALL = APIRouter()
-"""The routes of every application: what FastAPI derives from them at the first request is derived once a process."""
+"""The routes of every application: what FastAPI derives from them, and their document, is made once a process."""
 for router in ROUTERS:
     checks = [check_access] if router in ANY_QUERY else [check_access, check_query]
     ALL.include_router(router, dependencies=[Depends(check) for check in checks])
@@ -91,7 +91,7 @@ class Application(FastAPI):
     """An application whose OpenAPI document has the bodies that handlers read themselves; written once."""
 
     def openapi(self) -> dict[str, Any]:
-        return openapi.describe(self)
+        return _description()
 
     @cached_property
     def written_description(self) -> bytes:
@@ -102,6 +102,11 @@ class Application(FastAPI):
     def written_page(self) -> str:
         """The document as an HTML page."""
         return pages.page(self.openapi())
+
+
+@cache
+def _description() -> dict[str, Any]:
+    return openapi.describe(ALL.routes)
 
 
 def build(runtime: Runtime, health: Health | None = None) -> FastAPI:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from service import __version__
 from service.api.access.keyring import PUBLIC
@@ -25,18 +26,16 @@ BODIES: set[type[BaseModel]] = {Problem}
 Responses = dict[int | str, dict[str, Any]]
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(title="Tsuika", version=__version__, description=SUMMARY, routes=app.routes)
-        _add_bodies(document)
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}, {}]
-        for path in PUBLIC & document["paths"].keys():
-            for operation in document["paths"][path].values():
-                operation["security"] = []
-        app.openapi_schema = document
-    return app.openapi_schema
+def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The OpenAPI document of these routes."""
+    document = get_openapi(title="Tsuika", version=__version__, description=SUMMARY, routes=routes)
+    _add_bodies(document)
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"key": []}, {}]
+    for path in PUBLIC & document["paths"].keys():
+        for operation in document["paths"][path].values():
+            operation["security"] = []
+    return document
 
 
 def _add_bodies(document: dict[str, Any]) -> None:

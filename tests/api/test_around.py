@@ -37,7 +37,9 @@ def test_every_route_needs_the_key(make_api: MakeApi, authorization: str | None)
         else:
             assert refused.status_code == 401, (method, path)
             assert refused.headers["www-authenticate"].startswith("Bearer")
-        assert api(method, path, headers={"Authorization": "bearer secret"}).status_code != 401
+    if authorization is None:
+        for method, path in ROUTES:
+            assert api(method, path, headers={"Authorization": "bearer secret"}).status_code != 401
 
 
 def test_with_a_key_any_host_is_good_and_the_description_is_public(make_api: MakeApi) -> None:
