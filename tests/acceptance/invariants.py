@@ -10,6 +10,7 @@ I6 the audit holds, and has one row for each batch, update, end of an update and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,9 @@ from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Up
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
+
+_LOADED = set[str]()
+"""Versions that were loaded, by layout and digests: from bytes that have the same digests they load again."""
 
 
 def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
@@ -55,7 +59,10 @@ def _versions_load(store: LocalArtifacts, versions: list[Version]) -> None:
         for shard in version.shards:
             assert store.has(SHARDS, shard["digest"]), f"I5: version {version.number} lacks {shard['part']}"
             store.get(SHARDS, shard["digest"])
-        predictor.load(version.layout, version.shards, lambda digest: store.get(SHARDS, digest))
+        key = json.dumps([version.layout, version.shards], sort_keys=True)
+        if key not in _LOADED:
+            predictor.load(version.layout, version.shards, lambda digest: store.get(SHARDS, digest))
+            _LOADED.add(key)
 
 
 def _numbers_are_whole(versions: list[Version]) -> None:

@@ -110,7 +110,7 @@ def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Serve
 
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(500))["id"]
+    update_id = caller.order([batch], method=slow(300))["id"]
     caller.training(update_id)
     children = children_of(server.pid)
     assert children

@@ -48,7 +48,7 @@ def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
 ) -> None:
     caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     batch = caller.batch(1)
-    update_id = caller.order([batch], method=slow(500))["id"]
+    update_id = caller.order([batch], method=slow(300))["id"]
     paused = owner(workers, update_id)
     caller.training(update_id)
     paused.signal(signal.SIGSTOP)
@@ -68,7 +68,7 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
 ) -> None:
     before = caller.versions()
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(500))["id"]
+    update_id = caller.order([batch], method=slow(300))["id"]
     victim = owner(workers, update_id)
     caller.training(update_id)
     children = victim.children()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
@@ -22,6 +23,24 @@ from tests.learning.memory_data import Stream
 Floats = NDArray[np.float32]
 OLD, NEW = "01234", "56789"
 SPEC = VectorInput(kind="vector", size=64)
+
+
+class Digits(NamedTuple):
+    """data [1797, 64] · target [1797]"""
+
+    data: NDArray[np.float64]
+    target: NDArray[np.int64]
+
+
+@cache
+def load_digits() -> Digits:
+    """scikit-learn's digits from its file: to import the library takes a second of each process that runs tests."""
+    library = find_spec("sklearn")
+    assert library is not None
+    [folder] = library.submodule_search_locations or []
+    table = np.loadtxt(Path(folder) / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    table.flags.writeable = False
+    return Digits(table[:, :-1], table[:, -1].astype(np.int64))
 
 
 class Split(NamedTuple):

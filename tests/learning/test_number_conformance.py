@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from service.contract.enums import Family
 from service.errors import Cancelled, MethodRefused
@@ -22,6 +21,7 @@ from service.learning.run import Run
 from service.learning.update import learn
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import Floats, NumberStream, number, values
+from tests.learning.samples import load_digits
 from tests.learning.test_conformance import BACKBONES, bits, files, shaped
 
 LEARN_NUMBERS = [name for name, method in METHODS.items() if method.numbers is not None]

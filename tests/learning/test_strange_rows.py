@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from benchmarks.running.workbench import Model
 from service.contract.enums import Outcome
 from service.contract.inputs import RangeScale, VectorInput
+from tests.learning.samples import load_digits
 
 SPEC = VectorInput(kind="vector", size=64, scale=RangeScale(range=(0, 16)))
 
 
 def test_noise_with_labels_at_random_is_held_and_a_strange_but_honest_world_is_not(tmp_path: Path) -> None:
-    X, y = load_digits(return_X_y=True)
+    X, y = load_digits()
     X, y = X.astype(np.float32), y.astype(str)
     model = Model(SPEC, folder=tmp_path)
     model.learn(X[:600], y[:600], {"name": "ridge", "lift": "none"})
@@ -30,7 +30,7 @@ def test_noise_with_labels_at_random_is_held_and_a_strange_but_honest_world_is_n
 
 
 def test_one_class_in_another_style_is_no_noise_but_unproven(tmp_path: Path) -> None:
-    X, y = load_digits(return_X_y=True)
+    X, y = load_digits()
     X, y = X.astype(np.float32), y.astype(str)
     model = Model(SPEC, folder=tmp_path)
     model.learn(X[:600], y[:600], {"name": "ridge", "lift": "none"})

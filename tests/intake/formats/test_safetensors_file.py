@@ -103,7 +103,11 @@ def form(parts: dict[str, bytes], boundary: str = "xx") -> bytes:
     return b"".join(pieces) + f"--{boundary}--\r\n".encode()
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.binary(max_size=60), min_size=1, max_size=8))
+@given(
+    st.dictionaries(
+        st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=9), st.binary(max_size=60), min_size=1, max_size=8
+    )
+)
 def test_parts_come_back_byte_by_byte(parts: dict[str, bytes]) -> None:
     boundary = "a-boundary-that-no-part-holds"
     assert read_parts(form(parts, boundary), f'multipart/form-data; boundary="{boundary}"') == parts

@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBackbone, VectorInput
 from service.errors import MethodRefused
@@ -21,8 +20,9 @@ from service.learning.network.network import build
 from service.learning.retraction import blank
 from service.learning.run import Run
 from service.serving.predictor import Predictor
-from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of
+from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINIEST, TINY, files_of
 from tests.learning.memory_data import Stream
+from tests.learning.samples import load_digits
 from tests.updating import run_update
 
 RIDGE = METHODS["ridge"]
@@ -58,7 +58,7 @@ def figures(classes: str, n: int) -> tuple[np.ndarray, list[str]]:
     """scikit-learn's digits, twice as large, in three channels. -> uint8 [n x classes, 3, 16, 16]"""
     digits = load_digits()
     rows = np.concatenate([np.flatnonzero(digits.target == int(c))[:n] for c in classes])
-    images = np.kron(digits.images[rows], np.ones((2, 2))) * 15
+    images = np.kron(digits.data[rows].reshape(-1, 8, 8), np.ones((2, 2))) * 15
     return np.repeat(images[:, None], 3, 1).astype(np.uint8), [str(c) for c in digits.target[rows]]
 
 
@@ -82,7 +82,7 @@ def test_a_first_version_stores_the_weights_and_owes_them_to_no_batch() -> None:
 
 def test_convolutions_go_beside_where_rows_kept_back_show_that_they_help() -> None:
     stream = tiny()
-    learned = stream.learn(RIDGE, *figures("0123456789", 40))
+    learned = stream.learn(RIDGE, *figures("0123456789", 25))
     alone, both = learned.details["lifts_tried"].values()
     assert both > alone + 0.01
     assert [lift.kind for lift in learned.checkpoint.layout.lifts] == ["none", "conv"]
@@ -92,10 +92,16 @@ def test_convolutions_go_beside_where_rows_kept_back_show_that_they_help() -> No
     assert "lifts_tried" not in stream.learn(RIDGE, *figures("2", 5)).details
 
 
+@cache
+def smallest() -> tuple[Stream, Learned]:
+    stream = Stream(IMAGE, Architecture(backbone=TINIEST), files_of(TINIEST.name))
+    return stream, stream.learn(RIDGE, *pictures("abc", 20))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_it_stands_still_in_every_method(name: str) -> None:
-    """Batch-norm statistics among the rest: not one bit of a ResNet moves."""
-    stream, learned = first()
+    """Batch-norm statistics among the rest: not one bit of a residual network moves."""
+    stream, learned = smallest()
     base, data = learned.checkpoint, stream.data(*pictures("cd", 12))
     method = METHODS[name]
     fast = {"epochs": 1} if "epochs" in method.Params.model_fields else {}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
 from service.contract.inputs import (
@@ -26,10 +25,11 @@ from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
+from tests.learning.samples import load_digits
 from tests.updating import make_rows, run_update
 
 SECRET = b"secret"
-DIGITS, NUMBERS = (np.asarray(part) for part in load_digits(return_X_y=True))
+DIGITS, NUMBERS = (np.asarray(part) for part in load_digits())
 LABELS = [str(n) for n in NUMBERS]
 VECTOR = VectorInput(kind="vector", size=64)
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))

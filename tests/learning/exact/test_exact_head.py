@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn.datasets import load_digits
 
 from service.contract.inputs import (
     Architecture,
@@ -37,6 +36,7 @@ from service.learning.network.network import build, fresh, layout_of, parts_of
 from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
+from tests.learning.samples import load_digits
 from tests.updating import make_rows
 
 METHODS = {"ridge": ridge.METHOD, "lda": lda.METHOD}
@@ -219,7 +219,7 @@ def test_lifts_stand_side_by_side() -> None:
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
     data = load_digits()
-    return data.images[:, None].astype(np.float32), data.target.astype(str)
+    return data.data.reshape(-1, 1, 8, 8).astype(np.float32), data.target.astype(str)
 
 
 @cache

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
@@ -20,6 +19,7 @@ from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
+from tests.learning.samples import load_digits
 from tests.updating import run_update
 
 INPUT = VectorInput(kind="vector", size=64)

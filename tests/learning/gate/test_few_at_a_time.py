@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
@@ -18,6 +17,7 @@ from service.learning.evaluation.examine import Context
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
+from tests.learning.samples import load_digits
 from tests.updating import make_rows, run_update
 
 INPUT = VectorInput(kind="vector", size=64)

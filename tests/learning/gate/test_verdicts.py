@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
@@ -20,6 +20,7 @@ from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
+from tests.learning.samples import load_digits
 from tests.updating import make_rows, run_update
 
 SEEDS = range(20)
@@ -61,6 +62,7 @@ def _learned(base: Checkpoint | None, history: Sequence[Rows], batch: Rows) -> t
     return made.checkpoint, made.report
 
 
+@cache
 def _digits() -> tuple[Inputs, Labels]:
     digits = load_digits()
     return digits.data.astype(np.float32), digits.target.astype(str).astype(object)

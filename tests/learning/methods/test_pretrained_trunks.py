@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -34,24 +36,31 @@ def images(classes: str, n: int = 24) -> tuple[np.ndarray, list[str]]:
 
 
 @pytest.fixture(params=[VIT, FILTERS])
-def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Stream, Checkpoint]:
-    """An exact head on the frozen features of a network with random weights."""
+def prepared(request: pytest.FixtureRequest) -> tuple[Stream, Checkpoint]:
+    """An exact head on the frozen features of a network with random weights: learned once, a stream for each test."""
+    s = _prepared(request.param).fork()
+    assert s.checkpoint is not None
+    return s, s.checkpoint
+
+
+@cache
+def _prepared(name: str) -> Stream:
     import timm
 
-    name = request.param
+    file = Path(mkdtemp(prefix="weights-")) / "weights.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(0)
         body = timm.create_model(name.removeprefix("timm/"), pretrained=False, num_classes=0)
-    save_file({k: t.contiguous() for k, t in body.state_dict().items()}, tmp_path / "weights.safetensors")
+    save_file({k: t.contiguous() for k, t in body.state_dict().items()}, file)
     side = 160 if name == VIT else 32
     s = Stream(
         SPEC,
         Architecture(backbone=PretrainedBackbone(name=name, side=side)),
-        files={name: str(tmp_path / "weights.safetensors")},
+        files={name: str(file)},
     )
     X, y = images("abc", rows(s))
-    base = s.learn(lda.METHOD, X, y).checkpoint
-    return s, base
+    s.learn(lda.METHOD, X, y)
+    return s
 
 
 def rows(s: Stream) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from service.errors import MethodRefused
 from service.learning.data.rows import SELECT_FOLD, Rows
@@ -19,6 +18,7 @@ from service.learning.number_heads.equations import goals_in_units
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import NumberStream, number, values, vector
+from tests.learning.samples import load_digits
 
 
 def curve(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

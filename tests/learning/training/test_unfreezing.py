@@ -70,7 +70,7 @@ def prepared(backbone: PretrainedBackbone = SMALL) -> Stream:
 
 def learn(name: str, s: Stream, **params: Any) -> Learned:
     """What a method makes of a batch of known and new classes; the stream stays as it is."""
-    method, parsed = resolve({"name": name, "epochs": 2, **params})
+    method, parsed = resolve({"name": name, "epochs": 1, **params})
     return method.update(s.checkpoint, s.data(*images("bcd", seed=1)), parsed, Run(seed=1))
 
 

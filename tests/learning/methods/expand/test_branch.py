@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,12 @@ IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale
 
 
 def prepared(kind: str) -> Stream:
-    """A model that knows 0 to 4."""
+    """A model that knows 0 to 4: learned once, a stream for each caller."""
+    return _prepared(kind).fork()
+
+
+@cache
+def _prepared(kind: str) -> Stream:
     s = stream([48, 32])
     if kind == "cnn":
         s = Stream(IMAGE, Architecture(backbone=CnnBackbone(name="cnn", channels=[8, 12])))

@@ -143,8 +143,8 @@ def as_images(X: Floats) -> Floats:
 def test_filters_grow_beside_the_old_ones_which_keep_their_bytes() -> None:
     d, s = digits(), images([8, 16])
     old, new, held = d.of(OLD), d.of(NEW), as_images(d.held_X)
-    base = s.learn(retrain.METHOD, as_images(old.X), old.y, epochs=8).checkpoint
-    learned = s.learn(den.METHOD, as_images(new.X[::2]), new.y[::2], epochs=8, memory_rows=200)
+    base = s.learn(retrain.METHOD, as_images(old.X[::2]), old.y[::2], epochs=8).checkpoint
+    learned = s.learn(den.METHOD, as_images(new.X[::2]), new.y[::2], epochs=6, memory_rows=100)
     got = learned.checkpoint
     assert served(base).items() <= served(got).items()
     assert torch.equal(logits(got, held)[:, :5], logits(base, held))
@@ -197,8 +197,9 @@ def test_hidden_layers_of_a_head_can_grow_too() -> None:
     base = s.checkpoint
     assert base is not None
     data = s.data(*d.of(NEW)[:2])
-    den.METHOD.check(base, data, den.Params())
-    got = den.update(base, data, den.Params(), Run()).checkpoint
+    params = den.Params(epochs=8)
+    den.METHOD.check(base, data, params)
+    got = den.update(base, data, params, Run()).checkpoint
     assert torch.equal(logits(got, d.held_X)[:, :5], logits(base, d.held_X))
     assert got.parts.keys() >= {"neck.0", "head.1"}
     assert accuracy(got, d.held_X, d.held_y) > 0.85

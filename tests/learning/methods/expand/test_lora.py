@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -32,14 +33,20 @@ def shaped(X: Floats, kind: str) -> Floats:
 
 
 def prepared(kind: str = "mlp") -> tuple[Stream, Checkpoint]:
-    """A network that knows the old classes."""
+    """A network that knows the old classes: learned once, a stream for each caller."""
+    s = _prepared(kind).fork()
+    assert s.checkpoint is not None
+    return s, s.checkpoint
+
+
+@cache
+def _prepared(kind: str) -> Stream:
     d = digits().of(OLD)
     spec = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))
     cnn = Architecture(backbone=CnnBackbone(name="cnn", channels=[8, 16]))
     s = Stream(spec, cnn) if kind == "cnn" else stream([48, 32])
     s.learn(retrain.METHOD, shaped(d.X, kind), d.y, epochs=6)
-    assert s.checkpoint is not None
-    return s, s.checkpoint
+    return s
 
 
 def learned(s: Stream, kind: str, classes: str, **params: Any) -> Checkpoint:
