@@ -44,7 +44,6 @@ LONG = [
     "acceptance/test_costly_bodies.py",
     "learning/gate/test_verdicts.py",
     "acceptance/test_door.py",
-    "acceptance/test_erasing.py",
     "acceptance/test_progress.py",
     "worker/test_erasure_in_any_order.py",
     "learning/methods/expand/test_den.py",
@@ -58,10 +57,14 @@ LONG = [
 ends with one of them ends alone."""
 
 
+LATE = ["acceptance/test_backbones.py"]
+"""Files that leave much in the service that they share, which others look through for what must be gone."""
+
 TOGETHER = [
     [
         "acceptance/test_backbones.py",
         "acceptance/test_challengers.py",
+        "acceptance/test_erasing.py",
         "acceptance/test_keeping.py",
         "acceptance/test_live_moves.py",
         "acceptance/test_numbers.py",
@@ -97,12 +100,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files begin, so that the processes of a run end together; the others stay in their order. With --postgres,
-    tests of what SQLite alone does are left out, without it those of PostgreSQL."""
+    """Long files begin, so that the processes of a run end together; the others stay in their order, before LATE. With
+    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL."""
     of_another = "sqlite" if config.getoption("postgres") else "postgres"
     items[:] = [item for item in items if item.get_closest_marker(of_another) is None]
-    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
-    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+    ranks = {name: rank for rank, name in enumerate(LONG)} | {name: len(LONG) + 1 for name in LATE}
+    of_path = {Path(__file__).parent / name: rank for name, rank in ranks.items()}
+    items.sort(key=lambda item: of_path.get(item.path, len(LONG)))
 
 
 def pytest_collection_finish() -> None:
