@@ -52,6 +52,11 @@ class Server:
         """The data folder."""
         return Path(self.settings["data"])
 
+    @property
+    def database_url(self) -> str:
+        """The database of its registry."""
+        return str(self.settings.get("database_url", f"sqlite:///{self.data / 'tsuika.db'}"))
+
     def client(self, **options: Any) -> httpx.Client:
         """A client with its base URL here; without certificates, which take longer to load than an answer."""
         return httpx.Client(base_url=self.url, timeout=options.pop("timeout", 30.0), verify=False, **options)

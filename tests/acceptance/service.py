@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +13,10 @@ from typing import Any
 
 import numpy as np
 import psutil
+from sqlalchemy import select
 
+from service.registry.sql.database import Database
+from service.registry.sql.tables import UpdateEvent
 from tests.running import ROOT, Server, environment
 
 SIZE = 8
@@ -210,9 +211,9 @@ class Event:
 
 def history(server: Server, update_id: str) -> list[Event]:
     """What happened to an update, oldest first, as the database has it."""
-    query = "SELECT kind, at, detail FROM update_events WHERE update_id = ? ORDER BY id"
-    with closing(sqlite3.connect(server.data / "tsuika.db", timeout=10.0)) as database:
-        return [Event(kind, at, json.loads(detail)) for kind, at, detail in database.execute(query, [update_id])]
+    query = select(UpdateEvent.kind, UpdateEvent.at, UpdateEvent.detail).where(UpdateEvent.update_id == update_id)
+    with closing(Database(server.database_url)) as database, database.looking() as reader:
+        return [Event(kind, at, detail) for kind, at, detail in reader.execute(query.order_by(UpdateEvent.id))]
 
 
 def kinds(server: Server, update_id: str) -> list[str]:

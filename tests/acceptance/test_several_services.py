@@ -1,0 +1,146 @@
+"""Two services and two workers on one PostgreSQL and one store: news, faults, and the database gone for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
+from tests.postgres import PostgresServer
+from tests.running import Server
+
+pytestmark = pytest.mark.postgres
+
+LEASE = 5.0
+NEWS_SECONDS = 2.0
+
+
+class Cluster:
+    """Services `here` and `there`, with a worker each; every process has a data folder of its own."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer) -> None:
+        shared = {
+            **QUICK,
+            "lease_seconds": LEASE,
+            "database_url": postgres.fresh(),
+            "store_url": (folder / "store").as_uri(),
+            "worker": False,
+        }
+        self.here, self.there = (Server(folder / name, **shared) for name in ("here", "there"))
+        self.workers = [WorkProcess(self.here, "work"), WorkProcess(self.there, "work")]
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.end()
+        for service in (self.here, self.there):
+            service.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), postgres)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def here(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Caller]:
+    with Caller(cluster.here, request.node.name.replace("_", "-")) as caller:
+        yield caller.create()
+
+
+@pytest.fixture
+def there(cluster: Cluster, here: Caller) -> Iterator[Caller]:
+    with Caller(cluster.there, here.name) as caller:
+        yield caller
+
+
+def test_what_one_service_makes_live_answers_in_the_other(here: Caller, there: Caller) -> None:
+    inputs, _ = blobs(1, rows=4)
+    here.learn(1)
+    until(lambda: there.predict(inputs)["version"] == 1, NEWS_SECONDS)
+    there.learn(2)
+    until(lambda: here.predict(inputs)["version"] == 2, NEWS_SECONDS)
+    assert here.predict(inputs) == there.predict(inputs)
+    there.roll_back()
+    until(lambda: here.predict(inputs)["version"] == 1, NEWS_SECONDS)
+
+
+def test_two_workers_learn_every_update_once(cluster: Cluster, here: Caller, there: Caller) -> None:
+    names = [f"{here.name}-{k}" for k in range(3)]
+    callers = [Caller(service, name).create() for service, name in zip((here.server,) * 3, names, strict=True)]
+    orders = []
+    for k in range(10):
+        for caller in callers:
+            inputs, labels = blobs(k, rows=8)
+            body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+            service = (here, there)[k % 2]
+            orders.append(service.ok("POST", f"{caller.path}/updates", body)["id"])
+    done = [here.end(order, 60.0) for order in orders]
+    assert Counter(update["state"] for update in done) == {"succeeded": len(orders)}
+    assert {update["attempts"] for update in done} == {1}
+    for caller in callers:
+        assert caller.versions() == list(range(1, 11))
+        learned = caller.version(10)["batches"]
+        assert len(learned) == len(set(learned)) == 10
+        caller.http.close()
+    assert all(any(worker.owns(update["id"]) for update in done) for worker in cluster.workers)
+
+
+def test_a_worker_that_is_killed_loses_its_update_to_the_other(cluster: Cluster, here: Caller) -> None:
+    batch = here.batch(1)
+    network = Caller(here.server, f"{here.name}-net").create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
+    update = network.order([network.batch(1)], method=slow(400))["id"]
+    network.training(update)
+    owner = next(worker for worker in cluster.workers if worker.owns(update))
+    owner.end()
+    killed_at = time.monotonic()
+    until(lambda: network.update(update)["attempts"] == 2, LEASE + 5.0, "the second claim")
+    assert time.monotonic() - killed_at < LEASE + 5.0
+    assert network.end(update)["state"] == "succeeded"
+    network.http.close()
+    cluster.workers[cluster.workers.index(owner)] = WorkProcess(owner.server, "work")
+    assert here.order([batch], wait=30)["state"] == "succeeded"
+
+
+def test_while_the_database_is_away_predictions_go_on_and_the_update_is_learned_all_the_same(
+    cluster: Cluster, here: Caller, postgres: PostgresServer
+) -> None:
+    here.learn(1)
+    network = Caller(here.server, f"{here.name}-net").create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
+    network.learn(1, method=slow(2))
+    update = network.order([network.batch(2)], method=slow(300))["id"]
+    network.training(update)
+    inputs, labels = blobs(3, rows=4)
+    here.predict(inputs)
+    statuses: Counter[int] = Counter()
+    over = threading.Event()
+
+    def ask() -> None:
+        with cluster.here.client() as client:
+            while not over.is_set():
+                answer = client.post(f"{here.path}/predictions", json={"inputs": inputs})
+                statuses[answer.status_code] += 1
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with postgres.away():
+        gone_at = time.monotonic()
+        refused = here.http.post(f"{here.path}/batches", json={"inputs": inputs, "labels": labels})
+        assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
+        until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
+        assert here.http.get(here.path).status_code == 503
+        while time.monotonic() < gone_at + 10.0:
+            time.sleep(0.1)
+    until(lambda: here.ok("GET", "/readyz")["status"] == "ready", what="the return")
+    over.set()
+    asking.join()
+    assert set(statuses) == {200}
+    assert here.ok("POST", f"{here.path}/batches", {"inputs": inputs, "labels": labels})["state"] == "pending"
+    assert network.end(update)["state"] == "succeeded"
+    network.http.close()
