@@ -64,6 +64,7 @@ TOGETHER = [
     [
         "acceptance/test_backbones.py",
         "acceptance/test_challengers.py",
+        "acceptance/test_corrections.py",
         "acceptance/test_erasing.py",
         "acceptance/test_keeping.py",
         "acceptance/test_live_moves.py",

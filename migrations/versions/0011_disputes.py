@@ -1,4 +1,4 @@
-"""Disputes, which stood in reports and events; updates say what their sender expected."""
+"""Disputes, which stood in reports and events; updates say what their sender expected; batches take others' places."""
 
 import json
 
@@ -14,6 +14,10 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("updates", recreate="always") as table:
         table.add_column(sa.Column("expect", sa.String(), nullable=True))
+        table.add_column(sa.Column("adds", sa.JSON(none_as_null=True), nullable=True))
+    with op.batch_alter_table("batches", recreate="always") as table:
+        table.add_column(sa.Column("corrects", sa.String(), nullable=True))
+        table.create_foreign_key(op.f("fk_batches_corrects"), "batches", ["corrects"], ["id"])
     disputes = op.create_table(
         "disputes",
         sa.Column("id", sa.String(), nullable=False),

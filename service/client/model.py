@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 from urllib.parse import quote
 
@@ -157,6 +157,21 @@ class RemoteModel:
         ids = [batches] if isinstance(batches, str) else list(batches)
         body = {"batches": ids, "reason": reason, "erase": erase}
         return self._ordered("retractions", body, wait, on_progress)
+
+    def correct(
+        self,
+        batch: str,
+        rows: Mapping[int, str | None],
+        reason: str = "",
+        *,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Give rows of a batch other labels, by their numbers, or take them out (None): one version is without the
+        batch and with the corrected one."""
+        labels = {str(row): label for row, label in rows.items()}
+        path = f"batches/{quote(batch, safe='')}/corrections"
+        return self._ordered(path, {"rows": labels, "reason": reason}, wait, on_progress)
 
     def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
         """Retract, then delete the rows and everything that was made of them."""

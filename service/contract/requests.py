@@ -308,6 +308,17 @@ class CreateDeployment(Strict):
     )
 
 
+class CreateCorrection(Strict):
+    """Give rows of a batch other labels, or take them out."""
+
+    rows: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")], ClassName | None] = Field(
+        min_length=1,
+        max_length=10_000,
+        description="Number of the row in the batch, from 0 -> its label; null takes the row out.",
+    )
+    reason: Reason = ""
+
+
 class SettleDispute(Strict):
     """Say which is right, the labels or the model."""
 

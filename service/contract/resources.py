@@ -99,6 +99,7 @@ class Batch(Resource):
     )
     digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None
+    corrects: str | None = Field(default=None, description="The batch whose place it takes.")
     state: BatchState
     in_live: bool
     updates: list[str]
@@ -132,6 +133,9 @@ class Update(Resource):
     kind: UpdateKind
     state: UpdateState
     batches: list[str]
+    adds: list[str] | None = Field(
+        default=None, description="Of a retraction: batches learned in the place of those that it takes back."
+    )
     method: dict[str, Any] | None
     requested_method: dict[str, Any] | None
     challenges: str | None = Field(default=None, description="The update whose version this one challenges.")

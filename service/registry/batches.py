@@ -217,10 +217,13 @@ def require_whole(session: Session, model: Model, batch: Batch) -> None:
     )
 
 
-def learning_rows(session: Session, model: Model, names: Sequence[str], enough: int) -> dict[str, int]:
-    """Learning rows that unretracted batches hold of each class, counted up to `enough`."""
+def learning_rows(
+    session: Session, model: Model, names: Sequence[str], enough: int, besides: str = ""
+) -> dict[str, int]:
+    """Learning rows that unretracted batches hold of each class, counted up to `enough`; `besides`: a batch that does
+    not count."""
     counts = dict.fromkeys(names, 0)
-    query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
+    query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.id != besides)
     with closing(session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
         for folds in newest_first:
             for name in folds.keys() & counts.keys():
@@ -264,11 +267,10 @@ def _target_summary(batch: Batch) -> resources.TargetSummary | None:
 
 def _named_by(session: Session, model: Model, ids: Sequence[str]) -> dict[str, list[str]]:
     """Updates that name each of these batches, oldest first."""
-    named_ids = elements(session, Update.batches)
-    query = select(named_ids.c.value, Update.id).select_from(Update).join(named_ids, true())
-    query = query.where(Update.model_id == model.id, named_ids.c.value.in_(ids))
-    named: dict[str, list[str]] = {batch_id: [] for batch_id in ids}
-    for batch_id, update_id in session.execute(query.order_by(Update.id)):
-        if update_id not in named[batch_id][-1:]:
-            named[batch_id].append(update_id)
-    return named
+    named: dict[str, set[str]] = {batch_id: set() for batch_id in ids}
+    for column in (Update.batches, Update.adds):
+        each = elements(session, column)
+        query = select(each.c.value, Update.id).select_from(Update).join(each, true())
+        for batch_id, update_id in session.execute(query.where(Update.model_id == model.id, each.c.value.in_(ids))):
+            named[batch_id].add(update_id)
+    return {batch_id: sorted(updates) for batch_id, updates in named.items()}

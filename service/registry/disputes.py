@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select, true
+from sqlalchemy import Select, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -15,7 +15,7 @@ from service.contract.report import Dispute as Disputed
 from service.errors import Conflict, NotFound
 from service.registry import audit, keys, paging, states, versions
 from service.registry.actor import ANONYMOUS, SERVICE
-from service.registry.sql.database import now
+from service.registry.sql.database import elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update
@@ -165,7 +165,7 @@ def _updates(disputes: Sequence[Dispute]) -> Select[Update]:
 
 def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decision]:
     """By dispute: how somebody made its version live, or took one of its batches back."""
-    each = func.json_each(Update.batches).table_valued("value")
+    each = elements(session, Update.batches)
     ids = _updates(disputes).with_only_columns(Update.id)
     back = (
         select(Update.id, Batch.id, Batch.retracted_at)

@@ -17,8 +17,7 @@ def as_learned(session: Session, base: Version) -> list[str]:
     order: dict[str, None] = {}
     for version in reversed(versions.ancestors(session, base)):
         update = session.get(Update, version.update_id) if version.update_id is not None else None
-        if update is not None and update.kind == UpdateKind.LEARN:
-            order |= dict.fromkeys(b for b in update.batches if b not in order and b in base.learned)
+        order |= dict.fromkeys(b for b in _brought(update) if b not in order and b in base.learned)
     return list(order)
 
 
@@ -38,13 +37,18 @@ def replayed(
     steps = []
     for version in reversed(chain[:clean]):
         update = session.get(Update, version.update_id) if version.update_id is not None else None
-        if update is None or update.kind == UpdateKind.RETRACT:
-            continue
-        new = [b for b in update.batches if b in version.learned and b in final and b not in known]
+        new = [b for b in _brought(update) if b in version.learned and b in final and b not in known]
         if new:
             steps.append((version, new))
             known.update(new)
     return start, steps
+
+
+def _brought(update: Update | None) -> Sequence[str]:
+    """The batches that an update was to learn, those that take others' places among them."""
+    if update is None:
+        return []
+    return update.batches if update.kind == UpdateKind.LEARN else update.adds or []
 
 
 def require_rows(session: Session, model: Model, base: Version, removed: Sequence[str]) -> None:

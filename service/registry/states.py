@@ -53,17 +53,17 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
 
 def unsettle(session: Session, update: Update) -> None:
     """Marks its batches as needed: an update on its way names them, so their rows must stay."""
-    for batch_id in update.batches:
+    for batch_id in (*update.batches, *(update.adds or ())):
         session.get_one(Batch, batch_id).settled_at = None
 
 
 def _settle(session: Session, update: Update) -> None:
     """Marks those of its batches as settled that only final updates name."""
-    unfinished = select(Update.batches).where(
+    unfinished = select(Update.batches, Update.adds).where(
         Update.model_id == update.model_id, Update.state.not_in(FINAL), Update.id != update.id
     )
-    busy = {batch_id for ids in session.scalars(unfinished) for batch_id in ids}
-    for batch_id in set(update.batches) - busy:
+    busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
+    for batch_id in {*update.batches, *(update.adds or ())} - busy:
         session.get_one(Batch, batch_id).settled_at = now()
 
 

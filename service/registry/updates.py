@@ -30,6 +30,7 @@ class Order:
     reason: str | None = None
     erase: bool = False
     expect: str | None = None
+    adds: Sequence[str] | None = None
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
@@ -43,6 +44,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         seed=order.seed,
         expect=order.expect,
         reason=order.reason,
+        adds=None if order.adds is None else list(order.adds),
         by=by,
         erase=order.erase,
         state=UpdateState.QUEUED,
@@ -91,7 +93,8 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
 
 
 def cancelled(session: Session, update: Update, **detail: Any) -> None:
-    """Cancels an update. The batches of a retraction are as before, unless they were to be erased."""
+    """Cancels an update. The batches of a retraction are as before, unless they were to be erased; what would take
+    their place is taken back."""
     states.advance(session, update, UpdateState.CANCELLED, "cancelled", **detail)
     if update.kind != UpdateKind.RETRACT or update.erase:
         return
@@ -107,6 +110,8 @@ def cancelled(session: Session, update: Update, **detail: Any) -> None:
     model = session.get_one(Model, update.model_id)
     for batch_id in sorted(set(update.batches) - still_retracted):
         batches.restore(session, model, session.get_one(Batch, batch_id))
+    for batch_id in update.adds or ():
+        batches.retract(session, model, session.get_one(Batch, batch_id), "its correction was cancelled")
 
 
 def cancel(session: Session, update: Update) -> bool:
@@ -135,6 +140,8 @@ def retry(session: Session, update: Update) -> None:
     if update.kind == UpdateKind.RETRACT:
         for batch_id in update.batches:
             batches.retract(session, model, session.get_one(Batch, batch_id), update.reason or "")
+        for batch_id in update.adds or ():
+            batches.restore(session, model, session.get_one(Batch, batch_id))
     update.attempts = 0
     update.cancel_requested = False
     update.error = None

@@ -74,7 +74,7 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
         unlabelled=len(inputs) - len(rows),
         target_summary=annotations.target_summary(),
         label_counts=rows.counts() if targets is None else {},
-        folds=_folds(rows),
+        folds=folds_of(rows),
         lent=rows.row[rows.lent].tolist(),
         source=making.source,
         again=making.again,
@@ -82,7 +82,7 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
     )
 
 
-def _folds(rows: Rows) -> Mapping[str, list[int]]:
+def folds_of(rows: Rows) -> Mapping[str, list[int]]:
     """class -> rows that judge, that select, that learn, and that are lent to learning."""
     kinds = [rows.judging, rows.selecting, rows.folds > SELECT_FOLD, rows.lent]
     counts = np.array([np.bincount(rows.labels[kind], minlength=len(rows.names)) for kind in kinds])

@@ -48,7 +48,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             raise NotFound(f"{model} is archived: nothing of it answers any more. {remedy}")
         named = batches.named(session, record, order.batches)
         if record.archived_at is None:
-            _check_rows(session, record, [b.id for b in named])
+            check_rows(session, record, [b.id for b in named])
         for batch in named:
             _check_takes_back(batch, order.erase)
             batches.retract(session, record, batch, order.reason)
@@ -60,7 +60,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     return shared.posts.run(attempt(request, body.members), lambda: act)
 
 
-def _check_rows(session: Session, model: Model, ids: list[str]) -> None:
+def check_rows(session: Session, model: Model, ids: list[str]) -> None:
     """Raises Conflict where the live version cannot be learned again without these: rows of others were deleted."""
     live = models.live(session, model)
     removed = [b for b in ids if live is not None and b in live.learned]

@@ -141,7 +141,9 @@ def clock(session: Session) -> float:
     return float(session.scalars(select(func.extract("epoch", func.clock_timestamp()))).one())
 
 
-def elements(session: Session, texts: InstrumentedAttribute[list[str]]) -> TableValuedAlias:
+def elements(
+    session: Session, texts: InstrumentedAttribute[list[str]] | InstrumentedAttribute[list[str] | None]
+) -> TableValuedAlias:
     """The members of a JSON list of texts, to be joined: a table with one column, `value`."""
     in_sqlite = session.get_bind().dialect.name == "sqlite"
     return (func.json_each if in_sqlite else func.json_array_elements_text)(texts).table_valued("value")

@@ -120,7 +120,8 @@ class Batch(Table):
     and selected when it was learned · `values`: rows of each value of a category with a label, by the name of its
     column, None where inputs are no tables · `settled_at`: since when every update that names it is final ·
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
-    None before that was kept · `bytes`: of the body that is stored, 0 likewise.
+    None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
+    takes.
     """
 
     __tablename__ = "batches"
@@ -142,6 +143,7 @@ class Batch(Table):
     folds: Mapped[dict[str, Any]]
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
+    corrects: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     by: Mapped[str | None]
     bytes: Mapped[int]
     kept_rows: Mapped[int]
@@ -193,7 +195,7 @@ class LedgerEntry(Table):
 
 class Update(Table):
     """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
-    finish."""
+    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back."""
 
     __tablename__ = "updates"
     __table_args__ = (
@@ -215,6 +217,7 @@ class Update(Table):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     kind: Mapped[str]
     batches: Mapped[list[str]]
+    adds: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     challenges: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
     requested_method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     method: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

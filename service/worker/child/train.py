@@ -222,6 +222,8 @@ def _why_retracted(assignment: Assignment) -> str:
             nothing = "Everything was taken back."
             return f"Version {start.number} stands: nothing else was learned since." if start else nothing
         return "Subtracted: only the exact head had learned it, so the head was solved anew from what is left."
+    if len(assignment.steps) == 1 and assignment.start == assignment.base:
+        return "Subtracted and added: the exact head was solved anew, with the corrected rows in their place."
     updates = len(assignment.steps)
     count = "1 update was" if updates == 1 else f"{updates} updates were"
     return f"Replayed: weights had learned it, so {count} run again without it."

@@ -44,8 +44,9 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         removed = [b for b in update.batches if base is not None and b in base.learned]
         if not removed or base is None:
             return None
-        start, steps = replay(session, base, removed)
-        order = as_learned(session, base)
+        adds = [b for b in update.adds or () if session.get_one(Batch, b).retracted_at is None]
+        start, steps = replay(session, base, removed, adds)
+        order = [*as_learned(session, base), *adds]
     known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
     every = batches.of(session, model)
     needed = [b for b in every if b.id in known]

@@ -115,7 +115,9 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
             updates.cancelled(session, update, reason="the model was archived")
         return True
     if update.kind == UpdateKind.RETRACT:
+        taken = versions.retracted_batches(session, [b for b in update.adds or () if b in result.learned])
         why = "queued again: the live version moved" if model.live_version_id != update.base_version_id else None
+        why = why or ("queued again: a batch was retracted" if taken else None)
     else:
         why = "queued again: a batch was retracted" if versions.retracted_batches(session, result.learned) else None
     if why is not None:

@@ -13,15 +13,22 @@ from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Step
 
 
-def replay(session: Session, base: Version, removed: Sequence[str]) -> tuple[Version | None, list[Step]]:
-    """The start and the steps that make `base` without `removed`. Raises Conflict where rows are gone."""
+def replay(
+    session: Session, base: Version, removed: Sequence[str], adds: Sequence[str] = ()
+) -> tuple[Version | None, list[Step]]:
+    """The start and the steps that make `base` without `removed` and with `adds`. Raises Conflict where rows are gone.
+
+    Where the sums are enough, one solution takes out and adds; else `adds` are learned last, as `removed` was."""
     if subtracts(base.layout, base.shards, removed):
-        return base, [_step(session, base, [])]
+        return base, [_step(session, base, list(adds))]
     lineage.require_rows(session, session.get_one(Model, base.model_id), base, removed)
     start, replayed = lineage.replayed(session, base, removed)
     steps = [_step(session, version, new) for version, new in replayed]
     if start is not None and start.learned and not steps:
         steps = [_step(session, start, [])]  # nothing else was learned since: that version is the answer
+    if adds:
+        origin = [v for v in versions.ancestors(session, base) if set(removed).intersection(v.learned)][-1]
+        steps.append(_step(session, origin, list(adds)))
     return start, steps
 
 

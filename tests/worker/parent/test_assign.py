@@ -192,6 +192,22 @@ def test_a_step_knows_that_auto_chose_its_method_also_after_a_retraction(lineage
     assert [step.by_auto for step in replay(lineage.session, live, [b])[1]] == [False]
 
 
+def test_corrected_rows_are_learned_in_the_one_solution_or_last_and_again_by_later_replays(
+    lineage: Lineage, ids: list[str]
+) -> None:
+    a, b, c, d = ids
+    live = lineage.step([a], RIDGE)
+    assert plan(replay(lineage.session, live, [a], [c])) == (1, [([c], "ridge", 1)])
+    lineage.step([a], TUNE, backbone_by=[a])
+    live = lineage.step([a, b], {"name": "si"}, backbone_by=[a, b])
+    assert plan(replay(lineage.session, live, [b], [c])) == (2, [([], "fine_tune", 1), ([c], "si", 2)])
+    live = lineage.step([a, c], {"name": "si"}, UpdateKind.RETRACT, backbone_by=[a, c])
+    lineage.session.get_one(Update, live.update_id).adds = [c]
+    live = lineage.step([a, c, d], TUNE, backbone_by=[a, c, d])
+    assert plan(replay(lineage.session, live, [d])) == (4, [([], "si", 2)])
+    assert plan(replay(lineage.session, live, [a]))[1][-2:] == [([c], "si", 2), ([d], "fine_tune", 3)]
+
+
 def test_an_exact_head_on_a_backbone_that_learned_the_batch_is_replayed(lineage: Lineage, ids: list[str]) -> None:
     a, b, c, _ = ids
     lineage.step([a], TUNE, backbone_by=[a])

@@ -1,0 +1,150 @@
+"""The route of corrections: a batch with other labels takes the place of one, in one version."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service.api.bodies import corrections
+from service.api.context import Context, Shared, Wait, attempt, body_of, caller
+from service.api.idempotent_posts import Act, Done, Effect, Swept
+from service.api.openapi import KEY, refusals, takes
+from service.api.reader.store_rows import folds_of
+from service.api.routes.retractions import check_rows
+from service.api.routes.updates import FINAL_HERE, announce, answer_update
+from service.contract import requests, resources
+from service.contract.enums import UpdateKind
+from service.contract.names import clean_class_name
+from service.errors import Conflict, InvalidContent
+from service.intake.near import near_matches
+from service.learning.data.rows import LEARNING_ROWS, Rows
+from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
+from service.registry import batches, models, quotas, updates
+from service.registry.arrival import Arrival
+from service.registry.sql.tables import Batch, Model
+from service.registry.updates import Order
+from service.storage.artifacts import model_area
+
+routes = APIRouter(tags=["updates"])
+
+LARGEST_BYTES = 64 * 2**20
+"""Of a stored batch that is corrected: it is read, and written anew, by the process that serves."""
+
+
+@routes.post(
+    "/v1/models/{model}/batches/{batch}/corrections",
+    status_code=202,
+    response_model=resources.Update,
+    responses=FINAL_HERE | refusals(404, 409, writes=True),
+    openapi_extra=takes(
+        requests.CreateCorrection, KEY, example={"rows": {"17": "cat", "41": None}, "reason": "looked at again"}
+    ),
+)
+async def create_correction(request: Request, shared: Shared, model: str, batch: str, wait: Wait) -> Response:
+    """Give rows of a batch other labels, or take them out. The batch is taken back, and a new one with the corrected
+    rows (`corrects`) is learned in its place, in one version. One that the live version has not learned is replaced
+    likewise; the gate judges the new one as any other."""
+    done = await run_in_threadpool(_order, request, shared, model, batch)
+    return await answer_update(request, shared, done, wait)
+
+
+def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
+    order, body = body_of(request, requests.CreateCorrection)
+    labels = {
+        int(row): None if label is None else clean_class_name(label, f"/rows/{row}")
+        for row, label in order.rows.items()
+    }
+    store, by, stored = shared.runtime.store, caller(request), list[Arrival]()
+
+    def begin() -> Act:
+        with shared.runtime.database.reading() as session:
+            model, old = _correctable(session, name, batch_id, labels)
+            area, digest = model_area(model.id), old.stored_digest
+            names = [*old.label_counts, *(label for label in labels.values() if label is not None)]
+            held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
+        assert digest is not None
+        data = store.get(area, digest)
+        rows = unpack_rows(data)
+        corrections.check(rows, labels)
+        new = batches.new_batch_id()
+        rows = corrections.corrected(rows, labels, new, held)
+        packed = pack_rows(rows, unpack_unlabelled(data))
+        arrival = _arrival(rows, old, store.put(area, packed), len(packed))
+        stored.append(arrival)
+
+        def act(session: Session) -> Effect:
+            model, old = _correctable(session, name, batch_id, labels)
+            accepted, _ = batches.accept(session, model, arrival)
+            if not store.has(area, arrival.stored_digest):
+                raise Swept
+            settings = shared.runtime.settings
+            quotas.require_room(session, model, (settings.model_bytes, settings.key_bytes))
+            accepted.corrects = old.id
+            batches.retract(session, model, old, order.reason)
+            live = old.id in batches.live_learned(session, model)
+            reason = order.reason or None
+            taking = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=[accepted.id] if live else None)
+            update = updates.enqueue(session, model, taking, by)
+            if not live:
+                update = updates.enqueue(session, model, Order(UpdateKind.LEARN, [accepted.id], reason=reason), by)
+            return Effect(202, {"update": update.id}, lambda: announce(shared))
+
+        return act
+
+    try:
+        return shared.posts.run(attempt(request, body.members), begin)
+    finally:
+        with shared.runtime.database.reading() as session:
+            lost = [each for each in stored if session.get(Batch, each.id) is None]
+            area = model_area(models.get(session, name).id) if lost else ""
+        for each in lost:
+            store.delete(area, each.stored_digest)
+
+
+def _correctable(session: Session, name: str, batch_id: str, labels: corrections.Labels) -> tuple[Model, Batch]:
+    """The model and the batch, if its labels can be corrected. Raises NotFound, Conflict, InvalidContent."""
+    model = models.get(session, name)
+    batch = batches.get(session, model, batch_id)
+    if models.target_of(model).kind == "number":
+        raise Conflict(f"{name} predicts numbers: take the batch back, and send its rows with other targets.")
+    if batch.retracted_at is not None:
+        raise Conflict(f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch.")
+    batches.require_whole(session, model, batch)
+    if batch.stored_digest is None or batch.bytes > LARGEST_BYTES:
+        raise Conflict(
+            f"Batch {batch.id} is too large to be corrected here: send the corrected rows, and take it back."
+        )
+    if batch.values and None in labels.values():
+        raise Conflict(
+            f"Batch {batch.id} counts values of categories, so its rows can be given other labels, not be taken out: "
+            "send the rows that stay as a new batch, and take this one back."
+        )
+    if batch.id in batches.live_learned(session, model):
+        check_rows(session, model, [batch.id])
+    for row, label in labels.items():
+        if label is not None and label not in model.classes:
+            near = near_matches([label], model.classes)[label]
+            like = f" Is it {near[0]!r}?" if near else ""
+            raise InvalidContent.at(
+                f"/rows/{row}",
+                f'"{label}" is not a class of {name}.{like} A new one is declared first: POST .../classes.',
+            )
+    return model, batch
+
+
+def _arrival(rows: Rows, old: Batch, stored_digest: str, size: int) -> Arrival:
+    return Arrival(
+        id=rows.batches[0],
+        digest=corrections.digest_of(rows),
+        stored_digest=stored_digest,
+        bytes=size,
+        rows=len(rows),
+        unlabelled=old.unlabelled,
+        label_counts=rows.counts(),
+        folds=folds_of(rows),
+        lent=rows.row[rows.lent].tolist(),
+        source=old.source,
+        again=True,
+        values=old.values,
+    )

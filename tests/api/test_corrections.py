@@ -1,0 +1,121 @@
+"""Rows of a batch get other labels, or are taken out: what is stored, what is ordered, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.api.bodies.corrections import corrected, digest_of
+from service.contract.inputs import VectorInput
+from service.learning.data.row_hash import content_digest
+from service.learning.data.rows import Known, rows_of
+from service.learning.data.serialization import unpack_rows, unpack_unlabelled
+from service.learning.data.sides import Folding, settle
+from service.registry import models
+from service.registry.sql.tables import Batch
+from service.storage.artifacts import model_area
+from tests.api.conftest import Api, pointers
+from tests.making import make_version
+
+MODEL = "/v1/models/digits"
+ROWS = {"inputs": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 1, 0]], "labels": ["a", "b", "b", None], "new_classes": "allow"}
+
+
+@pytest.fixture
+def batch(api: Api) -> str:
+    """A stored batch of three labelled rows and one without a label."""
+    batch_id: str = api.ok("POST", f"{MODEL}/batches", ROWS)["id"]
+    return batch_id
+
+
+def correct(api: Api, batch: str, rows: dict[str, Any]) -> Any:
+    return api("POST", f"{MODEL}/batches/{batch}/corrections", {"rows": rows, "reason": "looked again"})
+
+
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_corrected_rows_are_those_that_right_labels_would_have_made(seed: int, settled: bool) -> None:
+    """Whatever rows, labels and corrections: every column is that of the right labels at once."""
+    random = np.random.default_rng(seed)
+    inputs = random.normal(0, 1, (60, 3)).round(1).astype(np.float32)
+    wrong = [str(name) for name in random.choice(list("abcde"), 60)]
+    right = [str(random.choice(list("abcde"))) if random.random() < 0.3 else name for name in wrong]
+    folding = Folding(input=VectorInput(kind="vector", size=3))
+    folding = settle(folding, inputs, right, b"s") if settled else folding
+    held = {"a": 1}
+    known = Known("lab", held, None, [str(k // 4) if k < 20 else None for k in range(60)] if settled else None, folding)
+    typed = rows_of("bat_1", inputs, wrong, b"s", known)
+    labels = {row: right[row] for row in range(60) if right[row] != wrong[row]}
+    made, expected = corrected(typed, labels, "bat_2", held), rows_of("bat_2", inputs, right, b"s", known)
+    for column in fields(expected):
+        assert np.array_equal(getattr(made, column.name), getattr(expected, column.name)), column.name
+    if not settled:
+        assert digest_of(made) == content_digest(inputs, right)
+    fewer = corrected(typed, {0: None, 7: None}, "bat_2", held)
+    assert [row for row in range(60) if row not in fewer.row] == [0, 7]
+
+
+def test_a_batch_that_is_live_is_subtracted_and_the_corrected_one_added_by_one_update(api: Api, batch: str) -> None:
+    make_version(api.runtime, learned=[batch])
+    response = correct(api, batch, {"0": "b", "1": None})
+    assert response.status_code == 202, response.text
+    update = response.json()
+    assert (update["kind"], update["batches"], update["reason"]) == ("retract", [batch], "looked again")
+    [new] = update["adds"]
+    shown = api.ok("GET", f"{MODEL}/batches/{new}")
+    assert (shown["corrects"], shown["label_counts"], shown["rows"]) == (batch, {"b": 2}, 3)
+    assert (shown["updates"], shown["state"]) == ([update["id"]], "pending")
+    assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
+    with api.runtime.database.reading() as session:
+        area = model_area(models.get(session, "digits").id)
+        data = api.runtime.store.get(area, session.get_one(Batch, new).stored_digest or "")
+    rows, unlabelled = unpack_rows(data), unpack_unlabelled(data)
+    assert (rows.row.tolist(), rows.label_names(), unlabelled is not None) == ([0, 2], ["b", "b"], True)
+    api.ok("POST", f"/v1/updates/{update['id']}/cancel")
+    states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
+    assert states == ["learned", "retracted"]
+    api.ok("POST", f"/v1/updates/{update['id']}/retry")
+    states = [api.ok("GET", f"{MODEL}/batches/{each}")["state"] for each in (batch, new)]
+    assert states == ["retracted", "pending"]
+
+
+def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: str) -> None:
+    update = correct(api, batch, {"0": "b"}).json()
+    assert (update["kind"], update["adds"]) == ("learn", None)
+    assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["corrects"] == batch
+    assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
+    assert correct(api, batch, {"0": "b"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("rows", "pointer"),
+    [
+        ({}, "/rows"),
+        ({"x": "a"}, "/rows/x"),
+        ({"01": "a"}, "/rows/01"),
+        ({"9": "a"}, "/rows/9"),
+        ({"3": "a"}, "/rows/3"),
+        ({"0": "a"}, "/rows/0"),
+        ({"0": "c"}, "/rows/0"),
+        ({"0": 1}, "/rows/0"),
+        ({"0": None, "1": None, "2": None}, "/rows"),
+    ],
+)
+def test_what_cannot_be_corrected_is_refused_where_it_stands(
+    api: Api, batch: str, rows: dict[str, Any], pointer: str
+) -> None:
+    before = len(list(api.runtime.store.names()))
+    refused = correct(api, batch, rows)
+    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+    assert len(list(api.runtime.store.names())) == before
+    assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "pending"
+
+
+def test_rows_that_were_deleted_or_erased_cannot_be_corrected(api: Api, batch: str) -> None:
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, batch).kept_rows = 1
+    assert correct(api, batch, {"0": "b"}).status_code == 409
+    assert correct(api, "bat_1", {"0": "b"}).status_code == 404
