@@ -20,7 +20,6 @@ from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Older, Report
 from service.learning.backbones import bounded
-from service.learning.data.rows import FeatureRows
 from service.learning.data.sides import parted
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.answers import Answers, ExamAnswers
@@ -198,7 +197,6 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     def solve(sums: Sums) -> Head:
         return solve_ridge(sums, space.shift, alpha, YARDSTICK_PRIOR)
 
-    on_base = before.on_both() if before else None
     assessment = Assessment(
         policy=policy,
         trusted=rows.trusted,
@@ -207,8 +205,8 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         cost=context.cost(base, learned, data),
         exact=exact is not None and weights.whole and not exact.kept_columns,
         live=context.live,
-        base=on_base,
-        same=excused(same.on_both(), on_base, rows.trusted) if same and on_base else None,
+        base=before.on_both() if before else None,
+        same=same.on_both() if same else None,
         yardstick=yardstick.answers if yardstick else None,
         ledger=ledger,
         solve=solve,
@@ -239,15 +237,6 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         space=space,
         ledger_digest=grown.digest if exact else None,
     )
-
-
-def excused(same: ExamAnswers, base: ExamAnswers, trusted: FeatureRows) -> ExamAnswers | None:
-    """Answers by other settings, unless these answer trusted rows worse by more than one standard error, as a mean over
-    the classes: for that they are chosen, and rows with wrong labels may choose worse ones."""
-    won = same.on_trusted.right(trusted).astype(np.float64) - base.on_trusted.right(trusted)
-    classes = [won[trusted.labels == k] for k in np.unique(trusted.labels)]
-    error = np.sqrt(sum(w.var() / len(w) for w in classes))
-    return same if sum(w.mean() for w in classes) >= -error else None
 
 
 def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import Architecture
-from service.learning.data.rows import FeatureRows
-from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Correctness
-from service.learning.evaluation.examine import excused
 from service.learning.gate.measurements import ALL
 from service.learning.method import Learned
 from service.learning.methods import resolve
@@ -46,25 +43,6 @@ def test_a_table_learned_with_another_strength_has_that_strength_without_the_bat
             second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
         )
     assert learned(1)[1].without is None
-
-
-def answers(says: list[str]) -> ExamAnswers:
-    names = ("buys", "leaves")
-    given = Answers(names, np.array([[0.9, 0.1] if name == "buys" else [0.1, 0.9] for name in says]))
-    return ExamAnswers(given, given)
-
-
-def test_settings_that_surely_answer_the_mean_class_worse_are_no_excuse() -> None:
-    rows = class_rows("bat_0", shop(60))
-    trusted = rows.with_features(np.zeros((60, 0), np.int16))
-    assert isinstance(trusted, FeatureRows)
-    labels = rows.label_names()
-    common = max(set(labels), key=labels.count)
-    right, always = answers(labels), answers([common] * 60)
-    assert excused(always, right, trusted) is None
-    assert excused(right, always, trusted) is right
-    one_row = answers([common if k == 0 else label for k, label in enumerate(labels)])
-    assert excused(one_row, right, trusted) is one_row, "a row may be luck"
 
 
 def test_what_settings_lost_is_remembered() -> None:
