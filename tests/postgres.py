@@ -64,9 +64,11 @@ class PostgresServer:
     def away(self) -> Iterator[None]:
         """A time in which it is gone, as after a crash."""
         self._kill()
-        yield
-        self._server.start()
-        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+        try:
+            yield
+        finally:
+            self._server.start()
+            self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
 
     def close(self) -> None:
         """Ends it at once: nobody needs its files."""
