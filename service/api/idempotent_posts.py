@@ -76,15 +76,19 @@ class Posts:
                 with self._database.reading() as session:
                     if (before := recorded(session, attempt)) is not None:
                         return Done(before.status, before.resource, True)
-            effect = self._do(attempt, begin)
-        effect.after()
+            done = self._do(attempt, begin)
+        if isinstance(done, Done):
+            return done
+        done.after()
         self._crash("before_answer")
-        return Done(effect.status, effect.names, False, effect.resource)
+        return Done(done.status, done.names, False, done.resource)
 
-    def _do(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Effect:
+    def _do(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Effect | Done:
         for _ in range(TRIES):
             act = begin()
             with suppress(Swept), self._database.writing() as session:
+                if attempt is not None and (before := recorded(session, attempt)) is not None:
+                    return Done(before.status, before.resource, True)  # another service took the first try meanwhile
                 effect = act(session)
                 if attempt is not None:
                     record(session, attempt, effect.status, effect.names)

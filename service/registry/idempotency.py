@@ -20,7 +20,8 @@ PRUNED = 100
 """Keys older than a day that are deleted for each that is added."""
 _ID = IdempotencyKey.caller, IdempotencyKey.key
 _old = select(*_ID).where(IdempotencyKey.created_at < bindparam("before")).limit(PRUNED)
-_PRUNE = delete(IdempotencyKey).where(tuple_(*_ID).in_(_old))
+_same = tuple_(*_ID) == tuple_(bindparam("by"), bindparam("again"))
+_PRUNE = delete(IdempotencyKey).where(tuple_(*_ID).in_(_old) | _same)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def recorded(session: Session, attempt: Attempt) -> Recorded | None:
 
 
 def record(session: Session, attempt: Attempt, status: int, resource: dict[str, Any]) -> None:
-    """Stores the answer, in the transaction of the effect, and deletes a few keys older than a day, the oldest first:
-    other writes wait for this."""
-    session.execute(_PRUNE, {"before": now() - KEEP_SECONDS})
+    """Stores the answer, in the transaction of the effect in which `recorded` has none, and deletes a few keys older
+    than a day, this one and the oldest first: other writes wait for this."""
+    session.execute(_PRUNE, {"before": now() - KEEP_SECONDS, "by": attempt.caller, "again": attempt.key})
     session.add(IdempotencyKey(**vars(attempt), status=status, resource=resource, created_at=now()))
     session.flush()
 

@@ -28,6 +28,8 @@ from service.registry.sql.tables import ApiKey
 
 BRAND = "tsuika_"
 PREFIX_LENGTH = len(BRAND) + 12
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later moments are beyond what times of every zone can be written as."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     old = _to_replace(session, order.replaces)
     scopes = order.scopes or (list(map(KeyScope, old.scopes)) if old else None)
     name = order.name or (old.name if old else None)
-    names = order.models or (old.models if old and order.scopes is None else None)
     if scopes is None or name is None:
         raise InvalidContent.at("/scopes" if scopes is None else "/name", "Say it, or name the key that is replaced.")
+    names = order.models or (old.models if old and KeyScope.ADMIN not in scopes else None)
     if names is not None and KeyScope.ADMIN in scopes:
         raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")
     for place, model in enumerate(order.models or ()):
@@ -188,4 +190,6 @@ def _end(order: CreateKey) -> float | None:
     at: datetime = order.expires_at if order.expires_at.tzinfo else order.expires_at.replace(tzinfo=UTC)
     if at.timestamp() <= now():
         raise InvalidContent.at("/expires_at", "That moment has passed. Name one to come, as 2027-12-31T00:00:00Z.")
+    if at >= NEVER:
+        raise InvalidContent.at("/expires_at", "Name a moment before the year 9999, or leave it out for no end.")
     return at.timestamp()

@@ -125,3 +125,16 @@ def test_a_second_try_does_not_wait_for_ever(api: Api, monkeypatch: pytest.Monke
         posts.run(attempt, begin)
     assert refused
     assert not posts.run(attempt, lambda: lambda _: Effect(201, {})).replayed
+
+
+def test_a_try_that_another_service_has_answered_meanwhile_is_replayed(api: Api) -> None:
+    """Two services do not see each other's tries: the transaction looks once more."""
+    here, there = Posts(api.runtime.database), Posts(api.runtime.database)
+    attempt = Attempt("me", "k", "POST", "/x", "h")
+
+    def begin() -> Act:
+        assert there.run(attempt, lambda: lambda _: Effect(201, {"by": "there"})).names == {"by": "there"}
+        return lambda _: Effect(201, {"by": "here"})
+
+    done = here.run(attempt, begin)
+    assert (done.names, done.replayed) == ({"by": "there"}, True)

@@ -67,6 +67,21 @@ def test_a_key_is_kept_for_a_day_and_can_be_used_again_afterwards(
         assert answer.resource == {"update": "upd_2"}
 
 
+def test_a_key_of_yesterday_can_be_used_again_while_many_others_wait_to_be_deleted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [1000.0]
+    monkeypatch.setattr(idempotency, "now", lambda: at[0])
+    tries = [replace(ATTEMPT, key=str(k)) for k in range(idempotency.PRUNED + 1)]
+    with database.writing() as session:
+        for attempt in tries:
+            record(session, attempt, 202, {})
+    at[0] += 24 * 3600 + 1
+    with database.writing() as session:
+        assert recorded(session, tries[-1]) is None
+        record(session, tries[-1], 200, {})
+
+
 def test_a_try_that_fails_leaves_no_key_behind(database: Database) -> None:
     def post() -> None:
         with database.writing() as session:

@@ -86,6 +86,15 @@ def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatc
     assert (status(keyed, old["secret"]), status(keyed, new["secret"])) == (401, 200)
 
 
+def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keyed: Api) -> None:
+    keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=OPERATOR)
+    old = made(keyed, models=["digits"])
+    narrow = keyed.ok("POST", "/v1/keys", {"replaces": old["id"], "scopes": ["predict"]}, headers=OPERATOR)
+    assert narrow["models"] == ["digits"]
+    wide = keyed.ok("POST", "/v1/keys", {"replaces": old["id"], "scopes": ["admin"]}, headers=OPERATOR)
+    assert wide["models"] is None
+
+
 @pytest.mark.parametrize(
     ("members", "pointer"),
     [
@@ -97,6 +106,7 @@ def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatc
         ({"scopes": ["admin"], "models": ["digits"]}, "/models"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
         ({"expires_at": "soon"}, "/expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-23:59"}, "/expires_at"),
         ({"rate": 0}, "/rate"),
         ({"replaces": "key_1"}, "/replaces"),
     ],
