@@ -65,8 +65,8 @@ class RiseSince:
 
     @property
     def rise(self) -> float:
-        """What the settings do not explain."""
-        return (1 + self.change.rise) / (1 + self.settings) - 1
+        """What the settings do not explain; what they won is not to be lost first."""
+        return (1 + self.change.rise) / (1 + max(self.settings, 0.0)) - 1
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
     ]
     most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.rise))
     change, limit = f"{_by(most.rise)} since version {most.version} ({_rose(number, most.change)}", limits[most.version]
-    change += f", of which {_by(most.settings)} by its settings)" if most.settings else ")"
+    change += f", of which {_by(most.settings)} by its settings)" if most.settings > 0 else ")"
     if not lost:
         followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)

@@ -14,7 +14,7 @@ from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.target_grid import Floats
 from service.learning.gate.number_gate import NUMBER_RULES, follows, judge_numbers
-from service.learning.gate.number_measurements import Beside, Repair, Stopped
+from service.learning.gate.number_measurements import Beside, Repair, Rise, RiseSince, Stopped
 from service.learning.number_evaluation.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.number_evaluation.batch.figures import (
     BIAS,
@@ -620,6 +620,8 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
     assert "of which +50.0 % by its settings" in why(later, "slow_loss")
+    won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
+    assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
 
 
 def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(

@@ -102,6 +102,11 @@ def test_usual_errors_tell_rows_apart_and_forget_a_batch_that_was_taken_back() -
     real = np.abs(made.past[-1][1].error[:, 0])
     assert np.corrcoef(usual[:, 0], real)[0, 1] > 0.3
     assert usual.mean() == pytest.approx(real.mean(), rel=0.25)
+    small = rows.take(np.flatnonzero(usual[:, 0] < np.quantile(usual[:, 0], 0.1)))  # as a season may bring them
+    tested = np.concatenate([np.abs(t.error) for t in memories]).mean()
+    alike = usual_errors(memories, data.ledger(space), space, small)
+    assert alike is not None
+    assert alike.mean() == pytest.approx(0.5 * tested)
     learned = {f"bat_{k:03d}" for k in range(5)} - {"bat_003"}
     without = usual_errors([t.of(learned) for t in memories], data.ledger(space), space, rows)
     never = usual_errors([*memories[:3], memories[4]], data.ledger(space), space, rows)

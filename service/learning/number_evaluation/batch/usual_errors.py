@@ -32,6 +32,9 @@ AT_ONCE = 4096
 """Rows whose features are spread out at once."""
 FLOOR = 4.0
 """A usual error is at least the median |error| divided by this."""
+MEAN_FLOOR = 0.5
+"""Part of the mean |error| that usual errors are on average at least. Where errors fall with the season, a date carries
+the fall on: to a quarter of what then came, so that three right weeks of 52 of the weather seemed 4 to 8 times off."""
 
 
 def error_sums(space: Space, batch: FeatureRows, error: Floats) -> ErrorSums:
@@ -67,7 +70,8 @@ def usual_errors(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: 
     chunks = [batch.inputs[start : start + AT_ONCE, : space.features] for start in range(0, len(batch), AT_ONCE)]
     usual = np.concatenate([mean + (chunk.astype(np.float64) - features) @ weight for chunk in chunks])
     median = np.median(np.abs(np.concatenate([t.error for t in recent if len(t.error)])), 0)
-    return np.asarray(np.maximum(usual, median / FLOOR))
+    usual = np.maximum(usual, median / FLOOR)
+    return np.asarray(usual * np.maximum(1.0, MEAN_FLOOR * mean / usual.mean(0)))
 
 
 def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: FeatureRows) -> Floats:
