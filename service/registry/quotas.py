@@ -14,9 +14,10 @@ Most = tuple[int | None, int | None]
 """Of a model, and of a key; None: no limit."""
 
 
-def require_turn(session: Session, model: Model, most: Most) -> None:
-    """Raises TooMany where so many updates of the model, or of the key, wait that none may join them."""
-    by = acting().by
+def require_turn(session: Session, model: Model, most: Most, by: str | None = None) -> None:
+    """Raises TooMany where so many updates of the model, or of the key, wait that none may join them. `by`: the key,
+    None: who acts."""
+    by = by or acting().by
     places = (f"of {model.name}", Update.model_id == model.id), (f"of {by}", Update.by == by)
     for (whose, theirs), limit in zip(places, most, strict=True):
         if limit is not None and _count(session, theirs & (Update.state == UpdateState.QUEUED)) >= limit:

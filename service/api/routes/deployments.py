@@ -16,7 +16,7 @@ from service.api.routes.updates import announce
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import batches, deployments, models, updates, versions
+from service.registry import batches, deployments, models, quotas, updates, versions
 from service.registry.sql.database import marks
 from service.registry.sql.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order
@@ -50,6 +50,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         record = _locked(request, session, model, order.if_live)
         version = _named(session, record, order.version)
         if order.rebase:
+            quotas.require_turn(session, record, shared.runtime.settings.most_queued)
             update = updates.enqueue(session, record, _order_anew(session, record, version), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         deployment = deployments.promote(session, record, version, order.reason, by)

@@ -75,8 +75,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
-            settings = shared.runtime.settings
-            quotas.require_turn(session, current, (settings.queued_updates, settings.key_queued_updates))
+            quotas.require_turn(session, current, shared.runtime.settings.most_queued)
             asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect)
             update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
@@ -198,6 +197,9 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
         _require_scope(request, record)
+        if record.kind == UpdateKind.LEARN:
+            owner = models.by_id(session, record.model_id)
+            quotas.require_turn(session, owner, shared.runtime.settings.most_queued, record.by)
         updates.retry(session, record)
         return Effect(202, {"update": update}, lambda: announce(shared))
 

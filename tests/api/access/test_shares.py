@@ -9,6 +9,7 @@ import pytest
 from service.api.access import rates
 from tests.api.access.test_keys import OPERATOR, made
 from tests.api.conftest import Api, MakeApi
+from tests.making import make_model, make_version
 
 ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"]}
 MODEL = {"name": "digits", "input": {"kind": "vector", "size": 3}}
@@ -61,6 +62,30 @@ def test_updates_that_wait_are_counted_by_key(make_api: MakeApi) -> None:
     assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 202
     assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 429
     assert api("POST", "/v1/models/digits/updates", ROWS, headers=other).status_code == 202
+
+
+def test_an_update_that_is_tried_again_waits_like_any_other(make_api: MakeApi) -> None:
+    """Else a key would cancel, order another one, and try the first again, as often as it likes."""
+    api = make_api(key="secret", key_queued_updates=1)
+    api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
+    mine = bearer(made(api))
+    cancelled = api.ok("POST", "/v1/models/digits/updates", ROWS, headers=mine)["id"]
+    api.ok("POST", f"/v1/updates/{cancelled}/cancel", headers=mine)
+    waiting = api.ok("POST", "/v1/models/digits/updates", ROWS, headers=mine)["id"]
+    assert api("POST", f"/v1/updates/{cancelled}/retry", headers=mine).status_code == 429
+    assert api("POST", f"/v1/updates/{cancelled}/retry", headers=OPERATOR).status_code == 429
+    api.ok("POST", f"/v1/updates/{waiting}/cancel", headers=mine)
+    assert api("POST", f"/v1/updates/{cancelled}/retry", headers=mine).status_code == 202
+
+
+def test_a_version_that_is_learned_again_waits_like_any_other(make_api: MakeApi) -> None:
+    api = make_api(queued_updates=1)
+    make_model(api.runtime)
+    make_version(api.runtime)
+    make_version(api.runtime, seed=1)
+    api.ok("POST", "/v1/models/digits/updates", ROWS)
+    refused = api("POST", "/v1/models/digits/deployments", {"version": 1, "rebase": True})
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (429, "too-many")
 
 
 @pytest.mark.parametrize("whose", ["model_bytes", "key_bytes"])
