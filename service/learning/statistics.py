@@ -7,7 +7,7 @@ the ones that keep their coverage there: Agresti-Min for a paired difference, Wi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
         reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[k]))
         adjusted[k] = reached
     return adjusted
+
+
+def same_shares(before: Mapping[str, float], now: Mapping[str, float]) -> float:
+    """Chance that counts by class of two draws from one population differ so much (Pearson's chi-square).
+
+    before, now: class -> rows, of which each has some. Classes that are too rare for it are taken together.
+    """
+    from scipy.special import chdtrc
+
+    names = sorted({*before, *now})
+    table = np.array([[counts.get(name, 0) for name in names] for counts in (before, now)], np.float64)
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    rare = expected.min(0) < FEWEST_EXPECTED
+    table, expected = (np.column_stack([t[:, ~rare], t[:, rare].sum(1)]) for t in (table, expected))
+    off = ((table - expected) ** 2 / np.maximum(expected, FEWEST_EXPECTED)).sum()
+    return float(chdtrc(max(len(names) - rare.sum() + rare.any() - 1, 1), off))
+
+
+FEWEST_EXPECTED = 5
+"""Rows of a class for which chi-square holds (Cochran 1954)."""
 
 
 def auc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:

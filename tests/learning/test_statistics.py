@@ -17,6 +17,7 @@ from service.learning.statistics import (
     one_more,
     ordered_by_chance,
     rank_correlation,
+    same_shares,
     signed_rank,
     wilson,
 )
@@ -145,6 +146,18 @@ def test_unrelated_columns_are_seldom_ordered() -> None:
 def test_too_few_differences_and_one_value_prove_nothing() -> None:
     assert signed_rank(np.ones(4)) == signed_rank(np.zeros(100)) == signed_rank(np.zeros(0)) == 1.0
     assert rank_correlation(np.ones(5), np.arange(5.0)) == rank_correlation(np.zeros(1), np.zeros(1)) == 0.0
+
+
+def test_other_shares_of_classes_are_told_from_chance() -> None:
+    from scipy import stats
+
+    before, now = {"a": 210, "b": 90, "c": 40}, {"a": 290, "b": 110, "c": 20}
+    expected = stats.chi2_contingency([list(before.values()), list(now.values())], correction=False).pvalue
+    assert same_shares(before, now) == pytest.approx(expected)
+    assert same_shares({"a": 290, "b": 110}, {"a": 400}) < 1e-20
+    assert same_shares({"a": 400}, {"a": 7}) == 1.0
+    rare = {f"rare {k}": 1 for k in range(40)}
+    assert same_shares({"a": 9000, **rare}, {"a": 90, "rare 0": 1}) > 0.5
 
 
 def test_one_more_draw_is_judged_by_the_spread_of_those_before() -> None:

@@ -137,9 +137,9 @@ class Assessment:
     sums. `live`: number of the base. `base`, `candidate`, `yardstick`: answers to T by heads that never saw it, and to
     B, the base's by the head it serves, the others' out of fold; NaN where no head is left that never saw the row. The
     base is None for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it
-    has those. `partial`, `stuck`, `relabels`: see `Measured`. `faded`: batches that count less
-    than half of what the newest counts. `foreign`: classes whose weights the base has from elsewhere, and `replaced`:
-    the candidate has them no more.
+    has those. `partial`, `stuck`, `relabels`: see `Measured`. `table`: whether inputs are rows of a table. `faded`:
+    batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has from
+    elsewhere, and `replaced`: the candidate has them no more.
     """
 
     policy: GatePolicy
@@ -165,6 +165,7 @@ class Assessment:
     partial: bool = False
     stuck: bool = False
     relabels: bool = False
+    table: bool = False
 
     @property
     def before(self) -> ExamAnswers | None:

@@ -245,13 +245,15 @@ def suspects(
     ]
 
 
-def unlike_the_rest(batch: Rows, left_out: Answers) -> Bools:
+def unlike_the_rest(batch: Rows, left_out: Answers, most: float = np.inf) -> Bools:
     """Finds rows whose label is not what heads answer that learned all else and never saw them; a row whose class has
-    no other row to learn from is none. left_out: answers by such heads, those of an exact head in closed form -> [n]"""
+    no other row to learn from is none. left_out: answers by such heads, those of an exact head in closed form · most:
+    rows with so unlikely a label that scores expect in such a batch if all are right -> [n]"""
     codes = batch.codes(left_out.classes)
     answered = left_out.judged & (codes >= 0)
     own = left_out.probabilities[np.arange(len(codes)), codes] if left_out.classes else np.zeros(len(codes))
-    return np.asarray(answered & (np.where(answered, own, 0.0) > 0) & ~left_out.right(batch))
+    own = np.where(answered, own, 0.0)
+    return np.asarray((own > 0) & (own * left_out.judged.sum() < most) & ~left_out.right(batch))
 
 
 def dispute(name: str, evidence: ClassEvidence, batch: Rows, base_on_batch: Answers, conflict: Bools) -> Dispute:

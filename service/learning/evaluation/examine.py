@@ -19,6 +19,7 @@ from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Older, Report
+from service.contract.tables import TableInput
 from service.learning.backbones import bounded
 from service.learning.data.sides import parted
 from service.learning.data.slips import slip_notes
@@ -220,6 +221,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         partial=exact is not None and (not weights.plain or bool(gone)),
         stuck=learned.stuck,
         relabels=context.relabels,
+        table=isinstance(data.input, TableInput),
         faded=frozenset(
             b for b, counts in aged(weights.decay, data.weighted_batches(weights)).items() if counts < HALF
         ),

@@ -180,7 +180,8 @@ def _contradiction(a: Assessment, evidence: Evidence) -> Contradiction:
         counts = replace(counts, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
     if needs_learner(counts, a.policy):
         counts = replace(counts, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
-    if needs_reconciliation(counts, a.policy):
+    # of one label in a table a joint head answers that label more: it shows no other inputs
+    if needs_reconciliation(counts, a.policy) and not (a.table and counts.labels == 1):
         joint = reconcile(a.batch, a.base.on_batch, evidence.conflict, a.ledger, a.solve)
         counts = replace(counts, reconciliation=joint)
     return counts

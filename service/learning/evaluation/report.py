@@ -36,6 +36,8 @@ RELABELLED = (
 )
 MANY_COPIES = 10
 """A report says so where every tenth row is a copy of another."""
+UNLIKELY = 0.25
+"""Rows expected with a label so unlikely, where all labels are right, below which a report has a note on the row."""
 
 
 def assess(assessment: Assessment) -> Report:
@@ -170,8 +172,9 @@ def _yardstick(a: Assessment) -> Yardstick | None:
 def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Contradiction | None) -> BatchEvidence:
     own, confident = a.candidate.on_batch, a.policy.familiar.confident
     left_out = suspects(a.batch, own, unlike_the_rest(a.batch, own), confident)
+    surely = suspects(a.batch, own, unlike_the_rest(a.batch, own, UNLIKELY), confident)
     if not evidence or not contradiction or not a.base:
-        return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(left_out))
+        return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(surely))
     answers, conflict = a.base.on_batch, evidence.conflict
     alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
     listed = suspects(a.batch, answers, conflict, confident, alike)
@@ -188,7 +191,7 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Con
         disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
         evidence={} if a.relabels else dict(evidence.classes),
         reconcilable=both,
-        notes=[*_notes(a, evidence, both, listed), *_left_out_noted(left_out)],
+        notes=[*_notes(a, evidence, both, listed), *_left_out_noted([row for row in surely if row in left_out])],
     )
 
 

@@ -30,7 +30,11 @@ from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
 from service.learning.run import Run
+from service.learning.statistics import same_shares
 from service.learning.wording import listed
+
+OTHER_SHARES = 1e-4
+"""Chance below which a batch has its classes in other shares than the rows before it."""
 
 
 def learn_exactly(
@@ -86,13 +90,18 @@ def _without(
     base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, fitted: Fitted, run: Run
 ) -> Checkpoint | None:
     """What the settings of this version make of all rows but the update's own, where they are not those of the base;
-    shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are."""
+    shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are.
+
+    None, too, where the batch has the classes in other shares than the rows before it: wrong labels choose settings."""
     before, now = base.layout.exact if base is not None else None, made.layout.exact
     if base is None or before is None or now is None or not isinstance(weighted.data.input, TableInput):
         return None
     earlier = weighted.earlier_ledger if len(weighted.data.batch) else None
     kept = (before.method, before.alpha, before.decay, base.layout.lifts)
     if earlier is None or not earlier.all.mass or kept == (now.method, now.alpha, now.decay, made.layout.lifts):
+        return None
+    before_it = dict(zip(earlier.all.classes, earlier.all.n.tolist(), strict=True))
+    if same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
         return None
     known = tuple(name for name in made.classes if name in earlier.all.classes)
     estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run.check)

@@ -339,6 +339,8 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
     assert any(n.startswith(f"{called.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
+    of_table = assess(replace(contradicting, table=True)).batch
+    assert (of_table.reconcilable, of_table.disputes) == (None, report.batch.disputes), "one label is no other input"
     expected = assess(replace(contradicting, relabels=True)).batch
     assert (expected.disputes, expected.evidence, len(expected.suspect_rows)) == (
         [],
@@ -356,6 +358,9 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     first = changed(assessment(), base=None, base_on_batch=None)
     report = assess(changed(replace(first, batch=batch), candidate_on_batch=alone, yardstick_on_batch=alone)).batch
     assert [(row.row, row.label, row.suggested, row.score) for row in report.suspect_rows] == [(1, "a", "b", 0.9)]
+    assert report.notes == [], "one of four rows may well have a label with the score 0.1"
+    surer = Answers(own.classes, np.where(alone.probabilities == 0.1, 0.05, alone.probabilities))
+    report = assess(changed(replace(first, batch=batch), candidate_on_batch=surer, yardstick_on_batch=surer)).batch
     assert report.notes == ["1 row carries a label that a head of all other rows is sure is another; they are listed."]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from service.contract.inputs import Architecture
+from service.learning.data.rows import Rows
 from service.learning.evaluation.assessment import Correctness
 from service.learning.gate.measurements import ALL
 from service.learning.method import Learned
@@ -17,7 +20,7 @@ from tests.learning.table_streams import SHOP, class_rows, shop
 FIRST, NEXT = class_rows("bat_0", shop(80)), class_rows("bat_1", shop(40, seed=1))
 
 
-def learned(strength: float) -> tuple[Learned, Learned]:
+def learned(strength: float, batch: Rows = NEXT) -> tuple[Learned, Learned]:
     """A first version of strength 1, and a second of another."""
     first = learn(
         None,
@@ -25,7 +28,7 @@ def learned(strength: float) -> tuple[Learned, Learned]:
         *resolve({"name": "ridge", "lift": "none", "alpha": 1}),
         Run(),
     )
-    data = MemoryData(SHOP, Architecture(), [FIRST], NEXT)
+    data = MemoryData(SHOP, Architecture(), [FIRST], batch)
     return first, learn(first.checkpoint, data, *resolve({"name": "ridge", "lift": "none", "alpha": strength}), Run())
 
 
@@ -43,6 +46,11 @@ def test_a_table_learned_with_another_strength_has_that_strength_without_the_bat
             second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
         )
     assert learned(1)[1].without is None
+
+
+def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:
+    all_buy = replace(NEXT, labels=np.full_like(NEXT.labels, NEXT.names.index("buys")))
+    assert learned(10, all_buy)[1].without is None
 
 
 def test_what_settings_lost_is_remembered() -> None:
