@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from service.api.access.keyring import Keyring
 from service.api.limits.request_checks import AFTERWARDS, Scope
 from service.contract.enums import UpdateState, Verdict
-from service.errors import Busy
+from service.errors import Busy, TsuikaError
 from service.registry import batches, states, updates
 from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
@@ -139,7 +139,7 @@ class Watcher:
             self._waits -= 1
 
     async def _poll_forever(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, refusal = asyncio.get_running_loop(), ""
         while True:
             self._nudge.clear()
             seen: dict[str, UpdateStatus] = {}
@@ -147,6 +147,11 @@ class Watcher:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
                 if self._followers or not (self._runtime.live.up_to_date and self._keyring.up_to_date):
                     seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
+                refusal = ""
+            except TsuikaError as error:  # while the database is away each poll says the same
+                if error.detail != refusal:
+                    log.warning("could not look at the database: %s", error.detail)
+                refusal = error.detail
             except Exception:  # a poll that fails must not be the last one
                 log.exception("could not look at the database")
             for update_id, status in seen.items():

@@ -11,6 +11,7 @@ import pytest
 
 from service.contract.enums import UpdateState, Verdict
 from service.contract.inputs import Architecture
+from service.errors import NotWritable
 from service.registry import leases, states
 from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, pointers
@@ -204,6 +205,27 @@ def test_a_promoted_update_is_waited_for_until_it_is_served_here(api: Api) -> No
     finish(api, update, Verdict.PROMOTED)
     assert api.runner.run(api.door.context.watcher.until_settled(update, 10))
     assert api.runtime.live.serving_version("digits") == 1
+
+
+def test_what_each_poll_of_a_database_that_is_away_says_is_logged_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher, polls = api.door.context.watcher, list[int]()
+
+    def poll(_: object) -> None:
+        polls.append(1)
+        raise NotWritable("It is away.")
+
+    async def follow() -> None:
+        watcher.start()
+        while len(polls) < 3:
+            with watcher.following("upd_1"):
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(watcher, "_poll", poll)
+    api.runner.run(asyncio.wait_for(follow(), 10))
+    said = [record.getMessage() for record in caplog.records if record.name == "tsuika.api"]
+    assert said == ["could not look at the database: It is away."]
 
 
 @pytest.mark.parametrize("wait", ["61", "-1", "nan", "inf", "soon"])
