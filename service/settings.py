@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -19,6 +21,7 @@ MiB = 1024 * 1024
 NOT_OURS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
 """Variables of the client and the benchmarks."""
 
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:")
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
@@ -74,7 +77,9 @@ class Settings(BaseModel):
     )
     store_url: str = Field(
         default_factory=lambda known: (known["data"] / "store").as_uri(),
-        description="Where bytes are kept: a `file:` URL. Default: a folder in the data folder.",
+        description="Where bytes are kept: a folder (`file:///...`), by default in the data folder, or a bucket of S3 "
+        "that several machines share (`s3://bucket/prefix`, with `tsuika[s3]`; endpoint, region and credentials by the "
+        "usual variables `AWS_...`).",
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a key is needed, or `--open`.")
@@ -186,10 +191,17 @@ class Settings(BaseModel):
                 "TSUIKA_DATABASE_URL must name a file (sqlite:///folder/tsuika.db): what is kept in memory is "
                 "lost with the process."
             )
-        if urlsplit(self.store_url).scheme != "file" or urlsplit(self.store_url).netloc not in ("", "localhost"):
+        store = urlsplit(self.store_url)
+        local = store.scheme == "file" and store.netloc in ("", "localhost")
+        in_bucket = store.scheme == "s3" and BUCKET.fullmatch(store.netloc) and not (store.query or store.fragment)
+        if not (local or in_bucket):
             raise ImpossibleSettings(
-                "TSUIKA_STORE_URL must be a folder of this machine (file:///folder): object stores are not supported "
-                "yet."
+                "TSUIKA_STORE_URL must be a folder of this machine (file:///folder) or a bucket of S3 "
+                "(s3://bucket/prefix)."
+            )
+        if in_bucket and find_spec("obstore") is None:
+            raise ImpossibleSettings(
+                "TSUIKA_STORE_URL names a bucket of S3, and its client is not here: pip install 'tsuika[s3]'."
             )
         if 2 * self.beat_seconds > self.lease_seconds:
             raise ImpossibleSettings(
@@ -229,6 +241,12 @@ class Settings(BaseModel):
         return Path(self.database_url.partition(":///")[2].partition("?")[0])
 
     @property
-    def store_folder(self) -> Path:
-        """The folder that `store_url` names."""
-        return Path(unquote(urlsplit(self.store_url).path))
+    def store_folder(self) -> Path | None:
+        """The folder that `store_url` names; None where it names a bucket."""
+        return folder_of(self.store_url)
+
+
+def folder_of(store_url: str) -> Path | None:
+    """The folder that the URL of a store names; None where it names a bucket."""
+    place = urlsplit(store_url)
+    return Path(unquote(place.path)) if place.scheme == "file" else None

@@ -20,6 +20,7 @@ from tests import guard
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
     from tests.running import Server
+    from tests.s3 import S3Server
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
@@ -98,13 +99,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", action="store_true", help="keep the registry in PostgreSQL instead of SQLite")
+    parser.addoption("--s3", action="store_true", help="also run the tests of a store in S3")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files begin, so that the processes of a run end together; the others stay in their order, before LATE. With
-    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL."""
-    of_another = "sqlite" if config.getoption("postgres") else "postgres"
-    items[:] = [item for item in items if item.get_closest_marker(of_another) is None]
+    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL; without --s3, those of a
+    store in S3."""
+    left_out = {"sqlite" if config.getoption("postgres") else "postgres"}
+    if not config.getoption("s3"):
+        left_out.add("s3")
+    items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
     ranks = {name: rank for rank, name in enumerate(LONG)} | {name: len(LONG) + 1 for name in LATE}
     of_path = {Path(__file__).parent / name: rank for name, rank in ranks.items()}
     items.sort(key=lambda item: of_path.get(item.path, len(LONG)))
@@ -121,6 +126,15 @@ def pytest_collection_finish() -> None:
 def postgres() -> Iterator[PostgresServer]:
     """A server of PostgreSQL."""
     from tests.postgres import started
+
+    with started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A server that speaks the protocol of S3."""
+    from tests.s3 import started
 
     with started() as server:
         yield server

@@ -66,7 +66,7 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("database_url", "mysql://somewhere/x", "SQLite"),
         ("database_url", "sqlite://", "memory"),
         ("database_url", "sqlite:///:memory:", "memory"),
-        ("store_url", "s3://bucket/prefix", "folder of this machine"),
+        ("store_url", "s3://key:secret@bucket/prefix", "s3://bucket/prefix"),
         ("store_url", "file://elsewhere/x", "folder of this machine"),
         ("lease_seconds", "6", "TSUIKA_BEAT_SECONDS"),
         ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),

@@ -71,7 +71,10 @@ class Model:
         root = folder or Path(self._temporary.name if self._temporary else ".")
         self._store = LocalArtifacts(root / "store")
         self._places = Places(
-            store=str(root / "store"), cache=str(root / "cache"), cache_bytes=4 * 2**30, area=model_area(1)
+            store=(root / "store").absolute().as_uri(),
+            cache=str(root / "cache"),
+            cache_bytes=4 * 2**30,
+            area=model_area(1),
         )
         self._executor = Executor()
         self._rows: dict[str, str] = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from service.errors import CorruptArtifact, NotFound, NotLive
+from service.errors import CorruptArtifact, NotFound, NotLive, StoreAway
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
 from service.registry.sql.backend import Marks
@@ -25,7 +25,7 @@ from service.registry.sql.database import Database
 from service.serving.loaded_versions import Key, Loaded, LoadedVersions
 from service.serving.loader import Loader, fingerprint
 from service.serving.pointers import PointerTable
-from service.storage.artifacts import Artifacts
+from service.storage.artifacts import Store
 
 log = logging.getLogger("tsuika.serving")
 
@@ -40,11 +40,13 @@ class LiveModels:
     after_load: called in the thread that put a version into the table.
     """
 
-    def __init__(self, database: Database, store: Artifacts, most_bytes: int) -> None:
+    def __init__(self, database: Database, store: Store, most_bytes: int) -> None:
         self._database = database
         self._table = PointerTable(database)
         self._versions = LoadedVersions(most_bytes, self._table.pinned)
         self._loader = Loader(store, self._versions, self._table.level)
+        self._store, self._gone = store, set[tuple[int, int]]()
+        """The store, and the erased versions as of the last refresh."""
         self._requests_lock = threading.Lock()
         self._requests: dict[tuple[str, int | None], Future[Loaded]] = {}
         self.after_load: Callable[[], None] = lambda: None
@@ -190,9 +192,11 @@ class LiveModels:
             raise loadable.refusal(session, name, number)
 
     def _drop_erased(self, reader: Connection) -> None:
-        if self._versions.loaded():
-            gone = loadable.erased(reader)
-            self._versions.drop(lambda v: (v.model_id, v.number) in gone)
+        gone = loadable.erased(reader)
+        self._versions.drop(lambda v: (v.model_id, v.number) in gone)
+        if gone != self._gone:
+            self._store.forget_cached()  # another machine may have erased them
+        self._gone = gone
 
     def _follow(self, name: str) -> None:
         """Loads the live version, but waits after a failure; the version before answers meanwhile."""
@@ -202,7 +206,7 @@ class LiveModels:
         try:
             self._loader.for_swap(self._loaded_live, name).result()
             self.after_load()
-        except CorruptArtifact:
+        except (CorruptArtifact, StoreAway):
             pass  # listed in `troubles`
         except (NotFound, NotLive):
             self._versions.drop(lambda loaded: loaded.model == name)
@@ -210,13 +214,13 @@ class LiveModels:
     def _loaded_live(self, name: str) -> tuple[Loaded, bool]:
         """The live version, and whether it answers: another one may be live by now.
 
-        Raises NotFound, NotLive; CorruptArtifact, which `troubles` lists from then on.
+        Raises NotFound, NotLive; CorruptArtifact and StoreAway, which `troubles` lists from then on.
         """
         version = self._recipe(name, None)
         key = (name, version.number)
         try:
             loaded = self._load(name, version)
-        except CorruptArtifact as error:
+        except (CorruptArtifact, StoreAway) as error:
             self._failed[key] = (time.monotonic() + TRY_AGAIN_SECONDS, f"Version {version.number}: {error.detail}")
             sentence = "%s: version %d cannot be loaded and is not served: %s"
             log.error(sentence, name, version.number, error.detail, exc_info=error.__cause__)

@@ -7,7 +7,7 @@ their rows), so that erasing one model's bytes cannot touch another's. No reques
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 SHARDS = "shards"
@@ -64,4 +64,32 @@ class Artifacts(Protocol):
 
     def names(self) -> Iterator[tuple[str, str, float]]:
         """Yields (area, digest, time last stored or touched) of all bytes."""
+        ...
+
+
+class Store(Artifacts, Protocol):
+    """A whole store, as its process keeps it. Where it is away, its methods raise StoreAway."""
+
+    def trouble(self) -> str | None:
+        """Why nothing can be stored, or None; it waits for nothing."""
+        ...
+
+    def names(self, within: str = "*") -> Iterator[tuple[str, str, float]]:
+        """As of Artifacts, or of one area."""
+        ...
+
+    def clear_temporary(self, older_than: float) -> int:
+        """Deletes old temporary files, which killed writers left; returns how many."""
+        ...
+
+    def sweep_temporary(self, area: str) -> None:
+        """Deletes all temporary files of an area, and those without an area in their name; `put` tries again then."""
+        ...
+
+    def sync(self, names: Iterable[tuple[str, str]]) -> None:
+        """Makes the deletion of these (area, digest), and of temporary files, durable."""
+        ...
+
+    def forget_cached(self) -> None:
+        """Deletes what is kept of the store on this machine: some of it may be erased."""
         ...

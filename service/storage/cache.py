@@ -21,7 +21,7 @@ from service.storage.local import sync_folder
 log = logging.getLogger("tsuika.storage")
 
 
-class _Folder:
+class Folder:
     """An open folder: writes go to this folder, not to another one that takes its place."""
 
     def __init__(self, path: Path) -> None:
@@ -50,22 +50,23 @@ class Cache:
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root, self._max_bytes = root, max_bytes
-        self._folders: dict[str, _Folder] = {}
+        self._folders: dict[str, Folder] = {}
         root.mkdir(exist_ok=True)
 
-    def enter(self, area: str) -> None:
+    def enter(self, area: str) -> Folder:
         """Binds `put` to the folder that exists now: once that is forgotten, nothing more is kept. So what an update
         makes of rows that are erased while it runs does not come back."""
         check_name(area, "0" * 64)
-        self._folders[area] = _Folder(self._root / area)
+        folder = self._folders[area] = Folder(self._root / area)
+        return folder
 
-    def put(self, area: str, name: str, data: bytes) -> None:
-        """Stores bytes under a name and evicts the oldest entries beyond the budget. A full disk is no error."""
+    def put(self, area: str, name: str, data: bytes, entered: Folder | None = None) -> None:
+        """Stores bytes under a name and evicts the oldest entries beyond the budget. A full disk is no error.
+
+        `entered`: the folder as it was before the bytes were read."""
         check_name(area, name)
         try:
-            if area not in self._folders:
-                self.enter(area)
-            self._folders[area].write(name, data)
+            (entered or self._folders.get(area) or self.enter(area)).write(name, data)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
         self._evict()

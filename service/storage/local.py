@@ -134,6 +134,9 @@ class LocalArtifacts:
         for folder in (self._root / TEMPORARY, *folders):
             sync_folder(folder)
 
+    def forget_cached(self) -> None:
+        """Nothing is kept beside the store."""
+
     def _temporary(self, area: str) -> Path:
         return self._root / TEMPORARY / f"{area}.{secrets.token_hex(16)}"
 

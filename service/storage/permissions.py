@@ -51,7 +51,7 @@ def tighten(settings: Settings) -> None:
 def _open_to_others(settings: Settings) -> Iterator[Path]:
     """Yields the innermost paths first, so that a closed folder means that all within it was closed."""
     for folder in (settings.store_folder, settings.data / "cache", settings.data / "spool"):
-        if _is_open(folder):
+        if folder is not None and _is_open(folder):
             for parent, folders, files in os.walk(folder, topdown=False):
                 paths = [Path(parent, name) for name in (*files, *folders)]
                 yield from (path for path in paths if not path.is_symlink() and _is_open(path))

@@ -14,6 +14,8 @@ from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 
+AT_ONCE = 50
+"""Files that are deleted in one transaction, while which nobody else writes."""
 Names = set[tuple[str, str | None]]
 """(area, digest) pairs of a store."""
 
@@ -41,10 +43,14 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     if dry_run:
         return Collected(garbage, kept)
     deleted = []
-    for area, digest in garbage:
-        if runtime.store.sweep(area, digest, oldest):
-            deleted.append((area, digest))
-            progress(len(deleted))
+    for first in range(0, len(garbage), AT_ONCE):
+        # a writer looks for its bytes in the transaction that names them: before this one or after it
+        with runtime.database.writing() as session:
+            used = _used(session)
+            for area, digest in garbage[first : first + AT_ONCE]:
+                if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
+                    deleted.append((area, digest))
+                    progress(len(deleted))
     runtime.store.clear_temporary(oldest)
     return Collected(deleted, kept)
 

@@ -79,7 +79,7 @@ class Lineage(Fact):
 
 
 class Places(Fact):
-    """Where the child reads and writes bytes."""
+    """Where the child reads and writes bytes. `store`: a URL."""
 
     store: str
     cache: str

@@ -39,7 +39,7 @@ from service.registry import batches, deployments, models, updates, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
-from service.settings import Settings
+from service.settings import Settings, folder_of
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result
@@ -170,7 +170,7 @@ class Service:
         )
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(runtime, "Database", lambda url: Registry(url, self.power))
-            patched.setattr(runtime, "LocalArtifacts", lambda root, crash: Store(root, self.power))
+            patched.setattr(runtime, "open_store", lambda url, *_: Store(folder_of(url), self.power))
             patched.setattr(runtime, "Cache", lambda root, most: Sums(root, most, self.power))
             self.runtime = runtime.Runtime(settings)
         self.runtime.crash = self.power.use  # type: ignore[method-assign]
@@ -267,7 +267,7 @@ class Child:
                 raise Parents(Cancelled("Somebody asked it to stop."))
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(train, "LocalArtifacts", lambda root, crash: Store(root, power))
+            patched.setattr(train, "open_store", lambda url, *_: Store(folder_of(url), power))
             patched.setattr(stored_data, "UNSAVED_ROWS", stored_data.UNSAVED_LEAST)  # sums are cached at once
             patched.setattr(train, "Cache", lambda root, most: Sums(root, most, power))
             self._executor = executor = self._executor or train.Executor()

@@ -1,9 +1,8 @@
-"""The process that reads large bodies: `python -m service.api.reader STORE MEMORY_BYTES PRIORITY`."""
+"""The process that reads large bodies: `python -m service.api.reader STORE_URL MEMORY_BYTES PRIORITY`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from service.tuning import child
 
@@ -14,7 +13,7 @@ def main() -> None:
     sink = child.begin(sys.argv[3])
     from service.api.reader.tasks import work
 
-    work(Path(sys.argv[1]), int(sys.argv[2]), sys.stdin, sink)
+    work(sys.argv[1], int(sys.argv[2]), sys.stdin, sink)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data / "spool"
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
-        store, priority = str(settings.store_folder), settings.child_priority
+        store, priority = settings.store_url, settings.child_priority
         self._arguments = store, str(memory), priority
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)

@@ -29,7 +29,16 @@ from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget
-from service.errors import BrokenJSON, DiskFull, InvalidContent, TooLarge, TooManyValues, TsuikaError
+from service.errors import (
+    BrokenJSON,
+    DiskFull,
+    InvalidContent,
+    NotWritable,
+    StoreAway,
+    TooLarge,
+    TooManyValues,
+    TsuikaError,
+)
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_lines import pieces_of
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
@@ -51,7 +60,8 @@ from service.intake.kinds.labels import Labels
 from service.intake.kinds.rows import Named, read_named_rows
 from service.intake.kinds.tables import ValueNames
 from service.learning.data.sides import FOLDING
-from service.storage.local import LocalArtifacts
+from service.storage.artifacts import Artifacts
+from service.storage.opening import open_store
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
@@ -268,7 +278,7 @@ def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
     return read_named_rows(rows, spec, model)
 
 
-def _answer(store: LocalArtifacts, task: dict[str, Any]) -> dict[str, Any]:
+def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
@@ -318,10 +328,10 @@ def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"failed": type(error).__name__}
 
 
-def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
-    """Runs tasks until the parent is gone, over the store in `folder`, in `memory` bytes at most."""
+def work(store_url: str, memory: int, source: TextIO, sink: TextIO) -> None:
+    """Runs tasks until the parent is gone, over the store at a URL, in `memory` bytes at most."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    store = LocalArtifacts(folder)
+    store = open_store(store_url)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:
@@ -336,7 +346,7 @@ def work(folder: Path, memory: int, source: TextIO, sink: TextIO) -> None:
         sink.flush()
 
 
-REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull)}
+REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull, NotWritable, StoreAway)}
 FIELD_REFUSALS: dict[str, type[InvalidContent]] = {k.slug: k for k in (InvalidContent, TooManyValues)}
 
 

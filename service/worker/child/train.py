@@ -28,7 +28,7 @@ from service.learning.run import Run
 from service.learning.update import learn
 from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
-from service.storage.local import LocalArtifacts
+from service.storage.opening import open_store
 from service.worker.assignment import Assignment, Result, Shard
 from service.worker.child.challenger import better, challenge, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
@@ -37,6 +37,9 @@ from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.stored_data import StoredData
 from service.worker.child.write_behind import WriteBehind
+
+PATIENCE_SECONDS = 60.0
+"""For so long a store that is away is tried again before the update is handed back: what was learned is not lost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +72,8 @@ class Executor:
         """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
         places = assignment.places
         crash = _crasher(places.crash_point)
-        store = WriteBehind(LocalArtifacts(Path(places.store), crash=crash), self._threads)
         cache = Cache(Path(places.cache), places.cache_bytes)
+        store = WriteBehind(open_store(places.store, crash, cache, PATIENCE_SECONDS), self._threads)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
         entries = {(e.batch, e.space): e.digest for e in assignment.entries}

@@ -187,7 +187,7 @@ def places(runtime: Runtime, model: Model) -> Places:
     """Where the bytes of a model are."""
     settings = runtime.settings
     return Places(
-        store=str(settings.store_folder),
+        store=settings.store_url,
         cache=str(settings.data / "cache"),
         cache_bytes=settings.cache_bytes,
         area=model_area(model.id),

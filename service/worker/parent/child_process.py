@@ -16,7 +16,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.errors import BudgetSpent, Cancelled, Conflict, Diverged, InvalidContent, MethodRefused, TsuikaError
+from service.errors import (
+    BudgetSpent,
+    Cancelled,
+    Conflict,
+    Diverged,
+    InvalidContent,
+    MethodRefused,
+    StoreAway,
+    TsuikaError,
+)
 from service.tuning import child
 from service.worker.assignment import Assignment, Result
 
@@ -81,7 +90,7 @@ class WarmChild:
         """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner; if it
         returns True the child is ended and Cancelled raised; what it raises ends the child, too.
 
-        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged.
+        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway.
         """
         self.warm()
         self._running = True
@@ -100,7 +109,7 @@ class WarmChild:
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict, Diverged, BudgetSpent):
+        except (ChildFailed, InvalidContent, Conflict, Diverged, BudgetSpent, StoreAway):
             raise
         except BaseException:
             self.kill()
@@ -206,7 +215,15 @@ def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) ->
 
 
 def _error(error: dict[str, Any]) -> TsuikaError:
-    """The error that the child reported: refusals are final, all else is a ChildFailed and may be tried again."""
-    refusals: tuple[type[TsuikaError], ...] = MethodRefused, InvalidContent, Conflict, Cancelled, Diverged, BudgetSpent
+    """The error that the child reported, by its kind where the parent goes on by that; all else is a ChildFailed."""
+    refusals: tuple[type[TsuikaError], ...] = (
+        MethodRefused,
+        InvalidContent,
+        Conflict,
+        Cancelled,
+        Diverged,
+        BudgetSpent,
+        StoreAway,
+    )
     kind = next((kind for kind in refusals if kind.slug == error["slug"]), ChildFailed)
     return kind(error["detail"])

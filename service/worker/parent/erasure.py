@@ -50,7 +50,7 @@ def unfinished(session: Session) -> list[int]:
 
 def finish(runtime: Runtime, *model_ids: int) -> None:
     """Deletes all that is known of the content of erased batches and versions of these models: their bytes, whatever no
-    row names, and the traces of both in the database. Safe to repeat. Raises Busy, DiskFull."""
+    row names, and the traces of both in the database. Safe to repeat. Raises Busy, DiskFull, StoreAway."""
     begun = {}
     for model_id in model_ids:
         with runtime.database.writing() as session:
@@ -60,6 +60,7 @@ def finish(runtime: Runtime, *model_ids: int) -> None:
         runtime.cache.forget(area)
         runtime.cache.forget(exam_area(area))
     gc.sweep(runtime, model_ids)
+    runtime.store.forget_cached()
     runtime.crash("after_rows_erased")
     runtime.database.scrub()
     with runtime.database.writing() as session:
@@ -70,6 +71,17 @@ def finish(runtime: Runtime, *model_ids: int) -> None:
                     batch.doomed = None
                     audit.record(session, Action.BATCH_ERASED, name, batch.id)
             log.info("%s: %s erased", name, counted(len(ids), "batch", "batches"))
+
+
+def forget_cached(runtime: Runtime, since: float) -> None:
+    """Deletes what this machine keeps of models of which another may have erased batches since then."""
+    with runtime.database.reading() as session:
+        models = set(session.scalars(select(Batch.model_id).where(Batch.erased_at > since)))
+    for area in map(model_area, models):
+        runtime.cache.forget(area)
+        runtime.cache.forget(exam_area(area))
+    if models:
+        runtime.store.forget_cached()
 
 
 def last(session: Session) -> float:

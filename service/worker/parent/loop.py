@@ -24,6 +24,7 @@ from service.errors import (
     LeaseLost,
     NotWritable,
     SchemaMismatch,
+    StoreAway,
     TsuikaError,
 )
 from service.registry import leases, states, updates
@@ -170,19 +171,21 @@ class Worker:
 
     def _finish_erasures(self) -> None:
         """Finishes erasures begun here, or by a worker that died since; what is refused is tried again. A child that
-        may remember what another worker has erased is replaced."""
+        may remember what another worker has erased is replaced, and what is kept of it on this machine deleted."""
         self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
         with self._runtime.database.reading() as session:
             unfinished, last = erasure.unfinished(session), erasure.last(session)
         if self._erased not in (None, last):
             self._child.kill()
             self._child.warm()
+        if self._runtime.database.shared and self._erased != last:
+            erasure.forget_cached(self._runtime, self._erased or 0.0)
         self._erased = last
         try:
             if unfinished:
                 erasure.finish(self._runtime, *unfinished)
                 self._runtime.changed()
-        except (Busy, DiskFull) as refused:
+        except (Busy, DiskFull, StoreAway) as refused:
             log.warning("an erasure is not whole yet, and is tried again: %s", refused.detail)
             self._look_again = time.monotonic() + TRY_AGAIN_SECONDS
 
@@ -237,7 +240,7 @@ class Worker:
         return [u for u, (_, since) in self._ahead.items() if at - since > self._settings.lease_seconds]
 
     def _execute(self, update: Update) -> None:
-        """Runs a claimed update to its end. Raises LeaseLost."""
+        """Runs a claimed update to its end. Raises LeaseLost, StoreAway."""
         began = time.perf_counter()
         result, published = None, False
         try:
@@ -267,6 +270,10 @@ class Worker:
         except Cancelled:
             with self._runtime.database.writing() as session:
                 updates.cancelled(session, leases.owned(session, update.id, update.fence))
+        except StoreAway:  # no fault of the update: the attempt does not count
+            with self._runtime.database.writing() as session:
+                leases.hand_back(session, leases.owned(session, update.id, update.fence))
+            raise
         except LeaseLost:
             raise
         except Exception as error:

@@ -1,0 +1,147 @@
+"""Two services and a worker that share nothing but PostgreSQL and a store in S3, also while the store is away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch, Version
+from service.storage.artifacts import SHARDS
+from service.storage.opening import open_store
+from service.upkeep import gc
+from tests import traces
+from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
+from tests.postgres import PostgresServer
+from tests.running import Server
+from tests.s3 import S3Server
+
+pytestmark = [pytest.mark.postgres, pytest.mark.s3]
+
+NETWORK = {"backbone": {"name": "mlp", "hidden": [16]}}
+AWAY_SECONDS = 8.0
+"""How long the store stays away once the update is trained, and its sums are to be stored."""
+
+
+class Replicas:
+    """Services `here` and `there`; the worker has a data folder of its own, too."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer, s3: S3Server) -> None:
+        shared = {**QUICK, "lease_seconds": 5.0, "database_url": postgres.fresh(), "worker": False}
+        shared["store_url"] = self.url = s3.bucket()
+        self.here, self.there = (Server(folder / name, **shared) for name in ("here", "there"))
+        self.beside = Server.__new__(Server)
+        self.beside.folder, self.beside.settings = folder, {**self.here.settings, "data": folder / "work"}
+        self.worker = WorkProcess(self.beside, "work")
+        self.data = [folder / "here" / "data", folder / "there" / "data", folder / "work"]
+
+    def stored(self) -> set[tuple[str, str]]:
+        """Area and digest of every object."""
+        return {(area, digest) for area, digest, _ in open_store(self.url).names()}
+
+    def named(self) -> set[tuple[str, str | None]]:
+        """What rows of the database name."""
+        with closing(Database(self.here.database_url)) as database, database.reading() as session:
+            return gc._used(session)
+
+    def made_of(self, batch: str) -> set[str]:
+        """Digests of its rows, and of the shards of versions that learned it and of no other."""
+        with closing(Database(self.here.database_url)) as database, database.reading() as session:
+            rows = session.get_one(Batch, batch).stored_digest
+            shards = [
+                (batch in v.learned, str(s["digest"])) for v in session.scalars(select(Version)) for s in v.shards
+            ]
+            return ({str(rows)} | {s for learned, s in shards if learned}) - {s for learned, s in shards if not learned}
+
+    def stop(self) -> None:
+        self.worker.end()
+        for service in (self.here, self.there):
+            service.stop()
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, s3: S3Server) -> Iterator[Replicas]:
+    replicas = Replicas(tmp_path_factory.mktemp("replicas"), postgres, s3)
+    yield replicas
+    replicas.stop()
+
+
+def test_what_is_learned_is_promoted_rolled_back_and_erased_everywhere(replicas: Replicas) -> None:
+    inputs, _ = blobs(9, rows=4)
+    with Caller(replicas.here, "digits") as here, Caller(replicas.there, "digits") as there:
+        here.create(architecture=NETWORK, method=slow(5))
+        large = dict(zip(("inputs", "labels"), blobs(1), strict=True)) | {"new_classes": "allow"}
+        padded = {**large, "source": "s" * 40}
+        body = here.http.build_request("POST", f"{here.path}/batches", json=padded).content + b" " * 400_000
+        sent = here.http.post(f"{here.path}/batches", content=body, headers={"content-type": "application/json"})
+        assert sent.status_code == 201, sent.text  # by the process that reads large bodies
+        first = sent.json()["id"]
+        assert here.end(here.order([first], wait=60)["id"])["state"] == "succeeded"
+        until(lambda: there.predict(inputs)["version"] == 1)
+        [second] = there.learn(2)["batches"]
+        until(lambda: here.predict(inputs)["version"] == 2)
+        assert here.predict(inputs) == there.predict(inputs)
+        there.roll_back()
+        until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 1)
+        gone = replicas.made_of(second)
+        assert gone <= {digest for _, digest in replicas.stored()}
+        assert any((data / "cache" / SHARDS / digest).exists() for data in replicas.data for digest in gone)
+        here.end(there.retract([second], erase=True)["id"])
+        until(lambda: here.state(second) == "erased", what="the erasure")
+        assert replicas.stored() <= replicas.named()
+        assert gone.isdisjoint(digest for _, digest in replicas.stored())
+        kept = [data / "cache" / SHARDS / digest for data in replicas.data for digest in gone]
+        until(lambda: not any(path.exists() for path in kept), 5.0, "the end of the copies")
+        for data in replicas.data:
+            assert not traces.left(data, traces.of_rows(*blobs(2)))
+        assert here.predict(inputs)["version"] == there.predict(inputs)["version"]
+
+
+def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all_the_same(
+    replicas: Replicas, s3: S3Server
+) -> None:
+    inputs, labels = blobs(3, rows=4)
+    statuses: Counter[int] = Counter()
+    over = threading.Event()
+    with Caller(replicas.here, "away") as here, Caller(replicas.there, "away") as there:
+        here.create(architecture=NETWORK).learn(1, method=slow(2))
+        until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 1)
+        update = here.order([here.batch(2)], method=slow(150))["id"]
+        here.training(update)
+
+        def ask() -> None:
+            while not over.is_set():
+                for service in (replicas.here, replicas.there):
+                    with service.client() as client:
+                        statuses[client.post(f"{here.path}/predictions", json={"inputs": inputs}).status_code] += 1
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        with s3.away():
+            body = {"inputs": inputs, "labels": labels}
+            refused = here.http.post(f"{here.path}/batches", json=body)
+            assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
+            until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
+            assert "object store" in here.ok("GET", "/readyz")["storage"]
+            until(lambda: here.update(update)["progress"]["phase"] != "training", what="the end of training")
+            waits_until = time.monotonic() + AWAY_SECONDS
+            while time.monotonic() < waits_until:
+                assert here.versions() == [1]
+                time.sleep(0.2)
+        until(lambda: here.ok("GET", "/readyz")["status"] == "ready", what="the return")
+        ended = here.end(update)
+        assert (ended["state"], ended["attempts"]) == ("succeeded", 1), ended
+        until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 2)
+        over.set()
+        asking.join()
+        assert set(statuses) == {200}
+        assert here.ok("POST", f"{here.path}/batches", body)["state"] == "pending"
+        named, stored = replicas.named(), replicas.stored()
+        assert {digest for area, digest in named if digest} <= {digest for _, digest in stored}

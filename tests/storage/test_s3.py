@@ -1,0 +1,163 @@
+"""What is a bucket's own: names of objects, races, the copies on this machine, and a store that is away."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from service.errors import CorruptArtifact, StoreAway
+from service.storage import s3 as module
+from service.storage.artifacts import SHARDS, model_area
+from service.storage.cache import Cache
+from service.storage.s3 import S3Artifacts
+from tests.s3 import S3Server
+
+pytestmark = pytest.mark.s3
+
+DATA = b"weights" * 100
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+
+class Counted:
+    """obstore, counting what is asked of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        import obstore
+
+        self.calls.append(name)
+        return getattr(obstore, name)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    counted = Counted()
+    monkeypatch.setattr(module, "obstore", counted)
+    return counted.calls
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache", 2**20)
+
+
+def test_what_is_there_already_is_not_sent_again(s3: S3Server, asked: list[str]) -> None:
+    store = S3Artifacts(s3.bucket())
+    store.put(SHARDS, DATA)
+    assert asked == ["head", "put"]
+    store.put(SHARDS, DATA)
+    assert asked == ["head", "put", "head"]
+
+
+def test_what_is_old_is_written_again_so_that_garbage_collection_spares_it(
+    s3: S3Server, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = S3Artifacts(s3.bucket())
+    store.put(SHARDS, DATA)
+    monkeypatch.setattr(module, "FRESH_SECONDS", -60.0)
+    store.put(SHARDS, DATA)
+    assert asked == ["head", "put", "head", "put"]
+
+
+def test_two_that_put_the_same_at_once_both_have_it(s3: S3Server) -> None:
+    url = s3.bucket()
+    here, there = S3Artifacts(url), S3Artifacts(url)
+    here._crash = lambda point: there.put(SHARDS, DATA) and None
+    before = here._head
+    here._head = lambda key: (before(key), None)[1]  # type: ignore[method-assign, assignment]  # it came after the look
+    assert here.put(SHARDS, DATA) == DIGEST
+    assert there.get(SHARDS, DIGEST) == DATA
+
+
+def test_a_shard_is_read_from_the_store_once_and_rows_are_not_kept(
+    s3: S3Server, asked: list[str], cache: Cache
+) -> None:
+    url = s3.bucket()
+    S3Artifacts(url).put(SHARDS, DATA)
+    S3Artifacts(url).put(model_area(1), DATA)
+    store = S3Artifacts(url, cache=cache)
+    asked.clear()
+    for _ in range(3):
+        assert store.get(SHARDS, DIGEST) == store.get(model_area(1), DIGEST) == DATA
+    assert asked.count("get") == 1 + 3
+    store.forget_cached()
+    assert store.get(SHARDS, DIGEST) == DATA
+    assert asked.count("get") == 5
+
+
+def test_a_damaged_copy_is_read_anew(s3: S3Server, cache: Cache, tmp_path: Path) -> None:
+    store = S3Artifacts(s3.bucket(), cache=cache)
+    store.put(SHARDS, DATA)
+    [copy] = (tmp_path / "cache" / SHARDS).iterdir()
+    copy.write_bytes(hashlib.sha256(b"other").digest() + b"other")
+    assert store.get(SHARDS, DIGEST) == DATA
+
+
+def test_what_is_erased_while_it_is_read_is_not_kept(s3: S3Server, cache: Cache) -> None:
+    store = S3Artifacts(s3.bucket(), cache=cache)
+    store.put(SHARDS, DATA)
+    store.forget_cached()
+    read = store._read
+
+    def late(key: str) -> tuple[int, bytes]:
+        answer = read(key)
+        store.delete(SHARDS, DIGEST)
+        store.forget_cached()
+        return answer
+
+    store._read = late  # type: ignore[method-assign]
+    assert store.get(SHARDS, DIGEST) == DATA
+    store._read = read  # type: ignore[method-assign]
+    with pytest.raises(CorruptArtifact, match="missing"):
+        store.get(SHARDS, DIGEST)
+
+
+def test_a_store_that_is_away_is_an_error_of_its_own_and_then_costs_nothing(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(module, "RETRIES", 0)
+    monkeypatch.setattr(module, "AWAY_SECONDS", 60.0)
+    store = S3Artifacts("s3://bucket")
+    for call in (lambda: store.get(SHARDS, DIGEST), lambda: store.put(SHARDS, DATA), lambda: store.has(SHARDS, DIGEST)):
+        with pytest.raises(StoreAway, match="cannot be reached"):
+            call()
+    assert asked == ["get"]
+    assert "cannot be reached" in str(store.trouble())
+
+
+def test_trouble_is_told_without_waiting_and_passes(s3: S3Server) -> None:
+    store = S3Artifacts(s3.bucket())
+    missing = S3Artifacts("s3://not-there")
+    assert missing.trouble() is None  # not known yet
+    end = time.monotonic() + 20.0
+    while (why := missing.trouble()) is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "no bucket not-there" in str(why)
+    with pytest.raises(StoreAway, match="no bucket"):
+        missing._write("shards/x", DATA, create=True)
+    store._why, store._known = "away", 0.0
+    store.put(SHARDS, DATA)
+    assert store.trouble() is None
+
+
+def test_patience_outlasts_a_short_absence(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = S3Artifacts(s3.bucket(), patience=30.0)
+    tries = []
+    write = store._write
+
+    def cut(key: str, data: bytes, create: bool) -> None:
+        tries.append(key)
+        if len(tries) < 3:
+            raise StoreAway("away")
+        write(key, data, create)
+
+    monkeypatch.setattr(store, "_write", cut)
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    assert store.get(SHARDS, store.put(SHARDS, DATA)) == DATA
+    assert len(tries) == 3
