@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, UpdateState
-from service.errors import Busy, DiskFull
+from service.errors import Busy, DiskFull, StoreAway
 from service.registry import batches, leases, models, states, updates
 from service.registry.sql.database import Database, now
 from service.registry.sql.tables import Batch, Update, Version
@@ -104,6 +105,21 @@ def test_an_update_that_always_fails_ends_after_growing_delays_and_the_next_one_
     claims = [when for (kind, _), when in at.items() if kind == "claimed"]
     assert claims[1] - claims[0] >= 0.05
     assert claims[2] - claims[1] >= 0.1
+
+
+def test_an_update_whose_store_is_away_is_queued_again_and_that_counts_as_no_attempt(
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(area: str, digest: str) -> bool:
+        raise StoreAway("away")
+
+    monkeypatch.setattr(runtime.store, "has", away)
+    monkeypatch.setattr(runtime.store, "delete", away)
+    update_id = answered(runtime, tmp_path)
+    wait_for(lambda: events(runtime, update_id)[1:2] == ["claimed"] and look(runtime, update_id).state == "queued")
+    assert look(runtime, update_id).attempts == 0
+    with runtime.database.reading() as session:
+        assert session.scalars(select(Version)).all() == []
 
 
 def test_an_update_whose_child_dies_every_time_ends(worker: Worker, runtime: Runtime, wait_for: WaitFor) -> None:
