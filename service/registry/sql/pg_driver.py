@@ -52,7 +52,7 @@ def read(url: str, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[s
     try:
         with psycopg.connect(conninfo(url), connect_timeout=CONNECT_SECONDS) as connection:
             return _look(connection, table, query)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:  # nobody is there, the role may not look, or the URL is none
         raise NotWritable(f"The database {schema.name_of(url)} cannot be reached: {_first_line(error)}.") from None
 
 

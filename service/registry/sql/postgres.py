@@ -28,6 +28,8 @@ STATEMENT_SECONDS = 60
 BUSY, FULL, READ_ONLY = {"55P03", "57014", "53300", "40001", "40P01"}, {"53100"}, {"25006"}
 """Codes of what may pass (a lock that did not come, a statement that took too long, too many connections, a conflict),
 of a full disk, and of a replica."""
+NOT_ALLOWED = "42501"
+"""The code of what the role has no right to."""
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
 _TURN = f"SELECT pg_advisory_xact_lock({TURN})"
 _SCRUBBED = ("batches", "ledger_entries", "updates", "update_events", "versions", "models", "idempotency_keys")
@@ -108,6 +110,8 @@ def refusal_of(error: DBAPIError) -> TsuikaError | None:
         return DiskFull("The database has no room left; nothing was stored.")
     if code in READ_ONLY:
         return NotWritable("The database takes no writes now: it is a replica, or was made read-only.")
+    if code == NOT_ALLOWED:
+        return NotWritable("The role of TSUIKA_DATABASE_URL may not do this. Make it the owner of the database.")
     if isinstance(error, DataError) and "NUL" in str(error.orig):
         return InvalidContent("A text holds the character U+0000, which cannot be stored. Leave it out.")
     cut_off = isinstance(error, OperationalError) and (code is None or code.startswith(("08", "57P")))

@@ -128,6 +128,14 @@ def test_what_it_cannot_store_is_refused(database: Database) -> None:
         model(session)
 
 
+def test_a_role_without_rights_is_told_so(database: Database, postgres: PostgresServer) -> None:
+    with database.writing() as session:
+        session.execute(text("CREATE ROLE poor LOGIN"))
+    for url, words in (database.url, "permission denied"), (postgres.empty(), "owner of the database"):
+        with pytest.raises(NotWritable, match=words):
+            migrate(url.replace("postgres@", "poor@"))
+
+
 def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert now() == 1000.0
