@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -14,6 +15,8 @@ from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.storage.permissions import tighten
 
+log = logging.getLogger("tsuika")
+
 
 class Runtime:
     """One per process: the command makes it, passes it down, and closes it at the end."""
@@ -21,6 +24,12 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         tighten(settings)
+        if settings.keeps_bytes_alone:
+            log.warning(
+                "Bytes are kept in %s, this process's own data folder: other services and workers of the database do "
+                "not find them. Let TSUIKA_STORE_URL name a place that all of them see.",
+                settings.store_folder,
+            )
         self.database = Database(settings.database_url)
         if settings.store_folder is not None:
             settings.store_folder.parent.mkdir(parents=True, exist_ok=True)

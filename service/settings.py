@@ -245,6 +245,12 @@ class Settings(BaseModel):
         """The folder that `store_url` names; None where it names a bucket."""
         return folder_of(self.store_url)
 
+    @property
+    def keeps_bytes_alone(self) -> bool:
+        """Whether others may share the database, and bytes lie in the data folder of this process."""
+        folder = self.store_folder
+        return self.database_file is None and folder is not None and folder.is_relative_to(self.data)
+
 
 def folder_of(store_url: str) -> Path | None:
     """The folder that the URL of a store names; None where it names a bucket."""

@@ -41,6 +41,13 @@ def test_a_store_folder_with_a_space_keeps_it(tmp_path: Path) -> None:
     assert read(data=str(tmp_path / "my data")).store_folder == tmp_path / "my data" / "store"
 
 
+def test_bytes_of_a_shared_database_lie_where_others_find_them(tmp_path: Path) -> None:
+    shared = {"data": tmp_path / "mine", "database_url": "postgresql://db.example/tsuika"}
+    assert Settings(**shared).keeps_bytes_alone
+    assert not Settings(**shared, store_url=(tmp_path / "all").as_uri()).keeps_bytes_alone
+    assert not Settings(data=tmp_path).keeps_bytes_alone
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", ""])
 def test_beyond_loopback_a_key_or_open_is_needed(host: str) -> None:
     bare = Settings.from_environment({}, host=host)

@@ -7,6 +7,7 @@ torch. A command is a module of this package with `run(arguments) -> int`, the e
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -26,12 +27,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_to_ourselves()
     try:
         code: int = import_module(f"service.cli.{arguments.command}").run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        if not _reader_gone():
+            raise
+        return ERROR
     except TsuikaError as error:
         print(f"tsuika {arguments.command}: {error}", file=sys.stderr)
         return USAGE if isinstance(error, ImpossibleSettings) else ERROR
     return code
+
+
+def _reader_gone() -> bool:
+    """Whether nobody reads what this command prints, as `head` does after its lines. What is left is then dropped."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def parser() -> argparse.ArgumentParser:

@@ -63,10 +63,13 @@ def _create(opened: Database, order: CreateKey) -> None:
     try:
         with opened.writing() as session:
             key, secret = keys.create(session, order, COMMAND_LINE.by)
+            old = None if key.replaces is None else _line(keys.resource(keys.get(session, key.replaces)))
     except InvalidContent as error:
         raise _at(error.errors[0][0].split("/")[1], error.detail) from None
     print(secret)
     print(f"{_line(keys.resource(key))}\nIt is shown this once. Send it as: Authorization: Bearer ...", file=sys.stderr)
+    if old is not None:
+        print(f"It replaces {old}", file=sys.stderr)
 
 
 def _at(member: str, sentence: str) -> InvalidContent:

@@ -161,7 +161,7 @@ class RemoteModel:
     def correct(
         self,
         batch: str,
-        rows: Mapping[int, str | None],
+        rows: Mapping[int, str | int | bool | None],
         reason: str = "",
         *,
         wait: float | None = 600.0,
@@ -169,7 +169,7 @@ class RemoteModel:
     ) -> Update:
         """Give rows of a batch other labels, by their numbers, or take them out (None): one version is without the
         batch and with the corrected one."""
-        labels = {str(row): label for row, label in rows.items()}
+        labels = dict(zip(map(str, rows), plain_labels(list(rows.values())), strict=True))
         path = f"batches/{quote(batch, safe='')}/corrections"
         return self._ordered(path, {"rows": labels, "reason": reason}, wait, on_progress)
 

@@ -311,10 +311,11 @@ class CreateDeployment(Strict):
 class CreateCorrection(Strict):
     """Give rows of a batch other labels, or take them out."""
 
-    rows: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")], ClassName | None] = Field(
+    rows: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")], Any] = Field(
         min_length=1,
         max_length=10_000,
-        description="Number of the row in the batch, from 0 -> its label; null takes the row out.",
+        description="Number of the row in the batch, from 0 -> its label, a string; a whole number or a boolean as its "
+        "JSON text; null takes the row out.",
     )
     reason: Reason = ""
 
@@ -350,7 +351,10 @@ class CreateKey(Strict):
         default=None, min_length=1, max_length=len(KeyScope), description="What it may do; as the key it replaces."
     )
     models: Listed[ModelName] | None = Field(
-        default=None, min_length=1, max_length=1000, description="The models that exist for it; null: all of them."
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The models that exist for it; null: those of the key it replaces, without one all.",
     )
     rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False, description="Most requests a second.")
     expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(
@@ -360,7 +364,11 @@ class CreateKey(Strict):
         default=None, description="A key whose place it takes: what is left out here is as there."
     )
     overlap_hours: float = Field(
-        default=24.0, ge=0, le=24 * 365, allow_inf_nan=False, description="How long the key it replaces is still good."
+        default=24.0,
+        ge=0,
+        le=24 * 365,
+        allow_inf_nan=False,
+        description="How long the key that `replaces` names is still good.",
     )
 
 

@@ -172,7 +172,7 @@ class ModelDispute(Resource):
     model: str
     class_: str = Field(alias="class")
     suggested: str = Field(description="The label that most of these rows carry; the others may carry any.")
-    rows: int
+    rows: int = Field(description="Those that the live version is sure are of the class, and that carry another label.")
     source: str | None
     update: str = Field(description="The update that opened it.")
     version: int | None = Field(description="The version that it made, which is held.")

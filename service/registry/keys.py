@@ -64,6 +64,8 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     name = order.name or (old.name if old else None)
     if scopes is None or name is None:
         raise InvalidContent.at("/scopes" if scopes is None else "/name", "Say it, or name the key that is replaced.")
+    if old is None and "overlap_hours" in order.model_fields_set:
+        raise InvalidContent.at("/overlap_hours", "No key is replaced. Name it in `replaces`, or leave this out.")
     names = order.models or (old.models if old and KeyScope.ADMIN not in scopes else None)
     if names is not None and KeyScope.ADMIN in scopes:
         raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")

@@ -90,6 +90,12 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert correct(api, batch, {"0": "b"}).status_code == 409
 
 
+def test_a_whole_number_is_a_label_as_it_is_in_a_batch(api: Api) -> None:
+    batch = api.ok("POST", f"{MODEL}/batches", {**ROWS, "labels": [5, 7, True, None]})["id"]
+    update = correct(api, batch, {"0": 7, "1": True}).json()
+    assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["label_counts"] == {"7": 1, "true": 2}
+
+
 @pytest.mark.parametrize(
     ("rows", "pointer"),
     [
@@ -101,6 +107,8 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
         ({"0": "a"}, "/rows/0"),
         ({"0": "c"}, "/rows/0"),
         ({"0": 1}, "/rows/0"),
+        ({"0": 1.5}, "/rows/0"),
+        ({"0": ["b"]}, "/rows/0"),
         ({"0": None, "1": None, "2": None}, "/rows"),
     ],
 )

@@ -80,6 +80,13 @@ def test_a_told_error_is_one_line_and_exit_1(
     assert capsys.readouterr().err == "tsuika gc: There is no model x.\n"
 
 
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    ran = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m service.cli methods | true"], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_ctrl_c_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
     _command(monkeypatch, KeyboardInterrupt())
     assert main(["gc"]) == INTERRUPTED

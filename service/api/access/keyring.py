@@ -77,18 +77,21 @@ class Keyring:
         if self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual):
             return OPERATOR  # nearly everybody writes it so
         scheme, _, key = authorization.partition(" ")
-        key = key.strip()
+        key, reason = key.strip(), ""
         if scheme.lower() == "bearer" and key:
             if self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap):
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
-            if stored is not None and self._opens(stored, key):
-                return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
+            if stored is not None and self._is(stored, key):
+                if stored.expires_at is not None and stored.expires_at <= now():
+                    reason = f"The key {stored.id} has ended."
+                else:
+                    return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
         if scope["path"] in PUBLIC:
             return STRANGER
         if self._bootstrap is None and not self._keys.any_good(now()):
             raise Unauthorized("All keys of this service have ended. On its machine `tsuika keys create` makes one.")
-        reason = "The key is not the right one." if key else "This service needs a key."
+        reason = reason or ("The key is not the right one." if key else "This service needs a key.")
         raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
 
     def may_see(self, scope: Scope) -> bool:
@@ -101,7 +104,6 @@ class Keyring:
             return False
         return caller.models is None
 
-    def _opens(self, stored: StoredKey, key: str) -> bool:
-        """Whether the key is the one of the stored hash, and still good."""
-        same = hmac.compare_digest(keys.hash_of(self._keys.secret, key), stored.hash)
-        return same and (stored.expires_at is None or now() < stored.expires_at)
+    def _is(self, stored: StoredKey, key: str) -> bool:
+        """Whether the key is the one of the stored hash; it may have ended."""
+        return hmac.compare_digest(keys.hash_of(self._keys.secret, key), stored.hash)

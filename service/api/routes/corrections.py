@@ -17,6 +17,7 @@ from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.names import clean_class_name
 from service.errors import Conflict, InvalidContent
+from service.intake.kinds.labels import text_of
 from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
@@ -52,7 +53,7 @@ async def create_correction(request: Request, shared: Shared, model: str, batch:
 def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     order, body = body_of(request, requests.CreateCorrection)
     labels = {
-        int(row): None if label is None else clean_class_name(label, f"/rows/{row}")
+        int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
         for row, label in order.rows.items()
     }
     store, by, stored = shared.runtime.store, caller(request), list[Arrival]()

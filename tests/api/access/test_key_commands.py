@@ -51,6 +51,7 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     assert main(["keys", "create", "--replaces", made.err.split()[0], "--overlap-hours", "0", "--days", "90"]) == DONE
     newer = capsys.readouterr()
     assert "'till 7': predict, learn on digits, 50 requests a second, until 20" in newer.err
+    assert f"It replaces {made.err.split()[0]} " in newer.err
     assert (status(beside, secret), status(beside, newer.out.strip())) == (401, 200)
     assert main(["keys", "revoke", newer.err.split()[0]]) == DONE
     assert status(beside, newer.out.strip()) == 401
@@ -82,6 +83,7 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
         (["create", "x", "--scopes", "learn", "--days", "nan"], "--days"),
         (["create", "--replaces", "key_1"], "--replaces"),
         (["create", "x", "--scopes", "learn", "--overlap-hours", "-1"], "--overlap-hours"),
+        (["create", "x", "--scopes", "learn", "--overlap-hours", "4"], "--overlap-hours"),
         (["revoke", "key_1"], 'There is no key "key_1"'),
     ],
 )

@@ -74,7 +74,11 @@ def test_a_key_expires(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     key = made(keyed, expires_at=soon.isoformat())
     assert status(keyed, key["secret"]) == 200
     monkeypatch.setattr(keyring, "now", lambda: now() + 3601)
-    assert status(keyed, key["secret"]) == 401
+    refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
+    assert refused.status_code == 401
+    assert f"The key {key['id']} has ended." in refused.json()["detail"]
+    guessed = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret'][:-1]}!"})
+    assert (guessed.status_code, key["id"] in guessed.text) == (401, False)
 
 
 def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +102,7 @@ def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keye
 @pytest.mark.parametrize(
     ("members", "pointer"),
     [
+        ({"overlap_hours": 2}, "/overlap_hours"),
         ({"scopes": ["fly"]}, "/scopes/0"),
         ({"scopes": []}, "/scopes"),
         ({"scopes": None}, "/scopes"),
