@@ -77,21 +77,23 @@ class Keyring:
         if self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual):
             return OPERATOR  # nearly everybody writes it so
         scheme, _, key = authorization.partition(" ")
-        key, reason = key.strip(), ""
+        key, ended = key.strip(), None
         if scheme.lower() == "bearer" and key:
             if self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap):
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
             if stored is not None and self._is(stored, key):
                 if stored.expires_at is not None and stored.expires_at <= now():
-                    reason = f"The key {stored.id} has ended."
+                    ended = stored.id
                 else:
                     return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
         if scope["path"] in PUBLIC:
             return STRANGER
         if self._bootstrap is None and not self._keys.any_good(now()):
             raise Unauthorized("All keys of this service have ended. On its machine `tsuika keys create` makes one.")
-        reason = reason or ("The key is not the right one." if key else "This service needs a key.")
+        if ended is not None:
+            raise Unauthorized(f"The key {ended} has ended. Ask whoever runs the service for a new one.")
+        reason = "The key is not the right one." if key else "This service needs a key."
         raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
 
     def may_see(self, scope: Scope) -> bool:
