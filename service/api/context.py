@@ -26,7 +26,7 @@ from service.api.validation import validated
 from service.contract.requests import CreateModel
 from service.errors import InvalidContent
 from service.intake.json_body import MODEL_MEMBERS, MOST_MEMBERS, JsonBody, read_object
-from service.registry.idempotency import Attempt
+from service.registry.callers.idempotency import Attempt
 from service.runtime import Runtime
 from service.serving.batching.batcher import Batcher
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.api.limits.request_checks import Scope
 from service.errors import Busy, InProgress, InvalidContent
 from service.intake.json_body import hash_of
-from service.registry.idempotency import Attempt, record, recorded
+from service.registry.callers.idempotency import Attempt, record, recorded
 from service.registry.sql.database import Database
 
 PATIENCE_SECONDS = 5.0

@@ -8,7 +8,7 @@ import re
 from service.cli.exits import DONE, ERROR
 from service.cli.stored import database
 from service.errors import InvalidContent
-from service.registry import audit
+from service.registry.callers import audit
 
 AT_ONCE = 1000
 """Rows that are read at once."""

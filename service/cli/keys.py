@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from service.cli.exits import DONE
 from service.cli.stored import database
-from service.contract import resources
-from service.contract.requests import CreateKey
+from service.contract import keys as contract_keys
+from service.contract.keys import CreateKey
 from service.errors import InvalidContent
-from service.registry import keys
-from service.registry.actor import COMMAND_LINE, act_as
+from service.registry.callers import keys
+from service.registry.callers.actor import COMMAND_LINE, act_as
 from service.registry.sql.database import Database
 
 AT_ONCE = 1000
@@ -89,7 +89,7 @@ def _list(opened: Database) -> None:
                 return
 
 
-def _line(key: resources.Key) -> str:
+def _line(key: contract_keys.Key) -> str:
     """What a key may do, where, and until when."""
     where = "on all models" if key.models is None else f"on {', '.join(key.models)}"
     if key.revoked_at is not None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import Expect, KeyScope, NewClasses, NewValues, Promotion, Retention
+from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
 from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
-from service.contract.target_columns import with_places
-from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick
+from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick, with_places
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
@@ -339,37 +337,6 @@ class Rollback(Strict):
     reason: Reason = ""
     to: int | None = Field(default=None, ge=1, description="Undo until this version is live.")
     if_live: IfLive
-
-
-class CreateKey(Strict):
-    """Make a key. Its secret is in the answer to this request alone."""
-
-    name: str | None = Field(
-        default=None, min_length=1, max_length=100, description="Who or what holds it; that of the key it replaces."
-    )
-    scopes: Listed[KeyScope] | None = Field(
-        default=None, min_length=1, max_length=len(KeyScope), description="What it may do; as the key it replaces."
-    )
-    models: Listed[ModelName] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=1000,
-        description="The models that exist for it; null: those of the key it replaces, without one all.",
-    )
-    rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False, description="Most requests a second.")
-    expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(
-        default=None, description="RFC 3339; null: it does not end by itself."
-    )
-    replaces: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None, description="A key whose place it takes: what is left out here is as there."
-    )
-    overlap_hours: float = Field(
-        default=24.0,
-        ge=0,
-        le=24 * 365,
-        allow_inf_nan=False,
-        description="How long the key that `replaces` names is still good.",
-    )
 
 
 class Predict(Strict):

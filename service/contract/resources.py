@@ -12,7 +12,6 @@ from service.contract.enums import (
     DeploymentKind,
     DisputeState,
     Expect,
-    KeyScope,
     Promotion,
     Retention,
     UpdateKind,
@@ -356,43 +355,6 @@ class Limit(Resource):
 
 class Limits(Resource):
     items: list[Limit]
-
-
-class Key(Resource):
-    """A key of callers, without its secret."""
-
-    id: str
-    name: str
-    prefix: str = Field(description="Its first characters.")
-    scopes: list[KeyScope]
-    models: list[str] | None = Field(description="The models that exist for it; null: all of them.")
-    rate: float | None = Field(description="Most requests a second; null: as the service is set.")
-    replaces: str | None
-    by: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    good: bool = Field(description="Whether it opens anything now.")
-
-
-class NewKey(Key):
-    """A key that was just made."""
-
-    secret: str | None = Field(description="What callers send; it is shown once. null where the request is repeated.")
-
-
-class AuditEntry(Resource):
-    """A change of state: who made it, by which request, why; chained to the one before it (docs/audit.md)."""
-
-    id: int
-    at: datetime
-    by: str = Field(description="The id of a key, `bootstrap key`, `anonymous`, `command line`, `worker` or `service`.")
-    request_id: str | None
-    action: str = Field(description="What was done, such as `version.promoted_by_hand`.", examples=["batch.received"])
-    model: str | None
-    subject: str | None = Field(description="An id, the number of a version, or the name of an alias.")
-    reason: str = Field(description="Why, in the caller's words; else how many of what, or the verdict.")
-    hash: str = Field(description="SHA-256 over the hash before it and this row.")
 
 
 class FieldProblem(Resource):

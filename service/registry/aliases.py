@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action
 from service.errors import Conflict, NotFound, NotLive
-from service.registry import audit, paging, versions
+from service.registry import paging, versions
+from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, Reader, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Deployment, Model, Version

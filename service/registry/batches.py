@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action, BatchState
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import audit, paging
-from service.registry.actor import acting
+from service.registry import paging
 from service.registry.arrival import Arrival
+from service.registry.callers import audit
+from service.registry.callers.actor import acting
 from service.registry.sql.database import elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown

@@ -12,7 +12,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 from service.contract import resources
 from service.contract.enums import Action, DeploymentKind, Promotion
 from service.errors import Conflict, Erased
-from service.registry import audit, paging, versions
+from service.registry import paging, versions
+from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version

@@ -13,8 +13,9 @@ from service.contract import resources
 from service.contract.enums import Action, DisputeState, UpdateKind
 from service.contract.report import Dispute as Disputed
 from service.errors import Conflict, NotFound
-from service.registry import audit, keys, paging, states, versions
-from service.registry.actor import ANONYMOUS, SERVICE
+from service.registry import paging, states, versions
+from service.registry.callers import audit, keys
+from service.registry.callers.actor import ANONYMOUS, SERVICE
 from service.registry.sql.database import elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown

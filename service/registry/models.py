@@ -17,7 +17,8 @@ from service.contract.policies import AnyPolicy, out_of_order, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
-from service.registry import audit, batches, paging, states
+from service.registry import batches, paging, states
+from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Action, Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
-from service.registry import audit
+from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
 

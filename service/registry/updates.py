@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action, UpdateKind, UpdateState
 from service.errors import Conflict, NotFound
-from service.registry import audit, batches, paging, states, versions
+from service.registry import batches, paging, states, versions
+from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown

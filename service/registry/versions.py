@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, aliased, load_only
 from service.contract import resources
 from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
-from service.registry import audit, paging
+from service.registry import paging
+from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version

@@ -22,7 +22,7 @@ from service.api.limits.request_checks import AFTERWARDS, CALLER, WRITES, Messag
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
-from service.registry.actor import Actor, act_as
+from service.registry.callers.actor import Actor, act_as
 from service.server.fast_path import FastPath
 
 log = logging.getLogger("tsuika.requests")

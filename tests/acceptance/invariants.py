@@ -19,7 +19,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Action
-from service.registry import audit, deployments, ledger, versions
+from service.registry import deployments, ledger, versions
+from service.registry.callers import audit
 from service.registry.sql.database import Database
 from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
 from service.serving import predictor

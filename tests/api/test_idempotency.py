@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.api.idempotent_posts import Act, Effect, Posts
 from service.errors import InProgress, NotFound
-from service.registry.idempotency import Attempt
+from service.registry.callers.idempotency import Attempt
 from tests.api.conftest import Api
 from tests.making import make_version
 

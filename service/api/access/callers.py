@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.contract.enums import KeyScope
 from service.errors import Forbidden
 from service.registry import models
-from service.registry.actor import ANONYMOUS
+from service.registry.callers.actor import ANONYMOUS
 
 BOOTSTRAP = "bootstrap key"
 """The caller who holds TSUIKA_KEY."""

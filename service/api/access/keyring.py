@@ -13,8 +13,8 @@ from service.api.access.rates import Rates
 from service.api.health import ALIVE, READY
 from service.api.limits.request_checks import CALLER, Scope, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
-from service.registry import keys
-from service.registry.keys import PREFIX_LENGTH, Keys, StoredKey
+from service.registry.callers import keys
+from service.registry.callers.keys import PREFIX_LENGTH, Keys, StoredKey
 from service.registry.sql.database import Database, now
 from service.settings import Settings
 

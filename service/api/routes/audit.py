@@ -10,14 +10,16 @@ from fastapi import APIRouter, Query, Response
 from service.api.context import Page, Shared
 from service.api.lists import list_page
 from service.api.openapi import refusals
+from service.contract import keys as contract_keys
 from service.contract import resources
 from service.errors import InvalidContent, NotFound
-from service.registry import audit, models
+from service.registry import models
+from service.registry.callers import audit
 
 routes = APIRouter(tags=["audit"])
 
 
-@routes.get("/v1/audit", response_model=resources.Page[resources.AuditEntry], responses=refusals())
+@routes.get("/v1/audit", response_model=resources.Page[contract_keys.AuditEntry], responses=refusals())
 def list_audit(
     shared: Shared,
     page: Page,

@@ -16,7 +16,8 @@ from service.api.routes.updates import announce
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import batches, deployments, models, quotas, updates, versions
+from service.registry import batches, deployments, models, updates, versions
+from service.registry.callers import quotas
 from service.registry.sql.database import marks
 from service.registry.sql.tables import Deployment, Model, Update, Version
 from service.registry.updates import Order

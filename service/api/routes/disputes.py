@@ -14,7 +14,8 @@ from service.api.openapi import KEY, refusals, takes
 from service.contract import requests, resources
 from service.contract.enums import KeyScope
 from service.errors import Forbidden
-from service.registry import disputes, keys, models
+from service.registry import disputes, models
+from service.registry.callers import keys
 from service.registry.sql.tables import Update
 
 routes = APIRouter(tags=["updates"])

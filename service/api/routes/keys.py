@@ -11,8 +11,9 @@ from service.api.context import Page, Shared, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, refusals, takes
-from service.contract import requests, resources
-from service.registry import keys
+from service.contract import keys as contract_keys
+from service.contract import resources
+from service.registry.callers import keys
 
 routes = APIRouter(tags=["keys"])
 
@@ -20,16 +21,16 @@ routes = APIRouter(tags=["keys"])
 @routes.post(
     "/v1/keys",
     status_code=201,
-    response_model=resources.NewKey,
+    response_model=contract_keys.NewKey,
     responses=refusals(409, writes=True),
     openapi_extra=takes(
-        requests.CreateKey, KEY, example={"name": "till 7", "scopes": ["predict"], "models": ["digits"]}
+        contract_keys.CreateKey, KEY, example={"name": "till 7", "scopes": ["predict"], "models": ["digits"]}
     ),
 )
 def create_key(request: Request, shared: Shared) -> Response:
     """Make a key: this answer alone shows its secret. With `replaces` it takes the place of another, which is good for
     `overlap_hours` more."""
-    order, body = body_of(request, requests.CreateKey)
+    order, body = body_of(request, contract_keys.CreateKey)
     by = caller(request)
 
     def act(session: Session) -> Effect:
@@ -44,14 +45,14 @@ def create_key(request: Request, shared: Shared) -> Response:
         return answer(keys.new_resource(keys.get(session, done.names["key"]), None), done.status, location)
 
 
-@routes.get("/v1/keys", response_model=resources.Page[resources.Key], responses=refusals())
+@routes.get("/v1/keys", response_model=resources.Page[contract_keys.Key], responses=refusals())
 def list_keys(shared: Shared, page: Page) -> Response:
     """Keys, newest first, revoked ones too; never their secrets."""
     with shared.runtime.database.reading() as session:
         return list_page(page, partial(keys.page, session), keys.resources_of)
 
 
-@routes.get("/v1/keys/{key}", response_model=resources.Key, responses=refusals(404))
+@routes.get("/v1/keys/{key}", response_model=contract_keys.Key, responses=refusals(404))
 def get_key(shared: Shared, key: str) -> Response:
     """A key: what it may do, and until when."""
     with shared.runtime.database.reading() as session:

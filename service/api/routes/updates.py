@@ -24,7 +24,8 @@ from service.contract import requests, resources
 from service.contract.enums import KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, Forbidden, InvalidContent
 from service.intake.json_body import TARGETS
-from service.registry import batches, models, quotas, updates
+from service.registry import batches, models, updates
+from service.registry.callers import quotas
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 

@@ -29,7 +29,7 @@ from service.errors import (
 )
 from service.registry import leases, states, updates
 from service.registry import retention as registry
-from service.registry.actor import WORKER, act_as
+from service.registry.callers.actor import WORKER, act_as
 from service.registry.sql import schema
 from service.registry.sql.tables import Update
 from service.runtime import Runtime

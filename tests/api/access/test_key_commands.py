@@ -12,7 +12,7 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, ERROR
-from service.registry.actor import SERVICE, act_as
+from service.registry.callers.actor import SERVICE, act_as
 from service.registry.sql import schema
 from tests.api.conftest import Api
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from service.api.access import keyring
-from service.registry import keys
+from service.registry.callers import keys
 from service.registry.sql.database import Database, now
 from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, MakeApi, pointers

@@ -10,8 +10,8 @@ from sqlalchemy import func, insert, select
 
 from service.errors import Conflict
 from service.intake.json_body import hash_of
-from service.registry import idempotency
-from service.registry.idempotency import Attempt, record, recorded
+from service.registry.callers import idempotency
+from service.registry.callers.idempotency import Attempt, record, recorded
 from service.registry.sql.database import Database, now
 from service.registry.sql.tables import IdempotencyKey, Model, Update
 from tests.registry.facts import learn, model

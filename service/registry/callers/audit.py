@@ -19,10 +19,10 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from service.contract import resources
+from service.contract import keys as contract_keys
 from service.contract.enums import Action
 from service.registry import paging
-from service.registry.actor import acting
+from service.registry.callers.actor import acting
 from service.registry.sql.database import Reader, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import AuditEntry
@@ -83,9 +83,9 @@ def page(
     return paging.page(session, query, AuditEntry.id, limit, cursor)
 
 
-def resources_of(rows: list[AuditEntry]) -> list[resources.AuditEntry]:
+def resources_of(rows: list[AuditEntry]) -> list[contract_keys.AuditEntry]:
     """Rows as the API shows them."""
-    return [shown(resources.AuditEntry, row) for row in rows]
+    return [shown(contract_keys.AuditEntry, row) for row in rows]
 
 
 def verify(reader: Reader, head: str | None = None) -> Verified:

@@ -16,11 +16,12 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract import resources
+from service.contract import keys as contract_keys
 from service.contract.enums import Action, KeyScope
-from service.contract.requests import CreateKey
+from service.contract.keys import CreateKey
 from service.errors import Conflict, InvalidContent, NotFound
-from service.registry import audit, models, paging
+from service.registry import models, paging
+from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
@@ -147,17 +148,17 @@ def hash_of(installation_secret: bytes, secret: str) -> str:
     return hmac.digest(installation_secret, b"api key\0" + secret.encode(), hashlib.sha256).hex()
 
 
-def resource(key: ApiKey) -> resources.Key:
+def resource(key: ApiKey) -> contract_keys.Key:
     """A key as the API shows it."""
-    return shown(resources.Key, key, good=_is_good(key))
+    return shown(contract_keys.Key, key, good=_is_good(key))
 
 
-def new_resource(key: ApiKey, secret: str | None) -> resources.NewKey:
+def new_resource(key: ApiKey, secret: str | None) -> contract_keys.NewKey:
     """A key with its secret, as its maker sees it."""
-    return shown(resources.NewKey, key, good=_is_good(key), secret=secret)
+    return shown(contract_keys.NewKey, key, good=_is_good(key), secret=secret)
 
 
-def resources_of(keys: Collection[ApiKey]) -> list[resources.Key]:
+def resources_of(keys: Collection[ApiKey]) -> list[contract_keys.Key]:
     """Keys as the API shows them."""
     return [resource(key) for key in keys]
 

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from service.contract.enums import Promotion
-from service.contract.requests import CreateKey, PatchModel
-from service.registry import aliases, audit, batches, keys, models, updates
-from service.registry.actor import SERVICE, Actor, act_as
+from service.contract.keys import CreateKey
+from service.contract.requests import PatchModel
+from service.registry import aliases, batches, models, updates
+from service.registry.callers import audit, keys
+from service.registry.callers.actor import SERVICE, Actor, act_as
 from service.registry.sql.database import Database
 from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateState
 from service.errors import QuotaFull, TooMany
-from service.registry.actor import acting
+from service.registry.callers.actor import acting
 from service.registry.sql.tables import Batch, Model, Update
 
 Most = tuple[int | None, int | None]
