@@ -34,6 +34,10 @@ EXACT_ON_TABLES = {"name": "ridge"}
 0.003 to 0.019 higher on five tables."""
 NUMBERS = {"name": "ridge", "decay": "search"}
 """The exact head where targets are numbers."""
+REPLAY = {"name": "replay", "lr": 0.02}
+"""Replay where targets are numbers: steps of its usual rate overshoot there. Of six services with other folds, 2,200 rows
+of a kinked target and then 200 more, the gate stopped two with 0.06 (mean absolute error 0.33 after), none with 0.02
+(0.24)."""
 FEW_KNOWN = 20
 """Rows of a class below which only the head of a trained net is touched where no old row is kept."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0
@@ -138,7 +142,7 @@ class _Table:
             return Choice(NUMBERS | {"stable_scores": True}, "auto: targets that are numbers; the exact head.")
         if self.around.keeps and self._brought_in():
             choice = Choice(
-                {"name": "replay"},
+                REPLAY,
                 "auto: a net that a challenger brought in; it goes on as long as it beats the exact head.",
                 *self._retraining(),
             )
@@ -167,7 +171,7 @@ class _Table:
             )
         if self.data.kept_rows:
             return Choice(
-                {"name": "replay"},
+                REPLAY,
                 "auto: targets that are numbers, a trained net, and old rows are kept; they are learned again beside.",
                 *self._retraining(),
             )

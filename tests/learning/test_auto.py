@@ -162,7 +162,7 @@ def test_numbers_of_a_model_that_names_a_net_are_learned_by_it_where_rows_are_ke
     assert auto(None, offered, around=Surroundings(keeps=False)).request["name"] == "ridge"
     stream.learns_by("retrain", offered, epochs=1)
     data = stream.offered(X, X[:, 0])
-    assert auto(stream.checkpoint, data).request == {"name": "replay"}
+    assert auto(stream.checkpoint, data).request == {"name": "replay", "lr": 0.02}
     data.kept_rows = 0
     assert auto(stream.checkpoint, data).request == {"name": "l2_sp"}
 
@@ -176,7 +176,7 @@ def test_a_net_challenges_the_exact_head_of_numbers_and_goes_on_while_it_beats_i
     assert auto(None, data, AutoParams(budget_seconds=0)).challenger is None
     stream.learns_by("retrain", data, epochs=1, backbone={"name": "mlp", "hidden": [4]})
     went_on = auto(stream.checkpoint, stream.offered(X, X[:, 0]))
-    assert went_on.request == {"name": "replay"}
+    assert went_on.request == {"name": "replay", "lr": 0.02}
     assert went_on.unless == {"name": "ridge", "decay": "search", "features": "input"}
 
 
