@@ -30,7 +30,7 @@ from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, StoreAway, TsuikaError
-from service.registry.sql import schema
+from service.registry.sql import unopened
 from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> int:
     """Serves until TERM or INT; returns the exit code. Raises ImpossibleSettings for a taken port, folder or address,
     or one that lets others in without a key, and SchemaMismatch for a database of a newer version."""
     settings.check()
-    settings.check_door(schema.any_key(settings.database_url))
+    settings.check_door(unopened.any_key(settings.database_url))
     with listening(settings) as listener:
         url = address(settings, listener)
         first = not settings.data.exists()

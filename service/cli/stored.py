@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.errors import NotFound
-from service.registry.sql import schema
+from service.registry.sql import unopened
 from service.registry.sql.database import Database
 from service.settings import Settings
 
@@ -45,5 +45,5 @@ def settings() -> Settings:
         raise NotFound(
             f"There is no database at {settings.database_file}. Set TSUIKA_DATA to the folder of the service."
         )
-    schema.require(settings.database_url)
+    unopened.require(settings.database_url)
     return settings

@@ -35,9 +35,9 @@ EXACT_ON_TABLES = {"name": "ridge"}
 NUMBERS = {"name": "ridge", "decay": "search"}
 """The exact head where targets are numbers."""
 REPLAY = {"name": "replay", "lr": 0.02}
-"""Replay where targets are numbers: steps of its usual rate overshoot there. Of six services with other folds, 2,200 rows
-of a kinked target and then 200 more, the gate stopped two with 0.06 (mean absolute error 0.33 after), none with 0.02
-(0.24)."""
+"""Replay where targets are numbers: steps of its usual rate overshoot there. Of six services with other folds, 2,200
+rows of a kinked target and then 200 more, the gate stopped two with 0.06 (mean absolute error 0.33 after), none with
+0.02 (0.24)."""
 FEW_KNOWN = 20
 """Rows of a class below which only the head of a trained net is touched where no old row is kept."""
 IMPORTED_STRENGTH, IMPORTED_STIFFLY = 0.1, 1.0

@@ -55,6 +55,6 @@ def settle_dispute(request: Request, shared: Shared, model: str, dispute: str) -
 
     done = shared.posts.run(attempt(request, body.members), lambda: act)
     with shared.runtime.database.reading() as session:
-        found = models.get(session, model)
-        [resource] = disputes.resources_of(session, found, [disputes.get(session, found, dispute)])
+        record = models.get(session, model)
+        [resource] = disputes.resources_of(session, record, [disputes.get(session, record, dispute)])
     return answer(resource, done.status, done.headers)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
-from service.registry.sql import backend, schema
+from service.registry.sql import backend, schema, unopened
 from service.registry.sql.backend import Marks
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
@@ -141,7 +141,7 @@ def prepare(url: str) -> None:
     The first revision that a database of PostgreSQL can have is FIRST: the ones before are of SQLite alone. Raises
     SchemaMismatch for tables of a newer version or of another program, Busy, DiskFull, NotWritable.
     """
-    revision = schema.revision_of(url)
+    revision = unopened.revision_of(url)
     schema.require_known(schema.name_of(url), revision)
     if revision == schema.revisions()[-1]:
         return

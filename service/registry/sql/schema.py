@@ -1,13 +1,7 @@
-"""Which revision of the tables a database has, and which one this version of the code works with.
-
-Every command asks before it opens anything. Nothing heavy is imported here, and a file that is asked about stays as it
-was: what a newer version of Tsuika keeps is not for an older one to touch.
-"""
+"""Which revisions of the tables there are, which one this version of the code works with, how databases are named."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 from service.errors import SchemaMismatch
 
 REVISION = "SELECT version_num FROM alembic_version"
-_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 
 def migrations_path() -> Path:
@@ -49,13 +42,9 @@ def name_of(url: str) -> str:
     return f"postgresql://{parts.netloc.rpartition('@')[2] or folder}{parts.path}"
 
 
-def require(url: str) -> None:
-    """Raises SchemaMismatch unless the database has the tables that this version works with."""
-    check(name_of(url), revision_of(url))
-
-
 def check(name: str, revision: str | None) -> None:
-    """Does the same for a database at that revision, None for one without tables."""
+    """Raises SchemaMismatch unless a database at that revision has the tables that this version works with; None stands
+    for one without tables."""
     needed = revisions()[-1]
     if revision is None:
         raise SchemaMismatch(f"The database {name} has no tables yet: run `tsuika migrate`, or start `tsuika serve`.")
@@ -67,18 +56,6 @@ def check(name: str, revision: str | None) -> None:
         )
 
 
-def require_upgradable(url: str) -> None:
-    """Raises SchemaMismatch where the tables are of a newer version, or of another program."""
-    require_known(name_of(url), revision_of(url))
-
-
-def any_key(url: str) -> bool:
-    """Whether a key of callers was ever made in the database: from then on a service asks for one. Raises
-    SchemaMismatch where the tables are of a newer version, or of another program."""
-    require_upgradable(url)
-    return bool(_read(url, "api_keys", "SELECT 1 FROM api_keys LIMIT 1")[0])
-
-
 def require_known(name: str, revision: str | None) -> None:
     """Raises SchemaMismatch for a revision that this version does not know; None stands for no tables."""
     known = revisions()
@@ -87,12 +64,6 @@ def require_known(name: str, revision: str | None) -> None:
             f"The database {name} is at revision {revision}, and this version of Tsuika knows revisions up to "
             f"{known[-1]}: use the version that upgraded it, or a copy of the data folder from before."
         )
-
-
-def revision_of(url: str) -> str | None:
-    """The revision of a database; None where there is none, or one without tables. Raises SchemaMismatch where it is
-    another program's, NotWritable where it cannot be reached."""
-    return revision_in(name_of(url), *_read(url, "alembic_version", REVISION))
 
 
 def revision_in(name: str, rows: list[tuple[Any, ...]], tables: set[str]) -> str | None:
@@ -111,22 +82,3 @@ def upgrade(connection: Any, revision: str = "head") -> None:
     config.set_main_option("script_location", str(migrations_path()))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
-
-
-def _read(url: str, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[str]]:
-    """-> rows of a query of one table, none where it is not there; the tables that are. Nothing is changed."""
-    if is_postgres(url):
-        from service.registry.sql import pg_driver
-
-        return pg_driver.read(url, table, query)
-    file = file_of(url)
-    if not file.exists() or not file.stat().st_size:
-        return [], set()
-    with_log = Path(f"{file}-wal").exists()
-    mode = "mode=ro" if with_log else "immutable=1"  # a reader of a database without a log would leave an empty one
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
-            tables = {name for (name,) in connection.execute(_TABLES)}
-            return connection.execute(query).fetchall() if table in tables else [], tables
-    except sqlite3.DatabaseError as error:
-        raise SchemaMismatch(f"{file} cannot be read as a database of Tsuika: {error}.") from None

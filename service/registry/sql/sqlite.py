@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaError
-from service.registry.sql import backend, schema
+from service.registry.sql import backend, schema, unopened
 from service.registry.sql.backend import Marks
 
 
@@ -127,7 +127,7 @@ def prepare(url: str, revision: str) -> None:
     """Brings the tables to that revision: see `database.migrate`."""
     engine = engine_of(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, foreign_keys=False)
     try:
-        schema.require_upgradable(url)
+        unopened.require_upgradable(url)
         with engine.begin() as connection:
             if _at_head(connection):
                 return

@@ -30,7 +30,7 @@ from service.errors import (
 from service.registry import leases, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
-from service.registry.sql import schema
+from service.registry.sql import unopened
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
@@ -311,7 +311,7 @@ def work(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for sentence in strange():
         log.warning("%s", sentence)
-    schema.require(settings.database_url)
+    unopened.require(settings.database_url)
     runtime = Runtime(settings.model_copy(update={"serving_bytes": 0}))  # nobody asks here: each is loaded as a test
     runtime.database.require_writable()
     stopped = threading.Event()

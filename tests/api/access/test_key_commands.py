@@ -13,7 +13,7 @@ import pytest
 from service.cli import main
 from service.cli.exits import DONE, ERROR
 from service.registry.callers.actor import SERVICE, act_as
-from service.registry.sql import schema
+from service.registry.sql import unopened
 from tests.api.conftest import Api
 
 pytestmark = pytest.mark.sqlite  # commands read the settings of the environment
@@ -37,14 +37,14 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     url = beside.runtime.database.url
-    assert not schema.any_key(url)
+    assert not unopened.any_key(url)
     assert main(["keys", "create", "till 7", "--scopes", "learn,predict", "--models", "digits", "--rate", "50"]) == DONE
     made = capsys.readouterr()
     secret = made.out.removesuffix("\n")
     assert secret.startswith("tsuika_")
     assert "\n" not in secret
     assert "'till 7': predict, learn on digits, 50 requests a second, without end" in made.err
-    assert schema.any_key(url)
+    assert unopened.any_key(url)
     assert (status(beside, secret), status(beside, "")) == (200, 401)
     assert beside("POST", "/v1/models", {}, headers={"Authorization": f"Bearer {secret}"}).status_code == 403
 
@@ -94,7 +94,7 @@ def test_a_command_that_cannot_be_says_which_option_is_wrong(
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert sentence in said.err
-    assert not schema.any_key(beside.runtime.database.url)
+    assert not unopened.any_key(beside.runtime.database.url)
 
 
 def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:

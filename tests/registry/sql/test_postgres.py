@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, make_url, select, text
 
 from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models
-from service.registry.sql import backend, pg_driver, schema
+from service.registry.sql import backend, pg_driver, schema, unopened
 from service.registry.sql.database import Database, clock, migrate, now
 from service.registry.sql.tables import Installation, Table
 from tests.postgres import PostgresServer
@@ -35,16 +35,16 @@ def test_an_empty_database_gets_the_tables_that_the_code_knows_by_whoever_comes_
     postgres: PostgresServer,
 ) -> None:
     url = postgres.empty()
-    assert schema.revision_of(url) is None
+    assert unopened.revision_of(url) is None
     with pytest.raises(SchemaMismatch, match="tsuika migrate"):
-        schema.require(url)
+        unopened.require(url)
     starts = [threading.Thread(target=migrate, args=(url,)) for _ in range(4)]
     for start in starts:
         start.start()
     for start in starts:
         start.join()
     migrate(url)
-    schema.require(url)
+    unopened.require(url)
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -115,7 +115,7 @@ def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database,
             session.scalar(select(Installation.id))
         until(lambda: "cannot be reached" in (database.trouble() or ""))
         with pytest.raises(NotWritable, match="cannot be reached"):
-            schema.revision_of(database.url)
+            unopened.revision_of(database.url)
     until(lambda: database.trouble() is None)
     with database.writing() as session:
         model(session)
