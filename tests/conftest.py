@@ -58,6 +58,9 @@ LONG = [
 ends with one of them ends alone."""
 
 
+SECRET = "5e" * 32
+"""Of every installation that a test copies; one of its own is drawn elsewhere."""
+
 LATE = ["acceptance/test_backbones.py"]
 """Files that leave much in the service that they share, which others look through for what must be gone."""
 
@@ -128,6 +131,7 @@ def postgres() -> Iterator[PostgresServer]:
     from tests.postgres import started
 
     with started() as server:
+        fold_as_ever(server.url("tsuika"))
         yield server
 
 
@@ -157,7 +161,21 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
     migrate(f"sqlite:///{path}")
+    fold_as_ever(f"sqlite:///{path}")
     return path
+
+
+def fold_as_ever(url: str) -> None:
+    """Gives a database a secret that is the same in every run: so are the folds of the rows that a test sends."""
+    from sqlalchemy import update
+
+    from service.registry.sql.database import Database
+    from service.registry.sql.tables import Installation
+
+    database = Database(url)
+    with database.writing() as session:
+        session.execute(update(Installation).values(secret=SECRET))
+    database.close()
 
 
 @pytest.fixture(scope="session")

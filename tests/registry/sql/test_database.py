@@ -121,12 +121,11 @@ def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path)
 
 
 @pytest.mark.sqlite
-def test_every_installation_has_a_secret_of_its_own(migrated: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.db"
-    migrate(f"sqlite:///{other}")
+def test_every_installation_has_a_secret_of_its_own(tmp_path: Path) -> None:
     secrets = []
-    for path in (migrated, other):
-        database = Database(f"sqlite:///{path}")
+    for name in ("one.db", "other.db"):
+        migrate(f"sqlite:///{tmp_path / name}")
+        database = Database(f"sqlite:///{tmp_path / name}")
         with database.reading() as session:
             [row] = session.scalars(select(Installation))
             secrets.append(row.secret)
