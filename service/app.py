@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 import uvicorn
@@ -34,6 +34,7 @@ from service.registry.sql import unopened
 from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
+from service.telemetry import logs
 from service.tuning import priority
 from service.tuning.malloc import keep_freed
 
@@ -58,13 +59,16 @@ def serve(settings: Settings) -> int:
         url = address(settings, listener)
         first = not settings.data.exists()
         with locked(settings, url):
-            _set_up_logs()
+            logs.set_up(settings.log_format, "serve", settings.log_requests == "all")
             for sentence in strange():
                 log.warning("%s", sentence)
             priority.off = frozenset(settings.tuning_off)
             if "malloc" not in settings.tuning_off and not keep_freed():
                 priority.not_taken("malloc's bounds", "glibc has them")
-            print(_banner(settings, url, first), file=sys.stderr, flush=True)
+            if settings.log_format == "json":
+                log.info("Tsuika %s at %s, data in %s", __version__, url, settings.data)
+            else:
+                print(_banner(settings, url, first), file=sys.stderr, flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_Process(settings, listener).run())
 
@@ -188,6 +192,7 @@ class _Process:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_on_loop_error)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, stop)
@@ -294,7 +299,7 @@ def _banner(settings: Settings, url: str, first: bool) -> str:
     return "\n".join(lines)
 
 
-def _set_up_logs() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("alembic", "uvicorn.error", "httpx", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs an error of the event loop. What the loop itself would say quotes the arguments of the call, the bytes of a
+    request among them."""
+    log.error("an error on the event loop", exc_info=context.get("exception"))

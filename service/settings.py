@@ -106,6 +106,15 @@ class Settings(BaseModel):
     )
     stop_seconds: Seconds = Field(10.0, description="A stopped process is gone within this time.")
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the log is written: lines of text, or an object of JSON a line."
+    )
+    log_requests: Literal["failed", "all"] = Field(
+        "failed",
+        description="Which requests have a line in the log: those that failed or took a second, or `all`, which costs "
+        "predictions their short way.",
+    )
+
     key_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Requests a second of a key that has no rate of its own."
     )
@@ -250,6 +259,11 @@ class Settings(BaseModel):
         """Whether others may share the database, and bytes lie in the data folder of this process."""
         folder = self.store_folder
         return self.database_file is None and folder is not None and folder.is_relative_to(self.data)
+
+
+def inherited_log_format() -> Literal["text", "json"]:
+    """`log_format` of a process that another one started, which has read all settings."""
+    return "json" if os.environ.get(f"{PREFIX}LOG_FORMAT") == "json" else "text"
 
 
 def folder_of(store_url: str) -> Path | None:

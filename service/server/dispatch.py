@@ -24,14 +24,14 @@ from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
 from service.registry.callers.actor import Actor, act_as
 from service.server.fast_path import FastPath
+from service.telemetry import logs
 
 log = logging.getLogger("tsuika.requests")
 
-QUIET = ("/predictions", "/infer", "z", "/live", "/ready")
-"""Ends of paths whose successes are logged at level DEBUG only."""
-
-LONGEST_LOGGED = 300
-"""Bytes of a path in the log."""
+SLOW_SECONDS = 1.0
+"""A request that takes so long has a line in the log, however it ends."""
+HEALTH = "health"
+"""Stands for the paths of health where a route is named."""
 
 
 class Dispatcher:
@@ -53,10 +53,11 @@ class Dispatcher:
         self.context.watcher.start()
         answer = _Answering(scope, send, self.context)
         self._open += 1
+        logs.name_work(request_id=answer.request_id)
         try:
             await self._answer(scope, receive, answer)
         except SenderGone:
-            log.info("%s hung up before it was answered", answer.request_id)
+            log.info("the sender hung up before it was answered")
         except TsuikaError as error:
             await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
         except Exception:
@@ -75,6 +76,7 @@ class Dispatcher:
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         settings = self.context.runtime.settings
         if self.context.health.answers(scope):
+            answer.route = HEALTH
             await self.context.health.answer(scope, answer.send, self.context.keyring.may_see(scope))
             return
         if scope["method"] == "HEAD":  # the server omits the body
@@ -98,14 +100,20 @@ class Dispatcher:
     async def _dispatch(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         body = scope["tsuika.body"]
         if (question := predictions.target(scope)) is not None:
+            answer.route, answer.model = predictions.ROUTES[question[1] is not None], question[0]
             scope[CALLER].require(PREDICT, question[0])
             response = await predictions.ask(self.context, *question, scope, body, receive)
         elif (question := inference.target(scope)) is not None:
+            answer.route, answer.model = inference.ROUTES[question[1] is not None], question[0]
             scope[CALLER].require(PREDICT, question[0])
             response = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)
-            await self.app(scope, receive, answer.send)
+            try:
+                await self.app(scope, receive, answer.send)
+            finally:
+                answer.route = getattr(scope.get("route"), "path", "")
+                answer.model = scope.get("path_params", {}).get("model")
             return
         if response.rest is None:
             await answer.whole(200, response.media, response.data, response.headers)
@@ -114,7 +122,7 @@ class Dispatcher:
         try:
             await write(response, receive, answer.send, seconds)
         except TimeoutError:  # its end is missing, so that no client takes it for whole
-            log.warning("%s: the answer was not taken within %g s and is cut off", answer.request_id, seconds)
+            log.warning("the answer was not taken within %g s and is cut off", seconds)
 
 
 def _unread(error: TsuikaError) -> bool:
@@ -129,6 +137,8 @@ class _Answering:
         self.request_id = request_id(scope)
         self.status = 0
         self.complete = False
+        self.route = ""  # as the framework writes it
+        self.model: str | None = None
         self._scope, self._send, self._context = scope, send, context
         self._began = time.perf_counter()
 
@@ -163,13 +173,15 @@ class _Answering:
             await self.send({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """Logs a line for the request, without the query: it may hold rows."""
-        path: str = self._scope["path"]
-        quiet = self.status < 400 and path.endswith(QUIET) and self._scope["method"] in ("GET", "POST")
-        level = logging.DEBUG if quiet else logging.INFO
+        """Logs a line for a request that failed or took long; at level DEBUG for any other. It names the route instead
+        of the address, in which a class or a key may stand."""
+        seconds = time.perf_counter() - self._began
+        level = logging.INFO if self.status >= 400 or seconds >= SLOW_SECONDS else logging.DEBUG
         if not log.isEnabledFor(level):
             return
-        raw: bytes = self._scope.get("raw_path") or path.encode("ascii", "replace")
-        milliseconds = (time.perf_counter() - self._began) * 1000
-        shown = raw[:LONGEST_LOGGED].decode("ascii", "replace")
-        log.log(level, "%s %s %d %.1f ms %s", self._scope["method"], shown, self.status, milliseconds, self.request_id)
+        method: str = self._scope["method"]
+        fields = {"method": method, "route": self.route, "status": self.status, "seconds": round(seconds, 4)}
+        if self.model is not None and self.status != 404:  # there the address may say anything
+            fields["model"] = self.model
+        line = "%s %s %d in %.1f ms", method, self.route or "(no route)", self.status, seconds * 1000
+        log.log(level, *line, extra={"fields": fields})

@@ -96,6 +96,8 @@ class Assignment(Fact):
     """
 
     update: str
+    ids: dict[str, str] = {}
+    """What the log of the child is to name beside its words."""
     kind: UpdateKind
     places: Places
     input: InputSpec

@@ -22,6 +22,7 @@ from service.api.reader.spool import Spooled, clear
 from service.api.reader.tasks import refusal
 from service.errors import Busy
 from service.settings import MiB, Settings
+from service.telemetry import logs
 from service.tuning import child
 
 PROGRAM = "service.api.reader"
@@ -74,7 +75,9 @@ class Reader:
     def _submit(self, body: Spooled, do: str, task: dict[str, Any]) -> Future[dict[str, Any]]:
         if not self._room.acquire(blocking=False):
             raise Busy("As many large bodies as may wait are being read. Send it again in a moment.", retry_after=2)
-        line = json.dumps({"do": do, "folder": str(body.folder), **task}).encode() + b"\n"
+        line = (
+            json.dumps({"do": do, "folder": str(body.folder), "ids": dict(logs.ids_at_work()), **task}).encode() + b"\n"
+        )
         work = self._thread.submit(self._answered, line)
         work.add_done_callback(lambda _: self._room.release())
         return work

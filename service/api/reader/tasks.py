@@ -60,8 +60,10 @@ from service.intake.kinds.labels import Labels
 from service.intake.kinds.rows import Named, read_named_rows
 from service.intake.kinds.tables import ValueNames
 from service.learning.data.sides import FOLDING
+from service.settings import inherited_log_format
 from service.storage.artifacts import Artifacts
 from service.storage.opening import open_store
+from service.telemetry import logs
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
@@ -330,6 +332,7 @@ def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def work(store_url: str, memory: int, source: TextIO, sink: TextIO) -> None:
     """Runs tasks until the parent is gone, over the store at a URL, in `memory` bytes at most."""
+    logs.set_up(inherited_log_format(), "reading")
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     store = open_store(store_url)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -342,6 +345,7 @@ def work(store_url: str, memory: int, source: TextIO, sink: TextIO) -> None:
     threading.Thread(target=listen, daemon=True, name="parent").start()
     while True:
         task = tasks.get()
+        logs.name_work(**task["ids"])
         sink.write(json.dumps(answer(partial(_answer, store, task))) + "\n")
         sink.flush()
 

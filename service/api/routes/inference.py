@@ -45,6 +45,7 @@ from service.serving.oip_answers import Encoded
 routes = APIRouter(tags=["open inference protocol"])
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+ROUTES = "/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"
 JSON_BYTES = b"inference-header-content-length"
 PLATFORM = "tsuika_safetensors"
 """Framework and format, as the protocol names platforms."""

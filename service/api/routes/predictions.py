@@ -30,6 +30,8 @@ from service.serving.loaded_versions import Loaded
 routes = APIRouter(tags=["predictions"])
 
 PATH = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/predictions")
+ROUTES = "/v1/models/{model}/predictions", "/v1/models/{model}/versions/{version}/predictions"
+"""As the framework writes them: of the live version, of any."""
 
 
 def target(scope: Scope) -> tuple[str, str | None] | None:

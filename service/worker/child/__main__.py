@@ -16,6 +16,8 @@ import time
 from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
+from service.settings import inherited_log_format
+from service.telemetry import logs
 from service.tuning import child
 from service.worker.assignment import ASSIGNMENT
 
@@ -65,7 +67,7 @@ class Parent:
 
 def main() -> None:
     """Executes assignments until the parent is gone."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logs.set_up(inherited_log_format(), "learning")
     parent = Parent(sys.stdin, child.begin(sys.argv[2]))
     threading.Thread(target=parent.listen, daemon=True, name="parent").start()
 
@@ -83,6 +85,7 @@ def main() -> None:
     parent.send(ready=True)
     while True:
         assignment = ASSIGNMENT.as_stored(parent.assignments.get())
+        logs.name_work(**assignment.ids)
         try:
             result = executor.execute(assignment, parent.progress, parent.check)
         except TsuikaError as error:
@@ -91,6 +94,7 @@ def main() -> None:
             log.exception("learning failed")
             parent.send(error={"slug": "learning-failed", "detail": f"{type(error).__name__}: {error}"[:2000]})
         else:
+            log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
             parent.send(result=result.model_dump(mode="json"))
             executor.tidy()
 

@@ -22,6 +22,7 @@ from service.registry.lineage import as_learned
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
+from service.telemetry import logs
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
 from service.worker.parent.replay_plan import replay
 from service.worker.parent.stopped import stopped_before
@@ -52,6 +53,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     needed = [b for b in every if b.id in known]
     return Assignment(
         update=update.id,
+        ids=dict(logs.ids_at_work()),
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
         input=models.input_of(model),

@@ -31,10 +31,11 @@ from service.registry import leases, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
 from service.registry.sql import unopened
-from service.registry.sql.tables import Update
+from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
+from service.telemetry import logs
 from service.upkeep import retention
 from service.worker.parent import assign, erasure
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
@@ -211,10 +212,21 @@ class Worker:
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
+            name = session.get_one(Model, update.model_id).name if update is not None else ""
         self._runtime.changed()
         if update is None:
             return False
         self._runtime.crash("after_claim")
+        with logs.at_work(update_id=update.id, model=name):
+            self._carry_out(update)
+        self._let_go()
+        if not self._stop.is_set():
+            self._child.warm()
+        return True
+
+    def _carry_out(self, update: Update) -> None:
+        """Runs a claimed update to its end, or to where another worker has it."""
+        log.info("begun: attempt %d", update.attempts)
         try:
             self._execute(update)
         except LeaseLost as lost:
@@ -225,10 +237,6 @@ class Worker:
             self._runtime.changed()
         if update.erase:
             self._finish_erasures()
-        self._let_go()
-        if not self._stop.is_set():
-            self._child.warm()
-        return True
 
     def _silent(self, ahead: dict[str, float]) -> list[str]:
         """Updates whose lease ends too late, since the clock was set back, and was not prolonged for a whole lease."""
@@ -286,7 +294,7 @@ class Worker:
         """Records an error: a refusal is final, all else is tried again with growing delays. Raises LeaseLost."""
         report, refused = _report(error), isinstance(error, InvalidContent | Conflict | Diverged)
         unexpected = None if refused or isinstance(error, ChildFailed) else error
-        log.warning("update %s: %s: %s", update.id, report["title"], report["detail"], exc_info=unexpected)
+        log.warning("update %s: %s; the update says why", update.id, report["title"], exc_info=unexpected)
         if isinstance(error, CorruptArtifact | Incomplete):
             self._child.kill()  # what it remembers is not what the store holds
         with self._runtime.database.writing() as session:
@@ -308,7 +316,7 @@ def _report(error: Exception) -> dict[str, str]:
 
 def work(settings: Settings) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT. It never migrates. Raises SchemaMismatch."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(settings.log_format, "work")
     for sentence in strange():
         log.warning("%s", sentence)
     unopened.require(settings.database_url)

@@ -48,7 +48,7 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
     runtime.crash("after_commit")
     if verdict is Verdict.PROMOTED and loaded is not None:
         runtime.live.swap(loaded)
-    log.info("%s %s: %s", model.name, update_id, verdict)
+    log.info("%s", verdict)
     return verdict
 
 
