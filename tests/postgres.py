@@ -42,6 +42,11 @@ class PostgresServer:
         self._admin.execute("CREATE DATABASE tsuika")
         migrate(self.url("tsuika"))
 
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._folder / ".s.PGSQL.5432"
+
     def url(self, name: str) -> str:
         """The URL of a database."""
         return f"postgresql://postgres@/{name}?host={self._socket}"

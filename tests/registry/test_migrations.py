@@ -16,6 +16,7 @@ from service.registry.sql.schema import revisions
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.acceptance import invariants
+from tests.registry.migrating import killed_amid
 from tests.registry.old_store import Store
 from tests.registry.sql.test_database import created
 
@@ -57,6 +58,19 @@ def test_disputes_of_an_earlier_release_are_kept_with_their_end(tmp_path: Path) 
     migrate(old.url)
     kept = [(row["class"], row["suggested"], row["verdict"], row["settled_by"]) for row in old.rows()["disputes"]]
     assert kept == [("a", "b", None, None), ("a", "c", "refuted", "upd_1")]
+
+
+@pytest.mark.parametrize("statements", [5, 60])
+def test_an_upgrade_that_is_killed_has_changed_nothing_and_is_made_whole_later(tmp_path: Path, statements: int) -> None:
+    old = Store(tmp_path / "data", "0001")
+    before = old.rows()
+    assert killed_amid(old.url, statements)
+    assert old.rows() == before
+    migrate(old.url)
+    assert {table: len(rows) for table, rows in old.rows().items() if table in before} == {
+        table: len(rows) for table, rows in before.items()
+    }
+    invariants.hold(old.data, ["bat_1", "bat_2", "bat_3"])
 
 
 def test_what_an_upgrade_would_tear_apart_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """psycopg, the driver of PostgreSQL (the extra `postgres`): looking before anything is opened, and hearing of commits.
 
 A commit notifies the channel; who listens counts. A notification is a hint, the clock is the net under it: the count
-goes up once in NET_SECONDS whatever came, and after every lost connection.
+goes up once in NET_SECONDS whatever came, also while its connection hangs and nobody says so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from service.errors import ImpossibleSettings, NotWritable, SchemaMismatch
@@ -75,13 +76,13 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def count(self) -> int:
-        """Goes up with every commit of anybody. Starts to listen at the first call."""
+        """Goes up with every commit of anybody, and with the clock. Starts to listen at the first call."""
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
                     self._thread.start()
-        return self._count
+        return self._count + int(time.monotonic() / NET_SECONDS)
 
     def gone(self) -> str | None:
         """Why the database cannot be reached, if it cannot."""

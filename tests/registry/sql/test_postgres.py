@@ -19,7 +19,9 @@ from service.registry.sql import backend, pg_driver, schema, unopened
 from service.registry.sql.database import Database, clock, migrate, now
 from service.registry.sql.tables import Installation, Table
 from tests.postgres import PostgresServer
+from tests.proxy import Proxy
 from tests.registry.facts import model
+from tests.registry.migrating import killed_amid
 
 pytestmark = pytest.mark.postgres
 
@@ -51,6 +53,18 @@ def test_an_empty_database_gets_the_tables_that_the_code_knows_by_whoever_comes_
         assert compare_metadata(context, Table.metadata) == []
         assert len(connection.execute(select(Installation)).all()) == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize("statements", [4, 30])
+def test_a_first_start_that_is_killed_leaves_no_tables_and_the_next_one_makes_them(
+    postgres: PostgresServer, statements: int
+) -> None:
+    url = postgres.empty()
+    assert killed_amid(url, statements)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+    migrate(url)
+    Database(url).close()
 
 
 def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgres: PostgresServer) -> None:
@@ -91,6 +105,22 @@ def test_a_commit_of_another_process_is_heard_of_at_once(database: Database, mon
 def test_what_was_not_heard_of_is_seen_within_a_second(database: Database) -> None:
     before = database.mark()
     until(lambda: database.mark() > before + 2)
+
+
+def test_a_connection_that_hangs_without_a_word_hides_no_commit(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pg_driver, "NET_SECONDS", 0.2)
+    proxy = Proxy(postgres.socket, silent_for=b"LISTEN")
+    database = Database(f"postgresql://postgres@127.0.0.1:{proxy.port}/tsuika")
+    before = database.mark()
+    for later in range(10):
+        until(lambda later=later: database.mark() > before + later)
+    assert proxy.connections == 1, "it listens over one connection, and that one hangs"
+    with database.writing() as session:
+        model(session)  # another connection is a good one
+    database.close()
+    proxy.close()
 
 
 def test_writers_take_turns_and_do_not_wait_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
