@@ -115,11 +115,6 @@ class Settings(BaseModel):
         "predictions their short way.",
     )
 
-    metrics_models: int = Field(100, ge=0, description="Models that `/metrics` names; the others are counted together.")
-    metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Port on which `tsuika work` answers `/metrics`; none where it is not set."
-    )
-
     key_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Requests a second of a key that has no rate of its own."
     )
@@ -250,9 +245,7 @@ class Settings(BaseModel):
     @property
     def database_file(self) -> Path | None:
         """The file that `database_url` names; None where it is no SQLite."""
-        if not self.database_url.startswith("sqlite"):
-            return None
-        return Path(self.database_url.partition(":///")[2].partition("?")[0])
+        return file_of(self.database_url)
 
     @property
     def store_folder(self) -> Path | None:
@@ -269,6 +262,11 @@ class Settings(BaseModel):
 def inherited_log_format() -> Literal["text", "json"]:
     """`log_format` of a process that another one started, which has read all settings."""
     return "json" if os.environ.get(f"{PREFIX}LOG_FORMAT") == "json" else "text"
+
+
+def file_of(database_url: str) -> Path | None:
+    """The file that the URL of a database names; None where it is no SQLite."""
+    return Path(database_url.partition(":///")[2].partition("?")[0]) if database_url.startswith("sqlite") else None
 
 
 def folder_of(store_url: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -40,11 +40,10 @@ class NewBatch:
 
     def __init__(self, runtime: Runtime, name: str, rows: BodyRows, order: CreateBatch | CreateUpdate) -> None:
         self._runtime, self._name, self._rows, self._order = runtime, name, rows, order
-        self._stored: list[Arrival] = []
+        self._stored: list[tuple[str, Arrival]] = []
         self._known: Batch | None = None
         self._learned: Mapping[str, Collection[float]] | None = None
         self._accepted = False
-        self._area = ""
 
     def __enter__(self) -> NewBatch:
         return self
@@ -53,7 +52,7 @@ class NewBatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._stored and not (self._accepted and kind is None):
-            self._give_up()
+            delete_lost(self._runtime, self._stored)
 
     def store(self) -> None:
         """Puts the rows into the store, unless the same ones are there.
@@ -73,11 +72,11 @@ class NewBatch:
             held = batches.learning_rows(session, model, list(names), LEARNING_ROWS)
             secret = models.installation_secret(session)
             folding = _folding(model, model.folding)
-        self._area = model_area(model.id)
+        area = model_area(model.id)
         try:
             making = Making(
                 batch=batches.new_batch_id(),
-                area=self._area,
+                area=area,
                 secret=secret.hex(),
                 digest=digest,
                 source=order.source,
@@ -85,7 +84,7 @@ class NewBatch:
                 held=dict(held),
                 folding=self._settled(folding, secret),
             )
-            self._stored.append(self._rows.make(making, self._runtime.store))
+            self._stored.append((area, self._rows.make(making, self._runtime.store)))
         except Ended:
             gc.sweep(self._runtime, [model.id])
             raise
@@ -94,16 +93,11 @@ class NewBatch:
         """-> the batch, and whether it is new. Raises Swept where an erasure has swept what `store` has put there."""
         if self._known is not None:
             return _the_same(session, self._name, self._known)
-        arrival = self._stored[-1]
         model = models.get(session, self._name)
         self._check_vocabulary(session, model)
         self._check_values(session, model)
         models.add_classes(session, model, list(self._rows.labels.places))
-        batch, self._accepted = batches.accept(session, model, arrival)
-        if self._accepted and not self._runtime.store.has(self._area, arrival.stored_digest):
-            raise Swept
-        settings = self._runtime.settings
-        quotas.require_room(session, model, (settings.model_bytes, settings.key_bytes))
+        batch, self._accepted = accept(session, self._runtime, model, self._stored[-1][1])
         return batch, self._accepted
 
     def _check_vocabulary(self, session: Session, model: Model) -> None:
@@ -150,12 +144,23 @@ class NewBatch:
             model = models.get(session, self._name, locked=True)
             return _folding(model, models.settle_folding(session, model, settled.model_dump(exclude={"input"})))
 
-    def _give_up(self) -> None:
-        """Deletes stored bytes of which there is no batch, as far as that is known after a commit that failed."""
-        with self._runtime.database.reading() as session:
-            lost = [arrival for arrival in self._stored if session.get(Batch, arrival.id) is None]
-        for arrival in lost:
-            self._runtime.store.delete(self._area, arrival.stored_digest)
+
+def accept(session: Session, runtime: Runtime, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
+    """-> the batch of rows that are stored, and whether it is new. Raises Swept where an erasure has swept their bytes,
+    QuotaFull."""
+    batch, new = batches.accept(session, model, arrival)
+    if new and not runtime.store.has(model_area(model.id), arrival.stored_digest):
+        raise Swept
+    quotas.require_room(session, model, (runtime.settings.model_bytes, runtime.settings.key_bytes))
+    return batch, new
+
+
+def delete_lost(runtime: Runtime, stored: Sequence[tuple[str, Arrival]]) -> None:
+    """Deletes bytes in these areas of which there is no batch, as far as that is known after a commit that failed."""
+    with runtime.database.reading() as session:
+        lost = [(area, arrival) for area, arrival in stored if session.get(Batch, arrival.id) is None]
+    for area, arrival in lost:
+        runtime.store.delete(area, arrival.stored_digest)
 
 
 def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:

@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies import corrections
+from service.api.bodies.new_batch import accept, delete_lost
 from service.api.context import Context, Shared, Wait, attempt, body_of, caller
-from service.api.idempotent_posts import Act, Done, Effect, Swept
+from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
 from service.api.reader.store_rows import folds_of
 from service.api.routes.retractions import check_rows
@@ -23,7 +24,6 @@ from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.registry import batches, models, updates
 from service.registry.arrival import Arrival
-from service.registry.callers import quotas
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
@@ -57,7 +57,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
         for row, label in order.rows.items()
     }
-    store, by, stored = shared.runtime.store, caller(request), list[Arrival]()
+    store, by, stored = shared.runtime.store, caller(request), list[tuple[str, Arrival]]()
 
     def begin() -> Act:
         with shared.runtime.database.reading() as session:
@@ -73,15 +73,11 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         rows = corrections.corrected(rows, labels, new, held)
         packed = pack_rows(rows, unpack_unlabelled(data))
         arrival = _arrival(rows, old, store.put(area, packed), len(packed))
-        stored.append(arrival)
+        stored.append((area, arrival))
 
         def act(session: Session) -> Effect:
             model, old = _correctable(session, name, batch_id, labels)
-            accepted, _ = batches.accept(session, model, arrival)
-            if not store.has(area, arrival.stored_digest):
-                raise Swept
-            settings = shared.runtime.settings
-            quotas.require_room(session, model, (settings.model_bytes, settings.key_bytes))
+            accepted, _ = accept(session, shared.runtime, model, arrival)
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
             live = old.id in batches.live_learned(session, model)
@@ -97,11 +93,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     try:
         return shared.posts.run(attempt(request, body.members), begin)
     finally:
-        with shared.runtime.database.reading() as session:
-            lost = [each for each in stored if session.get(Batch, each.id) is None]
-            area = model_area(models.get(session, name).id) if lost else ""
-        for each in lost:
-            store.delete(area, each.stored_digest)
+        delete_lost(shared.runtime, stored)
 
 
 def _correctable(session: Session, name: str, batch_id: str, labels: corrections.Labels) -> tuple[Model, Batch]:

@@ -11,15 +11,15 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import Busy
-from service.registry.sql import schema, sqlite
+from service.registry.sql import sqlite
 from service.registry.sql.backend import Backend, Marks
 from service.registry.sql.sqlite import Sqlite
-from service.telemetry.metrics import Counter
+from service.settings import file_of
 
-ERRORS = Counter("tsuika_database_errors_total", "Transactions that the database refused, by the slug.", ["reason"])
 Reader = Session | Connection
 """Runs a query that returns columns."""
 _MARKS = "marks"
+_READS, _WRITES = "The database is busy with other reads", "Another write is still at work"
 LARGEST = 2**63 - 1
 """The largest whole number that a column holds."""
 
@@ -35,12 +35,12 @@ class Database:
     @property
     def shared(self) -> bool:
         """Whether several services may use it at once."""
-        return schema.is_postgres(self.url)
+        return file_of(self.url) is None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session on one moment; nothing it changes is kept. Rows that were read stay readable after the block."""
-        with self._refusing(), Session(self._backend.readers, expire_on_commit=False, autoflush=False) as session:
+        with self._refusing(_READS), Session(self._backend.readers, expire_on_commit=False, autoflush=False) as session:
             yield session
             session.expunge_all()  # a rollback would empty them
             session.rollback()
@@ -48,7 +48,7 @@ class Database:
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """As `reading`, for queries of columns alone: half the work."""
-        with self._refusing(), self._backend.readers.connect() as connection:
+        with self._refusing(_READS), self._backend.readers.connect() as connection:
             yield connection
 
     @contextmanager
@@ -58,7 +58,7 @@ class Database:
         backend = self._backend
         backend.require_place()
         with (
-            self._refusing(),
+            self._refusing(_WRITES),
             backend.writers.connect() as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
@@ -72,17 +72,15 @@ class Database:
                 session.info[_MARKS] = marks
 
     @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        """Raises what the database says as an error of ours, where it may pass or can be mended."""
+    def _refusing(self, others: str) -> Iterator[None]:
+        """Raises what the database says as an error of ours, where it may pass or can be mended. `others`: those who
+        have all connections where none comes free."""
         try:
             yield
         except TimeoutError:
-            ERRORS.add(Busy.slug)
-            raise Busy("Another write is still at work; try again.") from None
+            raise Busy(f"{others}; try again.") from None
         except DBAPIError as error:
-            refusal = self._backend.refusal(error)
-            ERRORS.add(refusal.slug if refusal is not None else "unexpected")
-            if refusal is not None:
+            if (refusal := self._backend.refusal(error)) is not None:
                 raise refusal from error
             raise
 
@@ -121,11 +119,11 @@ class Database:
 
 
 def _backend(url: str) -> Backend:
-    if schema.is_postgres(url):
-        from service.registry.sql.postgres import Postgres
+    if (file := file_of(url)) is not None:
+        return Sqlite(url, file)
+    from service.registry.sql.postgres import Postgres
 
-        return Postgres(url)
-    return Sqlite(url)
+    return Postgres(url)
 
 
 def marks(session: Session) -> Marks | None:
@@ -161,9 +159,9 @@ def migrate(url: str, revision: str = "head") -> None:
     Raises SchemaMismatch where the tables are of a newer version, Busy where somebody else holds the database, and
     DiskFull and NotWritable.
     """
-    if schema.is_postgres(url):
+    if file_of(url) is not None:
+        sqlite.prepare(url, revision)
+    else:
         from service.registry.sql import postgres
 
         postgres.prepare(url)
-    else:
-        sqlite.prepare(url, revision)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from service.errors import SchemaMismatch
+from service.settings import file_of
 
 REVISION = "SELECT version_num FROM alembic_version"
 
@@ -23,20 +24,10 @@ def revisions() -> list[str]:
     return sorted(path.name[:4] for path in (migrations_path() / "versions").glob("[0-9]*.py"))
 
 
-def is_postgres(url: str) -> bool:
-    """Whether the URL names a database of PostgreSQL."""
-    return url.startswith(("postgresql:", "postgresql+psycopg:"))
-
-
-def file_of(url: str) -> Path:
-    """The file that a URL of SQLite names."""
-    return Path(url.partition(":///")[2].partition("?")[0])
-
-
 def name_of(url: str) -> str:
     """How people know a database: its file, or its address without user, password and options."""
-    if not is_postgres(url):
-        return str(file_of(url))
+    if (file := file_of(url)) is not None:
+        return str(file)
     parts = urlsplit(url)
     folder = parse_qs(parts.query).get("host", [""])[0]
     return f"postgresql://{parts.netloc.rpartition('@')[2] or folder}{parts.path}"

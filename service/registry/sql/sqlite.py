@@ -21,9 +21,9 @@ from service.registry.sql.backend import Marks
 class Sqlite:
     """A file of SQLite (`Backend`)."""
 
-    def __init__(self, url: str) -> None:
-        self.file = schema.file_of(url)
-        self.name = str(self.file)
+    def __init__(self, url: str, file: Path) -> None:
+        self.file = file
+        self.name = str(file)
         self.readers = engine_of(url, begin="BEGIN", pool_size=8, max_overflow=24)
         self.writers = engine_of(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         self._identity = _identity(self.file)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,17 @@ def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path)
     code = f"import sys; from service.registry.sql.database import migrate; migrate('sqlite:///{migrated}')"
     code += "; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_who_finds_no_connection_is_told_what_holds_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
+    impatient = Database(database.url)
+    with ExitStack() as reads:
+        for _ in range(32):
+            reads.enter_context(impatient.looking())
+        with pytest.raises(Busy, match="busy with other reads"):
+            reads.enter_context(impatient.looking())
+    impatient.close()
 
 
 @pytest.mark.sqlite
