@@ -88,6 +88,25 @@ def test_a_version_that_is_learned_again_waits_like_any_other(make_api: MakeApi)
     assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (429, "too-many")
 
 
+def test_a_key_in_the_place_of_another_has_the_same_share(make_api: MakeApi) -> None:
+    """Else whoever may replace keys would have room without end."""
+    api = make_api(key="secret", key_bytes=3000, key_queued_updates=1)
+    api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
+    old = made(api)
+    new = api.ok("POST", "/v1/keys", {"replaces": old["id"], "overlap_hours": 1}, headers=OPERATOR)
+    newest = api.ok("POST", "/v1/keys", {"replaces": new["id"], "overlap_hours": 1}, headers=OPERATOR)
+    update = "/v1/models/digits/updates"
+    assert api("POST", update, ROWS, headers=bearer(newest)).status_code == 202
+    waiting = [api("POST", update, ROWS, headers=bearer(key)).status_code for key in (old, new, newest)]
+    assert waiting == [429] * 3
+    batches = "/v1/models/digits/batches"
+    row = {**ROWS, "again": True}
+    while api("POST", batches, row, headers=bearer(old)).status_code == 201:
+        pass
+    full = [api("POST", batches, row, headers=bearer(key)).status_code for key in (old, new, newest, made(api))]
+    assert full == [507, 507, 507, 201]
+
+
 @pytest.mark.parametrize("whose", ["model_bytes", "key_bytes"])
 def test_stored_rows_take_so_much_and_no_more(make_api: MakeApi, whose: str) -> None:
     api = make_api(key="secret", **{whose: 3000})
