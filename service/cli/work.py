@@ -10,13 +10,8 @@ from service.settings import Settings
 
 def run(arguments: argparse.Namespace) -> int:
     """Learns until it is stopped."""
-    settings = Settings.from_environment(metrics_port=arguments.metrics_port)
+    settings = Settings.from_environment()
     from service.worker.parent.loop import work
 
-    if settings.metrics_port is None:
-        work(settings)
-    else:
-        from service.server.metrics_port import answering
-
-        work(settings, answering)
+    work(settings)
     return DONE

@@ -7,6 +7,7 @@ other processes make or revoke is known within a poll of the database.
 from __future__ import annotations
 
 import hmac
+import threading
 
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
 from service.api.access.rates import Rates
@@ -14,7 +15,7 @@ from service.api.health import ALIVE, READY
 from service.api.limits.request_checks import CALLER, Scope, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
-from service.registry.callers.keys import PREFIX_LENGTH, Keys, StoredKey
+from service.registry.callers.keys import PREFIX_LENGTH, StoredKey
 from service.registry.sql.database import Database, now
 from service.settings import Settings
 
@@ -31,7 +32,8 @@ class Keyring:
         self._usual = b"Bearer " + self._bootstrap if self._bootstrap else None
         self._rates = Rates()
         self._mark: int | None = None
-        self._keys: Keys
+        self._keys = keys.UNREAD
+        self._reading = threading.Lock()
         self.refresh()
 
     @property
@@ -45,17 +47,17 @@ class Keyring:
         return self._database.mark() == self._mark
 
     def refresh(self) -> None:
-        """Reads the keys, if anything was committed since."""
-        mark = self._database.mark()
-        if mark != self._mark:
-            with self._database.reading() as session:
-                self._keys = keys.snapshot(session)
-            self._mark = mark
+        """Looks whether a key was changed, if anything was committed since."""
+        if not self.up_to_date:
+            self.reread()
 
     def reread(self) -> None:
-        """Reads the keys, after this process changed them."""
-        self._mark = None
-        self.refresh()
+        """Reads the keys, if any was changed: this process knows of its own change before the news of it comes."""
+        with self._reading:  # so that no older state overwrites a newer one
+            mark = self._database.mark()
+            with self._database.reading() as session:
+                self._keys = keys.snapshot(session, self._keys)
+            self._mark = mark
 
     def admit(self, scope: Scope) -> Caller:
         """Who calls; each request is counted once. Compares keys in constant time. Raises ForbiddenHost, Unauthorized,
@@ -83,10 +85,9 @@ class Keyring:
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
             if stored is not None and self._is(stored, key):
-                if stored.expires_at is not None and stored.expires_at <= now():
-                    ended = stored.id
-                else:
+                if stored.is_good(now()):
                     return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
+                ended = stored.id
         if scope["path"] in PUBLIC:
             return STRANGER
         if self._bootstrap is None and not self._keys.any_good(now()):

@@ -86,9 +86,7 @@ async def answered(
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
-        answer = Answer(loaded, await waiting, options, names, notes)
-        loaded.answered += 1
-        return answer
+        return Answer(loaded, await waiting, options, names, notes)
     except NotFinite as fault:
         raise not_finite(fault.row, fault.place, loaded.input) from None
 

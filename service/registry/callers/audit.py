@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +88,17 @@ def resources_of(rows: list[AuditEntry]) -> list[contract_keys.AuditEntry]:
     return [shown(contract_keys.AuditEntry, row) for row in rows]
 
 
+def last_row(session: Session) -> int:
+    """The number of the last row, 0 where there is none."""
+    return _last(session)[0]
+
+
+def any_since(session: Session, row: int, actions: Collection[Action]) -> bool:
+    """Whether a row after that one is of one of these actions."""
+    query = select(_audit.c.id).where(_audit.c.id > row, _audit.c.action.in_(actions)).limit(1)
+    return session.scalar(query) is not None
+
+
 def verify(reader: Reader, head: str | None = None) -> Verified:
     """Computes every hash anew, oldest row first. `head`: the last hash of an earlier look, which must still be there:
     without one, rows that were deleted from the end leave no trace."""
@@ -103,7 +114,7 @@ def verify(reader: Reader, head: str | None = None) -> Verified:
 
 
 def _last(session: Session) -> tuple[int, str]:
-    """Number and hash of the last row; nobody else writes one until the transaction ends: writers take turns."""
+    """Number and hash of the last row. Nobody else writes one until a transaction that writes ends: they take turns."""
     last = session.connection().execute(_LAST).one_or_none()
     return (0, FIRST) if last is None else (last.id, last.hash)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -29,6 +29,9 @@ from service.registry.sql.tables import ApiKey
 
 BRAND = "tsuika_"
 PREFIX_LENGTH = len(BRAND) + 12
+TOLD_SECONDS = 90 * 24 * 3600.0
+"""For so long who holds a key that has ended is told so; later it is as one that never was."""
+CHANGES = {Action.KEY_CREATED, Action.KEY_REPLACED, Action.KEY_REVOKED}
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """Later moments are beyond what times of every zone can be written as."""
 
@@ -44,18 +47,28 @@ class StoredKey:
     rate: float | None
     expires_at: float | None
 
+    def is_good(self, at: float) -> bool:
+        """Whether it has not ended by then."""
+        return self.expires_at is None or at < self.expires_at
+
 
 @dataclass(frozen=True)
 class Keys:
-    """All that are not revoked, by prefix. `any_made`: whether a key was ever made, revoked ones too."""
+    """Keys by prefix, as of row `audited` of the audit: those that are not revoked, unless they ended long ago.
+    `any_made`: whether a key was ever made."""
 
     secret: bytes
-    by_prefix: dict[str, StoredKey]
+    by_prefix: Mapping[str, StoredKey]
     any_made: bool
+    audited: int
 
     def any_good(self, at: float) -> bool:
         """Whether any of them is still good then."""
-        return any(key.expires_at is None or at < key.expires_at for key in self.by_prefix.values())
+        return any(key.is_good(at) for key in self.by_prefix.values())
+
+
+UNREAD = Keys(b"", {}, False, -1)
+"""Before the first look."""
 
 
 def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
@@ -112,6 +125,14 @@ def first(session: Session, name: str) -> str:
     return name
 
 
+def line(session: Session, name: str) -> set[str]:
+    """The keys that took one another's place, with this one among them; `name` alone where it is no stored key."""
+    known = select(ApiKey.id, ApiKey.replaces).where(ApiKey.id == name).cte(recursive=True)
+    beside = (ApiKey.replaces == known.c.id) | (ApiKey.id == known.c.replaces)
+    known = known.union(select(ApiKey.id, ApiKey.replaces).join(known, beside))
+    return {name, *session.scalars(select(known.c.id))}
+
+
 def get(session: Session, key_id: str) -> ApiKey:
     """The key of that id. Raises NotFound."""
     key = session.get(ApiKey, key_id) if len(key_id) <= 64 else None
@@ -125,22 +146,30 @@ def page(session: Session, limit: int, cursor: str | None) -> tuple[list[ApiKey]
     return paging.page(session, select(ApiKey), ApiKey.id, limit, cursor)
 
 
-def snapshot(session: Session) -> Keys:
-    """All keys that a process must know."""
-    made = session.scalars(select(ApiKey)).all()
-    good = {
-        key.prefix: StoredKey(
-            key.id,
-            key.hash,
-            frozenset(map(KeyScope, key.scopes)),
-            None if key.models is None else frozenset(key.models),
-            key.rate,
-            key.expires_at,
-        )
-        for key in made
-        if key.revoked_at is None
-    }
-    return Keys(models.installation_secret(session), good, bool(made))
+def snapshot(session: Session, before: Keys = UNREAD) -> Keys:
+    """The keys that a process must know; `before`, where no key was made, replaced or revoked since: the audit says."""
+    last = audit.last_row(session)
+    if before is not UNREAD and last >= before.audited and not audit.any_since(session, before.audited, CHANGES):
+        return replace(before, audited=last)
+    recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now() - TOLD_SECONDS)
+    known = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None), recent))
+    return Keys(
+        secret=before.secret or models.installation_secret(session),
+        by_prefix={key.prefix: _stored(key) for key in known},
+        any_made=session.scalar(select(ApiKey.id).limit(1)) is not None,
+        audited=last,
+    )
+
+
+def _stored(key: ApiKey) -> StoredKey:
+    return StoredKey(
+        key.id,
+        key.hash,
+        frozenset(map(KeyScope, key.scopes)),
+        None if key.models is None else frozenset(key.models),
+        key.rate,
+        key.expires_at,
+    )
 
 
 def hash_of(installation_secret: bytes, secret: str) -> str:
@@ -164,7 +193,7 @@ def resources_of(keys: Collection[ApiKey]) -> list[contract_keys.Key]:
 
 
 def _is_good(key: ApiKey) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now())
+    return key.revoked_at is None and _stored(key).is_good(now())
 
 
 def _to_replace(session: Session, key_id: str | None) -> ApiKey | None:

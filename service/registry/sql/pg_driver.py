@@ -1,7 +1,8 @@
 """psycopg, the driver of PostgreSQL (the extra `postgres`): looking before anything is opened, and hearing of commits.
 
-A commit notifies the channel; who listens counts. A notification is a hint, the clock is the net under it: the count
-goes up once in NET_SECONDS whatever came, also while its connection hangs and nobody says so.
+A commit notifies the channel; who listens then asks which transactions have ended, and counts where these are others
+than before: nothing is read where nothing was committed. The clock is the net under it: that is asked once in
+NET_SECONDS whatever came; and where no answer comes, since the connection hangs without a word, the clock counts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ NET_SECONDS = 1.0
 CONNECT_SECONDS = 3
 AGAIN_SECONDS = 0.25
 """Wait before another try to connect."""
+ENDED = "SELECT pg_current_snapshot()::text"
+"""Another text once any transaction that wrote has ended, on the whole server; it reads no table."""
 ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 """libpq notices within about ten seconds that a peer is gone without a word."""
 
@@ -68,7 +71,7 @@ class Listener:
 
     def __init__(self, url: str) -> None:
         self._url, self._name = url, schema.name_of(url)
-        self._count = 0
+        self._count, self._heard = 0, time.monotonic()
         self._gone: str | None = None
         self._foreign: str | None = None
         self._stopped = threading.Event()
@@ -76,13 +79,18 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def count(self) -> int:
-        """Goes up with every commit of anybody, and with the clock. Starts to listen at the first call."""
+        """Goes up after commits of anybody, by the clock while the database says nothing, and else stays. Starts to
+        listen at the first call."""
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
                     self._thread.start()
-        return self._count + int(time.monotonic() / NET_SECONDS)
+        return self._count + self._silence()
+
+    def _silence(self) -> int:
+        """How often NET_SECONDS went by without a word of the database, beyond what is usual."""
+        return max(0, int((time.monotonic() - self._heard) / NET_SECONDS) - 1)
 
     def gone(self) -> str | None:
         """Why the database cannot be reached, if it cannot."""
@@ -116,17 +124,25 @@ class Listener:
                 self._stopped.wait(AGAIN_SECONDS)
 
     def _follow(self, connection: psycopg.Connection) -> None:
+        ended = None
         while not self._stopped.is_set():
-            try:
-                looked = _look(connection, "alembic_version", schema.REVISION)
-                schema.check(self._name, schema.revision_in(self._name, *looked))
-                self._foreign = None
-            except SchemaMismatch as mismatch:
-                self._foreign = mismatch.detail
-            self._gone = None
-            self._count += 1
+            before, ended = ended, connection.execute(ENDED).fetchone()
+            self._count, self._heard = self._count + self._silence(), time.monotonic()
+            if ended != before:
+                self._look_again(connection)
             for _ in connection.notifies(timeout=NET_SECONDS, stop_after=1):
                 pass
+
+    def _look_again(self, connection: psycopg.Connection) -> None:
+        """Looks whether the tables are ours still, and counts."""
+        try:
+            looked = _look(connection, "alembic_version", schema.REVISION)
+            schema.check(self._name, schema.revision_in(self._name, *looked))
+            self._foreign = None
+        except SchemaMismatch as mismatch:
+            self._foreign = mismatch.detail
+        self._gone = None
+        self._count += 1
 
 
 def _first_line(error: Exception) -> str:

@@ -7,14 +7,36 @@ an older one to touch.
 from __future__ import annotations
 
 import sqlite3
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from service.errors import SchemaMismatch
+from service.errors import NotWritable, SchemaMismatch
 from service.registry.sql import pg_driver, schema
+from service.settings import file_of
 
+WAIT_SECONDS, AGAIN_SECONDS = 60.0, 0.5
+"""How long a process that starts waits for its database, and between two tries."""
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
+def wait(url: str) -> None:
+    """Waits for a server of PostgreSQL that cannot be reached yet, and says so on stderr. Raises NotWritable where it
+    cannot be after WAIT_SECONDS."""
+    until, waiting = time.monotonic() + WAIT_SECONDS, False
+    while True:
+        try:
+            _read(url, "alembic_version", schema.REVISION)
+            return
+        except NotWritable as away:
+            if time.monotonic() >= until:
+                raise
+            if not waiting:
+                print(f"{away.detail} It is tried for {WAIT_SECONDS:g} seconds.", file=sys.stderr, flush=True)
+            waiting = True
+            time.sleep(AGAIN_SECONDS)
 
 
 def require(url: str) -> None:
@@ -42,9 +64,9 @@ def revision_of(url: str) -> str | None:
 
 def _read(url: str, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[str]]:
     """-> rows of a query of one table, none where it is not there; the tables that are. Nothing is changed."""
-    if schema.is_postgres(url):
+    file = file_of(url)
+    if file is None:
         return pg_driver.read(url, table, query)
-    file = schema.file_of(url)
     if not file.exists() or not file.stat().st_size:
         return [], set()
     with_log = Path(f"{file}-wal").exists()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from service.api.access import keyring
-from service.registry.callers import keys
+from service.contract.enums import Action
+from service.registry.callers import audit, keys
 from service.registry.sql.database import Database, now
 from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, MakeApi, pointers
@@ -27,6 +28,15 @@ def made(api: Api, **members: Any) -> dict[str, Any]:
     order = {"name": "till 7", "scopes": ["learn"], **members}
     key: dict[str, Any] = api.ok("POST", "/v1/keys", order, headers=OPERATOR)
     return key
+
+
+def refreshed(api: Api) -> None:
+    """Waits for the news of a commit, and looks."""
+    until = time.monotonic() + 10.0
+    while api.door.context.keyring.up_to_date:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    api.door.context.keyring.refresh()
 
 
 def status(api: Api, secret: str) -> int:
@@ -139,12 +149,37 @@ def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None
     with other.writing() as session:
         keys.revoke(session, keys.get(session, key["id"]))
     other.close()
-    until = time.monotonic() + 10.0
-    while keyed.door.context.keyring.up_to_date:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    keyed.door.context.keyring.refresh()
+    refreshed(keyed)
     assert status(keyed, key["secret"]) == 401
+
+
+def test_keys_are_read_anew_where_one_was_changed_and_not_for_other_changes(keyed: Api) -> None:
+    read: list[str] = []
+    listening = Engine, "before_cursor_execute", lambda *call: read.append(call[2])
+    event.listen(*listening)
+    try:
+        with keyed.runtime.database.writing() as session:
+            audit.record(session, Action.MODEL_CREATED, "digits")
+        refreshed(keyed)
+        others = [statement for statement in read if "api_keys" in statement or "installation" in statement]
+        key = made(keyed)
+    finally:
+        event.remove(*listening)
+    assert others == []
+    assert [statement for statement in read if "FROM api_keys" in statement]
+    assert status(keyed, key["secret"]) == 200
+
+
+def test_who_holds_a_key_is_told_for_a_while_that_it_has_ended(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = made(keyed, expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    told = []
+    for days in (89, 91):
+        for module in (keyring, keys):
+            monkeypatch.setattr(module, "now", lambda later=days: now() + later * 86400.0)
+        made(keyed)
+        refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
+        told.append((refused.status_code, key["id"] in refused.text))
+    assert told == [(401, True), (401, False)]
 
 
 def test_a_key_signs_what_it_does(keyed: Api) -> None:

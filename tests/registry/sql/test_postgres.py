@@ -102,9 +102,35 @@ def test_a_commit_of_another_process_is_heard_of_at_once(database: Database, mon
     other.close()
 
 
-def test_what_was_not_heard_of_is_seen_within_a_second(database: Database) -> None:
+def test_what_was_not_heard_of_is_seen_by_the_clock_and_nothing_else_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pg_driver, "NET_SECONDS", 0.05)
     before = database.mark()
-    until(lambda: database.mark() > before + 2)
+    until(lambda: database.mark() > before)
+    before = database.mark()
+    time.sleep(0.5)
+    assert database.mark() == before
+    with psycopg.connect(database.url) as connection:
+        connection.execute("UPDATE installation SET id = id")
+    until(lambda: database.mark() > before)
+
+
+def test_a_process_that_starts_waits_for_a_while(
+    database: Database, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starting = threading.Thread(target=unopened.wait, args=(database.url,))
+    with postgres.away():
+        with monkeypatch.context() as short:
+            short.setattr(unopened, "WAIT_SECONDS", 0.6)
+            with pytest.raises(NotWritable, match="cannot be reached"):
+                unopened.wait(database.url)
+        assert "It is tried for 0.6 seconds." in capsys.readouterr().err
+        starting.start()
+        until(lambda: "cannot be reached" in capsys.readouterr().err)
+        assert starting.is_alive()
+    starting.join(10)
+    assert not starting.is_alive()
 
 
 def test_a_connection_that_hangs_without_a_word_hides_no_commit(
