@@ -34,7 +34,8 @@ from service.registry.sql import unopened
 from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
-from service.telemetry import logs
+from service.telemetry import logs, tracing
+from service.telemetry.requests import NO_ROUTE, of_route
 from service.tuning import priority
 from service.tuning.malloc import keep_freed
 
@@ -61,6 +62,7 @@ def serve(settings: Settings) -> int:
         first = not settings.data.exists()
         with locked(settings, url):
             logs.set_up(settings.log_format, "serve", settings.log_requests == "all")
+            tracing.start("serve")
             for sentence in strange():
                 log.warning("%s", sentence)
             priority.off = frozenset(settings.tuning_off)
@@ -126,6 +128,7 @@ class _Full:
 
 async def _refuse(scope: Scope, send: Send, error: Busy, request_id: str, *more: tuple[bytes, bytes]) -> None:
     status, body, headers = problems.problem(error, request_id)
+    of_route(scope["method"], NO_ROUTE).add(status, 0.0)
     media, data = problems.encoded_problem(scope["path"], body)
     kind, length = (b"content-type", media), (b"content-length", str(len(data)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers, *more]})

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
 
 from service.registry.sql.database import Database
 from service.serving.live import LiveModels
-from service.settings import Settings
+from service.settings import MiB, Settings
 from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.storage.permissions import tighten
+from service.telemetry import metrics
+
+NEARLY_FULL, NEARLY_FULL_BYTES = 0.05, 1024 * MiB
+"""A disk is nearly full where less is left than this part of it, and less than so many bytes."""
 
 log = logging.getLogger("tsuika")
 
@@ -23,6 +28,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        metrics.NAMED.most = settings.metrics_models
         tighten(settings)
         if settings.keeps_bytes_alone:
             log.warning(
@@ -52,6 +58,16 @@ class Runtime:
     def trouble(self) -> str | None:
         """Why nothing can be stored now, or None. Loaded versions answer all the same."""
         return self.database.trouble() or self.store.trouble() or self.database.foreign()
+
+    def short_of_room(self) -> str | None:
+        """What is wrong with the room where the data folder is, or None."""
+        try:
+            disk = shutil.disk_usage(self.settings.data)
+        except OSError:  # `trouble` says so
+            return None
+        if disk.free >= min(NEARLY_FULL * disk.total, NEARLY_FULL_BYTES):
+            return None
+        return f"The disk of the data folder is nearly full: {disk.free / MiB:.0f} MiB are left. Make room."
 
     def crash(self, point: str) -> None:
         """Kills the process if the settings name this point: tests cut the power so."""

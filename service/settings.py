@@ -115,6 +115,11 @@ class Settings(BaseModel):
         "predictions their short way.",
     )
 
+    metrics_models: int = Field(100, ge=0, description="Models that `/metrics` names; the others are counted together.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port on which `tsuika work` answers `/metrics`; none where it is not set."
+    )
+
     key_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Requests a second of a key that has no rate of its own."
     )

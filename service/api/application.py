@@ -35,6 +35,7 @@ from service.api.routes import (
     keys,
     limits,
     methods,
+    metrics,
     models,
     predictions,
     retractions,
@@ -67,9 +68,10 @@ ROUTERS = (
     inference.routes,
     methods.routes,
     limits.routes,
+    metrics.routes,
     pages.routes,
 )
-ANY_QUERY = (inference.routes, pages.routes)
+ANY_QUERY = (inference.routes, metrics.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 ALL = APIRouter()
 """The routes of every application: what FastAPI derives from them, and their document, is made once a process."""
@@ -82,7 +84,6 @@ HINTS = (
     ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
     ("/infer", "The Open Inference Protocol is at POST /v2/models/{model}/infer."),
-    ("/metrics", "There are no metrics yet."),
     ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
     ("/", "The interface is described at /docs."),
 )
@@ -123,15 +124,17 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     health = health or Health()
-    health.troubles, health.storage = runtime.live.troubles, runtime.trouble
+    health.troubles, health.storage, health.disk = runtime.live.troubles, runtime.trouble, runtime.short_of_room
     posts = Posts(runtime.database, runtime.crash)
     settings = runtime.settings
     keyring = Keyring(runtime.database, settings)
+    watcher = Watcher(runtime, keyring)
+    health.queue = watcher.trouble
     app.state.context = Context(
         runtime=runtime,
         health=health,
         keyring=keyring,
-        watcher=Watcher(runtime, keyring),
+        watcher=watcher,
         posts=posts,
         batcher=Batcher(settings.queue_seconds),
         reader=Reader(settings),

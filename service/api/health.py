@@ -27,6 +27,10 @@ class Health:
     """Why nothing can be stored."""
     learning: Callable[[], str | None] = field(default=lambda: None)
     """Why nothing is learned, though this process should."""
+    queue: Callable[[], str | None] = field(default=lambda: None)
+    """Why nothing is learned anywhere, though updates wait."""
+    disk: Callable[[], str | None] = field(default=lambda: None)
+    """What is wrong with the room on disk."""
 
     def answers(self, scope: Scope) -> bool:
         """Whether the request asks about health."""
@@ -59,9 +63,13 @@ class Health:
             return 503, {"status": "stopping"}
         if self.waiting_for is not None:
             return 503, {"status": "starting", "waiting_for": self.waiting_for}
-        models = self.troubles()
-        reasons = {"storage": self.storage(), "learning": self.learning()}
-        if models or any(reasons.values()):
+        models, reasons = self.troubles(), self.reasons()
+        if models or reasons:
             named = {"models": models} if models and names_models else {}
-            return 200, {"status": "degraded", **named, **{name: reason for name, reason in reasons.items() if reason}}
+            return 200, {"status": "degraded", **named, **reasons}
         return 200, {"status": "ready"}
+
+    def reasons(self) -> dict[str, str]:
+        """What is wrong besides models, by the part that it is of."""
+        asked = {"storage": self.storage(), "disk": self.disk(), "learning": self.learning() or self.queue()}
+        return {part: reason for part, reason in asked.items() if reason}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ from service.api.access.keyring import Keyring
 from service.api.limits.request_checks import AFTERWARDS, Scope
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy, TsuikaError
-from service.registry import batches, states, updates
+from service.registry import batches, leases, states, updates
+from service.registry.leases import Queue
 from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
 
 log = logging.getLogger("tsuika.api")
 
+UNCLAIMED_SECONDS = 60.0
+"""After so long without a worker, /readyz says that none is there."""
 MOST_WAITS = 1000
 """Callers that wait for an update at once; a further one gets the update as it stands, as when its time is over."""
 
@@ -69,6 +73,27 @@ class Watcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudge = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
+        self._queue, self._queue_at = Queue(), 0.0
+        """The queue, and when it was read, on the monotonic clock; 0: not yet."""
+
+    @property
+    def streams(self) -> int:
+        """Streams of events that are open."""
+        return self._streams
+
+    @property
+    def queue(self) -> Queue:
+        """The open updates as of the last commit of anybody, and how long they have waited by now."""
+        waiting, running, *seconds = self._queue
+        since = time.monotonic() - self._queue_at
+        return Queue(waiting, running, *(None if each is None else each + since for each in seconds))
+
+    def trouble(self) -> str | None:
+        """Why nothing is learned: updates wait, and no worker takes them."""
+        seconds = self.queue.unclaimed_seconds
+        if seconds is None or seconds < UNCLAIMED_SECONDS:
+            return None
+        return f"Updates have waited for {seconds:.0f} s and no worker takes them: start `tsuika work`."
 
     def start(self) -> None:
         """Starts to poll, in the running loop; once is enough."""
@@ -145,7 +170,8 @@ class Watcher:
             seen: dict[str, UpdateStatus] = {}
             try:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
-                if self._followers or not (self._runtime.live.up_to_date and self._keyring.up_to_date):
+                up_to_date = self._queue_at and self._runtime.live.up_to_date and self._keyring.up_to_date
+                if self._followers or not up_to_date:
                     seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
                 refusal = ""
             except TsuikaError as error:  # while the database is away each poll says the same
@@ -168,9 +194,10 @@ class Watcher:
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
         self._keyring.refresh()
         self._runtime.live.refresh()
-        if not update_ids:
-            return {}
         with self._runtime.database.reading() as session:
+            self._queue, self._queue_at = leases.queue(session), time.monotonic()
+            if not update_ids:
+                return {}
             events = select(UpdateEvent.update_id, func.max(UpdateEvent.id))
             events = events.where(UpdateEvent.update_id.in_(update_ids)).group_by(UpdateEvent.update_id)
             last = dict(session.execute(events).all())

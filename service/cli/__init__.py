@@ -76,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
 
     _keys(command("keys", "make, list and revoke keys", "Keys of callers; a running service knows them at once."))
 
-    command("work", "learn, beside a service without worker", "Claims queued updates and learns them, until stopped.")
+    work = command("work", "learn, beside a service without worker", "Claims updates and learns them, until stopped.")
+    work.add_argument("--metrics-port", type=int, help="answer /metrics there, 0 for a free port (TSUIKA_METRICS_PORT)")
 
     demo = command(
         "demo",

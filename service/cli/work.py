@@ -10,8 +10,13 @@ from service.settings import Settings
 
 def run(arguments: argparse.Namespace) -> int:
     """Learns until it is stopped."""
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(metrics_port=arguments.metrics_port)
     from service.worker.parent.loop import work
 
-    work(settings)
+    if settings.metrics_port is None:
+        work(settings)
+    else:
+        from service.server.metrics_port import answering
+
+        work(settings, answering)
     return DONE

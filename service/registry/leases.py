@@ -8,9 +8,9 @@ nobody prolongs it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session, aliased
 
@@ -18,12 +18,46 @@ from service.contract.enums import UpdateKind, UpdateState
 from service.errors import LeaseLost
 from service.registry import states, updates
 from service.registry.sql.database import clock
-from service.registry.sql.tables import Model, Update
+from service.registry.sql.tables import Model, Update, UpdateEvent
 
 LONGEST_DELAY_SECONDS = 300.0
 """The longest wait before another attempt."""
 AT_ONCE = 0.0
 """`run_after` of what waits for nothing."""
+
+
+class Queue(NamedTuple):
+    """The updates that are open. `oldest_seconds`: how long the one that waits longest has been due ·
+    `unclaimed_seconds`: how long updates have been due while no worker that lives had any, below zero while a lease
+    lasts; both are None where none is due. Challengers wait for all others, so they do not count."""
+
+    waiting: int = 0
+    running: int = 0
+    oldest_seconds: float | None = None
+    unclaimed_seconds: float | None = None
+
+
+def queue(session: Session) -> Queue:
+    """The updates that are open now."""
+    at = clock(session)
+    counts = dict(
+        session.execute(
+            select(Update.state, func.count())
+            .where(Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)))
+            .group_by(Update.state)
+        ).all()
+    )
+    waiting, running = counts.get(UpdateState.QUEUED, 0), counts.get(UpdateState.RUNNING, 0)
+    if not waiting:
+        return Queue(0, running)
+    due = (Update.state == UpdateState.QUEUED) & Update.challenges.is_(None) & _due(at)
+    since = select(func.max(UpdateEvent.at).label("at")).join(Update, Update.id == UpdateEvent.update_id).where(due)
+    queued = since.group_by(UpdateEvent.update_id).subquery()
+    oldest = session.scalar(select(func.min(queued.c.at)))
+    if oldest is None:
+        return Queue(waiting, running)
+    lease = session.scalar(select(func.max(Update.lease_until)).where(Update.state == UpdateState.RUNNING))
+    return Queue(waiting, running, at - oldest, at - max(oldest, lease or 0.0))
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:

@@ -14,10 +14,12 @@ from service.contract.enums import Action, UpdateKind, UpdateState
 from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
+from service.registry.callers.actor import acting
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
+from service.telemetry import tracing
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         reason=order.reason,
         adds=None if order.adds is None else list(order.adds),
         by=by,
+        request_id=acting().request_id,
+        traceparent=tracing.traceparent(),
         erase=order.erase,
         state=UpdateState.QUEUED,
         attempts=0,

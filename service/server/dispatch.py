@@ -18,18 +18,33 @@ from service.api.bodies import request_body
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
 from service.api.limits.long_answers import write
-from service.api.limits.request_checks import AFTERWARDS, CALLER, WRITES, Message, Receive, Scope, Send, SenderGone
+from service.api.limits.request_checks import (
+    AFTERWARDS,
+    CALLER,
+    TRACE,
+    WRITES,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    SenderGone,
+    header,
+)
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
 from service.errors import LongAddress, TooLarge, TsuikaError
 from service.registry.callers.actor import Actor, act_as
 from service.server.fast_path import FastPath
-from service.telemetry import logs
+from service.telemetry import logs, tracing
+from service.telemetry.requests import NO_ROUTE, of_route
+from service.telemetry.tracing import Span
 
 log = logging.getLogger("tsuika.requests")
 
 SLOW_SECONDS = 1.0
 """A request that takes so long has a line in the log, however it ends."""
+GONE = 499
+"""Counts as the status of what nobody waited for."""
 HEALTH = "health"
 """Stands for the paths of health where a route is named."""
 
@@ -54,6 +69,15 @@ class Dispatcher:
         answer = _Answering(scope, send, self.context)
         self._open += 1
         logs.name_work(request_id=answer.request_id)
+        with tracing.span(scope["method"], header(scope, TRACE), asked=True) as span:
+            try:
+                await self._handle(scope, receive, answer)
+            finally:
+                self._open -= 1
+                answer.end(span)
+
+    async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+        """Answers, with a problem where something is wrong."""
         try:
             await self._answer(scope, receive, answer)
         except SenderGone:
@@ -68,10 +92,8 @@ class Dispatcher:
                 raise
             await answer.problem(500, problems.internal_fault(answer.request_id), [], None)
         finally:
-            self._open -= 1
             if isinstance(body := scope.get("tsuika.body"), Spooled):
                 asyncio.get_running_loop().run_in_executor(None, body.remove)
-            answer.log()
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         settings = self.context.runtime.settings
@@ -172,16 +194,19 @@ class _Answering:
             await request_checks.linger(unread)
             await self.send({"type": "http.response.body", "body": b""})
 
-    def log(self) -> None:
-        """Logs a line for a request that failed or took long; at level DEBUG for any other. It names the route instead
-        of the address, in which a class or a key may stand."""
+    def end(self, span: Span) -> None:
+        """Counts the request, and logs a line for one that failed or took long; at level DEBUG for any other. It names
+        the route instead of the address, in which a class or a key may stand."""
         seconds = time.perf_counter() - self._began
+        method, route, status = self._scope["method"], self.route or NO_ROUTE, self.status or GONE
+        of_route(method, route).add(status, seconds)
+        facts = {"http__request__method": method, "http__route": route, "http__response__status_code": status}
+        span.tell(f"{method} {route}", failed=status >= 500, **facts, tsuika__request_id=self.request_id)
         level = logging.INFO if self.status >= 400 or seconds >= SLOW_SECONDS else logging.DEBUG
         if not log.isEnabledFor(level):
             return
-        method: str = self._scope["method"]
         fields = {"method": method, "route": self.route, "status": self.status, "seconds": round(seconds, 4)}
         if self.model is not None and self.status != 404:  # there the address may say anything
             fields["model"] = self.model
-        line = "%s %s %d in %.1f ms", method, self.route or "(no route)", self.status, seconds * 1000
+        line = "%s %s %d in %.1f ms", method, route, status, seconds * 1000
         log.log(level, *line, extra={"fields": fields})

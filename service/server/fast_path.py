@@ -21,7 +21,7 @@ from service.api.bodies import prediction_bodies
 from service.api.bodies.prediction_bodies import SMALL_BODY_BYTES
 from service.api.context import Context, request_id
 from service.api.limits import request_checks
-from service.api.limits.request_checks import Scope
+from service.api.limits.request_checks import TRACE, Scope
 from service.api.problems import Headers
 from service.api.routes import predictions
 from service.errors import Busy, DeadlinePassed, TsuikaError
@@ -30,6 +30,8 @@ from service.server.exchange import Request
 from service.serving.answers import Answer, check_knows, is_long
 from service.serving.kinds.kind import USUAL, RowAnswers
 from service.serving.loaded_versions import Loaded
+from service.telemetry import tracing
+from service.telemetry.requests import of_route
 
 log = logging.getLogger("tsuika.requests")
 
@@ -54,6 +56,7 @@ class FastPath:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.open_requests = 0
+        self.figures = [of_route("POST", route) for route in predictions.ROUTES]
         self._refused, self._logged_at = 0, 0.0
         self._head: tuple[Headers, tuple[Any, ...], bytes] = ([], (), b"")
 
@@ -103,8 +106,8 @@ class FastPath:
         """The head of a usual prediction; None for any other. Raises TsuikaError for one that is refused."""
         if scope["method"] != "POST" or (target := predictions.target(scope)) is None:
             return None
-        if log.isEnabledFor(logging.DEBUG):  # the application logs each
-            return None
+        if log.isEnabledFor(logging.DEBUG) or (tracing.on() and request_checks.header(scope, TRACE)):
+            return None  # the application logs each, and makes spans
         request_checks.check_content_type(scope)
         head = Head(*target, request_checks.media_type(scope), prediction_bodies.patience(scope))
         scope[HEAD] = head
@@ -114,10 +117,11 @@ class FastPath:
 class _Prediction:
     """One request on the fast path. The batcher gives it the answer as it would give it to a future."""
 
-    __slots__ = ("__weakref__", "_fast_path", "_loaded", "_names", "_notes", "_options", "_request")
+    __slots__ = ("__weakref__", "_began", "_fast_path", "_loaded", "_names", "_notes", "_options", "_request")
 
     def __init__(self, fast_path: FastPath, request: Request, loaded: Loaded) -> None:
         self._fast_path, self._request, self._loaded = fast_path, request, loaded
+        self._began = time.perf_counter()
         self._options, self._names = USUAL, NO_NAMES
         self._notes: Sequence[str] = ()
         request.pending = self
@@ -169,6 +173,7 @@ class _Prediction:
             self._decline()
 
     def _write(self, answer: Answer) -> None:
+        self._loaded.answered += 1
         headers = [predictions.version_header(answer)]
         self._send(request_id(self._request.scope), 200, b"application/json", answer.json(), headers)
 
@@ -184,6 +189,8 @@ class _Prediction:
     def _send(self, own_id: str, status: int, media: bytes, data: bytes, headers: Headers) -> None:
         request = self._request
         self._end()
+        head_says: Head = request.scope[HEAD]
+        self._fast_path.figures[head_says.version is not None].add(status, time.perf_counter() - self._began)
         if self._fast_path.context.health.stopping:
             request.keep_alive = False
         head = self._fast_path.head(request.connection.usual_headers, (status, media, *headers))

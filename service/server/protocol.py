@@ -31,6 +31,7 @@ from service.server.idle_timer import IdleTimer
 from service.server.incoming import Incoming
 from service.server.known_heads import MOST_DIGITS, KnownHead, known_by, read_again
 from service.server.unreadable import Unreadable, last_answer
+from service.telemetry.requests import UNREAD, of_route
 
 log = logging.getLogger("tsuika.requests")
 
@@ -339,6 +340,7 @@ class HttpProtocol(asyncio.Protocol):
         """Reports an error after the answers to readable requests, and ends the connection: where another request would
         begin is unknown."""
         log.info("a request was refused: %s", error.detail)
+        of_route("", UNREAD).add(error.status, 0.0)
         self._ignores_input, self._unread = True, b""
         self._refusal = last_answer(error, self.server_state.default_headers)
         broken = self._reading if self._incoming.within and self._incoming.headed else None

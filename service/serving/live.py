@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -26,6 +26,7 @@ from service.serving.loaded_versions import Key, Loaded, LoadedVersions
 from service.serving.loader import Loader, fingerprint
 from service.serving.pointers import PointerTable
 from service.storage.artifacts import Store
+from service.telemetry.metrics import NAMED, OTHER, Family, Sample, gauge
 
 log = logging.getLogger("tsuika.serving")
 
@@ -151,6 +152,26 @@ class LiveModels:
     def troubles(self) -> dict[str, str]:
         """Why a live version cannot be loaded, by model; the version before answers if it is loaded."""
         return {name: why for (name, _), (_, why) in self._failed.items()}
+
+    def figures(self) -> Iterator[Family]:
+        """What is live, what is loaded, and what has answered, for Prometheus: of each model the version that answers
+        and the one before it, of the models that figures name."""
+        live, answered = list[Sample](), list[Sample]()
+        loaded = self._versions.loaded()
+        for name, number in self._table.all_live().items():
+            model = ("model", NAMED.label(name))
+            if model[1] != OTHER:
+                live.append(Sample((model,), number))
+        for version in loaded:
+            name, number = version.model, version.number
+            shown = number == self._versions.answering(name) or number in self._table.pinned(name)
+            if shown and NAMED.label(name) != OTHER:
+                answered.append(Sample((("model", name), ("version", str(number))), version.answered))
+        yield Family("tsuika_live_version", "gauge", "The number of the version that is live.", live)
+        yield Family("tsuika_predictions_total", "counter", "Predictions that a loaded version has answered.", answered)
+        yield gauge("tsuika_loaded_versions", "Versions in memory.", len(loaded))
+        yield gauge("tsuika_loaded_bytes", "Memory of the versions.", self._versions.bytes)
+        yield gauge("tsuika_models_not_served", "Models whose live version cannot be loaded.", len(self._failed))
 
     def drop_versions(self, model_id: int, numbers: Collection[int]) -> None:
         """Drops loaded versions whose bytes were erased."""

@@ -33,6 +33,7 @@ class Loaded:
     level: gives the level of intervals that its model has at the moment.
     version_id: the id of its row in the database, once that row is known to be this version's.
     used: when it was last looked up, on the monotonic clock.
+    answered: requests that it has answered.
     """
 
     model_id: int
@@ -44,6 +45,7 @@ class Loaded:
     level: Callable[[], float] = lambda: USUAL_LEVEL
     version_id: int | None = None
     used: float = field(default_factory=time.monotonic)
+    answered: int = 0
 
     @property
     def input(self) -> InputSpec:

@@ -10,13 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from service.errors import TsuikaError
 from service.serving.loaded_versions import Loaded, LoadedVersions
 from service.serving.predictor import load
 from service.storage.artifacts import SHARDS, Artifacts
+from service.telemetry.metrics import Counter
 from service.tuning.priority import step_back
 
 P = ParamSpec("P")
 T = TypeVar("T")
+LOADS = Counter("tsuika_version_loads_total", "Versions that were read from the store.", ["result"])
 
 
 class Loader:
@@ -52,7 +55,12 @@ class Loader:
         with self._one_at_a_time:
             live = self._versions.find(name)
             like = live.predictor if live is not None else self._versions.like(architecture)
-            predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
+            try:
+                predictor = load(layout, shards, lambda digest: self._store.get(SHARDS, digest), like)
+            except TsuikaError:
+                LOADS.add("failed")
+                raise
+        LOADS.add("loaded")
         predictor.family = model_id
         return Loaded(model_id, name, number, wanted, predictor, architecture, partial(self._level, name))
 

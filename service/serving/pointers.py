@@ -60,6 +60,10 @@ class PointerTable:
         pointers = self._pointers.get(name)
         return pointers.live if pointers is not None else None
 
+    def all_live(self) -> dict[str, int]:
+        """The number of the live version, by model."""
+        return {name: p.live for name, p in list(self._pointers.items()) if p.live is not None}
+
     def pinned(self, name: str) -> Collection[int]:
         """Numbers of the versions that stay loaded with the live one."""
         pointers = self._pointers.get(name)

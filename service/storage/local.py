@@ -13,6 +13,7 @@ from pathlib import Path
 
 from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.storage.artifacts import check_name, is_name
+from service.storage.figures import observed
 
 log = logging.getLogger("tsuika.storage")
 
@@ -44,6 +45,7 @@ class LocalArtifacts:
             return "The store is read-only: make it writable for the user of the service."
         return None
 
+    @observed("put")
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(area, digest)
@@ -68,6 +70,7 @@ class LocalArtifacts:
                     raise NotWritable(self.trouble() or f"The store cannot be written: {error.strerror}.") from error
         return digest
 
+    @observed("get")
     def get(self, area: str, digest: str) -> bytes:
         try:
             data, actual = _read(self._path(area, digest))

@@ -26,6 +26,7 @@ from obstore.store import S3Store
 from service.errors import CorruptArtifact, DiskFull, StoreAway
 from service.storage.artifacts import SHARDS, check_name, is_name
 from service.storage.cache import Cache
+from service.storage.figures import observed
 from service.storage.local import nothing
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class S3Artifacts:
             threading.Thread(target=self._look, daemon=True, name="store").start()
         return self._why
 
+    @observed("put")
     def put(self, area: str, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
         key = _key(area, digest)
@@ -79,6 +81,7 @@ class S3Artifacts:
             self._cache.put(area, digest, data)
         return digest
 
+    @observed("get")
     def get(self, area: str, digest: str) -> bytes:
         key, cache, entered = _key(area, digest), self._cache if area == SHARDS else None, None
         if cache is not None:
@@ -100,9 +103,11 @@ class S3Artifacts:
             cache.put(area, digest, data, entered)
         return data
 
+    @observed("has")
     def has(self, area: str, digest: str) -> bool:
         return self._head(_key(area, digest)) is not None
 
+    @observed("delete")
     def delete(self, area: str, digest: str) -> None:
         key = _key(area, digest)
         with suppress(FileNotFoundError):  # some stores say so

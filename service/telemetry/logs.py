@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
 
+from service.telemetry import tracing
+
 LogFormat = Literal["text", "json"]
 Ids = Mapping[str, str]
 
@@ -94,12 +96,19 @@ class Formatter(logging.Formatter):
             "logger": record.name,
             "process": self._process,
             "message": record.getMessage(),
+            **_trace(),
             **ids_at_work(),
             **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = [{"type": _named(e), "frames": _frames(e)} for e in _chain(record.exc_info[1])]
         return json.dumps(line)
+
+
+def _trace() -> Ids:
+    """The trace that the line belongs to."""
+    place = tracing.traceparent()
+    return {} if place is None else {"trace_id": place.split("-")[1]}
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -98,6 +98,8 @@ class Assignment(Fact):
     update: str
     ids: dict[str, str] = {}
     """What the log of the child is to name beside its words."""
+    traceparent: str | None = None
+    """The span within which it learns."""
     kind: UpdateKind
     places: Places
     input: InputSpec

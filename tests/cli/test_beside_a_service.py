@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.cli import main
@@ -14,12 +15,14 @@ from service.cli.exits import DONE, ERROR, USAGE
 from service.cli.verify import report_lines
 from service.client import Client
 from service.upkeep.verify import Verified
-from tests.acceptance.service import WorkProcess
-from tests.running import Server
+from tests.acceptance.service import WorkProcess, until
+from tests.running import Server, free_port
 
 INPUT = {"kind": "vector", "size": 2, "scale": {"range": [-1, 1]}}
 ROWS = [[k / 40 - 1, 1 - k / 40] for k in range(80)]
 LABELS = ["low" if k < 40 else "high" for k in range(80)]
+COUNTED = 'tsuika_updates_total{model="lines",method="ridge",verdict="promoted"} 1'
+"""What a worker says of its one update."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,22 @@ def tsuika(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return run
 
 
+def _figures(server: Server) -> str:
+    """What the worker beside a service says at its port of metrics."""
+    return httpx.get(f"http://127.0.0.1:{server.settings['metrics_port']}/metrics", timeout=5).text
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
     """A service without worker, and a worker beside it; one version of one model."""
-    with Server(tmp_path_factory.mktemp("service"), migrated=migrated, worker=False) as made:
+    folder = tmp_path_factory.mktemp("service")
+    with Server(folder, migrated=migrated, worker=False, metrics_port=free_port()) as made:
         worker = WorkProcess(made, "work")
         try:
             with Client(made.url) as client:
                 model = client.create_model("lines", INPUT, method={"name": "ridge", "lift": "none"})
                 assert model.update(ROWS, LABELS, new_classes="allow").version == 1
+            until(lambda: COUNTED in _figures(made), what="the count of the update")
             worker.signal(signal.SIGTERM)
             assert worker.process.wait(20) == DONE
         finally:

@@ -166,6 +166,28 @@ def test_the_same_answer_by_either_way(
     assert port.api.door.open_requests == 0
 
 
+def test_what_the_fast_path_answers_is_counted(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what the application answers, and the time that it took."""
+    live, numbered = port.front.door.fast_path.figures
+    loaded = port.api.runtime.live.get("digits")
+    before = live.statuses[200], numbered.statuses[200], sum(live.counts), live.sum, loaded.answered
+    refused = live.statuses[503]
+    for path, count in ((PATH, 3), ("/v1/models/digits/versions/1/predictions", 2)):
+        for _ in range(count):
+            assert port.post(path, JSON, GOOD).status_code == 200
+    assert port.front.calls == 0
+    assert (live.statuses[200], numbered.statuses[200]) == (before[0] + 3, before[1] + 2)
+    assert sum(live.counts) == before[2] + 3
+    assert 0 < live.sum - before[3] < 20
+    assert loaded.answered == before[4] + 5
+    port.front.fast_path = None
+    port.post(PATH, JSON, GOOD)
+    monkeypatch.setattr(port.api.door.context.batcher, "_queue_seconds", -1.0)
+    port.front.fast_path = port.api.door.fast_path
+    assert port.post(PATH, JSON, GOOD).status_code == 503
+    assert (live.statuses[200], live.statuses[503]) == (before[0] + 4, refused + 1)
+
+
 def test_numbers_are_answered_on_the_fast_path_too(port: Port) -> None:
     grid = NumberGrid(names=["MW"], offset=[500.0], step=[0.001])
     make_number_model(port.api.runtime, "load", grid)

@@ -60,6 +60,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v2/models/{model}/versions/{version}/ready": {"GET": ANY},
     "/v2/models/{model}/infer": {"POST": PREDICT},
     "/v2/models/{model}/versions/{version}/infer": {"POST": PREDICT},
+    "/metrics": {"GET": ANY},
     "/version": {"GET": ANY},
     "/healthz": {"GET": ANY},
     "/livez": {"GET": ANY},

@@ -18,7 +18,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-CONTENT_LENGTH = b"content-length"
+CONTENT_LENGTH, TRACE = b"content-length", b"traceparent"
 HEADERS, CALLER = "tsuika.headers", "tsuika.caller"
 """In the scope: headers by name; who calls, once that is known."""
 AFTERWARDS = "tsuika.afterwards"

@@ -36,6 +36,11 @@ class Lane:
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.at_once)
 
+    @property
+    def waits(self) -> int:
+        """Requests that wait."""
+        return self._waits
+
     async def turn(self) -> Turn:
         """Waits for a turn, behind those who came before. Raises Busy."""
         if self._free.locked() and self._waits >= self.waiting:

@@ -86,7 +86,9 @@ async def answered(
     try:
         if batcher.crowded:
             await unless_gone(waiting, receive)
-        return Answer(loaded, await waiting, options, names, notes)
+        answer = Answer(loaded, await waiting, options, names, notes)
+        loaded.answered += 1
+        return answer
     except NotFinite as fault:
         raise not_finite(fault.row, fault.place, loaded.input) from None
 

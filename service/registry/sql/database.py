@@ -15,7 +15,9 @@ from service.registry.sql import sqlite
 from service.registry.sql.backend import Backend, Marks
 from service.registry.sql.sqlite import Sqlite
 from service.settings import file_of
+from service.telemetry.metrics import Counter
 
+ERRORS = Counter("tsuika_database_errors_total", "Transactions that the database refused, by the slug.", ["reason"])
 Reader = Session | Connection
 """Runs a query that returns columns."""
 _MARKS = "marks"
@@ -78,9 +80,12 @@ class Database:
         try:
             yield
         except TimeoutError:
+            ERRORS.add(Busy.slug)
             raise Busy(f"{others}; try again.") from None
         except DBAPIError as error:
-            if (refusal := self._backend.refusal(error)) is not None:
+            refusal = self._backend.refusal(error)
+            ERRORS.add(refusal.slug if refusal is not None else "unexpected")
+            if refusal is not None:
                 raise refusal from error
             raise
 

@@ -195,7 +195,8 @@ class LedgerEntry(Table):
 
 class Update(Table):
     """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
-    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back."""
+    finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back · `request_id`,
+    `traceparent`: of the request that ordered it, for logs and spans."""
 
     __tablename__ = "updates"
     __table_args__ = (
@@ -226,6 +227,8 @@ class Update(Table):
     expect: Mapped[str | None]
     reason: Mapped[str | None]
     by: Mapped[str | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
     erase: Mapped[bool]
     state: Mapped[str]
     verdict: Mapped[str | None]

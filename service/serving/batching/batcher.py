@@ -21,6 +21,7 @@ from service.serving.batching.queues import SHARE, VersionQueues
 from service.serving.compute.forward import Forward
 from service.serving.kinds.kind import PredictOptions, RowAnswers
 from service.serving.predictor import Predictor
+from service.telemetry.metrics import Histogram
 
 ON_LOOP_SECONDS = 0.002
 """A longer pass runs on the inference thread."""
@@ -31,6 +32,7 @@ COMPANY_SECONDS = 0.1
 """For so long after a small question more of them are expected."""
 ALL = PredictOptions(top=sys.maxsize)
 """Asks for every class."""
+ROWS = Histogram("tsuika_batch_rows", "Rows that a version computes in one pass.", bounds=(1, 4, 16, 64, 256, 1024))
 MANY = 4096
 """Rows times columns beyond which an answer keeps no more than was asked for: the probabilities of a row of 10,000
 classes take 80 kB. Below it, dropping some takes longer than keeping all."""
@@ -128,6 +130,11 @@ class Batcher:
             self._small_until = now + COMPANY_SECONDS
         self._schedule(loop)
 
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for their turn."""
+        return sum(len(q.small.waiting) + len(q.large.waiting) for q in self._queues.values())
+
     def close(self) -> None:
         """Ends the inference thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -157,8 +164,10 @@ class Batcher:
             self._queues.pop(queues.step, None)
         self.backlog = sum(waiting.predictor.pace.waiting(waiting.rows) for waiting in self._queues.values())
         if not pieces:
-            pass
-        elif queues.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
+            self._schedule(loop)
+            return
+        ROWS.observe(rows)
+        if queues.predictor.pace.seconds(rows) <= ON_LOOP_SECONDS:
             self._finish(queues, pieces, passes.run(queues.predictor, queues.step, pieces))
         else:
             self._running = queues

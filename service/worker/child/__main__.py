@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from service.errors import Cancelled, TsuikaError
 from service.settings import inherited_log_format
-from service.telemetry import logs
+from service.telemetry import logs, tracing
 from service.tuning import child
 from service.worker.assignment import ASSIGNMENT
 
@@ -68,6 +68,7 @@ class Parent:
 def main() -> None:
     """Executes assignments until the parent is gone."""
     logs.set_up(inherited_log_format(), "learning")
+    tracing.start("learning")
     parent = Parent(sys.stdin, child.begin(sys.argv[2]))
     threading.Thread(target=parent.listen, daemon=True, name="parent").start()
 
@@ -87,7 +88,8 @@ def main() -> None:
         assignment = ASSIGNMENT.as_stored(parent.assignments.get())
         logs.name_work(**assignment.ids)
         try:
-            result = executor.execute(assignment, parent.progress, parent.check)
+            with tracing.span("learn", assignment.traceparent):
+                result = executor.execute(assignment, parent.progress, parent.check)
         except TsuikaError as error:
             parent.send(error={"slug": error.slug, "detail": error.detail})
         except Exception as error:

@@ -29,6 +29,7 @@ from service.learning.update import learn
 from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.opening import open_store
+from service.telemetry import tracing
 from service.worker.assignment import Assignment, Result, Shard
 from service.worker.child.challenger import better, challenge, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
@@ -141,10 +142,12 @@ def _learn(
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))
     refuse_to_forget(chosen.method, base, data)
-    learned = learn(base, data, chosen.method, chosen.params, run)
+    with tracing.span(f"method {chosen.method.name}"):
+        learned = learn(base, data, chosen.method, chosen.params, run)
     learned, chosen = better(base, data, learned, chosen, run, context)
     if assignment.champion is None:
-        return Execution(context.examine(base, learned, data, run), data, chosen)
+        with tracing.span("judge"):
+            return Execution(context.examine(base, learned, data, run), data, chosen)
     champion = Champion(load(assignment.champion, model_store.store), base)
     chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run, context)
     everything = StoredData(model_store, assignment, data.learned, [], run)
@@ -167,7 +170,8 @@ def _retract(
         data = StoredData(model_store, assignment, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
         if len(data.batch) if checkpoint is None else step.batches or len(known) < len(before):
-            learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
+            with tracing.span(f"method {chosen.method.name}"):
+                learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
             by_auto = by_auto or step.by_auto
         checkpoint, known = _unless_empty(learned.checkpoint), [*known, *step.batches]
     data = StoredData(model_store, assignment, known, [], run)

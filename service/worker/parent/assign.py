@@ -22,7 +22,7 @@ from service.registry.lineage import as_learned
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
-from service.telemetry import logs
+from service.telemetry import logs, tracing
 from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
 from service.worker.parent.replay_plan import replay
 from service.worker.parent.stopped import stopped_before
@@ -54,6 +54,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     return Assignment(
         update=update.id,
         ids=dict(logs.ids_at_work()),
+        traceparent=tracing.traceparent(),
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
         input=models.input_of(model),

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from service.contract.enums import Retention, UpdateState
@@ -27,7 +28,7 @@ from service.errors import (
     StoreAway,
     TsuikaError,
 )
-from service.registry import leases, states, updates
+from service.registry import leases, models, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
 from service.registry.sql import unopened
@@ -35,7 +36,9 @@ from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
-from service.telemetry import logs
+from service.telemetry import logs, tracing
+from service.telemetry.metrics import Counter, Histogram
+from service.telemetry.tracing import Span
 from service.upkeep import retention
 from service.worker.parent import assign, erasure
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
@@ -44,6 +47,8 @@ from service.worker.parent.publish import finish_empty, finish_lost, give_up, pu
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 """How long after a look for unfinished erasures the next follows, and after one that was refused."""
+UPDATE_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+"""Bounds of the buckets of their durations."""
 LEASES_AHEAD = 2.0
 """A lease that ends so many leases later than now was written before the clock was set back."""
 
@@ -52,6 +57,17 @@ SERVES = "serve"
 and of the database, which go with it however it ends."""
 
 log = logging.getLogger("tsuika.worker")
+
+UPDATES = Counter(
+    "tsuika_updates_total",
+    "Updates that this process has ended: the verdict, or failed, cancelled, none where no version came of it.",
+    ["model", "method", "verdict"],
+)
+SECONDS = Histogram(
+    "tsuika_update_duration_seconds", "Time of updates that ended, from the claim on.", ["method"], UPDATE_SECONDS
+)
+LEASES_LOST = Counter("tsuika_lease_losses_total", "Updates that another worker took while this one had them.")
+RESCUED = Counter("tsuika_rescued_updates_total", "Updates that were queued again: their worker was not heard of.")
 
 
 class Worker:
@@ -209,6 +225,7 @@ class Worker:
         with self._runtime.database.writing() as session:
             silent = self._silent(leases.ahead(session, longest))
             for lost in leases.rescue(session, self._settings.max_attempts, silent):
+                RESCUED.add()
                 log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
@@ -217,19 +234,26 @@ class Worker:
         if update is None:
             return False
         self._runtime.crash("after_claim")
-        with logs.at_work(update_id=update.id, model=name):
-            self._carry_out(update)
+        ids = {"update_id": update.id, "model": name}
+        if update.request_id is not None:
+            ids["request_id"] = update.request_id
+        with logs.at_work(**ids), tracing.span("update", update.traceparent) as span:
+            span.tell(tsuika__update_id=update.id, tsuika__model=name, tsuika__attempt=update.attempts)
+            self._carry_out(update, span)
         self._let_go()
         if not self._stop.is_set():
             self._child.warm()
         return True
 
-    def _carry_out(self, update: Update) -> None:
+    def _carry_out(self, update: Update, span: Span) -> None:
         """Runs a claimed update to its end, or to where another worker has it."""
         log.info("begun: attempt %d", update.attempts)
+        began = time.perf_counter()
         try:
             self._execute(update)
+            self._count(update.id, time.perf_counter() - began, span)
         except LeaseLost as lost:
+            LEASES_LOST.add()
             self._child.kill()
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
             erasure.sweep(self._runtime)  # what it learned may have been erased meanwhile
@@ -237,6 +261,19 @@ class Worker:
             self._runtime.changed()
         if update.erase:
             self._finish_erasures()
+
+    def _count(self, update_id: str, seconds: float, span: Span) -> None:
+        """Counts an update, if it has ended."""
+        with self._runtime.database.reading() as session:
+            update = session.get_one(Update, update_id)
+            name = models.by_id(session, update.model_id).name
+        if not states.is_final(update):
+            return
+        method = (update.method or update.requested_method or {}).get("name", "")
+        verdict = update.verdict or ("none" if update.state == UpdateState.SUCCEEDED else update.state)
+        UPDATES.add(name, method, verdict)
+        SECONDS.observe(seconds, method)
+        span.tell(failed=update.state == UpdateState.FAILED, tsuika__method=method, tsuika__verdict=verdict)
 
     def _silent(self, ahead: dict[str, float]) -> list[str]:
         """Updates whose lease ends too late, since the clock was set back, and was not prolonged for a whole lease."""
@@ -314,9 +351,11 @@ def _report(error: Exception) -> dict[str, str]:
     return {"title": "Learning failed", "detail": f"{type(error).__name__}: {error}"[:2000]}
 
 
-def work(settings: Settings) -> None:
-    """`tsuika work`: a worker of its own, until TERM or INT. It never migrates. Raises SchemaMismatch."""
+def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:
+    """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile. It never migrates. Raises
+    SchemaMismatch."""
     logs.set_up(settings.log_format, "work")
+    tracing.start("work")
     for sentence in strange():
         log.warning("%s", sentence)
     unopened.wait(settings.database_url)
@@ -331,9 +370,10 @@ def work(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    worker.start()
-    stopped.wait()
-    worker.stop(settings.stop_seconds)
+    with beside(runtime):
+        worker.start()
+        stopped.wait()
+        worker.stop(settings.stop_seconds)
     runtime.close()
     if worker.refused is not None:
         raise worker.refused

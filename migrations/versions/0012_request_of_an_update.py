@@ -1,0 +1,14 @@
+"""Updates know the request that ordered them, and the span within which it was."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("updates", sa.Column("request_id", sa.String(), nullable=True))
+    op.add_column("updates", sa.Column("traceparent", sa.String(), nullable=True))

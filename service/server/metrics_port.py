@@ -1,0 +1,70 @@
+"""The port on which a process that serves nothing else answers /metrics: `tsuika work --metrics-port`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from service.api import problems
+from service.api.access.keyring import Keyring
+from service.errors import ImpossibleSettings, NotFound, TsuikaError
+from service.registry.sql import unopened
+from service.runtime import Runtime
+from service.telemetry import metrics, process
+
+log = logging.getLogger("tsuika")
+
+PATIENCE_SECONDS = 5.0
+"""A request that takes longer is cut off: others wait behind it."""
+
+
+@contextmanager
+def answering(runtime: Runtime) -> Iterator[int]:
+    """Answers while the block runs; gives the port. Raises ImpossibleSettings where the port cannot be had, or others
+    would get in without a key."""
+    settings = runtime.settings
+    settings.check_door(unopened.any_key(settings.database_url))
+    keyring = Keyring(runtime.database, settings)
+
+    class Asked(BaseHTTPRequestHandler):
+        timeout = PATIENCE_SECONDS
+
+        def do_GET(self) -> None:
+            try:
+                media, data, status = metrics.MEDIA, _answer(self, keyring, runtime), 200
+            except TsuikaError as error:
+                status, body, _ = problems.problem(error, "metrics")
+                encoded, data = problems.encoded_problem("/metrics", body)
+                media = encoded.decode()
+            self.send_response(status)
+            self.send_header("Content-Type", media)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass  # a scrape each few seconds is no news
+
+    try:
+        server = HTTPServer((settings.host, settings.metrics_port or 0), Asked)
+    except OSError as error:
+        raise ImpossibleSettings(f"The port {settings.metrics_port} of metrics: {error.strerror}.") from None
+    with server:
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        log.info("metrics at http://%s:%d/metrics", settings.host, server.server_port)
+        yield server.server_port
+        server.shutdown()
+
+
+def _answer(asked: BaseHTTPRequestHandler, keyring: Keyring, runtime: Runtime) -> bytes:
+    """The figures that the caller may see. Raises Unauthorized, ForbiddenHost, TooMany, NotFound."""
+    keyring.refresh()
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in asked.headers.items()]
+    caller = keyring.admit({"method": "GET", "path": "/metrics", "headers": headers})
+    if asked.path.partition("?")[0] != "/metrics":
+        raise NotFound("There is nothing at this address. The figures are at /metrics.")
+    families = [*process.families(runtime.settings.data), *metrics.counted()]
+    return metrics.text_of(families if caller.models is None else metrics.of_models(families, caller.sees)).encode()

@@ -1,0 +1,128 @@
+"""GET /metrics: what a process counts, and which of it a key sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as read
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from service.contract.enums import UpdateKind
+from service.registry import models
+from service.registry.updates import Order, enqueue
+from service.telemetry import metrics, requests
+from service.telemetry.metrics import OTHER, NamedModels
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_model, make_version
+
+OPERATOR = {"Authorization": "Bearer secret"}
+PREDICTIONS = {"method": "POST", "route": "/v1/models/{model}/predictions"}
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was counted, and no model is named yet."""
+    monkeypatch.setattr(requests, "_routes", {})
+    monkeypatch.setattr("service.serving.live.NAMED", NamedModels(100))
+
+
+def figure(api: Api, name: str, headers: dict[str, str] | None = None, **labels: str) -> float | None:
+    """The value of the one line of that name with these labels; None where there is none."""
+    answer = api("GET", "/metrics", headers=headers or {})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, metrics.MEDIA)
+    found = [
+        sample.value
+        for family in read(answer.text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def predict(api: Api, path: str = "digits", rows: Any = (1, 2, 3)) -> int:
+    return api("POST", f"/v1/models/{path}/predictions", {"inputs": [rows]}).status_code
+
+
+def test_requests_are_counted_by_route_and_status_whatever_they_name(make_api: MakeApi) -> None:
+    api = make_api()
+    make_model(api.runtime)
+    make_version(api.runtime)
+    assert [predict(api), predict(api), predict(api, "nobody"), predict(api, rows="x")] == [200, 200, 404, 422]
+    api("GET", "/v1/models/digits")
+    api("GET", "/no/such/address")
+    api("GET", "/readyz")
+    for status, count in (("200", 2), ("404", 1), ("422", 1)):
+        assert figure(api, "tsuika_requests_total", **PREDICTIONS, status=status) == count
+    assert figure(api, "tsuika_request_duration_seconds_count", **PREDICTIONS) == 4
+    assert figure(api, "tsuika_requests_total", route="/v1/models/{model}", status="200") == 1
+    assert figure(api, "tsuika_requests_total", route=requests.NO_ROUTE, status="404") == 1
+    assert figure(api, "tsuika_requests_total", route="health", status="200") == 1
+    assert figure(api, "tsuika_predictions_total", model="digits", version="1") == 2
+
+
+def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
+    api = make_api()
+    model = make_model(api.runtime)
+    for seed in range(2):
+        make_version(api.runtime, seed=seed)
+    assert predict(api) == 200
+    assert figure(api, "tsuika_live_version", model="digits") == 2
+    assert figure(api, "tsuika_loaded_versions") == 1
+    assert figure(api, "tsuika_ready") == 1
+    with api.runtime.database.writing() as session:
+        enqueue(session, models.by_id(session, model), Order(UpdateKind.LEARN, []), "somebody")
+    api.door.context.watcher._poll([])
+    assert figure(api, "tsuika_waiting_updates") == 1
+    assert figure(api, "tsuika_oldest_waiting_update_seconds") is not None
+    assert figure(api, "tsuika_degraded", part="storage") == 0
+
+
+def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi) -> None:
+    api = make_api(key="secret")
+    for name in ("digits", "letters"):
+        make_model(api.runtime, name)
+        make_version(api.runtime, name)
+    api.runtime.live.refresh()
+    order = {"name": "prometheus", "scopes": ["predict"], "models": ["digits"]}
+    theirs = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
+    assert api("GET", "/metrics").status_code == 401
+    everything, some = (api("GET", "/metrics", headers=headers).text for headers in (OPERATOR, theirs))
+    for part in ('model="digits"', 'model="letters"', "tsuika_requests_total"):
+        assert part in everything
+    lines = [line for line in some.splitlines() if not line.startswith("#")]
+    assert lines
+    assert all('model="digits"' in line for line in lines)
+
+
+def test_as_many_models_are_named_as_the_setting_says(make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = make_api()
+    monkeypatch.setattr("service.serving.live.NAMED", NamedModels(2))
+    for name in ("a", "b", "c"):
+        make_model(api.runtime, name)
+        make_version(api.runtime, name)
+    api.runtime.live.refresh()
+    figures = api("GET", "/metrics").text
+    assert figures.count("tsuika_live_version{") == 2
+    assert OTHER not in figures
+
+
+def test_what_the_store_and_the_database_refuse_is_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = figure(api, "tsuika_store_errors_total", operation="get", reason="corrupt-artifact") or 0
+    make_version(api.runtime)
+    for path in (api.runtime.settings.store_folder or api.runtime.settings.data).rglob("*"):
+        if path.is_file() and "shards" in str(path):
+            path.write_bytes(b"damaged")
+    assert predict(api) == 503
+    assert figure(api, "tsuika_store_errors_total", operation="get", reason="corrupt-artifact") == before + 1
+    assert figure(api, "tsuika_version_loads_total", result="failed")
+    assert figure(api, "tsuika_models_not_served") == 1
+
+
+def test_what_the_database_refuses_is_counted(api: Api) -> None:
+    before = figure(api, "tsuika_database_errors_total", reason="unexpected") or 0
+    with pytest.raises(DBAPIError), api.runtime.database.reading() as session:
+        session.execute(text("SELECT nothing FROM nowhere"))
+    assert figure(api, "tsuika_database_errors_total", reason="unexpected") == before + 1
