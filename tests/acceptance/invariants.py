@@ -24,8 +24,8 @@ from service.registry.callers import audit
 from service.registry.sql.database import Database
 from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
 from service.serving import predictor
-from service.storage.artifacts import SHARDS, model_area
-from service.storage.local import LocalArtifacts
+from service.storage.artifacts import SHARDS, Store, model_area
+from service.storage.opening import open_store
 
 _LOADED = set[str]()
 """Versions that were loaded, by layout and digests: from bytes that have the same digests they load again."""
@@ -33,7 +33,12 @@ _LOADED = set[str]()
 
 def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
     """Asserts I1 to I6 over a data folder; `acknowledged`: ids of batches that somebody was told of."""
-    database, store = Database(f"sqlite:///{data / 'tsuika.db'}"), LocalArtifacts(data / "store")
+    hold_in(f"sqlite:///{data / 'tsuika.db'}", (data / "store").as_uri(), acknowledged)
+
+
+def hold_in(database_url: str, store_url: str, acknowledged: Iterable[str] = ()) -> None:
+    """The same over a database and a store, wherever they are."""
+    database, store = Database(database_url), open_store(store_url)
     try:
         with database.reading() as session:
             for model in session.scalars(select(Model)):
@@ -53,7 +58,7 @@ def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
         database.close()
 
 
-def _versions_load(store: LocalArtifacts, versions: list[Version]) -> None:
+def _versions_load(store: Store, versions: list[Version]) -> None:
     for version in versions:
         if version.erased_at is not None:
             continue
@@ -90,7 +95,7 @@ def _pointer_is_earned(session: Session, model: Model) -> None:
         assert versions.by_id(session, model.live_version_id).erased_at is None, "I3: an erased version is live"
 
 
-def _batches_are_there(session: Session, store: LocalArtifacts, model: Model, versions: list[Version]) -> None:
+def _batches_are_there(session: Session, store: Store, model: Model, versions: list[Version]) -> None:
     known = {b.id: b for b in session.scalars(select(Batch).where(Batch.model_id == model.id))}
     for batch in known.values():
         if batch.erased_at is None:

@@ -24,7 +24,7 @@ from service.contract import requests, resources
 from service.contract.enums import KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, Forbidden, InvalidContent
 from service.intake.json_body import TARGETS
-from service.registry import batches, models, updates
+from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
@@ -198,7 +198,7 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
         _require_scope(request, record)
-        if record.kind == UpdateKind.LEARN:
+        if record.kind == UpdateKind.LEARN and states.is_final(record):
             owner = models.by_id(session, record.model_id)
             quotas.require_turn(session, owner, shared.runtime.settings.most_queued, record.by)
         updates.retry(session, record)
