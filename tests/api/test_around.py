@@ -9,6 +9,7 @@ import pytest
 
 from service.api.application import ROUTERS
 from service.errors import TsuikaError
+from service.learning.methods import METHODS
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
@@ -183,6 +184,12 @@ def test_the_description_is_written_once(api: Api, monkeypatch: pytest.MonkeyPat
     first = {path: api("GET", path).content for path in ("/openapi.json", "/docs")}
     monkeypatch.setattr("service.api.openapi.describe", lambda _: pytest.fail("it is made anew"))
     assert {path: api("GET", path).content for path in first} == first
+
+
+def test_the_schemas_of_methods_are_derived_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = api("GET", "/v1/methods").content
+    monkeypatch.setattr(METHODS["ridge"].Params, "model_json_schema", lambda: pytest.fail("it is derived anew"))
+    assert api("GET", "/v1/methods").content == first
 
 
 def test_a_page_of_another_origin_cannot_write(make_api: MakeApi) -> None:

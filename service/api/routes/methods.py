@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fastapi import APIRouter, Response
 
 from service.api.context import answer
@@ -30,6 +32,12 @@ routes = APIRouter(tags=["methods"])
 @routes.get("/v1/methods", response_model=resources.Methods, responses=refusals())
 def list_methods() -> Response:
     """auto, then every method: what it does, what it needs, when it is good, and its parameters as JSON Schema."""
+    return answer(_described())
+
+
+@cache
+def _described() -> resources.Methods:
+    """Made once: deriving the schemas takes ten times as long as writing them."""
     items = [
         resources.MethodInfo(
             name=m.name,
@@ -45,4 +53,4 @@ def list_methods() -> Response:
         )
         for m in METHODS.values()
     ]
-    return answer(resources.Methods(items=[AUTO_INFO, *items]))
+    return resources.Methods(items=[AUTO_INFO, *items])
