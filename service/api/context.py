@@ -25,7 +25,7 @@ from service.api.update_watcher import Watcher
 from service.api.validation import validated
 from service.contract.requests import CreateModel
 from service.errors import InvalidContent
-from service.intake.json_body import MODEL_MEMBERS, MOST_MEMBERS, JsonBody, read_object
+from service.intake.json_body import MODEL_MEMBERS, MODEL_VALUES, MOST_MEMBERS, MOST_VALUES, JsonBody, read_object
 from service.registry.callers.idempotency import Attempt
 from service.runtime import Runtime
 from service.serving.batching.batcher import Batcher
@@ -123,8 +123,8 @@ def body_of(
 ) -> tuple[M, JsonBody]:
     """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
     data: bytes = request.scope["tsuika.body"]
-    most = MODEL_MEMBERS if kind is CreateModel else MOST_MEMBERS
-    body = read_object(data or b"{}" if empty else data, most=most)
+    most, values = (MODEL_MEMBERS, MODEL_VALUES) if kind is CreateModel else (MOST_MEMBERS, MOST_VALUES)
+    body = read_object(data or b"{}" if empty else data, most=most, values=values)
     return validated(kind, body, context), body
 
 

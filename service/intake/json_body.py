@@ -1,8 +1,8 @@
 """A strict reader of JSON bodies: what the standard decoders accept silently is refused here, with a pointer.
 
 Refused are NaN, Infinity and numbers beyond a double, repeated members, half of a surrogate pair, bytes that are not
-UTF-8, deep nesting, and thousands of objects and lists where a few are due. Rows are most of a body and are left as raw
-bytes for a fast decoder; the rest is small.
+UTF-8, deep nesting, and thousands of objects and lists, or long lists, where a few are due. Rows are most of a body and
+are left as raw bytes for a fast decoder; the rest is small.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from service.contract.inputs import MOST_NUMBERS
 from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
@@ -31,6 +32,11 @@ MOST_MEMBERS = 1_000
 memory, and no well-meant body comes near."""
 MODEL_MEMBERS = 10_000
 """The same of a body that makes a model, which may describe a thousand columns."""
+MOST_VALUES = 20_000
+"""Values of all lists of a body together, but for its rows, labels and targets: 10,000 names or ids are the most that
+is asked for. A value of a list that is refused takes up to 350 bytes."""
+MODEL_VALUES = 220_000
+"""The same of a body that makes a model: two numbers for each of 100,000 columns, and 10,000 classes."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -60,22 +66,24 @@ def read_object_or_csv(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBod
         raise BrokenJSON(f"{broken.detail} {IS_CSV}") from None
 
 
-def read_object(data: bytes, apart: tuple[str, ...] = (ROWS,), most: int = MOST_MEMBERS) -> JsonBody:
+def read_object(
+    data: bytes, apart: tuple[str, ...] = (ROWS,), most: int = MOST_MEMBERS, values: int = MOST_VALUES
+) -> JsonBody:
     """The object that a body holds; long members that are named in `apart` are cut out. What is left has at most so
-    many members of objects, and lists.
+    many members of objects, and lists, and so many values of lists.
 
     Raises BrokenJSON, InvalidContent.
     """
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        members = _checked(data, MOST_ROWS, most)  # finds the fault, or takes what msgspec does not
+        members = _checked(data, MOST_ROWS, most, values)  # finds the fault, or takes what msgspec does not
         return JsonBody(members, data, *map(members.get, (ROWS, LABELS, TARGETS, GROUPS)))
     cut = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, cut)
-    members = _checked(text, most, most)
-    values = {**members, **cut}
-    return JsonBody(members, text, *map(values.get, (ROWS, LABELS, TARGETS, GROUPS)))
+    members = _checked(text, most, most, values)
+    whole = {**members, **cut}
+    return JsonBody(members, text, *map(whole.get, (ROWS, LABELS, TARGETS, GROUPS)))
 
 
 def read_value(data: bytes, pointer: str, most: int = MOST_ROWS) -> Any:
@@ -119,16 +127,20 @@ def _is_worth_cutting(name: str, raw: msgspec.Raw) -> bool:
     return len(text) >= LEFT_RAW_BYTES and (name == ROWS or text.tobytes().startswith(b"["))
 
 
-def check_few(text: bytes, value: Any, pointer: str = "", most: int = MOST_MEMBERS) -> None:
-    """Raises InvalidContent where a value, parsed from `text`, has more members or lists than any body needs."""
-    if text.count(b"[") <= most and text.count(b":") <= most:
+def check_few(text: bytes, value: Any, pointer: str = "", most: int = MOST_MEMBERS, values: int = MOST_VALUES) -> None:
+    """Raises InvalidContent where a value, parsed from `text`, has more members or lists, or more values in them, than
+    any body needs."""
+    few = text.count(b",") < min(values, MOST_NUMBERS)
+    if few and text.count(b"[") <= most and text.count(b":") <= most:
         return
-    lists = members = 0
+    lists = members = listed = 0
     pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, list):
-            lists, children = lists + 1, item
+            lists, listed, children = lists + 1, listed + len(item), item
+            if listed > values or len(item) > MOST_NUMBERS:
+                raise _too_long(values, pointer)
         elif isinstance(item, dict):
             members, children = members + len(item), list(item.values())
         else:
@@ -142,6 +154,12 @@ def _too_many(most: int, pointer: str) -> InvalidContent:
     sentence = (
         f"This has more than {most:,} members of objects, or lists, beside its rows. Send what is asked for alone."
     )
+    return InvalidContent.at(pointer, sentence)
+
+
+def _too_long(values: int, pointer: str) -> InvalidContent:
+    in_one = f", or {MOST_NUMBERS:,} in one of them" if values > MOST_NUMBERS else ""
+    sentence = f"Its lists have more than {values:,} values{in_one}, beside its rows. Send what is asked for alone."
     return InvalidContent.at(pointer, sentence)
 
 
@@ -161,11 +179,11 @@ def _address(data: bytes | memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
-def _checked(data: bytes, most_read: int, most: int) -> dict[str, Any]:
+def _checked(data: bytes, most_read: int, most: int, values: int) -> dict[str, Any]:
     value = read_value(data, "", most_read)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
-    check_few(data, value, most=most)
+    check_few(data, value, most=most, values=values)
     return value
 
 

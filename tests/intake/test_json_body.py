@@ -9,8 +9,19 @@ import tracemalloc
 import msgspec
 import pytest
 
+from service.contract.inputs import MOST_NUMBERS
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.json_body import LABELS, LEFT_RAW_BYTES, MOST_MEMBERS, ROWS, hash_of, read_object, read_value
+from service.intake.json_body import (
+    LABELS,
+    LEFT_RAW_BYTES,
+    MODEL_VALUES,
+    MOST_MEMBERS,
+    MOST_VALUES,
+    ROWS,
+    hash_of,
+    read_object,
+    read_value,
+)
 
 LONG = "[" + "1," * LEFT_RAW_BYTES + "1]"
 
@@ -129,6 +140,22 @@ def test_a_member_that_is_there_twice_is_found_in_one_pass() -> None:
 def test_thousands_of_members_and_lists_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidContent, match=r"more than 1,000 members"):
         read_object(body)
+
+
+@pytest.mark.parametrize("values", [MOST_VALUES, MODEL_VALUES])
+def test_long_lists_are_refused_before_they_are_compared_with_what_is_due(values: int) -> None:
+    def scale(*counts: int) -> bytes:
+        lists = [f'"{k}": [{",".join(["1"] * count)}]' for k, count in enumerate(counts)]
+        return f'{{"scale": {{{", ".join(lists)}}}, "note": "{"," * values}"}}'.encode()
+
+    longest = min(values, MOST_NUMBERS)
+    rest = (longest,) * (values // longest - 1) + (values % longest,)
+    assert read_object(scale(longest, *rest), values=values).members["scale"]["0"] == [1] * longest
+    for counts in ((longest, *rest, 1), (longest + 1,)):
+        with pytest.raises(InvalidContent, match=f"more than {values:,} values"):
+            read_object(scale(*counts), values=values)
+    rows = b"[" + b",".join([b'"a"'] * (values + 1)) + b"]"
+    assert read_object(b'{"inputs": %b, "labels": %b}' % (rows, rows), (ROWS, LABELS), values=values).members
 
 
 def test_rows_may_be_many_lists_and_objects_and_texts_may_look_like_them() -> None:

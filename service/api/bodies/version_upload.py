@@ -15,7 +15,7 @@ from service.contract.requests import MOST_CLASSES
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.formats.multipart import read_parts
 from service.intake.formats.safetensors_file import Weights, read_weights
-from service.intake.json_body import MOST_MEMBERS, check_few, read_value
+from service.intake.json_body import MODEL_VALUES, MOST_MEMBERS, check_few, read_value
 from service.intake.kinds.labels import text_of
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
@@ -115,7 +115,7 @@ def _json(text: str, name: str) -> Any:
     try:
         value = read_value(data, at, MOST_NAMES if name == ENTRY else MOST_MEMBERS)
         if name != ENTRY:
-            check_few(data, value, at)
+            check_few(data, value, at, values=MODEL_VALUES)
         return value
     except BrokenJSON as error:
         raise InvalidContent.at(f"/{name}", error.detail.replace("The body", name, 1)) from None
