@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -90,3 +91,15 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
 def test_ctrl_c_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
     _command(monkeypatch, KeyboardInterrupt())
     assert main(["gc"]) == INTERRUPTED
+
+
+def test_a_worker_answers_metrics_where_it_is_told_a_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from service.server.metrics_port import answering
+
+    asked: list[tuple[int | None, object]] = []
+    monkeypatch.setenv("TSUIKA_DATA", str(tmp_path))
+    monkeypatch.setattr(
+        "service.worker.parent.loop.work", lambda settings, *beside: asked.append((settings.metrics_port, beside))
+    )
+    assert [main(("work",)), main(("work", "--metrics-port", "9100"))] == [DONE, DONE]
+    assert asked == [(None, ()), (9100, (answering,))]
