@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 
 from service.api.access.keyring import Keyring
 from service.api.limits.request_checks import AFTERWARDS, Scope
+from service.api.live_scores import LiveScores
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy, TsuikaError
 from service.registry import batches, leases, states, updates
@@ -73,6 +74,7 @@ class Watcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudge = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
+        self.scores = LiveScores(runtime)
         self._queue, self._queue_at = Queue(), 0.0
         """The queue, and when it was read, on the monotonic clock; 0: not yet."""
 
@@ -194,6 +196,7 @@ class Watcher:
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
         self._keyring.refresh()
         self._runtime.live.refresh()
+        self.scores.refresh()
         with self._runtime.database.reading() as session:
             self._queue, self._queue_at = leases.queue(session), time.monotonic()
             if not update_ids:

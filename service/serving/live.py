@@ -153,12 +153,16 @@ class LiveModels:
         """Why a live version cannot be loaded, by model; the version before answers if it is loaded."""
         return {name: why for (name, _), (_, why) in self._failed.items()}
 
+    def live_versions(self) -> dict[str, int]:
+        """The number of the live version, by model, as of the last look at the database."""
+        return self._table.all_live()
+
     def figures(self) -> Iterator[Family]:
         """What is live, what is loaded, and what has answered, for Prometheus: of each model the version that answers
         and the one before it, of the models that figures name."""
         live, answered = list[Sample](), list[Sample]()
         loaded = self._versions.loaded()
-        for name, number in self._table.all_live().items():
+        for name, number in self.live_versions().items():
             model = ("model", NAMED.label(name))
             if model[1] != OTHER:
                 live.append(Sample((model,), number))

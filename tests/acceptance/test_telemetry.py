@@ -93,6 +93,7 @@ def test_what_the_service_does_is_counted(caller: Caller) -> None:
     assert figures(caller, "tsuika_updates_total", model=MODEL, method="ridge", verdict="promoted") == 1
     assert figures(caller, "tsuika_update_duration_seconds_count", method="ridge") == 1
     assert figures(caller, "tsuika_live_version", model=MODEL) == 1
+    assert figures(caller, "tsuika_accuracy", model=MODEL, group="new_classes") > 0.9
     assert figures(caller, "tsuika_predictions_total", model=MODEL, version="1") >= 3
 
 

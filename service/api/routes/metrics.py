@@ -47,4 +47,5 @@ def _families(shared: Context) -> Iterator[Family]:
     oldest = max(0.0, queue.oldest_seconds or 0.0)
     yield gauge("tsuika_oldest_waiting_update_seconds", "How long the oldest has been due.", oldest)
     yield from runtime.live.figures()
+    yield from shared.watcher.scores.families()
     yield from metrics.counted()

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as read
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from service.contract.enums import UpdateKind
 from service.registry import models
+from service.registry.sql.tables import Version
 from service.registry.updates import Order, enqueue
 from service.telemetry import metrics, requests
 from service.telemetry.metrics import OTHER, NamedModels
@@ -26,6 +27,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was counted, and no model is named yet."""
     monkeypatch.setattr(requests, "_routes", {})
     monkeypatch.setattr("service.serving.live.NAMED", NamedModels(100))
+    monkeypatch.setattr(metrics, "NAMED", NamedModels(100))
 
 
 def figure(api: Api, name: str, headers: dict[str, str] | None = None, **labels: str) -> float | None:
@@ -78,6 +80,24 @@ def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
     assert figure(api, "tsuika_waiting_updates") == 1
     assert figure(api, "tsuika_oldest_waiting_update_seconds") is not None
     assert figure(api, "tsuika_degraded", part="storage") == 0
+
+
+def test_how_good_the_live_version_is_follows_the_pointer(make_api: MakeApi) -> None:
+    api = make_api()
+    make_model(api.runtime)
+    reports = [{"old_classes": {"after": 0.9}, "new_classes": {"after": None}}, {"old_classes": None, "skill": 0.4}]
+    for seed, report in enumerate(reports):
+        make_version(api.runtime, seed=seed)
+        with api.runtime.database.writing() as session:
+            session.execute(update(Version).where(Version.number == seed + 1).values(report=report))
+        api.door.context.watcher._poll([])
+        assert figure(api, "tsuika_accuracy", model="digits", group="old_classes") == (0.9 if seed == 0 else None)
+        assert figure(api, "tsuika_accuracy", model="digits", group="new_classes") is None
+        assert figure(api, "tsuika_skill", model="digits") == (0.4 if seed == 1 else None)
+    api.ok("POST", "/v1/models/digits/rollback", {"reason": "bad"})
+    api.door.context.watcher._poll([])
+    assert figure(api, "tsuika_accuracy", model="digits", group="old_classes") == 0.9
+    assert figure(api, "tsuika_skill", model="digits") is None
 
 
 def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi) -> None:
