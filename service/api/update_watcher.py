@@ -75,8 +75,9 @@ class Watcher:
         self._nudge = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
         self.scores = LiveScores(runtime)
-        self._queue, self._queue_at = Queue(), 0.0
-        """The queue, and when it was read, on the monotonic clock; 0: not yet."""
+        self._mark: int | None = None
+        self._queue, self._queue_at = Queue(), time.monotonic()
+        """The queue as of that mark of the database, and when it was read."""
 
     @property
     def streams(self) -> int:
@@ -172,7 +173,7 @@ class Watcher:
             seen: dict[str, UpdateStatus] = {}
             try:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
-                up_to_date = self._queue_at and self._runtime.live.up_to_date and self._keyring.up_to_date
+                up_to_date = self._runtime.live.up_to_date and self._keyring.up_to_date and self._sees_all
                 if self._followers or not up_to_date:
                     seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
                 refusal = ""
@@ -193,12 +194,18 @@ class Watcher:
             except TimeoutError:
                 continue
 
+    @property
+    def _sees_all(self) -> bool:
+        """Whether nothing was committed since the last poll began."""
+        return self._runtime.database.mark() == self._mark
+
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
+        mark = self._runtime.database.mark()
         self._keyring.refresh()
         self._runtime.live.refresh()
         self.scores.refresh()
         with self._runtime.database.reading() as session:
-            self._queue, self._queue_at = leases.queue(session), time.monotonic()
+            self._queue, self._queue_at, self._mark = leases.queue(session), time.monotonic(), mark
             if not update_ids:
                 return {}
             events = select(UpdateEvent.update_id, func.max(UpdateEvent.id))
