@@ -10,5 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("updates", sa.Column("request_id", sa.String(), nullable=True))
-    op.add_column("updates", sa.Column("traceparent", sa.String(), nullable=True))
+    with op.batch_alter_table("updates", recreate="always") as table:
+        table.add_column(sa.Column("request_id", sa.String(), nullable=True))
+        table.add_column(sa.Column("traceparent", sa.String(), nullable=True))

@@ -109,7 +109,9 @@ def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi
     order = {"name": "prometheus", "scopes": ["predict"], "models": ["digits"]}
     theirs = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
     assert api("GET", "/metrics").status_code == 401
-    everything, some = (api("GET", "/metrics", headers=headers).text for headers in (OPERATOR, theirs))
+    answers = [api("GET", "/metrics", headers=headers) for headers in (OPERATOR, theirs)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    everything, some = (answer.text for answer in answers)
     for part in ('model="digits"', 'model="letters"', "tsuika_requests_total"):
         assert part in everything
     lines = [line for line in some.splitlines() if not line.startswith("#")]
