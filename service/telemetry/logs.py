@@ -55,8 +55,10 @@ def ids_at_work() -> Ids:
 
 
 def set_up(form: LogFormat, process: str, every_request: bool = False) -> None:
-    """Sends all logs of this process to standard error. `process`: what it does · `every_request`: with a line for each
-    request, else for those that failed or took long."""
+    """Sends all logs of this process to standard error, unless somebody takes them already. `process`: what it does ·
+    `every_request`: with a line for each request, else for those that failed or took long."""
+    if logging.getLogger().handlers:
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter(form, process))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
