@@ -122,19 +122,22 @@ class CnnBackbone(Strict):
     )
 
 
+BUILT_IN = ("identity", "mlp", "cnn")
+
+
 class PretrainedBackbone(Strict):
     """A network whose weights were learned elsewhere: `efficientnet_lite0`, `minilm`, or an architecture of torchvision
     or timm whose weights the operator named in the settings."""
 
     name: str = Field(
-        pattern=r"^[a-z0-9][a-zA-Z0-9_./-]{0,99}$", description="Its name.", examples=["efficientnet_lite0", "minilm"]
+        pattern=r"^[a-z0-9][a-zA-Z0-9_./-]{0,99}$",
+        description="Its name.",
+        examples=["efficientnet_lite0", "minilm"],
+        json_schema_extra={"not": {"enum": list(BUILT_IN)}},  # else `oneOf` of the document fits two of the backbones
     )
     side: int | None = Field(
         default=None, ge=16, le=1024, description="Images are resized to side x side pixels; by default as it likes."
     )
-
-
-BUILT_IN = ("identity", "mlp", "cnn")
 
 
 def _kind_of_backbone(value: Any) -> str:
