@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from opentelemetry.sdk.trace import TracerProvider
 
 from service.api.bodies import prediction_bodies
 from service.api.limits.request_checks import Receive, Scope, Send
@@ -23,6 +24,8 @@ from service.server import fast_path
 from service.server.fast_path import FastPath
 from service.server.protocol import HttpProtocol
 from service.serving.loaded_versions import Loaded
+from service.telemetry import tracing
+from service.telemetry.spans import OpenTelemetry
 from tests.api.conftest import Api, MakeApi
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 
@@ -186,6 +189,19 @@ def test_what_the_fast_path_answers_is_counted(port: Port, monkeypatch: pytest.M
     port.front.fast_path = port.api.door.fast_path
     assert port.post(PATH, JSON, GOOD).status_code == 503
     assert (live.statuses[200], live.statuses[503]) == (before[0] + 4, refused + 1)
+
+
+def test_a_prediction_within_a_trace_is_the_applications_where_spans_are_made(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = {**JSON, "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    port.post(PATH, within, GOOD)
+    assert port.front.calls == 0
+    monkeypatch.setattr(tracing, "_tracer", OpenTelemetry(TracerProvider(shutdown_on_exit=False)))
+    port.post(PATH, JSON, GOOD)
+    assert port.front.calls == 0
+    port.post(PATH, within, GOOD)
+    assert port.front.calls == 1
 
 
 def test_numbers_are_answered_on_the_fast_path_too(port: Port) -> None:
