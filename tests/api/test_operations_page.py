@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def test_each_alert_is_about_figures_that_are_there_and_stands_on_the_page(
     assert alert["annotations"]["summary"]
     assert alert["expr"].count("(") == alert["expr"].count(")")
     assert f"`{alert['alert']}`" in PAGE
+
+
+def test_the_dashboard_shows_figures_that_are_there(exposed: dict[str, str]) -> None:
+    panels = json.loads((DOCS / "tsuika.dashboard.json").read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(asked) > len(panels)
+    there = {name + ending for name, kind in exposed.items() for ending in ENDINGS[kind]}
+    assert {name for expression in asked for name in FIGURE.findall(expression)} <= there
 
 
 def test_the_page_explains_no_alert_that_is_not_there() -> None:
