@@ -51,6 +51,7 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
                 if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
                     deleted.append((area, digest))
                     progress(len(deleted))
+                    runtime.crash("during_gc")
     runtime.store.clear_temporary(oldest)
     return Collected(deleted, kept)
 

@@ -14,13 +14,19 @@ NewModel = Callable[..., Caller]
 
 
 @pytest.fixture
-def new_model(shared: Server, request: pytest.FixtureRequest) -> Iterator[NewModel]:
+def service(shared: Server) -> Server:
+    """Where they are made."""
+    return shared
+
+
+@pytest.fixture
+def new_model(service: Server, request: pytest.FixtureRequest) -> Iterator[NewModel]:
     """Makes models of this test alone."""
     made: list[Caller] = []
     stem = re.sub(r"[^a-z0-9]+", "-", request.node.name)[-80:].strip("-")
 
     def make(**fields: object) -> Caller:
-        made.append(Caller(shared, f"{stem}.{len(made)}"))
+        made.append(Caller(service, f"{stem}.{len(made)}"))
         return made[-1].create(**fields)
 
     yield make

@@ -6,9 +6,10 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,20 +18,39 @@ import pytest
 from service.registry import batches, models
 from service.registry.sql.database import Database
 from service.storage.artifacts import model_area
-from tests.acceptance import invariants
+from service.storage.local import LocalArtifacts
+from service.storage.opening import open_store
 from tests.acceptance.conftest import NewModel
+from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, blobs, history, kinds, slow, until
 from tests.running import Server
 
 ROWS, _ = blobs(99, rows=3)
 
 
+@pytest.fixture(scope="module", params=BOTH)
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """The service that tests share, or two of them with two workers."""
+    if request.param == "embedded":
+        shared: Server = request.getfixturevalue("shared")
+        yield Environment("embedded", [shared], (shared.data / "store").as_uri())
+        return
+    environment = opened(request, tmp_path_factory.mktemp("moves"))
+    yield environment
+    environment.stop()
+
+
+@pytest.fixture
+def service(environment: Environment) -> Server:
+    return environment.services[0]
+
+
 class Client(threading.Thread):
     """Predicts again and again until told; keeps every answer."""
 
-    def __init__(self, caller: Caller, stop: threading.Event) -> None:
+    def __init__(self, server: Server, model: str, stop: threading.Event) -> None:
         super().__init__(daemon=True)
-        self.caller, self.stop = Caller(caller.server, caller.name), stop
+        self.caller, self.stop = Caller(server, model), stop
         self.answers: list[httpx.Response] = []
 
     def run(self) -> None:
@@ -39,7 +59,7 @@ class Client(threading.Thread):
                 self.answers.append(caller.http.post(f"{caller.path}/predictions", json={"inputs": ROWS, "top": 10}))
 
 
-def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server, new_model: NewModel) -> None:
+def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(service: Server, new_model: NewModel) -> None:
     caller = new_model()
     caller.learn(0)
     stop, faults = threading.Event(), list[str]()
@@ -50,7 +70,7 @@ def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server
         return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
     def ask(rows: int) -> None:
-        with socket.create_connection(("127.0.0.1", shared.port), timeout=5) as sock, sock.makefile("rb") as answers:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=5) as sock, sock.makefile("rb") as answers:
             while not stop.is_set():
                 sock.sendall(question(rows))
                 try:
@@ -66,7 +86,7 @@ def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server
     for thread in asking:
         thread.start()
     for k in range(150):
-        with socket.create_connection(("127.0.0.1", shared.port)) as rude:
+        with socket.create_connection(("127.0.0.1", service.port)) as rude:
             rude.sendall(question(40) * 3 if k % 2 else question(40) * 2 + b"}")
             time.sleep(0.004 * (1 - k % 2))
         time.sleep(0.004)
@@ -74,7 +94,7 @@ def test_who_asks_thrice_and_hangs_up_takes_no_answer_from_others(shared: Server
     for thread in asking:
         thread.join(10)
     assert faults == []
-    assert "Traceback" not in shared.log.read_text()
+    assert "Traceback" not in service.log.read_text()
 
 
 def is_subsequence(part: list[int], whole: list[int]) -> bool:
@@ -83,7 +103,7 @@ def is_subsequence(part: list[int], whole: list[int]) -> bool:
 
 
 def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolled_back(
-    shared: Server, new_model: NewModel
+    environment: Environment, new_model: NewModel
 ) -> None:
     caller = new_model()
     caller.learn(0)
@@ -96,7 +116,8 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
     assert len({str(answer) for answer in expected.values()}) == 6
 
     stop = threading.Event()
-    clients = [Client(caller, stop) for _ in range(8)]
+    services = environment.services * 8
+    clients = [Client(server, caller.name, stop) for server in services[:8]]
     for client in clients:
         client.start()
 
@@ -116,6 +137,9 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
         else:
             walk.append(caller.roll_back(if_live=walk[-1])["live_version"])
         assert caller.predict(ROWS)["version"] == walk[-1], "it was answered before it had taken effect"
+    for server in environment.services:
+        with Caller(server, caller.name) as asking:
+            until(lambda asking=asking: asking.predict(ROWS)["version"] == walk[-1], 2.0, "the news")
     until(partial(seen_since, seen()), what="predictions")
     stop.set()
     for client in clients:
@@ -130,10 +154,10 @@ def test_no_prediction_fails_or_mixes_versions_while_they_are_promoted_and_rolle
         steps = [number for number, _ in groupby(body["version"] for body in bodies)]
         assert is_subsequence(steps, walk), "a version came back without a rollback"
         assert steps[-1] == 4
-    invariants.hold(shared.data)
+    environment.hold()
 
 
-def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, new_model: NewModel) -> None:
+def test_after_a_rollback_nothing_that_was_under_way_undoes_it(environment: Environment, new_model: NewModel) -> None:
     caller = new_model(architecture={"backbone": {"name": "mlp", "hidden": [8]}})
     caller.learn(0)
     caller.learn(1)
@@ -158,52 +182,61 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(shared: Server, n
     assert set(sent) < set(caller.version(done["version"])["batches"])
     assert {caller.state(b) for b in sent} == {"learned"}
     assert caller.http.post(f"{caller.path}/updates", json={"batches": "pending"}).status_code == 409
-    invariants.hold(shared.data, sent)
+    environment.hold(sent)
 
 
-def rows_of(server: Server, caller: Caller, batch_id: str) -> Path:
-    """The file that holds the rows of a batch."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
+def rows_of(environment: Environment, caller: Caller, batch_id: str) -> tuple[str, str]:
+    """Area and digest of the rows of a batch."""
+    with closing(Database(environment.database_url)) as database, database.reading() as session:
         model = models.get(session, caller.name)
         digest, area = batches.get(session, model, batch_id).stored_digest, model_area(model.id)
-    database.close()
     assert digest is not None
-    return server.data / "store" / area / digest[:2] / digest[2:]
+    return area, digest
+
+
+def overwrite(environment: Environment, area: str, digest: str, data: bytes) -> None:
+    """Puts other bytes in the place of stored ones."""
+    store = open_store(environment.store_url)
+    store.delete(area, digest)
+    if isinstance(store, LocalArtifacts):
+        path = environment.services[0].data / "store" / area / digest[:2] / digest[2:]
+        path.write_bytes(data)
+        path.chmod(0o600)
+    else:
+        store._write(f"{area}/{digest}", data, create=True)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("damage", ["deleted", "a flipped bit"])
 def test_an_update_that_cannot_succeed_ends_with_its_reason_and_the_next_one_runs(
-    shared: Server, new_model: NewModel, damage: str
+    environment: Environment, new_model: NewModel, damage: str
 ) -> None:
     caller = new_model()
     poisoned = caller.batch(0)
-    path = rows_of(shared, caller, poisoned)
-    whole = path.read_bytes()
-    path.unlink()
+    store, name = open_store(environment.store_url), rows_of(environment, caller, poisoned)
+    whole = store.get(*name)
+    store.delete(*name)
     if damage != "deleted":
-        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        overwrite(environment, *name, whole[:-1] + bytes([whole[-1] ^ 1]))
     poison = caller.order([poisoned])["id"]
     behind = caller.order([caller.batch(1)])["id"]
     assert caller.end(behind)["verdict"] == "promoted"
     done = caller.end(poison)
     assert (done["state"], done["attempts"], done["version"]) == ("failed", 3, None)
     assert ("missing" if damage == "deleted" else "damaged") in done["error"]["detail"]
-    events = history(shared, poison)
+    events = history(caller.server, poison)
     assert [e.kind for e in events] == ["queued", "claimed", "retried", "claimed", "retried", "claimed", "failed"]
     claims = [e.at for e in events if e.kind == "claimed"]
     failures = [e.at for e in events if e.kind == "retried"]
     assert claims[1] - failures[0] >= 0.2
     assert claims[2] - failures[1] >= 0.4
 
-    path.write_bytes(whole)  # from a copy
-    path.chmod(0o600)
+    overwrite(environment, *name, whole)  # from a copy
     assert caller.http.post(f"/v1/updates/{poison}/retry").status_code == 202
     assert caller.end(poison)["verdict"] == "promoted"
-    invariants.hold(shared.data, [poisoned])
+    environment.hold([poisoned])
 
 
-def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, new_model: NewModel) -> None:
+def test_one_idempotency_key_from_twenty_threads_is_one_update(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     inputs, labels = blobs(0)
     body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
@@ -211,12 +244,12 @@ def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, n
     start = threading.Barrier(20)
     answers: list[httpx.Response] = []
 
-    def post() -> None:
-        with Caller(shared, caller.name) as again:
+    def post(server: Server) -> None:
+        with Caller(server, caller.name) as again:
             start.wait()
             answers.append(again.http.post(f"{again.path}/updates", json=body, headers=headers))
 
-    threads = [threading.Thread(target=post) for _ in range(20)]
+    threads = [threading.Thread(target=post, args=[server]) for server in (environment.services * 20)[:20]]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -231,16 +264,16 @@ def test_one_idempotency_key_from_twenty_threads_is_one_update(shared: Server, n
     listed: dict[str, Any] = caller.ok("GET", f"{caller.path}/updates")
     assert len(listed["items"]) == 1
     assert caller.versions() == [1]
-    invariants.hold(shared.data, done["batches"])
+    environment.hold(done["batches"])
 
 
-def test_an_archived_model_stops_what_it_was_learning(shared: Server, new_model: NewModel) -> None:
+def test_an_archived_model_stops_what_it_was_learning(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     running = caller.order([caller.batch(0)], method=slow(1000))["id"]
     queued = caller.order([caller.batch(1)])["id"]
     caller.training(running)
     assert caller.http.delete(caller.path).status_code == 204
-    until(lambda: kinds(shared, running)[-1] == "cancelled", what="the end")
-    assert kinds(shared, queued)[-1] == "cancelled"
+    until(lambda: kinds(caller.server, running)[-1] == "cancelled", what="the end")
+    assert kinds(caller.server, queued)[-1] == "cancelled"
     assert caller.http.get(caller.path).status_code == 404
-    invariants.hold(shared.data)
+    environment.hold()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
@@ -106,6 +107,79 @@ def test_a_worker_that_is_killed_loses_its_update_to_the_other(cluster: Cluster,
     network.http.close()
     cluster.workers[cluster.workers.index(owner)] = WorkProcess(owner.server, "work")
     assert here.order([batch], wait=30)["state"] == "succeeded"
+
+
+def test_a_worker_whose_clock_is_an_hour_ahead_steals_no_lease_and_loses_none(cluster: Cluster, here: Caller) -> None:
+    wrong = WorkProcess(cluster.there, "ahead", ahead=3600.0)
+    fields = {"architecture": {"backbone": {"name": "mlp", "hidden": [16]}}}
+    networks = [Caller(here.server, f"{here.name}-{k}").create(**fields) for k in range(3)]
+    batches = [network.batch(k) for k, network in enumerate(networks)]
+    until(lambda: " begins" in wrong.said(), what="its start")
+    orders = [network.order([batch], method=slow(300))["id"] for network, batch in zip(networks, batches, strict=True)]
+    until(lambda: any(wrong.owns(order) for order in orders), what="a claim of its own")
+    done = [network.end(order) for network, order in zip(networks, orders, strict=True)]
+    wrong.end()
+    assert [(update["state"], update["attempts"]) for update in done] == [("succeeded", 1)] * 3
+    for network in networks:
+        network.http.close()
+
+
+class Drained(threading.Thread):
+    """Calls over connections that stay open, and goes to the other service once one says that it closes, or takes no
+    more. `lost`: requests that got no answer, or a bad one; `sent`: batches that were acknowledged."""
+
+    def __init__(self, cluster: Cluster, model: str, over: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.clients = [service.client() for service in (cluster.here, cluster.there)]
+        self.model, self.over, self.lost, self.answered = model, over, list[str](), 0
+        self.sent: list[str] = []
+
+    def run(self) -> None:
+        turn = number = 0
+        while not self.over.is_set():
+            number += 1
+            inputs, labels = blobs(number, rows=4)
+            batch = {"inputs": inputs, "labels": labels, "source": f"{self.ident} {number}"}
+            path, body = ("batches", batch) if number % 10 == 0 else ("predictions", {"inputs": inputs})
+            try:
+                answer = self.clients[turn].post(f"/v1/models/{self.model}/{path}", json=body)
+            except httpx.ConnectError:
+                turn = 1 - turn  # nobody listens: it was not sent
+                continue
+            except httpx.TransportError as error:
+                self.lost.append(repr(error))
+                continue
+            if not answer.is_success:
+                self.lost.append(answer.text)
+            elif path == "batches":
+                self.sent.append(answer.json()["id"])
+            self.answered += 1
+            if answer.headers.get("connection") == "close":
+                turn = 1 - turn
+        for client in self.clients:
+            client.close()
+
+
+def test_services_that_are_restarted_one_by_one_lose_no_request(cluster: Cluster, here: Caller) -> None:
+    here.learn(0, classes="abcd")
+    over = threading.Event()
+    clients = [Drained(cluster, here.name, over) for _ in range(4)]
+    for client in clients:
+        client.start()
+    for service in (cluster.here, cluster.there):
+        before = [client.answered for client in clients]
+        until(lambda before=before: all(c.answered > n + 20 for c, n in zip(clients, before, strict=True)), what="load")
+        assert service.stop() == 0
+        service.restart()
+    before = [client.answered for client in clients]
+    until(lambda: all(c.answered > n + 20 for c, n in zip(clients, before, strict=True)), what="load")
+    over.set()
+    for client in clients:
+        client.join(10.0)
+    assert [client.lost for client in clients] == [[]] * 4
+    sent = [batch for client in clients for batch in client.sent]
+    assert sent
+    assert {here.state(batch) for batch in sent} == {"pending"}
 
 
 def test_while_the_database_is_away_predictions_go_on_and_the_update_is_learned_all_the_same(

@@ -9,27 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import invariants
-from tests.acceptance.service import QUICK, Caller, WorkProcess, gone, history, kinds, slow, until
+from tests.acceptance.environments import BOTH, Environment, opened
+from tests.acceptance.service import Caller, WorkProcess, gone, history, kinds, slow, until
 from tests.running import Server
 
 LEASE = 2.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    """A service without a worker of its own."""
-    with Server(tmp_path_factory.mktemp("faults"), migrated=migrated, worker=False, **QUICK) as server:
-        yield server
+@pytest.fixture(scope="module", params=BOTH)
+def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path
+) -> Iterator[Environment]:
+    """A service without a worker of its own, or two of them, and two workers beside them."""
+    empty = {"migrated": migrated} if request.param == "embedded" else {}
+    environment = opened(request, tmp_path_factory.mktemp("faults"), workers=2, **empty)
+    yield environment
+    environment.stop()
 
 
-@pytest.fixture(scope="module")
-def workers(server: Server) -> Iterator[list[WorkProcess]]:
-    """Two workers, both at work."""
-    workers = [WorkProcess(server, "one"), WorkProcess(server, "two")]
-    yield workers
-    for worker in workers:
-        worker.end()
+@pytest.fixture
+def server(environment: Environment) -> Server:
+    return environment.services[0]
+
+
+@pytest.fixture
+def workers(environment: Environment) -> list[WorkProcess]:
+    """Those at work."""
+    return environment.workers
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def owner(workers: list[WorkProcess], update_id: str) -> WorkProcess:
 
 
 def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
-    server: Server, workers: list[WorkProcess], caller: Caller
+    environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
     caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     batch = caller.batch(1)
@@ -60,11 +66,11 @@ def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
     until(lambda: f"the lease of update {update_id} was lost" in paused.said(), what="the notice")
     assert caller.versions() == [1]
     assert kinds(server, update_id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
-    invariants.hold(server.data, [batch])
+    environment.hold([batch])
 
 
 def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lease(
-    server: Server, workers: list[WorkProcess], caller: Caller
+    environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
     before = caller.versions()
     batch = caller.batch(2)
@@ -82,11 +88,11 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
     claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
     assert claims[-1] - killed < LEASE + 5.0
     assert caller.versions() == [*before, len(before) + 1]
-    invariants.hold(server.data, [batch])
+    environment.hold([batch])
 
 
 def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
-    server: Server, workers: list[WorkProcess], caller: Caller
+    environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
     live, versions = caller.live(), caller.versions()
     batch = caller.batch(3)
@@ -103,11 +109,11 @@ def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
     assert (caller.live(), caller.versions()) == (live, versions)
     assert caller.state(batch) == "pending"
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 409
-    invariants.hold(server.data, [batch])
+    environment.hold([batch])
 
 
 def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
-    server: Server, workers: list[WorkProcess], caller: Caller
+    environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
     update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
     worker = owner(workers, update_id)
@@ -119,4 +125,4 @@ def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     assert (update["state"], update["attempts"]) == ("queued", 0)
     assert kinds(server, update_id)[-1] == "handed back"
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 200
-    invariants.hold(server.data)
+    environment.hold()
