@@ -75,6 +75,11 @@ class PostgresServer:
             self._server.start()
             self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
 
+    def keeps(self, data: bytes) -> bool:
+        """Whether these bytes are in the file of any table."""
+        self._admin.execute("CHECKPOINT")
+        return any(data in file.read_bytes() for file in (self._folder / "base").rglob("*") if file.is_file())
+
     def close(self) -> None:
         """Ends it at once: nobody needs its files."""
         self._kill()

@@ -32,7 +32,8 @@ NOT_ALLOWED = "42501"
 """The code of what the role has no right to."""
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
 _TURN = f"SELECT pg_advisory_xact_lock({TURN})"
-_SCRUBBED = ("batches", "ledger_entries", "updates", "update_events", "versions", "models", "idempotency_keys")
+_SCRUBBED = ("idempotency_keys", "ledger_entries", "batches", "versions")
+"""Tables of which an erasure deletes rows or members; the largest last, since reports are in it."""
 
 
 class Postgres:
@@ -78,10 +79,13 @@ class Postgres:
         return self._listener.foreign()
 
     def scrub(self) -> None:
-        """Writes the tables anew, without what was deleted or replaced. Its log of writes, replicas and backups keep it
+        """Writes tables anew, without what was deleted or replaced, which VACUUM alone leaves in their pages. Each is
+        locked while it is written, however long it takes. Its log of writes, replicas and backups keep what they have
         until they are recycled: that is for whoever runs the database."""
         try:
             with self.writers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.detach()  # no other statement may take as long
+                connection.execute(text("SET statement_timeout = 0"))
                 for table in _SCRUBBED:
                     connection.execute(text(f"VACUUM (FULL) {table}"))
         except DBAPIError as error:

@@ -17,10 +17,10 @@ from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models
 from service.registry.sql import backend, pg_driver, schema, unopened
 from service.registry.sql.database import Database, clock, migrate, now
-from service.registry.sql.tables import Installation, Table
+from service.registry.sql.tables import Batch, Installation, Table, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
-from tests.registry.facts import model
+from tests.registry.facts import batch, model, version
 from tests.registry.migrating import killed_amid
 
 pytestmark = pytest.mark.postgres
@@ -190,6 +190,22 @@ def test_a_role_without_rights_is_told_so(database: Database, postgres: Postgres
     for url, words in (database.url, "permission denied"), (postgres.empty(), "owner of the database"):
         with pytest.raises(NotWritable, match=words):
             migrate(url.replace("postgres@", "poor@"))
+
+
+def test_what_was_deleted_or_replaced_is_in_no_file_after_a_scrub(database: Database, postgres: PostgresServer) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        version(session, digits, []).report = {"town": "Nowhere-on-Sea"}
+        batch(session, digits).values = {"town": {"Elsewhere-by-Wood": 8}}
+    with database.writing() as session:
+        session.scalars(select(Version)).one().report = None
+        session.scalars(select(Batch)).one().values = {}
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("VACUUM")
+    assert postgres.keeps(b"Nowhere-on-Sea"), "pages keep what was in them"
+    database.scrub()
+    assert not postgres.keeps(b"Nowhere-on-Sea")
+    assert not postgres.keeps(b"Elsewhere-by-Wood")
 
 
 def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
