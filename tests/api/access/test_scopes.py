@@ -87,6 +87,45 @@ def test_an_update_of_a_model_that_does_not_exist_for_a_key_is_unknown(keyed: Ap
     assert keyed.ok("GET", f"/v1/updates/{update}", headers=friend)["state"] == "queued"
 
 
+def test_rows_that_another_model_has_are_stored_as_any_others(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the answer nor the work done tells that somebody sent them before."""
+    headers, work = key_of(keyed, "learn", models=["digits"]), list[str]()
+    for name in ("put", "has"):
+        method = getattr(keyed.runtime.store, name)
+        monkeypatch.setattr(
+            keyed.runtime.store, name, lambda *args, name=name, method=method: work.append(name) or method(*args)
+        )
+    rows = [{"inputs": [[k, 2, 3]], "labels": ["a"]} for k in range(2)]
+    known = keyed.ok("POST", "/v1/models/letters/batches", rows[0], headers=OPERATOR)["id"]
+    done = []
+    for body in rows:
+        work.clear()
+        answer = keyed("POST", "/v1/models/digits/batches", body, headers=headers)
+        done.append((answer.status_code, answer.headers.keys(), answer.json().keys(), work.copy()))
+    assert done[0] == done[1]
+    assert (done[0][0], "put" in done[0][3]) == (201, True)
+    for path in ("updates", "retractions"):
+        details = {
+            keyed("POST", f"/v1/models/digits/{path}", {"batches": [batch]}, headers=key_of(keyed, "learn", "promote"))
+            .json()["detail"]
+            .replace(batch, "")
+            for batch in (known, "bat_1")
+        }
+        assert len(details) == 1, details
+
+
+def test_an_idempotency_key_of_one_key_is_nothing_to_another(keyed: Api) -> None:
+    """What another key did under the same one is not answered, nor is it in the way."""
+    bodies = [{"inputs": [[k, 2, 3]], "labels": ["a"], "again": True} for k in (0, 0, 1)]
+    answers = [
+        keyed("POST", "/v1/models/digits/batches", body, headers={**key_of(keyed, "learn"), "Idempotency-Key": "mine"})
+        for body in bodies
+    ]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.json()["id"] for answer in answers}) == 3
+    assert not any("idempotency-replayed" in answer.headers for answer in answers)
+
+
 def test_who_learns_cannot_undo_what_others_decided(keyed: Api) -> None:
     """A retraction is not for a key of data alone to stop, nor to bring back."""
     rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
