@@ -14,8 +14,8 @@ from service.client.table_rows import are_dicts, is_frame, table_rows, whole
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, until_final
-from service.contract.enums import NewClasses, NewValues, UpdateState
-from service.contract.report import Certificate
+from service.contract.enums import DisputeState, NewClasses, NewValues, UpdateState
+from service.contract.report import Certificate, SuspectRow
 from service.contract.resources import (
     Alias,
     Batch,
@@ -28,6 +28,7 @@ from service.contract.resources import (
     Page,
     Predictions,
     RolledBack,
+    Suspects,
     Update,
     Version,
 )
@@ -294,13 +295,17 @@ class RemoteModel:
         """All batches, newest first."""
         return self._transport.each(f"{self._path}/batches", Page[Batch], source=source)
 
+    def suspects(self, batch: str) -> Iterator[SuspectRow]:
+        """Rows of a batch that most likely carry a wrong label, the likeliest first; `correct` mends them."""
+        return self._transport.each(f"{self._path}/batches/{quote(batch, safe='')}/suspects", Suspects)
+
     def updates(self, state: UpdateState | str | None = None) -> Iterator[Update]:
         """All updates, newest first."""
         return self._transport.each(f"{self._path}/updates", Page[Update], state=state)
 
-    def disputes(self) -> Iterator[ModelDispute]:
+    def disputes(self, state: DisputeState | str | None = None) -> Iterator[ModelDispute]:
         """What held updates dispute, and how it was settled, newest first."""
-        return self._transport.each(f"{self._path}/disputes", Page[ModelDispute])
+        return self._transport.each(f"{self._path}/disputes", Page[ModelDispute], state=state)
 
     def versions(self) -> Iterator[Version]:
         """All versions, newest first."""

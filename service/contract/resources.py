@@ -21,7 +21,7 @@ from service.contract.enums import (
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import NumberReport
 from service.contract.policies import AnyPolicy
-from service.contract.report import Report
+from service.contract.report import Report, SuspectRow
 from service.contract.targets import ClassTarget, Target
 
 T = TypeVar("T")
@@ -41,6 +41,13 @@ class Page(Resource, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+class Suspects(Page[SuspectRow]):
+    """Rows of a batch that most likely carry a wrong label, the likeliest first."""
+
+    version: int | None = Field(description="The version whose report names them; null where none has learned any.")
+    note: str = Field(description="What was judged by what, and what to do.")
 
 
 class Pending(Resource):

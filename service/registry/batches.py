@@ -260,6 +260,14 @@ def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> li
     ]
 
 
+def judged_by(session: Session, model: Model, batch: Batch) -> Version | None:
+    """The newest version that is still there and whose report judges the rows of the batch as its own."""
+    ids = _named_by(session, model, [batch.id])[batch.id]
+    made = select(Version).where(Version.update_id.in_(ids), Version.erased_at.is_(None))
+    newest_first = session.scalars(made.order_by(Version.number.desc()))
+    return next((v for v in newest_first if v.report is not None and batch.id in v.learned), None)
+
+
 def _target_summary(batch: Batch) -> resources.TargetSummary | None:
     """Of the one number of a row, or of each of several."""
     each = [resources.NumberSummary.model_validate(summary) for summary in batch.target_summary or ()]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select, true
+from sqlalchemy import CompoundSelect, Select, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -108,9 +108,17 @@ def get(session: Session, model: Model, dispute_id: str) -> Dispute:
     return dispute
 
 
-def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Dispute], str | None]:
-    """Disputes of the model, newest first."""
-    return paging.page(session, select(Dispute).where(Dispute.model_id == model.id), Dispute.id, limit, cursor)
+def page(
+    session: Session, model: Model, limit: int, cursor: str | None, state: DisputeState | None = None
+) -> tuple[list[Dispute], str | None]:
+    """Disputes of the model, newest first; those in that state."""
+    query = select(Dispute).where(Dispute.model_id == model.id)
+    if state in (DisputeState.CONFIRMED, DisputeState.REFUTED):
+        query = query.where(Dispute.verdict == state)
+    elif state is not None:
+        decided = Dispute.update_id.in_(_decided(session, model))
+        query = query.where(Dispute.verdict.is_(None), decided if state is DisputeState.SETTLED else ~decided)
+    return paging.page(session, query, Dispute.id, limit, cursor)
 
 
 def resources_of(session: Session, model: Model, disputes: Sequence[Dispute]) -> list[resources.ModelDispute]:
@@ -185,6 +193,15 @@ def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decis
     for update_id, moved in session.execute(live.where(Update.id.in_(ids)).order_by(Deployment.id.desc())):
         decided[update_id] = Decision(moved.by, moved.at, moved.reason)
     return {each.id: decided[each.update_id] for each in disputes if each.update_id in decided}
+
+
+def _decided(session: Session, model: Model) -> CompoundSelect[str]:
+    """Updates with disputes whose version was made live, or one of whose batches was taken back."""
+    each = elements(session, Update.batches)
+    disputing = Update.id.in_(select(Dispute.update_id).where(Dispute.model_id == model.id))
+    batches = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
+    live = select(Update.id).join(Deployment, Deployment.version_id == Update.version_id)
+    return batches.where(disputing, Batch.retracted_at.is_not(None)).union(live.where(disputing))
 
 
 def _taken_back(session: Session, update: Update) -> bool:

@@ -15,10 +15,10 @@ from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import unpack_rows, unpack_unlabelled
 from service.learning.data.sides import Folding, settle
 from service.registry import models
-from service.registry.sql.tables import Batch
+from service.registry.sql.tables import Batch, Update, Version
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
-from tests.making import make_version
+from tests.making import make_model, make_version
 
 MODEL = "/v1/models/digits"
 ROWS = {"inputs": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 1, 0]], "labels": ["a", "b", "b", None], "new_classes": "allow"}
@@ -127,3 +127,46 @@ def test_rows_that_were_deleted_or_erased_cannot_be_corrected(api: Api, batch: s
         session.get_one(Batch, batch).kept_rows = 1
     assert correct(api, batch, {"0": "b"}).status_code == 409
     assert correct(api, "bat_1", {"0": "b"}).status_code == 404
+
+
+def judged(api: Api, batch: str, rows: int, **facts: Any) -> None:
+    """A version that learned the batch, whose report names so many of its rows, and one of another batch."""
+    make_version(api.runtime, learned=[batch])
+    named = {"row": 0, "label": "a", "suggested": "b", "score": 0.9, "alike": 0}
+    suspects = [{**named, "batch": "bat_0"}, *({**named, "batch": batch, "row": row} for row in range(rows))]
+    with api.runtime.database.writing() as session:
+        version = session.query(Version).one()
+        version.report = {"batch": {"suspect_rows": suspects}}
+        for name, value in facts.items():
+            setattr(version, name, value)
+        session.get_one(Update, version.update_id).method = {"name": "ridge"}
+
+
+def test_rows_that_may_be_mislabelled_are_listed_with_what_they_are_taken_for(api: Api, batch: str) -> None:
+    path = f"{MODEL}/batches/{batch}/suspects"
+    before = api.ok("GET", path)
+    assert (before["items"], before["version"], "order an update" in before["note"]) == ([], None, True)
+    judged(api, batch, 3)
+    page = api.ok("GET", f"{path}?limit=2")
+    first = {"batch": batch, "row": 0, "label": "a", "suggested": "b", "score": 0.9, "alike": 0}
+    assert (page["items"][0], page["version"]) == (first, 1)
+    assert "trains on rows" in page["note"]
+    rest = api.ok("GET", f"{path}?limit=2&cursor={page['next_cursor']}")
+    assert [row["row"] for row in [*page["items"], *rest["items"]]] == [0, 1, 2]
+    assert rest["next_cursor"] is None
+    refused = api("GET", f"{path}?cursor=bat_1")
+    assert (refused.status_code, pointers(refused)) == (422, ["/cursor"])
+    assert api("GET", f"{MODEL}/batches/bat_1/suspects").status_code == 404
+
+
+def test_of_erased_rows_and_of_numbers_no_row_is_suspect(api: Api, batch: str) -> None:
+    judged(api, batch, 1, erased_at=1.0)
+    assert api.ok("GET", f"{MODEL}/batches/{batch}/suspects")["items"] == []
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, batch).erased_at = 1.0
+    erased = api("GET", f"{MODEL}/batches/{batch}/suspects")
+    assert (erased.status_code, "were erased" in erased.json()["detail"]) == (410, True)
+    make_model(api.runtime, "load", target={"kind": "number"})
+    numbers = api.ok("POST", "/v1/models/load/batches", {"inputs": [[1, 2, 3]], "targets": [1]})["id"]
+    refused = api("GET", f"/v1/models/load/batches/{numbers}/suspects")
+    assert (refused.status_code, "as a whole" in refused.json()["detail"]) == (409, True)

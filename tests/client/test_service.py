@@ -78,6 +78,8 @@ def test_versions_move_by_hand_and_only_from_where_the_caller_thinks(model: Remo
 def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:
     before = ledger_digest(model.ledger(1))
     added = model.update(*rows(4))
+    assert all(row.batch == added.batches[0] for row in model.suspects(added.batches[0]))
+    assert list(model.disputes(state="open")) == []
     assert ledger_digest(model.ledger(2)) != before
     taken = model.retract(added.batches, "wrong")
     assert taken.version == 3

@@ -27,6 +27,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/versions/{version}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/batches": {"GET": READ, "POST": LEARN},
     "/v1/models/{model}/batches/{batch}": {"GET": READ},
+    "/v1/models/{model}/batches/{batch}/suspects": {"GET": READ},
     "/v1/models/{model}/batches/{batch}/corrections": {"POST": PROMOTE},
     "/v1/models/{model}/classes": {"GET": ANY, "POST": LEARN},
     "/v1/models/{model}/classes/{name:path}": {"DELETE": LEARN},

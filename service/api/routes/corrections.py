@@ -1,4 +1,4 @@
-"""The route of corrections: a batch with other labels takes the place of one, in one version."""
+"""Routes of rows that may carry a wrong label, and of corrections: a batch with other labels takes the place of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies import corrections
 from service.api.bodies.new_batch import accept, delete_lost
-from service.api.context import Context, Shared, Wait, attempt, body_of, caller
+from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
 from service.api.reader.store_rows import folds_of
@@ -17,14 +17,15 @@ from service.api.routes.updates import FINAL_HERE, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.names import clean_class_name
-from service.errors import Conflict, InvalidContent
+from service.contract.report import SuspectRow
+from service.errors import Conflict, Erased, InvalidContent
 from service.intake.kinds.labels import text_of
 from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.registry import batches, models, updates
 from service.registry.arrival import Arrival
-from service.registry.sql.tables import Batch, Model
+from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
 
@@ -32,6 +33,53 @@ routes = APIRouter(tags=["updates"])
 
 LARGEST_BYTES = 64 * 2**20
 """Of a stored batch that is corrected: it is read, and written anew, by the process that serves."""
+
+
+@routes.get(
+    "/v1/models/{model}/batches/{batch}/suspects", response_model=resources.Suspects, responses=refusals(404, 409, 410)
+)
+def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Response:
+    """Rows that most likely carry a wrong label, the likeliest first, at most 100 of an update: by the report of the
+    last version that learned them. `POST .../corrections` gives them other labels, or takes them out."""
+    with shared.runtime.database.reading() as session:
+        record = models.get(session, model)
+        sent = batches.get(session, record, batch)
+        if sent.erased_at is not None:
+            raise Erased(f"The rows of batch {batch} were erased, and with them which of them were suspect.")
+        if models.target_of(record).kind == "number":
+            raise Conflict(f"{model} predicts numbers: the report of an update compares its batch as a whole.")
+        version = batches.judged_by(session, record, sent)
+        method = None if version is None else session.get_one(Update, version.update_id).method
+    if version is None or version.report is None or method is None:
+        note = "No version that is still there has learned this batch: order an update, and ask again."
+        return answer(resources.Suspects(items=[], version=None, note=note))
+    rows = [row for row in version.report["batch"]["suspect_rows"] if row["batch"] == batch]
+    cursor = page.cursor or "0"
+    if not cursor.isdigit():
+        raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
+    first, after = int(cursor), int(cursor) + page.limit
+    return answer(
+        resources.Suspects(
+            items=[SuspectRow.model_validate(row) for row in rows[first:after]],
+            next_cursor=str(after) if after < len(rows) else None,
+            version=version.number,
+            note=_how_judged(version, method["name"]),
+        )
+    )
+
+
+def _how_judged(version: Version, method: str) -> str:
+    """What the suspect rows of a report were judged by."""
+    if version.layout.get("exact"):
+        own = (
+            f"Version {version.number} ({method}) judged each row by a head that had learned others, and not this one."
+        )
+    else:
+        own = (
+            f"{method} trains on rows, so version {version.number} judges by itself those alone that test it; the "
+            "others were judged by the version before it, where there was one. ridge and lda judge every row."
+        )
+    return f"{own} POST .../corrections gives rows other labels, or takes them out."
 
 
 @routes.post(

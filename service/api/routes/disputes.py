@@ -12,7 +12,7 @@ from service.api.idempotent_posts import Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, refusals, takes
 from service.contract import requests, resources
-from service.contract.enums import KeyScope
+from service.contract.enums import DisputeState, KeyScope
 from service.errors import Forbidden
 from service.registry import disputes, models
 from service.registry.callers import keys
@@ -24,11 +24,16 @@ routes = APIRouter(tags=["updates"])
 @routes.get(
     "/v1/models/{model}/disputes", response_model=resources.Page[resources.ModelDispute], responses=refusals(404)
 )
-def list_disputes(shared: Shared, page: Page, model: str) -> Response:
-    """Labels that contradict what the live version is sure of, newest first: open, or how they were settled."""
+def list_disputes(shared: Shared, page: Page, model: str, state: DisputeState | None = None) -> Response:
+    """Labels that contradict what the live version is sure of, newest first: open, or how they were settled; those in
+    one state."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        return list_page(page, partial(disputes.page, session, record), partial(disputes.resources_of, session, record))
+        return list_page(
+            page,
+            partial(disputes.page, session, record, state=state),
+            partial(disputes.resources_of, session, record),
+        )
 
 
 @routes.post(

@@ -24,7 +24,8 @@ def with_disputes(session: Session, model: Model, update: Update, report: AnyRep
         return report
     settled = _settle(session, model, update, report.batch)
     notes = [*report.batch.notes, *map(_sentence, settled)]
-    opened = report.batch.disputes if held else []
+    confirmed = {(each.class_, each.suggested) for each in settled if each.verdict == "confirmed"}
+    opened = [each for each in report.batch.disputes if held and (each.class_, each.suggested) not in confirmed]
     disputes.open_all(session, model, update, opened)
     batch = report.batch.model_copy(update={"disputes": opened, "settled": settled, "notes": notes})
     return report.model_copy(update={"batch": batch})

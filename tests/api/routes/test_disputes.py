@@ -99,7 +99,15 @@ def test_who_promotes_or_takes_back_has_settled_it_by_deed(keyed: Api) -> None:
         ("settled", "somebody", "I know better"),
         ("settled", "bootstrap key", "typos"),
     ]
+    third, fourth = opened(keyed, OPERATOR), opened(keyed, OPERATOR)
+    keyed.ok("POST", f"{PATH}/{fourth}/settle", {**CONFIRM, "verdict": "refuted"}, headers=OPERATOR)
+    states = {"open": [third], "confirmed": [], "refuted": [fourth], "settled": [taken, promoted]}
+    for state, ids in states.items():
+        listed = keyed.ok("GET", f"{PATH}?state={state}", headers=OPERATOR)["items"]
+        assert [each["id"] for each in listed] == ids, state
+        assert {each["state"] for each in listed} <= {state}
+    assert keyed("GET", f"{PATH}?state=lost", headers=OPERATOR).status_code == 422
     refused = keyed("POST", f"{PATH}/{promoted}/settle", CONFIRM, headers=OPERATOR)
     assert (refused.status_code, refused.json()["state"]) == (409, "settled")
     keyed.ok("POST", f"/v1/updates/{retraction}/cancel", headers=OPERATOR)
-    assert keyed.ok("GET", PATH, headers=OPERATOR)["items"][0]["state"] == "open"
+    assert keyed.ok("GET", f"{PATH}?state=open", headers=OPERATOR)["items"][-1]["id"] == taken

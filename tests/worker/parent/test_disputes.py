@@ -91,8 +91,12 @@ def test_another_key_confirms_at_once(runtime: Runtime, ids: list[str]) -> None:
     first, _ = judged(runtime, ids[0], SAYS_B)
     assert "under another key, or 24 hours later or more, confirms the labels" in why(runtime, first)
     assert judged(runtime, ids[1], SAYS_B)[1]["settled"] == []
-    settled = judged(runtime, ids[2], SAYS_B)[1]["settled"]
-    assert {(s["update"], s["verdict"]) for s in settled} >= {(first.id, "confirmed")}
+    third, report = judged(runtime, ids[2], SAYS_B)
+    assert {(s["update"], s["verdict"]) for s in report["settled"]} >= {(first.id, "confirmed")}
+    assert report["disputes"] == []
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        assert third.id not in {each.update_id for each in disputes.page(session, digits, 9, None)[0]}
 
 
 @pytest.mark.parametrize("second", [None, "anonymous", "key_3"])
