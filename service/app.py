@@ -245,8 +245,10 @@ class _Process:
         runtime.database.before_each(priority.give_way)  # its threads run beside the event loop
         worker = None
         if self._settings.worker:
+            from service.learning.devices import require
             from service.worker.parent.loop import SERVES, Worker
 
+            require(self._settings.device, self._settings.update_devices)
             worker = Worker(runtime, kind=SERVES)
             self._health.learning = worker.trouble
         else:

@@ -186,6 +186,14 @@ class BudgetSpent(TsuikaError, slug="budget-spent", title="The budget is spent")
     """A challenger took longer than its budget."""
 
 
+class DeviceMissing(TsuikaError, slug="device-missing", title="The device is not here"):
+    """Nothing of that name can be computed on here."""
+
+
+class DeviceFull(TsuikaError, slug="device-full", title="The device's memory is full"):
+    """A training does not fit into the memory of its device, with half the rows at once neither."""
+
+
 class Diverged(TsuikaError, slug="diverged", title="Training diverged"):
     """Training left the finite numbers, also at lower rates."""
 

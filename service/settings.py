@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from service.contract.enums import DEVICE
 from service.errors import ImpossibleSettings
 
 PREFIX = "TSUIKA_"
@@ -26,6 +27,8 @@ DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:"
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
+Device = Annotated[str, Field(pattern=DEVICE)]
+Devices = Annotated[tuple[Device, ...], BeforeValidator(lambda v: _listed(v))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -136,7 +139,18 @@ class Settings(BaseModel):
     progress_deadline_seconds: Seconds = Field(
         600.0, description="An update without any progress for so long is ended."
     )
+    save_seconds: Seconds = Field(
+        300.0, description="Time between two saves of a training, from which another attempt goes on."
+    )
 
+    device: Device = Field(
+        "cpu",
+        description="Where updates train and make features: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the fastest "
+        "that is there. Predictions are computed on the CPU.",
+    )
+    update_devices: Devices = Field(
+        (), description="Devices that an update may name in place of that one, several with commas."
+    )
     child_threads: int = Field(1, ge=1, le=256, description="Threads of the process that learns.")
     child_priority: Literal["idle", "low", "normal"] = Field(
         "idle",

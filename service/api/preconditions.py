@@ -24,9 +24,10 @@ from service.contract.inputs import (
 from service.contract.requests import MethodChoice
 from service.contract.tables import TableInput, value_text
 from service.contract.targets import ColumnYardstick, Target
-from service.errors import Conflict, InvalidContent, MethodRefused, PreconditionFailed
+from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
 from service.learning.backbones import admission
+from service.learning.devices import device_named
 from service.learning.imported_classes import missing, would_lose
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
@@ -36,6 +37,7 @@ from service.learning.retention import none_kept, refused
 from service.learning.wording import a
 from service.registry import batches, models
 from service.registry.sql.tables import Model, Version
+from service.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,24 @@ def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozen
         reason = none_kept(method.name)
     if reason:
         raise MethodRefused(reason, [(f"{pointer}/name", reason)])
+
+
+def check_device(name: str | None, settings: Settings) -> None:
+    """Raises InvalidContent for a device that updates may not name, or that is not here where updates are learned."""
+    if name is None:
+        return
+    allowed = (settings.device, *settings.update_devices)
+    if name not in allowed:
+        raise InvalidContent.at(
+            "/device",
+            f"An update may run on {' or '.join(dict.fromkeys(allowed))} here, and not on {name}: whoever runs the "
+            "service names more in TSUIKA_UPDATE_DEVICES.",
+        )
+    if settings.worker:
+        try:
+            device_named(name)
+        except DeviceMissing as missing:
+            raise InvalidContent.at("/device", missing.detail) from None
 
 
 def check_import(choice: MethodChoice, live: Version | None, present: Collection[str]) -> None:

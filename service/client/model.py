@@ -86,6 +86,7 @@ class RemoteModel:
         expect: str | None = None,
         method: str | dict[str, Any] | None = None,
         seed: int | None = None,
+        device: str | None = None,
         wait: float | None = 600.0,
         on_progress: OnProgress | None = None,
     ) -> Update:
@@ -106,7 +107,9 @@ class RemoteModel:
         Raises StillRunning, and UnknownLabels for labels that the vocabulary does not have (`new_classes="allow"` adds
         them).
         """
-        options = _given(new_classes=new_classes, new_values=new_values, source=source, expect=expect, seed=seed)
+        options = _given(
+            new_classes=new_classes, new_values=new_values, source=source, expect=expect, seed=seed, device=device
+        )
         if (file := csv_file(inputs)) is not None:
             _check_in_file(labels=labels, groups=groups, batches=batches)
             named = method if method is None or isinstance(method, str) else json.dumps(method)

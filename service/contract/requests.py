@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
+from service.contract.enums import DEVICE, Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
 from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
@@ -269,6 +269,11 @@ class CreateUpdate(Strict):
         "classes alone; needs the scope promote.",
     )
     method: MethodChoice | None = None
+    device: Annotated[str, Field(pattern=DEVICE, examples=["cuda"])] | None = Field(
+        default=None,
+        description="Where it trains and makes features: cpu, cuda, cuda:1, mps or auto, as far as the service lets "
+        "updates choose; by default where its setting says.",
+    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")

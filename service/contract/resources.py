@@ -155,6 +155,7 @@ class Update(Resource):
     exam_rows: int | None
     attempts: int
     seed: int
+    device: str | None = Field(default=None, description="Device that was asked for; null: where the setting says.")
     expect: Expect | None = Field(default=None, description="What its sender said beforehand of its labels.")
     reason: str | None = None
     erase: bool = False
@@ -215,6 +216,10 @@ class Version(Resource):
     shards: list[ShardInfo]
     architecture: dict[str, Any]
     report: AnyReport | None
+    trained_on: str | None = Field(
+        default=None,
+        description="Device on which its update ran; null where it was imported, or made before this was kept.",
+    )
     live: bool
     aliases: list[str] = Field(default=[], description="Names that people gave it.")
     created_at: datetime

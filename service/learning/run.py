@@ -1,4 +1,4 @@
-"""A run is one execution of learning: its seed, progress and cancellation."""
+"""A run is one execution of learning: its seed, progress, cancellation, device, and how its trainings are saved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+
+from service.learning.trainings import Trainings
 
 
 def no_progress(phase: str, done: int, total: int) -> None:
@@ -18,13 +20,15 @@ def no_check() -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """Seed, progress and device of one execution. `check` raises Cancelled; it is called at every step."""
+    """Seed, progress and device of one execution. `check` raises Cancelled; it is called at every step. `trainings`:
+    where they are saved as they go on; None: nowhere."""
 
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
     check: Callable[[], None] = no_check
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    trainings: Trainings | None = None
 
     def generator(self, salt: int = 0) -> torch.Generator:
-        """Makes a generator on the CPU; the same seed and salt give the same bits."""
+        """Makes a generator on the CPU; the same seed and salt give the same bits, on every device."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)

@@ -126,6 +126,11 @@ def beat(session: Session, update_id: str, fence: int, lease_seconds: float, pro
     return bool(changed)
 
 
+def save(session: Session, update_id: str, fence: int, digest: str) -> None:
+    """Names the last save of the trainings of an update that is still ours. Raises LeaseLost."""
+    owned(session, update_id, fence).trainings = digest
+
+
 def cancel_requested(session: Session, update_id: str) -> bool:
     """Whether somebody asked a running update to stop."""
     return bool(session.scalar(select(Update.cancel_requested).where(Update.id == update_id)))

@@ -15,10 +15,10 @@ def entries(session: Session, model: Model) -> list[LedgerEntry]:
     return list(session.scalars(select(LedgerEntry).join(Batch).where(Batch.model_id == model.id)))
 
 
-def add(session: Session, batch_id: str, space: str, digest: str, rows: int) -> None:
-    """Adds an entry, unless there is one."""
+def add(session: Session, batch_id: str, space: str, digest: str, rows: int, device: str | None = None) -> None:
+    """Adds an entry, unless there is one. device: on which its features were made"""
     if session.get(LedgerEntry, (batch_id, space)) is None:
-        session.add(LedgerEntry(batch_id=batch_id, feature_space=space, digest=digest, rows=rows))
+        session.add(LedgerEntry(batch_id=batch_id, feature_space=space, digest=digest, rows=rows, device=device))
 
 
 def lacking(session: Session, model: Model, space: str, batch_ids: Collection[str]) -> list[str]:

@@ -41,8 +41,7 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
     update.state = to
     if to in FINAL:
         update.finished_at = now()
-        update.lease_until = None
-        update.progress = None
+        update.lease_until = update.progress = update.trainings = None
         _settle(session, update)
         audit.record(session, _ENDS[to], _model_of(session, update), update.id, _end(session, update))
     elif to is S.QUEUED:

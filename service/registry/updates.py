@@ -34,6 +34,7 @@ class Order:
     erase: bool = False
     expect: str | None = None
     adds: Sequence[str] | None = None
+    device: str | None = None
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
@@ -45,6 +46,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
         batches=list(order.batches),
         requested_method=order.method or (model.method if order.kind is UpdateKind.LEARN else None),
         seed=order.seed,
+        device=order.device,
         expect=order.expect,
         reason=order.reason,
         adds=None if order.adds is None else list(order.adds),
@@ -91,7 +93,14 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
     )
     for other in session.scalars(waiting):
         cancelled(session, other, reason="a newer version is challenged")
-    order = Order(UpdateKind.LEARN, champion.batches, champion.requested_method, champion.seed, expect=champion.expect)
+    order = Order(
+        UpdateKind.LEARN,
+        champion.batches,
+        champion.requested_method,
+        champion.seed,
+        expect=champion.expect,
+        device=champion.device,
+    )
     update = enqueue(session, model, order, by="auto")
     update.challenges, update.method, update.why = champion.id, method, why
     return update

@@ -32,6 +32,7 @@ class Made:
     ledger_digest: str | None = None
     bits: str | None = None
     report: dict[str, Any] | None = None
+    trained_on: str | None = None
 
 
 # made once: every swap and first prediction runs them, and making a query takes longer than running it

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.registry.sql.database import now
-from service.registry.sql.tables import Batch, LedgerEntry, Version
+from service.registry.sql.tables import Batch, LedgerEntry, Update, Version
 from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
@@ -87,6 +87,7 @@ def _used(session: Session) -> Names:
     queries = (
         select(Version.model_id, Version.bits).where(Version.erased_at.is_(None)),
         select(Batch.model_id, Batch.stored_digest),
+        select(Update.model_id, Update.trainings).where(Update.trainings.is_not(None)),
         select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id),
     )
     used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}

@@ -58,6 +58,8 @@ class Entry(Fact):
     space: str
     digest: str
     rows: int
+    device: str | None = None
+    """On which its features were made; None: not known."""
 
 
 class Bits(Fact):
@@ -140,6 +142,12 @@ class Assignment(Fact):
     entries: list[Entry]
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
+    device: str = "cpu"
+    """Where it trains and makes features."""
+    trainings: str | None = None
+    """The last save of an earlier attempt, from which its trainings go on."""
+    save_seconds: float = 300.0
+    """Time between two saves."""
 
 
 ASSIGNMENT: Unlimited[Assignment] = Unlimited(Assignment)
@@ -172,6 +180,8 @@ class Result(Fact):
     ledger_digest: str | None
     bits: str | None
     parameters: int
+    trained_on: str | None = None
+    """The device, as `learning.devices.described` says it."""
     report: AnyReport
     outcome: Outcome
     method: dict[str, Any] | None

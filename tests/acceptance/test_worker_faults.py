@@ -5,10 +5,15 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, WorkProcess, gone, history, kinds, slow, until
 from tests.running import Server
@@ -22,7 +27,7 @@ def environment(
 ) -> Iterator[Environment]:
     """A service without a worker of its own, or two of them, and two workers beside them."""
     empty = {"migrated": migrated} if request.param == "embedded" else {}
-    environment = opened(request, tmp_path_factory.mktemp("faults"), workers=2, **empty)
+    environment = opened(request, tmp_path_factory.mktemp("faults"), workers=2, save_seconds=0.3, **empty)
     yield environment
     environment.stop()
 
@@ -89,6 +94,36 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
     assert claims[-1] - killed < LEASE + 5.0
     assert caller.versions() == [*before, len(before) + 1]
     environment.hold([batch])
+
+
+def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
+    environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
+) -> None:
+    """Beside it a model that learns the same rows in one go."""
+    made = []
+    for name in ("straight", "killed"):
+        with Caller(server, name) as one:
+            one.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
+            update_id = one.order([one.batch(7)], method=slow(400))["id"]
+            if name == "killed":
+                one.training(update_id)
+                until(partial(saved, server, update_id), what="a save")
+                victim = owner(workers, update_id)
+                victim.end()
+                workers.remove(victim)
+                environment.start_worker()
+            done = one.end(update_id)
+            assert (done["state"], done["attempts"]) == ("succeeded", 1 if name == "straight" else 2)
+            made.append(one.ok("GET", f"{one.path}/versions/1")["shards"])
+            assert saved(server, update_id) is None
+    assert f"update {update_id} goes on from a save" in owner(workers, update_id).said()
+    assert [(s["part"], s["digest"]) for s in made[0]] == [(s["part"], s["digest"]) for s in made[1]]
+
+
+def saved(server: Server, update_id: str) -> str | None:
+    """The last save of the trainings of an update, as the database has it."""
+    with closing(Database(server.database_url)) as database, database.looking() as reader:
+        return reader.scalar(select(Update.trainings).where(Update.id == update_id))
 
 
 def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(

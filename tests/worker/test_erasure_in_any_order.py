@@ -166,7 +166,12 @@ class Service:
     def __init__(self, data: Path) -> None:
         self.power = Power()
         settings = Settings(
-            data=data, lease_seconds=1e-3, beat_seconds=1e-4, poll_seconds=1e-4, retry_delay_seconds=0.0
+            save_seconds=1e-9,
+            data=data,
+            lease_seconds=1e-3,
+            beat_seconds=1e-4,
+            poll_seconds=1e-4,
+            retry_delay_seconds=0.0,
         )
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(runtime, "Database", lambda url: Registry(url, self.power))
@@ -249,7 +254,13 @@ class Child:
             with suppress(PowerCut):
                 self._executor.tidy()
 
-    def run(self, assignment: Assignment, _tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Result:
+    def run(
+        self,
+        assignment: Assignment,
+        _tick_seconds: float,
+        tick: Callable[[Progress | None], bool],
+        saved: Callable[[str], None],
+    ) -> Result:
         self.tidy()
         power = self.power
 
@@ -266,13 +277,19 @@ class Child:
             if cancel:
                 raise Parents(Cancelled("Somebody asked it to stop."))
 
+        def told(digest: str) -> None:
+            try:
+                saved(digest)
+            except TsuikaError as error:
+                raise Parents(error) from error
+
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(train, "open_store", lambda url, *_: Store(folder_of(url), power))
             patched.setattr(stored_data, "UNSAVED_ROWS", stored_data.UNSAVED_LEAST)  # sums are cached at once
             patched.setattr(train, "Cache", lambda root, most: Sums(root, most, power))
             self._executor = executor = self._executor or train.Executor()
             try:
-                return executor.execute(assignment, progress, lambda: None)
+                return executor.execute(assignment, progress, lambda: None, told)
             except PowerCut:
                 if self._parent.left == 0:
                     raise  # both are dead

@@ -147,7 +147,7 @@ def _order_anew(session: Session, model: Model, version: Version) -> Order:
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
     method = origin.method or origin.requested_method
-    return Order(UpdateKind.LEARN, origin.batches, method, origin.seed, expect=origin.expect)
+    return Order(UpdateKind.LEARN, origin.batches, method, origin.seed, expect=origin.expect, device=origin.device)
 
 
 def _warm(shared: Context, name: str, number: int) -> None:

@@ -18,7 +18,7 @@ from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
 from service.api.openapi import KEY, also, refusals, takes
-from service.api.preconditions import Base, Makeup, check_import, check_labels, check_method
+from service.api.preconditions import Base, Makeup, check_device, check_import, check_labels, check_method
 from service.api.reader.annotations import Due
 from service.contract import requests, resources
 from service.contract.enums import KeyScope, UpdateKind, UpdateState
@@ -57,6 +57,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     if order.expect is not None:
         _check_expected(request, due)
     check_method(method, Makeup.of(record), base)
+    check_device(order.device, shared.runtime.settings)
     rows = body.rows(shared, order) if order.batches is None else None
     if rows is not None:
         check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.noun)
@@ -77,7 +78,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             quotas.require_turn(session, current, shared.runtime.settings.most_queued)
-            asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect)
+            asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device)
             update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 

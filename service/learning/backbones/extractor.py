@@ -135,14 +135,17 @@ class ImageExtractor(Extractor):
     mean, std: of each channel, where black is 0 and white is 1.
     """
 
+    factor: Tensor
+    offset: Tensor
+
     def __init__(self, body: nn.Module, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__(body)
         self.side = side
         # (x + 1) / 2 is in [0, 1]; then (. - mean) / std, in one step
-        self.factor = torch.tensor([0.5 / s for s in std], device="cpu").reshape(-1, 1, 1)
-        self.offset = torch.tensor([(0.5 - m) / s for m, s in zip(mean, std, strict=True)], device="cpu").reshape(
-            -1, 1, 1
-        )
+        factor = [0.5 / s for s in std]
+        offset = [(0.5 - m) / s for m, s in zip(mean, std, strict=True)]
+        self.register_buffer("factor", torch.tensor(factor, device="cpu").reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("offset", torch.tensor(offset, device="cpu").reshape(-1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.clamp(-1, 1)

@@ -39,7 +39,7 @@ def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, po
 def _unfamiliar_share(data: Data, space: Space, ledger: Ledger, policy: GatePolicy, run: Run) -> float:
     trusted = ledger.exam
     sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
-    features = rounded(space, data.unlabelled, run.check)
+    features = rounded(space, data.unlabelled, run.check, device=run.device)
     familiar = is_familiar(ledger.unjudged, sample, features, policy.familiar.quantile)
     return float(1 - familiar.mean())
 

@@ -148,7 +148,7 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
     rows, calibrating = entry, out_of_fold
     other_kind = bool(data.known_rows) and inherited is None and plain and data.kept_rows == data.known_rows
     if len(unweighted.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
-        everything = feature_rows(space, data.kept(), run.check)
+        everything = feature_rows(space, data.kept(), run.check, device=run.device)
         rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
         _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
     temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)

@@ -111,7 +111,7 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
         run.check()
         run.progress("choosing a lift", len(scores), len(candidates))
         space = Space.of(identity_network(spec, scale, lifts))
-        score = unseen_accuracy(feature_rows(space, tried, run.check), space.shift, solver, run)
+        score = unseen_accuracy(feature_rows(space, tried, run.check, device=run.device), space.shift, solver, run)
         scores[lift_names(lifts)] = round(score, 4)
         return score
 
@@ -166,7 +166,7 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
     tried = tried_rows(rows)
     if not _can_tell(tried):
         return False, {}
-    entry = feature_rows(both, tried, run.check, run.progress)
+    entry = feature_rows(both, tried, run.check, run.progress, run.device)
     sides = (entry.with_features(entry.inputs[:, :m]) for m in (alone, both.width))
     scores = [unseen_accuracy(side, both.shift, solver, run) for side in sides]
     report = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}

@@ -11,12 +11,13 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
+from service.learning.devices import CPU, placed
 from service.learning.ledger.space_id import space_id
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.layers import stored
@@ -105,13 +106,15 @@ def rounded(
     inputs: Array,
     check: Callable[[], None] = no_check,
     progress: Callable[[str, int, int], None] = no_progress,
+    device: torch.device = CPU,
 ) -> NDArray[np.int16]:
     """Computes the features of raw inputs [n, ...] on the grid: clip(rint(h x 2^shift)). -> [n, M] int16
 
-    In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it.
+    In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it. On another
+    device some are a step of the grid away.
     """
     features, done = np.empty((len(inputs), space.features), np.int16), 0
-    for places, h in feature_blocks(space.network, inputs):
+    for places, h in feature_blocks(space.network, inputs, device):
         check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
         features[places] = on_grid.to(torch.int16).numpy()
@@ -125,9 +128,10 @@ def feature_rows(
     rows: Rows,
     check: Callable[[], None] = no_check,
     progress: Callable[[str, int, int], None] = no_progress,
+    device: torch.device = CPU,
 ) -> FeatureRows:
     """Computes the features of rows on the grid, see `rounded`; beside them the limbs of targets that are numbers."""
-    columns = rounded(space, rows.inputs, check, progress)
+    columns = rounded(space, rows.inputs, check, progress, device)
     if space.numbers is not None:
         columns = np.concatenate([columns, _limbs(space.numbers, rows)], 1)
     return rows.with_features(columns)
@@ -154,16 +158,18 @@ def extracted(network: Network, inputs: Array) -> Tensor:
     return features
 
 
-def feature_blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor]]:
+def feature_blocks(network: Network, inputs: Array, device: torch.device = CPU) -> Iterator[tuple[Ints, Tensor]]:
     """Yields the places of a block of rows and their features [b, M] float32, until each row came once.
 
-    A block has 64 rows, fewer where a pretrained backbone asks for it; its texts have one length."""
-    for places, prepared, rows in _blocks(network, inputs):
-        block = prepared.new_zeros(rows, *prepared.shape[1:])
-        block[: len(prepared)] = prepared
-        with _one_thread(), torch.no_grad():
-            h = network.features(block)
-        yield places, h[: len(places)]
+    A block has 64 rows, fewer where a pretrained backbone asks for it; its texts have one length. Rows are scaled on
+    the CPU; backbone and lifts run on the device, from which features come back."""
+    with placed(nn.ModuleList([network.backbone, network.lifts, network.low_rank]), device):
+        for places, prepared, rows in _blocks(network, inputs):
+            block = prepared.new_zeros(rows, *prepared.shape[1:])
+            block[: len(prepared)] = prepared
+            with _one_thread(), torch.no_grad():
+                h = network.features_of(network.scaled(block).to(device)).cpu()
+            yield places, h[: len(places)]
 
 
 def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int]]:
@@ -185,9 +191,9 @@ def _blocks(network: Network, inputs: Array) -> Iterator[tuple[Ints, Tensor, int
                 yield start + places.numpy(), prepared[places, :kind], rows
 
 
-def largest_feature(network: Network, inputs: Array) -> float:
+def largest_feature(network: Network, inputs: Array, device: torch.device = CPU) -> float:
     """Returns the bound of a backbone that states none: 4 x the largest |feature| of these inputs."""
-    return HEADROOM * max((float(h.abs().max()) for _, h in feature_blocks(network, inputs)), default=1.0)
+    return HEADROOM * max((float(h.abs().max()) for _, h in feature_blocks(network, inputs, device)), default=1.0)
 
 
 @contextmanager

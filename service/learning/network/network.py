@@ -98,7 +98,14 @@ class Network(nn.Module):
 
         Random convolutions see the scaled image, any other lift the backbone's features.
         """
-        scaled = prepared if isinstance(self.layout.input, TextInput) else self.scale(prepared)
+        return self.features_of(self.scaled(prepared))
+
+    def scaled(self, prepared: Tensor) -> Tensor:
+        """The rows as the backbone takes them. [n, ...]"""
+        return prepared if isinstance(self.layout.input, TextInput) else cast(Tensor, self.scale(prepared))
+
+    def features_of(self, scaled: Tensor) -> Tensor:
+        """The features of scaled rows. [n, ...] -> [n, M]"""
         x = self.backbone(scaled)
         if not len(self.lifts):
             return cast(Tensor, x.flatten(1))

@@ -61,7 +61,9 @@ class BySquaredError:
             run.check()
             run.progress("choosing a lift", len(errors), len(candidates))
             space = Space.of(identity_network(spec, scale, lifts, self.numbers))
-            errors.append(unseen_error(feature_rows(space, tried, run.check), space, self.alphas, run.check))
+            errors.append(
+                unseen_error(feature_rows(space, tried, run.check, device=run.device), space, self.alphas, run.check)
+            )
         scores = {lift_names(lifts): round(error, 6) for lifts, error in zip(candidates, errors, strict=True)}
         lean = LEAN * errors[0] if isinstance(spec, TableInput) else 0.0
         return LiftChoice(candidates[chosen_of(errors, lean)], scores)
@@ -75,7 +77,7 @@ class BySquaredError:
         tried = tried_rows(rows)
         if len(tried) < LEAST_ROWS:
             return False, {}
-        entry = feature_rows(both, tried, run.check, run.progress)
+        entry = feature_rows(both, tried, run.check, run.progress, run.device)
         fewer = entry.with_features(np.delete(entry.inputs, np.s_[alone : both.features], 1))
         errors = [unseen_error(side, both, self.alphas, run.check) for side in (fewer, entry)]
         scores = zip((alone, both.features), errors, strict=True)

@@ -10,14 +10,16 @@ a step also shows whether it is finite.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from service.errors import Diverged
+from service.errors import DeviceFull, Diverged
+from service.learning.devices import placed, release
 from service.learning.method import GradientParams
 from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
@@ -27,15 +29,20 @@ from service.learning.training.optimiser import (
     UNSEEN_STEPS,
     Best,
     Descent,
+    brought,
     clip,
     cosine,
     gathered,
     lay_out,
     memory_layout,
+    near,
     precision,
     put,
     why_diverged,
+    why_full,
 )
+from service.learning.training.resume import Course, Kept, Place, Terms, numbered, restore_all
+from service.learning.trainings import Facts
 
 INIT, TRAINING, DRAWS = 1, 2, 3
 """Salts of the run's generators."""
@@ -43,6 +50,8 @@ RETRIES = 3
 FELL = 0.95
 """A loss that ends above this part of the first one has not fallen."""
 EVALUATED_AT_ONCE = 2048
+ROOMIER = 16
+"""By which rows that are answered at once are divided where they do not fit into the memory of a device."""
 
 
 class Step(NamedTuple):
@@ -56,6 +65,20 @@ class Step(NamedTuple):
     y: Tensor
     at: Tensor
     memory: Tensor | None
+
+
+def pieces_of(step: Step, pieces: int) -> Iterator[Step]:
+    """Divides the rows of a step, each part with its part of the memory; their gradients, weighted by their rows, add
+    up to that of the step, since losses are means over rows."""
+    if pieces == 1:
+        yield step
+        return
+    own = len(step.at)
+    for at in torch.arange(own).tensor_split(pieces):
+        if len(at):
+            rows, part = slice(int(at[0]), int(at[-1]) + 1), [step.x, step.y]
+            halves = [t[rows] if step.memory is None else torch.cat([t[:own][rows], t[own:][rows]]) for t in part]
+            yield Step(halves[0], halves[1], step.at[rows], None if step.memory is None else step.memory[rows])
 
 
 Objective = Callable[[nn.Module, Step], Tensor]
@@ -120,13 +143,15 @@ class Hooks:
     training begins again · after_backward(): called when the gradients are there, before they are clipped ·
     after_step(lr): called after each step of the optimiser with the rate at which it took the gradient, which is
     smaller where that was clipped: a penalty whose step is taken at that rate, too, keeps its weight in the sum that
-    training minimises.
+    training minimises · kept(): what these change from step to step beside the weights, so that a training that is
+    interrupted can go on with it.
     """
 
     objective: Objective | None = None
     before_training: Callable[[], None] | None = None
     after_backward: Callable[[], None] | None = None
     after_step: Callable[[float], None] | None = None
+    kept: Kept | None = None
 
 
 NO_HOOKS = Hooks()
@@ -157,24 +182,52 @@ def fit(
 ) -> Fit:
     """Trains the parameters of `body` that require a gradient, in place, on the run's device; at the end on the CPU.
 
-    Raises Cancelled within a step, and Diverged.
+    Where the run has trainings, it is saved now and then, and goes on from a save of an earlier attempt. Raises
+    Cancelled within a step, and Diverged.
     """
     learning, rows = [p for p in body.parameters() if p.requires_grad], data.rows
     start = [p.detach().clone() for p in learning]
+    course = Course(run, learning, start, hooks.kept, _decides(data, params, phase))
+    if (end := course.facts.get("end")) is not None:
+        if hooks.before_training is not None:
+            hooks.before_training()
+        course.go_on()
+        course.finish(end, again=True)
+        body.eval()
+        return Fit(**{**end, "notes": tuple(end["notes"])})
     cost = forward_cost(body, rows.x[:1]) * 3 if rows.rows else 0
-    lr, work = params.lr, 0
-    for retry in range(RETRIES + 1):
-        attempt = _Attempt(body, learning, params.model_copy(update={"lr": lr}), run, hooks, phase)
+    terms = Terms(**course.facts["terms"]) if course.facts else Terms(params.lr)
+    while True:
+        attempt = _Attempt(body, learning, params.model_copy(update={"lr": terms.lr}), run, hooks, phase, course, terms)
         try:
             epochs = attempt.run_epochs(data)
-            notes = (f"Training left the finite numbers; it was done again at a rate of {lr:.3g}.",) if retry else ()
-            return Fit(epochs, lr, work + attempt.rows * cost, notes, attempt.stuck)
+            break
         except FloatingPointError:
-            work += attempt.rows * cost
             put(learning, start)
-            lr /= 3
-    each = -(-rows.rows // params.batch_size)
-    raise Diverged(why_diverged(attempt.steps, each, params.epochs, float(rows.x.abs().max()), lr * 3))
+            if terms.retries == RETRIES:
+                each = -(-rows.rows // params.batch_size)
+                largest = float(rows.x.abs().max())
+                sentence = why_diverged(attempt.steps, each, params.epochs, largest, terms.lr)
+                raise Diverged(sentence) from None
+            work = terms.work + attempt.rows * cost
+            terms = replace(terms, lr=terms.lr / 3, retries=terms.retries + 1, work=work)
+        except torch.OutOfMemoryError:
+            put(learning, start)
+            if terms.pieces > 1:
+                raise DeviceFull(why_full(learning, rows.x[:1], params.batch_size, run.device)) from None
+            terms = replace(terms, pieces=2, work=terms.work + attempt.rows * cost)
+        release(run.device)
+    again = f"Training left the finite numbers; it was done again at a rate of {terms.lr:.3g}."
+    work = terms.work + attempt.rows * cost
+    done = Fit(epochs, terms.lr, work, (again,) if terms.retries else (), attempt.stuck)
+    course.finish(asdict(done))
+    return done
+
+
+def _decides(data: TrainingSet, params: GradientParams, phase: Phase) -> Facts:
+    """What decides a training beside its weights, as far as it is told cheaply."""
+    sizes = [0 if part is None else part.rows for part in (data.rows, data.memory, data.selecting)]
+    return {"phase": [phase.name, phase.salt], "params": params.model_dump(mode="json"), "rows": sizes}
 
 
 @dataclass(eq=False)
@@ -187,6 +240,8 @@ class _Attempt:
     run: Run
     hooks: Hooks
     phase: Phase
+    course: Course
+    terms: Terms
     rows: int = 0
     steps: int = 0
     loss: Loss = OF_CLASSES
@@ -207,7 +262,8 @@ class _Attempt:
         layout = memory_layout(self.body)
         self.body.to(device)
         lay_out(self.body, layout)
-        x, y = learned.x.to(device), learned.y.to(device)
+        x, y = near(learned.x, device), near(learned.y, device)
+        bring = partial(brought, device=device, layout=layout)
         generator = self.run.generator(self.phase.salt)
         descent = Descent(self.learning, params.lr)
         steps = params.epochs * -(-learned.rows // params.batch_size)
@@ -215,26 +271,32 @@ class _Attempt:
             self.hooks.before_training()
         self.loss = data.loss
         if memory is not None and memory.rows:
-            self.loss = self.loss.mixed(self.body(x[:1]).shape[1], learned.y, memory.y)
+            self.loss = self.loss.mixed(self.body(x[:1].to(device)).shape[1], learned.y, memory.y)
         best = None
         if selecting is not None and selecting.rows:
             held_x, held_y = selecting.x.to(device), selecting.y.to(device)
             best = Best(self.body, self.learning, lambda body: data.loss(body(held_x), held_y))
-        for epoch in range(params.epochs):
+        began, done, order = self._go_on(generator, descent, best)
+        for epoch in range(began, params.epochs):
             self.run.progress(self.phase.name, epoch, params.epochs)
             self.body.train()
-            self.losses.clear()
-            order = torch.randperm(learned.rows, generator=generator)
-            for i, rows, labels in gathered(x, y, order, params.batch_size, layout):
+            if order is None:
+                self.losses.clear()
+                done, order = 0, torch.randperm(learned.rows, generator=generator)
+            for i, rows, labels in gathered(x, y, order, params.batch_size, bring, done):
                 self.run.check()
                 j = None
                 if memory is not None and memory.rows:
                     j = torch.randint(memory.rows, (len(i),), generator=generator)
-                    rows = torch.cat([rows, memory.x[j].to(device)])
-                    labels = torch.cat([labels, memory.y[j].to(device)])
+                    rows = torch.cat([rows, brought(memory.x[j], device)])
+                    labels = torch.cat([labels, brought(memory.y[j], device)])
                 if params.schedule == "cosine":
                     descent.lr = params.lr * cosine(self.steps, steps)
                 self._step(descent, Step(rows, labels, i, j))
+                done += 1
+                if self.course.due:
+                    self._save(Place(epoch, done, order), generator, descent, best)
+            order = None
             if best is not None and best.enough(epoch + 1):
                 break
         self.run.progress(self.phase.name, params.epochs, params.epochs)
@@ -245,17 +307,47 @@ class _Attempt:
         lay_out(self.body.eval().cpu(), torch.contiguous_format)
         return best.epoch if best is not None else params.epochs
 
+    def _save(self, place: Place, generator: torch.Generator, descent: Descent, best: Best | None) -> None:
+        """Saves where the training stands after a step."""
+        facts = {"terms": asdict(self.terms), "epoch": place.epoch, "done": place.done}
+        facts |= {"rows": self.rows, "steps": self.steps, "first": self.first, "losses": self.losses.copy()}
+        tensors = {"order": cast(Tensor, place.order), "generator": generator.get_state()}
+        tensors |= numbered("momentum", descent.momentum)
+        if best is not None:
+            facts |= {"best": [best.epoch, best.loss]}
+            tensors |= numbered("best", best.weights)
+        self.course.save(facts, tensors)
+
+    def _go_on(self, generator: torch.Generator, descent: Descent, best: Best | None) -> Place:
+        """Takes up a save of an earlier attempt, if there is one. -> where the training stands"""
+        facts, tensors = self.course.facts, self.course.go_on()
+        if not tensors:
+            return Place()
+        self.rows, self.steps, self.first, self.losses = (facts[key] for key in ("rows", "steps", "first", "losses"))
+        generator.set_state(tensors["generator"])
+        restore_all(descent.momentum, "momentum", tensors)
+        if best is not None:
+            best.epoch, best.loss = facts["best"]
+            restore_all(best.weights, "best", tensors)
+        return Place(facts["epoch"], facts["done"], tensors["order"])
+
     def _step(self, descent: Descent, step: Step) -> None:
         descent.forget_gradients()
-        with precision(self.run.device):
-            loss = self._loss(step)
         look = self.run.device.type == "cpu" or self.hooks.after_step is not None or self.steps % UNSEEN_STEPS == 0
+        losses = []
+        for piece in pieces_of(step, self.terms.pieces):
+            with precision(self.run.device):
+                loss = self._loss(piece)
+            if piece is not step:
+                loss = loss * (len(piece.at) / len(step.at))
+            if look:
+                losses.append(loss.item())
+                if not math.isfinite(losses[-1]):
+                    raise FloatingPointError
+            torch.autograd.backward(loss)
         if look:
-            self.losses.append(loss.item())
+            self.losses.append(sum(losses))
             self.first = self.losses[0] if self.first is None else self.first
-            if not math.isfinite(self.losses[-1]):
-                raise FloatingPointError
-        torch.autograd.backward(loss)
         if self.hooks.after_backward is not None:
             self.hooks.after_backward()
         shortened = clip(self.learning, look)
@@ -273,14 +365,23 @@ class _Attempt:
 
 @torch.no_grad()
 def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
-    """Answers rows in eval mode; the module ends on the CPU. -> outputs [n, C]"""
-    body.eval().to(run.device)
-    pieces = []
-    for start in range(0, max(len(x), 1), EVALUATED_AT_ONCE):
-        run.check()
-        pieces.append(body(x[start : start + EVALUATED_AT_ONCE].to(run.device)).cpu())
-    body.cpu()
-    return torch.cat(pieces)
+    """Answers rows in eval mode, on the run's device. -> outputs [n, C], on the CPU"""
+
+    def answers(at_once: int) -> Tensor:
+        pieces = []
+        for start in range(0, max(len(x), 1), at_once):
+            run.check()
+            pieces.append(body(x[start : start + at_once].to(run.device)).cpu())
+        return torch.cat(pieces)
+
+    body.eval()
+    with placed(body, run.device):
+        try:
+            return answers(EVALUATED_AT_ONCE)
+        except torch.OutOfMemoryError:
+            pass
+        release(run.device)
+        return answers(EVALUATED_AT_ONCE // ROOMIER)
 
 
 def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:

@@ -309,7 +309,10 @@ class Learner:
         parts: dict[str, Tensors] = dict(parts_of(network))
         trunk = [part for part in parts if kind_of(part) == "backbone"]
         if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):
-            changes |= {"shift": shift_for(largest_feature(network, self.data.batch.inputs)), "trained": True}
+            changes |= {
+                "shift": shift_for(largest_feature(network, self.data.batch.inputs, self.run.device)),
+                "trained": True,
+            }
         parts |= origin_of(network) if self.origin is None else self.origin
         parts |= state or {}
         if self.adjusted is not None:

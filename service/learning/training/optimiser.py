@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
+
+from service.learning.devices import memory
 
 MOMENTUM = 0.9
 PATIENCE = 3
@@ -17,6 +19,8 @@ CLIP = 2.0
 """Largest norm of a step's gradient: a rate that is stable on many classes is not on two."""
 GATHERED = 1 << 20
 """Numbers that are gathered at once, so that a step takes a slice: 4 MiB."""
+RESIDENT = 2**30
+"""Bytes up to which all rows of a training are on its device."""
 UNSEEN_STEPS = 16
 """Steps between two looks at the loss on an accelerator: each look waits for it."""
 CHANNELS_LAST = 32
@@ -29,7 +33,7 @@ class Descent:
 
     def __init__(self, learning: list[nn.Parameter], lr: float) -> None:
         self.learning, self.lr = learning, lr  # the rate may change from step to step
-        self._momentum = [torch.zeros_like(p) for p in learning]
+        self.momentum = [torch.zeros_like(p) for p in learning]
 
     def forget_gradients(self) -> None:
         """Clears the gradients before the backward pass."""
@@ -42,7 +46,7 @@ class Descent:
         params: list[Tensor] = []
         gradients: list[Tensor] = []
         momentum: list[Tensor | None] = []
-        for p, v in zip(self.learning, self._momentum, strict=True):
+        for p, v in zip(self.learning, self.momentum, strict=True):
             if p.grad is not None:
                 params.append(p)
                 gradients.append(p.grad)
@@ -77,18 +81,33 @@ def cosine(done: int, steps: int) -> float:
 
 
 def gathered(
-    x: Tensor, y: Tensor, order: Tensor, size: int, layout: torch.memory_format = torch.contiguous_format
+    x: Tensor, y: Tensor, order: Tensor, size: int, bring: Callable[[Tensor], Tensor] = lambda t: t, done: int = 0
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yields (places, rows, y) of each step of an epoch: `size` rows in that order, in the last maybe fewer."""
+    """Yields (places, rows, y) of each step of an epoch: `size` rows in that order, in the last maybe fewer. `bring`:
+    rows to where they train, in their memory layout · `done`: steps that are left out; the others have the memory that
+    they would have had."""
     many = max(GATHERED // (max(x[0].numel(), 1) * size), 1) * size
-    for first in range(0, len(order), many):
+    skipped = done * size
+    for first in range(skipped // many * many, len(order), many):
         places = order[first : first + many]
-        rows, labels = x[places], y[places]
-        if layout is torch.channels_last and rows.ndim == 4:
-            rows = rows.contiguous(memory_format=layout)
-        for start in range(0, len(places), size):
+        at = places.to(x.device)
+        rows, labels = bring(x[at]), bring(y[at])
+        for start in range(max(skipped - first, 0), len(places), size):
             stop = start + size
             yield places[start:stop], rows[start:stop], labels[start:stop]
+
+
+def near(rows: Tensor, device: torch.device) -> Tensor:
+    """Rows where steps take theirs from: on the device, unless they are so many that only those of a few steps go."""
+    return rows.to(device) if rows.numel() * rows.element_size() <= RESIDENT else rows
+
+
+def brought(rows: Tensor, device: torch.device, layout: torch.memory_format = torch.contiguous_format) -> Tensor:
+    """Rows of a few steps on the device, in that memory layout; a GPU takes them while it computes the last ones."""
+    if device.type == "cuda" and rows.device.type == "cpu":
+        rows = rows.pin_memory().to(device, non_blocking=True)
+    rows = rows.to(device)
+    return rows.contiguous(memory_format=layout) if layout is torch.channels_last and rows.ndim == 4 else rows
 
 
 def clip(learning: list[nn.Parameter], look: bool) -> float:
@@ -175,3 +194,13 @@ def why_diverged(steps: int, each: int, epochs: int, largest: float, lr: float) 
             "look at the rows, declare the input's `scale`"
         )
     return f"Training left the finite numbers at {where}, even at a rate of {lr:.3g}. The likely cause: {cause}."
+
+
+def why_full(learning: Sequence[nn.Parameter], row: Tensor, batch_size: int, device: torch.device) -> str:
+    """The sentence for a training that does not fit into the memory of its device. row [1, ...]"""
+    weights, half = sum(p.numel() for p in learning), -(-batch_size // 2)
+    return (
+        f"{memory(device)}, and a step of {half} rows at once, half of batch_size {batch_size}, needs more: "
+        f"{row.numel():,} numbers a row, {weights:,} weights that train. Lower batch_size, let less of the backbone "
+        "train, or learn on another device."
+    )

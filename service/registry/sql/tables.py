@@ -76,7 +76,8 @@ class Model(Table):
 
 
 class Version(Table):
-    """What a model was at one point. `learned` is the set of its batches, sorted."""
+    """What a model was at one point. `learned` is the set of its batches, sorted; `trained_on` the device that made it,
+    None before that was kept and where it was imported."""
 
     __tablename__ = "versions"
     __table_args__ = (
@@ -108,6 +109,7 @@ class Version(Table):
     report: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[float]
     erased_at: Mapped[float | None]
+    trained_on: Mapped[str | None]
 
 
 class Batch(Table):
@@ -183,7 +185,8 @@ class Dispute(Table):
 
 
 class LedgerEntry(Table):
-    """The rounded features of a batch in one feature space."""
+    """The rounded features of a batch in one feature space. `device`: on which they were made, None before that was
+    kept: on a CPU."""
 
     __tablename__ = "ledger_entries"
 
@@ -191,12 +194,14 @@ class LedgerEntry(Table):
     feature_space: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str]
     rows: Mapped[int]
+    device: Mapped[str | None]
 
 
 class Update(Table):
     """Work on batches, the only row that has states. `fence` numbers the claims: a worker that lost its lease cannot
     finish. `adds`: of a retraction, batches that are learned in the place of those that it takes back · `request_id`,
-    `traceparent`: of the request that ordered it, for logs and spans."""
+    `traceparent`: of the request that ordered it, for logs and spans · `device`: that somebody asked for · `trainings`:
+    the last save of its trainings, until it ends."""
 
     __tablename__ = "updates"
     __table_args__ = (
@@ -247,6 +252,8 @@ class Update(Table):
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    device: Mapped[str | None]
+    trainings: Mapped[str | None]
 
 
 class UpdateEvent(Table):

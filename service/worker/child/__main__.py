@@ -59,6 +59,10 @@ class Parent:
             self._reported = (phase, time.monotonic())
             self.send(progress={"phase": phase, "done": done, "total": total})
 
+    def saved(self, digest: str) -> None:
+        """Reports a save of the trainings, which is in the store."""
+        self.send(saved=digest)
+
     def check(self) -> None:
         """Raises Cancelled once the parent has asked for that."""
         if self.cancelled.is_set():
@@ -89,7 +93,7 @@ def main() -> None:
         logs.name_work(**assignment.ids)
         try:
             with tracing.span("learn", assignment.traceparent):
-                result = executor.execute(assignment, parent.progress, parent.check)
+                result = executor.execute(assignment, parent.progress, parent.check, parent.saved)
         except TsuikaError as error:
             parent.send(error={"slug": error.slug, "detail": error.detail})
         except Exception as error:
@@ -99,6 +103,7 @@ def main() -> None:
             log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
             parent.send(result=result.model_dump(mode="json"))
             executor.tidy()
+        executor.release()
 
 
 if __name__ == "__main__":

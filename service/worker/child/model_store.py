@@ -82,7 +82,8 @@ def _bytes(thing: Thing) -> int:
 
 @dataclass
 class ModelStore:
-    """The bytes of one model: its rows and entries in the store, its sums in the cache."""
+    """The bytes of one model: its rows and entries in the store, its sums in the cache. device: where features are
+    made, in words."""
 
     store: Artifacts
     cache: Cache
@@ -91,6 +92,7 @@ class ModelStore:
     entries: dict[tuple[str, str], str]
     memory: Memory
     retention: Retention = Retention.ALL
+    device: str = "cpu"
     made: list[Entry] = field(default_factory=list)
 
     def batch(self, batch_id: str) -> Rows:
@@ -121,10 +123,11 @@ class ModelStore:
                 "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
                 "that knows them; or retract the batch and send its rows anew."
             )
-        entry = feature_space.feature_rows(space, self.batch(batch_id), run.check, run.progress)
+        entry = feature_space.feature_rows(space, self.batch(batch_id), run.check, run.progress, run.device)
         digest = self.store.put(self.area, pack_rows(entry))
         self.entries[key] = digest
-        self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry)))
+        made = Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device)
+        self.made.append(made)
         return entry
 
     def enter(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:

@@ -10,8 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from service.contract.enums import UpdateKind
-from service.errors import MethodRefused
+from service.errors import DeviceFull, MethodRefused
+from service.learning import devices
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
@@ -36,6 +39,7 @@ from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.phase_times import PhaseTimes
+from service.worker.child.saves import trainings_of
 from service.worker.child.stored_data import StoredData
 from service.worker.child.write_behind import WriteBehind
 
@@ -66,23 +70,44 @@ class Executor:
         self._unwritten: list[tuple[Cache, str, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._device = devices.CPU
 
     def execute(
-        self, assignment: Assignment, progress: Callable[[str, int, int], None], check: Callable[[], None]
+        self,
+        assignment: Assignment,
+        progress: Callable[[str, int, int], None],
+        check: Callable[[], None],
+        saved: Callable[[str], None] = lambda digest: None,
     ) -> Result:
-        """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more."""
+        """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more.
+
+        saved: told the digest of each save of its trainings.
+        """
         places = assignment.places
         crash = _crasher(places.crash_point)
         cache = Cache(Path(places.cache), places.cache_bytes)
-        store = WriteBehind(open_store(places.store, crash, cache, PATIENCE_SECONDS), self._threads)
+        durable = open_store(places.store, crash, cache, PATIENCE_SECONDS)
+        store = WriteBehind(durable, self._threads)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
         entries = {(e.batch, e.space): e.digest for e in assignment.entries}
+        self._device = device = devices.device_named(assignment.device)
         model_store = ModelStore(
-            store, cache, places.area, assignment.rows, entries, self._memory, assignment.retention
+            store,
+            cache,
+            places.area,
+            assignment.rows,
+            entries,
+            self._memory,
+            assignment.retention,
+            devices.described(device),
         )
+        run = Run(progress=progress, check=check, device=device, trainings=trainings_of(assignment, durable, saved))
         try:
-            return self._execute(assignment, store, model_store, progress, check)
+            with devices.deterministic(device):
+                return self._execute(assignment, store, model_store, run)
+        except torch.OutOfMemoryError as full:
+            raise DeviceFull(f"{devices.memory(device)}: {str(full).partition('. ')[0]}.") from full
         finally:
             store.stop()
 
@@ -91,18 +116,16 @@ class Executor:
         assignment: Assignment,
         store: WriteBehind,
         model_store: ModelStore,
-        progress: Callable[[str, int, int], None],
-        check: Callable[[], None],
+        run: Run,
     ) -> Result:
-        started, phases = time.perf_counter(), PhaseTimes(progress)
+        started, phases = time.perf_counter(), PhaseTimes(run.progress)
         context = context_of(assignment, store, started)
         base = load(assignment.base, store) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
-        seed = assignment.steps[-1].seed if assignment.steps else 0
+        run = replace(run, seed=assignment.steps[-1].seed if assignment.steps else 0, progress=phases.progress)
         if assignment.champion is not None:
-            check = within_budget(assignment.budget_seconds, started, check)
-        run = Run(seed=seed, progress=phases.progress, check=check)
+            run = replace(run, check=within_budget(assignment.budget_seconds, started, run.check))
         execute = _learn if assignment.kind is UpdateKind.LEARN else _retract
         execution = execute(assignment, model_store, base, run, context)
         phases.progress("storing", 0, 1)
@@ -114,6 +137,10 @@ class Executor:
             result = _store(assignment, execution, model_store)
             store.settle()
         return result.timed(phases.seconds(), seconds=time.perf_counter() - started)
+
+    def release(self) -> None:
+        """Leaves the memory of the device to others until the next update."""
+        devices.release(self._device)
 
     def tidy(self) -> None:
         """Writes the new sums to the cache, which can wait until the result is reported."""
@@ -207,6 +234,7 @@ def _store(assignment: Assignment, execution: Execution, model_store: ModelStore
         ledger_digest=candidate.ledger_digest,
         bits=model_store.store.put(assignment.places.area, pack(candidate.bits.arrays())),
         parameters=checkpoint.parameters,
+        trained_on=model_store.device,
         report=candidate.report,
         outcome=gate.outcome,
         method=execution.chosen.request if execution.chosen else None,

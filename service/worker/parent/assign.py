@@ -74,7 +74,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
         entries=[
-            Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows)
+            Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows, device=e.device)
             for e in ledger.entries(session, model)
             if e.batch_id in known
         ],
@@ -85,6 +85,9 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         budget_seconds=_budget(update),
         challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
+        device=update.device or runtime.settings.device,
+        trainings=update.trainings,
+        save_seconds=runtime.settings.save_seconds,
     )
 
 

@@ -20,6 +20,8 @@ from service.errors import (
     BudgetSpent,
     Cancelled,
     Conflict,
+    DeviceFull,
+    DeviceMissing,
     Diverged,
     InvalidContent,
     MethodRefused,
@@ -86,9 +88,11 @@ class WarmChild:
         assignment: Assignment,
         tick_seconds: float,
         tick: Callable[[Progress | None], bool],
+        saved: Callable[[str], None] = lambda digest: None,
     ) -> Result:
         """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner; if it
-        returns True the child is ended and Cancelled raised; what it raises ends the child, too.
+        returns True the child is ended and Cancelled raised. `saved` gets the digest of each save of its trainings.
+        What they raise ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway.
         """
@@ -102,6 +106,8 @@ class WarmChild:
                     return Result.model_validate(message["result"])
                 if "error" in message:
                     raise _error(message["error"])
+                if "saved" in message:
+                    saved(message["saved"])
             raise ChildLost("The learning process ended before it was done.")
         except Yielding:
             self._cancel(keep=True)
@@ -109,7 +115,7 @@ class WarmChild:
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict, Diverged, BudgetSpent, StoreAway):
+        except (ChildFailed, InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull, BudgetSpent, StoreAway):
             raise
         except BaseException:
             self.kill()
@@ -222,6 +228,8 @@ def _error(error: dict[str, Any]) -> TsuikaError:
         Conflict,
         Cancelled,
         Diverged,
+        DeviceMissing,
+        DeviceFull,
         BudgetSpent,
         StoreAway,
     )

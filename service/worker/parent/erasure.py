@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from sqlalchemy import func, select
+from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Action
@@ -33,6 +34,8 @@ def mark(session: Session, update: Update) -> None:
         batch = session.get_one(Batch, batch_id)
         if batch.erased_at is None:
             batch.erased_at, batch.doomed = now(), batch.doomed or []
+    saved = sql_update(Update).where(Update.model_id == update.model_id, Update.trainings.is_not(None))
+    session.execute(saved.values(trainings=None))  # what waits had learned on versions that are erased now
     model = session.get_one(Model, update.model_id)
     for version in _holding(session, update.model_id, set(update.batches)):
         version.erased_at = now()

@@ -18,6 +18,8 @@ from service.errors import (
     Cancelled,
     Conflict,
     CorruptArtifact,
+    DeviceFull,
+    DeviceMissing,
     DiskFull,
     Diverged,
     Incomplete,
@@ -28,6 +30,7 @@ from service.errors import (
     StoreAway,
     TsuikaError,
 )
+from service.learning.devices import require
 from service.registry import leases, models, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
@@ -44,6 +47,7 @@ from service.worker.parent import assign, erasure
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
 from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
+from service.worker.parent.saved_trainings import SavedTrainings
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 """How long after a look for unfinished erasures the next follows, and after one that was refused."""
@@ -55,6 +59,9 @@ LEASES_AHEAD = 2.0
 SERVES = "serve"
 """The kind of the worker inside `tsuika serve`. No two of them live at once: its process holds locks of the data folder
 and of the database, which go with it however it ends."""
+
+FINAL = (InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull)
+"""Refusals of learning, which another attempt would meet again."""
 
 log = logging.getLogger("tsuika.worker")
 
@@ -287,7 +294,7 @@ class Worker:
     def _execute(self, update: Update) -> None:
         """Runs a claimed update to its end. Raises LeaseLost, StoreAway."""
         began = time.perf_counter()
-        result, published = None, False
+        result, published, saved = None, False, SavedTrainings(self._runtime, update)
         try:
             with self._runtime.database.reading() as session:
                 assignment = assign.assignment(self._runtime, session, update)
@@ -295,7 +302,7 @@ class Worker:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
                 heartbeat = Heartbeat(self._runtime, update, self._stop)
-                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat)
+                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved)
             took = time.perf_counter() - began
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
@@ -326,10 +333,11 @@ class Worker:
         finally:
             if result is not None and not published:
                 give_up(self._runtime, update.model_id, result)
+            saved.tidy()
 
     def _fail(self, update: Update, error: Exception) -> None:
         """Records an error: a refusal is final, all else is tried again with growing delays. Raises LeaseLost."""
-        report, refused = _report(error), isinstance(error, InvalidContent | Conflict | Diverged)
+        report, refused = _report(error), isinstance(error, FINAL)
         unexpected = None if refused or isinstance(error, ChildFailed) else error
         log.warning("update %s: %s; the update says why", update.id, report["title"], exc_info=unexpected)
         if isinstance(error, CorruptArtifact | Incomplete):
@@ -353,7 +361,8 @@ def _report(error: Exception) -> dict[str, str]:
 
 def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile. It never migrates. Raises
-    SchemaMismatch."""
+    SchemaMismatch and ImpossibleSettings."""
+    require(settings.device, settings.update_devices)
     logs.set_up(settings.log_format, "work")
     tracing.start("work")
     for sentence in strange():

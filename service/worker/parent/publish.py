@@ -168,7 +168,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     made = versions.Made(**facts, report=report.model_copy(update={"gate": gate}).model_dump(mode="json"))
     version = versions.add(session, model, update, base.id if base else None, made)
     for entry in result.entries:
-        ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows)
+        ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows, entry.device)
     _require_entries(session, model, version)
     update.version_id, update.verdict = version.id, verdict
     update.method, update.why = result.method, result.why

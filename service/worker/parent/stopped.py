@@ -44,7 +44,9 @@ def learn_again(session: Session, model: Model, update: Update) -> None:
     """Queues the stopped updates that an update follows: they are judged once more, beside a stream that has moved."""
     for other, _ in stopped_before(session, model, update):
         if all(batches.is_whole(session.get_one(Batch, b)) for b in other.batches):
-            order = updates.Order(UpdateKind.LEARN, other.batches, other.requested_method, other.seed)
+            order = updates.Order(
+                UpdateKind.LEARN, other.batches, other.requested_method, other.seed, device=other.device
+            )
             updates.enqueue(session, model, order, by=deployments.BY_GATE)
 
 

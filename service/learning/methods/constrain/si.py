@@ -67,16 +67,20 @@ class Path:
         moved = torch._foreach_sub(list(self.weights.values()), self._before)
         torch._foreach_addcmul_(list(self.credit.values()), self._gradients, list(moved), -1.0)
 
+    def kept(self) -> list[Tensor]:
+        """What has to be kept where the training is interrupted."""
+        return list(self.credit.values())
+
     @property
     def total(self) -> float:
         """How far the path brought the loss down, to first order."""
-        return sum(float(w.double().sum()) for w in self.credit.values())
+        return sum(float(w.cpu().double().sum()) for w in self.credit.values())
 
     @property
     def against(self) -> float:
         """Share of all credit that is negative."""
-        size = sum(float(w.double().abs().sum()) for w in self.credit.values())
-        return sum(float(-w.double().clamp(max=0).sum()) for w in self.credit.values()) / size if size else 0.0
+        size = sum(float(w.cpu().double().abs().sum()) for w in self.credit.values())
+        return sum(float(-w.cpu().double().clamp(max=0).sum()) for w in self.credit.values()) / size if size else 0.0
 
     def importance(self, damping: float) -> dict[str, Tensor]:
         """max(0, w) / ((theta - theta*)^2 + damping), by parameter."""
@@ -107,7 +111,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             path.after_step()
             pull.step(lr)
 
-        learner.fit(params, hooks=Hooks(objective(learner, strength), path.begin, path.before_step, after_step))
+        hooks = Hooks(objective(learner, strength), path.begin, path.before_step, after_step, path.kept)
+        learner.fit(params, hooks=hooks)
         return PulledAlongPath(learner, pull, path)
 
     if held is None:

@@ -54,9 +54,10 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     memory = learner.training_rows.of(remembered)
     before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
-    objective = _objective(learner, memory, scores, params) if memory.rows else None
+    draws = run.generator(DRAWS)
+    objective = _objective(learner, memory, scores, params, draws) if memory.rows else None
     watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, hooks=Hooks(objective))
+    learner.fit(params, memory=memory, hooks=Hooks(objective, kept=lambda: [draws]))
     watch.after()
     wrong = _wrongly_held(learner, params, scores, memory)
     if wrong > MANY_WRONG:
@@ -68,9 +69,11 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     return learner.finish(report, state={STATE: _next_memory(learner, remembered, scores, params)})
 
 
-def _objective(learner: Learner, memory: Labelled, scores: Scores, params: Params) -> Objective:
+def _objective(
+    learner: Learner, memory: Labelled, scores: Scores, params: Params, generator: torch.Generator
+) -> Objective:
     """The loss of a step with as many remembered rows as new ones, half of them for each draw."""
-    generator, columns, mask = learner.run.generator(DRAWS), scores.logits.shape[1], scores.mask
+    columns, mask = scores.logits.shape[1], scores.mask
     own_loss = learner.loss(params)
     mixed = own_loss.mixed(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
     learner.prior_free = LEVEL

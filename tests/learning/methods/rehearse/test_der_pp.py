@@ -12,7 +12,7 @@ from service.learning.methods.rehearse import der_pp
 from service.learning.methods.rehearse.stored_logits import Scores
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, Step
+from service.learning.training.fit import DRAWS, Labelled, Step
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from tests.learning.memory_data import Stream
@@ -32,7 +32,7 @@ def test_the_loss_of_a_step_by_hand() -> None:
     memory = Labelled(torch.ones(1, 64), torch.tensor([1]))
     scores = Scores(torch.tensor([[2.0, -1.0, 9.0]]), torch.tensor([2]))
     params = der_pp.Params(alpha=0.3, beta=0.7)
-    loss = der_pp._objective(learner, memory, scores, params)
+    loss = der_pp._objective(learner, memory, scores, params, learner.run.generator(DRAWS))
     body = nn.Linear(64, 7)
     x, y = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 6])
     step = Step(torch.cat([x, memory.x, memory.x]), torch.cat([y, memory.y, memory.y]), torch.arange(2), None)

@@ -1,0 +1,246 @@
+"""A long update saves its trainings; another attempt goes on from there, and nothing of them is left at the end. A
+device is told to what learns, and what was made on it says so."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+import torch
+
+from service.contract.enums import UpdateKind
+from service.errors import Cancelled, DeviceFull, DeviceMissing, DiskFull, ImpossibleSettings, LeaseLost
+from service.learning import devices
+from service.learning.run import no_progress
+from service.learning.trainings import Trainings
+from service.registry import leases, models, updates
+from service.registry.sql.tables import LedgerEntry, Update, Version
+from service.runtime import Runtime
+from service.settings import Settings
+from service.storage.artifacts import model_area
+from service.upkeep import gc
+from service.worker.assignment import Assignment, Result
+from service.worker.child import saves, train
+from service.worker.child.train import Executor
+from service.worker.parent import assign, erasure
+from service.worker.parent.publish import finish_empty, publish
+from service.worker.parent.saved_trainings import SavedTrainings
+from tests.devices import Beside, beside
+from tests.registry.facts import model, retract
+from tests.worker.made import claimed, store_batch
+
+LONG = {"name": "fine_tune", "epochs": 30, "batch_size": 2}
+EVERY = 40.0
+"""Looks at the clock between two saves: a step has one or two."""
+
+
+@pytest.fixture(autouse=True)
+def _clock_of_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time goes on by one whenever somebody looks."""
+    clock = count()
+    monkeypatch.setattr(saves, "Trainings", partial(Trainings, clock=lambda: float(next(clock))))
+
+
+class Attempt:
+    """One attempt at the next update, in a process of its own that saves now and then."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime, self.update, self.checks = runtime, claimed(runtime), 0
+        self.saved = SavedTrainings(runtime, self.update)
+        with runtime.database.reading() as session:
+            whole = assign.assignment(runtime, session, self.update)
+        assert whole is not None
+        self.assignment: Assignment = whole.model_copy(update={"save_seconds": EVERY})
+
+    def learn(self, stop: int | None = None) -> Result:
+        steps = count()
+
+        def check() -> None:
+            self.checks += 1
+            if next(steps) == stop:
+                raise Cancelled("stop")
+
+        return Executor().execute(self.assignment, no_progress, check, self.saved)
+
+    def interrupted(self, stop: int) -> None:
+        with pytest.raises(Cancelled):
+            self.learn(stop)
+
+    def end(self, result: Result) -> None:
+        assert publish(self.runtime, self.update.id, self.update.fence, result) is not None
+        self.saved.tidy()
+
+
+@pytest.fixture
+def first(runtime: Runtime) -> Attempt:
+    with runtime.database.writing() as session:
+        model(session)
+    order(runtime)
+    return Attempt(runtime)
+
+
+def order(runtime: Runtime, seed: int = 0, **method: Any) -> str:
+    with runtime.database.writing() as session:
+        batch = store_batch(runtime, session, seed=seed)
+        asked = updates.Order(UpdateKind.LEARN, [batch.id], LONG | method)
+        return updates.enqueue(session, models.get(session, "digits"), asked, by="somebody").id
+
+
+def rescue(runtime: Runtime, update: Update) -> None:
+    with runtime.database.writing() as session:
+        assert leases.rescue(session, 3, [update.id]) == [update.id]
+
+
+def named(runtime: Runtime, update: Update) -> str | None:
+    with runtime.database.reading() as session:
+        return session.get_one(Update, update.id).trainings
+
+
+def stored(runtime: Runtime) -> set[str]:
+    return {digest for area, digest, _ in runtime.store.names() if area == model_area(1)}
+
+
+def shards(result: Result) -> list[str]:
+    return [shard.digest for shard in result.shards]
+
+
+@pytest.mark.parametrize("stop", [50, 80])
+def test_another_attempt_goes_on_and_makes_the_same_bits(runtime: Runtime, first: Attempt, stop: int) -> None:
+    whole = first.learn()
+    first.interrupted(stop)
+    rescue(runtime, first.update)
+    second = Attempt(runtime)
+    assert second.assignment.trainings == named(runtime, second.update) is not None
+    result = second.learn()
+    assert second.checks < first.checks - 2 * stop + EVERY, "what was saved was not done again"
+    assert shards(result) == shards(whole)
+    assert result.report.cost.multiply_adds == whole.report.cost.multiply_adds
+    assert result.report.notes == whole.report.notes
+    second.end(result)
+    assert named(runtime, second.update) is None
+
+
+def test_one_save_is_kept_while_it_runs_and_none_once_it_has_ended(runtime: Runtime, first: Attempt) -> None:
+    before = stored(runtime)
+    first.interrupted(60)
+    one = named(runtime, first.update)
+    assert len(stored(runtime) - before) == 2, "the last save, and the features of the batch, which no row names"
+    gc.sweep(runtime, [1])
+    assert stored(runtime) - before == {one}, "a row names it"
+    rescue(runtime, first.update)
+    second = Attempt(runtime)
+    second.end(second.learn())
+    assert one not in stored(runtime)
+    assert gc.collect(runtime, dry_run=True).deleted == []
+
+
+def test_a_worker_that_lost_its_lease_leaves_no_save_that_another_goes_on_from(
+    runtime: Runtime, first: Attempt
+) -> None:
+    first.interrupted(60)
+    rescue(runtime, first.update)
+    second = Attempt(runtime)
+    inherited = named(runtime, second.update)
+    with pytest.raises(LeaseLost):
+        first.learn()
+    assert named(runtime, second.update) == inherited
+    result = second.learn()
+    with pytest.raises(LeaseLost):
+        first.saved(shards(result)[0])
+    second.end(result)
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "another base"])
+def test_what_cannot_be_gone_on_from_begins_anew(runtime: Runtime, first: Attempt, damage: str) -> None:
+    whole = first.learn()
+    first.interrupted(60)
+    rescue(runtime, first.update)
+    second = Attempt(runtime)
+    digest = second.assignment.trainings
+    assert digest is not None
+    if damage == "missing":
+        runtime.store.delete(model_area(1), digest)
+    elif damage == "damaged":
+        second.assignment = second.assignment.model_copy(
+            update={"trainings": runtime.store.put(model_area(1), b"no trainings")}
+        )
+    else:
+        second.assignment = second.assignment.model_copy(update={"sources": {"bat_1": "elsewhere"}})
+    second.checks = 0
+    assert shards(second.learn()) == shards(whole)
+    assert second.checks > 80
+
+
+def test_a_training_goes_on_where_there_is_no_room_for_a_save(
+    runtime: Runtime, first: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(digest: str) -> None:
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(first, "saved", full)
+    assert first.learn().learned
+
+
+def test_an_erasure_takes_what_waiting_updates_have_saved(runtime: Runtime, first: Attempt) -> None:
+    first.end(first.learn())
+    waiting = order(runtime, seed=1)
+    second = Attempt(runtime)
+    assert second.update.id == waiting
+    second.interrupted(60)
+    rescue(runtime, second.update)
+    saved = named(runtime, second.update)
+    assert saved in stored(runtime)
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        digits.archived_at = 1.0
+        retract(session, digits, first.update.batches, erase=True)
+    update = claimed(runtime)
+    assert update.kind == UpdateKind.RETRACT
+    finish_empty(runtime, update.id, update.fence)
+    assert named(runtime, second.update) is None
+    erasure.finish(runtime, 1)
+    assert saved not in stored(runtime)
+
+
+def test_an_update_runs_on_the_device_that_it_names_and_what_it_makes_says_so(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runtime.database.writing() as session:
+        digits = model(session)
+        batch = store_batch(runtime, session)
+        order = updates.Order(UpdateKind.LEARN, [batch.id], LONG | {"epochs": 1}, device="beside:0")
+        updates.enqueue(session, digits, order, by="somebody")
+    attempt = Attempt(runtime)
+    assert attempt.assignment.device == "beside:0"
+    with pytest.raises(DeviceMissing, match="no device beside:0"):
+        attempt.learn()
+    monkeypatch.setattr(devices, "devices", lambda: ["beside:0", "cpu"])
+    with beside():
+        Beside.asked.clear()
+        result = attempt.learn()
+        assert Beside.asked["aten._fused_sgd_.default"]
+    attempt.end(result)
+    with runtime.database.reading() as session:
+        assert [version.trained_on for version in session.query(Version)] == ["beside:0"]
+        assert {entry.device for entry in session.query(LedgerEntry)} == {"beside:0"}
+
+
+def test_memory_that_is_full_beside_a_training_is_told_as_such(
+    runtime: Runtime, first: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has 0 bytes.")
+
+    monkeypatch.setattr(train, "learn", full)
+    with pytest.raises(DeviceFull, match="memory of cpu is full: CUDA out of memory"):
+        first.learn()
+
+
+def test_devices_of_the_settings_must_be_here(runtime: Runtime) -> None:
+    devices.require(runtime.settings.device, runtime.settings.update_devices)
+    for setting in ("device", "update_devices"):
+        asked = Settings(**{setting: "cuda:9"})
+        with pytest.raises(ImpossibleSettings, match=f"TSUIKA_{setting.upper()} cannot be used: .*There is .*cpu"):
+            devices.require(asked.device, asked.update_devices)
