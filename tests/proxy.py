@@ -56,14 +56,18 @@ class Proxy:
                 self._begin(partial(self._connect, client))
 
     def _connect(self, client: socket.socket) -> None:
-        if isinstance(self._server, Path):
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(str(self._server))
-        else:
-            server = socket.create_connection(self._server)
-        silent = threading.Event()
-        self._begin(partial(self._carry, server, client, silent, b""))
-        self._carry(client, server, silent, UNAVAILABLE)
+        with client, self._dial() as server:
+            silent = threading.Event()
+            back = self._begin(partial(self._carry, server, client, silent, b""))
+            self._carry(client, server, silent, UNAVAILABLE)
+            back.join()
+
+    def _dial(self) -> socket.socket:
+        if not isinstance(self._server, Path):
+            return socket.create_connection(self._server)
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._server))
+        return server
 
     def _carry(self, source: socket.socket, target: socket.socket, silent: threading.Event, refusal: bytes) -> None:
         """Bytes of one direction, until either end closes. `refusal`: what the source is told where it is refused."""
@@ -86,7 +90,8 @@ class Proxy:
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-                end.close()
 
-    def _begin(self, do: Callable[[], None]) -> None:
-        threading.Thread(target=do, daemon=True).start()
+    def _begin(self, do: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=do, daemon=True)
+        thread.start()
+        return thread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -46,15 +45,6 @@ class S3Server:
         name = f"bucket-{next(self._numbers)}"
         with urlopen(Request(f"{self.url}/{name}", method="PUT"), timeout=5):
             return f"s3://{name}/a/place"
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """A time in which it does not answer, as when a switch is pulled: connections stay, and nothing comes."""
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Ends it."""

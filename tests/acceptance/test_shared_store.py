@@ -20,26 +20,30 @@ from service.upkeep import gc
 from tests import traces
 from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
 from tests.postgres import PostgresServer
+from tests.proxy import Line, Proxy
 from tests.running import Server
 from tests.s3 import S3Server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
 NETWORK = {"backbone": {"name": "mlp", "hidden": [16]}}
-AWAY_SECONDS = 8.0
-"""How long the store stays away once the update is trained, and its sums are to be stored."""
+WRONG = {Line.SILENT: 6.0, Line.REFUSING: 7.0, Line.CRAWLING: 7.0}
+"""What becomes of the store once the update is trained, and is to be stored: for how many seconds each."""
+TRIES = 150
+"""More requests than services and worker together make in so long where they wait between two tries."""
 
 
 class Replicas:
     """Services `here` and `there`; the worker has a data folder of its own, too."""
 
     def __init__(self, folder: Path, postgres: PostgresServer, s3: S3Server) -> None:
+        self.proxy = Proxy(("127.0.0.1", int(s3.url.rpartition(":")[2])))
         shared = {**QUICK, "lease_seconds": 5.0, "database_url": postgres.fresh(), "worker": False}
         shared["store_url"] = self.url = s3.bucket()
-        self.here, self.there = (Server(folder / name, **shared) for name in ("here", "there"))
-        self.beside = Server.__new__(Server)
-        self.beside.folder, self.beside.settings = folder, {**self.here.settings, "data": folder / "work"}
-        self.worker = WorkProcess(self.beside, "work")
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{self.proxy.port}")
+            self.here, self.there = (Server(folder / name, **shared) for name in ("here", "there"))
+            self.worker = WorkProcess(self.here, "work", data=folder / "work")
         self.data = [folder / "here" / "data", folder / "there" / "data", folder / "work"]
 
     def stored(self) -> set[tuple[str, str]]:
@@ -64,6 +68,7 @@ class Replicas:
         self.worker.end()
         for service in (self.here, self.there):
             service.stop()
+        self.proxy.close()
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +109,9 @@ def test_what_is_learned_is_promoted_rolled_back_and_erased_everywhere(replicas:
         assert here.predict(inputs)["version"] == there.predict(inputs)["version"]
 
 
-def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all_the_same(
-    replicas: Replicas, s3: S3Server
-) -> None:
+def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all_the_same(replicas: Replicas) -> None:
     inputs, labels = blobs(3, rows=4)
+    proxy = replicas.proxy
     statuses: Counter[int] = Counter()
     over = threading.Event()
     with Caller(replicas.here, "away") as here, Caller(replicas.there, "away") as there:
@@ -124,17 +128,20 @@ def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all
 
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
-        with s3.away():
-            body = {"inputs": inputs, "labels": labels}
-            refused = here.http.post(f"{here.path}/batches", json=body)
-            assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
-            until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
-            assert "object store" in here.ok("GET", "/readyz")["storage"]
-            until(lambda: here.update(update)["progress"]["phase"] != "training", what="the end of training")
-            waits_until = time.monotonic() + AWAY_SECONDS
+        proxy.line = Line.SILENT
+        body = {"inputs": inputs, "labels": labels}
+        refused = here.http.post(f"{here.path}/batches", json=body)
+        assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
+        until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
+        assert "object store" in here.ok("GET", "/readyz")["storage"]
+        until(lambda: here.update(update)["progress"]["phase"] != "training", what="the end of training")
+        for line, seconds in WRONG.items():
+            proxy.line, before, waits_until = line, proxy.connections, time.monotonic() + seconds
             while time.monotonic() < waits_until:
-                assert here.versions() == [1]
+                assert here.versions() == [1], "a version is there that is not stored"
                 time.sleep(0.2)
+            assert proxy.connections - before < TRIES
+        proxy.line = Line.GOOD
         until(lambda: here.ok("GET", "/readyz")["status"] == "ready", what="the return")
         ended = here.end(update)
         assert (ended["state"], ended["attempts"]) == ("succeeded", 1), ended
