@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from service.contract.enums import DEVICE
+from service.contract.strict import Device
 from service.errors import ImpossibleSettings
 
 PREFIX = "TSUIKA_"
@@ -27,7 +27,6 @@ DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:"
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
-Device = Annotated[str, Field(pattern=DEVICE)]
 Devices = Annotated[tuple[Device, ...], BeforeValidator(lambda v: _listed(v))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -2,9 +2,6 @@
 
 from enum import StrEnum
 
-DEVICE = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
-"""Names of devices."""
-
 
 class UpdateKind(StrEnum):
     """What an update does with its batches."""

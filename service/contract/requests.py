@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.enums import DEVICE, Expect, NewClasses, NewValues, Promotion, Retention
+from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
-from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
+from service.contract.strict import NO_UNSEEN, Device, Listed, Strict, has_unseen
 from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick, with_places
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
@@ -269,7 +269,7 @@ class CreateUpdate(Strict):
         "classes alone; needs the scope promote.",
     )
     method: MethodChoice | None = None
-    device: Annotated[str, Field(pattern=DEVICE, examples=["cuda"])] | None = Field(
+    device: Device | None = Field(
         default=None,
         description="Where it trains and makes features: cpu, cuda, cuda:1, mps or auto, as far as the service lets "
         "updates choose; by default where its setting says.",

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import SchemaValidator
 
 T = TypeVar("T")
@@ -32,6 +32,21 @@ def has_unseen(name: str) -> bool:
     if name.isascii() and name.isprintable():
         return False
     return bool(_BLANK.search(name)) or any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name)
+
+
+DEVICE = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
+
+
+def _device(name: str) -> str:
+    if re.fullmatch(DEVICE, name) is None:
+        raise ValueError(
+            "device is cpu, cuda (the first GPU), cuda:1 and so on, mps, or auto, the fastest that is there"
+        )
+    return name
+
+
+Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
+"""The name of a device."""
 
 
 class Strict(BaseModel):

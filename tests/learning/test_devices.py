@@ -108,6 +108,17 @@ def test_more_rows_than_a_device_holds_come_a_few_steps_at_a_time(
     assert all(torch.equal(a, b) for a, b in zip(resident, trained(), strict=True))
 
 
+def test_steps_whose_loss_nobody_looks_at_are_clipped_all_the_same(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "UNSEEN_STEPS", 4)
+    wild = rows()._replace(x=100 * rows().x)
+    here, there = body(), body()
+    for module, run in ((here, Run()), (there, Run(device=device))):
+        fit(module, TrainingSet(wild), GradientParams(epochs=2, batch_size=16), run)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(weights(here), weights(there), strict=True))
+
+
 def test_a_step_that_does_not_fit_is_done_in_two_halves() -> None:
     """The gradients of both, by their rows, add up to that of the step: with memory, and of an odd number of rows."""
 

@@ -3,6 +3,7 @@ device is told to what learns, and what was made on it says so."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any
@@ -93,6 +94,11 @@ def rescue(runtime: Runtime, update: Update) -> None:
         assert leases.rescue(session, 3, [update.id]) == [update.id]
 
 
+def drain(runtime: Runtime, update: Update) -> None:
+    with runtime.database.writing() as session:
+        leases.hand_back(session, leases.owned(session, update.id, update.fence))
+
+
 def named(runtime: Runtime, update: Update) -> str | None:
     with runtime.database.reading() as session:
         return session.get_one(Update, update.id).trainings
@@ -106,11 +112,13 @@ def shards(result: Result) -> list[str]:
     return [shard.digest for shard in result.shards]
 
 
-@pytest.mark.parametrize("stop", [50, 80])
-def test_another_attempt_goes_on_and_makes_the_same_bits(runtime: Runtime, first: Attempt, stop: int) -> None:
+@pytest.mark.parametrize(("stop", "leave"), [(50, rescue), (80, drain)], ids=["lost", "drained"])
+def test_another_attempt_goes_on_and_makes_the_same_bits(
+    runtime: Runtime, first: Attempt, stop: int, leave: Callable[[Runtime, Update], None]
+) -> None:
     whole = first.learn()
     first.interrupted(stop)
-    rescue(runtime, first.update)
+    leave(runtime, first.update)
     second = Attempt(runtime)
     assert second.assignment.trainings == named(runtime, second.update) is not None
     result = second.learn()

@@ -120,7 +120,7 @@ def clip(learning: list[nn.Parameter], look: bool) -> float:
     if not gradients:
         return 1.0
     if not look:
-        nn.utils.clip_grad_norm_(learning, CLIP, foreach=True)
+        nn.utils.clip_grad_norm_(learning, CLIP)
         return 1.0
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
     if not math.isfinite(norm):
