@@ -13,6 +13,7 @@ from service.learning import devices
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.method import GradientParams, Learned
 from service.learning.methods import METHODS, resolve
+from service.learning.network.convolutions import Convolutions
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import build, lift_layouts
 from service.learning.run import Run
@@ -68,7 +69,7 @@ def test_every_method_learns_there_what_it_learns_on_a_cpu(
     if isinstance(here, str) or isinstance(there, str):
         assert here == there
         return
-    if backbone == "pretrained":  # its filters lie otherwise in memory there
+    if backbone != "mlp":  # filters lie otherwise in memory there, and means over fields are added in another order
         parts = ((here.checkpoint.parts[part], tensors) for part, tensors in there.checkpoint.parts.items())
         assert all(torch.allclose(a[key], b[key], rtol=1e-3, atol=1e-3) for a, b in parts for key in b)
     else:
@@ -91,6 +92,13 @@ def test_features_and_lifts_are_made_there_and_the_network_keeps_its_tensors(dev
     assert Beside.asked["aten.addmm.default"] + Beside.asked["aten.mm.default"] >= 2
     assert np.array_equal(here.inputs, there.inputs)
     assert all(a is b for a, b in zip(before, [*lifted.parameters(), *lifted.buffers()], strict=True))
+
+
+@pytest.mark.parametrize("side", [4, 7, 9])
+def test_means_over_fields_are_the_same_there(device: torch.device, side: int) -> None:
+    maps = torch.randn(2, 3, side, side + 1)
+    backbone = Convolutions([], (4, 4))
+    assert torch.allclose(backbone.pooled(maps.to(device)).cpu(), backbone.pooled(maps), atol=1e-6)
 
 
 def test_more_rows_than_a_device_holds_come_a_few_steps_at_a_time(

@@ -7,6 +7,7 @@ would move, and with them what the old filters give (Wu, He: Group normalization
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import cast
 
 import torch
@@ -123,7 +124,14 @@ class Convolutions(nn.Module):
 
     def pooled(self, x: Tensor) -> Tensor:
         """Averages maps of the last stage [n, filters, h, w] to features [n, width], filter by filter."""
-        return F.adaptive_avg_pool2d(x, self.field).flatten(1)
+        if x.device.type == "cpu":
+            return F.adaptive_avg_pool2d(x, self.field).flatten(1)
+        # the same means; on a GPU that one adds its gradients up in no fixed order
+        spans = (
+            [slice(k * size // parts, -(-(k + 1) * size // parts)) for k in range(parts)]
+            for size, parts in zip(x.shape[-2:], self.field, strict=True)
+        )
+        return torch.stack([x[..., rows, columns].mean((2, 3)) for rows, columns in product(*spans)], 2).flatten(1)
 
 
 def sides(shape: tuple[int, ...], stages: int) -> list[tuple[int, int]]:
