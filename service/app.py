@@ -248,7 +248,8 @@ class _Process:
             from service.learning.devices import require
             from service.worker.parent.loop import SERVES, Worker
 
-            require(self._settings.device, self._settings.update_devices)
+            if self._settings.ray is None:
+                require(self._settings.device, self._settings.update_devices)
             worker = Worker(runtime, kind=SERVES)
             self._health.learning = worker.trouble
         else:

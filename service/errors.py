@@ -160,6 +160,10 @@ class StoreAway(NotWritable, slug="store-away", title="The object store cannot b
     """The object store does not answer, or refuses: nothing was stored, and what is there cannot be read now."""
 
 
+class ClusterAway(TsuikaError, slug="cluster-away", title="The Ray cluster cannot be used now"):
+    """The cluster on which updates learn does not answer, has no room, or lacks what they need: they wait."""
+
+
 class SchemaMismatch(TsuikaError, slug="schema-mismatch", title="The database is of another version"):
     """The tables of the database are not those that this version works with."""
 

@@ -23,6 +23,7 @@ NOT_OURS = frozenset({f"{PREFIX}URL", f"{PREFIX}BENCH_DATA"})
 """Variables of the client and the benchmarks."""
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+CLUSTER = re.compile(r"auto|[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
 DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:")
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
@@ -161,6 +162,12 @@ class Settings(BaseModel):
         200, ge=1, description="Updates after which that process is replaced by a fresh one."
     )
 
+    ray: str | None = Field(
+        None,
+        description="Ray cluster on which updates learn, instead of in a process beside the worker: `auto` for the one "
+        "that this machine is a node of, or the address of its head (`host:6379`), with `tsuika[ray]`.",
+    )
+
     weights: Files = Field(
         {},
         description="Weights of pretrained backbones, as name=/path/to/file.safetensors, several with commas: "
@@ -230,6 +237,13 @@ class Settings(BaseModel):
             raise ImpossibleSettings(
                 "TSUIKA_STORE_URL names a bucket of S3, and its client is not here: pip install 'tsuika[s3]'."
             )
+        if self.ray is not None and not CLUSTER.fullmatch(self.ray):
+            raise ImpossibleSettings(
+                "TSUIKA_RAY must be auto, for the Ray cluster that this machine is a node of, or the address of its "
+                "head (host:6379). A machine that is no node joins with `ray start --address=HEAD:6379 --num-cpus=0`."
+            )
+        if self.ray is not None and find_spec("ray") is None:
+            raise ImpossibleSettings("TSUIKA_RAY names a Ray cluster, and Ray is not here: pip install 'tsuika[ray]'.")
         if 2 * self.beat_seconds > self.lease_seconds:
             raise ImpossibleSettings(
                 f"TSUIKA_LEASE_SECONDS ({self.lease_seconds:g}) must be at least twice TSUIKA_BEAT_SECONDS "

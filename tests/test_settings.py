@@ -78,11 +78,18 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("lease_seconds", "6", "TSUIKA_BEAT_SECONDS"),
         ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),
         ("weights", "nonsense", "^TSUIKA_WEIGHTS cannot be used: (?!Value error)"),
+        ("ray", "ray://head:10001", "must be auto.*host:6379"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
     with pytest.raises(ImpossibleSettings, match=sentence):
         read(**{name: value})
+
+
+def test_a_cluster_without_its_client_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.settings.find_spec", lambda name: None)
+    with pytest.raises(ImpossibleSettings, match=r"pip install 'tsuika\[ray\]'"):
+        Settings.from_environment({"TSUIKA_RAY": "auto"})
 
 
 def test_what_is_not_asked_of_the_system_is_named() -> None:

@@ -79,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
     work = command("work", "learn, beside a service without worker", "Claims updates and learns them, until stopped.")
     work.add_argument("--metrics-port", type=int, help="answer /metrics there, 0 for a free port (TSUIKA_METRICS_PORT)")
 
+    command(
+        "ray",
+        "look at the Ray cluster",
+        "Says whether updates can learn on the Ray cluster that TSUIKA_RAY names, and what each node lacks for that.",
+    )
+
     demo = command(
         "demo",
         "see it all in a minute",

@@ -22,6 +22,8 @@ from service.registry.sql.tables import Model, Update, UpdateEvent
 
 LONGEST_DELAY_SECONDS = 300.0
 """The longest wait before another attempt."""
+LONGEST_PAUSE_SECONDS = 60.0
+"""The longest wait before an update asks again for what is away."""
 AT_ONCE = 0.0
 """`run_after` of what waits for nothing."""
 
@@ -190,14 +192,22 @@ def retry_later(session: Session, update: Update, error: dict[str, str], max_att
     return True
 
 
-def hand_back(session: Session, update: Update, kind: str = "handed back") -> None:
+def hand_back(session: Session, update: Update, kind: str = "handed back", **why: str) -> None:
     """Queues an update again and does not count the attempt; cancels it where somebody asked for that."""
     if update.cancel_requested:
         updates.cancelled(session, update)
         return
-    states.advance(session, update, UpdateState.QUEUED, kind)
+    states.advance(session, update, UpdateState.QUEUED, kind, **why)
     update.attempts -= 1
     update.run_after = AT_ONCE
+
+
+def put_off(session: Session, update: Update, why: dict[str, str], delay: float) -> None:
+    """Queues an update again, `delay` or a minute later, for a reason that is no fault of its own: the attempt does not
+    count, and its error says what it waits for."""
+    hand_back(session, update, "put off", **why)
+    if update.state == UpdateState.QUEUED:
+        update.error, update.run_after = why, clock(session) + min(delay, LONGEST_PAUSE_SECONDS)
 
 
 def _any(session: Session, condition: ColumnElement[bool]) -> bool:

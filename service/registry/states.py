@@ -1,7 +1,7 @@
 """States of an update and the moves between them: `advance` is the only writer of `state`.
 
 queued -> running -> succeeded | failed | cancelled      queued -> cancelled
-running -> queued (rescued | retried | handed back)      failed | cancelled -> queued (retry, by a person)
+running -> queued (rescued | retried | handed back | put off)      failed | cancelled -> queued (retry, by a person)
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ def main() -> None:
                 say(error={"slug": "learning-failed", "detail": "the rows are damaged"})
             case "refuse":
                 say(error={"slug": "method-refused", "detail": "not on this backbone"})
+            case "away":
+                say(error={"slug": "cluster-away", "detail": "no cluster answers"})
             case "diverge":
                 say(error={"slug": "diverged", "detail": "at step 3 (epoch 1 of 2)"})
             case "stand still":

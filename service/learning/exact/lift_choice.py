@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import AnyScale, scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
-from service.learning.run import Run
+from service.learning.run import IN_SEQUENCE, Run, Tasks
 
 TRIED_ROWS = 4000
 """Rows on which candidates are tried, those with the smallest hash."""
@@ -31,6 +32,9 @@ MOST_CLASSES = 1000
 and costs the more, the more classes there are."""
 SELECTING_ROWS = 200
 """Rows of fold 2 from which they alone decide; until then all rows but the judges' do, out of fold."""
+SPREAD_TRIALS = 1000
+"""Rows from which on candidates are tried side by side, if there are other processes: below, a trial takes less time
+than they do to load."""
 LEAST_ROWS = 20
 """Rows below which none is tried, and the lift does not depend on rows."""
 WORTH = 0.005
@@ -106,25 +110,36 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
     if not _can_tell(tried):
         return LiftChoice(without_rows(spec), {})
     candidates, scores = candidate_lifts(spec, len(rows)), dict[str, float]()
-
-    def score_of(lifts: list[Lift]) -> float:
-        run.check()
-        run.progress("choosing a lift", len(scores), len(candidates))
-        space = Space.of(identity_network(spec, scale, lifts))
-        score = unseen_accuracy(feature_rows(space, tried, run.check, device=run.device), space.shift, solver, run)
+    score_of, losses = partial(score_of_lifts, spec, scale, tried, solver, run), list[float]()
+    tried_apart = tasks_for(tried, run).each(score_of, candidates)
+    for lifts in candidates:
+        run.progress("choosing a lift", len(losses), len(candidates))
+        score = next(tried_apart)
         scores[lift_names(lifts)] = round(score, 4)
-        return score
-
-    losses = [-score_of(lifts) for lifts in candidates]
+        losses.append(-score)
     place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
     best, chosen = -losses[place], candidates[place]
     if best >= ROOM:
         enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
         return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
     wider = twice_the_filters(spec, chosen, len(rows))
-    if wider is not None and score_of(wider) > best + WORTH:
-        chosen = wider
+    if wider is not None:
+        score = score_of(wider)
+        scores[lift_names(wider)] = round(score, 4)
+        chosen = wider if score > best + WORTH else chosen
     return LiftChoice(chosen, scores)
+
+
+def score_of_lifts(spec: InputSpec, scale: AnyScale, tried: Rows, solver: Solver, run: Run, lifts: list[Lift]) -> float:
+    """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
+    run.check()
+    space = Space.of(identity_network(spec, scale, lifts))
+    return unseen_accuracy(feature_rows(space, tried, run.check, device=run.device), space.shift, solver, run)
+
+
+def tasks_for(tried: Rows, run: Run) -> Tasks:
+    """Returns where candidates are tried on these rows: other processes have no accelerator."""
+    return run.tasks if len(tried) >= SPREAD_TRIALS and run.device.type == "cpu" else IN_SEQUENCE
 
 
 def chosen_of(losses: Sequence[float], lean: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -18,6 +19,7 @@ from service.learning.exact.lift_choice import (
     LiftChoice,
     chosen_of,
     lift_names,
+    tasks_for,
     tried_rows,
     without_rows,
 )
@@ -57,16 +59,20 @@ class BySquaredError:
         if len(tried) < LEAST_ROWS:
             return LiftChoice(without_rows(spec), {})
         candidates, errors = candidates_for(spec, len(rows)), list[float]()
-        for lifts in candidates:
-            run.check()
+        error_of = partial(self.error_of_lifts, spec, scale, tried, run)
+        tried_apart = tasks_for(tried, run).each(error_of, candidates)
+        while len(errors) < len(candidates):
             run.progress("choosing a lift", len(errors), len(candidates))
-            space = Space.of(identity_network(spec, scale, lifts, self.numbers))
-            errors.append(
-                unseen_error(feature_rows(space, tried, run.check, device=run.device), space, self.alphas, run.check)
-            )
+            errors.append(next(tried_apart))
         scores = {lift_names(lifts): round(error, 6) for lifts, error in zip(candidates, errors, strict=True)}
         lean = LEAN * errors[0] if isinstance(spec, TableInput) else 0.0
         return LiftChoice(candidates[chosen_of(errors, lean)], scores)
+
+    def error_of_lifts(self, spec: InputSpec, scale: AnyScale, tried: Rows, run: Run, lifts: list[Lift]) -> float:
+        """The error with these lifts, see `unseen_error`."""
+        run.check()
+        space = Space.of(identity_network(spec, scale, lifts, self.numbers))
+        return unseen_error(feature_rows(space, tried, run.check, device=run.device), space, self.alphas, run.check)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
         """None: lifts are always compared anew."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from operator import add
 from typing import TypeVar, cast
+
+import numpy as np
 
 from service.contract.enums import Retention
 from service.errors import MethodRefused
@@ -17,10 +22,11 @@ from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.run import Run
+from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Entry
+from service.worker.child.row_blocks import SPREAD_ROWS, StoredSpace, blocks_of, features_of, sums_of_block
 
 Thing = Rows | Ledger | Sums
 T = TypeVar("T", bound=Thing)
@@ -93,6 +99,10 @@ class ModelStore:
     memory: Memory
     retention: Retention = Retention.ALL
     device: str = "cpu"
+    url: str = ""
+    """That of the store, for other processes."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Batch -> rows that it has at most."""
     made: list[Entry] = field(default_factory=list)
 
     def batch(self, batch_id: str) -> Rows:
@@ -123,12 +133,55 @@ class ModelStore:
                 "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
                 "that knows them; or retract the batch and send its rows anew."
             )
-        entry = feature_space.feature_rows(space, self.batch(batch_id), run.check, run.progress, run.device)
+        rows = self.batch(batch_id)
+        return self._enter(
+            batch_id, space, feature_space.feature_rows(space, rows, run.check, run.progress, run.device)
+        )
+
+    def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
+        """Stores an entry, and notes that it was made here."""
         digest = self.store.put(self.area, pack_rows(entry))
-        self.entries[key] = digest
+        self.entries[batch_id, space.id] = digest
         made = Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device)
         self.made.append(made)
         return entry
+
+    def spreads(self, batch_ids: Iterable[str], run: Run) -> bool:
+        """Whether these batches have so many rows that other processes work on them, if there are any."""
+        return run.tasks is not IN_SEQUENCE and sum(self.counts[b] for b in batch_ids) >= SPREAD_ROWS
+
+    def prepare(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
+        """Makes the entries that are missing, block by block on other processes, where these are many rows and features
+        are not those of an accelerator, which others lack."""
+        missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in self.rows]
+        if run.device.type != "cpu" or not self.spreads(missing, run):
+            return
+        blocks = {b: blocks_of(self.url, self.area, self.rows[b], self.counts[b]) for b in missing}
+        every = [block for of_batch in blocks.values() for block in of_batch]
+        columns = run.tasks.each(partial(features_of, StoredSpace.of(space, self.url, self.store)), every)
+        done = 0
+        for batch_id, of_batch in blocks.items():
+            parts = []
+            for part in islice(columns, len(of_batch)):
+                run.check()
+                parts.append(part)
+                done += 1
+                run.progress("features", done, len(every))
+            self._enter(batch_id, space, self.batch(batch_id).with_features(np.concatenate(parts)))
+
+    def total(self, batch_ids: Sequence[str], space: Space, run: Run) -> SummedEntry:
+        """Adds up what these batches, at least one, add to a ledger: partial sums of blocks of rows, as a tree."""
+        self.prepare(batch_ids, space, run)
+        self.enter(batch_ids, space, run)
+        digests = {b: self.entries[b, space.id] for b in batch_ids}
+        for digest in digests.values():
+            self.store.has(self.area, digest)  # which waits until it is written
+        blocks = (blocks_of(self.url, self.area, digest, self.counts[b]) for b, digest in digests.items())
+        every = [block for of_batch in blocks for block in of_batch]
+        run.progress("summing", 0, 1)
+        total: SummedEntry = run.tasks.total(sums_of_block, every, add)
+        run.progress("summing", 1, 1)
+        return total
 
     def enter(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
         """Makes the entries that are not recorded. Sums that are remembered, or that the cache

@@ -18,6 +18,7 @@ from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
 from service.learning.imported_classes import foreign
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
+from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
@@ -149,6 +150,9 @@ class StoredData:
     def _read_ledger(self, name: str, space: Space) -> Ledger:
         cached, since = self._cached(self._store.area, "ledger", space.id)
         ledger = Ledger.unpack(cached) if cached is not None else Ledger.empty(space)
+        if self._store.spreads(since, self._run):
+            self._store.memory.unsaved[name] = UNSAVED_ROWS
+            return ledger.with_entry(self._store.total(since, space, self._run))
         for k, batch_id in enumerate(since):
             self._run.check()
             ledger = ledger.with_entry(self._store.adds(batch_id, space, self._run))
@@ -161,9 +165,12 @@ class StoredData:
             return FeatureRows.none(space.width)
         name = self._store.name("entry", space.id, learned=self._new)
         memory = self._store.memory if self._lasting else self._own
-        rows = memory.recall(
-            name, lambda: FeatureRows.concat([self._store.entry(b, space, self._run) for b in self._new])
-        )
+
+        def make() -> FeatureRows:
+            self._store.prepare(self._new, space, self._run)
+            return FeatureRows.concat([self._store.entry(b, space, self._run) for b in self._new])
+
+        rows = memory.recall(name, make)
         self._store.enter(self._new, space, self._run)
         return rows
 
@@ -171,15 +178,22 @@ class StoredData:
         if not self._new:
             return self.ledger(space)
         name = self._store.name("ledger", space.id, learned=self.learned)
-        ledger = self._store.memory.recall(name, lambda: self.ledger(space).with_entry(self.entry(space)))
+        ledger = self._store.memory.recall(name, lambda: self.ledger(space).with_entry(self._own_sums(space)))
         self._store.enter(self.learned, space, self._run)
         return ledger
+
+    def _own_sums(self, space: Space) -> FeatureRows | SummedEntry:
+        """What the update's own rows add to a ledger."""
+        if self._store.spreads(self._new, self._run):
+            return self._store.total(self._new, space, self._run)
+        return self.entry(space)
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         return self._weighted.weighted_batches(weights, own)
 
     def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
         batches = self.weighted_batches(weights, own)
+        self._store.prepare((batch for batch, _ in batches), space, self._run)
         sums = self._weighted.sums(space, weights.decay, batches, keep=own)
         return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
 
@@ -187,6 +201,7 @@ class StoredData:
         self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score
     ) -> list[list[list[float]]]:
         batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
+        self._store.prepare((batch for batch, _ in batches), space, self._run)
         tests = TestedBatches(self._store, space, self._run)
         return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]
 

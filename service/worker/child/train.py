@@ -27,7 +27,7 @@ from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refused
 from service.learning.retraction import Retraction, blank, certify
-from service.learning.run import Run
+from service.learning.run import IN_SEQUENCE, Run, Tasks
 from service.learning.update import learn
 from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
@@ -65,7 +65,8 @@ class Execution:
 class Executor:
     """Executes assignments one after another and remembers the ledgers and exams that they used."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: Tasks = IN_SEQUENCE) -> None:
+        self._tasks = tasks
         self._memory = Memory()
         self._unwritten: list[tuple[Cache, str, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
@@ -102,7 +103,9 @@ class Executor:
             assignment.retention,
             devices.described(device),
         )
-        run = Run(progress=progress, check=check, device=device, trainings=trainings_of(assignment, durable, saved))
+        model_store.url, model_store.counts = places.store, assignment.counts
+        saves = trainings_of(assignment, durable, saved)
+        run = Run(progress=progress, check=check, device=device, trainings=saves, tasks=self._tasks)
         try:
             with devices.deterministic(device):
                 return self._execute(assignment, store, model_store, run)

@@ -19,6 +19,7 @@ from typing import Any
 from service.errors import (
     BudgetSpent,
     Cancelled,
+    ClusterAway,
     Conflict,
     DeviceFull,
     DeviceMissing,
@@ -35,6 +36,8 @@ log = logging.getLogger("tsuika.worker")
 
 CHILD = "service.worker.child"
 """The program of the child."""
+ON_CLUSTER = "service.worker.cluster"
+"""The program in its place where updates learn on a Ray cluster."""
 START_SECONDS = 120.0
 """How long a child may take to be ready, at least: while it loads libraries, no update stands still."""
 CANCEL_GRACE_SECONDS = 1.0
@@ -60,13 +63,20 @@ class Yielding(TsuikaError, slug="yielding", title="Learning made room"):
 
 
 class WarmChild:
-    """Runs assignments in a child process; starts it when needed, replaces it after `max_updates`."""
+    """Runs assignments in a child process; starts it when needed, replaces it after `max_updates`.
+
+    cluster: the address of the Ray cluster on which it has them learned, if any."""
 
     def __init__(
-        self, threads: int, max_updates: int, progress_deadline_seconds: float, priority: str = "idle"
+        self,
+        threads: int,
+        max_updates: int,
+        progress_deadline_seconds: float,
+        priority: str = "idle",
+        cluster: str | None = None,
     ) -> None:
         self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
-        self._priority = priority
+        self._priority, self._cluster = priority, cluster
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -94,7 +104,8 @@ class WarmChild:
         returns True the child is ended and Cancelled raised. `saved` gets the digest of each save of its trainings.
         What they raise ends the child, too.
 
-        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway.
+        Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway,
+        ClusterAway.
         """
         self.warm()
         self._running = True
@@ -115,7 +126,9 @@ class WarmChild:
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull, BudgetSpent, StoreAway):
+        except (ChildFailed, InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull, BudgetSpent):
+            raise
+        except (StoreAway, ClusterAway):
             raise
         except BaseException:
             self.kill()
@@ -186,7 +199,8 @@ class WarmChild:
     def _start(self) -> None:
         self.kill()
         threads = self._threads
-        self._process = child.start(CHILD, str(threads), self._priority, threads=threads, session=True)
+        program, where = (ON_CLUSTER, self._cluster) if self._cluster else (CHILD, self._priority)
+        self._process = child.start(program, str(threads), where, threads=threads, session=True)
         self._lines, self._orders = queue.Queue(), queue.SimpleQueue()
         for work, messages in ((_pump, self._lines), (_feed, self._orders)):
             threading.Thread(target=work, args=(self._process, messages), daemon=True, name="child-pipe").start()
@@ -232,6 +246,8 @@ def _error(error: dict[str, Any]) -> TsuikaError:
         DeviceFull,
         BudgetSpent,
         StoreAway,
+        ClusterAway,
+        ChildLost,
     )
     kind = next((kind for kind in refusals if kind.slug == error["slug"]), ChildFailed)
     return kind(error["detail"])

@@ -16,6 +16,7 @@ from service.errors import (
     BudgetSpent,
     Busy,
     Cancelled,
+    ClusterAway,
     Conflict,
     CorruptArtifact,
     DeviceFull,
@@ -90,12 +91,10 @@ class Worker:
         self._kind, self._name = kind, f"{kind}-{uuid.uuid4().hex}"
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
-        self._child = WarmChild(
-            self._settings.child_threads,
-            self._settings.child_max_updates,
-            self._settings.progress_deadline_seconds,
-            self._settings.child_priority,
-        )
+        limits = self._settings.child_max_updates, self._settings.progress_deadline_seconds
+        threads, priority = self._settings.child_threads, self._settings.child_priority
+        self._child = WarmChild(threads, *limits, priority, self._settings.ray)
+        self._away, self._put_offs = "", 0  # why the cluster took no update, and how often since it last did
         self._marks: tuple[object, ...] | None = None
         self._at_rest: int | None = None
         """The database's mark before a look without open updates: there is none until somebody commits."""
@@ -124,7 +123,7 @@ class Worker:
     def trouble(self) -> str | None:
         """Why it learns no more, if so."""
         if self.refused is None:
-            return None
+            return self._away or None
         return "The database belongs to another version of Tsuika now: stop this process, and start that version."
 
     def _run(self) -> None:
@@ -303,6 +302,7 @@ class Worker:
                     self._lasting.add(update.model_id)
                 heartbeat = Heartbeat(self._runtime, update, self._stop)
                 result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved)
+                self._away, self._put_offs = "", 0
             took = time.perf_counter() - began
             if update.erase:
                 self._child.kill()  # its memory holds sums of the rows that are erased now
@@ -326,6 +326,8 @@ class Worker:
             with self._runtime.database.writing() as session:
                 leases.hand_back(session, leases.owned(session, update.id, update.fence))
             raise
+        except ClusterAway as away:
+            self._put_off(update, away)
         except LeaseLost:
             raise
         except Exception as error:
@@ -334,6 +336,15 @@ class Worker:
             if result is not None and not published:
                 give_up(self._runtime, update.model_id, result)
             saved.tidy()
+
+    def _put_off(self, update: Update, away: ClusterAway) -> None:
+        """Queues an update again until the cluster can take it, with growing delays. Raises LeaseLost."""
+        if away.detail != self._away:
+            log.warning("it waits: %s", away.detail)
+        delay = self._settings.retry_delay_seconds * 2.0 ** min(self._put_offs, 10)
+        self._away, self._put_offs = away.detail, self._put_offs + 1
+        with self._runtime.database.writing() as session:
+            leases.put_off(session, leases.owned(session, update.id, update.fence), _report(away), delay)
 
     def _fail(self, update: Update, error: Exception) -> None:
         """Records an error: a refusal is final, all else is tried again with growing delays. Raises LeaseLost."""
@@ -362,7 +373,8 @@ def _report(error: Exception) -> dict[str, str]:
 def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile. It never migrates. Raises
     SchemaMismatch and ImpossibleSettings."""
-    require(settings.device, settings.update_devices)
+    if settings.ray is None:
+        require(settings.device, settings.update_devices)
     logs.set_up(settings.log_format, "work")
     tracing.start("work")
     for sentence in strange():

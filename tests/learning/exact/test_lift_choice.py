@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
+from service.contract.targets import NumberTarget
 from service.learning.data.rows import Rows
+from service.learning.data.target_grid import NumberGrid
 from service.learning.exact import lift_choice
 from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
-from service.learning.run import Run
+from service.learning.number_heads.lift_choice import BySquaredError
+from service.learning.run import IN_SEQUENCE, Run
+from tests.elsewhere import Elsewhere
 from tests.learning.exact_help import SECRET, VECTOR
 from tests.updating import make_rows
 
@@ -45,6 +50,21 @@ def test_curved_classes_get_random_features(n: int, solver: Ridge | Discriminant
     choice = chosen(*corners(n), solver=solver)
     assert choice.lifts[0].kind in ("relu", "fourier")
     assert list(choice.scores) == ["none 2", "relu 60", "fourier 60"]
+
+
+def test_candidates_that_are_tried_elsewhere_have_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lift_choice, "SPREAD_TRIALS", 100)
+    x, y = corners(400)
+    rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
+    targets = x[:, :1] * x[:, 1:]
+    scale, elsewhere = scale_for(PLANE, rows.inputs)[0], Elsewhere()
+    numbers = BySquaredError(NumberGrid.fitted(NumberTarget(kind="number"), targets))
+    for choose in (partial(choose_lifts, solver=SOLVER), numbers.choose):
+        here, there = (choose(PLANE, scale, rows, run=Run(tasks=tasks)) for tasks in (IN_SEQUENCE, elsewhere))
+        rows = replace(rows, targets=targets)
+        assert there.scores == here.scores
+        assert lift_choice.lift_names(there.lifts) == lift_choice.lift_names(here.lifts)
+    assert elsewhere.asked == ["score_of_lifts"] * 3 + ["error_of_lifts"] * 3
 
 
 def test_more_filters_are_taken_where_they_help_and_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:

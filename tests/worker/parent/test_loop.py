@@ -153,6 +153,28 @@ def test_a_refusal_is_final_at_once(worker: Worker, runtime: Runtime, wait_for: 
     assert row.error == {"title": "The method cannot do this", "detail": "not on this backbone"}
 
 
+def test_an_update_that_no_cluster_takes_waits_longer_each_time_says_why_and_that_counts_as_no_attempt(
+    worker: Worker, runtime: Runtime, wait_for: WaitFor, tmp_path: Path
+) -> None:
+    waiting = order(runtime, "away")
+    wait_for(lambda: events(runtime, waiting).count("put off") == 3)
+    row = look(runtime, waiting)
+    assert row.attempts - (row.state == UpdateState.RUNNING) == 0
+    why = {"title": "The Ray cluster cannot be used now", "detail": "no cluster answers"}
+    with runtime.database.reading() as session:
+        at = [(e.at.timestamp(), e.detail) for e in updates.events(session, waiting) if e.kind == "put off"]
+    assert [detail for _, detail in at] == [why] * 3
+    assert at[1][0] - at[0][0] >= 0.05
+    assert at[2][0] - at[1][0] >= 0.1
+    assert worker.trouble() == "no cluster answers"
+    with runtime.database.writing() as session:
+        session.get_one(Update, waiting).cancel_requested = True
+    wait_for(lambda: look(runtime, waiting).state == "cancelled")
+    done = answered(runtime, tmp_path, seed=1)
+    wait_for(lambda: look(runtime, done).state == "succeeded")
+    assert worker.trouble() is None
+
+
 def test_a_training_that_diverged_fails_at_once_with_the_step_and_the_base_stays_live(
     worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
 ) -> None:

@@ -1,0 +1,109 @@
+"""Features and sums of large batches, block by block of their rows, on whatever processes there are.
+
+What a process gets is digests and numbers: it reads the rows, and the parts of the feature space, from the store.
+Rounded features do not depend on the rows beside them, and sums of integers not on where they are cut: so entries have
+the same bytes, and ledgers the same digest, for any number of processes and any size of blocks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from service.errors import Incomplete
+from service.learning.data.rows import Array, FeatureRows, Rows
+from service.learning.data.serialization import pack_shard, unpack_rows
+from service.learning.ledger.entry import SummedEntry, unpack_entry
+from service.learning.ledger.feature_space import Space, feature_rows
+from service.learning.network.checkpoint import FROZEN, of_kinds
+from service.learning.network.network import parts_of
+from service.storage.artifacts import SHARDS, Artifacts
+from service.storage.opening import open_store
+from service.worker.assignment import Shard, Stored
+from service.worker.child.load import load
+
+SPREAD_ROWS = 32_768
+"""Rows from which on blocks go to other processes."""
+BLOCK_ROWS = 8_192
+"""Rows of a block."""
+PATIENCE_SECONDS = 60.0
+"""For so long a store that is away is tried again."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a stored batch or entry, the `first` to that before `last`; fewer where it ends before."""
+
+    store: str
+    area: str
+    digest: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class StoredSpace:
+    """A feature space whose parts are in the store. version: layout and parts, as JSON."""
+
+    store: str
+    id: str
+    version: str
+
+    @classmethod
+    def of(cls, space: Space, url: str, store: Artifacts) -> StoredSpace:
+        """Stores the parts of a space; they are those of the version that will have it."""
+        shards = []
+        for part, tensors in of_kinds(parts_of(space.network), FROZEN).items():
+            data = pack_shard(tensors)
+            digest = store.put(SHARDS, data)
+            store.has(SHARDS, digest)  # which waits until it is written
+            shards.append(Shard(part=part, digest=digest, bytes=len(data), learned=[]))
+        headless: dict[str, Any] = {"neck": [], "head": [], "classes": [], "sources": [], "exact": None}
+        layout = space.network.layout.model_copy(update=headless).model_dump(mode="json")
+        version = Stored(number=0, layout=layout, shards=shards, learned=[])
+        return cls(url, space.id, version.model_dump_json())
+
+
+def blocks_of(store: str, area: str, digest: str, rows: int) -> list[Block]:
+    """The blocks of a stored batch or entry of so many rows at most, one at least."""
+    return [Block(store, area, digest, first, first + BLOCK_ROWS) for first in range(0, max(rows, 1), BLOCK_ROWS)]
+
+
+def features_of(space: StoredSpace, block: Block) -> Array:
+    """Rounded features of a block of a batch, with the limbs of its targets. -> [n, M] int16"""
+    rows = _rows(block.store, block.area, block.digest)
+    return feature_rows(_space(space), rows.take(slice(block.first, block.last))).inputs
+
+
+def sums_of_block(block: Block) -> SummedEntry:
+    """Sums of a block of an entry; of one without rows all that there is."""
+    entry = _entry(block.store, block.area, block.digest)
+    return entry if isinstance(entry, SummedEntry) else SummedEntry.of(entry.take(slice(block.first, block.last)))
+
+
+@lru_cache(maxsize=1)
+def _rows(store: str, area: str, digest: str) -> Rows:
+    return unpack_rows(_opened(store).get(area, digest))
+
+
+@lru_cache(maxsize=1)
+def _entry(store: str, area: str, digest: str) -> FeatureRows | SummedEntry:
+    return unpack_entry(_opened(store).get(area, digest))
+
+
+@lru_cache(maxsize=1)
+def _space(stored: StoredSpace) -> Space:
+    """The space, as this process computes it. Raises Incomplete where that is another one."""
+    space = Space.of(load(Stored.model_validate(json.loads(stored.version)), _opened(stored.store)))
+    if space.id != stored.id:
+        raise Incomplete(
+            "A process of the cluster makes another feature space of the same parts: look at its libraries."
+        )
+    return space
+
+
+@lru_cache(maxsize=4)
+def _opened(store: str) -> Artifacts:
+    return open_store(store, patience=PATIENCE_SECONDS)

@@ -1,0 +1,70 @@
+"""The learning process on a node of the cluster: an actor that answers assignments."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from service.settings import inherited_log_format
+from service.telemetry import logs, tracing
+from service.worker.child.answering import Message, Parent, answer, load
+from service.worker.cluster.connection import Facts
+
+if TYPE_CHECKING:
+    from service.worker.child.train import Executor
+
+
+class Learner:
+    """Answers one assignment at a time; two of its methods run at once, so that `cancel` reaches one that learns."""
+
+    def __init__(self, threads: int) -> None:
+        logs.set_up(inherited_log_format(), "learning")
+        tracing.start("learning")
+        self._threads = threads
+        self._executor: Executor | None = None
+        self._parent: Parent | None = None
+        self._loading = threading.Lock()
+        self._no_cache: str | None = None
+
+    def facts(self, paths: Sequence[str]) -> Facts:
+        """What this process is like; see `Facts`."""
+        return Facts.here(paths)
+
+    def load(self) -> Executor:
+        """Loads the libraries, ahead of the first assignment."""
+        with self._loading:
+            if self._executor is None:
+                from service.worker.cluster.tasks import tasks  # it loads torch
+
+                self._executor = load(self._threads, tasks)
+            return self._executor
+
+    def learn(self, assignment: Message, cached: bool) -> Iterator[Message]:
+        """Answers an assignment; -> progress, then a result or an error.
+
+        cached: whether this node sees the parent's cache, which then forgets what is erased. Elsewhere nothing is kept
+        beyond the life of this process.
+        """
+        messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        parent = self._parent = Parent(messages.put)
+        places = {**assignment["places"], "crash_point": None}
+        if not cached:
+            self._no_cache = self._no_cache or tempfile.mkdtemp(prefix="tsuika-")
+            places |= {"cache": self._no_cache, "cache_bytes": 0}
+        assignment = {**assignment, "places": places}
+        if str(assignment.get("device", "")).startswith("cuda"):
+            assignment["device"] = "cuda"  # Ray shows it the one GPU that it may use
+        learning = threading.Thread(target=answer, args=(self.load(), assignment, parent), daemon=True, name="learn")
+        learning.start()
+        while not {"result", "error"}.intersection(message := messages.get()):
+            yield message
+        yield message
+        learning.join()  # it may write its sums to the cache
+
+    def cancel(self) -> None:
+        """Stops what is learned at its next step."""
+        if self._parent is not None:
+            self._parent.cancelled.set()

@@ -1,0 +1,106 @@
+"""Blocks of rows, worked on by other processes: the same entries, ledgers and heads as in sequence, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import Architecture, VectorInput
+from service.contract.number_policy import NumberPolicy
+from service.contract.policy import GatePolicy
+from service.contract.targets import ClassTarget, NumberTarget
+from service.learning.data.rows import Known, rows_of
+from service.learning.data.serialization import pack_rows
+from service.learning.run import IN_SEQUENCE, Tasks, no_check, no_progress
+from service.storage.artifacts import model_area
+from service.storage.local import LocalArtifacts
+from service.worker.assignment import Assignment, Places, Result, Step, Stored
+from service.worker.child import model_store, row_blocks
+from service.worker.child.train import Executor
+from tests.elsewhere import Elsewhere
+from tests.worker.made import assignment
+
+AREA, ROWS = model_area(1), 90
+BATCHES = ["bat_1", "bat_2", "bat_3"]
+RIDGE = {"name": "ridge", "lift": "none"}
+
+
+@pytest.fixture(params=[7, 1000], autouse=True)
+def _small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", request.param)
+    monkeypatch.setattr(model_store, "SPREAD_ROWS", ROWS // 2)
+
+
+def stored(folder: Path, numbers: bool) -> dict[str, Any]:
+    """Three batches in a store; -> what an assignment says of them."""
+    folder.mkdir()
+    store = LocalArtifacts(folder / "store")
+    rows = {}
+    for k, batch in enumerate(BATCHES):
+        random = np.random.default_rng(k)
+        inputs = random.normal(size=(ROWS, 3)).astype(np.float32)
+        labels = [""] * ROWS if numbers else [f"class {c}" for c in (inputs[:, 0] > 0).astype(int) + (k == 2)]
+        targets = (inputs @ [[1.0], [-2.0], [0.5]] + random.normal(size=(ROWS, 1))) if numbers else None
+        made = rows_of(batch, inputs, labels, b"secret", Known(f"source {k}", targets=targets))
+        rows[batch] = store.put(AREA, pack_rows(made))
+    places = Places(store=(folder / "store").as_uri(), cache=str(folder / "cache"), cache_bytes=0, area=AREA)
+    return {
+        "places": places,
+        "input": VectorInput(kind="vector", size=3),
+        "target": NumberTarget(kind="number") if numbers else ClassTarget(),
+        "policy": NumberPolicy() if numbers else GatePolicy(),
+        "rows": rows,
+        "counts": dict.fromkeys(BATCHES, ROWS),
+        "kept": dict.fromkeys(BATCHES, ROWS),
+    }
+
+
+def learn(
+    facts: dict[str, Any], tasks: Tasks, batches: list[str], method: dict[str, Any], base: Result | None
+) -> Result:
+    """What a fresh process makes of these batches."""
+    version = base and Stored(number=1, layout=base.layout, shards=base.shards, learned=base.learned)
+    asked: Assignment = assignment("ridge").model_copy(
+        update={
+            **facts,
+            "steps": [Step(batches=batches, method=method, seed=3)],
+            "base": version,
+            "start": version,
+            "entries": base.entries if base else [],
+        }
+    )
+    return Executor(tasks).execute(asked, no_progress, no_check)
+
+
+def bits(result: Result) -> dict[str, Any]:
+    """All of a result that is no time, and no order in which entries were made."""
+    entries = sorted(result.entries, key=lambda entry: (entry.batch, entry.space))
+    return {**result.model_dump(exclude={"report": {"cost"}}), "entries": entries}
+
+
+@pytest.mark.parametrize("numbers", [False, True], ids=["classes", "numbers"])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (RIDGE, RIDGE),
+        ({"name": "ridge", "lift": "relu", "width": 16}, RIDGE),
+        ({"name": "retrain", "epochs": 1}, {"name": "ridge"}),
+    ],
+    ids=["scaled", "lifted", "trained"],
+)
+def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
+    tmp_path: Path, first: dict[str, Any], then: dict[str, Any], numbers: bool
+) -> None:
+    facts = stored(tmp_path / "one", numbers)
+    facts["architecture"] = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
+    elsewhere = Elsewhere()
+    made = []
+    for tasks in (IN_SEQUENCE, elsewhere):
+        base = learn(facts, tasks, BATCHES[:2], first, None)
+        made.append([base, learn(facts, tasks, BATCHES[2:], then, base)])
+    assert [bits(result) for result in made[1]] == [bits(result) for result in made[0]]
+    assert made[1][1].ledger_digest is not None
+    assert {"features_of", "sums_of_block"} <= set(elsewhere.asked)

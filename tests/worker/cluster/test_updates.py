@@ -1,0 +1,257 @@
+"""Updates on a Ray cluster: the same bits as beside the worker, and a way on for each thing that can be missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from service.contract.enums import UpdateKind
+from service.errors import ClusterAway
+from service.learning.data.serialization import pack_rows
+from service.registry import batches, models, updates
+from service.registry.sql.tables import Update, Version
+from service.registry.updates import Order
+from service.runtime import Runtime
+from service.storage.artifacts import model_area
+from service.tuning import child
+from service.worker.parent.child_process import ON_CLUSTER
+from service.worker.parent.loop import Worker
+from tests.cluster import Node
+from tests.running import ROOT, environment, free_port
+from tests.updating import make_rows
+from tests.worker.made import assignment
+from tests.worker.parent.test_loop import events, look, order
+
+pytestmark = pytest.mark.ray
+
+RuntimeOf = Callable[[str | None], Runtime]
+WorkerOf = Callable[[Runtime], Worker]
+SECONDS = 60.0
+
+
+def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"it did not happen within {seconds:g} s"
+        time.sleep(0.05)
+
+
+def learners() -> list[psutil.Process]:
+    """Processes of Ray that learn, as Ray names them."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if "ray::Learner" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def training(runtime: Runtime, update_id: str) -> bool:
+    progress = look(runtime, update_id).progress
+    return progress is not None and progress["phase"] == "training"
+
+
+def version_of(runtime: Runtime, update_id: str) -> Version:
+    with runtime.database.reading() as session:
+        return session.get_one(Version, session.get_one(Update, update_id).version_id)
+
+
+def large(runtime: Runtime, rows: int) -> str:
+    """An update of so many rows, by a closed form."""
+    inputs = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        made = make_rows("bat_large", inputs, ["b" if x > 0 else "a" for x in inputs[:, 0]], b"secret")
+        digest = runtime.store.put(model_area(digits.id), pack_rows(made))
+        folds = {name: [rows, 0, rows, 0] for name in "ab"}
+        facts = batches.Arrival("bat_large", "a" * 64, digest, rows, made.counts(), folds, [], None, True)
+        batch = batches.accept(session, digits, facts)[0]
+        order = Order(UpdateKind.LEARN, [batch.id], {"name": "ridge", "lift": "none"})
+        return updates.enqueue(session, digits, order, by="somebody").id
+
+
+def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str | None, list[str]]]:
+    """Ledger and shards of each of these updates, which have the same seed."""
+    with runtime.database.writing() as session:
+        for update_id in made:
+            session.get_one(Update, update_id).seed = 7
+    worker.start()
+    until(lambda: all(look(runtime, update_id).state == "succeeded" for update_id in made))
+    worker.stop(10.0)
+    versions = [version_of(runtime, update_id) for update_id in made]
+    return [(v.ledger_digest, [s["digest"] for s in v.shards]) for v in versions]
+
+
+def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_one_with_tasks_on_any_number_of_nodes(
+    head: Node, runtime_of: RuntimeOf
+) -> None:
+    """Tasks have one CPU besides that of the learning process, then two."""
+
+    def orders(runtime: Runtime) -> list[str]:
+        return [large(runtime, 33_000), order(runtime, "ridge"), order(runtime, "retrain")]
+
+    beside, on_one, on_two = (runtime_of(address) for address in (None, head.address, head.address))
+    expected = learned(Worker(beside), beside, orders(beside))
+    made = orders(on_one)
+    assert learned(Worker(on_one), on_one, made) == expected
+    report = version_of(on_one, made[0]).report
+    assert report is not None
+    assert "summing" in report["cost"]["parts"]
+    assert events(on_one, made[0]) == ["queued", "claimed", "succeeded"]
+    node = Node(1, head.address)
+    try:
+        assert learned(Worker(on_two), on_two, [large(on_two, 33_000)]) == expected[:1]
+    finally:
+        node.kill()
+
+
+def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_is_killed_is_learned_by_another(
+    head: Node, runtime_of: RuntimeOf, worker_of: WorkerOf
+) -> None:
+    runtime = runtime_of(head.address)
+    worker_of(runtime)
+    update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
+    until(lambda: training(runtime, update_id))
+    [learner] = learners()
+    with runtime.database.writing() as session:
+        session.get_one(Update, update_id).cancel_requested = True
+    until(lambda: look(runtime, update_id).state == "cancelled", 10.0)
+    until(lambda: learner not in learners(), 10.0)
+    update_id = order(runtime, "retrain", epochs=200, batch_size=1)
+    until(lambda: training(runtime, update_id))
+    [learner] = learners()
+    learner.kill()
+    until(lambda: events(runtime, update_id).count("claimed") == 2, runtime.settings.lease_seconds + 5)
+    until(lambda: look(runtime, update_id).state == "succeeded")
+    assert events(runtime, update_id) == ["queued", "claimed", "retried", "claimed", "succeeded"]
+
+
+def test_without_a_cluster_an_update_waits_and_says_why_and_goes_on_once_there_is_one(
+    runtime_of: RuntimeOf, worker_of: WorkerOf
+) -> None:
+    """The head is killed in the middle of the next one, and comes back."""
+    from service.worker.cluster.preflight import preflight  # it imports Ray, which takes time
+
+    address = f"127.0.0.1:{free_port()}"
+    runtime = runtime_of(address)
+    worker = worker_of(runtime)
+    update_id = order(runtime, "ridge")
+    until(lambda: look(runtime, update_id).error is not None)
+    update = look(runtime, update_id)
+    assert update.error["title"] == "The Ray cluster cannot be used now"
+    assert address in update.error["detail"]
+    assert "ray start" in update.error["detail"]
+    assert update.attempts - (update.state == "running") == 0, "waiting is no attempt"
+    assert worker.trouble() == update.error["detail"]
+    with pytest.raises(ClusterAway, match=address):
+        preflight(runtime.settings)
+    head = Node(2, port=int(address.rpartition(":")[2]))
+    try:
+        until(lambda: look(runtime, update_id).state == "succeeded")
+        assert worker.trouble() is None
+        update_id = order(runtime, "retrain", epochs=200, batch_size=1)
+        until(lambda: training(runtime, update_id))
+        head.kill()
+        until(lambda: look(runtime, update_id).state == "queued")
+        assert look(runtime, update_id).error is not None
+        head = Node(2, port=int(address.rpartition(":")[2]))
+        until(lambda: look(runtime, update_id).state == "succeeded", 90.0)
+    finally:
+        head.kill()
+
+
+class Bridge:
+    """The process between a worker and the cluster, spoken to as the worker does."""
+
+    def __init__(self, address: str, program: str = ON_CLUSTER, threads: int = 1) -> None:
+        self._process = child.start(program, str(threads), address, session=True)
+        self.phases = list[str]()
+
+    def answer(self, assignment: dict[str, object]) -> dict[str, dict[str, str]]:
+        """Its last word on an assignment; `phases`: those of its progress until then."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"assignment": assignment}).encode() + b"\n")
+        self._process.stdin.flush()
+        for message in map(json.loads, self._process.stdout):
+            if "error" in message or "result" in message:
+                return message
+            self.phases += [message["progress"]["phase"]] if "progress" in message else []
+        raise AssertionError("it ended without a word")
+
+    def end(self) -> None:
+        child.end(self._process)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@pytest.fixture
+def bridge(head: Node, _variables: None) -> Iterator[Bridge]:
+    bridge = Bridge(head.address)
+    yield bridge
+    bridge.end()
+
+
+def test_an_update_for_a_gpu_is_refused_where_no_node_has_one_and_one_whose_store_no_node_sees_waits(
+    bridge: Bridge, tmp_path: Path
+) -> None:
+    made = assignment("ridge").model_dump(mode="json")
+    error = bridge.answer({**made, "device": "cuda"})["error"]
+    assert error["slug"] == "method-refused"
+    assert "no node of the Ray cluster has one" in error["detail"]
+    (tmp_path / "store" / "tmp").mkdir(parents=True)
+    (tmp_path / "cache").mkdir()
+    places = {**made["places"], "store": (tmp_path / "store").as_uri(), "cache": str(tmp_path / "cache")}
+    weights = {"resnet18": str(tmp_path / "nowhere.safetensors")}
+    error = bridge.answer({**made, "places": places, "weights": weights})["error"]
+    assert error["slug"] == "cluster-away"
+    assert f"does not see {weights['resnet18']}" in error["detail"]
+
+
+@pytest.mark.usefixtures("_variables")
+def test_an_update_that_no_node_has_room_for_goes_back_and_says_what_it_takes(head: Node) -> None:
+    bridge = Bridge(head.address, "tests.worker.cluster.impatient", threads=5)
+    try:
+        error = bridge.answer(assignment("ridge").model_dump(mode="json"))["error"]
+    finally:
+        bridge.end()
+    assert error["slug"] == "cluster-away"
+    assert "an update takes 5 CPUs of one node. Free are" in error["detail"]
+    assert "waiting for the cluster" in bridge.phases
+
+
+@pytest.mark.usefixtures("_variables")
+def test_the_preflight_names_each_node_and_one_of_another_version(head: Node, tmp_path: Path) -> None:
+    said = tsuika_ray(head.address, tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "2 CPU; tsuika" in said.stdout
+    assert "Updates can learn here." in said.stdout
+    older = tmp_path / "older"
+    shutil.copytree(ROOT / "service", older / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    (older / "service" / "__init__.py").write_text('__version__ = "0.0.9"\n')
+    node = Node(1, head.address, PYTHONPATH=str(older))
+    try:
+        said = tsuika_ray(head.address, tmp_path)
+    finally:
+        node.kill()
+    assert said.returncode == 1
+    assert "tsuika is 0.0.9 on node" in said.stdout
+
+
+def tsuika_ray(address: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs it elsewhere: Ray has the nodes look where it runs for modules, too."""
+    command = [sys.executable, "-m", "service.cli", "ray"]
+    (folder / "store").mkdir(exist_ok=True)
+    settings = {**environment(ray=address, data=folder), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
