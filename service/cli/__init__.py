@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from service import __version__
 from service.cli.exits import ERROR, INTERRUPTED, USAGE
@@ -97,6 +98,36 @@ def parser() -> argparse.ArgumentParser:
 
     gc = command("gc", "delete bytes that nothing names", "Deletes stored bytes that no version and no batch names.")
     gc.add_argument("--dry-run", action="store_true", help="only list them")
+
+    fsck = command(
+        "fsck",
+        "hash everything that is stored",
+        "Hashes everything that the registry names, and says what each damage means and what still answers. Beside a "
+        "running service, too.",
+    )
+    fsck.add_argument("--repair", action="store_true", help="mend what can be mended without guessing")
+    fsck.add_argument("--copies", type=Path, metavar="DIR", help="look for whole files in this backup, too")
+    fsck.add_argument("--json", action="store_true", help="print one JSON object")
+
+    backup = command(
+        "backup",
+        "copy everything to a folder",
+        "Copies one moment of everything, while services run and learn. A second time copies what is new, and deletes "
+        "what the moment before had and this one has not.",
+    )
+    backup.add_argument("folder", type=Path, metavar="DIR", help="an empty folder, or an earlier backup")
+
+    restore = command(
+        "restore",
+        "make an installation of a backup",
+        "Makes an installation of a backup in the empty place that the settings name, of either database and store.",
+    )
+    restore.add_argument("folder", type=Path, metavar="DIR", help="the backup")
+    restore.add_argument(
+        "--old",
+        metavar="DATABASE",
+        help="file or URL of the database that was backed up: what was erased there since is erased here, too",
+    )
 
     command("methods", "list how it can learn", "Lists the methods: what each does and when it is good.")
 

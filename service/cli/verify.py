@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-from rich.progress import Progress
-
 from service.cli.exits import DONE, ERROR
+from service.cli.progress import progress
 from service.cli.stored import runtime
 from service.learning.wording import counted, rows
 from service.registry import aliases, models
@@ -16,16 +14,10 @@ from service.upkeep.verify import Verified, verify
 
 def run(arguments: argparse.Namespace) -> int:
     """Adds up the stored entries of everything that the version learned, and compares digests."""
-    with runtime() as opened, Progress(console=Console(stderr=True), transient=True) as bars:
+    with runtime() as opened, progress("Adding up") as show:
         with opened.database.reading() as session:
             number = aliases.version(session, models.get(session, arguments.model), arguments.version).number
-        bar = bars.add_task("Adding up", total=None)
-        verified = verify(
-            opened,
-            arguments.model,
-            number,
-            lambda done, total: bars.update(bar, completed=done, total=total),
-        )
+        verified = verify(opened, arguments.model, number, show)
     for line in report_lines(verified):
         print(line)
     return DONE if verified.holds else ERROR

@@ -78,8 +78,8 @@ class Store(Artifacts, Protocol):
         """As of Artifacts, or of one area."""
         ...
 
-    def clear_temporary(self, older_than: float) -> int:
-        """Deletes old temporary files, which killed writers left; returns how many."""
+    def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
+        """Deletes old temporary files, which killed writers left, unless it is a dry run; returns how many."""
         ...
 
     def sweep_temporary(self, area: str) -> None:

@@ -12,13 +12,17 @@ import os
 import secrets
 import shutil
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from service.storage.artifacts import check_name
+from service.storage.artifacts import check_name, is_name
 from service.storage.local import sync_folder
 
 log = logging.getLogger("tsuika.storage")
+
+PART = ".part"
+"""Ending of a file that is being written."""
 
 
 class Folder:
@@ -32,7 +36,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a whole file or none. Raises OSError, also if the folder was removed."""
-        temporary = f"{name}.{secrets.token_hex(4)}.part"
+        temporary = f"{name}.{secrets.token_hex(4)}{PART}"
         try:
             new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.descriptor)
             with os.fdopen(new, "wb") as file:
@@ -80,6 +84,19 @@ class Cache:
         digest, data = file[:32], file[32:]
         return data if hashlib.sha256(data).digest() == digest else None
 
+    def files(self) -> Iterator[Path]:
+        """Yields every file, also those that are being written."""
+        return self._root.glob("*/*")
+
+    def is_stale(self, file: Path, older_than: float) -> bool:
+        """Whether a file is a damaged entry, or what a writer that was killed has left before that time."""
+        try:
+            if is_name(file.parent.name, file.name):
+                return self.get(file.parent.name, file.name) is None and file.exists()
+            return file.suffix == PART and file.stat().st_mtime < older_than
+        except FileNotFoundError:  # the service has evicted it meanwhile
+            return False
+
     def forget(self, area: str) -> None:
         """Deletes an area for good, also while other processes write there."""
         check_name(area, "0" * 64)
@@ -95,7 +112,7 @@ class Cache:
 
     def _evict(self) -> None:
         files = []
-        for path in self._root.glob("*/*"):
+        for path in self.files():
             with suppress(FileNotFoundError):  # another process evicts, too
                 status = path.stat()
                 files.append((status.st_mtime, status.st_size, path))

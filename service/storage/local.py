@@ -117,10 +117,14 @@ class LocalArtifacts:
                 if is_name(area, digest):
                     yield area, digest, path.stat().st_mtime
 
-    def clear_temporary(self, older_than: float) -> int:
-        """Deletes old temporary files, which killed writers left; returns how many."""
-        stale = [p for p in (self._root / TEMPORARY).iterdir() if p.stat().st_mtime < older_than]
-        for path in stale:
+    def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
+        """Deletes old temporary files, which killed writers left, unless it is a dry run; returns how many."""
+        stale = []
+        for path in (self._root / TEMPORARY).iterdir():
+            with suppress(FileNotFoundError):  # its writer has just renamed it
+                if path.stat().st_mtime < older_than:
+                    stale.append(path)
+        for path in () if dry_run else stale:
             path.unlink(missing_ok=True)
         return len(stale)
 

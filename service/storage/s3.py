@@ -130,7 +130,7 @@ class S3Artifacts:
             if is_name(area, digest):
                 yield area, digest, found["last_modified"].timestamp()
 
-    def clear_temporary(self, older_than: float) -> int:
+    def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
         """There are none: a put that was cut off has left nothing."""
         return 0
 

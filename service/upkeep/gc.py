@@ -37,7 +37,7 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     oldest = now() - runtime.settings.gc_grace_seconds
     candidates = [(area, digest) for area, digest, touched in runtime.store.names() if touched < oldest]
     with runtime.database.reading() as session:
-        used = _used(session)
+        used = named(session)
     garbage = [name for name in candidates if name not in used]
     kept = len(candidates) - len(garbage)
     if dry_run:
@@ -46,7 +46,7 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     for first in range(0, len(garbage), AT_ONCE):
         # a writer looks for its bytes in the transaction that names them: before this one or after it
         with runtime.database.writing() as session:
-            used = _used(session)
+            used = named(session)
             for area, digest in garbage[first : first + AT_ONCE]:
                 if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
                     deleted.append((area, digest))
@@ -66,7 +66,7 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
     areas = [SHARDS, *map(model_area, model_ids)]
     stored = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
     with runtime.database.reading() as session:
-        unnamed = stored - _used(session)
+        unnamed = stored - named(session)
     discard(runtime, unnamed)
     for area in areas:
         runtime.store.sweep_temporary(area)
@@ -78,12 +78,12 @@ def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
     if not names:
         return
     with runtime.database.writing() as session:
-        for area, digest in set(names) - _used(session):
+        for area, digest in set(names) - named(session):
             runtime.store.delete(area, digest)
 
 
-def _used(session: Session) -> Names:
-    """What rows name."""
+def named(session: Session) -> Names:
+    """What rows name: nothing else is deleted as garbage."""
     queries = (
         select(Version.model_id, Version.bits).where(Version.erased_at.is_(None)),
         select(Batch.model_id, Batch.stored_digest),

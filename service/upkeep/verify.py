@@ -5,29 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from service.errors import Conflict, CorruptArtifact
 from service.learning.data.serialization import unpack
 from service.learning.ledger.entry import sums_of, unpack_entry
 from service.learning.ledger.sums import Sums
-from service.learning.network.checkpoint import SERVED, kind_of
-from service.registry import batches, ledger, models, versions
+from service.registry import ledger, models, versions
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-
-
-@dataclass(frozen=True)
-class Damaged:
-    """A stored file that is missing or does not hash to its name. `what` it is · `costs`: what cannot be done without
-    it."""
-
-    area: str
-    digest: str
-    what: str
-    costs: str
+from service.upkeep.named_files import NamedFile, named_files
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ class Verified:
     rows: int
     batches: int
     shards: int
-    damaged: tuple[Damaged, ...] = ()
+    damaged: tuple[NamedFile, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -89,33 +75,6 @@ def verify(
         if not damaged:
             raise  # whole bytes that are no sums
     return Verified(model_name, number, recorded, recomputed, rows, len(version.learned), len(shards), tuple(damaged))
-
-
-def named_files(session: Session, model: Model) -> list[Damaged]:
-    """Every file that a row of the model names, each once, with what it is and what its loss would cost."""
-    files: dict[tuple[str, str], Damaged] = {}
-
-    def add(area: str, digest: str | None, what: str, costs: str) -> None:
-        if digest is not None:
-            files.setdefault((area, digest), Damaged(area, digest, what, costs))
-
-    area = model_area(model.id)
-    stored = (Version.model_id == model.id) & Version.erased_at.is_(None)
-    for version in session.scalars(select(Version).where(stored).order_by(Version.number)):
-        for shard in version.shards:
-            served = kind_of(shard["part"]) in SERVED
-            costs = "it answers no prediction, and nothing is learned on it" if served else "nothing is learned on it"
-            add(SHARDS, shard["digest"], f'part "{shard["part"]}" of version {version.number}', costs)
-        what = f"answers of version {version.number} on trusted rows"
-        add(area, version.bits, what, "later versions are not compared with it")
-    for batch in batches.of(session, model):
-        costs = "it cannot be learned, or learned again; send it anew"
-        add(area, batch.stored_digest, f"rows of batch {batch.id}", costs)
-    for entry in ledger.entries(session, model):
-        what = f"sums of batch {entry.batch_id} in feature space {entry.feature_space[:12]}…"
-        costs = "versions that learned it cannot be verified, and nothing is learned on them there"
-        add(area, entry.digest, what, costs)
-    return list(files.values())
 
 
 def stored_sums(runtime: Runtime, model: Model, version: Version) -> Sums | None:

@@ -53,7 +53,7 @@ class Replicas:
     def named(self) -> set[tuple[str, str | None]]:
         """What rows of the database name."""
         with closing(Database(self.here.database_url)) as database, database.reading() as session:
-            return gc._used(session)
+            return gc.named(session)
 
     def made_of(self, batch: str) -> set[str]:
         """Digests of its rows, and of the shards of versions that learned it and of no other."""

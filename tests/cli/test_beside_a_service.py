@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.cli import main
+from service.cli import main, progress
 from service.cli.exits import DONE, ERROR, USAGE
 from service.cli.verify import report_lines
 from service.client import Client
@@ -88,6 +90,36 @@ def test_a_certificate_holds_until_a_stored_entry_changes(server: Server, tsuika
             path.write_bytes(data)
     assert broken.code == ERROR
     assert broken.out.count("  damaged     ") == len(kept)
+
+
+def test_a_check_names_what_is_damaged_and_what_still_answers(server: Server, tsuika: Tsuika, tmp_path: Path) -> None:
+    whole = tsuika(server.data, "fsck")
+    assert (whole.code, whole.out[:7]) == (DONE, "Whole. ")
+    copies = tmp_path / "copies"
+    shutil.copytree(server.data / "store", copies / "store")
+    for path in (server.data / "store" / "shards").glob("*/*"):
+        path.unlink()
+    broken = tsuika(server.data, "fsck", "--repair")
+    assert broken.code == ERROR
+    assert 'lines: part "head.0" of version 1. Without it it answers no prediction' in broken.out
+    assert "lines: version 1 is live and cannot be loaded" in broken.out
+    assert "NOT whole: " in broken.out
+    checked = json.loads(tsuika(server.data, "fsck", "--json").out)
+    assert (checked["whole"], checked["serving"][0]["broken"]) == (False, [1])
+    assert "no/store" in tsuika(server.data, "fsck", "--copies", str(tmp_path / "no")).err
+    mended = tsuika(server.data, "fsck", "--repair", "--copies", str(copies))
+    assert mended.code == DONE
+    assert "mended, from the copies." in mended.out
+    assert tsuika(server.data, "fsck").out == whole.out
+
+
+def test_how_far_a_long_command_is_stands_in_lines_where_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with progress.progress("Hashing") as show:
+        show(1000, 2000)
+    assert capsys.readouterr() == ("", "Hashing: 1,000 of 2,000\n")
 
 
 def test_digests_that_differ_are_both_shown() -> None:

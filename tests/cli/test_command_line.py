@@ -15,7 +15,7 @@ from service.cli import main, parser
 from service.cli.exits import DONE, ERROR, INTERRUPTED, USAGE
 from service.errors import NotFound
 
-COMMANDS = ("serve", "work", "demo", "migrate", "gc", "methods", "verify")
+COMMANDS = ("serve", "work", "demo", "migrate", "gc", "fsck", "backup", "restore", "methods", "verify")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -27,6 +27,8 @@ COMMANDS = (
     ["migrate"],
     ["gc"],
     ["gc", "--dry-run"],
+    ["fsck", "--repair"],
+    ["backup", "a-backup"],
     ["verify", "digits", "1"],
     ["keys", "create", "x", "--scopes", "learn"],
     ["keys", "list"],

@@ -1,4 +1,4 @@
-"""A runtime on a data folder of its own, without any server."""
+"""A runtime on a data folder of its own, without any server, with its store there or in S3."""
 
 from __future__ import annotations
 
@@ -17,5 +17,17 @@ def runtime(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[R
     data = tmp_path / "data"
     data.mkdir()
     runtime = Runtime(Settings(data=data, database_url=fresh_database(data), gc_grace_seconds=100.0))
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.s3)])
+def either(request: pytest.FixtureRequest, fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Runtime]:
+    """As `runtime`, its store in a folder and in S3."""
+    data = tmp_path / "data"
+    data.mkdir()
+    place = {} if request.param == "folder" else {"store_url": request.getfixturevalue("s3").bucket()}
+    settings = {"data": data, "database_url": fresh_database(data), "gc_grace_seconds": 100.0, **place}
+    runtime = Runtime(Settings.model_validate(settings))
     yield runtime
     runtime.close()

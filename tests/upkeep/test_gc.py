@@ -96,14 +96,14 @@ def test_bytes_that_are_stored_again_during_the_collection_stay(
 ) -> None:
     """An update comes to the bytes of an older, forgotten one after they were listed and before it has a row."""
     aged(runtime)
-    marked = gc._used
+    marked = gc.named
 
     def meanwhile(session: Session) -> gc.Names:
         used = marked(session)
         runtime.store.put(SHARDS, b"an update that was cancelled")
         return used
 
-    monkeypatch.setattr(gc, "_used", meanwhile)
+    monkeypatch.setattr(gc, "named", meanwhile)
     collected = gc.collect(runtime)
     [spared] = facts.garbage - set(collected.deleted)
     assert runtime.store.get(*spared) == b"an update that was cancelled"

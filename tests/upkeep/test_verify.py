@@ -17,7 +17,8 @@ from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
-from service.upkeep.verify import Damaged, named_files, verify
+from service.upkeep.named_files import NamedFile, named_files
+from service.upkeep.verify import verify
 from tests.registry.facts import arrival, learn, made, model
 from tests.updating import make_rows
 
@@ -94,7 +95,7 @@ def test_an_entry_that_was_replaced_is_noticed(runtime: Runtime, facts: Facts, c
     assert verified.recorded == facts.recorded != verified.recomputed
 
 
-def path_of(runtime: Runtime, file: Damaged) -> Path:
+def path_of(runtime: Runtime, file: NamedFile) -> Path:
     return runtime.settings.store_folder / file.area / file.digest[:2] / file.digest[2:]
 
 

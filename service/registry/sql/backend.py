@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
@@ -52,6 +53,14 @@ class Backend(Protocol):
 
     def foreign(self) -> str | None:
         """Why this version must not write the tables, where another one has upgraded them meanwhile. As quick."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Sentences on what is damaged in its own files, as far as it can tell."""
+        ...
+
+    def snapshot(self, file: Path) -> None:
+        """Writes all of one moment into a new file of SQLite, while others read and write. Raises DiskFull."""
         ...
 
     def scrub(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, TableValuedAlias, event, func, select, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
@@ -88,6 +89,16 @@ class Database:
             if refusal is not None:
                 raise refusal from error
             raise
+
+    def faults(self) -> list[str]:
+        """Sentences on what is damaged in its own files, as far as it can tell: PostgreSQL checks its pages itself."""
+        return self._backend.faults()
+
+    def snapshot(self, file: Path) -> None:
+        """Writes all of one moment into a new file of SQLite, while others read and write. Raises DiskFull,
+        NotWritable."""
+        with self._refusing():
+            self._backend.snapshot(file)
 
     def scrub(self) -> None:
         """Removes what deleted and replaced rows have left in the database. Raises Busy, DiskFull, NotWritable."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
-from service.registry.sql import backend, schema, unopened
+from service.registry.sql import all_rows, backend, schema, unopened
 from service.registry.sql.backend import Marks
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
@@ -77,6 +78,14 @@ class Postgres:
 
     def foreign(self) -> str | None:
         return self._listener.foreign()
+
+    def faults(self) -> list[str]:
+        """None: the server checks its pages when it reads them, where its cluster has data checksums."""
+        return []
+
+    def snapshot(self, file: Path) -> None:
+        with self.readers.connect() as connection:
+            all_rows.to_file(connection, file)
 
     def scrub(self) -> None:
         """Writes tables anew, without what was deleted or replaced, which VACUUM alone leaves in their pages. Each is

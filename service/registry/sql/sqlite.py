@@ -17,6 +17,9 @@ from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaEr
 from service.registry.sql import backend, schema, unopened
 from service.registry.sql.backend import Marks
 
+MOST_FAULTS = 20
+"""Faults of its pages that are told."""
+
 
 class Sqlite:
     """A file of SQLite (`Backend`)."""
@@ -84,6 +87,35 @@ class Sqlite:
                 except SchemaMismatch as mismatch:
                     self._foreign = mark, mismatch.detail
             return self._foreign[1]
+
+    def faults(self) -> list[str]:
+        connection = self.readers.raw_connection()
+        try:
+            damaged = [str(row[0]) for row in _rows(connection, f"PRAGMA integrity_check({MOST_FAULTS})")]
+            astray = _rows(connection, "PRAGMA foreign_key_check")
+        except sqlite3.DatabaseError as error:
+            damaged, astray = [str(error)], []
+        finally:
+            connection.close()
+        sentences = [f"The database is damaged: {words}." for words in damaged if words != "ok"]
+        if astray:
+            sentences.append(f"{len(astray)} rows name others that are not there, the first in {astray[0][0]}.")
+        return sentences
+
+    def snapshot(self, file: Path) -> None:
+        """It holds up nobody: the log grows meanwhile. Nothing of deleted rows is in the new file."""
+        try:
+            connection = self.readers.raw_connection()
+            try:
+                driver = connection.driver_connection
+                assert driver is not None
+                driver.execute("VACUUM INTO ?", (str(file),))
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            if (refusal := _refusal(str(error))) is not None:
+                raise refusal from error
+            raise
 
     def scrub(self) -> None:
         """Rewrites the file and empties its log: nothing of what was deleted or replaced is left in either.

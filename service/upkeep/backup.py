@@ -1,0 +1,117 @@
+"""A backup: one moment of the registry, and every stored file that it names, while services run and learn.
+
+Files are copied first; then a snapshot of the database is taken, as one file of SQLite whatever database it is; then
+what it names besides is copied. What it names and is gone by then was erased or let go meanwhile: another snapshot is
+taken. So a backup names nothing that it lacks. That it is whole is said last. Then what an earlier backup in the same
+folder kept, and this one does not name, is deleted there: erased rows go with the next backup.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+
+from sqlalchemy import select
+
+from service import __version__
+from service.errors import Busy, Conflict, CorruptArtifact
+from service.registry.sql import schema
+from service.registry.sql.database import Database, now
+from service.registry.sql.tables import Installation
+from service.runtime import Runtime
+from service.storage.artifacts import Artifacts
+from service.storage.local import LocalArtifacts
+from service.storage.opening import open_store
+from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, Name, named, sha256_of
+
+TRIES = 10
+"""Snapshots that are taken where rows go again and again while files are copied."""
+AT_ONCE = 8
+"""Files that are copied at once: most of their time goes into waiting for a disk or a network."""
+PART = "database.part"
+
+Progress = Callable[[int, int], None]
+
+
+def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda done, total: None) -> Manifest:
+    """Makes a backup, or brings the one in that folder up to date: files that are there whole are not read again from
+    the store. Raises Conflict for a folder of other things or of another installation; Busy, DiskFull, StoreAway."""
+    with folder.for_writing():
+        before = folder.manifest()
+        with runtime.database.reading() as session:
+            secret, names = session.scalars(select(Installation.secret)).one(), named(session)
+        installation = hashlib.sha256(f"installation {secret}".encode()).hexdigest()
+        if before is not None and before.installation != installation:
+            raise Conflict(f"{folder.path} is a backup of another installation: name an empty folder.")
+        copying = _Copying(open_store(runtime.settings.store_url), folder.store, progress)
+        copying.copy(names)
+        for _ in range(TRIES):
+            snapshot, made_at = folder.path / PART, now()
+            snapshot.unlink(missing_ok=True)
+            runtime.database.snapshot(snapshot)
+            with closing(Database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
+                names = named(session)
+            lost = copying.copy(names)
+            with runtime.database.reading() as session:
+                lacks = lost & named(session)
+            if lost == lacks:  # nothing was let go: what is lost is damaged
+                break
+        else:
+            raise Busy("Rows are let go faster than they are copied: try again when less is retracted.")
+        digest = sha256_of(snapshot)
+        manifest = Manifest(
+            format=FORMAT,
+            tsuika=__version__,
+            revision=schema.revisions()[-1],
+            made_at=made_at,
+            installation=installation,
+            database=f"database-{digest[:16]}.db",
+            digest=digest,
+            files=len(names) - len(lacks),
+            bytes=sum(copying.lengths[name] for name in names - lacks),
+            lacks=sorted(f"{area}/{digest}" for area, digest in lacks),
+        )
+        snapshot.replace(folder.path / manifest.database)
+        folder.finish(manifest)
+        copying.prune(names)
+        return manifest
+
+
+class _Copying:
+    """Copies files from a store; `lengths`: of those that are whole in `copies`."""
+
+    def __init__(self, source: Artifacts, copies: LocalArtifacts, progress: Progress) -> None:
+        self._source, self._copies, self._progress = source, copies, progress
+        self.lengths: dict[Name, int] = {}
+
+    def copy(self, names: set[Name]) -> set[Name]:
+        """Copies those of these files that are not there yet. -> those that the source has lost. Raises DiskFull,
+        StoreAway."""
+        new = sorted(names - self.lengths.keys())
+        with ThreadPoolExecutor(AT_ONCE, "copying") as pool:
+            for done, (name, length) in enumerate(zip(new, pool.map(self._copied, new), strict=True)):
+                if length is not None:
+                    self.lengths[name] = length
+                self._progress(done + 1, len(new))
+        return names - self.lengths.keys()
+
+    def prune(self, names: set[Name]) -> None:
+        """Deletes all but these."""
+        unnamed = [(area, digest) for area, digest, _ in self._copies.names() if (area, digest) not in names]
+        for area, digest in unnamed:
+            self._copies.delete(area, digest)
+        self._copies.clear_temporary(now())
+        self._copies.sync(unnamed)
+
+    def _copied(self, name: Name) -> int | None:
+        """Bytes of a file once it is in the copies; None where the source has lost it. One that is there is hashed."""
+        with suppress(CorruptArtifact):  # not there yet, or damaged since
+            return len(self._copies.get(*name))
+        try:
+            data = self._source.get(*name)
+        except CorruptArtifact:
+            return None
+        self._copies.put(name[0], data)
+        return len(data)

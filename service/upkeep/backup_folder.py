@@ -1,0 +1,127 @@
+"""The folder of a backup: `backup.json` says what it is of, beside it the database as a file of SQLite, and `store`."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import Busy, Conflict, CorruptArtifact, NotFound, SchemaMismatch
+from service.registry.sql.tables import Batch, LedgerEntry
+from service.storage.artifacts import model_area
+from service.storage.local import LocalArtifacts, sync_folder
+from service.upkeep import gc
+
+FORMAT = 1
+MANIFEST, LOCK, STORE = "backup.json", "backup.lock", "store"
+
+Name = tuple[str, str]
+"""Area and digest."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup is. `made_at`: the moment that it shows, seconds since the epoch · `installation`: a hash that
+    tells installations apart · `database`: the name of its file, `digest`: the SHA-256 of it · `lacks`: files, as
+    "area/digest", that were damaged where it was made."""
+
+    format: int
+    tsuika: str
+    revision: str
+    made_at: float
+    installation: str
+    database: str
+    digest: str
+    files: int
+    bytes: int
+    lacks: list[str]
+
+
+class BackupFolder:
+    """A backup, or the place for one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def manifest(self) -> Manifest | None:
+        """What is here, None where no backup was finished. Raises SchemaMismatch for one of a newer version, and
+        CorruptArtifact."""
+        try:
+            members = json.loads((self.path / MANIFEST).read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise CorruptArtifact(f"{self.path / MANIFEST} cannot be read: {error}. Take another backup.") from None
+        if members.get("format") != FORMAT:
+            raise SchemaMismatch(f"{self.path} is a backup of another version of Tsuika ({members.get('tsuika')}).")
+        try:
+            return Manifest(**{field.name: members[field.name] for field in fields(Manifest)})
+        except KeyError as missing:
+            raise CorruptArtifact(f"{self.path / MANIFEST} lacks {missing}. Take another backup.") from None
+
+    def required(self) -> Manifest:
+        """As `manifest`. Raises NotFound, too."""
+        if (manifest := self.manifest()) is None:
+            raise NotFound(f"There is no finished backup in {self.path}: it has no {MANIFEST}.")
+        return manifest
+
+    @property
+    def store(self) -> LocalArtifacts:
+        """Its stored files."""
+        return LocalArtifacts(self.path / STORE)
+
+    @contextmanager
+    def for_writing(self) -> Iterator[None]:
+        """Makes the folder and holds it alone. Raises Conflict where other things are in it, Busy."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        inside = {path.name for path in self.path.iterdir()}
+        if inside and not inside & {MANIFEST, LOCK}:
+            raise Conflict(f"{self.path} holds other things than a backup: name an empty folder.")
+        with (self.path / LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy(f"Another backup is being made in {self.path}.") from None
+            yield
+
+    def finish(self, manifest: Manifest) -> None:
+        """Makes this the backup, and deletes the database of the one before."""
+        with (self.path / manifest.database).open("rb+") as database:
+            os.fsync(database.fileno())
+        sync_folder(self.path)
+        new = self.path / f"{MANIFEST}.part"
+        with new.open("w") as file:
+            file.write(json.dumps(asdict(manifest), indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path / MANIFEST)
+        for old in self.path.glob("database-*.db"):
+            if old.name != manifest.database:
+                old.unlink()
+        sync_folder(self.path)
+
+
+def sha256_of(file: Path) -> str:
+    """The digest of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def named(session: Session) -> set[Name]:
+    """What a backup keeps of the store: all that rows name, but for what is being erased."""
+    stored = select(Batch.model_id, Batch.stored_digest)
+    summed = select(Batch.model_id, LedgerEntry.digest).join(LedgerEntry)
+    going = {
+        (model_area(model_id), digest)
+        for query in (stored, summed)
+        for model_id, digest in session.execute(query.where(Batch.erased_at.is_not(None)))
+    }
+    return {(area, digest) for area, digest in gc.named(session) - going if digest is not None}

@@ -1,0 +1,32 @@
+"""Damage to stored files: a flipped bit, and files that are gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import obstore
+
+from service.runtime import Runtime
+from service.storage.artifacts import SHARDS
+from service.storage.local import LocalArtifacts
+from service.storage.s3 import S3Artifacts
+
+
+def path_of(runtime: Runtime, area: str, digest: str) -> Path:
+    """The file of a store in a folder."""
+    folder = runtime.settings.store_folder
+    assert folder is not None
+    return folder / area / digest[:2] / digest[2:]
+
+
+def flip(runtime: Runtime, area: str, digest: str, cached: bool = False) -> None:
+    """Flips a bit of what is stored. `cached`: this machine keeps its whole copy of it."""
+    data = runtime.store.get(area, digest)
+    damaged = data[:-1] + bytes([data[-1] ^ 1])
+    if isinstance(runtime.store, LocalArtifacts):
+        path_of(runtime, area, digest).write_bytes(damaged)
+        return
+    assert isinstance(runtime.store, S3Artifacts)
+    obstore.put(runtime.store._bytes, f"{area}/{digest}", damaged)
+    if not cached:
+        runtime.cache.forget(SHARDS)
