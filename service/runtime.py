@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 
+from service.errors import DiskFull
 from service.registry.sql.database import Database
 from service.serving.live import LiveModels
 from service.settings import MiB, Settings
@@ -16,6 +17,7 @@ from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.storage.permissions import tighten
 from service.telemetry import metrics
+from service.tuning import room
 
 NEARLY_FULL, NEARLY_FULL_BYTES = 0.05, 1024 * MiB
 """A disk is nearly full where less is left than this part of it, and less than so many bytes."""
@@ -39,8 +41,8 @@ class Runtime:
         self.database = Database(settings.database_url)
         if settings.store_folder is not None:
             settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
-        self.cache = Cache(settings.data / "cache", settings.cache_bytes)
-        self.store = open_store(settings.store_url, self.crash, self.cache)
+        self.cache = Cache(settings.data / "cache", settings.cache_bytes, settings.reserve_bytes)
+        self.store = open_store(settings.store_url, self.crash, self.cache, reserve=settings.reserve_bytes)
         self.live = LiveModels(self.database, self.store, settings.serving_bytes)
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""
@@ -57,7 +59,17 @@ class Runtime:
 
     def trouble(self) -> str | None:
         """Why nothing can be stored now, or None. Loaded versions answer all the same."""
-        return self.database.trouble() or self.store.trouble() or self.database.foreign()
+        return self.database.trouble() or self.store.trouble() or self.database.foreign() or self._shortage()
+
+    def require_room(self) -> None:
+        """Raises DiskFull where too little of a disk is free for more than what makes room, or is to be undone."""
+        if (shortage := self._shortage()) is not None:
+            raise DiskFull(shortage)
+
+    def _shortage(self) -> str | None:
+        file, folder = self.settings.database_file, self.settings.store_folder
+        places = [place for place in (file.parent if file is not None else None, folder) if place is not None]
+        return room.shortage(places, self.settings.reserve_bytes)
 
     def short_of_room(self) -> str | None:
         """What is wrong with the room where the data folder is, or None."""

@@ -175,6 +175,12 @@ class Settings(BaseModel):
     )
 
     cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")
+    reserve_bytes: int = Field(
+        64 * MiB,
+        ge=0,
+        description="Room on the disk of database and store that stays free: what would be stored is refused then, and "
+        "rollbacks and repairs go on.",
+    )
     gc_grace_seconds: float = Field(86400.0, ge=0, description="Unreferenced bytes younger than this are left alone.")
     tuning_off: Annotated[tuple[Tuning, ...], BeforeValidator(lambda v: _listed(v))] = Field(
         (),

@@ -67,6 +67,7 @@ LATE = ["acceptance/test_backbones.py"]
 TOGETHER = [
     [
         "acceptance/test_backbones.py",
+        "acceptance/test_backups.py",
         "acceptance/test_challengers.py",
         "acceptance/test_corrections.py",
         "acceptance/test_erasing.py",

@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
 
     gc = command("gc", "delete bytes that nothing names", "Deletes stored bytes that no version and no batch names.")
     gc.add_argument("--dry-run", action="store_true", help="only list them")
+    gc.add_argument("--cache", action="store_true", help="also empty the cache, to make room on a disk that is full")
 
     fsck = command(
         "fsck",

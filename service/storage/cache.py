@@ -18,9 +18,12 @@ from pathlib import Path
 
 from service.storage.artifacts import check_name, is_name
 from service.storage.local import sync_folder
+from service.tuning import room
 
 log = logging.getLogger("tsuika.storage")
 
+SPARE = "spare"
+"""A file that holds nothing and takes room, for `empty` to make some whatever the cache has."""
 PART = ".part"
 """Ending of a file that is being written."""
 
@@ -50,12 +53,14 @@ class Folder:
 
 
 class Cache:
-    """`root/<area>/<64 digits>`; the first 32 bytes of a file are the SHA-256 of the rest."""
+    """`root/<area>/<64 digits>`; the first 32 bytes of a file are the SHA-256 of the rest. `reserve`: bytes of the disk
+    that stay free."""
 
-    def __init__(self, root: Path, max_bytes: int) -> None:
-        self._root, self._max_bytes = root, max_bytes
+    def __init__(self, root: Path, max_bytes: int, reserve: int = 0) -> None:
+        self._root, self._max_bytes, self._reserve = root, max_bytes, reserve
         self._folders: dict[str, Folder] = {}
         root.mkdir(exist_ok=True)
+        room.keep_spare(root / SPARE)
 
     def enter(self, area: str) -> Folder:
         """Binds `put` to the folder that exists now: once that is forgotten, nothing more is kept. So what an update
@@ -69,6 +74,8 @@ class Cache:
 
         `entered`: the folder as it was before the bytes were read."""
         check_name(area, name)
+        if room.free(self._root) < self._reserve + len(data):
+            return
         try:
             (entered or self._folders.get(area) or self.enter(area)).write(name, data)
         except OSError as error:
@@ -87,6 +94,15 @@ class Cache:
     def files(self) -> Iterator[Path]:
         """Yields every file, also those that are being written."""
         return self._root.glob("*/*")
+
+    def empty(self) -> int:
+        """Deletes every file, the spare one too; -> their bytes. What is asked for again is made anew."""
+        freed = 0
+        for path in (*self.files(), self._root / SPARE):
+            with suppress(FileNotFoundError):  # another process evicts, too
+                freed += path.stat().st_size
+                path.unlink()
+        return freed
 
     def is_stale(self, file: Path, older_than: float) -> bool:
         """Whether a file is a damaged entry, or what a writer that was killed has left before that time."""

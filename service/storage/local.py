@@ -14,6 +14,7 @@ from pathlib import Path
 from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.storage.artifacts import check_name, is_name
 from service.storage.figures import observed
+from service.tuning import room
 
 log = logging.getLogger("tsuika.storage")
 
@@ -29,11 +30,11 @@ def nothing(point: str) -> None:
 
 
 class LocalArtifacts:
-    """`root/<area>/<2 digits>/<62 digits>`. `crash`: called at named points, so that tests can die there."""
+    """`root/<area>/<2 digits>/<62 digits>`. `crash`: called at named points, so that tests can die there · `reserve`:
+    bytes of the disk that stay free."""
 
-    def __init__(self, root: Path, crash: Callable[[str], None] = nothing) -> None:
-        self._root = root
-        self._crash = crash
+    def __init__(self, root: Path, crash: Callable[[str], None] = nothing, reserve: int = 0) -> None:
+        self._root, self._crash, self._reserve = root, crash, reserve
         root.mkdir(exist_ok=True)  # without parents: the folder around it may have been moved
         (root / TEMPORARY).mkdir(exist_ok=True)
 
@@ -52,6 +53,8 @@ class LocalArtifacts:
         tries = TRIES
         while not _whole(path, digest):
             tries -= 1
+            if room.free(self._root) < self._reserve + len(data):
+                raise DiskFull("No space left for stored bytes; nothing was stored.")
             temporary = self._temporary(area)
             try:
                 _write_durably(temporary, data)  # fails if the store was moved, before a folder is made there

@@ -49,7 +49,8 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
         copying.copy(names)
         for _ in range(TRIES):
             snapshot, made_at = folder.path / PART, now()
-            snapshot.unlink(missing_ok=True)
+            for left in folder.path.glob(f"{PART}*"):  # by a backup that was killed, with its log
+                left.unlink()
             runtime.database.snapshot(snapshot)
             with closing(Database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
                 names = named(session)

@@ -18,6 +18,7 @@ from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, Store
 from service.storage.opening import open_store
+from service.upkeep import gc
 from service.upkeep.intact_copies import IntactCopies
 from service.upkeep.named_files import NamedFile, named_files
 
@@ -86,7 +87,8 @@ def fsck(
     with runtime.database.looking() as reader:
         chain = audit.verify(reader)
     broken_chain = f"The audit is not as it was written: row {chain.broken} does not hold."
-    store, oldest = open_store(runtime.settings.store_url), now() - runtime.settings.gc_grace_seconds
+    store = open_store(runtime.settings.store_url)
+    oldest = now() - max(runtime.settings.gc_grace_seconds, gc.WRITING_SECONDS)
     names, cached = _names(runtime), list(runtime.cache.files())
     total = len(names) + len(cached)
     size, suspects = 0, set[Name]()

@@ -14,6 +14,8 @@ from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 
+WRITING_SECONDS = 60.0
+"""A temporary file that is younger may be in the middle of its write, however short the grace is."""
 AT_ONCE = 50
 """Files that are deleted in one transaction, while which nobody else writes."""
 Names = set[tuple[str, str | None]]
@@ -52,7 +54,7 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
                     deleted.append((area, digest))
                     progress(len(deleted))
                     runtime.crash("during_gc")
-    runtime.store.clear_temporary(oldest)
+    runtime.store.clear_temporary(min(oldest, now() - WRITING_SECONDS))
     return Collected(deleted, kept)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.learning.network.checkpoint import SERVED, kind_of
 from service.registry import batches, ledger
-from service.registry.sql.tables import Model, Version
+from service.registry.sql.tables import Model, Update, Version
 from service.storage.artifacts import SHARDS, model_area
 
 UNSERVED = "it answers no prediction, and nothing is learned on it"
@@ -60,4 +60,7 @@ def named_files(session: Session, model: Model) -> list[NamedFile]:
         what = f"sums of batch {entry.batch_id} in feature space {entry.feature_space[:12]}…"
         costs = "versions that learned it cannot be verified, and nothing is learned on them there"
         add(area, entry.digest, what, costs)
+    saves = select(Update.id, Update.trainings).where(Update.model_id == model.id, Update.trainings.is_not(None))
+    for update_id, digest in session.execute(saves):
+        add(area, digest, f"the last save of the trainings of update {update_id}", "they begin anew")
     return [replace(file, versions=tuple(parts_of.get(name, ()))) for name, file in files.items()]

@@ -87,6 +87,7 @@ class Places(Fact):
     cache: str
     cache_bytes: int
     area: str
+    reserve_bytes: int = 0
     crash_point: str | None = None
 
 

@@ -113,6 +113,33 @@ def test_a_check_names_what_is_damaged_and_what_still_answers(server: Server, ts
     assert tsuika(server.data, "fsck").out == whole.out
 
 
+def test_a_backup_becomes_an_installation_elsewhere_and_says_what_may_be_back(
+    server: Server, tsuika: Tsuika, tmp_path: Path
+) -> None:
+    folder, place = tmp_path / "backup", tmp_path / "restored"
+    folder.mkdir()
+    (folder / "database.part-wal").write_bytes(b"left by a backup that was killed")
+    (folder / "backup.lock").touch()
+    made = tsuika(server.data, "backup", str(folder))
+    assert (made.code, made.err) == (DONE, "")
+    assert made.out.startswith(f"{folder}: ")
+    restored = tsuika(place, "restore", str(folder))
+    assert restored.code == DONE
+    assert "What was erased after that moment is back" in restored.out
+    assert tsuika(place, "verify", "lines", "live").out == tsuika(server.data, "verify", "lines", "live").out
+    again = tsuika(place, "restore", str(folder))
+    assert (again.code, again.out) == (ERROR, "")
+    assert f"{place} is not empty" in again.err
+    (server.data / "store").rename(tmp_path / "away")
+    try:
+        lacking = tsuika(server.data, "backup", str(tmp_path / "another"))
+    finally:
+        shutil.rmtree(server.data / "store")
+        (tmp_path / "away").rename(server.data / "store")
+    assert lacking.code == ERROR
+    assert "which is damaged here: tsuika fsck" in lacking.err
+
+
 def test_how_far_a_long_command_is_stands_in_lines_where_nobody_looks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,7 @@ def test_what_was_begun_before_a_model_was_forgotten_is_not_kept(cache: Cache, t
     running.put(ONE, NAMES[1], b"sums of rows that were erased")
     assert after.get(ONE, NAMES[0]) == b"later sums"
     assert after.get(ONE, NAMES[1]) is None
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [NAMES[0]]
+    assert [path.name for path in cache.files()] == [NAMES[0]]
 
 
 def test_a_model_is_forgotten_also_while_somebody_writes(
@@ -126,7 +126,7 @@ def test_a_full_disk_costs_the_entry_and_nothing_more(
         patched.setattr(os, "replace", full)
         cache.put(ONE, NAMES[0], b"sums")
     assert cache.get(ONE, NAMES[0]) is None
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list(cache.files()) == []
 
 
 def test_an_entry_that_another_process_evicts_meanwhile_is_no_error(

@@ -27,12 +27,13 @@ from service.upkeep.restore import Again, again, restore
 from tests.api.conftest import Api
 from tests.making import make_model, make_version
 from tests.registry.facts import arrival
+from tests.registry.old_store import Store
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
     from tests.s3 import S3Server
 
-ASK = {"inputs": [[1, 2, 3], [0.25, -1, 8]]}
+INPUTS = [[1, 2, 3], [0.25, -1, 8]]
 
 
 @pytest.fixture
@@ -82,11 +83,12 @@ def a_key(runtime: Runtime) -> str:
         return keys.create(session, CreateKey(name="till 7", scopes=["predict"]), "somebody")[1]
 
 
-def answers(runtime: Runtime, secret: str = "") -> list[Any]:
-    """What every version predicts."""
+def answers(runtime: Runtime, secret: str = "", width: int = 3) -> list[Any]:
+    """What both versions predict of rows so wide."""
+    ask = {"inputs": [row[:width] for row in INPUTS]}
     api, sent = Api(runtime), {"headers": {"authorization": f"Bearer {secret}"}} if secret else {}
     try:
-        return [api.ok("POST", f"/v1/models/digits/versions/{number}/predictions", ASK, **sent) for number in (1, 2)]
+        return [api.ok("POST", f"/v1/models/digits/versions/{number}/predictions", ask, **sent) for number in (1, 2)]
     finally:
         api.close()
 
@@ -134,7 +136,7 @@ def test_what_is_restored_has_every_row_and_predicts_the_same_bits(
 
 @pytest.mark.postgres
 @pytest.mark.s3
-def test_an_installation_moves_from_a_file_to_servers_and_back(
+def test_an_installation_of_the_first_revision_moves_from_a_file_to_servers_and_back(
     postgres: PostgresServer, s3: S3Server, tmp_path: Path
 ) -> None:
 
@@ -143,24 +145,21 @@ def test_an_installation_moves_from_a_file_to_servers_and_back(
         Settings(data=tmp_path / "second", database_url=postgres.empty(), store_url=s3.bucket()),
         Settings(data=tmp_path / "third"),
     ]
-    places[0].data.mkdir()
+    Store(places[0].data, "0001")
     migrate(places[0].database_url)
     first = Runtime(places[0])
-    make_model(first)
-    make_version(first)
-    make_version(first, seed=1)
-    before, predicted = rows(first), answers(first)
+    before, predicted = rows(first), answers(first, width=2)
     back_up(first, BackupFolder(tmp_path / "one"))
     first.close()
     restore(places[1], BackupFolder(tmp_path / "one"))
     second = Runtime(places[1])
-    assert (rows(second), answers(second)) == (before, predicted)
+    assert (rows(second), answers(second, width=2)) == (before, predicted)
     back_up(second, BackupFolder(tmp_path / "two"))
     second.close()
     restore(places[2], BackupFolder(tmp_path / "two"))
     third = Runtime(places[2])
     try:
-        same(third, before, predicted)
+        assert (rows(third), answers(third, width=2)) == (before, predicted)
     finally:
         third.close()
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.registry import batches, ledger, versions
+from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
+from service.upkeep.named_files import named_files
 from tests.registry.facts import arrival, learn, made, model
 
 OLD = 1000.0
@@ -74,6 +78,16 @@ def test_what_a_row_names_stays_and_the_rest_goes(runtime: Runtime, facts: Facts
     assert collected.kept == len(facts.used)
     assert stored(runtime) == facts.used
     assert gc.collect(runtime).deleted == []
+
+
+def test_what_is_no_garbage_is_what_a_check_hashes(runtime: Runtime, facts: Facts) -> None:
+    with runtime.database.writing() as session:
+        [update] = session.scalars(select(Update))
+        update.trainings = runtime.store.put(facts.area, b"save")
+        named = {name for name in gc.named(session) if name[1] is not None}
+        [digits] = session.scalars(select(Model))
+        assert {(file.area, file.digest) for file in named_files(session, digits)} == named
+        assert len(named) == len(facts.used) + 1
 
 
 def test_a_dry_run_lists_the_same_and_deletes_nothing(runtime: Runtime, facts: Facts) -> None:
@@ -143,3 +157,55 @@ def test_progress_counts_what_was_deleted(runtime: Runtime, facts: Facts) -> Non
     progress: list[int] = []
     gc.collect(runtime, progress=progress.append)
     assert progress == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def graceless(either: Runtime) -> Runtime:
+    """Whatever nobody names may go at once: each writer meets the collection."""
+    either.settings = either.settings.model_copy(update={"gc_grace_seconds": 0.0})
+    return either
+
+
+def test_in_any_store_a_dry_run_lists_what_then_goes(graceless: Runtime) -> None:
+    facts = Facts(graceless)
+    listed = gc.collect(graceless, dry_run=True)
+    assert stored(graceless) == facts.used | facts.garbage
+    assert gc.collect(graceless) == listed
+    assert (set(listed.deleted), stored(graceless)) == (facts.garbage, facts.used)
+
+
+def test_while_uploads_come_to_bytes_that_nobody_named_none_is_deleted_that_a_row_names(graceless: Runtime) -> None:
+    """Versions come and are erased; all share three shards, which are garbage again and again."""
+    store, database, over, gone = graceless.store, graceless.database, threading.Event(), [0]
+
+    def collect() -> None:
+        while not over.is_set():
+            gone[0] += len(gc.collect(graceless).deleted)
+
+    with database.writing() as session:
+        model_id = model(session).id
+    collecting = threading.Thread(target=collect)
+    collecting.start()
+    try:
+        for k in range(24):
+            data, named = b"shard %d" % (k % 3), False
+            while not named:
+                digest = store.put(SHARDS, data)
+                with database.writing() as session:
+                    if named := store.has(SHARDS, digest):  # as whoever publishes looks, too
+                        digits = session.get_one(Model, model_id)
+                        shards = [{"part": "head", "digest": digest, "bytes": len(data), "learned": []}]
+                        version = versions.add(session, digits, None, None, replace(made([]), shards=shards))
+            with database.reading() as session:
+                assert versions.shards_in_use(session) <= {d for _, d in stored(graceless)}
+            if k % 3:
+                with database.writing() as session:
+                    versions.by_id(session, version.id).erased_at = 1.0
+    finally:
+        over.set()
+        collecting.join()
+    with database.reading() as session:
+        used = versions.shards_in_use(session)
+    gc.collect(graceless)
+    assert {digest for _, digest in stored(graceless)} == used
+    assert gone[0] > 0

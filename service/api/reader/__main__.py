@@ -1,4 +1,4 @@
-"""The process that reads large bodies: `python -m service.api.reader STORE_URL MEMORY_BYTES PRIORITY`."""
+"""The process that reads large bodies: `python -m service.api.reader STORE_URL MEMORY_BYTES PRIORITY RESERVE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main() -> None:
     sink = child.begin(sys.argv[3])
     from service.api.reader.tasks import work
 
-    work(sys.argv[1], int(sys.argv[2]), sys.stdin, sink)
+    work(sys.argv[1], int(sys.argv[4]), int(sys.argv[2]), sys.stdin, sink)
 
 
 if __name__ == "__main__":

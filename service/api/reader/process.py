@@ -47,8 +47,8 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.data / "spool"
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
-        store, priority = settings.store_url, settings.child_priority
-        self._arguments = store, str(memory), priority
+        priority, reserve = settings.child_priority, settings.reserve_bytes
+        self._arguments = settings.store_url, str(memory), priority, str(reserve)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
         self._process: subprocess.Popen[bytes] | None = None

@@ -330,11 +330,11 @@ def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"failed": type(error).__name__}
 
 
-def work(store_url: str, memory: int, source: TextIO, sink: TextIO) -> None:
+def work(store_url: str, reserve: int, memory: int, source: TextIO, sink: TextIO) -> None:
     """Runs tasks until the parent is gone, over the store at a URL, in `memory` bytes at most."""
     logs.set_up(inherited_log_format(), "reading")
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    store = open_store(store_url)
+    store = open_store(store_url, reserve=reserve)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:

@@ -41,6 +41,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     with located(rows), NewBatch(shared.runtime, model, rows, order) as new_batch:
 
         def begin() -> Act:
+            shared.runtime.require_room()
             new_batch.store()
             return act
 

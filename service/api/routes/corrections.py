@@ -108,6 +108,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     store, by, stored = shared.runtime.store, caller(request), list[tuple[str, Arrival]]()
 
     def begin() -> Act:
+        shared.runtime.require_room()
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, labels)
             area, digest = model_area(model.id), old.stored_digest

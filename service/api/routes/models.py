@@ -42,6 +42,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     order, body = body_of(request, requests.CreateModel)
 
     def begin() -> Act:
+        shared.runtime.require_room()
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
         check_target(order.target, order.input, order.classes)

@@ -64,6 +64,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
     def begin() -> Act:
+        shared.runtime.require_room()
         if batch:
             batch.store()
 

@@ -184,6 +184,7 @@ def import_version(
     identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
 
     def begin() -> Act:
+        runtime.require_room()
         media = request.headers.get("content-type", "")
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")

@@ -40,7 +40,7 @@ def from_file(file: Path, target: Connection) -> None:
                 target.execute(DropConstraint(key))
             _copy(source, target)
             for key in keys:
-                target.execute(AddConstraint(key))
+                target.execute(AddConstraint(key, isolate_from_table=False))
     finally:
         engine.dispose()
     for table in Table.metadata.tables.values():

@@ -97,7 +97,7 @@ class Database:
     def snapshot(self, file: Path) -> None:
         """Writes all of one moment into a new file of SQLite, while others read and write. Raises DiskFull,
         NotWritable."""
-        with self._refusing():
+        with self._refusing(_READS):
             self._backend.snapshot(file)
 
     def scrub(self) -> None:

@@ -17,6 +17,9 @@ from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaEr
 from service.registry.sql import backend, schema, unopened
 from service.registry.sql.backend import Marks
 
+LARGEST_LOG = 16 * 2**20
+"""To so many bytes the log is cut back once a long reader, as of a backup, lets it: less than the room on the disk that
+stays free."""
 MOST_FAULTS = 20
 """Faults of its pages that are told."""
 
@@ -198,7 +201,8 @@ def engine_of(url: str, begin: str, pool_size: int, max_overflow: int, foreign_k
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "secure_delete=ON"):
+        log_limit = f"journal_size_limit={LARGEST_LOG}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "secure_delete=ON", log_limit):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -86,8 +86,8 @@ class Executor:
         """
         places = assignment.places
         crash = _crasher(places.crash_point)
-        cache = Cache(Path(places.cache), places.cache_bytes)
-        durable = open_store(places.store, crash, cache, PATIENCE_SECONDS)
+        cache = Cache(Path(places.cache), places.cache_bytes, places.reserve_bytes)
+        durable = open_store(places.store, crash, cache, PATIENCE_SECONDS, places.reserve_bytes)
         store = WriteBehind(durable, self._threads)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)

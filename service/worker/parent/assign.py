@@ -197,6 +197,7 @@ def places(runtime: Runtime, model: Model) -> Places:
         cache=str(settings.data / "cache"),
         cache_bytes=settings.cache_bytes,
         area=model_area(model.id),
+        reserve_bytes=settings.reserve_bytes,
         crash_point=settings.crash_point,
     )
 

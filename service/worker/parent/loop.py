@@ -349,7 +349,7 @@ class Worker:
     def _fail(self, update: Update, error: Exception) -> None:
         """Records an error: a refusal is final, all else is tried again with growing delays. Raises LeaseLost."""
         report, refused = _report(error), isinstance(error, FINAL)
-        unexpected = None if refused or isinstance(error, ChildFailed) else error
+        unexpected = None if refused or isinstance(error, ChildFailed | DiskFull) else error
         log.warning("update %s: %s; the update says why", update.id, report["title"], exc_info=unexpected)
         if isinstance(error, CorruptArtifact | Incomplete):
             self._child.kill()  # what it remembers is not what the store holds
