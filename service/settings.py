@@ -130,6 +130,12 @@ class Settings(BaseModel):
     key_queued_updates: int | None = Field(None, ge=1, description="Updates that one key may have waiting.")
     model_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches of a model.")
     key_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches that one key has sent.")
+    ledger_min_rows: int = Field(
+        1,
+        ge=1,
+        description="Rows of each class that a batch must have brought for the sums of a version that learned it to "
+        "leave the service (`GET .../ledger`): the sum of one row is that row.",
+    )
 
     lease_seconds: Seconds = Field(30.0, description="A worker that is not heard of for so long has lost its update.")
     beat_seconds: Seconds = Field(5.0, description="Time between two heartbeats of a worker.")

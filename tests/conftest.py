@@ -73,6 +73,7 @@ TOGETHER = [
         "acceptance/test_erasing.py",
         "acceptance/test_keeping.py",
         "acceptance/test_live_moves.py",
+        "acceptance/test_merging.py",
         "acceptance/test_numbers.py",
         "acceptance/test_permissions.py",
         "acceptance/test_same_bits.py",

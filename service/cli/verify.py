@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
 def report_lines(verified: Verified) -> list[str]:
     """The outcome in a few lines: what agrees, or which stored files are damaged and what they cost."""
     parts = f"{counted(verified.batches, 'batch', 'batches')}, {counted(verified.shards, 'shard', 'shards')}"
-    subject = f"{verified.model} version {verified.version}: {rows(verified.rows)} of {parts}"
+    merged = f", {rows(verified.merged)} of them merged from elsewhere" if verified.merged else ""
+    subject = f"{verified.model} version {verified.version}: {rows(verified.rows)} of {parts}{merged}"
     if verified.holds:
         return [f"Verified. {subject}.", f"  recorded and recomputed  {verified.recorded}"]
     lines = [f"NOT verified. {subject}."]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 from urllib.parse import quote
 
@@ -180,6 +182,26 @@ class RemoteModel:
     def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
         """Retract, then delete the rows and everything that was made of them."""
         return self.retract(batches, reason, erase=True, wait=wait)
+
+    def merge(
+        self,
+        ledger: bytes | str | os.PathLike[str],
+        reason: str = "",
+        *,
+        new_classes: NewClasses | str | None = None,
+        source: str | None = None,
+        if_live: int | None = None,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Learn from the ledger of another service, by its path or as bytes: sums of rows that are not here.
+
+        They are a batch (`update.batches`), which `retract` takes back. Raises Conflict where they are of another
+        feature space, or hold rows that count already; UnknownLabels as `update`.
+        """
+        data = ledger if isinstance(ledger, bytes) else Path(ledger).read_bytes()
+        query = _given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
+        return self._ordered("merges", data, wait, on_progress, **query)
 
     def _described(self, inputs: Any, labels: Any, groups: Any) -> dict[str, Any]:
         """Rows, and what is known of each, as members of a body."""
@@ -359,8 +381,8 @@ class RemoteModel:
         answer = self._transport.upload(f"{self._path}/versions", weights, fields, **params)
         return Version.model_validate_json(answer.content)
 
-    def ledger(self, version: int | str) -> bytes:
-        """(G, Q, n) and the class names of everything that the version holds, as safetensors."""
+    def ledger(self, version: int | str = "live") -> bytes:
+        """(G, Q, n) and the class names of everything that the version holds, as safetensors: what `merge` takes."""
         return self._transport.send("GET", f"{self._version(version)}/ledger").content
 
     def _version(self, version: int | str) -> str:

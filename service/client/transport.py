@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from service.client.csv_file import CsvFile
 from service.client.errors import Unreachable, refuse
+from service.contract.enums import RAW
 from service.contract.resources import Page
 
 R = TypeVar("R", bound=BaseModel)
@@ -49,12 +50,12 @@ class Transport:
         return answer.model_validate_json(self.send(method, path, body, **params).content)
 
     def send(self, method: str, path: str, body: Any = None, /, **params: Any) -> httpx.Response:
-        """Sends JSON or a file, again after a broken connection or a Retry-After; params that are None are left out."""
+        """Sends JSON, a file or bytes, again after a broken connection or a Retry-After; params that are None are left
+        out."""
         present = {name: value for name, value in params.items() if value is not None}
-        if isinstance(body, CsvFile):
-            return self._sent(
-                self._http.build_request(method, path, params=present, content=body, headers=body.headers)
-            )
+        if isinstance(body, CsvFile | bytes):
+            headers = body.headers if isinstance(body, CsvFile) else {"Content-Type": RAW}
+            return self._sent(self._http.build_request(method, path, params=present, content=body, headers=headers))
         try:
             request = self._http.build_request(method, path, params=present, json=body)
         except (TypeError, ValueError) as wrong:

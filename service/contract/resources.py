@@ -106,6 +106,9 @@ class Batch(Resource):
     digest: str | None = Field(description="SHA-256 of the content; null once the batch is erased.")
     source: str | None
     corrects: str | None = Field(default=None, description="The batch whose place it takes.")
+    merged: int | None = Field(
+        default=None, description="Batches elsewhere whose sums it is: a merged ledger, which has no rows here."
+    )
     state: BatchState
     in_live: bool
     updates: list[str]

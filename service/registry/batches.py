@@ -126,6 +126,17 @@ def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
     return rows, kept
 
 
+def merged_rows(session: Session, ids: Sequence[str]) -> int:
+    """Rows of those of these batches that are merged ledgers."""
+    sums = (
+        session.scalar(
+            select(func.sum(Batch.rows)).where(Batch.merged.is_not(None), Batch.id.in_(ids[k : k + AT_ONCE]))
+        )
+        for k in range(0, len(ids), AT_ONCE)
+    )
+    return sum(rows or 0 for rows in sums)
+
+
 def page(
     session: Session, model: Model, limit: int, cursor: str | None, source: str | None = None
 ) -> tuple[list[Batch], str | None]:
@@ -204,9 +215,16 @@ def stored_rows(batch: Batch) -> int:
 
 
 def require_whole(session: Session, model: Model, batch: Batch) -> None:
-    """Raises Conflict for a batch whose rows were deleted, naming the version that learned them."""
+    """Raises Conflict for a batch whose rows were deleted, naming the version that learned them, and for one that is a
+    merged ledger."""
     if is_whole(batch):
         return
+    if batch.merged is not None:
+        raise Conflict(
+            f"Batch {batch.id} is a merged ledger, which has no rows. Where it is not learned, POST the ledger to "
+            f"/v1/models/{model.name}/merges again.",
+            batch=batch.id,
+        )
     versions = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
     newest = session.scalars(versions.order_by(Version.number.desc()))
     number = next((v.number for v in newest if batch.id in v.learned), None)

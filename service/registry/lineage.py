@@ -55,9 +55,10 @@ def require_rows(session: Session, model: Model, base: Version, removed: Sequenc
     """Raises Conflict, naming the nearest version without `removed`, where a replay needs rows that were deleted."""
     _, steps = replayed(session, base, removed)
     needed = (b for _, new in steps for b in new)
-    lost = next((b for b in needed if not batches.is_whole(session.get_one(Batch, b))), None)
+    lost = next((b for b in (session.get_one(Batch, b) for b in needed) if not batches.is_whole(b)), None)
     if lost is None:
         return
+    gone = f"were deleted (retention {model.retention})" if lost.merged is None else "are elsewhere (a merged ledger)"
     near = versions.nearest_clean(session, model, base.number, removed)
     remedy = (
         f"The nearest version that never learned it is {near}: make that live, then take the batch back."
@@ -66,6 +67,6 @@ def require_rows(session: Session, model: Model, base: Version, removed: Sequenc
     )
     raise Conflict(
         f"Weights of version {base.number} were trained on batch {removed[0]}. Learning again without it needs the "
-        f"rows of batch {lost}, which were deleted (retention {model.retention}). {remedy}",
+        f"rows of batch {lost.id}, which {gone}. {remedy}",
         nearest_clean=near,
     )

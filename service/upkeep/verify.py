@@ -9,7 +9,7 @@ from service.errors import Conflict, CorruptArtifact
 from service.learning.data.serialization import unpack
 from service.learning.ledger.entry import sums_of, unpack_entry
 from service.learning.ledger.sums import Sums
-from service.registry import ledger, models, versions
+from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
@@ -19,7 +19,8 @@ from service.upkeep.named_files import NamedFile, named_files
 @dataclass(frozen=True)
 class Verified:
     """What a verification found. `shards`: how many stored parts of the version hash to their digest · `damaged`: among
-    all files that a row of the model names · `recomputed`: None where a file that it takes cannot be read."""
+    all files that a row of the model names · `recomputed`: None where a file that it takes cannot be read · `merged`:
+    those of the rows that came as merged ledgers."""
 
     model: str
     version: int
@@ -29,6 +30,7 @@ class Verified:
     batches: int
     shards: int
     damaged: tuple[NamedFile, ...] = ()
+    merged: int = 0
 
     @property
     def holds(self) -> bool:
@@ -46,6 +48,7 @@ def verify(
         version = versions.present(session, model, number)
         space, recorded = version.feature_space, version.ledger_digest
         files = named_files(session, model)
+        merged = batches.merged_rows(session, version.learned)
     damaged = []
     for done, file in enumerate(files):
         try:
@@ -74,7 +77,8 @@ def verify(
     except CorruptArtifact:
         if not damaged:
             raise  # whole bytes that are no sums
-    return Verified(model_name, number, recorded, recomputed, rows, len(version.learned), len(shards), tuple(damaged))
+    learned = len(version.learned)
+    return Verified(model_name, number, recorded, recomputed, rows, learned, len(shards), tuple(damaged), merged)
 
 
 def stored_sums(runtime: Runtime, model: Model, version: Version) -> Sums | None:

@@ -127,6 +127,8 @@ class Assignment(Fact):
     vocabulary: dict[str, list[str]] = {}
     """Column -> values that any batch of the model brought, where the update brings new ones: one that looks like one
     of them may be a slip."""
+    merged: list[str] = []
+    """Batches that are merged ledgers: there are sums of their rows, and none of these."""
     sources: dict[str, str] = {}
     """Batch -> its source, where it has one."""
     weights: dict[str, str] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -50,6 +52,20 @@ def test_arrays_go_in_and_classes_come_out(model: RemoteModel) -> None:
     assert all(len(p.top) == 2 and p.score == p.top[0].score for p in answer.predictions)
     info = model.info()
     assert (info.live_version, info.classes) == (1, ["0", "1", "2"])
+
+
+def test_a_ledger_is_merged_by_its_path_or_as_bytes(client: Client, model: RemoteModel, tmp_path: Path) -> None:
+    other = client.create_model(f"{model.name}-elsewhere", INPUT, method=RIDGE)
+    other.update(*rows(4, classes=4), new_classes="allow")
+    file = tmp_path / "ledger.safetensors"
+    file.write_bytes(other.ledger())
+    with pytest.raises(UnknownLabels):
+        model.merge(file)
+    update = model.merge(file, "agreed", new_classes="allow", source="elsewhere", if_live=1)
+    assert (update.verdict, update.reason, update.learned_rows) == (Verdict.PROMOTED, "agreed", 60)
+    assert next(batch for batch in model.batches("elsewhere")).merged == 1
+    with pytest.raises(Conflict, match="merged already"):
+        model.merge(other.ledger())
 
 
 def test_a_stored_batch_waits_until_it_is_learned(model: RemoteModel) -> None:

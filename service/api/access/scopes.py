@@ -37,6 +37,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/updates/{update}/cancel": {"POST": READ},
     "/v1/updates/{update}/retry": {"POST": READ},
     "/v1/models/{model}/retractions": {"POST": PROMOTE},
+    "/v1/models/{model}/merges": {"POST": PROMOTE},
     "/v1/models/{model}/disputes": {"GET": READ},
     "/v1/models/{model}/disputes/{dispute}/settle": {"POST": PROMOTE},
     "/v1/models/{model}/versions": {"GET": READ, "POST": PROMOTE},

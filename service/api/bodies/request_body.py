@@ -10,6 +10,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
 from service.api.limits.request_checks import (
+    MERGES,
     Message,
     Receive,
     Scope,
@@ -28,6 +29,7 @@ from service.settings import Settings
 IN_MEMORY_BYTES = 1024 * 1024
 """A longer body waits on disk until it is whole, so that one that is refused in the end has cost no memory."""
 SMALLER_BATCH = "Send it in several batches."
+HIGHER_LIMIT = "Ask who runs the service to raise the limit."
 SMALLER_FILE = (
     "Leave out the weights of a pretrained backbone, as GET .../weights?whole=false does, or ask who runs the service "
     "to raise the limit."
@@ -130,4 +132,5 @@ def _too_large(limit: int, scope: Scope) -> TooLarge:
             f"The body is over {limit:,} bytes, and it brings no rows. Send what is asked for alone.", limit=limit
         )
     remedy = SMALLER_FILE if is_import(scope) else SMALLER_BATCH
+    remedy = HIGHER_LIMIT if scope["path"].endswith(MERGES) else remedy
     return TooLarge(f"The body is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). {remedy}", limit=limit)

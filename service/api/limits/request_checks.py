@@ -29,6 +29,8 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECAS
 """A Host header: a name or an address, in brackets of version 6; and a port."""
 IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
+MERGES = "/merges"
+"""How the path ends to which a ledger is sent, never as multipart/form-data."""
 LATER_TYPES = (
     "application/x-ndjson",
     "application/vnd.apache.parquet",
@@ -115,10 +117,10 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
     if media in LATER_TYPES:
         raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
     if is_import(scope):
-        if media not in IMPORT_TYPES:
-            raise UnsupportedMedia(
-                f"Send the safetensors file as {IMPORT_TYPES[0]}, or in a part of multipart/form-data."
-            )
+        merges = scope["path"].endswith(MERGES)
+        if media not in (IMPORT_TYPES[:2] if merges else IMPORT_TYPES):
+            or_part = "" if merges else ", or in a part of multipart/form-data"
+            raise UnsupportedMedia(f"Send the safetensors file as {IMPORT_TYPES[0]}{or_part}.")
         return
     # clients of the Open Inference Protocol leave the header out
     if _infers(scope) and media in ("", "application/octet-stream"):
@@ -177,8 +179,8 @@ def makes_model(scope: Scope) -> bool:
 
 
 def is_import(scope: Scope) -> bool:
-    """Whether the body is a version that was trained elsewhere."""
-    return bool(scope["method"] == "POST" and scope["path"].endswith("/versions"))
+    """Whether the body is a version that was trained elsewhere, or the ledger of one."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith(("/versions", MERGES)))
 
 
 def has_body(scope: Scope) -> bool:

@@ -9,6 +9,7 @@ from typing import cast
 from annotated_types import Le, MaxLen
 from pydantic import BaseModel
 
+from service.api.bodies.ledger_body import MOST_ENTRIES
 from service.api.bodies.prediction_bodies import MOST_TOP
 from service.api.bodies.version_upload import MOST_MEMBER_BYTES
 from service.api.context import LONGEST_WAIT, MOST_ITEMS
@@ -219,6 +220,11 @@ ROWS = (
         "The header of a safetensors file.", "Use fewer names."),
     Row("tensors", safetensors_file.MOST_TENSORS, "tensors", 422,
         "Tensors of a safetensors file.", "Merge some of them."),
+    Row("least rows of a ledger", "ledger_min_rows", "rows", 409,
+        "Rows of each class that every batch behind an exported ledger has at least.",
+        "Export a version that did not learn the batch that is named."),
+    Row("entries of a ledger", MOST_ENTRIES, "batches", 422,
+        "Batches elsewhere behind a ledger that is merged.", "Have it exported from a model of fewer batches."),
     Row("said of weights", MOST_MEMBER_BYTES, "bytes", 422,
         "Each of the parts of a multipart body beside the file: architecture, classes, scale.", "Shorten it."),
     Row("parts", multipart.MOST_PARTS, "parts", 422, "Parts of a multipart body.", "Leave out what is not asked for."),

@@ -26,7 +26,7 @@ from service.errors import Conflict, Forbidden, InvalidContent
 from service.intake.json_body import TARGETS
 from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
-from service.registry.sql.tables import Model, Update
+from service.registry.sql.tables import Batch, Model, Update
 from service.registry.updates import Order
 
 routes = APIRouter(tags=["updates"])
@@ -180,7 +180,7 @@ def cancel_update(request: Request, shared: Shared, update: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
-        _require_scope(request, record)
+        _require_scope(request, session, record)
         return Effect(200 if updates.cancel(session, record) else 202, {"update": update}, lambda: announce(shared))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
@@ -199,7 +199,7 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
-        _require_scope(request, record)
+        _require_scope(request, session, record)
         if record.kind == UpdateKind.LEARN and states.is_final(record):
             owner = models.by_id(session, record.model_id)
             quotas.require_turn(session, owner, shared.runtime.settings.most_queued, record.by)
@@ -211,9 +211,10 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     return answer(_update(shared, update), done.status, headers)
 
 
-def _require_scope(request: Request, update: Update) -> None:
-    """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction, and does
-    not have labels changed on purpose."""
+def _require_scope(request: Request, session: Session, update: Update) -> None:
+    """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction, does not
+    have labels changed on purpose, and merges no ledger."""
     ordinary = update.kind == UpdateKind.LEARN and update.expect is None
+    ordinary = ordinary and all(session.get_one(Batch, b).merged is None for b in update.batches)
     needed = KeyScope.LEARN if ordinary else KeyScope.PROMOTE
     access(request).require([needed])

@@ -1,4 +1,4 @@
-"""Routes of versions: facts, weights in and out, the exact ledger, and lineage."""
+"""Routes of versions: facts, weights in and out, and lineage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
@@ -24,7 +23,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.registry import aliases, deployments, models, versions
 from service.registry.sql.tables import Version
 from service.storage.artifacts import SHARDS
-from service.upkeep.verify import stored_sums
 
 routes = APIRouter(tags=["versions"])
 
@@ -82,37 +80,6 @@ def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[by
     meta = {"model": model, "version": facts.number, "classes": facts.classes, "layout": facts.layout}
     meta |= {LEFT_OUT: left_out} if left_out else {}
     return pack(tensors, meta), f"{model}-{facts.number}.safetensors"
-
-
-@routes.get(
-    "/v1/models/{model}/versions/{version}/ledger",
-    response_class=Response,
-    responses=gives(SAFETENSORS, "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64.")
-    | refusals(404, 409, 410, 507),
-)
-async def get_ledger(request: Request, shared: Shared, model: str, version: str) -> Response:
-    """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
-    return await shared.downloads.send(request, lambda: _ledger(shared, model, version))
-
-
-def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        facts = aliases.present(session, record, version)
-    sums = stored_sums(shared.runtime, record, facts) if facts.feature_space is not None else None
-    if sums is None:
-        raise Conflict(f"Version {facts.number} has no ledger: no exact sums stand behind it.")
-    tensors = {"G": sums.G, "Q": sums.Q, "n": np.asarray(sums.n, np.float64)}
-    meta = {
-        "model": model,
-        "version": facts.number,
-        "classes": list(sums.classes),
-        "feature_space": facts.feature_space,
-        "digest": facts.ledger_digest,
-    }
-    if (numbers := facts.layout.get("numbers")) is not None:
-        meta["numbers"] = numbers  # the last columns are the limbs of targets on this grid
-    return pack(tensors, meta), f"{model}-{facts.number}-ledger.safetensors"
 
 
 @routes.get("/v1/models/{model}/lineage", response_model=resources.Lineage, responses=refusals(404))

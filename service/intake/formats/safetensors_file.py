@@ -6,6 +6,7 @@ Layout: 8 bytes, little-endian: the length of a JSON header; the header: name ->
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -44,14 +45,16 @@ DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The content of a file. Floating-point tensors are float32, whatever they were, but for `DOUBLES`, and finite."""
+    """The content of a file. Floating-point tensors are float32, whatever they were, but for doubles that stay so, and
+    finite."""
 
     tensors: dict[str, NDArray[Any]]
     metadata: dict[str, str]
 
 
-def read_weights(data: bytes) -> Weights:
-    """The tensors of a file. Raises InvalidContent with the reason."""
+def read_weights(data: bytes, doubles: Sequence[str] = DOUBLES) -> Weights:
+    """The tensors of a file; `doubles`: how the names begin of those whose doubles stay. Raises InvalidContent with the
+    reason."""
     header, start = _header(data)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
@@ -67,7 +70,12 @@ def read_weights(data: bytes) -> Weights:
     if at != len(data) - start:
         raise _broken(f"its tensors take {at:,} bytes, and {len(data) - start:,} follow the header")
     view = memoryview(data)[start:]
-    return Weights({name: _array(view, name, *span) for name, span in spans.items()}, metadata)
+    stays = tuple(doubles)
+    arrays = {
+        name: _array(view[begin:end], name, dtype, shape, name.startswith(stays))
+        for name, (dtype, shape, begin, end) in spans.items()
+    }
+    return Weights(arrays, metadata)
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
@@ -109,13 +117,13 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n <= LARGEST for n in value)
 
 
-def _array(view: memoryview, name: str, dtype: str, shape: tuple[int, ...], begin: int, end: int) -> NDArray[Any]:
-    raw: NDArray[Any] = np.frombuffer(view[begin:end], DTYPES[dtype])
+def _array(data: memoryview, name: str, dtype: str, shape: tuple[int, ...], stays: bool) -> NDArray[Any]:
+    raw: NDArray[Any] = np.frombuffer(data, DTYPES[dtype])
     if dtype == "BF16":
         raw = from_bfloat16(raw)
     if raw.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = raw.astype(np.float64 if dtype == "F64" and name.startswith(DOUBLES) else np.float32)
+            raw = raw.astype(np.float64 if dtype == "F64" and stays else np.float32)
         if not np.isfinite(raw).all():
             raise _broken("it holds numbers that are not finite, or beyond a float32", name)
     return raw.reshape(shape)

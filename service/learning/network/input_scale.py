@@ -144,11 +144,18 @@ def scale_for(spec: InputSpec, inputs: Array, numbers: bool = False) -> tuple[An
     """The scale of a first version, and whether it was declared (then it owes nothing to these inputs). numbers: of a
     model whose targets are numbers."""
     if isinstance(spec, TableInput):
-        ranged = all(column.scale is not None for column in spec.columns if isinstance(column, NumberColumn))
-        return TableScale.fitted(spec, inputs), ranged and not spec.growing
+        return TableScale.fitted(spec, inputs), declares_scale(spec)
     declared = declared_scale(spec)
     fit = fit_number_scale if numbers else fit_scale
     return (declared, True) if declared is not None else (fit(inputs), False)
+
+
+def declares_scale(spec: InputSpec) -> bool:
+    """Whether the scale of such inputs owes nothing to a first batch: then every service has the same."""
+    if isinstance(spec, TableInput):
+        ranged = all(column.scale is not None for column in spec.columns if isinstance(column, NumberColumn))
+        return ranged and not spec.growing
+    return declared_scale(spec) is not None
 
 
 def _varying(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -123,7 +123,8 @@ class Batch(Table):
     column, None where inputs are no tables · `settled_at`: since when every update that names it is final ·
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
-    takes.
+    takes · `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
+    rows.
     """
 
     __tablename__ = "batches"
@@ -146,6 +147,8 @@ class Batch(Table):
     lent: Mapped[list[Any]]
     source: Mapped[str | None]
     corrects: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    merged: Mapped[int | None]
+    entries: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     by: Mapped[str | None]
     bytes: Mapped[int]
     kept_rows: Mapped[int]

@@ -129,9 +129,10 @@ class ModelStore:
             return unpack_entry(self.store.get(self.area, self.entries[key]))
         if batch_id not in self.rows:
             raise MethodRefused(
-                f"The rows of batch {batch_id} were deleted once they were learned, and nothing is known of them in "
-                "the feature space that this needs. Use auto or ridge without a lift of another kind, on a version "
-                "that knows them; or retract the batch and send its rows anew."
+                f"The rows of batch {batch_id} are not here (they were deleted once they were learned, or it is a "
+                "merged ledger), and nothing is known of them in the feature space that this needs. Use auto or ridge "
+                "without a lift of another kind, on a version that knows them; or retract the batch and send its rows "
+                "anew."
             )
         rows = self.batch(batch_id)
         return self._enter(

@@ -39,7 +39,8 @@ UNSAVED_LEAST = 512
 
 
 class StoredData:
-    """`learning.method.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update."""
+    """`learning.method.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update.
+    `merged_rows`: rows of the update that are elsewhere, of which there are sums alone."""
 
     def __init__(
         self,
@@ -53,17 +54,20 @@ class StoredData:
         self.target = assignment.target
         self.known_rows = sum(assignment.counts[b] for b in known)
         self.kept_rows = sum(assignment.kept.get(b, 0) for b in known)
+        self._here = sum(assignment.counts[b] for b in known if b not in assignment.merged)
         sources = assignment.sources
         self.known_sources = frozenset(sources[b] for b in known if b in sources)
         self._store, self._known, self._new, self._run = model_store, sorted(known), list(new), run
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
+        self._merged = frozenset(assignment.merged)
+        self.merged_rows = sum(assignment.counts[b] for b in new if b in self._merged)
         self._own = Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new, sources, run)
 
     @property
     def _lasting(self) -> bool:
-        """Whether all rows are kept, and will be: then what is read of them may be remembered."""
-        return self._store.retention is Retention.ALL and self.kept_rows == self.known_rows
+        """Whether all rows that came are kept, and will be: then what is read of them may be remembered."""
+        return self._store.retention is Retention.ALL and self.kept_rows == self._here
 
     @property
     def learned(self) -> list[str]:
@@ -72,9 +76,9 @@ class StoredData:
 
     @cached_property
     def batch(self) -> Rows:
-        if not self._new:
-            return Rows.empty(self.input.shape)
-        return Rows.concat([self._store.batch(b) for b in self._new])
+        if rows := [self._store.batch(b) for b in self._new if b not in self._merged]:
+            return Rows.concat(rows)
+        return replace(Rows.empty(self.input.shape), batches=tuple(self._new))  # of a merged ledger there is no row
 
     @cached_property
     def unlabelled(self) -> Array:
@@ -178,14 +182,21 @@ class StoredData:
         if not self._new:
             return self.ledger(space)
         name = self._store.name("ledger", space.id, learned=self.learned)
-        ledger = self._store.memory.recall(name, lambda: self.ledger(space).with_entry(self._own_sums(space)))
+        ledger = self._store.memory.recall(name, lambda: self._grow(space))
         self._store.enter(self.learned, space, self._run)
+        return ledger
+
+    def _grow(self, space: Space) -> Ledger:
+        ledger = self.ledger(space).with_entry(self._own_sums(space))
+        for batch in self._merged.intersection(self._new):
+            ledger = ledger.with_entry(self._store.adds(batch, space, self._run))
         return ledger
 
     def _own_sums(self, space: Space) -> FeatureRows | SummedEntry:
         """What the update's own rows add to a ledger."""
-        if self._store.spreads(self._new, self._run):
-            return self._store.total(self._new, space, self._run)
+        here = [batch for batch in self._new if batch not in self._merged]
+        if self._store.spreads(here, self._run):
+            return self._store.total(here, space, self._run)
         return self.entry(space)
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:

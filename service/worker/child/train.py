@@ -29,6 +29,7 @@ from service.learning.retention import refused
 from service.learning.retraction import Retraction, blank, certify
 from service.learning.run import IN_SEQUENCE, Run, Tasks
 from service.learning.update import learn
+from service.learning.wording import rows
 from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.opening import open_store
@@ -169,11 +170,19 @@ def _learn(
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, chosen.params, assignment.retention, assignment.architecture, layout):
         raise MethodRefused(reason)
+    if "kept" in chosen.method.needs and any(b in assignment.merged for b in known):
+        raise MethodRefused(
+            f"{chosen.method.name} learns kept rows again, and rows that this model knows are elsewhere (a merged "
+            "ledger). Use auto, ridge or lda; or take the ledger back first."
+        )
     epochs = int(METHODS["retrain"].Params().model_dump()["epochs"])
     context = replace(context, retraining=retraining_cost(base, data, epochs))
     refuse_to_forget(chosen.method, base, data)
     with tracing.span(f"method {chosen.method.name}"):
         learned = learn(base, data, chosen.method, chosen.params, run)
+    if data.merged_rows:
+        learned = replace(learned, notes=(*learned.notes, *_of_merge(learned, data.merged_rows)))
+        chosen = replace(chosen, why=f"A ledger was merged: {chosen.method.name} as in the live version, solved anew.")
     learned, chosen = better(base, data, learned, chosen, run, context)
     if assignment.champion is None:
         with tracing.span("judge"):
@@ -184,6 +193,16 @@ def _learn(
     context = replace(context, live=assignment.champion.number)
     candidate = context.examine_challenger(champion, without_first_notes(learned), data, everything, run)
     return Execution(candidate, data, chosen, lost)
+
+
+def _of_merge(learned: Learned, elsewhere: int) -> list[str]:
+    """Notes on rows that are elsewhere: what no test has seen, and what they count."""
+    exact = learned.checkpoint.layout.exact
+    seen = (
+        f"{rows(elsewhere)} from elsewhere, merged as sums: no test of this gate has seen them. It judged by rows here."
+    )
+    faded = "Older batches count less: the merged rows count as those of a batch that came now, whatever their age."
+    return [seen, *([faded] if exact is not None and exact.decay < 1 else [])]
 
 
 def _retract(
@@ -243,7 +262,7 @@ def _store(assignment: Assignment, execution: Execution, model_store: ModelStore
         method=execution.chosen.request if execution.chosen else None,
         why=_why_retracted(assignment) if assignment.kind is UpdateKind.RETRACT else execution.why,
         entries=model_store.made,
-        learned_rows=int(execution.data.batch.learning.sum()),
+        learned_rows=int(execution.data.batch.learning.sum()) + execution.data.merged_rows,
         exam_rows=len(execution.data.ledger(candidate.space).exam),
         trusted=execution.data.trusted(candidate.space),
         challenge=execution.chosen.challenge if execution.chosen else None,

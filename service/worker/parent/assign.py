@@ -71,6 +71,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         kept={b.id: b.kept_rows for b in needed},
         values=_values(needed, update.batches if update.kind == UpdateKind.LEARN else known - set(removed)),
         vocabulary=_vocabulary(every, base.learned, update.batches) if base else {},
+        merged=[b.id for b in needed if b.merged is not None],
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
         entries=[
@@ -145,7 +146,8 @@ def _to_learn(session: Session, model: Model, update: Update, base: Version | No
     unknown = (session.get_one(Batch, b) for b in update.batches if b not in known)
     new = [b for b in unknown if b.retracted_at is None]
     for batch in new:
-        batches.require_whole(session, model, batch)
+        if batch.merged is None:
+            batches.require_whole(session, model, batch)
     name = str((update.requested_method or {}).get("name"))
     needs_labels = name not in METHODS or not METHODS[name].unlabelled
     return [] if needs_labels and not any(b.rows for b in new) else [b.id for b in new]

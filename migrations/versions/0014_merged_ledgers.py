@@ -1,0 +1,14 @@
+"""Merged ledgers: batches whose rows are elsewhere say so, and name the batches behind them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("batches", sa.Column("merged", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
+    op.add_column("batches", sa.Column("entries", sa.JSON(none_as_null=True), nullable=True))

@@ -1,0 +1,118 @@
+"""Merged ledgers: batches whose rows are elsewhere. Every batch behind one is named, so that none counts twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from service.contract.enums import Action
+from service.errors import Conflict
+from service.registry import ledger
+from service.registry.batches import AT_ONCE, live_learned, new_batch_id
+from service.registry.callers import audit
+from service.registry.callers.actor import acting
+from service.registry.sql.database import now
+from service.registry.sql.tables import Batch, Model, Version
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Facts of sums from elsewhere that were stored. digest: of the sums · stored_digest, bytes: of their entry in the
+    feature space · values: {} where inputs are tables, as batches of rows have it."""
+
+    space: str
+    digest: str
+    stored_digest: str
+    bytes: int
+    label_counts: Mapping[str, int]
+    entries: Mapping[str, int]
+    source: str | None
+    values: dict[str, dict[str, int]] | None
+
+
+def accept(session: Session, model: Model, sent: Ledger) -> Batch:
+    """The batch of these sums: the one that is there, where the same ones came before and were not taken back. Raises
+    Conflict where some of their rows count already."""
+    of_merges = select(Batch).where(Batch.model_id == model.id, Batch.merged.is_not(None))
+    learned = live_learned(session, model)
+    merged = session.scalars(of_merges.order_by(Batch.id).options(undefer(Batch.entries)))
+    known = [batch for batch in merged if batch.retracted_at is None or batch.id in learned]
+    for batch in known:
+        if batch.digest == sent.digest and batch.retracted_at is None:
+            return batch
+    _check_own(session, model, list(sent.entries))
+    for batch in known:
+        if both := sorted(sent.entries.keys() & (batch.entries or {}).keys()):
+            remedy = (
+                "Take that back first (POST .../retractions), then send this ledger again."
+                if batch.retracted_at is None
+                else "Send it again once that batch, which is being taken back, has left the live version."
+            )
+            raise Conflict(
+                f"This ledger and batch {batch.id}, which was merged before, both hold the rows of batch {both[0]} "
+                f"elsewhere ({len(both):,} of the {len(sent.entries):,} that it names): they would count "
+                f"twice. {remedy}",
+                batch=batch.id,
+            )
+    total = sum(sent.entries.values())
+    batch = Batch(
+        id=new_batch_id(),
+        model_id=model.id,
+        digest=sent.digest,
+        rows=total,
+        unlabelled=0,
+        label_counts=dict(sent.label_counts),
+        values=sent.values,
+        folds={},
+        lent=[],
+        source=sent.source,
+        merged=len(sent.entries),
+        entries=dict(sent.entries),
+        by=acting().by,
+        bytes=sent.bytes,
+        kept_rows=0,
+        received_at=now(),
+    )
+    session.add(batch)
+    session.flush()
+    ledger.add(session, batch.id, sent.space, sent.stored_digest, total)
+    reason = f"a ledger; rows: {total:,}, batches elsewhere: {len(sent.entries):,}"
+    audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, reason)
+    return batch
+
+
+def _check_own(session: Session, model: Model, ids: Sequence[str]) -> None:
+    """Raises Conflict where a ledger holds rows of the model's own batches, be they learned, taken back or erased."""
+    for k in range(0, len(ids), AT_ONCE):
+        own = select(Batch.id).where(Batch.model_id == model.id, Batch.id.in_(ids[k : k + AT_ONCE]))
+        if (batch_id := session.scalar(own.order_by(Batch.id).limit(1))) is not None:
+            raise Conflict(
+                f"The ledger holds rows of batch {batch_id} of {model.name} itself: they would count twice, or come "
+                "back. Have the ledger exported from a version that was not merged with this model's.",
+                batch=batch_id,
+            )
+
+
+def entries_of(session: Session, model: Model, version: Version, least: int) -> dict[str, int]:
+    """The batches behind the sums of a version, here and elsewhere, with the rows of each.
+
+    Raises Conflict where one of them has fewer than `least` rows of a class: who compares two ledgers, with it and
+    without, sees the sums of these alone."""
+    entries: dict[str, int] = {}
+    for k in range(0, len(version.learned), AT_ONCE):
+        query = select(Batch).where(Batch.id.in_(version.learned[k : k + AT_ONCE])).options(undefer(Batch.entries))
+        for batch in session.scalars(query.order_by(Batch.id)):
+            brought = {batch.id: batch.rows} if batch.entries is None else batch.entries
+            fewest = min([*brought.values(), *batch.label_counts.values()])
+            if 0 < fewest < least:
+                count = ("1 row" if fewest == 1 else f"{fewest:,} rows") + (" of a class" if batch.label_counts else "")
+                raise Conflict(
+                    f"Batch {batch.id} brought {count}, and no ledger leaves this service that shows sums of fewer "
+                    f"than {least} (TSUIKA_LEDGER_MIN_ROWS). Export a version that did not learn it.",
+                    batch=batch.id,
+                )
+            entries |= {name: count for name, count in brought.items() if count}
+    return entries
