@@ -31,7 +31,7 @@ from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, StoreAway, TsuikaError
 from service.registry.sql import unopened
-from service.server.listening import BACKLOG, address, drop_new_connections, listening, locked
+from service.server.listening import BACKLOG, accepting, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
 from service.telemetry import logs, tracing
@@ -145,7 +145,7 @@ class _Server(uvicorn.Server):
     async def stop_listening(self, listener: socket.socket) -> None:
         """Accepts no new connections. It first accepts those in the queue, which closing the port would reset."""
         for server in self.servers:
-            server.close()  # closes a duplicate of the listener; the queue stays
+            server.close()  # closes duplicates of the listener; the queue stays
         queued = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -200,7 +200,7 @@ class _Process:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, stop)
-        serving = loop.create_task(self._server.serve(sockets=[self._listener.dup()]))
+        serving = loop.create_task(self._server.serve(sockets=accepting(self._listener)))
         starting = loop.run_in_executor(None, self._start)
         try:
             started = await starting

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
+import uvloop
 
 from service.errors import ImpossibleSettings
-from service.server.listening import drop_new_connections, listening, locked
+from service.server.listening import accepting, drop_new_connections, listening, locked
 from service.settings import Settings
 
 
@@ -33,6 +36,33 @@ def test_a_close_cuts_nobody_who_was_let_in(host: str) -> None:
             socket.create_connection(address, 5.0)  # it asks a second time, and nobody listens
         accepted.close()
         early.close()
+
+
+def test_many_connections_are_accepted_in_a_turn_of_the_event_loop(tmp_path: Path) -> None:
+    turn, turns = 0, list[int]()
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            turns.append(turn)
+            cast(asyncio.Transport, transport).abort()
+
+    async def turn_after_turn(listener: socket.socket) -> None:
+        nonlocal turn
+        loop = asyncio.get_running_loop()
+        servers = [await loop.create_server(Accepted, sock=accepts) for accepts in accepting(listener)]
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(48)]
+        while len(turns) < len(clients) and turn < 1000:
+            turn += 1
+            await asyncio.sleep(0)
+        for closes in (*servers, *clients):
+            closes.close()
+        await asyncio.sleep(0)
+
+    settings = Settings(data=tmp_path, port=0)
+    with listening(settings) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(turn_after_turn(listener))
+    assert len(turns) == 48
+    assert len(set(turns)) <= 8, "one a turn would take 48 turns"
 
 
 def test_one_service_a_data_folder_and_a_database_whatever_the_folders_are_called(tmp_path: Path) -> None:
