@@ -15,7 +15,7 @@ from sqlalchemy import select
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
-from tests.acceptance.service import Caller, WorkProcess, gone, history, kinds, slow, until
+from tests.acceptance.service import SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
 from tests.running import Server
 
 LEASE = 2.0
@@ -153,7 +153,7 @@ def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
                 victim = owner(workers, update_id)
                 victim.end()
                 workers.remove(victim)
-            done = one.end(update_id)
+            done = one.end(update_id, 2 * SECONDS)
             assert (done["state"], done["attempts"]) == ("succeeded", 1 if name == "straight" else 2)
             made.append(one.ok("GET", f"{one.path}/versions/1")["shards"])
             assert saved(server, update_id) is None

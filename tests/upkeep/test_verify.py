@@ -14,7 +14,7 @@ from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack, pack_rows
 from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
-from service.registry.sql.tables import LedgerEntry, Version
+from service.registry.sql.tables import LedgerEntry, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep.named_files import NamedFile, named_files
@@ -93,6 +93,20 @@ def test_an_entry_that_was_replaced_is_noticed(runtime: Runtime, facts: Facts, c
     verified = verify(runtime, "digits", 1)
     assert not verified.holds
     assert verified.recorded == facts.recorded != verified.recomputed
+
+
+def test_a_save_that_is_replaced_meanwhile_is_no_damage(runtime: Runtime, facts: Facts) -> None:
+    save = runtime.store.put(facts.area, b"a save")
+    with runtime.database.writing() as session:
+        session.execute(update(Update).values(trainings=save))
+
+    def ends(done: int, _: int) -> None:
+        if done == 1:
+            with runtime.database.writing() as session:
+                session.execute(update(Update).values(trainings=None))
+            runtime.store.delete(facts.area, save)
+
+    assert verify(runtime, "digits", 1, ends).holds
 
 
 def path_of(runtime: Runtime, file: NamedFile) -> Path:
