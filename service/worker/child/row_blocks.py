@@ -78,9 +78,11 @@ def features_of(space: StoredSpace, block: Block) -> Array:
 
 
 def sums_of_block(block: Block) -> SummedEntry:
-    """Sums of a block of an entry; of one without rows all that there is."""
+    """Sums of a block of an entry; of one without rows all that there is, in its first block."""
     entry = _entry(block.store, block.area, block.digest)
-    return entry if isinstance(entry, SummedEntry) else SummedEntry.of(entry.take(slice(block.first, block.last)))
+    if isinstance(entry, SummedEntry):
+        return entry if block.first == 0 else SummedEntry.of(FeatureRows.none(entry.width))
+    return SummedEntry.of(entry.take(slice(block.first, block.last)))
 
 
 @lru_cache(maxsize=1)

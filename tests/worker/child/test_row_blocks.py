@@ -14,6 +14,8 @@ from service.contract.policy import GatePolicy
 from service.contract.targets import ClassTarget, NumberTarget
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
+from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Tasks, no_check, no_progress
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
@@ -21,6 +23,7 @@ from service.worker.assignment import Assignment, Places, Result, Step, Stored
 from service.worker.child import model_store, row_blocks
 from service.worker.child.train import Executor
 from tests.elsewhere import Elsewhere
+from tests.learning.exact_help import random_entry
 from tests.worker.made import assignment
 
 AREA, ROWS = model_area(1), 90
@@ -104,3 +107,12 @@ def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
     assert [bits(result) for result in made[1]] == [bits(result) for result in made[0]]
     assert made[1][1].ledger_digest is not None
     assert {"features_of", "sums_of_block"} <= set(elsewhere.asked)
+
+
+def test_a_batch_whose_rows_are_not_here_counts_once_in_however_many_blocks(tmp_path: Path) -> None:
+    entry = SummedEntry.of(random_entry(ROWS))
+    digest = LocalArtifacts(tmp_path).put(AREA, entry.pack())
+    total = Sums.empty(entry.width)
+    for block in row_blocks.blocks_of(tmp_path.as_uri(), AREA, digest, ROWS):
+        total = total + row_blocks.sums_of_block(block).all
+    assert total.digest("5" * 64) == entry.all.digest("5" * 64)
