@@ -19,7 +19,7 @@ from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, blobs, until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
 
 MODELS, EACH = 4, 100
 SECONDS = 60.0
@@ -64,7 +64,7 @@ def test_two_workers_learn_four_hundred_small_updates_once_each(environment: Env
             rows = reader.execute(select(Update.state, func.count()).group_by(Update.state))
             return Counter(dict(rows.all()))
 
-    until(lambda: states()[UpdateState.SUCCEEDED] == MODELS * EACH, 300.0, "the end of all of them", pause=0.2)
+    until(lambda: states()[UpdateState.SUCCEEDED] == MODELS * EACH, 600.0, "the end of all of them", pause=0.2)
     took = time.monotonic() - began
     print(f"{environment.name}: {MODELS * EACH} updates in {took:.1f} s (aim: {SECONDS:g} s)")
     with database.reading() as session:
