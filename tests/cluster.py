@@ -48,14 +48,31 @@ class Node:
                 env={**os.environ, **VARIABLES, **variables},
             )
         until = time.monotonic() + START_SECONDS
-        while "Ray runtime started" not in self.said():
-            assert self._process.poll() is None, self.said()
-            assert time.monotonic() < until, self.said()
-            time.sleep(0.05)
+        try:
+            while "Ray runtime started" not in self.said():
+                assert self._process.poll() is None, self.said()
+                assert time.monotonic() < until, self.said()
+                time.sleep(0.05)
+        except BaseException:
+            self.kill()
+            raise
 
     def said(self) -> str:
         """What `ray start` printed."""
         return self.log.read_text(errors="replace")
+
+    def leave(self) -> None:
+        """Has it say good-bye to the head, and ends what is left of it."""
+        start = psutil.Process(self._process.pid)
+        processes = start.children(recursive=True)
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
         """KILL, as when its machine is switched off."""

@@ -33,8 +33,11 @@ class Learner:
         """What this process is like; see `Facts`."""
         return Facts.here(paths)
 
-    def load(self) -> Executor:
+    def load(self) -> None:
         """Loads the libraries, ahead of the first assignment."""
+        self._loaded()
+
+    def _loaded(self) -> Executor:
         with self._loading:
             if self._executor is None:
                 from service.worker.cluster.tasks import tasks  # it loads torch
@@ -57,7 +60,7 @@ class Learner:
         assignment = {**assignment, "places": places}
         if str(assignment.get("device", "")).startswith("cuda"):
             assignment["device"] = "cuda"  # Ray shows it the one GPU that it may use
-        learning = threading.Thread(target=answer, args=(self.load(), assignment, parent), daemon=True, name="learn")
+        learning = threading.Thread(target=answer, args=(self._loaded(), assignment, parent), daemon=True, name="learn")
         learning.start()
         while not {"result", "error"}.intersection(message := messages.get()):
             yield message

@@ -32,7 +32,7 @@ from tests.updating import make_rows
 from tests.worker.made import assignment
 from tests.worker.parent.test_loop import events, look, order
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 RuntimeOf = Callable[[str | None], Runtime]
 WorkerOf = Callable[[Runtime], Worker]
@@ -64,6 +64,25 @@ def training(runtime: Runtime, update_id: str) -> bool:
 def version_of(runtime: Runtime, update_id: str) -> Version:
     with runtime.database.reading() as session:
         return session.get_one(Version, session.get_one(Update, update_id).version_id)
+
+
+@pytest.mark.usefixtures("_variables")
+def test_the_preflight_names_each_node_and_one_of_another_version(head: Node, tmp_path: Path) -> None:
+    """The first test: a cluster remembers for half a minute the nodes that have left it."""
+    said = tsuika_ray(head.address, tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "2 CPU; tsuika" in said.stdout
+    assert "Updates can learn here." in said.stdout
+    older = tmp_path / "older"
+    shutil.copytree(ROOT / "service", older / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    (older / "service" / "__init__.py").write_text('__version__ = "0.0.9"\n')
+    node = Node(1, head.address, PYTHONPATH=str(older))
+    try:
+        said = tsuika_ray(head.address, tmp_path)
+    finally:
+        node.leave()
+    assert said.returncode == 1
+    assert "tsuika is 0.0.9 on node" in said.stdout
 
 
 def large(runtime: Runtime, rows: int) -> str:
@@ -112,7 +131,7 @@ def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_
     try:
         assert learned(Worker(on_two), on_two, [large(on_two, 33_000)]) == expected[:1]
     finally:
-        node.kill()
+        node.leave()
 
 
 def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_is_killed_is_learned_by_another(
@@ -229,24 +248,6 @@ def test_an_update_that_no_node_has_room_for_goes_back_and_says_what_it_takes(he
     assert error["slug"] == "cluster-away"
     assert "an update takes 5 CPUs of one node. Free are" in error["detail"]
     assert "waiting for the cluster" in bridge.phases
-
-
-@pytest.mark.usefixtures("_variables")
-def test_the_preflight_names_each_node_and_one_of_another_version(head: Node, tmp_path: Path) -> None:
-    said = tsuika_ray(head.address, tmp_path)
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert "2 CPU; tsuika" in said.stdout
-    assert "Updates can learn here." in said.stdout
-    older = tmp_path / "older"
-    shutil.copytree(ROOT / "service", older / "service", ignore=shutil.ignore_patterns("__pycache__"))
-    (older / "service" / "__init__.py").write_text('__version__ = "0.0.9"\n')
-    node = Node(1, head.address, PYTHONPATH=str(older))
-    try:
-        said = tsuika_ray(head.address, tmp_path)
-    finally:
-        node.kill()
-    assert said.returncode == 1
-    assert "tsuika is 0.0.9 on node" in said.stdout
 
 
 def tsuika_ray(address: str, folder: Path) -> subprocess.CompletedProcess[str]:
