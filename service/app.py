@@ -73,7 +73,9 @@ def serve(settings: Settings) -> int:
             else:
                 print(_banner(settings, url, first), file=sys.stderr, flush=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_Process(settings, listener).run())
+                code = runner.run(_Process(settings, listener).run())
+            tracing.end(settings.stop_seconds * 0.2)
+            return code
 
 
 def create_app(runtime: Runtime) -> Dispatcher:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from service.api import problems
@@ -13,12 +14,13 @@ from service.api.access.keyring import Keyring
 from service.errors import ImpossibleSettings, NotFound, TsuikaError
 from service.registry.sql import unopened
 from service.runtime import Runtime
+from service.server.listening import address
 from service.telemetry import metrics, process
 
 log = logging.getLogger("tsuika")
 
 PATIENCE_SECONDS = 5.0
-"""A request that takes longer is cut off: others wait behind it."""
+"""A request that takes longer, with its answer, is cut off: others wait behind it."""
 
 
 @contextmanager
@@ -30,7 +32,14 @@ def answering(runtime: Runtime) -> Iterator[int]:
     keyring = Keyring(runtime.database, settings)
 
     class Asked(BaseHTTPRequestHandler):
-        timeout = PATIENCE_SECONDS
+        def setup(self) -> None:
+            super().setup()
+            self._end = threading.Timer(PATIENCE_SECONDS, _cut_off, [self.connection])
+            self._end.start()
+
+        def finish(self) -> None:
+            self._end.cancel()
+            super().finish()
 
         def do_GET(self) -> None:
             try:
@@ -49,14 +58,34 @@ def answering(runtime: Runtime) -> Iterator[int]:
             pass  # a scrape each few seconds is no news
 
     try:
-        server = HTTPServer((settings.host, settings.metrics_port or 0), Asked)
+        server = _Server(settings.host, settings.metrics_port or 0, Asked)
     except OSError as error:
-        raise ImpossibleSettings(f"The port {settings.metrics_port} of metrics: {error.strerror}.") from None
+        raise ImpossibleSettings(
+            f"The port {settings.metrics_port} of metrics cannot be had: {error.strerror}. Name another one in "
+            "TSUIKA_METRICS_PORT, or another address in TSUIKA_HOST."
+        ) from None
     with server:
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-        log.info("metrics at http://%s:%d/metrics", settings.host, server.server_port)
+        log.info("metrics at %s/metrics", address(settings, server.socket))
         yield server.server_port
         server.shutdown()
+
+
+class _Server(HTTPServer):
+    """On an address of either family."""
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self.address_family = family
+        super().__init__((str(place[0]), port), handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        log.warning("a request for metrics failed", exc_info=True)  # without the address
+
+
+def _cut_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has just ended
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _answer(asked: BaseHTTPRequestHandler, keyring: Keyring, runtime: Runtime) -> bytes:

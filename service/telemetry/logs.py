@@ -25,6 +25,8 @@ Ids = Mapping[str, str]
 
 QUIET = ("alembic", "uvicorn.error", "httpx", "asyncio")
 """Loggers of libraries of which only warnings are of use."""
+SPANS = "opentelemetry"
+"""Its warnings are attempts that it repeats, with the whole address; its errors say that spans are lost."""
 SYSTEM: tuple[type[BaseException], ...] = (OSError, MemoryError, RuntimeError)
 """Errors whose messages name files, addresses, shapes and states: those of the system, and of torch."""
 DRIVERS = ("sqlite3", "psycopg")
@@ -65,6 +67,7 @@ def set_up(form: LogFormat, process: str, every_request: bool = False) -> None:
     logging.captureWarnings(True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SPANS).setLevel(logging.ERROR)
     if every_request:
         logging.getLogger("tsuika.requests").setLevel(logging.DEBUG)
     sys.excepthook = _ended

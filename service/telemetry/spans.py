@@ -6,6 +6,7 @@ Sampling, endpoint, headers, and the name of the service come from the usual var
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,7 @@ class OpenTelemetry:
     """Makes spans by a provider."""
 
     def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
         self._tracer = provider.get_tracer("tsuika", __version__)
         self._places = TraceContextTextMapPropagator()
 
@@ -36,7 +38,7 @@ class OpenTelemetry:
         facts = {"service.version": __version__, "tsuika.process": process}
         if not os.environ.get("OTEL_SERVICE_NAME"):
             facts["service.name"] = "tsuika"
-        provider = TracerProvider(resource=Resource.create(facts))
+        provider = TracerProvider(resource=Resource.create(facts), shutdown_on_exit=False)  # it would wait for long
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)
 
@@ -60,6 +62,12 @@ class OpenTelemetry:
         carrier: dict[str, str] = {}
         self._places.inject(carrier)
         return carrier.get(HEADER)
+
+    def end(self, seconds: float) -> None:
+        """See `Tracer`. A collector that does not answer would hold the process up for half a minute."""
+        sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        sending.start()
+        sending.join(seconds)
 
 
 class _Span:

@@ -38,6 +38,10 @@ class Tracer(Protocol):
         """Of the span at work."""
         ...
 
+    def end(self, seconds: float) -> None:
+        """Sends what is not sent yet, as far as that takes so long at most; makes no spans afterwards."""
+        ...
+
 
 class _NoSpan:
     def tell(self, name: str | None = None, failed: bool = False, **facts: Fact) -> None:
@@ -60,6 +64,12 @@ def start(process: str, environment: Mapping[str, str] = os.environ) -> None:
             "The variables OTEL_... ask for spans, and OpenTelemetry is not here: pip install 'tsuika[otel]'."
         ) from None
     _tracer = OpenTelemetry.exporting(process)
+
+
+def end(seconds: float) -> None:
+    """Sends the last spans of a process that ends, and waits so long at most for whoever takes them."""
+    if _tracer is not None:
+        _tracer.end(seconds)
 
 
 def on() -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
 from service.errors import ImpossibleSettings
+from service.server import metrics_port
 from service.server.metrics_port import answering
 from service.telemetry.metrics import MEDIA
 from service.worker.parent.loop import UPDATES
@@ -51,3 +54,30 @@ def test_a_port_that_is_taken_and_a_door_without_a_key_are_refused(make_api: Mak
     runtime = make_api(host="0.0.0.0", metrics_port=0).runtime
     with pytest.raises(ImpossibleSettings, match="tsuika keys create"), answering(runtime):
         pass
+
+
+def test_who_sends_a_byte_now_and_then_keeps_nobody_else_waiting(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_port, "PATIENCE_SECONDS", 0.3)
+    answered = threading.Event()
+    with answering(make_api(metrics_port=0).runtime) as port, socket.create_connection(("127.0.0.1", port), 5) as slow:
+
+        def dawdle() -> None:
+            with suppress(OSError):
+                while not answered.wait(0.05):
+                    slow.sendall(b"x")
+
+        slow.sendall(b"GET /metrics HTTP/1.1\r\n")
+        dawdling = threading.Thread(target=dawdle)
+        dawdling.start()
+        try:
+            assert ask(port).status_code == 200
+        finally:
+            answered.set()
+            dawdling.join()
+
+
+def test_an_address_of_the_sixth_version_is_listened_on(make_api: MakeApi) -> None:
+    with answering(make_api(host="::1", metrics_port=0).runtime) as port:
+        assert httpx.get(f"http://[::1]:{port}/metrics", timeout=5).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -92,3 +93,18 @@ def test_who_asks_for_spans_without_the_packages_is_told_the_command(
     monkeypatch.setitem(sys.modules, "service.telemetry.spans", None)
     with pytest.raises(ImpossibleSettings, match=r"pip install 'tsuika\[otel\]'"):
         tracing.start("serve", {name: "http://collector:4318"})
+
+
+def test_a_process_ends_though_nobody_takes_its_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    class Deaf(SimpleSpanProcessor):
+        def shutdown(self) -> None:
+            assert answered.wait(60)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Deaf(InMemorySpanExporter()))
+    monkeypatch.setattr(tracing, "_tracer", OpenTelemetry(provider))
+    tracing.end(0.01)
+    assert not answered.is_set()
+    answered.set()

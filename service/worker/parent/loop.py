@@ -396,5 +396,6 @@ def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[
         stopped.wait()
         worker.stop(settings.stop_seconds)
     runtime.close()
+    tracing.end(settings.stop_seconds * 0.2)
     if worker.refused is not None:
         raise worker.refused
