@@ -13,27 +13,30 @@ from service.registry.callers.actor import COMMAND_LINE, act_as
 from service.registry.sql import schema
 from service.settings import Settings
 from service.upkeep.backup_folder import BackupFolder
-from service.upkeep.restore import again, restore
+from service.upkeep.restore import again, require_old, restore
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Says what moment it shows, and what may have come back that must not."""
-    settings = Settings.from_environment()
+    settings, folder = Settings.from_environment(), BackupFolder(arguments.folder)
+    old = None if arguments.old is None else _url(arguments.old)
+    if old is not None:
+        require_old(folder, old)
     with progress("Restoring") as show:
-        manifest = restore(settings, BackupFolder(arguments.folder), show)
+        manifest = restore(settings, folder, show)
     moment = f"{datetime.fromtimestamp(manifest.made_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
     files = counted(manifest.files, "file", "files")
     print(f"Restored into {schema.name_of(settings.database_url)} and {settings.store_url}: {files}, as of {moment}.")
     for lost in manifest.lacks:
         print(f"The backup lacks {lost}: tsuika fsck says what that means.")
-    if arguments.old is None:
+    if old is None:
         print(
             "What was erased after that moment is back, and keys that were revoked since are good again. Erase and "
             "revoke them once more; with --old, naming the database that was backed up, this is done for you."
         )
         return DONE
     act_as(COMMAND_LINE)
-    done = again(settings, _url(arguments.old))
+    done = again(settings, old)
     print(
         f"Done again since then: {counted(done.batches, 'batch is', 'batches are')} erased as soon as a worker runs, "
         f"{counted(done.keys, 'key is', 'keys are')} revoked."

@@ -8,23 +8,19 @@ folder kept, and this one does not name, is deleted there: erased rows go with t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-
-from sqlalchemy import select
 
 from service import __version__
 from service.errors import Busy, Conflict, CorruptArtifact
 from service.registry.sql import schema
 from service.registry.sql.database import Database, now
-from service.registry.sql.tables import Installation
 from service.runtime import Runtime
 from service.storage.artifacts import Artifacts
 from service.storage.local import LocalArtifacts
 from service.storage.opening import open_store
-from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, Name, named, sha256_of
+from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, Name, installation_of, named, sha256_of
 
 TRIES = 10
 """Snapshots that are taken where rows go again and again while files are copied."""
@@ -41,8 +37,7 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
     with folder.for_writing():
         before = folder.manifest()
         with runtime.database.reading() as session:
-            secret, names = session.scalars(select(Installation.secret)).one(), named(session)
-        installation = hashlib.sha256(f"installation {secret}".encode()).hexdigest()
+            installation, names = installation_of(session), named(session)
         if before is not None and before.installation != installation:
             raise Conflict(f"{folder.path} is a backup of another installation: name an empty folder.")
         copying = _Copying(open_store(runtime.settings.store_url), folder.store, progress)

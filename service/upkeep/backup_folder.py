@@ -8,14 +8,15 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Busy, Conflict, CorruptArtifact, NotFound, SchemaMismatch
-from service.registry.sql.tables import Batch, LedgerEntry
+from service.registry.sql.tables import Batch, Installation, LedgerEntry
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts, sync_folder
 from service.upkeep import gc
@@ -45,6 +46,9 @@ class Manifest:
     lacks: list[str]
 
 
+MANIFESTS = TypeAdapter(Manifest)
+
+
 class BackupFolder:
     """A backup, or the place for one."""
 
@@ -54,18 +58,20 @@ class BackupFolder:
     def manifest(self) -> Manifest | None:
         """What is here, None where no backup was finished. Raises SchemaMismatch for one of a newer version, and
         CorruptArtifact."""
+        damaged = f"{self.path / MANIFEST} is damaged. Restore another backup; make the next one in an empty folder."
         try:
-            members = json.loads((self.path / MANIFEST).read_text())
+            data = (self.path / MANIFEST).read_bytes()
+            members = json.loads(data)
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise CorruptArtifact(f"{self.path / MANIFEST} cannot be read: {error}. Take another backup.") from None
-        if members.get("format") != FORMAT:
+        except (ValueError, OSError) as error:
+            raise CorruptArtifact(damaged) from error
+        if isinstance(members, dict) and members.get("format", FORMAT) != FORMAT:
             raise SchemaMismatch(f"{self.path} is a backup of another version of Tsuika ({members.get('tsuika')}).")
         try:
-            return Manifest(**{field.name: members[field.name] for field in fields(Manifest)})
-        except KeyError as missing:
-            raise CorruptArtifact(f"{self.path / MANIFEST} lacks {missing}. Take another backup.") from None
+            return MANIFESTS.validate_json(data, strict=True)
+        except ValidationError as error:
+            raise CorruptArtifact(damaged) from error
 
     def required(self) -> Manifest:
         """As `manifest`. Raises NotFound, too."""
@@ -113,6 +119,12 @@ def sha256_of(file: Path) -> str:
     """The digest of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def installation_of(session: Session) -> str:
+    """What tells installations apart, and says nothing of their secret."""
+    secret = session.scalars(select(Installation.secret)).one()
+    return hashlib.sha256(f"installation {secret}".encode()).hexdigest()
 
 
 def named(session: Session) -> set[Name]:

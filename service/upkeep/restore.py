@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, UpdateState
-from service.errors import Conflict, CorruptArtifact
+from service.errors import Conflict, CorruptArtifact, NotFound
 from service.registry import batches, updates
 from service.registry.callers import keys
 from service.registry.callers.actor import acting
@@ -32,7 +32,7 @@ from service.storage.artifacts import Artifacts
 from service.storage.local import sync_folder
 from service.storage.opening import open_store
 from service.upkeep.backup import AT_ONCE, Progress
-from service.upkeep.backup_folder import BackupFolder, Manifest, Name, named, sha256_of
+from service.upkeep.backup_folder import BackupFolder, Manifest, Name, installation_of, named, sha256_of
 
 REASON = "erased after the backup was made"
 TOLD = 5
@@ -70,6 +70,21 @@ def restore(settings: Settings, folder: BackupFolder, progress: Progress = lambd
                 progress(len(names) + done + 1, 2 * len(names))
         _put_in_place(settings, database)
     return manifest
+
+
+def require_old(folder: BackupFolder, old_url: str) -> None:
+    """Asked before anything is restored: `again` can read that database, and the backup was made of it. Raises
+    NotFound, Conflict, SchemaMismatch, NotWritable."""
+    manifest = folder.required()
+    if unopened.revision_of(old_url) is None:
+        raise NotFound(
+            f"There is no database {schema.name_of(old_url)}, so nothing was restored. --old names the one that was "
+            "backed up: its file, or its URL."
+        )
+    unopened.require(old_url)
+    with closing(Database(old_url)) as old, old.reading() as session:
+        if installation_of(session) != manifest.installation:
+            raise Conflict("--old names the database of another installation than the backup's. Nothing was restored.")
 
 
 def again(settings: Settings, old_url: str) -> Again:

@@ -23,7 +23,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.upkeep.backup import back_up
 from service.upkeep.backup_folder import BackupFolder
 from service.upkeep.fsck import fsck
-from service.upkeep.restore import Again, again, restore
+from service.upkeep.restore import Again, again, require_old, restore
 from tests.api.conftest import Api
 from tests.making import make_model, make_version
 from tests.registry.facts import arrival
@@ -275,6 +275,14 @@ def cut_off(folder: BackupFolder, place: Settings) -> None:
     (folder.path / "backup.json").write_text("{")
 
 
+def another_value(folder: BackupFolder, place: Settings) -> None:
+    (folder.path / "backup.json").write_text("[]")
+
+
+def another_type(folder: BackupFolder, place: Settings) -> None:
+    _change(folder, lacks=5)
+
+
 def a_flipped_database(folder: BackupFolder, place: Settings) -> None:
     [file] = folder.path.glob("*.db")
     data = file.read_bytes()
@@ -300,6 +308,8 @@ def _change(folder: BackupFolder, **members: object) -> None:
         (another_format, SchemaMismatch),
         (not_finished, NotFound),
         (cut_off, CorruptArtifact),
+        (another_value, CorruptArtifact),
+        (another_type, CorruptArtifact),
         (a_flipped_database, CorruptArtifact),
         (a_flipped_file, CorruptArtifact),
     ],
@@ -371,3 +381,17 @@ def test_another_installation_tells_nothing_of_this_one(digits: Runtime, folder:
     migrate(other.database_url)
     with pytest.raises(Conflict, match="another installation"):
         again(place, other.database_url)
+
+
+def test_a_wrong_old_database_is_refused_before_anything_is_restored(
+    runtime: Runtime, folder: BackupFolder, tmp_path: Path
+) -> None:
+    back_up(runtime, folder)
+    require_old(folder, runtime.database.url)
+    with pytest.raises(NotFound, match="nothing was restored"):
+        require_old(folder, f"sqlite:///{tmp_path / 'mistyped.db'}")
+    other = Settings(data=tmp_path / "other")
+    other.data.mkdir()
+    migrate(other.database_url)
+    with pytest.raises(Conflict, match="another installation"):
+        require_old(folder, other.database_url)

@@ -139,7 +139,7 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     if share > usual + rule.margin and lowest > surely:
         what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
         return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
-    taken = harm.taken
+    taken = harm.taken if harm.intruders else None  # without one, what was lost is forgotten: rule 5
     if taken is not None and taken.drop > rule.max_taken and taken.p_harm < rule.p_taken:
         what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
         what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "

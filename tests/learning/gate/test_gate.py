@@ -319,6 +319,13 @@ def test_what_a_new_class_may_take_is_limited_also_where_the_yardstick_takes_as_
     assert not fired(took(60, 20))
 
 
+def test_what_is_forgotten_beside_a_new_class_that_takes_no_old_row_is_no_intrusion() -> None:
+    measured = intruded(0, 0, of=300)
+    assert measured.harm is not None
+    lost = replace(measured.harm, masked=Paired(300, 60, 0), taken=Paired(300, 60, 0), intruders=())
+    assert set(fired(replace(measured, harm=lost))) == {5}
+
+
 # 7
 
 
