@@ -52,5 +52,5 @@ class LiveScores:
 
 def _scores_of(report: Mapping[str, Any]) -> dict[str, float]:
     """Accuracy by group, or skill, as far as a report has them."""
-    found = {group: (report.get(group) or {}).get("after") for group in GROUPS} | {"skill": report.get("skill")}
-    return {group: score for group, score in found.items() if score is not None}
+    scores = {group: (report.get(group) or {}).get("after") for group in GROUPS} | {"skill": report.get("skill")}
+    return {group: score for group, score in scores.items() if score is not None}

@@ -159,10 +159,8 @@ def text_of(families: Iterable[Family]) -> str:
 def _text_of(family: Family) -> str:
     lines = [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
     for labels, value, ending in family.samples:
-        said = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
-        lines.append(
-            f"{family.name}{ending}{{{said}}} {_number(value)}" if said else f"{family.name}{ending} {_number(value)}"
-        )
+        pairs = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
+        lines.append(f"{family.name}{ending}{f'{{{pairs}}}' if pairs else ''} {_number(value)}")
     return "\n".join(lines) + "\n"
 
 

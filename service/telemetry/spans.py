@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
 
 from service import __version__
-from service.telemetry.tracing import Fact
 
 HEADER = "traceparent"
 
@@ -76,7 +76,7 @@ class _Span:
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
-    def tell(self, name: str | None = None, failed: bool = False, **facts: Fact) -> None:
+    def tell(self, name: str | None = None, failed: bool = False, **facts: AttributeValue) -> None:
         if name is not None:
             self._span.update_name(name)
         if failed:

@@ -20,7 +20,8 @@ from service.runtime import Runtime
 from service.storage.artifacts import Artifacts
 from service.storage.local import LocalArtifacts
 from service.storage.opening import open_store
-from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, Name, installation_of, named, sha256_of
+from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, backed_up, installation_of, sha256_of
+from service.upkeep.gc import Name
 
 TRIES = 10
 """Snapshots that are taken where rows go again and again while files are copied."""
@@ -37,7 +38,7 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
     with folder.for_writing():
         before = folder.manifest()
         with runtime.database.reading() as session:
-            installation, names = installation_of(session), named(session)
+            installation, names = installation_of(session), backed_up(session)
         if before is not None and before.installation != installation:
             raise Conflict(f"{folder.path} is a backup of another installation: name an empty folder.")
         copying = _Copying(open_store(runtime.settings.store_url), folder.store, progress)
@@ -48,10 +49,10 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
                 left.unlink()
             runtime.database.snapshot(snapshot)
             with closing(Database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
-                names = named(session)
+                names = backed_up(session)
             lost = copying.copy(names)
             with runtime.database.reading() as session:
-                lacks = lost & named(session)
+                lacks = lost & backed_up(session)
             if lost == lacks:  # nothing was let go: what is lost is damaged
                 break
         else:

@@ -20,12 +20,10 @@ from service.registry.sql.tables import Batch, Installation, LedgerEntry
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts, sync_folder
 from service.upkeep import gc
+from service.upkeep.gc import Name
 
 FORMAT = 1
 MANIFEST, LOCK, STORE = "backup.json", "backup.lock", "store"
-
-Name = tuple[str, str]
-"""Area and digest."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def installation_of(session: Session) -> str:
     return hashlib.sha256(f"installation {secret}".encode()).hexdigest()
 
 
-def named(session: Session) -> set[Name]:
+def backed_up(session: Session) -> set[Name]:
     """What a backup keeps of the store: all that rows name, but for what is being erased."""
     stored = select(Batch.model_id, Batch.stored_digest)
     summed = select(Batch.model_id, LedgerEntry.digest).join(LedgerEntry)
@@ -136,4 +134,4 @@ def named(session: Session) -> set[Name]:
         for query in (stored, summed)
         for model_id, digest in session.execute(query.where(Batch.erased_at.is_not(None)))
     }
-    return {(area, digest) for area, digest in gc.named(session) - going if digest is not None}
+    return gc.named(session) - going

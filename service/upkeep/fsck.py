@@ -19,11 +19,10 @@ from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, Store
 from service.storage.opening import open_store
 from service.upkeep import gc
+from service.upkeep.gc import Name
 from service.upkeep.intact_copies import IntactCopies
 from service.upkeep.named_files import NamedFile, named_files
 
-Name = tuple[str, str]
-"""Area and digest."""
 Uses = Mapping[str, NamedFile]
 """Model -> what a file is there."""
 

@@ -18,15 +18,15 @@ WRITING_SECONDS = 60.0
 """A temporary file that is younger may be in the middle of its write, however short the grace is."""
 AT_ONCE = 50
 """Files that are deleted in one transaction, while which nobody else writes."""
-Names = set[tuple[str, str | None]]
-"""(area, digest) pairs of a store."""
+Name = tuple[str, str]
+"""Area and digest."""
 
 
 @dataclass(frozen=True)
 class Collected:
     """What was deleted, or would be in a dry run: (area, digest) pairs."""
 
-    deleted: list[tuple[str, str]]
+    deleted: list[Name]
     kept: int
 
 
@@ -75,7 +75,7 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
     runtime.store.sync(unnamed)
 
 
-def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
+def discard(runtime: Runtime, names: Collection[Name]) -> None:
     """Deletes those of these bytes that no row names. Raises Busy."""
     if not names:
         return
@@ -84,7 +84,7 @@ def discard(runtime: Runtime, names: Collection[tuple[str, str]]) -> None:
             runtime.store.delete(area, digest)
 
 
-def named(session: Session) -> Names:
+def named(session: Session) -> set[Name]:
     """What rows name: nothing else is deleted as garbage."""
     queries = (
         select(Version.model_id, Version.bits).where(Version.erased_at.is_(None)),
@@ -92,6 +92,6 @@ def named(session: Session) -> Names:
         select(Update.model_id, Update.trainings).where(Update.trainings.is_not(None)),
         select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id),
     )
-    used: Names = {(SHARDS, digest) for digest in shards_in_use(session)}
-    used.update((model_area(model_id), digest) for query in queries for model_id, digest in session.execute(query))
-    return used
+    rows = (row for query in queries for row in session.execute(query))
+    used = {(model_area(model_id), digest) for model_id, digest in rows if digest is not None}
+    return used | {(SHARDS, digest) for digest in shards_in_use(session)}

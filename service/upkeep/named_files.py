@@ -11,6 +11,7 @@ from service.learning.network.checkpoint import SERVED, kind_of
 from service.registry import batches, ledger
 from service.registry.sql.tables import Model, Update, Version
 from service.storage.artifacts import SHARDS, model_area
+from service.upkeep.gc import Name
 
 UNSERVED = "it answers no prediction, and nothing is learned on it"
 UNLEARNED = "nothing is learned on it"
@@ -35,8 +36,8 @@ class NamedFile:
 
 def named_files(session: Session, model: Model) -> list[NamedFile]:
     """Every file that a row of the model names, each once."""
-    files: dict[tuple[str, str], NamedFile] = {}
-    parts_of: dict[tuple[str, str], dict[int, None]] = {}
+    files: dict[Name, NamedFile] = {}
+    parts_of: dict[Name, dict[int, None]] = {}
 
     def add(area: str, digest: str | None, what: str, costs: str) -> None:
         if digest is not None:

@@ -32,10 +32,11 @@ from service.storage.artifacts import Artifacts
 from service.storage.local import sync_folder
 from service.storage.opening import open_store
 from service.upkeep.backup import AT_ONCE, Progress
-from service.upkeep.backup_folder import BackupFolder, Manifest, Name, installation_of, named, sha256_of
+from service.upkeep.backup_folder import BackupFolder, Manifest, backed_up, installation_of, sha256_of
+from service.upkeep.gc import Name
 
 REASON = "erased after the backup was made"
-TOLD = 5
+MOST_NAMED = 5
 """Damaged files that a refusal names."""
 
 
@@ -57,7 +58,7 @@ def restore(settings: Settings, folder: BackupFolder, progress: Progress = lambd
     with _database(folder, manifest) as database:
         with closing(Database(f"sqlite:///{database}")) as opened, opened.reading() as session:
             lost = {tuple(file.split("/")) for file in manifest.lacks}
-            names = sorted(name for name in named(session) if name not in lost)
+            names = sorted(name for name in backed_up(session) if name not in lost)
         copies = folder.store
         _require_whole(folder, copies, names, progress)
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -167,7 +168,7 @@ def _require_whole(folder: BackupFolder, copies: Artifacts, names: Sequence[Name
                 broken.append("/".join(name))
             progress(done + 1, 2 * len(names))
     if broken:
-        some = ", ".join(broken[:TOLD]) + (", ..." if len(broken) > TOLD else "")
+        some = ", ".join(broken[:MOST_NAMED]) + (", ..." if len(broken) > MOST_NAMED else "")
         raise CorruptArtifact(
             f"{len(broken)} files of the backup in {folder.path} are missing or damaged ({some}), so nothing was "
             "restored. Restore another backup."

@@ -84,7 +84,7 @@ def test_what_is_no_garbage_is_what_a_check_hashes(runtime: Runtime, facts: Fact
     with runtime.database.writing() as session:
         [update] = session.scalars(select(Update))
         update.trainings = runtime.store.put(facts.area, b"save")
-        named = {name for name in gc.named(session) if name[1] is not None}
+        named = gc.named(session)
         [digits] = session.scalars(select(Model))
         assert {(file.area, file.digest) for file in named_files(session, digits)} == named
         assert len(named) == len(facts.used) + 1
@@ -112,7 +112,7 @@ def test_bytes_that_are_stored_again_during_the_collection_stay(
     aged(runtime)
     marked = gc.named
 
-    def meanwhile(session: Session) -> gc.Names:
+    def meanwhile(session: Session) -> set[gc.Name]:
         used = marked(session)
         runtime.store.put(SHARDS, b"an update that was cancelled")
         return used

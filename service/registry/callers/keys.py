@@ -29,7 +29,7 @@ from service.registry.sql.tables import ApiKey
 
 BRAND = "tsuika_"
 PREFIX_LENGTH = len(BRAND) + 12
-TOLD_SECONDS = 90 * 24 * 3600.0
+ENDED_SECONDS = 90 * 24 * 3600.0
 """For so long who holds a key that has ended is told so; later it is as one that never was."""
 CHANGES = {Action.KEY_CREATED, Action.KEY_REPLACED, Action.KEY_REVOKED}
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ def snapshot(session: Session, before: Keys = UNREAD) -> Keys:
     last = audit.last_row(session)
     if before is not UNREAD and last >= before.audited and not audit.any_since(session, before.audited, CHANGES):
         return replace(before, audited=last)
-    recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now() - TOLD_SECONDS)
+    recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now() - ENDED_SECONDS)
     known = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None), recent))
     return Keys(
         secret=before.secret or models.installation_secret(session),
