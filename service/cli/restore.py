@@ -13,7 +13,7 @@ from service.registry.callers.actor import COMMAND_LINE, act_as
 from service.registry.sql import schema
 from service.settings import Settings
 from service.upkeep.backup_folder import BackupFolder
-from service.upkeep.restore import again, require_old, restore
+from service.upkeep.restore import delete_again, require_old, restore
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return DONE
     act_as(COMMAND_LINE)
-    done = again(settings, old)
+    done = delete_again(settings, old)
     print(
         f"Done again since then: {counted(done.batches, 'batch is', 'batches are')} erased as soon as a worker runs, "
         f"{counted(done.keys, 'key is', 'keys are')} revoked."

@@ -38,3 +38,19 @@ def csv_file(inputs: Any) -> CsvFile | None:
     if isinstance(inputs, bytes | bytearray) and not inputs.startswith(tuple(FILES)):
         return CsvFile(bytes(inputs))
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
+
+
+def check_in_file(**members: Any) -> None:
+    """Raises ValueError where something is given beside a CSV file that is one of its columns, or in place of it."""
+    for name, value in members.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} are given beside a CSV file, which holds them: name its columns, target= and group=."
+            )
+
+
+def check_no_columns(**columns: Any) -> None:
+    """Raises ValueError where columns of a CSV file are named and there is none."""
+    for name, value in columns.items():
+        if value is not None:
+            raise ValueError(f"{name} names a column of a CSV file. Beside rows give labels and groups.")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import RootModel
 
-from service.client.csv_file import csv_file
+from service.client.csv_file import check_in_file, check_no_columns, csv_file
 from service.client.table_rows import are_dicts, is_frame, table_rows, whole
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
@@ -113,11 +113,11 @@ class RemoteModel:
             new_classes=new_classes, new_values=new_values, source=source, expect=expect, seed=seed, device=device
         )
         if (file := csv_file(inputs)) is not None:
-            _check_in_file(labels=labels, groups=groups, batches=batches)
+            check_in_file(labels=labels, groups=groups, batches=batches)
             named = method if method is None or isinstance(method, str) else json.dumps(method)
             query = _given(target=target, group=group, method=named)
             return self._ordered("updates", file, wait, on_progress, **options, **query)
-        _check_no_columns(target=target, group=group)
+        check_no_columns(target=target, group=group)
         listed = batches if batches is None or isinstance(batches, str) else list(batches)
         chosen = {"name": method} if isinstance(method, str) else method
         body = {**self._described(inputs, labels, groups), **options, **_given(batches=listed, method=chosen)}
@@ -139,10 +139,10 @@ class RemoteModel:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
         options = _given(new_classes=new_classes, new_values=new_values, source=source, again=again)
         if (file := csv_file(inputs)) is not None:
-            _check_in_file(labels=labels, groups=groups)
+            check_in_file(labels=labels, groups=groups)
             query = _given(target=target, group=group)
             return self._transport.call("POST", f"{self._path}/batches", Batch, file, **options, **query)
-        _check_no_columns(target=target, group=group)
+        check_no_columns(target=target, group=group)
         body = {**self._described(inputs, labels, groups), **options}
         return self._transport.call("POST", f"{self._path}/batches", Batch, body)
 
@@ -387,22 +387,6 @@ class RemoteModel:
 
     def _version(self, version: int | str) -> str:
         return f"{self._path}/versions/{quote(str(version), safe='')}"
-
-
-def _check_in_file(**members: Any) -> None:
-    """Raises ValueError where something is given beside a CSV file that is one of its columns, or in place of it."""
-    for name, value in members.items():
-        if value is not None:
-            raise ValueError(
-                f"{name} are given beside a CSV file, which holds them: name its columns, target= and group=."
-            )
-
-
-def _check_no_columns(**columns: Any) -> None:
-    """Raises ValueError where columns of a CSV file are named and there is none."""
-    for name, value in columns.items():
-        if value is not None:
-            raise ValueError(f"{name} names a column of a CSV file. Beside rows give labels and groups.")
 
 
 def _given(**members: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from service.errors import CorruptArtifact
+
 SHARDS = "shards"
 """The area of weight shards."""
 
@@ -93,3 +95,11 @@ class Store(Artifacts, Protocol):
     def forget_cached(self) -> None:
         """Deletes what is kept of the store on this machine: some of it may be erased."""
         ...
+
+
+def length(store: Artifacts, area: str, digest: str) -> int | None:
+    """How many bytes there are under a name; None where they are missing or damaged."""
+    try:
+        return len(store.get(area, digest))
+    except CorruptArtifact:
+        return None

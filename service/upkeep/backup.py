@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 
 from service import __version__
 from service.errors import Busy, Conflict, CorruptArtifact
 from service.registry.sql import schema
 from service.registry.sql.database import Database, now
 from service.runtime import Runtime
-from service.storage.artifacts import Artifacts
+from service.storage.artifacts import Artifacts, length
 from service.storage.local import LocalArtifacts
 from service.storage.opening import open_store
 from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, backed_up, installation_of, sha256_of
@@ -104,8 +104,8 @@ class _Copying:
 
     def _copied(self, name: Name) -> int | None:
         """Bytes of a file once it is in the copies; None where the source has lost it. One that is there is hashed."""
-        with suppress(CorruptArtifact):  # not there yet, or damaged since
-            return len(self._copies.get(*name))
+        if (there := length(self._copies, *name)) is not None:  # else not there yet, or damaged since
+            return there
         try:
             data = self._source.get(*name)
         except CorruptArtifact:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
-from service.errors import CorruptArtifact, DiskFull, NotWritable, StoreAway
+from service.errors import DiskFull, NotWritable, StoreAway
 from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
-from service.storage.artifacts import Artifacts, Store
+from service.storage.artifacts import Artifacts, Store, length
 from service.storage.opening import open_store
 from service.upkeep import gc
 from service.upkeep.gc import Name
@@ -92,9 +92,9 @@ def fsck(
     total = len(names) + len(cached)
     size, suspects = 0, set[Name]()
     for done, name in enumerate(names):
-        length = _length(store, name)
-        size += length or 0
-        if length is None:
+        there = length(store, *name)
+        size += there or 0
+        if there is None:
             suspects.add(name)
         progress(done + 1, total)
     stale = []
@@ -106,7 +106,7 @@ def fsck(
     damaged = [
         Damaged(*name, not store.has(*name), names[name])
         for name in sorted(suspects & names.keys())
-        if _length(store, name) is None
+        if length(store, *name) is None
     ]
     if repair:
         intact = IntactCopies(runtime, store, copies)
@@ -136,20 +136,12 @@ def _names(runtime: Runtime) -> dict[Name, dict[str, NamedFile]]:
     return names
 
 
-def _length(store: Artifacts, name: Name) -> int | None:
-    """How many bytes a file has; None where they are not those that its name says."""
-    try:
-        return len(store.get(*name))
-    except CorruptArtifact:
-        return None
-
-
 def _mended(store: Store, intact: IntactCopies, file: Damaged) -> Damaged:
     """The damage once a whole copy is written in its place, if there is one."""
     for origin, data in intact.of(file.area, file.digest):
         try:
             store.put(file.area, data)
-            if _length(store, (file.area, file.digest)) is None:  # an object whose tag is that of the whole bytes
+            if length(store, file.area, file.digest) is None:  # an object whose tag is that of the whole bytes
                 store.delete(file.area, file.digest)
                 store.put(file.area, data)
         except StoreAway:

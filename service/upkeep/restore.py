@@ -1,7 +1,7 @@
 """A backup becomes an installation: in an empty place, of either database and either store.
 
 The backup is hashed before anything is written; files are written first, the database last. A backup knows nothing of
-what was erased after it was made. Where the database that it was made of can still be read, `again` does so again what
+what was erased after it was made. Where the database that it was made of can still be read, `delete_again` deletes what
 must not come back; otherwise that is for people who know.
 """
 
@@ -28,7 +28,7 @@ from service.registry.sql import all_rows, schema, unopened
 from service.registry.sql.database import Database, migrate
 from service.registry.sql.tables import ApiKey, Batch, Installation, Model, Update
 from service.settings import Settings
-from service.storage.artifacts import Artifacts
+from service.storage.artifacts import Artifacts, length
 from service.storage.local import sync_folder
 from service.storage.opening import open_store
 from service.upkeep.backup import AT_ONCE, Progress
@@ -41,7 +41,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
-class Again:
+class DeletedAgain:
     """What was done again: batches whose erasure is queued, keys that are revoked."""
 
     batches: int
@@ -74,7 +74,7 @@ def restore(settings: Settings, folder: BackupFolder, progress: Progress = lambd
 
 
 def require_old(folder: BackupFolder, old_url: str) -> None:
-    """Asked before anything is restored: `again` can read that database, and the backup was made of it. Raises
+    """Asked before anything is restored: `delete_again` can read that database, and the backup was made of it. Raises
     NotFound, Conflict, SchemaMismatch, NotWritable."""
     manifest = folder.required()
     if unopened.revision_of(old_url) is None:
@@ -88,7 +88,7 @@ def require_old(folder: BackupFolder, old_url: str) -> None:
             raise Conflict("--old names the database of another installation than the backup's. Nothing was restored.")
 
 
-def again(settings: Settings, old_url: str) -> Again:
+def delete_again(settings: Settings, old_url: str) -> DeletedAgain:
     """Does again, in an installation just restored, what the database that the backup was made of says of batches that
     were erased and keys that were revoked since. Raises Conflict where it is another installation's."""
     unopened.require(old_url)
@@ -112,7 +112,7 @@ def again(settings: Settings, old_url: str) -> Again:
         ended = session.scalars(good).all()
         for key in ended:
             keys.revoke(session, key)
-    return Again(count, len(ended))
+    return DeletedAgain(count, len(ended))
 
 
 def _to_be_erased(session: Session) -> set[str]:
@@ -153,18 +153,11 @@ def _database(folder: BackupFolder, manifest: Manifest) -> Iterator[Path]:
 
 def _require_whole(folder: BackupFolder, copies: Artifacts, names: Sequence[Name], progress: Progress) -> None:
     """Raises CorruptArtifact where files of the backup are missing or damaged."""
-
-    def is_whole(name: Name) -> bool:
-        try:
-            copies.get(*name)
-        except CorruptArtifact:
-            return False
-        return True
-
     broken = []
     with ThreadPoolExecutor(AT_ONCE, "hashing") as pool:
-        for done, (name, whole) in enumerate(zip(names, pool.map(is_whole, names), strict=True)):
-            if not whole:
+        lengths = pool.map(lambda name: length(copies, *name), names)
+        for done, (name, there) in enumerate(zip(names, lengths, strict=True)):
+            if there is None:
                 broken.append("/".join(name))
             progress(done + 1, 2 * len(names))
     if broken:

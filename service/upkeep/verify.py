@@ -12,7 +12,7 @@ from service.learning.ledger.sums import Sums
 from service.registry import batches, ledger, models, versions
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
-from service.storage.artifacts import SHARDS, model_area
+from service.storage.artifacts import SHARDS, length, model_area
 from service.upkeep.named_files import NamedFile, named_files
 
 
@@ -51,9 +51,7 @@ def verify(
         merged = batches.merged_rows(session, version.learned)
     damaged = []
     for done, file in enumerate(files):
-        try:
-            runtime.store.get(file.area, file.digest)
-        except CorruptArtifact:
+        if length(runtime.store, file.area, file.digest) is None:
             damaged.append(file)
         progress(done + 1, len(files))
     if damaged:  # unless an update that runs beside has made another save meanwhile, and deleted that one

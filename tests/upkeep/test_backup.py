@@ -23,7 +23,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.upkeep.backup import back_up
 from service.upkeep.backup_folder import BackupFolder
 from service.upkeep.fsck import fsck
-from service.upkeep.restore import Again, again, require_old, restore
+from service.upkeep.restore import DeletedAgain, delete_again, require_old, restore
 from tests.api.conftest import Api
 from tests.making import make_model, make_version
 from tests.registry.facts import arrival
@@ -358,8 +358,8 @@ def test_what_was_erased_and_revoked_after_the_backup_is_so_again(
     with digits.database.writing() as session:
         keys.revoke(session, session.scalars(select(ApiKey)).one())
     restore(place, folder)
-    assert again(place, digits.database.url) == Again(batches=1, keys=1)
-    assert again(place, digits.database.url) == Again(batches=0, keys=0), "it is queued"
+    assert delete_again(place, digits.database.url) == DeletedAgain(batches=1, keys=1)
+    assert delete_again(place, digits.database.url) == DeletedAgain(batches=0, keys=0), "it is queued"
     restored = Runtime(place)
     try:
         with restored.database.reading() as session:
@@ -380,7 +380,7 @@ def test_another_installation_tells_nothing_of_this_one(digits: Runtime, folder:
     other.data.mkdir()
     migrate(other.database_url)
     with pytest.raises(Conflict, match="another installation"):
-        again(place, other.database_url)
+        delete_again(place, other.database_url)
 
 
 def test_a_wrong_old_database_is_refused_before_anything_is_restored(

@@ -131,6 +131,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
     identity = {"body": hashlib.sha256(data).hexdigest(), **asdict(order)}
 
     def begin() -> Act:
+        runtime.require_room()
         sent = read_ledger(data, target)
         with runtime.database.reading() as session:
             model = models.get(session, name)

@@ -23,7 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import AnyScale, scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
-from service.learning.run import IN_SEQUENCE, Run, Tasks
+from service.learning.run import IN_SEQUENCE, Run
 
 TRIED_ROWS = 4000
 """Rows on which candidates are tried, those with the smallest hash."""
@@ -109,14 +109,10 @@ def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, r
     tried = tried_rows(rows)
     if not _can_tell(tried):
         return LiftChoice(without_rows(spec), {})
-    candidates, scores = candidate_lifts(spec, len(rows)), dict[str, float]()
-    score_of, losses = partial(score_of_lifts, spec, scale, tried, solver, run), list[float]()
-    tried_apart = tasks_for(tried, run).each(score_of, candidates)
-    for lifts in candidates:
-        run.progress("choosing a lift", len(losses), len(candidates))
-        score = next(tried_apart)
-        scores[lift_names(lifts)] = round(score, 4)
-        losses.append(-score)
+    candidates, score_of = candidate_lifts(spec, len(rows)), partial(score_of_lifts, spec, scale, tried, solver, run)
+    tried_scores = scores_of(candidates, score_of, len(tried), run)
+    scores = {lift_names(lifts): round(score, 4) for lifts, score in zip(candidates, tried_scores, strict=True)}
+    losses = [-score for score in tried_scores]
     place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
     best, chosen = -losses[place], candidates[place]
     if best >= ROOM:
@@ -137,9 +133,17 @@ def score_of_lifts(spec: InputSpec, scale: AnyScale, tried: Rows, solver: Solver
     return unseen_accuracy(feature_rows(space, tried, run.check, device=run.device), space.shift, solver, run)
 
 
-def tasks_for(tried: Rows, run: Run) -> Tasks:
-    """Returns where candidates are tried on these rows: other processes have no accelerator."""
-    return run.tasks if len(tried) >= SPREAD_TRIALS and run.device.type == "cpu" else IN_SEQUENCE
+def scores_of(
+    candidates: Sequence[list[Lift]], score_of: Callable[[list[Lift]], float], rows: int, run: Run
+) -> list[float]:
+    """Returns what each candidate scores on so many rows, tried side by side where that is worth it: other processes
+    have no accelerator."""
+    tasks = run.tasks if rows >= SPREAD_TRIALS and run.device.type == "cpu" else IN_SEQUENCE
+    trials, scores = tasks.each(score_of, candidates), list[float]()
+    while len(scores) < len(candidates):
+        run.progress("choosing a lift", len(scores), len(candidates))
+        scores.append(next(trials))
+    return scores
 
 
 def chosen_of(losses: Sequence[float], lean: float) -> int:

@@ -19,7 +19,7 @@ from service.learning.exact.lift_choice import (
     LiftChoice,
     chosen_of,
     lift_names,
-    tasks_for,
+    scores_of,
     tried_rows,
     without_rows,
 )
@@ -58,12 +58,8 @@ class BySquaredError:
         tried = tried_rows(rows)
         if len(tried) < LEAST_ROWS:
             return LiftChoice(without_rows(spec), {})
-        candidates, errors = candidates_for(spec, len(rows)), list[float]()
-        error_of = partial(self.error_of_lifts, spec, scale, tried, run)
-        tried_apart = tasks_for(tried, run).each(error_of, candidates)
-        while len(errors) < len(candidates):
-            run.progress("choosing a lift", len(errors), len(candidates))
-            errors.append(next(tried_apart))
+        candidates = candidates_for(spec, len(rows))
+        errors = scores_of(candidates, partial(self.error_of_lifts, spec, scale, tried, run), len(tried), run)
         scores = {lift_names(lifts): round(error, 6) for lifts, error in zip(candidates, errors, strict=True)}
         lean = LEAN * errors[0] if isinstance(spec, TableInput) else 0.0
         return LiftChoice(candidates[chosen_of(errors, lean)], scores)

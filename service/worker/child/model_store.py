@@ -89,7 +89,7 @@ def _bytes(thing: Thing) -> int:
 @dataclass
 class ModelStore:
     """The bytes of one model: its rows and entries in the store, its sums in the cache. device: where features are
-    made, in words."""
+    made, in words · url: that of the store, for other processes · counts: batch -> rows that it has at most."""
 
     store: Artifacts
     cache: Cache
@@ -100,9 +100,7 @@ class ModelStore:
     retention: Retention = Retention.ALL
     device: str = "cpu"
     url: str = ""
-    """That of the store, for other processes."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Batch -> rows that it has at most."""
     made: list[Entry] = field(default_factory=list)
 
     def batch(self, batch_id: str) -> Rows:

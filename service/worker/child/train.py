@@ -102,9 +102,10 @@ class Executor:
             entries,
             self._memory,
             assignment.retention,
-            devices.described(device),
+            device=devices.described(device),
+            url=places.store,
+            counts=assignment.counts,
         )
-        model_store.url, model_store.counts = places.store, assignment.counts
         saves = trainings_of(assignment, durable, saved)
         run = Run(progress=progress, check=check, device=device, trainings=saves, tasks=self._tasks)
         try:

@@ -48,8 +48,8 @@ class Learner:
     def learn(self, assignment: Message, cached: bool) -> Iterator[Message]:
         """Answers an assignment; -> progress, then a result or an error.
 
-        cached: whether this node sees the parent's cache, which then forgets what is erased. Elsewhere nothing is kept
-        beyond the life of this process.
+        cached: whether this node sees the parent's cache, which then forgets what is erased. Elsewhere nothing that
+        is learned is kept.
         """
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         parent = self._parent = Parent(messages.put)

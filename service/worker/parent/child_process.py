@@ -63,6 +63,20 @@ class Yielding(TsuikaError, slug="yielding", title="Learning made room"):
     """A challenger makes room for an update that somebody waits for."""
 
 
+SURVIVED = (
+    ChildFailed,
+    InvalidContent,
+    Conflict,
+    Diverged,
+    DeviceMissing,
+    DeviceFull,
+    BudgetSpent,
+    StoreAway,
+    ClusterAway,
+)
+"""What ends an update and not the child, which takes the next assignment."""
+
+
 class WarmChild:
     """Runs assignments in a child process; starts it when needed, replaces it after `max_updates`.
 
@@ -127,9 +141,7 @@ class WarmChild:
         except Cancelled:
             self._cancel()
             raise
-        except (ChildFailed, InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull, BudgetSpent):
-            raise
-        except (StoreAway, ClusterAway):
+        except SURVIVED:
             raise
         except BaseException:
             self.kill()
@@ -237,19 +249,6 @@ def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) ->
 
 def _error(error: dict[str, Any]) -> TsuikaError:
     """The error that the child reported, by its kind where the parent goes on by that; all else is a ChildFailed."""
-    refusals: tuple[type[TsuikaError], ...] = (
-        MethodRefused,
-        InvalidContent,
-        Conflict,
-        Cancelled,
-        Diverged,
-        DeviceMissing,
-        DeviceFull,
-        BudgetSpent,
-        DiskFull,
-        StoreAway,
-        ClusterAway,
-        ChildLost,
-    )
+    refusals: tuple[type[TsuikaError], ...] = (MethodRefused, Cancelled, DiskFull, ChildLost, *SURVIVED)
     kind = next((kind for kind in refusals if kind.slug == error["slug"]), ChildFailed)
     return kind(error["detail"])

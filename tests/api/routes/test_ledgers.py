@@ -19,6 +19,7 @@ from service.registry import batches, ledger, models, updates, versions
 from service.registry.sql.tables import Batch, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
+from service.tuning import room
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.learning.exact_help import entry_of as rows_of
 from tests.making import make_version
@@ -118,6 +119,12 @@ def test_the_same_ledger_is_the_same_batch_and_none_counts_twice(api: Api) -> No
         session.get_one(Version, model.live_version_id).learned = merge_ids = list(first["batches"])
         session.get_one(Batch, merge_ids[0]).retracted_at = None
     assert "was merged already" in merge(api, body()).json()["detail"]
+
+
+def test_a_ledger_is_refused_where_no_room_is_left_for_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "free", lambda folder: 0)
+    refused = merge(api, body())
+    assert (refused.status_code, "tsuika gc" in refused.json()["detail"]) == (507, True)
 
 
 def test_own_rows_do_not_come_back(api: Api) -> None:
