@@ -34,13 +34,18 @@ Progress = Callable[[int, int], None]
 
 def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda done, total: None) -> Manifest:
     """Makes a backup, or brings the one in that folder up to date: files that are there whole are not read again from
-    the store. Raises Conflict for a folder of other things or of another installation; Busy, DiskFull, StoreAway."""
+    the store. Raises Conflict for a folder of other things or of another installation, CorruptArtifact for a damaged
+    database; Busy, DiskFull, NotWritable, StoreAway."""
     with folder.for_writing():
         before = folder.manifest()
         with runtime.database.reading() as session:
             installation, names = installation_of(session), backed_up(session)
         if before is not None and before.installation != installation:
             raise Conflict(f"{folder.path} is a backup of another installation: name an empty folder.")
+        if faults := runtime.database.faults():
+            raise CorruptArtifact(
+                f"{faults[0].strip()} No backup is made of it, and what is in {folder.path} stays: restore that."
+            )
         copying = _Copying(open_store(runtime.settings.store_url), folder.store, progress)
         copying.copy(names)
         for _ in range(TRIES):

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import Busy, Conflict, CorruptArtifact, NotFound, SchemaMismatch
+from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch
 from service.registry.sql.tables import Batch, Installation, LedgerEntry
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts, sync_folder
@@ -84,17 +84,26 @@ class BackupFolder:
 
     @contextmanager
     def for_writing(self) -> Iterator[None]:
-        """Makes the folder and holds it alone. Raises Conflict where other things are in it, Busy."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        inside = {path.name for path in self.path.iterdir()}
-        if inside and not inside & {MANIFEST, LOCK}:
-            raise Conflict(f"{self.path} holds other things than a backup: name an empty folder.")
-        with (self.path / LOCK).open("a") as lock:
+        """Makes the folder and holds it alone. Raises Conflict where other things are in it, Busy, NotWritable, and
+        DiskFull in words that name it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            inside = {path.name for path in self.path.iterdir()}
+            if inside and not inside & {MANIFEST, LOCK}:
+                raise Conflict(f"{self.path} holds other things than a backup: name an empty folder.")
+            opened = (self.path / LOCK).open("a")
+        except OSError as error:
+            raise NotWritable(f"No backup can be made in {self.path}: {error.strerror}.") from error
+        with opened as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Busy(f"Another backup is being made in {self.path}.") from None
-            yield
+            try:
+                yield
+            except DiskFull as error:
+                what = "A backup that was finished there before is still whole."
+                raise DiskFull(f"No space is left in {self.path}: make room there. {what}") from error
 
     def finish(self, manifest: Manifest) -> None:
         """Makes this the backup, and deletes the database of the one before."""

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, UpdateState
-from service.errors import Conflict, CorruptArtifact, NotFound
+from service.errors import Conflict, CorruptArtifact, NotFound, NotWritable
 from service.registry import batches, updates
 from service.registry.callers import keys
 from service.registry.callers.actor import acting
@@ -61,9 +61,12 @@ def restore(settings: Settings, folder: BackupFolder, progress: Progress = lambd
             names = sorted(name for name in backed_up(session) if name not in lost)
         copies = folder.store
         _require_whole(folder, copies, names, progress)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        if settings.store_folder is not None:
-            settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data.mkdir(parents=True, exist_ok=True)
+            if settings.store_folder is not None:
+                settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotWritable(f"{error.filename} cannot be made: {error.strerror}.") from error
         store = open_store(settings.store_url)
         with ThreadPoolExecutor(AT_ONCE, "restoring") as pool:
             stored = pool.map(lambda name: store.put(name[0], copies.get(*name)), names)
@@ -126,7 +129,10 @@ def _require_empty(settings: Settings) -> None:
     folders = [settings.data, *([settings.store_folder] if settings.store_folder is not None else [])]
     for folder in folders:
         if folder.is_dir() and {path.name for path in folder.iterdir()} - {"lost+found"}:
-            raise Conflict(f"{folder} is not empty: a backup is restored into an empty place. Name another one.")
+            raise Conflict(
+                f"{folder} is not empty: a backup is restored into an empty place. Name another one; empty this "
+                "one if a restore was cut off here."
+            )
     database = settings.database_file
     if database.exists() if database is not None else unopened.revision_of(settings.database_url) is not None:
         name = schema.name_of(settings.database_url)

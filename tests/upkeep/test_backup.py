@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from service.contract.keys import CreateKey
-from service.errors import Busy, Conflict, CorruptArtifact, NotFound, SchemaMismatch, TsuikaError
+from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch, TsuikaError
 from service.registry import batches, models, versions
 from service.registry.callers import audit, keys
 from service.registry.sql.database import migrate
@@ -395,3 +395,28 @@ def test_a_wrong_old_database_is_refused_before_anything_is_restored(
     migrate(other.database_url)
     with pytest.raises(Conflict, match="another installation"):
         require_old(folder, other.database_url)
+
+
+def test_of_a_damaged_database_no_backup_is_made_and_the_one_before_stays(
+    runtime: Runtime, folder: BackupFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(runtime)
+    back_up(runtime, folder)
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    make_version(runtime)
+    faults = ["The database is damaged: Tree 31 page 31: out of order."]
+    monkeypatch.setattr(type(runtime.database), "faults", lambda database: faults)
+    with pytest.raises(CorruptArtifact, match="No backup is made of it"):
+        back_up(runtime, folder)
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_place_that_cannot_be_made_is_named(runtime: Runtime, folder: BackupFolder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotWritable, match="file: File exists"):
+        back_up(runtime, BackupFolder(tmp_path / "file"))
+    back_up(runtime, folder)
+    with pytest.raises(NotWritable, match="data cannot be made: Not a directory"):
+        restore(Settings(data=tmp_path / "file" / "data"), folder)
+    with pytest.raises(DiskFull, match="No space is left in"), folder.for_writing():
+        raise DiskFull("The database has no room left.")

@@ -48,6 +48,10 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             raise Erased(f"The rows of batch {batch} were erased, and with them which of them were suspect.")
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers: the report of an update compares its batch as a whole.")
+        if sent.merged is not None:
+            raise Conflict(
+                f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
+            )
         version = batches.judged_by(session, record, sent)
         method = None if version is None else session.get_one(Update, version.update_id).method
     if version is None or version.report is None or method is None:

@@ -296,6 +296,19 @@ def test_shares_hold_for_ledgers(make_api: MakeApi) -> None:
     assert len(api.ok("GET", f"{MODEL}/batches")["items"]) == 1
 
 
+def test_on_a_full_disk_no_ledger_is_merged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert merge(api, body()).status_code == 202
+    monkeypatch.setattr(room, "free", lambda folder: 0)
+    refused = merge(api, body())
+    assert (refused.status_code, refused.json()["type"]) == (507, "/problems/disk-full"), "nor the same one again"
+
+
+def test_of_a_merged_ledger_no_row_is_suspect_and_no_list_says_that_they_were_looked_at(api: Api) -> None:
+    [batch] = merge(api, body()).json()["batches"]
+    refused = api("GET", f"{MODEL}/batches/{batch}/suspects")
+    assert (refused.status_code, "rows are elsewhere" in refused.json()["detail"]) == (409, True)
+
+
 def test_who_sends_rows_merges_nothing_and_stops_no_merge(make_api: MakeApi) -> None:
     api = make_api(key="k")
     operator = {"Authorization": "Bearer k"}
