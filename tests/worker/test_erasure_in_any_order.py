@@ -175,8 +175,8 @@ class Service:
         )
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(runtime, "Database", lambda url: Registry(url, self.power))
-            patched.setattr(runtime, "open_store", lambda url, *_: Store(folder_of(url), self.power))
-            patched.setattr(runtime, "Cache", lambda root, most: Sums(root, most, self.power))
+            patched.setattr(runtime, "open_store", lambda url, *_, **__: Store(folder_of(url), self.power))
+            patched.setattr(runtime, "Cache", lambda root, most, _: Sums(root, most, self.power))
             self.runtime = runtime.Runtime(settings)
         self.runtime.crash = self.power.use  # type: ignore[method-assign]
         self._posts = Posts(self.runtime.database, self.power.use)
@@ -277,7 +277,7 @@ class Child:
             if cancel:
                 raise Parents(Cancelled("Somebody asked it to stop."))
 
-        def told(digest: str) -> None:
+        def passed_on(digest: str) -> None:
             try:
                 saved(digest)
             except TsuikaError as error:
@@ -286,10 +286,10 @@ class Child:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(train, "open_store", lambda url, *_: Store(folder_of(url), power))
             patched.setattr(stored_data, "UNSAVED_ROWS", stored_data.UNSAVED_LEAST)  # sums are cached at once
-            patched.setattr(train, "Cache", lambda root, most: Sums(root, most, power))
+            patched.setattr(train, "Cache", lambda root, most, _: Sums(root, most, power))
             self._executor = executor = self._executor or train.Executor()
             try:
-                return executor.execute(assignment, progress, lambda: None, told)
+                return executor.execute(assignment, progress, lambda: None, passed_on)
             except PowerCut:
                 if self._parent.left == 0:
                     raise  # both are dead
