@@ -27,6 +27,7 @@ MOVES: dict[UpdateState, frozenset[UpdateState]] = {
 }
 FINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED})
 _ENDS = {S.SUCCEEDED: Action.UPDATE_SUCCEEDED, S.FAILED: Action.UPDATE_FAILED, S.CANCELLED: Action.UPDATE_CANCELLED}
+_SAVES = "tsuika.saves_of_ended"
 
 
 def is_final(update: Update) -> bool:
@@ -41,6 +42,8 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
     update.state = to
     if to in FINAL:
         update.finished_at = now()
+        if update.trainings is not None:
+            saves_of_ended(session).add((update.model_id, update.trainings))
         update.lease_until = update.progress = update.trainings = None
         _settle(session, update)
         audit.record(session, _ENDS[to], _model_of(session, update), update.id, _end(session, update))
@@ -48,6 +51,13 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)
     note(session, update, kind, **detail)
+
+
+def saves_of_ended(session: Session) -> set[tuple[int, str]]:
+    """The last saves of the updates that this session has ended, as (model, digest): no row names them any more, and
+    who commits the session deletes them."""
+    saves: set[tuple[int, str]] = session.info.setdefault(_SAVES, set())
+    return saves
 
 
 def unsettle(session: Session, update: Update) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.errors import Busy, NotWritable
+from service.registry import states
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, LedgerEntry, Update, Version
 from service.registry.versions import shards_in_use
@@ -18,6 +21,7 @@ WRITING_SECONDS = 60.0
 """A temporary file that is younger may be in the middle of its write, however short the grace is."""
 AT_ONCE = 50
 """Files that are deleted in one transaction, while which nobody else writes."""
+log = logging.getLogger("tsuika")
 Name = tuple[str, str]
 """Area and digest."""
 
@@ -82,6 +86,15 @@ def discard(runtime: Runtime, names: Collection[Name]) -> None:
     with runtime.database.writing() as session:
         for area, digest in set(names) - named(session):
             runtime.store.delete(area, digest)
+
+
+def discard_saves(runtime: Runtime, session: Session) -> None:
+    """Deletes the last saves of updates that a session has ended, once it is committed; where that is refused now, they
+    are garbage for later."""
+    try:
+        discard(runtime, {(model_area(model_id), digest) for model_id, digest in states.saves_of_ended(session)})
+    except (Busy, NotWritable) as later:
+        log.warning("saves of updates that have ended are left for `tsuika gc`: %s", later.detail)
 
 
 def named(session: Session) -> set[Name]:

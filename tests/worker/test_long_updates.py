@@ -144,6 +144,17 @@ def test_one_save_is_kept_while_it_runs_and_none_once_it_has_ended(runtime: Runt
     assert gc.collect(runtime, dry_run=True).deleted == []
 
 
+def test_the_last_save_goes_with_an_update_that_ends_while_nobody_learns_it(runtime: Runtime, first: Attempt) -> None:
+    first.interrupted(60)
+    one = named(runtime, first.update)
+    with runtime.database.writing() as session:
+        session.get_one(Update, first.update.id).cancel_requested = True
+        leases.rescue(session, 3, [first.update.id])
+    assert one in stored(runtime)
+    gc.discard_saves(runtime, session)
+    assert one not in stored(runtime)
+
+
 def test_a_worker_that_lost_its_lease_leaves_no_save_that_another_goes_on_from(
     runtime: Runtime, first: Attempt
 ) -> None:

@@ -26,6 +26,7 @@ from service.contract import requests, resources
 from service.contract.requests import MethodChoice
 from service.learning.network.input_scale import declared_scale
 from service.registry import models
+from service.upkeep import gc
 
 routes = APIRouter(tags=["models"])
 
@@ -119,6 +120,7 @@ def archive_model(request: Request, shared: Shared, model: str) -> Response:
         models.archive(session, record)
     shared.runtime.live.drop_model(model)
     shared.runtime.changed()
+    gc.discard_saves(shared.runtime, session)
     return Response(status_code=204)
 
 

@@ -28,6 +28,7 @@ from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
 from service.registry.sql.tables import Batch, Model, Update
 from service.registry.updates import Order
+from service.upkeep import gc
 
 routes = APIRouter(tags=["updates"])
 
@@ -181,7 +182,8 @@ def cancel_update(request: Request, shared: Shared, update: str) -> Response:
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
         _require_scope(request, session, record)
-        return Effect(200 if updates.cancel(session, record) else 202, {"update": update}, lambda: announce(shared))
+        status = 200 if updates.cancel(session, record) else 202
+        return Effect(status, {"update": update}, partial(_ended, shared, session))
 
     done = shared.posts.run(attempt(request, None), lambda: act)
     return answer(_update(shared, update), done.status, done.headers)
@@ -209,6 +211,11 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
     done = shared.posts.run(attempt(request, None), lambda: act)
     headers = {"Location": f"/v1/updates/{update}", **done.headers}
     return answer(_update(shared, update), done.status, headers)
+
+
+def _ended(shared: Context, session: Session) -> None:
+    announce(shared)
+    gc.discard_saves(shared.runtime, session)
 
 
 def _require_scope(request: Request, session: Session, update: Update) -> None:

@@ -43,7 +43,7 @@ from service.storage.artifacts import exam_area, model_area
 from service.telemetry import logs, tracing
 from service.telemetry.metrics import Counter, Histogram
 from service.telemetry.tracing import Span
-from service.upkeep import retention
+from service.upkeep import gc, retention
 from service.worker.parent import assign, erasure
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
@@ -173,6 +173,7 @@ class Worker:
         if left:
             with self._runtime.database.writing() as session:
                 leases.rescue(session, self._settings.max_attempts, left)
+            gc.discard_saves(self._runtime, session)
             log.warning("taken over from the service before this one, which died: %s", ", ".join(left))
             self._runtime.changed()
 
@@ -230,9 +231,11 @@ class Worker:
             return False
         with self._runtime.database.writing() as session:
             silent = self._silent(leases.ahead(session, longest))
-            for lost in leases.rescue(session, self._settings.max_attempts, silent):
-                RESCUED.add()
-                log.warning("update %s was rescued: its worker was not heard of", lost)
+            rescued = leases.rescue(session, self._settings.max_attempts, silent)
+        gc.discard_saves(self._runtime, session)
+        for lost in rescued:
+            RESCUED.add()
+            log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
             name = session.get_one(Model, update.model_id).name if update is not None else ""
