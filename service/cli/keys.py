@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
             _create(opened, _order(arguments))
         elif arguments.action == "revoke":
             with opened.writing() as session:
-                keys.revoke(session, keys.get(session, arguments.key))
+                keys.revoke(session, key := keys.get(session, arguments.key))
+                ended = _line(keys.resource(key))
+            print(ended)
         else:
             _list(opened)
     return DONE

@@ -38,6 +38,8 @@ def preflight(settings: Settings) -> Preflight:
         lines.append(f"{facts.node}: {room}; " + ", ".join(f"{name} {v}" for name, v in facts.versions.items()))
         faults += facts.strange(ours)
         faults += [f"Node {facts.node} does not see {path}: have all nodes mount it there." for path in facts.unseen]
+    if folder is not None and not folder.exists():
+        faults.append(f"{folder} is not here, either: mount it, or start `tsuika serve` once, which makes it.")
     if not any(node["Resources"].get("CPU", 0) >= settings.child_threads for node in nodes()):
         faults.append(f"No node has {settings.child_threads} CPU, which an update takes (TSUIKA_CHILD_THREADS).")
     return Preflight(

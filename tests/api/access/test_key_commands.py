@@ -53,7 +53,9 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     assert "'till 7': predict, learn on digits, 50 requests a second, until 20" in newer.err
     assert f"It replaces {made.err.split()[0]} " in newer.err
     assert (status(beside, secret), status(beside, newer.out.strip())) == (401, 200)
+    capsys.readouterr()
     assert main(["keys", "revoke", newer.err.split()[0]]) == DONE
+    assert capsys.readouterr().out.startswith(f"{newer.err.split()[0]} ")
     assert status(beside, newer.out.strip()) == 401
     refused = beside("GET", "/v1/models").json()["detail"]
     assert "`tsuika keys create`" in refused
