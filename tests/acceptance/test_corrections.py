@@ -48,6 +48,10 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
     restored = {"rows": {"17": "a"}, "reason": "no"}
     second = typed.end(typed.ok("POST", f"{typed.path}/batches/{new}/corrections?wait=60", restored)["id"])
     assert (second["version"], second["verdict"]) == (4, "promoted")
+    suspects = typed.ok("GET", f"{typed.path}/batches/{second['adds'][0]}/suspects?limit=1000")["items"]
+    assert {row["row"]: (row["label"], row["suggested"]) for row in suspects if row["row"] in slips} == {
+        17: ("a", labels[17])
+    }, "what is still wrong in a corrected batch is listed, and what was corrected is not"
     assert second["report"]["certificate"]["ledger_digest"] != digest
     taken = typed.end(typed.retract([second["adds"][0]])["id"])
     assert (taken["verdict"], len(typed.version(5)["batches"])) == ("promoted", 1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from service.api.bodies.corrections import corrected, digest_of
+from service.contract.enums import UpdateKind
 from service.contract.inputs import VectorInput
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Known, rows_of
@@ -157,6 +158,15 @@ def test_rows_that_may_be_mislabelled_are_listed_with_what_they_are_taken_for(ap
     refused = api("GET", f"{path}?cursor=bat_1")
     assert (refused.status_code, pointers(refused)) == (422, ["/cursor"])
     assert api("GET", f"{MODEL}/batches/bat_1/suspects").status_code == 404
+
+
+def test_where_no_row_of_a_corrected_batch_was_judged_the_note_says_so(api: Api, batch: str) -> None:
+    typed = api.ok("POST", f"{MODEL}/batches", {"inputs": [[1, 2, 9]], "labels": ["a"]})["id"]
+    judged(api, batch, 0)
+    with api.runtime.database.writing() as session:
+        session.query(Update).one().kind = UpdateKind.RETRACT
+        session.get_one(Batch, batch).corrects = typed
+    assert f"in the place of {typed} and judged none" in api.ok("GET", f"{MODEL}/batches/{batch}/suspects")["note"]
 
 
 def test_of_erased_rows_and_of_numbers_no_row_is_suspect(api: Api, batch: str) -> None:

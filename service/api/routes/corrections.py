@@ -53,7 +53,9 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
             )
         version = batches.judged_by(session, record, sent)
-        method = None if version is None else session.get_one(Update, version.update_id).method
+        update = None if version is None else session.get_one(Update, version.update_id)
+        method = None if update is None else update.method
+        replaced = sent.corrects if update is not None and update.kind == UpdateKind.RETRACT else None
     if version is None or version.report is None or method is None:
         note = "No version that is still there has learned this batch: order an update, and ask again."
         return answer(resources.Suspects(items=[], version=None, note=note))
@@ -67,16 +69,21 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             items=[SuspectRow.model_validate(row) for row in rows[first:after]],
             next_cursor=str(after) if after < len(rows) else None,
             version=version.number,
-            note=_how_judged(version, method["name"]),
+            note=_how_judged(version, method["name"], replaced),
         )
     )
 
 
-def _how_judged(version: Version, method: str) -> str:
-    """What the suspect rows of a report were judged by."""
+def _how_judged(version: Version, method: str, replaced: str | None) -> str:
+    """What the suspect rows of a report were judged by. replaced: the batch in whose place this one was learned."""
     if version.layout.get("exact"):
         own = (
             f"Version {version.number} ({method}) judged each row by a head that had learned others, and not this one."
+        )
+    elif replaced is not None:
+        own = (
+            f"Version {version.number} ({method}) learned this batch in the place of {replaced} and judged none of its "
+            "rows; those of that batch are listed there, and the numbers of the rows are the same."
         )
     else:
         own = (

@@ -29,7 +29,7 @@ from service.learning.evaluation.backbone_note import backbone_note
 from service.learning.evaluation.challenge import compare
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
-from service.learning.evaluation.report import assess
+from service.learning.evaluation.report import assess, left_out_suspects
 from service.learning.evaluation.unlabelled import with_unlabelled
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers, softmax
 from service.learning.exact.frozen_features import moved
@@ -124,6 +124,13 @@ class UpdateContext(ABC):
         `data`: the update's · `everything`: the same batches, none of them new
         """
 
+    def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
+        """Lists suspect rows of the batches that a correction brought in the place of others, if targets are classes.
+
+        learned, data: the step that learned them; they are its own rows, and answered out of fold
+        """
+        return candidate
+
     def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
         """What the update has cost until now."""
         return cost_of(
@@ -164,6 +171,16 @@ class Context(UpdateContext):
             "batch": report.batch.model_copy(update={"evidence": dict(evidence)}),
         }
         return replace(candidate, report=report.model_copy(update=changes))
+
+    def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
+        if learned.out_of_fold is None:
+            return candidate
+        version, report = learned.checkpoint, candidate.report
+        assert isinstance(report, Report)
+        own = softmax(version.classes, learned.out_of_fold, version.layout.temperature)
+        listed = left_out_suspects(data.batch, own, self.policy.familiar.confident)
+        batch = report.batch.model_copy(update={"suspect_rows": listed})
+        return replace(candidate, report=report.model_copy(update={"batch": batch}))
 
 
 def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, context: Context) -> Candidate:

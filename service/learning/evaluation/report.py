@@ -18,8 +18,9 @@ from service.contract.report import (
     WorstClassDrop,
     Yardstick,
 )
+from service.learning.data.rows import Rows
 from service.learning.data.sides import shared
-from service.learning.evaluation.answers import class_scores, scored
+from service.learning.evaluation.answers import Answers, class_scores, scored
 from service.learning.evaluation.assessment import Assessment
 from service.learning.evaluation.clusters import clusters
 from service.learning.evaluation.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
@@ -171,7 +172,7 @@ def _yardstick(a: Assessment) -> Yardstick | None:
 
 def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Contradiction | None) -> BatchEvidence:
     own, confident = a.candidate.on_batch, a.policy.familiar.confident
-    left_out = suspects(a.batch, own, unlike_the_rest(a.batch, own), confident)
+    left_out = left_out_suspects(a.batch, own, confident)
     surely = suspects(a.batch, own, unlike_the_rest(a.batch, own, UNLIKELY), confident)
     if not evidence or not contradiction or not a.base:
         return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(surely))
@@ -193,6 +194,11 @@ def _batch_evidence(a: Assessment, evidence: Evidence | None, contradiction: Con
         reconcilable=both,
         notes=[*_notes(a, evidence, both, listed), *_left_out_noted([row for row in surely if row in left_out])],
     )
+
+
+def left_out_suspects(batch: Rows, own: Answers, confident: float) -> list[SuspectRow]:
+    """Rows whose label heads contradict that learned all else. own: the answers of these heads to the batch."""
+    return suspects(batch, own, unlike_the_rest(batch, own), confident)
 
 
 def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:

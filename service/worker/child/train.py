@@ -211,13 +211,15 @@ def _retract(
 ) -> Execution:
     """Learns the lineage again without the named batches. It is measured, not vetoed, and gets a certificate."""
     assert base is not None
+    assert assignment.base is not None
     start = load(assignment.start, model_store.store) if assignment.start else None
     checkpoint = _unless_empty(start)
     before = assignment.start.learned if assignment.start else []
     known = [b for b in before if b not in assignment.removed]
     learned, chosen, by_auto = Learned(start) if start else blank(assignment.input, base), None, False
+    last: StoredData | None = None
     for step in assignment.steps:
-        data = StoredData(model_store, assignment, known, step.batches, run)
+        data = last = StoredData(model_store, assignment, known, step.batches, run)
         chosen = choose(step.method, checkpoint, data)
         if len(data.batch) if checkpoint is None else step.batches or len(known) < len(before):
             with tracing.span(f"method {chosen.method.name}"):
@@ -225,9 +227,12 @@ def _retract(
             by_auto = by_auto or step.by_auto
         checkpoint, known = _unless_empty(learned.checkpoint), [*known, *step.batches]
     data = StoredData(model_store, assignment, known, [], run)
-    learned = replace(learned, out_of_fold=None)  # of the rows of the last step: here no rows are new
+    own = learned  # with answers to the rows of the last step: for the exam no rows are new
     retraction = Retraction(frozenset(assignment.removed), assignment.appeared, by_auto)
-    return Execution(certify(base, learned, data, run, context, retraction), data, chosen)
+    candidate = certify(base, replace(learned, out_of_fold=None), data, run, context, retraction)
+    if last is not None and not set(assignment.steps[-1].batches) <= set(assignment.base.learned):
+        candidate = context.with_suspects(candidate, own, last)
+    return Execution(candidate, data, chosen)
 
 
 def _unless_empty(base: Checkpoint | None) -> Checkpoint | None:
