@@ -75,9 +75,9 @@ class Beside(torch.Tensor):
 
 
 def _flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-    found: list[Any] = []
-    tree_map(found.append, (list(args), kwargs))
-    return found
+    leaves: list[Any] = []
+    tree_map(leaves.append, (list(args), kwargs))
+    return leaves
 
 
 def _raw(one: Any) -> Any:

@@ -125,10 +125,10 @@ class S3Artifacts:
     def names(self, within: str = "*") -> Iterator[tuple[str, str, float]]:
         """Yields (area, digest, time) of all bytes, or of one area."""
         prefix = None if within == "*" else f"{within}/"
-        for found in self._asked(lambda: [each for page in obstore.list(self._bytes, prefix) for each in page]):
-            area, _, digest = found["path"].partition("/")
+        for stored in self._asked(lambda: [each for page in obstore.list(self._bytes, prefix) for each in page]):
+            area, _, digest = stored["path"].partition("/")
             if is_name(area, digest):
-                yield area, digest, found["last_modified"].timestamp()
+                yield area, digest, stored["last_modified"].timestamp()
 
     def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
         """There are none: a put that was cut off has left nothing."""

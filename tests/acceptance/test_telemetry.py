@@ -137,14 +137,14 @@ def test_no_row_class_key_or_body_is_in_any_log_or_span(watched: Server, caller:
     said = watched.said()
     assert not [line for line in said.splitlines() if any(s in line for s in (*SENTINELS, secret, secret[-20:]))]
     assert not [span for span in receiver.spans if any(s in str(span) for s in (*SENTINELS, secret[-20:]))]
-    told = lines(watched)
-    requests = [line for line in told if line["logger"] == "tsuika.requests" and "route" in line]
+    logged = lines(watched)
+    requests = [line for line in logged if line["logger"] == "tsuika.requests" and "route" in line]
     assert all(line["request_id"] for line in requests)
     assert {"/v1/models/{model}/updates", "/v1/models/{model}/predictions", ""} <= {r["route"] for r in requests}
     for process in ("serve", "learning"):
-        at_work = {(line.get("update_id"), line.get("model")) for line in told if line["process"] == process}
+        at_work = {(line.get("update_id"), line.get("model")) for line in logged if line["process"] == process}
         assert {(learned["id"], MODEL), (again["id"], MODEL)} <= at_work
     ordered = {line["request_id"] for line in requests if line["route"] == "/v1/models/{model}/updates"}
-    begun = [line for line in told if line["message"].startswith("begun")]
+    begun = [line for line in logged if line["message"].startswith("begun")]
     assert {line["request_id"] for line in begun} <= ordered | {r["request_id"] for r in requests}
     assert all(line["trace_id"] for line in begun)

@@ -407,12 +407,12 @@ class AnyOrder(RuleBasedStateMachine):
         self.running = Running(claimed.id, claimed.fence, mine.live, self.to_learn(order))
         try:
             with self.runtime.database.reading() as session:
-                told = assignment(self.runtime, session, claimed)
+                assigned = assignment(self.runtime, session, claimed)
         except Conflict:
             assert any(mine.batches[batch].retracted for batch in mine.learned())
             self.running.refused = True
             return
-        assert (told is None) == (self.running.learned is None)
+        assert (assigned is None) == (self.running.learned is None)
 
     def to_learn(self, order: AnUpdate) -> list[str] | None:
         """What a version made of this order now knows."""

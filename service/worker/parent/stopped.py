@@ -25,7 +25,7 @@ def stopped_before(session: Session, model: Model, update: Update) -> list[tuple
     on_base = (Update.model_id == model.id) & (Update.base_version_id == update.base_version_id)
     learned = (Update.kind == UpdateKind.LEARN) & (Update.state == UpdateState.SUCCEEDED) & Update.challenges.is_(None)
     latest = select(Update).where(on_base, learned, Update.version_id.is_not(None), Update.id != update.id)
-    found, seen = list[tuple[Update, NumberReport]](), _contents(session, update)
+    stopped, seen = list[tuple[Update, NumberReport]](), _contents(session, update)
     for other in session.scalars(latest.order_by(Update.id.desc()).limit(LOOKED_BACK)):
         made = session.get_one(Version, other.version_id).report
         report = NumberReport.model_validate(made) if made is not None else None
@@ -35,9 +35,9 @@ def stopped_before(session: Session, model: Model, update: Update) -> list[tuple
         if report is None or not shows_a_move(report) or seen & contents or _taken_back(session, other):
             continue
         if updates.ordered_by(session, other) != deployments.BY_GATE:
-            found.append((other, report))
+            stopped.append((other, report))
             seen |= contents
-    return found[::-1]
+    return stopped[::-1]
 
 
 def learn_again(session: Session, model: Model, update: Update) -> None:

@@ -172,14 +172,14 @@ def test_keys_are_read_anew_where_one_was_changed_and_not_for_other_changes(keye
 
 def test_who_holds_a_key_is_told_for_a_while_that_it_has_ended(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     key = made(keyed, expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
-    told = []
+    answers = []
     for days in (89, 91):
         for module in (keyring, keys):
             monkeypatch.setattr(module, "now", lambda later=days: now() + later * 86400.0)
         made(keyed)
         refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
-        told.append((refused.status_code, key["id"] in refused.text))
-    assert told == [(401, True), (401, False)]
+        answers.append((refused.status_code, key["id"] in refused.text))
+    assert answers == [(401, True), (401, False)]
 
 
 def test_a_key_signs_what_it_does(keyed: Api) -> None:

@@ -34,14 +34,14 @@ def figure(api: Api, name: str, headers: dict[str, str] | None = None, **labels:
     """The value of the one line of that name with these labels; None where there is none."""
     answer = api("GET", "/metrics", headers=headers or {})
     assert (answer.status_code, answer.headers["content-type"]) == (200, metrics.MEDIA)
-    found = [
+    values = [
         sample.value
         for family in read(answer.text)
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     ]
-    assert len(found) <= 1, found
-    return found[0] if found else None
+    assert len(values) <= 1, values
+    return values[0] if values else None
 
 
 def predict(api: Api, path: str = "digits", rows: Any = (1, 2, 3)) -> int:

@@ -48,12 +48,12 @@ def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 def learners() -> list[psutil.Process]:
     """Processes of Ray that learn, as Ray names them."""
-    found = []
+    learning = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if "ray::Learner" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+                learning.append(process)
+    return learning
 
 
 def training(runtime: Runtime, update_id: str) -> bool:
