@@ -77,7 +77,8 @@ class Cache:
         if room.free(self._root) < self._reserve + len(data):
             return
         try:
-            (entered or self._folders.get(area) or self.enter(area)).write(name, data)
+            if self._max_bytes:
+                (entered or self._folders.get(area) or self.enter(area)).write(name, data)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
         self._evict()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.storage.artifacts import model_area
-from service.storage.cache import Cache
+from service.storage.cache import Cache, Folder
 
 ONE, TWO = model_area(1), model_area(2)
 NAMES = [f"{k:064x}" for k in range(8)]
@@ -60,6 +60,11 @@ def test_the_oldest_entries_go_when_the_budget_is_passed(cache: Cache, tmp_path:
 def test_an_entry_over_the_budget_is_not_kept(cache: Cache) -> None:
     cache.put(ONE, NAMES[0], bytes(2000))
     assert cache.get(ONE, NAMES[0]) is None
+
+
+def test_without_a_budget_nothing_is_on_the_disk_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Folder, "write", lambda *_: pytest.fail("a process that is killed now leaves it there"))
+    Cache(tmp_path / "cache", max_bytes=0).put(ONE, NAMES[0], b"sums")
 
 
 def test_forgetting_a_model_drops_all_of_it_and_nothing_else(cache: Cache, tmp_path: Path) -> None:
