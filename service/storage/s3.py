@@ -40,6 +40,8 @@ FRESH_SECONDS = 3600.0
 """An object that is older is written again by a put, so that garbage collection spares it from then on."""
 LOOK_SECONDS, AWAY_SECONDS = 2.0, 1.0
 """How old the last news may be before `trouble` asks for more, and how long calls believe that the store is away."""
+METADATA = "http://169.254.169.254/"
+"""Where a machine of Amazon's tells the credentials of its role."""
 
 log = logging.getLogger("tsuika.storage")
 T = TypeVar("T")
@@ -250,6 +252,11 @@ def _trouble(error: BaseError, bucket: str) -> tuple[bool, str]:
         return False, _no_bucket(bucket)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or re.search(r"\b40[13] (Unauth|Forbid)", text):
         return False, "The object store refuses the credentials of this process: check the variables AWS_..."
+    if METADATA in text:  # asked for a role as the last resort
+        return False, (
+            "This process finds no credentials for the object store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or give its machine a role."
+        )
     if "507 Insufficient Storage" in text:
         return True, "The object store is full."
     return False, "The object store cannot be reached. Try again in a moment."

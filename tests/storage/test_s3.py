@@ -131,6 +131,16 @@ def test_a_store_that_is_away_is_an_error_of_its_own_and_then_costs_nothing(
     assert "cannot be reached" in str(store.trouble())
 
 
+def test_where_no_credentials_are_set_the_store_is_not_said_to_be_away(s3: S3Server) -> None:
+    from obstore.exceptions import GenericError
+
+    def no_role() -> None:
+        raise GenericError(f"Generic S3 error: Error performing PUT {module.METADATA}latest/api/token in 1 s")
+
+    with pytest.raises(StoreAway, match="finds no credentials"):
+        S3Artifacts("s3://bucket")._once(no_role)
+
+
 def test_trouble_is_told_without_waiting_and_passes(s3: S3Server) -> None:
     store = S3Artifacts(s3.bucket())
     missing = S3Artifacts("s3://not-there")
