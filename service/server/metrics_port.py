@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,7 +81,8 @@ class _Server(HTTPServer):
         super().__init__((str(place[0]), port), handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        log.warning("a request for metrics failed", exc_info=True)  # without the address
+        if not isinstance(sys.exception(), OSError):  # who asked is gone, or was cut off
+            log.warning("a request for metrics failed", exc_info=True)
 
 
 def _cut_off(connection: socket.socket) -> None:
