@@ -190,7 +190,7 @@ def _base_of(session: Session, model: Model, sent: SentLedger) -> Version:
     which = f"The ledger is of feature space {sent.space}, and version {live.number} stands on {live.feature_space}"
     if not declares_scale(spec):
         what = (
-            "a range for each column of numbers, and values or many for each category"
+            '"scale": {"range": [lo, hi]} for each column of numbers, and values or many for each category'
             if spec.kind == "table"
             else ('"scale": {"range": [lo, hi]}')
         )

@@ -177,7 +177,7 @@ def test_another_feature_space_is_refused_with_both(api: Api) -> None:
         ({"input": {"kind": "vector", "size": 3}}, '"scale": {"range": [lo, hi]}'),
         (
             {"input": {"kind": "table", "columns": [{"name": n, "kind": "number"} for n in "xyz"]}},
-            "a range for each column of numbers",
+            '"scale": {"range": [lo, hi]} for each column of numbers',
         ),
     ],
 )
