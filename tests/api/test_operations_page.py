@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from service.api.routes.metrics import _families
-from service.worker.parent import loop
+from service.worker.parent import figures
 from tests.api.conftest import Api
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,7 +24,7 @@ ENDINGS = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge"
 @pytest.fixture
 def exposed(api: Api) -> dict[str, str]:
     """Figure -> its kind, of a service and its worker, counted or not."""
-    assert loop.UPDATES
+    assert figures.UPDATES
     return {family.name: family.kind for family in _families(api.door.context)}
 
 

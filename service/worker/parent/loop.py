@@ -32,7 +32,7 @@ from service.errors import (
     TsuikaError,
 )
 from service.learning.devices import require
-from service.registry import leases, models, states, updates
+from service.registry import leases, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
 from service.registry.sql import unopened
@@ -41,10 +41,9 @@ from service.runtime import Runtime
 from service.settings import Settings, strange
 from service.storage.artifacts import exam_area, model_area
 from service.telemetry import logs, tracing
-from service.telemetry.metrics import Counter, Histogram
 from service.telemetry.tracing import Span
 from service.upkeep import gc, retention
-from service.worker.parent import assign, erasure
+from service.worker.parent import assign, erasure, figures
 from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
 from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
@@ -52,8 +51,6 @@ from service.worker.parent.saved_trainings import SavedTrainings
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
 """How long after a look for unfinished erasures the next follows, and after one that was refused."""
-UPDATE_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-"""Bounds of the buckets of their durations."""
 LEASES_AHEAD = 2.0
 """A lease that ends so many leases later than now was written before the clock was set back."""
 
@@ -65,17 +62,6 @@ FINAL = (InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull)
 """Refusals of learning, which another attempt would meet again."""
 
 log = logging.getLogger("tsuika.worker")
-
-UPDATES = Counter(
-    "tsuika_updates_total",
-    "Updates that this process has ended: the verdict, or failed, cancelled, none where no version came of it.",
-    ["model", "method", "verdict"],
-)
-SECONDS = Histogram(
-    "tsuika_update_duration_seconds", "Time of updates that ended, from the claim on.", ["method"], UPDATE_SECONDS
-)
-LEASES_LOST = Counter("tsuika_lease_losses_total", "Updates that another worker took while this one had them.")
-RESCUED = Counter("tsuika_rescued_updates_total", "Updates that were queued again: their worker was not heard of.")
 
 
 class Worker:
@@ -234,7 +220,7 @@ class Worker:
             rescued = leases.rescue(session, self._settings.max_attempts, silent)
         gc.discard_saves(self._runtime, session)
         for lost in rescued:
-            RESCUED.add()
+            figures.RESCUED.add()
             log.warning("update %s was rescued: its worker was not heard of", lost)
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
@@ -260,9 +246,9 @@ class Worker:
         began = time.perf_counter()
         try:
             self._execute(update)
-            self._count(update.id, time.perf_counter() - began, span)
+            figures.count(self._runtime, update.id, time.perf_counter() - began, span)
         except LeaseLost as lost:
-            LEASES_LOST.add()
+            figures.LEASES_LOST.add()
             self._child.kill()
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
             erasure.sweep(self._runtime)  # what it learned may have been erased meanwhile
@@ -270,19 +256,6 @@ class Worker:
             self._runtime.changed()
         if update.erase:
             self._finish_erasures()
-
-    def _count(self, update_id: str, seconds: float, span: Span) -> None:
-        """Counts an update, if it has ended."""
-        with self._runtime.database.reading() as session:
-            update = session.get_one(Update, update_id)
-            name = models.by_id(session, update.model_id).name
-        if not states.is_final(update):
-            return
-        method = (update.method or update.requested_method or {}).get("name", "")
-        verdict = update.verdict or ("none" if update.state == UpdateState.SUCCEEDED else update.state)
-        UPDATES.add(name, method, verdict)
-        SECONDS.observe(seconds, method)
-        span.tell(failed=update.state == UpdateState.FAILED, tsuika__method=method, tsuika__verdict=verdict)
 
     def _silent(self, ahead: dict[str, float]) -> list[str]:
         """Updates whose lease ends too late, since the clock was set back, and was not prolonged for a whole lease."""

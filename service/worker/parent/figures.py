@@ -1,0 +1,37 @@
+"""Figures of the updates that a worker has ended, lost and rescued, for Prometheus."""
+
+from __future__ import annotations
+
+from service.contract.enums import UpdateState
+from service.registry import models, states
+from service.registry.sql.tables import Update
+from service.runtime import Runtime
+from service.telemetry.metrics import Counter, Histogram
+from service.telemetry.tracing import Span
+
+UPDATE_SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+"""Bounds of the buckets of the durations of updates."""
+UPDATES = Counter(
+    "tsuika_updates_total",
+    "Updates that this process has ended: the verdict, or failed, cancelled, none where no version came of it.",
+    ["model", "method", "verdict"],
+)
+SECONDS = Histogram(
+    "tsuika_update_duration_seconds", "Time of updates that ended, from the claim on.", ["method"], UPDATE_SECONDS
+)
+LEASES_LOST = Counter("tsuika_lease_losses_total", "Updates that another worker took while this one had them.")
+RESCUED = Counter("tsuika_rescued_updates_total", "Updates that were queued again: their worker was not heard of.")
+
+
+def count(runtime: Runtime, update_id: str, seconds: float, span: Span) -> None:
+    """Counts an update, if it has ended, and tells the span how."""
+    with runtime.database.reading() as session:
+        update = session.get_one(Update, update_id)
+        name = models.by_id(session, update.model_id).name
+    if not states.is_final(update):
+        return
+    method = (update.method or update.requested_method or {}).get("name", "")
+    verdict = update.verdict or ("none" if update.state == UpdateState.SUCCEEDED else update.state)
+    UPDATES.add(name, method, verdict)
+    SECONDS.observe(seconds, method)
+    span.tell(failed=update.state == UpdateState.FAILED, tsuika__method=method, tsuika__verdict=verdict)
