@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,12 +98,24 @@ class BackupFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Busy(f"Another backup is being made in {self.path}.") from None
+                raise Busy(f"Another backup is being made in {self.path}, or this one restored.") from None
             try:
                 yield
             except DiskFull as error:
                 what = "A backup that was finished there before is still whole."
                 raise DiskFull(f"No space is left in {self.path}: make room there. {what}") from error
+
+    @contextmanager
+    def for_reading(self) -> Iterator[None]:
+        """Keeps backups out of the folder meanwhile; those that read it do not keep out one another. Raises Busy."""
+        lock = self.path / LOCK
+        with lock.open() if lock.exists() else nullcontext() as held:  # who copied a backup may have left it out
+            if held is not None:
+                try:
+                    fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise Busy(f"A backup is being made in {self.path}: restore it once that is done.") from None
+            yield
 
     def finish(self, manifest: Manifest) -> None:
         """Makes this the backup, and deletes the database of the one before."""

@@ -51,7 +51,12 @@ class DeletedAgain:
 def restore(settings: Settings, folder: BackupFolder, progress: Progress = lambda done, total: None) -> Manifest:
     """Makes an installation of a backup where the settings say. Raises NotFound where there is no backup,
     SchemaMismatch for one of a newer version, CorruptArtifact for a damaged one, Conflict where the place is not empty;
-    DiskFull, NotWritable, StoreAway."""
+    Busy while another backup is made there, DiskFull, NotWritable, StoreAway."""
+    with folder.for_reading():
+        return _restore(settings, folder, progress)
+
+
+def _restore(settings: Settings, folder: BackupFolder, progress: Progress) -> Manifest:
     manifest = folder.required()
     schema.require_known(f"of {folder.path}", manifest.revision)
     _require_empty(settings)

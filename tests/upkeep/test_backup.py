@@ -420,3 +420,16 @@ def test_a_place_that_cannot_be_made_is_named(runtime: Runtime, folder: BackupFo
         restore(Settings(data=tmp_path / "file" / "data"), folder)
     with pytest.raises(DiskFull, match="No space is left in"), folder.for_writing():
         raise DiskFull("The database has no room left.")
+
+
+def test_no_backup_is_restored_while_another_is_made_in_its_folder(
+    runtime: Runtime, folder: BackupFolder, tmp_path: Path
+) -> None:
+    back_up(runtime, folder)
+    place = Settings(data=tmp_path / "restored")
+    with folder.for_writing(), pytest.raises(Busy, match="restore it once that is done"):
+        restore(place, folder)
+    with folder.for_reading(), folder.for_reading(), pytest.raises(Busy, match="or this one restored"):
+        back_up(runtime, folder)
+    (folder.path / "backup.lock").unlink()
+    restore(place, folder)
