@@ -72,8 +72,7 @@ class Worker:
     """
 
     def __init__(self, runtime: Runtime, on_end: Callable[[], None] = lambda: None, kind: str = "worker") -> None:
-        self._runtime = runtime
-        self._settings = runtime.settings
+        self._runtime, self._settings = runtime, runtime.settings
         self._kind, self._name = kind, f"{kind}-{uuid.uuid4().hex}"
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
@@ -213,7 +212,7 @@ class Worker:
         if idle:
             self._let_go()
             if not any_open:
-                self._at_rest = mark
+                self._at_rest, self._away, self._put_offs = mark, "", 0  # nothing waits for a cluster any more
             return False
         with self._runtime.database.writing() as session:
             silent = self._silent(leases.ahead(session, longest))

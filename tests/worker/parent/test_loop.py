@@ -170,6 +170,7 @@ def test_an_update_that_no_cluster_takes_waits_longer_each_time_says_why_and_tha
     with runtime.database.writing() as session:
         session.get_one(Update, waiting).cancel_requested = True
     wait_for(lambda: look(runtime, waiting).state == "cancelled")
+    wait_for(lambda: worker.trouble() is None)
     done = answered(runtime, tmp_path, seed=1)
     wait_for(lambda: look(runtime, done).state == "succeeded")
     assert worker.trouble() is None
