@@ -62,6 +62,10 @@ def report_lines(checked: Checked, repaired: bool) -> list[str]:
     lines.append(f"NOT whole: {counted(lost, 'file is', 'files are')} damaged{also}. {looked}.")
     if lost and not repaired:
         lines.append("Try: tsuika fsck --repair, with --copies BACKUP if there is one.")
+    elif any(file.mended is None and file.hindrance is None for file in checked.damaged):
+        lines.append(
+            "No whole copy was at hand. Try --copies with a backup, or an older one; else send lost rows anew."
+        )
     return lines
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from sqlalchemy import select
 
+from service.cli.fsck import report_lines
 from service.contract.inputs import Architecture, VectorInput
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.ledger.feature_space import Space, feature_rows
@@ -125,7 +126,9 @@ def test_a_whole_copy_is_put_in_the_place_of_a_damaged_file(digits: Runtime, tmp
     copies.put(SHARDS, digits.store.get(SHARDS, head))
     flip(digits, SHARDS, head)
     assert [file.mended for file in fsck(digits, copies=copies).damaged] == [None], "only a repair mends"
-    assert [file.mended for file in fsck(digits, repair=True).damaged] == [None]
+    left = fsck(digits, repair=True)
+    assert [file.mended for file in left.damaged] == [None]
+    assert "Try --copies" in report_lines(left, repaired=True)[-1]
     checked = fsck(digits, repair=True, copies=copies)
     assert checked.whole
     assert [file.mended for file in checked.damaged] == ["the copies"]
