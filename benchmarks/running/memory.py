@@ -18,6 +18,11 @@ def pss_of(process: int) -> float:
     return sum(_pss(pid) for pid in [process, *descendants(process)])
 
 
+def core_seconds_of_children() -> float:
+    """Core-seconds of every process that this one started and of theirs, that still run."""
+    return sum(_core_seconds(pid) for pid in descendants(os.getpid()))
+
+
 def core_seconds_of(process: int) -> float:
     """Core-seconds, user and system, that a process and all that it started and that still runs have had."""
     return sum(_core_seconds(pid) for pid in [process, *descendants(process)])

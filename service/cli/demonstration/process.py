@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -20,15 +21,18 @@ STOP_SECONDS = 15.0
 
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[str]:
-    """Starts the service, waits until it is ready, and stops it at the end. -> its address"""
+def running_service(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """Starts the service, waits until it is ready, and stops it at the end. -> its address
+
+    settings: variables TSUIKA_... of its environment, beside its folder.
+    """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     log = folder / "service.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
-            env=_environment(folder),
+            env={**_environment(folder), **settings},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

@@ -1,0 +1,247 @@
+"""What grows with what: the cost of an update, of a prediction and of a rollback against how much there is already.
+
+    python -m benchmarks.scale [--parts history,versions,models,classes] [--most N] [--json FILE]
+
+A real `tsuika serve` in a folder of its own for each part, asked over HTTP. *history*: rows learned before (1,000 to
+1,000,000); *versions* of one model (100 to 10,000); *models* in one service whose memory of loaded versions is bounded
+(100 to 1,000); *classes* of one model (10 to 10,000). At each size a few small updates or requests are timed; all else
+is only there. Rows are scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a
+point of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from benchmarks.running.memory import core_seconds_of_children, pss_of_children
+from benchmarks.streams.steps import INK_VECTOR, noisy_digits
+from benchmarks.tables.terminal import bar, reached, table
+from service.cli.demonstration.process import running_service
+from service.client import Client, RemoteModel
+
+SIZES = {
+    "history": [1_000, 10_000, 100_000, 1_000_000],
+    "versions": [100, 1_000, 10_000],
+    "models": [100, 1_000],
+    "classes": [10, 100, 1_000, 10_000],
+}
+RIDGE = {"name": "ridge", "lift": "relu", "width": 256}
+UPDATE_ROWS, UPDATES, REQUESTS = 250, 5, 200
+BODY_ROWS = 50_000
+FLAT = 1.5
+"""What is aimed at: the last size costs at most so many times what the first does."""
+BOUNDED = {"TSUIKA_SERVING_BYTES": str(16 * 2**20)}
+NUMBERS = {"kind": "vector", "size": 64}
+SCALED = {**NUMBERS, "scale": {"mean": 0, "std": 1}}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One size of a part. `costs`: by name, with its unit."""
+
+    part: str
+    size: int
+    costs: Mapping[str, float]
+
+
+def history(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """Core-seconds of an update of 250 rows, after so many rows were learned."""
+    model = client.create_model(name_of("digits"), input=INK_VECTOR.model_dump(mode="json"))
+    learned, row = 0, noisy_digits(1, seed=0).inputs
+    for size in sizes:
+        while learned < size - UPDATES * UPDATE_ROWS // 2:
+            n = min(BODY_ROWS, size - learned)
+            _learn(model, *_digits(n, seed=learned))
+            learned += n
+        batches = [_digits(UPDATE_ROWS, seed=10_000_000 + size + k) for k in range(UPDATES)]
+        core, seconds = _timed([partial(_learn, model, *batch) for batch in batches])
+        learned += UPDATES * UPDATE_ROWS
+        asked = _p50(lambda: model.predict(row))
+        yield Measured("history", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
+
+
+def versions(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """Milliseconds of a prediction, of a page of the list and of going back, with so many versions of one model."""
+    model = client.create_model(name_of("digits"), input=SCALED)
+    made, row = 0, np.zeros((1, 64), np.float32)
+    for size in sizes:
+        while made < size:
+            made = model.import_version(_network(made), promote=True).number
+        costs = {
+            "prediction, ms": _p50(lambda: model.predict(row)),
+            "of version 1, ms": _p50(lambda: model.predict(row, version=1)),
+            "page of 50, ms": _p50(lambda: _first(model.versions(), 50)),
+            "back and forth, ms": _p50(partial(_back_and_forth, model, made)),
+            "service, MB": pss_of_children() or float("nan"),
+        }
+        yield Measured("versions", size, costs)
+
+
+def models(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """Milliseconds of a prediction of one model, and of each in turn, and memory, with so many models."""
+    made, row = list[RemoteModel](), np.zeros((1, 64), np.float32)
+    for size in sizes:
+        while len(made) < size:
+            made.append(client.create_model(name_of(f"digits-{len(made)}"), input=SCALED))
+            made[-1].import_version(_network(len(made), 256), promote=True)
+        turn = itertools.cycle(made)
+        costs = {
+            "prediction, ms": _p50(lambda: made[0].predict(row)),
+            "of each in turn, ms": _p50(lambda turn=turn: next(turn).predict(row)),
+            "page of 50, ms": _p50(lambda: _first(client.models(), 50)),
+            "service, MB": pss_of_children() or float("nan"),
+        }
+        yield Measured("models", size, costs)
+
+
+def classes(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """Core-seconds of an update of 250 rows and milliseconds of a prediction, with so many classes."""
+    for size in sizes:
+        model = client.create_model(name_of(f"of-{size}"), input=SCALED)
+        _learn(model, *_around(size, 3 * size, seed=0))
+        batches = [_around(size, UPDATE_ROWS, seed=1 + k) for k in range(UPDATES)]
+        core, seconds = _timed([partial(_learn, model, *batch) for batch in batches])
+        asked = _p50(partial(model.predict, _around(size, 1, seed=0)[0]))
+        yield Measured("classes", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
+
+
+PARTS: dict[str, Callable[[Client, Sequence[int]], Iterator[Measured]]] = {
+    "history": history,
+    "versions": versions,
+    "models": models,
+    "classes": classes,
+}
+
+
+def run(parts: Sequence[str], most: int | None) -> Iterator[Measured]:
+    """All sizes of the parts, each part with a service of its own."""
+    sizes = {part: [n for n in SIZES[part] if most is None or n <= most] for part in parts}
+    with bar(sum(map(len, sizes.values()))) as advance:
+        for part in parts:
+            with _service(BOUNDED if part == "models" else {}) as client:
+                for measured in PARTS[part](client, sizes[part]):
+                    advance(f"{part}: {measured.size:,}")
+                    yield measured
+
+
+def report(measured: Sequence[Measured]) -> Iterator[str]:
+    """A table of each part, and whether the last size costs what the first does."""
+    for part in dict.fromkeys(one.part for one in measured):
+        own = [one for one in measured if one.part == part]
+        names = list(own[0].costs)
+        yield table((part, *names), [[f"{m.size:,}", *(f"{m.costs[n]:.3g}" for n in names)] for m in own])
+        for name in names:
+            yield reached(f"{name}: last size / first", own[-1].costs[name] / own[0].costs[name], FLAT)
+        yield ""
+
+
+def name_of(what: str) -> str:
+    """The name of a model."""
+    return what
+
+
+@contextmanager
+def _service(settings: Mapping[str, str]) -> Iterator[Client]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_service(Path(folder), settings) as url,
+        Client(url) as client,
+    ):
+        yield client
+
+
+def _digits(n: int, seed: int) -> tuple[Any, list[str]]:
+    rows = noisy_digits(n, seed=seed)
+    return rows.inputs, rows.targets.tolist()
+
+
+def _learn(model: RemoteModel, inputs: Any, labels: list[str]) -> None:
+    update = model.update(inputs, labels, method=RIDGE, new_classes="allow")
+    if update.version is None:
+        raise RuntimeError(f"the update is {update.state}: {update.error}")
+
+
+def _around(count: int, n: int, seed: int) -> tuple[Any, list[str]]:
+    """n rows of `count` classes, each around a point of its own."""
+    points = np.random.default_rng(0).normal(size=(count, 64))
+    drawn = np.random.default_rng(1 + seed)
+    named = np.arange(n) % count if n >= count else drawn.integers(0, count, n)
+    rows = points[named] + 0.3 * drawn.normal(size=(n, 64))
+    return rows.round(4).astype(np.float32), [f"class {k}" for k in named]
+
+
+def _network(seed: int, hidden: int = 8) -> bytes:
+    """A small network of ten classes as a file that a model imports."""
+    drawn = torch.Generator().manual_seed(seed)
+    sizes = {"backbone.0/0.weight": (hidden, 64), "backbone.0/0.bias": (hidden,)}
+    sizes |= {"head.0/weight": (10, hidden), "head.0/bias": (10,)}
+    metadata = {
+        "architecture": json.dumps({"backbone": {"name": "mlp", "hidden": [hidden]}}),
+        "classes": json.dumps([str(k) for k in range(10)]),
+    }
+    return save({name: torch.randn(size, generator=drawn) for name, size in sizes.items()}, metadata)
+
+
+def _back_and_forth(model: RemoteModel, newest: int) -> None:
+    model.rollback("measured")
+    model.promote(newest, "measured")
+
+
+def _timed(all_of_them: Sequence[Callable[[], None]]) -> tuple[float, float]:
+    """-> core-seconds of the service, and seconds, each time."""
+    used, began = core_seconds_of_children(), time.perf_counter()
+    for do in all_of_them:
+        do()
+    n = len(all_of_them)
+    return (core_seconds_of_children() - used) / n, (time.perf_counter() - began) / n
+
+
+def _p50(do: Callable[[], Any], times: int = REQUESTS) -> float:
+    """Milliseconds; the first few, which load and warm, do not count."""
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        do()
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds[len(seconds) // 10 :])
+
+
+def _first(things: Iterator[Any], n: int) -> list[Any]:
+    return [thing for _, thing in zip(range(n), things, strict=False)]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """-> exit code"""
+    parser = argparse.ArgumentParser("benchmarks.scale", description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--most", type=int, help="no larger sizes than this")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    arguments = parser.parse_args(words)
+    parts = arguments.parts.split(",")
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"no {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    measured = list(run(parts, arguments.most))
+    print("\n".join(report(measured)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
