@@ -1,12 +1,12 @@
 """What grows with what: the cost of an update, of a prediction and of a rollback against how much there is already.
 
-    python -m benchmarks.scale [--parts history,versions,models,classes] [--most N] [--json FILE]
+    python -m benchmarks.scale [--parts history,batches,versions,models,classes] [--most N] [--json FILE]
 
 A real `tsuika serve` in a folder of its own for each part, asked over HTTP. *history*: rows learned before (1,000 to
-1,000,000); *versions* of one model (100 to 10,000); *models* in one service whose memory of loaded versions is bounded
-(100 to 1,000); *classes* of one model (10 to 10,000). At each size a few small updates or requests are timed; all else
-is only there. Rows are scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a
-point of their own.
+1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model (100 to 10,000); *models* in one service
+whose memory of loaded versions is bounded (100 to 1,000); *classes* of one model (10 to 10,000). At each size a few
+small updates or requests are timed; all else is only there. Rows are scikit-learn's digits as 64 numbers with a little
+noise; those of many classes lie around a point of their own.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from service.client import Client, RemoteModel
 
 SIZES = {
     "history": [1_000, 10_000, 100_000, 1_000_000],
+    "batches": [100, 1_000, 10_000],
     "versions": [100, 1_000, 10_000],
     "models": [100, 1_000],
     "classes": [10, 100, 1_000, 10_000],
@@ -74,6 +75,22 @@ def history(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
         learned += UPDATES * UPDATE_ROWS
         asked = _p50(lambda: model.predict(row))
         yield Measured("history", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
+
+
+def batches(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """The same after so many batches of 8 rows were learned."""
+    model = client.create_model(name_of("digits"), input=INK_VECTOR.model_dump(mode="json"))
+    made, row = 0, noisy_digits(1, seed=0).inputs
+    for size in sizes:
+        for k in range(made, size):
+            model.add_batch(*_digits(8, seed=k), new_classes="allow")
+        made = size
+        model.update(batches="pending", method=RIDGE)
+        core, seconds = _timed(
+            [partial(_learn, model, *_digits(UPDATE_ROWS, seed=10_000_000 + size + k)) for k in range(UPDATES)]
+        )
+        asked = _p50(partial(model.predict, row))
+        yield Measured("batches", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
 
 
 def versions(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
@@ -123,6 +140,7 @@ def classes(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
 
 PARTS: dict[str, Callable[[Client, Sequence[int]], Iterator[Measured]]] = {
     "history": history,
+    "batches": batches,
     "versions": versions,
     "models": models,
     "classes": classes,
@@ -212,10 +230,10 @@ def _timed(all_of_them: Sequence[Callable[[], None]]) -> tuple[float, float]:
     return (core_seconds_of_children() - used) / n, (time.perf_counter() - began) / n
 
 
-def _p50(do: Callable[[], Any], times: int = REQUESTS) -> float:
+def _p50(do: Callable[[], Any]) -> float:
     """Milliseconds; the first few, which load and warm, do not count."""
     seconds = []
-    for _ in range(times):
+    for _ in range(REQUESTS):
         began = time.perf_counter()
         do()
         seconds.append(time.perf_counter() - began)
