@@ -10,5 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("batches", sa.Column("merged", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
-    op.add_column("batches", sa.Column("entries", sa.JSON(none_as_null=True), nullable=True))
+    with op.batch_alter_table("batches", recreate="always") as table:
+        table.add_column(sa.Column("merged", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
+        table.add_column(sa.Column("entries", sa.JSON(none_as_null=True), nullable=True))

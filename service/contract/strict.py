@@ -45,7 +45,7 @@ def _device(name: str) -> str:
     return name
 
 
-Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
+Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE, "maxLength": 7})]
 """The name of a device."""
 
 

@@ -60,7 +60,7 @@ def test_every_route_refuses_what_it_does_not_read_of_a_query(api: Api) -> None:
     routes = [(m, p) for m, p in ROUTES if p.startswith("/v1/") and not p.endswith("/predictions")]
     assert len(routes) > 20
     for method, path in routes:
-        media = "application/octet-stream" if path.endswith("/versions") else "application/json"
+        media = "application/octet-stream" if path.endswith(("/versions", "/merges")) else "application/json"
         refused = api(method, f"{path}?erease=true", headers={"Content-Type": media})
         assert (refused.status_code, pointers(refused)) == (422, ["/erease"]), (method, path)
     assert api("DELETE", "/v1/models/digits?erase=true").status_code == 422
@@ -303,7 +303,7 @@ def test_the_description_is_whole(api: Api) -> None:
                 assert "HTTPValidationError" not in json.dumps(operation)
             if method in ("post", "patch"):
                 assert {"400", "413", "415", "422"} <= operation["responses"].keys(), (method, path)
-            if "requestBody" in operation and not path.endswith("/versions"):
+            if "requestBody" in operation and not path.endswith(("/versions", "/merges")):
                 content = operation["requestBody"]["content"]["application/json"]
                 body = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
                 assert "example" in content or "examples" in body, (method, path)

@@ -14,7 +14,7 @@ from service.errors import ImpossibleSettings
 from service.server import metrics_port
 from service.server.metrics_port import answering
 from service.telemetry.metrics import MEDIA
-from service.worker.parent.loop import UPDATES
+from service.worker.parent.figures import UPDATES
 from tests.api.conftest import MakeApi
 
 KEY = {"Authorization": "Bearer secret"}
