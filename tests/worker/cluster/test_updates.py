@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 RuntimeOf = Callable[[str | None], Runtime]
 WorkerOf = Callable[[Runtime], Worker]
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
