@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 RuntimeOf = Callable[[str | None], Runtime]
 WorkerOf = Callable[[Runtime], Worker]
-SECONDS = 120.0
+SECONDS = 60.0
 
 
 def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
@@ -146,7 +146,7 @@ def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_i
         session.get_one(Update, update_id).cancel_requested = True
     until(lambda: look(runtime, update_id).state == "cancelled", 10.0)
     until(lambda: learner not in learners(), 10.0)
-    update_id = order(runtime, "retrain", epochs=200, batch_size=1)
+    update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
     until(lambda: training(runtime, update_id))
     [learner] = learners()
     learner.kill()
@@ -178,7 +178,7 @@ def test_without_a_cluster_an_update_waits_and_says_why_and_goes_on_once_there_i
     try:
         until(lambda: look(runtime, update_id).state == "succeeded")
         assert worker.trouble() is None
-        update_id = order(runtime, "retrain", epochs=200, batch_size=1)
+        update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
         until(lambda: training(runtime, update_id))
         head.kill()
         until(lambda: look(runtime, update_id).state == "queued")
