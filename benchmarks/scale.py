@@ -71,10 +71,8 @@ def history(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
             _learn(model, *_digits(n, seed=learned))
             learned += n
         batches = [_digits(UPDATE_ROWS, seed=10_000_000 + size + k) for k in range(UPDATES)]
-        core, seconds = _timed([partial(_learn, model, *batch) for batch in batches])
+        yield Measured("history", size, _costs(model, batches, row))
         learned += UPDATES * UPDATE_ROWS
-        asked = _p50(lambda: model.predict(row))
-        yield Measured("history", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
 
 
 def batches(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
@@ -86,11 +84,8 @@ def batches(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
             model.add_batch(*_digits(8, seed=k), new_classes="allow")
         made = size
         model.update(batches="pending", method=RIDGE)
-        core, seconds = _timed(
-            [partial(_learn, model, *_digits(UPDATE_ROWS, seed=10_000_000 + size + k)) for k in range(UPDATES)]
-        )
-        asked = _p50(partial(model.predict, row))
-        yield Measured("batches", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
+        batches = [_digits(UPDATE_ROWS, seed=10_000_000 + size + k) for k in range(UPDATES)]
+        yield Measured("batches", size, _costs(model, batches, row))
 
 
 def versions(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
@@ -133,9 +128,7 @@ def classes(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
         model = client.create_model(name_of(f"of-{size}"), input=SCALED)
         _learn(model, *_around(size, 3 * size, seed=0))
         batches = [_around(size, UPDATE_ROWS, seed=1 + k) for k in range(UPDATES)]
-        core, seconds = _timed([partial(_learn, model, *batch) for batch in batches])
-        asked = _p50(partial(model.predict, _around(size, 1, seed=0)[0]))
-        yield Measured("classes", size, {"update, core s": core, "update, s": seconds, "prediction, ms": asked})
+        yield Measured("classes", size, _costs(model, batches, _around(size, 1, seed=0)[0]))
 
 
 PARTS: dict[str, Callable[[Client, Sequence[int]], Iterator[Measured]]] = {
@@ -221,13 +214,14 @@ def _back_and_forth(model: RemoteModel, newest: int) -> None:
     model.promote(newest, "measured")
 
 
-def _timed(all_of_them: Sequence[Callable[[], None]]) -> tuple[float, float]:
-    """-> core-seconds of the service, and seconds, each time."""
+def _costs(model: RemoteModel, batches: Sequence[tuple[Any, list[str]]], row: Any) -> Mapping[str, float]:
+    """Core-seconds of the service and seconds of an update of each batch, then milliseconds of a prediction."""
     used, began = core_seconds_of_children(), time.perf_counter()
-    for do in all_of_them:
-        do()
-    n = len(all_of_them)
-    return (core_seconds_of_children() - used) / n, (time.perf_counter() - began) / n
+    for batch in batches:
+        _learn(model, *batch)
+    core, seconds = core_seconds_of_children() - used, time.perf_counter() - began
+    each = {"update, core s": core / len(batches), "update, s": seconds / len(batches)}
+    return {**each, "prediction, ms": _p50(partial(model.predict, row))}
 
 
 def _p50(do: Callable[[], Any]) -> float:
