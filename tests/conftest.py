@@ -84,7 +84,7 @@ TOGETHER = [
         "api/routes/test_number_predictions.py",
         "examples/test_cifar.py",
     ],
-    ["client/test_inputs.py", "client/test_service.py"],
+    ["client/test_export.py", "client/test_inputs.py", "client/test_service.py"],
 ]
 """Files that use one service: a process of the run takes all of them, so that it is started once."""
 

@@ -79,7 +79,7 @@ class TableScale(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         rows = rows.to(torch.float64)
         blocks, number = [], 0
-        shared = rows.new_zeros(len(rows), self.spec.indicators)
+        shared = rows.new_zeros(rows.shape[0], self.spec.indicators)
         for place, column in enumerate(self.spec.columns):
             x = rows[:, place]
             if isinstance(column, NumberColumn):
@@ -92,7 +92,7 @@ class TableScale(nn.Module):
             elif column.values is not None:
                 blocks.append((x[:, None] == self._listed[place]).to(torch.float64))
             elif column.many:
-                own = rows.new_zeros(len(rows), MANY_COLUMNS)
+                own = rows.new_zeros(rows.shape[0], MANY_COLUMNS)
                 blocks.append(self._indicated(own, x, place))
             else:
                 self._indicated(shared, x, place)
@@ -111,9 +111,8 @@ class TableScale(nn.Module):
 
     def _indicated(self, indicators: Tensor, x: Tensor, place: int) -> Tensor:
         """Adds 1 to the indicator of each row's value; nothing for what is missing."""
-        present = torch.nonzero(~torch.isnan(x))[:, 0]
-        at = indicator_of(x[present].to(torch.int64), self.salts[place], indicators.shape[1])
-        return indicators.index_put_((present, at), indicators.new_ones(len(present)), accumulate=True)
+        at = indicator_of(x.nan_to_num().to(torch.int64), self.salts[place], indicators.shape[1])
+        return indicators.scatter_add_(1, at[:, None], (~torch.isnan(x)).to(indicators.dtype)[:, None])
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors of the part `scale`."""

@@ -1,0 +1,5 @@
+"""A version leaves the service: its weights, a program that runs without us, and a card that says what it is."""
+
+from service.export.folder import Exported, ProgramDiffers, export_version
+
+__all__ = ["Exported", "ProgramDiffers", "export_version"]

@@ -1,0 +1,85 @@
+"""The folder of an exported version: weights, program and card; and the check that the program answers alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.client import NumberPredictions, Predictions, RemoteModel
+from service.export.model_card import model_card
+from service.export.program import Program, answers, exported, read_file
+from service.export.sample_rows import sample_rows
+
+WEIGHTS, PROGRAM, CARD = "weights.safetensors", "program.pt2", "README.md"
+MOST_COLUMNS = 1000
+"""Most classes that the service lists of a row: of more, those with the highest scores are compared."""
+CLOSE = 1e-4
+"""Largest difference of a score, and of a number as a part of its size or of the spread of the answers: the service
+folds layers together and packs them, and rounds in another order."""
+
+
+class ProgramDiffers(Exception):
+    """The program does not answer as the service does."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. `rows`: compared with the service. `difference`: the largest, of a score; of numbers relative
+    to their spread."""
+
+    folder: Path
+    version: int
+    rows: int
+    difference: float
+
+
+def export_version(model: RemoteModel, version: int | str, folder: Path) -> Exported:
+    """Writes a version as safetensors, as a program of `torch.export`, and as a model card; then asks the service and
+    the program the same rows.
+
+    Raises FileExistsError for a folder that has files, ProgramDiffers where the two do not agree, and what the client
+    raises.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} has files in it. Name another folder.")
+    facts = model.version(version)
+    data = model.weights(facts.number)
+    checkpoint = read_file(data)
+    program = Program(checkpoint)
+    rows, inputs = sample_rows(checkpoint)
+    prepared = program.prepared(inputs)
+    graph = exported(program, prepared[:2])
+    difference = _difference(model.predict(rows, **_whole(program, facts.number)), answers(graph, prepared), program)
+    if not difference <= CLOSE:
+        raise ProgramDiffers(
+            f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
+            f"{len(rows)} rows, and {CLOSE:g} is allowed. Nothing was written. Is the client of the service's release?"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(data)
+    torch.export.save(graph, folder / PROGRAM)
+    done = Exported(folder, facts.number, len(rows), difference)
+    (folder / CARD).write_text(model_card(model.info(), facts, checkpoint.layout, done.difference, done.rows))
+    return done
+
+
+def _whole(program: Program, number: int) -> dict[str, Any]:
+    """How the service is asked for all that the program answers."""
+    numbers = program.grid is not None
+    return {"version": number} if numbers else {"version": number, "top": min(len(program.names), MOST_COLUMNS)}
+
+
+def _difference(answer: Predictions | NumberPredictions, own: NDArray[np.float64], program: Program) -> float:
+    """The largest difference between what the service and what the program answered; NaN where either is no number."""
+    if isinstance(answer, NumberPredictions):
+        values = np.array(answer.values, np.float64).reshape(own.shape)
+        size = np.maximum(np.abs(values), np.ptp(values, axis=0))
+        return float(np.max(np.abs(values - own) / np.where(size > 0, size, 1.0)))
+    place = {name: k for k, name in enumerate(program.names)}
+    shares = [(row, share) for row, prediction in enumerate(answer.predictions) for share in prediction.top]
+    return max(abs(share.score - float(own[row, place[share.class_]])) for row, share in shares)

@@ -1,0 +1,157 @@
+"""The card of an exported version: what it predicts, from what, how good it is, what it learned, how it is run.
+
+A page of Markdown with the header that model hubs read (Mitchell et al., "Model Cards for Model Reporting", 2019).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from service.contract.inputs import ImageInput, TextInput, VectorInput
+from service.contract.number_report import NumberReport
+from service.contract.report import Report
+from service.contract.resources import Model, Version
+from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
+from service.learning.network.checkpoint import Layout
+
+MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&]")
+MOST_CLASSES = 200
+"""Classes that the card lists with their accuracy."""
+LOAD = """```python
+import torch
+
+program = torch.export.load("program.pt2").module()
+{example}
+```"""
+CELLS = {
+    NumberColumn: "a number as it is",
+    BooleanColumn: "0 or 1",
+    DateColumn: "seconds since 1970 in UTC",
+    CategoryColumn: "its code: int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], 'big') >> 4, as a float",
+}
+
+
+def model_card(model: Model, version: Version, layout: Layout, difference: float, rows: int) -> str:
+    """The card, as Markdown. `difference`: the largest between program and service, on so many rows."""
+    return "\n".join(
+        [*_header(model, version), *_facts(model, version), *_quality(version), *_use(layout, difference, rows)]
+    )
+
+
+def _header(model: Model, version: Version) -> Iterator[str]:
+    task = {"image": "image-classification", "text": "text-classification"}.get(
+        model.input.kind, "tabular-classification"
+    )
+    if model.target.kind == "number":
+        task = "tabular-regression"
+    yield from ("---", "library_name: tsuika", f"pipeline_tag: {task}", "tags: [incremental-learning]", "---", "")
+    yield f"# {model.name}, version {version.number}"
+    yield ""
+
+
+def _facts(model: Model, version: Version) -> Iterator[str]:
+    if model.target.kind == "number":
+        yield f"It predicts numbers: {', '.join(version.classes) or 'one a row'}."
+    else:
+        named = ", ".join(map(_code, version.classes[:MOST_CLASSES]))
+        more = len(version.classes) - MOST_CLASSES
+        others = f" and {more:,} more" if more > 0 else ""
+        yield f"It predicts one of {len(version.classes):,} classes: {named}{others}."
+    yield ""
+    method = (version.method or {}).get("name")
+    parent = f"version {version.parent}" if version.parent is not None else "nothing before it"
+    yield "| | |"
+    yield "| --- | --- |"
+    yield f"| made | {version.created_at:%Y-%m-%d %H:%M} UTC, on {parent} |"
+    yield f"| method | {f'`{method}`' if method else 'imported'} |"
+    yield f"| trained on | {version.trained_on or 'not kept'} |"
+    yield f"| learned | {len(version.batches):,} {'batch' if len(version.batches) == 1 else 'batches'} |"
+    yield f"| backbone | `{json.dumps(version.architecture.get('backbone', {}), ensure_ascii=False)}` |"
+    yield f"| parameters | {version.parameters:,} |"
+    if version.feature_space:
+        yield f"| feature space | `{version.feature_space}` |"
+    yield ""
+
+
+def _quality(version: Version) -> Iterator[str]:
+    yield "## How good it is"
+    yield ""
+    report = version.report
+    if report is None:
+        yield "It came with weights from elsewhere, and was not judged."
+    else:
+        yield _plain(report.gate.why) or f"The gate's outcome: {report.gate.outcome}."
+        if isinstance(report, Report):
+            yield from _classes(report)
+        elif isinstance(report, NumberReport) and report.tested is not None:
+            tested = report.tested
+            yield ""
+            rows = f"{tested.rows:,} rows of {tested.batches:,} batches, before it learned them"
+            yield f"Mean error {tested.mae:.6g} on {rows}."
+            if report.skill is not None:
+                yield f"Skill {report.skill:.3f}: the part of the yardstick's error that it does not make."
+        yield from ("", *(f"- {_plain(note)}" for note in report.notes))
+    yield ""
+
+
+def _classes(report: Report) -> Iterator[str]:
+    after, scores = report.after, dict(report.new_classes.classes)
+    if after is not None:
+        scores = {**after.classes, **scores}
+        right, mean = f"{after.accuracy:.1%}", f"{after.balanced_accuracy:.1%}"
+        yield ""
+        yield f"Right on {right} of {after.rows:,} trusted rows, which it did not learn; {mean} as a mean over classes."
+    if scores:
+        yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
+    for name, score in list(scores.items())[:MOST_CLASSES]:
+        yield f"| {_code(name)} | {score.accuracy:.1%} | {score.rows:,} |"
+
+
+def _use(layout: Layout, difference: float, rows: int) -> Iterator[str]:
+    yield "## How to run it"
+    yield ""
+    yield LOAD.format(example="\n".join(_example(layout)))
+    yield ""
+    yield (
+        f"The program answered {rows} rows as the service does: the largest difference is {difference:.1e}. Heads of "
+        "sources and intervals are not in it. `weights.safetensors` is what a service of Tsuika imports, to learn on."
+    )
+    yield ""
+
+
+def _example(layout: Layout) -> Iterator[str]:
+    spec = layout.input
+    if isinstance(spec, VectorInput):
+        yield f"rows = torch.zeros(1, {spec.size})  # raw numbers: the program scales them"
+    elif isinstance(spec, ImageInput):
+        shape = ", ".join(map(str, (1, *spec.shape)))
+        yield f"rows = torch.zeros({shape})  # raw pixels: the program scales them"
+    elif isinstance(spec, TextInput):
+        yield "rows = torch.full((1, 128), -1)  # ids of the tokens of a text, -1 behind the last"
+    else:
+        assert isinstance(spec, TableInput)
+        yield "# the cells of a row, float64; nan where one is missing:"
+        yield from (f"# {k}. {column.name}: {CELLS[type(column)]}" for k, column in enumerate(spec.columns))
+        yield f"rows = torch.full((1, {len(spec.columns)}), torch.nan, dtype=torch.float64)"
+    yield "answers = program(rows)  # " + ("[n, k]: the numbers" if layout.numbers else "[n, classes]: probabilities")
+    yield f"names = {json.dumps(list(layout.outputs), ensure_ascii=False)}"
+
+
+def _plain(text: str) -> str:
+    """A sentence in which nothing is markup: it may hold names that people gave."""
+    return MARKUP.sub(r"\\\g<0>", text)
+
+
+def _code(name: str) -> str:
+    """A name as code, whatever is in it: no cell of a table ends in it, and no markup begins."""
+    shown = name.replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in _backticks(name)), default=0) + 1)
+    pad = " " if "`" in name else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def _backticks(name: str) -> list[str]:
+    """Runs of backticks in a name."""
+    return [run for run in "".join(c if c == "`" else " " for c in name).split() if run]

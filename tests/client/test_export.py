@@ -1,0 +1,142 @@
+"""A version that leaves the service answers the same elsewhere: as a program, with its weights and its card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from service.client import Client, RemoteModel
+from service.contract.inputs import Architecture, ImageInput
+from service.export import folder
+from service.learning.data.serialization import pack
+from service.learning.network.input_scale import InputScale
+from service.learning.network.network import fresh, parts_of
+from tests.client.conftest import KEY
+from tests.running import ROOT
+from tsuika.export import ProgramDiffers, export_version
+
+COLUMNS = [
+    {"name": "city", "kind": "category"},
+    {"name": "size", "kind": "category", "values": ["small", "large"]},
+    {"name": "rooms", "kind": "number"},
+    {"name": "built", "kind": "date"},
+    {"name": "balcony", "kind": "boolean"},
+]
+
+
+def classes(client: Client, name: str) -> RemoteModel:
+    """A model of vectors whose classes want a lift."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(240, 5)) * [1, 10, 0.1, 1, 1] + [0, 100, 0, 0, 0]
+    y = [("in", "o`u|t", "on")[int(abs(row[0]) > 0.7) + int(row[3] > 1)] for row in x]
+    model = client.create_model(name, {"kind": "vector", "size": 5})
+    model.update(x.tolist(), y, new_classes="allow")
+    return model
+
+
+def table(client: Client, name: str) -> RemoteModel:
+    """A model of prices, whose logarithm is learned, from rows of a table with gaps."""
+    rng = np.random.default_rng(8)
+    rows: list[dict[str, Any]] = [
+        {
+            "city": ["Osaka", "Kyoto", None][k % 3],
+            "size": ["small", "large"][k % 2],
+            "rooms": int(rng.integers(1, 6)) if k % 7 else None,
+            "built": f"20{10 + k % 15}-0{1 + k % 9}-11",
+            "balcony": bool(k % 4),
+        }
+        for k in range(150)
+    ]
+    prices = [50.0 + 10 * (row["rooms"] or 2) + 30 * (row["city"] == "Kyoto") + rng.normal() for row in rows]
+    target = {"kind": "number", "scale": "log"}
+    model = client.create_model(name, {"kind": "table", "columns": COLUMNS}, target=target)
+    model.update(rows, prices)
+    return model
+
+
+def images(client: Client, name: str) -> RemoteModel:
+    """A model of images with a network of convolutions that nobody trained."""
+    spec = ImageInput(kind="image", channels=1, height=12, width=12)
+    architecture = Architecture.model_validate({"backbone": {"name": "cnn", "channels": [8, 16]}})
+    scale = InputScale(torch.tensor(127.5), torch.tensor(127.5))
+    network = fresh(spec, architecture, scale, ["a", "b", "c"], torch.Generator().manual_seed(3))
+    tensors = {f"{part}/{n}": t.numpy() for part, ts in parts_of(network).items() for n, t in ts.items()}
+    model = client.create_model(name, spec.model_dump())
+    model.import_version(pack(tensors), architecture=architecture.model_dump(), classes=["a", "b", "c"], promote=True)
+    return model
+
+
+@pytest.mark.parametrize("make", [classes, table, images])
+def test_program_answers_as_the_service_does(make: Any, client: Client, tmp_path: Path) -> None:
+    model = make(client, f"leaves-{make.__name__}")
+    done = export_version(model, "live", tmp_path / "out")
+    assert done.difference <= folder.CLOSE
+    assert done.rows == 32
+    assert {path.name for path in done.folder.iterdir()} == {"weights.safetensors", "program.pt2", "README.md"}
+    names, answers = run_card(done.folder)
+    version = model.version(done.version)
+    assert names == (version.classes or ["value"])
+    assert answers.shape == (1, len(names))
+    assert np.isfinite(answers).all()
+
+
+def run_card(exported: Path) -> tuple[list[str], np.ndarray]:
+    """Runs the commands that the card gives, as somebody would who has torch alone."""
+    code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code.replace('"program.pt2"', repr(str(exported / "program.pt2"))), scope)
+    return scope["names"], scope["answers"].numpy()
+
+
+def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) -> None:
+    card = (export_version(classes(client, "leaves-card"), "live", tmp_path / "out").folder / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: tsuika\npipeline_tag: tabular-classification\n")
+    assert "It predicts one of 3 classes: `in`, `` o`u\\|t ``, `on`." in card
+    assert "| `` o`u\\|t `` |" in card
+    assert "Live: version 1. It knows in, o\\`u\\|t and on" in card
+    assert json.dumps(["in", "o`u|t", "on"]) in card
+
+
+def test_weights_come_back_in(client: Client, tmp_path: Path) -> None:
+    model = classes(client, "leaves-again")
+    done = export_version(model, 1, tmp_path / "out")
+    other = client.create_model("leaves-back", {"kind": "vector", "size": 5})
+    other.import_version((done.folder / "weights.safetensors").read_bytes(), promote=True)
+    rows = [[0.1, 101.0, 0.0, 0.5, 1.0], [1.5, 90.0, 0.1, 2.0, -1.0]]
+    assert other.predict(rows, top=3).predictions == model.predict(rows, top=3).predictions
+
+
+def test_folder_with_files_is_left_alone(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("mine")
+    with pytest.raises(FileExistsError, match="has files in it"):
+        export_version(client.model("leaves-classes"), 1, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_program_that_answers_otherwise_is_not_written(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = classes(client, "leaves-otherwise")
+    monkeypatch.setattr(folder, "answers", lambda graph, rows: np.full((len(rows), 3), 1 / 3))
+    with pytest.raises(ProgramDiffers, match="Nothing was written"):
+        export_version(model, 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_is_as_it_says(client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wine = client.create_model("wine", {"kind": "vector", "size": 13, "scale": {"range": [-1, 1]}})
+    rows = np.random.default_rng(4).uniform(-1, 1, (40, 13))
+    wine.update(rows.tolist(), [("barolo", "grignolino")[int(row[0] > 0)] for row in rows])
+    monkeypatch.setenv("TSUIKA_URL", url)
+    monkeypatch.setenv("TSUIKA_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for part in (ROOT / "docs/exporting.md").read_text().split("```python\n")[1:]:
+        exec(part.split("```")[0], scope)
+    assert scope["answers"].shape == (1, 2)
+    assert scope["done"].version == 1
