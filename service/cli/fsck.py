@@ -59,7 +59,8 @@ def report_lines(checked: Checked, repaired: bool) -> list[str]:
     if checked.whole:
         return [*lines, f"Whole{also}. {looked}."]
     lost = len(checked.damaged) - mended
-    lines.append(f"NOT whole: {counted(lost, 'file is', 'files are')} damaged{also}. {looked}.")
+    what = f"{counted(lost, 'file is', 'files are')} damaged" if lost else "every file is, the audit is not"
+    lines.append(f"NOT whole: {what}{also}. {looked}.")
     if lost and not repaired:
         lines.append("Try: tsuika fsck --repair, with --copies BACKUP if there is one.")
     elif any(file.mended is None and file.hindrance is None for file in checked.damaged):

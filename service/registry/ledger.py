@@ -28,8 +28,6 @@ def lacking(session: Session, model: Model, space: str, batch_ids: Collection[st
     return [batch_id for batch_id in batch_ids if batch_id not in entered]
 
 
-def erase(session: Session, batch_ids: Sequence[str]) -> list[str]:
-    """Deletes the entries of these batches; -> the digests whose bytes must go."""
-    digests = list(session.scalars(select(LedgerEntry.digest).where(LedgerEntry.batch_id.in_(batch_ids))))
+def erase(session: Session, batch_ids: Sequence[str]) -> None:
+    """Deletes the entries of these batches."""
     session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(batch_ids)))
-    return digests

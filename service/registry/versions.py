@@ -69,12 +69,6 @@ def next_number(session: Session, model: Model) -> int:
     return (session.scalar(select(func.max(Version.number)).where(Version.model_id == model.id)) or 0) + 1
 
 
-def shards_in_use(session: Session) -> set[str]:
-    """Digests of the weight shards of all versions that are not erased, in every model."""
-    lists = session.scalars(select(Version.shards).where(Version.erased_at.is_(None)))
-    return {shard["digest"] for shards in lists for shard in shards}
-
-
 def get(session: Session, model: Model, number: int, slim: bool = False) -> Version:
     """Version `number` of the model; if `slim`, wide columns are read when they are used, within the session. Raises
     NotFound."""

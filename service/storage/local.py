@@ -122,14 +122,14 @@ class LocalArtifacts:
 
     def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
         """Deletes old temporary files, which killed writers left, unless it is a dry run; returns how many."""
-        stale = []
-        for path in (self._root / TEMPORARY).iterdir():
+        stale = 0
+        for path in (self._root / TEMPORARY).glob("*"):
             with suppress(FileNotFoundError):  # its writer has just renamed it
                 if path.stat().st_mtime < older_than:
-                    stale.append(path)
-        for path in () if dry_run else stale:
-            path.unlink(missing_ok=True)
-        return len(stale)
+                    stale += 1
+                    if not dry_run:
+                        path.unlink()
+        return stale
 
     def sweep_temporary(self, area: str) -> None:
         """Deletes all temporary files of an area, and those without an area in their name; `put` tries again then."""

@@ -21,7 +21,7 @@ from service.storage.artifacts import Artifacts, length
 from service.storage.local import LocalArtifacts
 from service.storage.opening import open_store
 from service.upkeep.backup_folder import FORMAT, BackupFolder, Manifest, backed_up, installation_of, sha256_of
-from service.upkeep.gc import Name
+from service.upkeep.named_files import Name
 
 TRIES = 10
 """Snapshots that are taken where rows go again and again while files are copied."""

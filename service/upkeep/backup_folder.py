@@ -16,11 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch
-from service.registry.sql.tables import Batch, Installation, LedgerEntry
-from service.storage.artifacts import model_area
+from service.registry.sql.tables import Batch, Installation
 from service.storage.local import LocalArtifacts, sync_folder
-from service.upkeep import gc
-from service.upkeep.gc import Name
+from service.upkeep.named_files import Name, names
 
 FORMAT = 1
 MANIFEST, LOCK, STORE = "backup.json", "backup.lock", "store"
@@ -148,11 +146,5 @@ def installation_of(session: Session) -> str:
 
 def backed_up(session: Session) -> set[Name]:
     """What a backup keeps of the store: all that rows name, but for what is being erased."""
-    stored = select(Batch.model_id, Batch.stored_digest)
-    summed = select(Batch.model_id, LedgerEntry.digest).join(LedgerEntry)
-    going = {
-        (model_area(model_id), digest)
-        for query in (stored, summed)
-        for model_id, digest in session.execute(query.where(Batch.erased_at.is_not(None)))
-    }
-    return gc.named(session) - going
+    going = set(session.scalars(select(Batch.id).where(Batch.erased_at.is_not(None))))
+    return {each.name for each in names(session) if each.owner not in going}

@@ -19,9 +19,8 @@ from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, Store, length
 from service.storage.opening import open_store
 from service.upkeep import gc
-from service.upkeep.gc import Name
 from service.upkeep.intact_copies import IntactCopies
-from service.upkeep.named_files import NamedFile, named_files
+from service.upkeep.named_files import Name, NamedFile, named_files
 
 Uses = Mapping[str, NamedFile]
 """Model -> what a file is there."""
@@ -85,7 +84,10 @@ def fsck(
         return Checked(0, 0, 0, 0, tables=tuple(faults))  # what it names is not to be trusted
     with runtime.database.looking() as reader:
         chain = audit.verify(reader)
-    broken_chain = f"The audit is not as it was written: row {chain.broken} does not hold."
+    broken_chain = (
+        f"The audit is not as it was written: row {chain.broken} does not hold. It, or one before it, was changed, "
+        "deleted or put in: compare with a copy of the database. Nothing that is served or learned depends on it."
+    )
     store = open_store(runtime.settings.store_url)
     oldest = now() - max(runtime.settings.gc_grace_seconds, gc.WRITING_SECONDS)
     names, cached = _names(runtime), list(runtime.cache.files())

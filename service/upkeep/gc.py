@@ -6,24 +6,20 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import Busy, NotWritable
+from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch
 from service.registry import states
 from service.registry.sql.database import now
-from service.registry.sql.tables import Batch, LedgerEntry, Update, Version
-from service.registry.versions import shards_in_use
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
+from service.upkeep.named_files import Name, named
 
 WRITING_SECONDS = 60.0
 """A temporary file that is younger may be in the middle of its write, however short the grace is."""
 AT_ONCE = 50
 """Files that are deleted in one transaction, while which nobody else writes."""
 log = logging.getLogger("tsuika")
-Name = tuple[str, str]
-"""Area and digest."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,10 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     deleted = []
     for first in range(0, len(garbage), AT_ONCE):
         # a writer looks for its bytes in the transaction that names them: before this one or after it
+        some = garbage[first : first + AT_ONCE]
         with runtime.database.writing() as session:
-            used = named(session)
-            for area, digest in garbage[first : first + AT_ONCE]:
+            used = named(session, some)
+            for area, digest in some:
                 if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
                     deleted.append((area, digest))
                     progress(len(deleted))
@@ -67,44 +64,35 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
 
     For erasure: an update that was given up, an arrival that became no batch and a process that died may have left the
     same rows, or what was made of them. A writer that is about to name bytes looks for them in the transaction that
-    names them, and stores them again where they were swept; a temporary file is begun anew.
+    names them, and stores them again where they were swept; a temporary file is begun anew. Raises Busy, StoreAway.
     """
     areas = [SHARDS, *map(model_area, model_ids)]
     stored = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
     with runtime.database.reading() as session:
         unnamed = stored - named(session)
-    discard(runtime, unnamed)
+    _delete(runtime, unnamed)
     for area in areas:
         runtime.store.sweep_temporary(area)
     runtime.store.sync(unnamed)
 
 
-def discard(runtime: Runtime, names: Collection[Name]) -> None:
-    """Deletes those of these bytes that no row names. Raises Busy."""
+def discard(runtime: Runtime, names: Collection[Name], common: bool = True) -> None:
+    """Deletes those of these bytes that no row names; where that is refused now, they are garbage for later. `common`:
+    others may come to name the same bytes, so nobody writes meanwhile."""
+    try:
+        _delete(runtime, names, common)
+    except (Busy, DiskFull, NotWritable, SchemaMismatch) as later:
+        log.warning("bytes that no row names are left for `tsuika gc`: %s", later.detail)
+
+
+def _delete(runtime: Runtime, names: Collection[Name], common: bool = True) -> None:
     if not names:
         return
-    with runtime.database.writing() as session:
-        for area, digest in set(names) - named(session):
+    with runtime.database.writing() if common else runtime.database.reading() as session:
+        for area, digest in set(names) - named(session, names):
             runtime.store.delete(area, digest)
 
 
 def discard_saves(runtime: Runtime, session: Session) -> None:
-    """Deletes the last saves of updates that a session has ended, once it is committed; where that is refused now, they
-    are garbage for later."""
-    try:
-        discard(runtime, {(model_area(model_id), digest) for model_id, digest in states.saves_of_ended(session)})
-    except (Busy, NotWritable) as later:
-        log.warning("saves of updates that have ended are left for `tsuika gc`: %s", later.detail)
-
-
-def named(session: Session) -> set[Name]:
-    """What rows name: nothing else is deleted as garbage."""
-    queries = (
-        select(Version.model_id, Version.bits).where(Version.erased_at.is_(None)),
-        select(Batch.model_id, Batch.stored_digest),
-        select(Update.model_id, Update.trainings).where(Update.trainings.is_not(None)),
-        select(Batch.model_id, LedgerEntry.digest).join(Batch, Batch.id == LedgerEntry.batch_id),
-    )
-    rows = (row for query in queries for row in session.execute(query))
-    used = {(model_area(model_id), digest) for model_id, digest in rows if digest is not None}
-    return used | {(SHARDS, digest) for digest in shards_in_use(session)}
+    """Deletes the last saves of updates that a session has ended, once it is committed."""
+    discard(runtime, {(model_area(model_id), digest) for model_id, digest in states.saves_of_ended(session)})

@@ -33,7 +33,7 @@ from service.storage.local import sync_folder
 from service.storage.opening import open_store
 from service.upkeep.backup import AT_ONCE, Progress
 from service.upkeep.backup_folder import BackupFolder, Manifest, backed_up, installation_of, sha256_of
-from service.upkeep.gc import Name
+from service.upkeep.named_files import Name
 
 REASON = "erased after the backup was made"
 MOST_NAMED = 5

@@ -83,17 +83,14 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
     area = model_area(model_id)
     rows = unpack_rows(runtime.store.get(area, batch.stored_digest)) if batch.stored_digest is not None else None
     left = rows.take(np.isin(rows.row, sorted(keep))) if rows is not None else None
-    if left is None or not len(left):
-        rest = Rest(None, 0, {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()})
-    elif len(left) == batch.rows:
+    count = len(left) if left is not None else 0
+    if 0 < count == batch.rows:
         rest = Rest(batch.stored_digest, batch.rows, bytes=batch.bytes)
     else:
-        packed = pack_rows(left)
-        stored, sums = (
-            runtime.store.put(area, packed),
-            {s: _without_rows(runtime, area, batch, d) for s, d in entries.items()},
-        )
-        rest = Rest(stored, len(left), sums, len(packed))
+        packed = pack_rows(left) if left is not None and count else b""
+        stored = runtime.store.put(area, packed) if packed else None
+        sums = {space: _without_rows(runtime, area, batch, digest) for space, digest in entries.items()}
+        rest = Rest(stored, count, sums, len(packed))
     runtime.crash("before_rows_go")
     with runtime.database.writing() as session:
         current = session.get_one(Batch, batch.id)

@@ -16,7 +16,7 @@ from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch, Version
 from service.storage.artifacts import SHARDS
 from service.storage.opening import open_store
-from service.upkeep import gc
+from service.upkeep.named_files import named
 from tests import traces
 from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
 from tests.postgres import PostgresServer
@@ -53,7 +53,7 @@ class Replicas:
     def named(self) -> set[tuple[str, str | None]]:
         """What rows of the database name."""
         with closing(Database(self.here.database_url)) as database, database.reading() as session:
-            return gc.named(session)
+            return named(session)
 
     def made_of(self, batch: str) -> set[str]:
         """Digests of its rows, and of the shards of versions that learned it and of no other."""

@@ -22,7 +22,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.registry import batches, deployments, ledger, models, versions
-from service.registry.sql.tables import Batch, Version
+from service.registry.sql.tables import AuditEntry, Batch, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
@@ -197,6 +197,17 @@ def test_what_is_stale_goes_with_a_repair_alone(runtime: Runtime) -> None:
     assert sorted(path.name[:8] for path in folder.iterdir()) == ["1" * 8, "2" * 8, "new.part"]
     assert not temporary.exists()
     assert fsck(runtime).stale == 0
+
+
+def test_where_the_audit_alone_was_changed_that_is_said_and_what_to_do(digits: Runtime) -> None:
+    with digits.database.writing() as session:
+        session.get_one(AuditEntry, 2).reason = "another"
+    checked = fsck(digits)
+    assert (checked.whole, checked.damaged) == (False, ())
+    first, last = report_lines(checked, repaired=False)
+    assert "row 2 does not hold" in first
+    assert "compare with a copy of the database" in first
+    assert last.startswith("NOT whole: every file is, the audit is not. ")
 
 
 @pytest.mark.sqlite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
-from service.upkeep.named_files import named_files
+from service.upkeep.named_files import Name, named, named_files
 from tests.registry.facts import arrival, learn, made, model
 
 OLD = 1000.0
@@ -84,10 +85,10 @@ def test_what_is_no_garbage_is_what_a_check_hashes(runtime: Runtime, facts: Fact
     with runtime.database.writing() as session:
         [update] = session.scalars(select(Update))
         update.trainings = runtime.store.put(facts.area, b"save")
-        named = gc.named(session)
+        all_named = named(session)
         [digits] = session.scalars(select(Model))
-        assert {(file.area, file.digest) for file in named_files(session, digits)} == named
-        assert len(named) == len(facts.used) + 1
+        assert {(file.area, file.digest) for file in named_files(session, digits)} == all_named
+        assert len(all_named) == len(facts.used) + 1
 
 
 def test_a_dry_run_lists_the_same_and_deletes_nothing(runtime: Runtime, facts: Facts) -> None:
@@ -110,10 +111,10 @@ def test_bytes_that_are_stored_again_during_the_collection_stay(
 ) -> None:
     """An update comes to the bytes of an older, forgotten one after they were listed and before it has a row."""
     aged(runtime)
-    marked = gc.named
+    marked = named
 
-    def meanwhile(session: Session) -> set[gc.Name]:
-        used = marked(session)
+    def meanwhile(session: Session, among: Collection[Name] = ()) -> set[Name]:
+        used = marked(session, among)
         runtime.store.put(SHARDS, b"an update that was cancelled")
         return used
 
@@ -188,16 +189,16 @@ def test_while_uploads_come_to_bytes_that_nobody_named_none_is_deleted_that_a_ro
     collecting.start()
     try:
         for k in range(24):
-            data, named = b"shard %d" % (k % 3), False
-            while not named:
+            data, is_named = b"shard %d" % (k % 3), False
+            while not is_named:
                 digest = store.put(SHARDS, data)
                 with database.writing() as session:
-                    if named := store.has(SHARDS, digest):  # as whoever publishes looks, too
+                    if is_named := store.has(SHARDS, digest):  # as whoever publishes looks, too
                         digits = session.get_one(Model, model_id)
                         shards = [{"part": "head", "digest": digest, "bytes": len(data), "learned": []}]
                         version = versions.add(session, digits, None, None, replace(made([]), shards=shards))
             with database.reading() as session:
-                assert versions.shards_in_use(session) <= {d for _, d in stored(graceless)}
+                assert named(session) <= stored(graceless)
             if k % 3:
                 with database.writing() as session:
                     versions.by_id(session, version.id).erased_at = 1.0
@@ -205,7 +206,7 @@ def test_while_uploads_come_to_bytes_that_nobody_named_none_is_deleted_that_a_ro
         over.set()
         collecting.join()
     with database.reading() as session:
-        used = versions.shards_in_use(session)
+        used = named(session)
     gc.collect(graceless)
-    assert {digest for _, digest in stored(graceless)} == used
+    assert stored(graceless) == used
     assert gone[0] > 0

@@ -36,6 +36,7 @@ from service.registry import leases, states, updates
 from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
 from service.registry.sql import unopened
+from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.settings import Settings, strange
@@ -50,7 +51,8 @@ from service.worker.parent.publish import finish_empty, finish_lost, give_up, pu
 from service.worker.parent.saved_trainings import SavedTrainings
 
 LOOK_AGAIN_SECONDS, TRY_AGAIN_SECONDS = 60.0, 2.0
-"""How long after a look for unfinished erasures the next follows, and after one that was refused."""
+"""How long after a look for unfinished erasures and half-written files the next follows, and after one that was
+refused."""
 LEASES_AHEAD = 2.0
 """A lease that ends so many leases later than now was written before the clock was set back."""
 
@@ -202,6 +204,7 @@ class Worker:
         """Rescues, claims, executes; -> whether there was anything to do."""
         if time.monotonic() >= self._look_again:
             self._finish_erasures()
+            self._runtime.store.clear_temporary(now() - gc.WRITING_SECONDS)  # of a child that was killed as it saved
         mark = self._runtime.database.mark()  # before the look: a commit during it is seen by the next one
         if mark == self._at_rest:
             return False

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.contract.number_report import NumberReport
-from service.errors import Busy, CorruptArtifact, Incomplete, StoreAway
+from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import deployments, leases, ledger, models, states, updates, versions
 from service.registry.sql.tables import Batch, Model, Update, Version
@@ -80,10 +80,7 @@ def finish_lost(runtime: Runtime, update_id: str, fence: int, why: str) -> None:
 
 def give_up(runtime: Runtime, model_id: int, result: Result) -> None:
     """Deletes what was stored for a version that does not come, unless a row names the same bytes."""
-    try:
-        gc.discard(runtime, {(where, digest) for where, digest, _ in _bytes(model_id, result)})
-    except (Busy, StoreAway) as later:
-        log.warning("what an update left is deleted later: %s", later.detail)
+    gc.discard(runtime, {(where, digest) for where, digest, _ in _bytes(model_id, result)})
 
 
 def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:

@@ -35,7 +35,4 @@ class SavedTrainings:
     def tidy(self) -> None:
         """Deletes the saves that no row names: earlier ones, and all once the update has ended."""
         area = model_area(self._update.model_id)
-        try:
-            gc.discard(self._runtime, {(area, digest) for digest in self._digests if digest is not None})
-        except (Busy, NotWritable) as later:
-            log.warning("update %s: what it saved is deleted later: %s", self._update.id, later.detail)
+        gc.discard(self._runtime, {(area, digest) for digest in self._digests if digest is not None})

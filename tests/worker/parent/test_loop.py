@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +67,16 @@ def answered(runtime: Runtime, tmp_path: Path, seed: int = 0, entries: list[Entr
         update_id = updates.enqueue(session, digits, order, by="somebody").id
     runtime.work.set()
     return update_id
+
+
+def test_what_a_child_that_was_killed_has_half_written_goes_at_the_next_look(runtime: Runtime) -> None:
+    assert runtime.settings.store_folder is not None
+    folder = runtime.settings.store_folder / "tmp"
+    for name, seconds in (("model-1.old", 100.0), ("model-1.new", 0.0)):
+        (folder / name).write_bytes(b"half a save")
+        os.utime(folder / name, (now() - seconds, now() - seconds))
+    assert not Worker(runtime)._step()
+    assert [path.name for path in folder.iterdir()] == ["model-1.new"]
 
 
 def look(runtime: Runtime, update_id: str) -> Update:
