@@ -282,11 +282,6 @@ class Settings(BaseModel):
             return False
 
     @property
-    def most_queued(self) -> tuple[int | None, int | None]:
-        """Updates that may wait: of a model, and of a key."""
-        return self.queued_updates, self.key_queued_updates
-
-    @property
     def database_file(self) -> Path | None:
         """The file that `database_url` names; None where it is no SQLite."""
         return file_of(self.database_url)

@@ -127,7 +127,7 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
     )
     health = health or Health()
     health.troubles, health.storage, health.disk = runtime.live.troubles, runtime.trouble, runtime.short_of_room
-    posts = Posts(runtime.database, runtime.crash)
+    posts = Posts(runtime)
     settings = runtime.settings
     keyring = Keyring(runtime.database, settings)
     watcher = Watcher(runtime, keyring)

@@ -1,11 +1,15 @@
-"""A POST happens once: its effect and its Idempotency-Key are one transaction, and a second try waits for the first."""
+"""A POST happens once: its effect and its Idempotency-Key are one transaction, and a second try waits for the first.
+
+Bytes that it brings are stored before. The transaction writes the rows that name them and moves the pointers; where it
+does not come about, the bytes are deleted.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +20,19 @@ from service.api.limits.request_checks import Scope
 from service.errors import Busy, InProgress, InvalidContent
 from service.intake.json_body import hash_of
 from service.registry.callers.idempotency import Attempt, record, recorded
-from service.registry.sql.database import Database
+from service.runtime import Runtime
+from service.upkeep import gc
+from service.upkeep.named_files import Name
 
 PATIENCE_SECONDS = 5.0
 """How long a second try waits for the first."""
 TRIES = 3
-"""How often bytes are stored anew that an erasure sweeps away before their row is there."""
+"""How often bytes are stored that an erasure sweeps away before their row is there, or that come to another's row."""
 KEY_LENGTH = 255
 
 
-class Swept(Exception):
-    """An erasure has swept bytes that no row named yet: they are stored once more."""
+class Again(Exception):
+    """What was stored is not what a row has to name now: the POST begins once more."""
 
 
 @dataclass(frozen=True)
@@ -56,43 +62,59 @@ class Done:
 
 
 Act = Callable[[Session], Effect]
+Begin = Callable[[set[Name]], Act]
+"""Stores bytes, adds their names to the set, and returns the act whose rows name them."""
 
 
 class Posts:
     """Runs the effects of POSTs, each once."""
 
-    def __init__(self, database: Database, crash: Callable[[str], None] = lambda point: None) -> None:
-        self._database, self._crash = database, crash
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._running: set[tuple[str, str]] = set()
         self._ended = threading.Condition()
 
-    def run(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Done:
-        """Runs `begin`, which stores bytes, and in one transaction the act that it returns; neither for a repeated key.
+    def run(self, attempt: Attempt | None, begin: Begin, brings: bool = False, common: bool = False) -> Done:
+        """Runs `begin`, which stores bytes where the request `brings` some, and in one transaction the act that it
+        returns; neither for a repeated key. `common`: other requests may bring the same bytes.
 
-        Raises Conflict for a key that was used otherwise, InProgress, and what both raise: then no key is kept.
+        Raises Conflict for a key that was used otherwise, InProgress, DiskFull, and what both raise: then no key is
+        kept.
         """
         with self._alone(attempt):
             if attempt is not None:
-                with self._database.reading() as session:
+                with self._runtime.database.reading() as session:
                     if (before := recorded(session, attempt)) is not None:
                         return Done(before.status, before.resource, True)
-            done = self._do(attempt, begin)
+            if brings:
+                self._runtime.require_room()
+            done = self._do(attempt, begin, common)
         if isinstance(done, Done):
             return done
         done.after()
-        self._crash("before_answer")
+        self._runtime.crash("before_answer")
         return Done(done.status, done.names, False, done.resource)
 
-    def _do(self, attempt: Attempt | None, begin: Callable[[], Act]) -> Effect | Done:
+    def _do(self, attempt: Attempt | None, begin: Begin, common: bool) -> Effect | Done:
         for _ in range(TRIES):
-            act = begin()
-            with suppress(Swept), self._database.writing() as session:
-                if attempt is not None and (before := recorded(session, attempt)) is not None:
-                    return Done(before.status, before.resource, True)  # another service took the first try meanwhile
-                effect = act(session)
-                if attempt is not None:
-                    record(session, attempt, effect.status, effect.names)
+            unnamed = set[Name]()
+            try:
+                act = begin(unnamed)
+                with self._runtime.database.writing() as session:
+                    # another service may have had the first try meanwhile
+                    if attempt is not None and (before := recorded(session, attempt)) is not None:
+                        return Done(before.status, before.resource, True)
+                    if not all(self._runtime.store.has(*name) for name in unnamed):
+                        raise Again
+                    effect = act(session)
+                    if attempt is not None:
+                        record(session, attempt, effect.status, effect.names)
+                unnamed.clear()
                 return effect
+            except Again:
+                continue
+            finally:
+                gc.discard(self._runtime, unnamed, common)
         raise Busy("What this request stored was swept away by an erasure. Send it again.")
 
     @contextmanager

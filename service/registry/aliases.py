@@ -114,17 +114,16 @@ def present(session: Session, model: Model, text: str) -> Version:
 def put(session: Session, model: Model, name: str, number: int, by: str) -> bool:
     """Points a name at a version; -> whether the name is new. Raises NotFound, Erased, Conflict."""
     target = versions.present(session, model, number)
-    alias = _find(session, model, name)
-    if alias is not None:
-        alias.version_id, alias.by, alias.at = target.id, by, now()
-        audit.record(session, Action.ALIAS_PUT, model.name, name, f"version {number}")
-        return False
-    count = session.scalar(select(func.count()).select_from(Alias).where(Alias.model_id == model.id)) or 0
-    if count >= MOST:
-        raise Conflict(f"{model.name} has {MOST:,} aliases already. Delete one that is no longer used.")
-    session.add(Alias(model_id=model.id, name=name, version_id=target.id, by=by, at=now()))
+    known = _find(session, model, name)
+    if known is None:
+        count = session.scalar(select(func.count()).select_from(Alias).where(Alias.model_id == model.id)) or 0
+        if count >= MOST:
+            raise Conflict(f"{model.name} has {MOST:,} aliases already. Delete one that is no longer used.")
+    alias = known or Alias(model_id=model.id, name=name)
+    alias.version_id, alias.by, alias.at = target.id, by, now()
+    session.add(alias)
     audit.record(session, Action.ALIAS_PUT, model.name, name, f"version {number}")
-    return True
+    return known is None
 
 
 def get(session: Session, model: Model, name: str) -> Alias:

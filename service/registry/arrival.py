@@ -1,4 +1,4 @@
-"""The facts of rows that were stored and are to become a batch; imported without a database, by the reading process."""
+"""The facts of a batch whose bytes were stored; imported without a database, by the reading process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Arrival:
-    """Facts of rows that were stored and are to become a batch."""
+    """Facts of rows, or of a merged ledger, that were stored and are to become a batch."""
 
     id: str
     digest: str
@@ -28,3 +28,7 @@ class Arrival:
     values: Mapping[str, Mapping[str, int]] | None = None
     """Labelled rows of each value of a category, by the name of its column, of columns whose values grow; None where
     inputs are no tables."""
+    space: str | None = None
+    """Feature space of the sums of a merged ledger; None of rows."""
+    entries: Mapping[str, int] | None = None
+    """Rows of each batch elsewhere whose sums a merged ledger is, by its id; None of rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
@@ -43,17 +44,21 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
 
 
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """Adds a batch, unless its content and source are there, or `again`. -> the batch, and whether it is new
-
-    What happens to it later begins as None."""
+    """Adds a batch of rows, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
-    facts = {name: value for name, value in vars(arrival).items() if name != "again"}
-    batch = Batch(**facts, model_id=model.id, by=acting().by, kept_rows=arrival.rows, received_at=now())
+    return add(session, model, arrival, f"{arrival.rows + arrival.unlabelled} rows", kept_rows=arrival.rows), True
+
+
+def add(session: Session, model: Model, arrival: Arrival, received: str, **others: Any) -> Batch:
+    """Adds a batch; `others`: what is otherwise than it arrived. What happens to it later begins as None. `received`:
+    how much it is, for the audit."""
+    facts = {name: value for name, value in vars(arrival).items() if name not in ("again", "space")} | others
+    batch = Batch(**facts, model_id=model.id, by=acting().by, received_at=now())
     session.add(batch)
     session.flush()
-    audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, f"{batch.rows + batch.unlabelled} rows")
-    return batch, True
+    audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, received)
+    return batch
 
 
 def retract(session: Session, model: Model, batch: Batch, reason: str = "") -> None:

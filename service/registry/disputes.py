@@ -69,27 +69,22 @@ def open_before(session: Session, model: Model, update: Update) -> list[tuple[Di
 
 def settle(session: Session, dispute: Dispute, verdict: str, update: Update, reason: str) -> None:
     """Settles a dispute, as the batches of an update do. `verdict`: confirmed or refuted. Raises Conflict."""
-    _settle(session, dispute, verdict, update.id, reason)
-    _record(session, dispute, verdict, f"by {update.id}")  # the sentence names classes
-
-
-def _settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
-    if (state := _state(dispute, _decisions(session, [dispute]).get(dispute.id))) is not DisputeState.OPEN:
-        raise Conflict(f"Dispute {dispute.id} is {state} already.", state=state)
-    dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, now(), reason
+    _settle(session, dispute, verdict, update.id, reason, f"by {update.id}")  # the sentence names classes
 
 
 def settle_by_hand(session: Session, dispute: Dispute, verdict: str, by: str, reason: str) -> None:
     """The same by a person, with an event of the update that opened it. Raises Conflict."""
-    _settle(session, dispute, verdict, by, reason)
-    _record(session, dispute, verdict, reason)
+    _settle(session, dispute, verdict, by, reason, reason)
     facts = {"class": dispute.class_, "suggested": dispute.suggested, "by": by, "reason": reason}
     states.note(session, session.get_one(Update, dispute.update_id), f"dispute {verdict}", **facts)
 
 
-def _record(session: Session, dispute: Dispute, verdict: str, reason: str) -> None:
+def _settle(session: Session, dispute: Dispute, verdict: str, by: str, reason: str, audited: str) -> None:
+    if (state := _state(dispute, _decisions(session, [dispute]).get(dispute.id))) is not DisputeState.OPEN:
+        raise Conflict(f"Dispute {dispute.id} is {state} already.", state=state)
+    dispute.verdict, dispute.settled_by, dispute.settled_at, dispute.reason = verdict, by, now(), reason
     action = Action.DISPUTE_CONFIRMED if verdict == DisputeState.CONFIRMED else Action.DISPUTE_REFUTED
-    audit.record(session, action, session.get_one(Model, dispute.model_id).name, dispute.id, reason)
+    audit.record(session, action, session.get_one(Model, dispute.model_id).name, dispute.id, audited)
 
 
 def senders(session: Session, update: Update) -> frozenset[str] | None:

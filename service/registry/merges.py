@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from service.contract.enums import Action
 from service.errors import Conflict
-from service.registry import ledger
-from service.registry.batches import AT_ONCE, live_learned, new_batch_id
-from service.registry.callers import audit
-from service.registry.callers.actor import acting
-from service.registry.sql.database import now
+from service.registry import batches, ledger
+from service.registry.arrival import Arrival
+from service.registry.batches import AT_ONCE
 from service.registry.sql.tables import Batch, Model, Version
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """Facts of sums from elsewhere that were stored. digest: of the sums · stored_digest, bytes: of their entry in the
-    feature space · values: {} where inputs are tables, as batches of rows have it."""
-
-    space: str
-    digest: str
-    stored_digest: str
-    bytes: int
-    label_counts: Mapping[str, int]
-    entries: Mapping[str, int]
-    source: str | None
-    values: dict[str, dict[str, int]] | None
-
-
-def accept(session: Session, model: Model, sent: Ledger) -> Batch:
+def accept(session: Session, model: Model, sent: Arrival) -> Batch:
     """The batch of these sums: the one that is there, where the same ones came before and were not taken back. Raises
     Conflict where some of their rows count already."""
+    assert sent.entries is not None
+    assert sent.space is not None
     of_merges = select(Batch).where(Batch.model_id == model.id, Batch.merged.is_not(None))
-    learned = live_learned(session, model)
+    learned = batches.live_learned(session, model)
     merged = session.scalars(of_merges.order_by(Batch.id).options(undefer(Batch.entries)))
     known = [batch for batch in merged if batch.retracted_at is None or batch.id in learned]
     for batch in known:
@@ -57,30 +40,9 @@ def accept(session: Session, model: Model, sent: Ledger) -> Batch:
                 f"twice. {remedy}",
                 batch=batch.id,
             )
-    total = sum(sent.entries.values())
-    batch = Batch(
-        id=new_batch_id(),
-        model_id=model.id,
-        digest=sent.digest,
-        rows=total,
-        unlabelled=0,
-        label_counts=dict(sent.label_counts),
-        values=sent.values,
-        folds={},
-        lent=[],
-        source=sent.source,
-        merged=len(sent.entries),
-        entries=dict(sent.entries),
-        by=acting().by,
-        bytes=sent.bytes,
-        kept_rows=0,
-        received_at=now(),
-    )
-    session.add(batch)
-    session.flush()
-    ledger.add(session, batch.id, sent.space, sent.stored_digest, total)
-    reason = f"a ledger; rows: {total:,}, batches elsewhere: {len(sent.entries):,}"
-    audit.record(session, Action.BATCH_RECEIVED, model.name, batch.id, reason)
+    received = f"a ledger; rows: {sent.rows:,}, batches elsewhere: {len(sent.entries):,}"
+    batch = batches.add(session, model, sent, received, stored_digest=None, kept_rows=0, merged=len(sent.entries))
+    ledger.add(session, batch.id, sent.space, sent.stored_digest, sent.rows)
     return batch
 
 

@@ -11,11 +11,12 @@ import pytest
 from service.api.bodies.corrections import corrected, digest_of
 from service.contract.enums import UpdateKind
 from service.contract.inputs import VectorInput
+from service.errors import Busy
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import unpack_rows, unpack_unlabelled
 from service.learning.data.sides import Folding, settle
-from service.registry import models
+from service.registry import models, updates
 from service.registry.sql.tables import Batch, Update, Version
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
@@ -34,6 +35,16 @@ def batch(api: Api) -> str:
 
 def correct(api: Api, batch: str, rows: dict[str, Any]) -> Any:
     return api("POST", f"{MODEL}/batches/{batch}/corrections", {"rows": rows, "reason": "looked again"})
+
+
+def test_a_correction_that_is_refused_leaves_no_bytes(api: Api, batch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Busy("The database is held by another write; try again.")
+
+    before = [digest for _, digest, _ in api.runtime.store.names()]
+    monkeypatch.setattr(updates, "enqueue", refuse)
+    assert correct(api, batch, {"0": "b"}).status_code == 503
+    assert [digest for _, digest, _ in api.runtime.store.names()] == before
 
 
 @pytest.mark.parametrize("settled", [True, False])

@@ -17,6 +17,7 @@ from service.registry import batches, models
 from service.registry.sql.tables import Batch
 from service.storage.artifacts import model_area
 from service.upkeep import gc
+from service.upkeep.named_files import Name
 from tests.api.conftest import Api
 
 ROWS = {"inputs": [[1, 2, 3], [4, 5, 6]], "labels": ["a", "b"]}
@@ -71,7 +72,7 @@ def test_a_refusal_after_the_rows_were_stored_leaves_no_file(
 
 def test_a_request_that_fails_once_the_batch_is_there_keeps_its_rows(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(api.door.context.posts, "_crash", refuse)
+        patched.setattr(api.runtime, "crash", lambda point: point == "before_answer" and refuse())
         assert api("POST", BATCHES, ROWS).status_code == 503
     [batch] = api.ok("GET", BATCHES)["items"]
     assert (batch["state"], len(files(api))) == ("pending", 1)
@@ -82,8 +83,8 @@ def test_rows_that_are_swept_before_their_batch_is_there_are_stored_again(
 ) -> None:
     store, swept = NewBatch.store, []
 
-    def stored(new_batch: NewBatch) -> None:
-        store(new_batch)
+    def stored(new_batch: NewBatch, names: set[Name]) -> None:
+        store(new_batch, names)
         if len(swept) < 2:
             swept.extend(files(api))
             gc.sweep(api.runtime, [1])

@@ -76,12 +76,12 @@ def test_keys_that_are_none_are_refused(api: Api, key: str) -> None:
 
 
 def test_a_second_try_waits_for_the_first(api: Api) -> None:
-    posts = Posts(api.runtime.database)
+    posts = Posts(api.runtime)
     attempt = Attempt("me", "k", "POST", "/x", "h")
     inside, go_on = threading.Event(), threading.Event()
     acts: list[int] = []
 
-    def begin() -> Act:
+    def begin(_: object) -> Act:
         inside.set()
         go_on.wait(10)
 
@@ -111,11 +111,11 @@ def test_a_second_try_waits_for_the_first(api: Api) -> None:
 
 def test_a_second_try_does_not_wait_for_ever(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.api.idempotent_posts.PATIENCE_SECONDS", 0.05)
-    posts = Posts(api.runtime.database)
+    posts = Posts(api.runtime)
     attempt = Attempt("me", "k", "POST", "/x", "h")
     refused: list[BaseException] = []
 
-    def begin() -> Act:
+    def begin(_: object) -> Act:
         with pytest.raises(InProgress):
             posts.run(attempt, begin)
         refused.append(InProgress(""))
@@ -124,16 +124,16 @@ def test_a_second_try_does_not_wait_for_ever(api: Api, monkeypatch: pytest.Monke
     with pytest.raises(NotFound):
         posts.run(attempt, begin)
     assert refused
-    assert not posts.run(attempt, lambda: lambda _: Effect(201, {})).replayed
+    assert not posts.run(attempt, lambda _: lambda _: Effect(201, {})).replayed
 
 
 def test_a_try_that_another_service_has_answered_meanwhile_is_replayed(api: Api) -> None:
     """Two services do not see each other's tries: the transaction looks once more."""
-    here, there = Posts(api.runtime.database), Posts(api.runtime.database)
+    here, there = Posts(api.runtime), Posts(api.runtime)
     attempt = Attempt("me", "k", "POST", "/x", "h")
 
-    def begin() -> Act:
-        assert there.run(attempt, lambda: lambda _: Effect(201, {"by": "there"})).names == {"by": "there"}
+    def begin(_: object) -> Act:
+        assert there.run(attempt, lambda _: lambda _: Effect(201, {"by": "there"})).names == {"by": "there"}
         return lambda _: Effect(201, {"by": "here"})
 
     done = here.run(attempt, begin)

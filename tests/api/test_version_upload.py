@@ -11,7 +11,10 @@ import pytest
 from safetensors.numpy import load, save
 
 from service.contract.inputs import ImageInput
+from service.errors import Busy
 from service.learning.data.serialization import ENTRY
+from service.registry import versions
+from service.storage.artifacts import SHARDS
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_version
 
@@ -65,6 +68,27 @@ def test_an_import_answers_once_somebody_makes_it_live(api: Api) -> None:
     assert api("POST", "/v1/models/digits/deployments", {"version": 1}).status_code == 201
     assert api.ok("GET", "/v1/models/digits/predictions?input=[0.25,-0.5,1]")["version"] == 1
     assert api.ok("GET", "/v1/models/digits/lineage")["versions"][0]["update"] is None
+
+
+def test_a_version_that_is_not_taken_in_leaves_no_parts_and_takes_away_none(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Busy("The database is held by another write; try again.")
+
+    def parts() -> set[str]:
+        return {digest for _, digest, _ in api.runtime.store.names(SHARDS)}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "add", refuse)
+        assert send(api, mlp()).status_code == 503
+        assert parts() == set()
+    assert send(api, mlp()).status_code == 201
+    there = parts()
+    monkeypatch.setattr(versions, "add", refuse)
+    other_head = {"head.0/bias": np.ones(2, np.float32)}
+    assert send(api, mlp(**other_head)).status_code == 503
+    assert parts() == there != set()
 
 
 def test_versions_that_predict_numbers_are_taken_in_by_no_model(api: Api) -> None:

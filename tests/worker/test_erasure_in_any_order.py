@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from service import runtime
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import RowsInMemory
-from service.api.idempotent_posts import Effect, Posts
+from service.api.idempotent_posts import Act, Effect, Posts
 from service.api.reader.annotations import Annotations
 from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
@@ -42,6 +42,7 @@ from service.registry.updates import Order
 from service.settings import Settings, folder_of
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
+from service.upkeep.named_files import Name
 from service.worker.assignment import Assignment, Result
 from service.worker.child import stored_data, train
 from service.worker.parent import child_process
@@ -179,19 +180,27 @@ class Service:
             patched.setattr(runtime, "Cache", lambda root, most, _: Sums(root, most, self.power))
             self.runtime = runtime.Runtime(settings)
         self.runtime.crash = self.power.use  # type: ignore[method-assign]
-        self._posts = Posts(self.runtime.database, self.power.use)
+        self._posts = Posts(self.runtime)
 
     def send(self, kind: int, times: int, again: bool, method: dict[str, Any] | None = None) -> None:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
         order = CreateBatch(inputs=[], labels=[], new_classes=NewClasses.ALLOW, again=again)
         decoded = RowsInMemory(np.asarray(inputs, np.float32), Annotations(labels=list(labels)))
-        with ExitStack() as stack, suppress(TsuikaError):
-            arriving = [stack.enter_context(NewBatch(self.runtime, NAME, decoded, order)) for _ in range(times)]
-            for new_batch in arriving:
-                new_batch.store()
-            for new_batch in arriving:
-                self._posts.run(None, lambda: partial(self._accept, new_batch, method))  # noqa: B023
+        left = iter(range(times))
+
+        def begin(stored: set[Name]) -> Act:
+            new_batch = NewBatch(self.runtime, NAME, decoded, order)
+            new_batch.store(stored)
+            send_next()  # before the row of this one is there
+            return partial(self._accept, new_batch, method)
+
+        def send_next() -> None:
+            if next(left, None) is not None:
+                with suppress(TsuikaError):
+                    self._posts.run(None, begin, brings=True)
+
+        send_next()
 
     def _accept(self, new_batch: NewBatch, method: dict[str, Any] | None, session: Session) -> Effect:
         batch, _ = new_batch.accept(session)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.bodies.row_bodies import BodyRows
-from service.api.idempotent_posts import Swept
+from service.api.idempotent_posts import Again
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making
 from service.contract.enums import NewClasses, NewValues
 from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
 from service.contract.tables import TableInput
-from service.errors import Busy, InvalidContent
+from service.errors import InvalidContent
 from service.intake.kinds import brought_values
 from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
@@ -28,33 +27,20 @@ from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.upkeep import gc
+from service.upkeep.named_files import Name
 
 REFUSE = NewValues.REFUSE
 
 
 class NewBatch:
-    """Rows of a body, decoded and checked on their own, which become a batch of the model `name`.
-
-    Where they do not become one, their stored bytes are deleted.
-    """
+    """Rows of a body, decoded and checked on their own, which become a batch of the model `name`."""
 
     def __init__(self, runtime: Runtime, name: str, rows: BodyRows, order: CreateBatch | CreateUpdate) -> None:
         self._runtime, self._name, self._rows, self._order = runtime, name, rows, order
-        self._stored: list[tuple[str, Arrival]] = []
-        self._known: Batch | None = None
+        self._made: Batch | Arrival | None = None
         self._learned: Mapping[str, Collection[float]] | None = None
-        self._accepted = False
 
-    def __enter__(self) -> NewBatch:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stored and not (self._accepted and kind is None):
-            delete_lost(self._runtime, self._stored)
-
-    def store(self) -> None:
+    def store(self, stored: set[Name]) -> None:
         """Puts the rows into the store, unless the same ones are there.
 
         Raises UnknownLabels, UnknownValues, TooManyValues, here without holding anybody up, and again in the
@@ -65,8 +51,8 @@ class NewBatch:
             model = models.get(session, self._name)
             self._check_vocabulary(session, model)
             self._check_values(session, model)
-            self._known = None if order.again else batches.same(session, model, digest, order.source)
-            if self._known is not None:
+            self._made = None if order.again else batches.same(session, model, digest, order.source)
+            if self._made is not None:
                 return
             names = NAMELESS if models.target_of(model).kind == "number" else self._rows.labels.places
             held = batches.learning_rows(session, model, list(names), LEARNING_ROWS)
@@ -84,21 +70,30 @@ class NewBatch:
                 held=dict(held),
                 folding=self._settled(folding, secret),
             )
-            self._stored.append((area, self._rows.make(making, self._runtime.store)))
+            self._made = self._rows.make(making, self._runtime.store)
+            stored.add((area, self._made.stored_digest))
         except Ended:
             gc.sweep(self._runtime, [model.id])
             raise
 
     def accept(self, session: Session) -> tuple[Batch, bool]:
-        """-> the batch, and whether it is new. Raises Swept where an erasure has swept what `store` has put there."""
-        if self._known is not None:
-            return _the_same(session, self._name, self._known)
+        """-> the batch, and whether it is new. Raises QuotaFull, and Again where the same rows have come meanwhile, or
+        were taken back."""
+        assert self._made is not None, "`store` comes first"
         model = models.get(session, self._name)
+        if isinstance(self._made, Batch):
+            batch = batches.get(session, model, self._made.id)
+            if batch.retracted_at is not None:
+                raise Again
+            return batch, False
         self._check_vocabulary(session, model)
         self._check_values(session, model)
         models.add_classes(session, model, list(self._rows.labels.places))
-        batch, self._accepted = accept(session, self._runtime, model, self._stored[-1][1])
-        return batch, self._accepted
+        batch, new = batches.accept(session, model, self._made)
+        if not new:
+            raise Again
+        quotas.require_room(session, model, self._runtime.settings)
+        return batch, True
 
     def _check_vocabulary(self, session: Session, model: Model) -> None:
         """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model;
@@ -145,35 +140,9 @@ class NewBatch:
             return _folding(model, models.settle_folding(session, model, settled.model_dump(exclude={"input"})))
 
 
-def accept(session: Session, runtime: Runtime, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
-    """-> the batch of rows that are stored, and whether it is new. Raises Swept where an erasure has swept their bytes,
-    QuotaFull."""
-    batch, new = batches.accept(session, model, arrival)
-    if new and not runtime.store.has(model_area(model.id), arrival.stored_digest):
-        raise Swept
-    quotas.require_room(session, model, (runtime.settings.model_bytes, runtime.settings.key_bytes))
-    return batch, new
-
-
-def delete_lost(runtime: Runtime, stored: Sequence[tuple[str, Arrival]]) -> None:
-    """Deletes bytes in these areas of which there is no batch, as far as that is known after a commit that failed."""
-    with runtime.database.reading() as session:
-        lost = [(area, arrival) for area, arrival in stored if session.get(Batch, arrival.id) is None]
-    for area, arrival in lost:
-        runtime.store.delete(area, arrival.stored_digest)
-
-
 def _folding(model: Model, stored: Mapping[str, Any] | None) -> Folding | None:
     """How the model's rows are folded; None: by their bytes, as those of a model that an earlier release made."""
     return None if stored is None else FOLDING.as_stored({"input": model.input, **stored})
-
-
-def _the_same(session: Session, name: str, known: Batch) -> tuple[Batch, bool]:
-    """The batch that was there already; retracted in between, the rows must be stored anew. Raises Busy."""
-    batch = batches.get(session, models.get(session, name), known.id)
-    if batch.retracted_at is not None:
-        raise Busy("The batch with the same rows was retracted just now. Send it again.")
-    return batch, False
 
 
 def _check_numbers(model: Model, names: Iterable[str], sentence: str | None) -> None:

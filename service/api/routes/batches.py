@@ -18,6 +18,7 @@ from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
 from service.errors import Conflict
 from service.registry import batches, models
+from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["data"])
 
@@ -38,18 +39,18 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     order, body = read_row_body(shared, request, requests.CreateBatch, due)
     rows = body.rows(shared, order)
 
-    with located(rows), NewBatch(shared.runtime, model, rows, order) as new_batch:
+    new_batch = NewBatch(shared.runtime, model, rows, order)
 
-        def begin() -> Act:
-            shared.runtime.require_room()
-            new_batch.store()
-            return act
+    def begin(stored: set[Name]) -> Act:
+        new_batch.store(stored)
+        return act
 
-        def act(session: Session) -> Effect:
-            batch, new = new_batch.accept(session)
-            return Effect(201 if new else 200, {"batch": batch.id})
+    def act(session: Session) -> Effect:
+        batch, new = new_batch.accept(session)
+        return Effect(201 if new else 200, {"batch": batch.id})
 
-        done = shared.posts.run(attempt(request, body.identity(rows)), begin)
+    with located(rows):
+        done = shared.posts.run(attempt(request, body.identity(rows)), begin, brings=True)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     return answer(_batch(shared, model, batch_id), done.status, headers)
@@ -99,7 +100,7 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
         check_room(record, names, "/names")
         return Effect(201 if models.add_classes(session, record, names) else 200, {})
 
-    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    done = shared.posts.run(attempt(request, body.members), lambda _: act)
     with shared.runtime.database.reading() as session:
         vocabulary = models.get(session, model).classes
     return answer(resources.Classes(classes=vocabulary), done.status, done.headers)

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies import corrections
-from service.api.bodies.new_batch import accept, delete_lost
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
@@ -25,9 +24,11 @@ from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.registry import batches, models, updates
 from service.registry.arrival import Arrival
+from service.registry.callers import quotas
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
+from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
@@ -116,10 +117,9 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
         for row, label in order.rows.items()
     }
-    store, by, stored = shared.runtime.store, caller(request), list[tuple[str, Arrival]]()
+    store, by = shared.runtime.store, caller(request)
 
-    def begin() -> Act:
-        shared.runtime.require_room()
+    def begin(stored: set[Name]) -> Act:
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, labels)
             area, digest = model_area(model.id), old.stored_digest
@@ -133,11 +133,12 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         rows = corrections.corrected(rows, labels, new, held)
         packed = pack_rows(rows, unpack_unlabelled(data))
         arrival = _arrival(rows, old, store.put(area, packed), len(packed))
-        stored.append((area, arrival))
+        stored.add((area, arrival.stored_digest))
 
         def act(session: Session) -> Effect:
             model, old = _correctable(session, name, batch_id, labels)
-            accepted, _ = accept(session, shared.runtime, model, arrival)
+            accepted, _ = batches.accept(session, model, arrival)
+            quotas.require_room(session, model, shared.runtime.settings)
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
             live = old.id in batches.live_learned(session, model)
@@ -150,10 +151,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
 
         return act
 
-    try:
-        return shared.posts.run(attempt(request, body.members), begin)
-    finally:
-        delete_lost(shared.runtime, stored)
+    return shared.posts.run(attempt(request, body.members), begin, brings=True)
 
 
 def _correctable(session: Session, name: str, batch_id: str, labels: corrections.Labels) -> tuple[Model, Batch]:

@@ -42,7 +42,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
     order, body = body_of(request, requests.CreateDeployment)
     by = caller(request)
 
-    def begin() -> Act:
+    def begin(_: object) -> Act:
         if not order.rebase and shared.runtime.live.find(model, order.version) is None:
             _warm(shared, model, order.version)
         return act
@@ -51,7 +51,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         record = _locked(request, session, model, order.if_live)
         version = _named(session, record, order.version)
         if order.rebase:
-            quotas.require_turn(session, record, shared.runtime.settings.most_queued)
+            quotas.require_turn(session, record, shared.runtime.settings)
             update = updates.enqueue(session, record, _order_anew(session, record, version), by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         deployment = deployments.promote(session, record, version, order.reason, by)
@@ -109,7 +109,7 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
         resource = deployments.rolled_back(session, record, deployment, names["before"])
         return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
 
-    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    done = shared.posts.run(attempt(request, body.members), lambda _: act)
     if done.resource is not None:
         return answer(done.resource, done.status, done.headers)
     with shared.runtime.database.reading() as session:

@@ -58,7 +58,7 @@ def settle_dispute(request: Request, shared: Shared, model: str, dispute: str) -
         disputes.settle_by_hand(session, record, order.verdict, who.name, order.reason)
         return Effect(200, {}, shared.runtime.changed)
 
-    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    done = shared.posts.run(attempt(request, body.members), lambda _: act)
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         [resource] = disputes.resources_of(session, record, [disputes.get(session, record, dispute)])

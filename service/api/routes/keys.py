@@ -37,7 +37,7 @@ def create_key(request: Request, shared: Shared) -> Response:
         key, secret = keys.create(session, order, by)
         return Effect(201, {"key": key.id}, shared.keyring.reread, keys.new_resource(key, secret))
 
-    done = shared.posts.run(attempt(request, body.members), lambda: act)
+    done = shared.posts.run(attempt(request, body.members), lambda _: act)
     location = {"Location": f"/v1/keys/{done.names['key']}", **done.headers}
     if done.resource is not None:
         return answer(done.resource, done.status, location)

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.bodies.ledger_body import AT, SentLedger, read_ledger
 from service.api.bodies.new_batch import check_room
 from service.api.context import Context, Shared, Wait, attempt, caller
-from service.api.idempotent_posts import Act, Done, Effect, Swept
+from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, gives, refusals
 from service.api.routes.updates import FINAL_HERE, announce, answer_update
 from service.contract import resources
@@ -28,11 +28,13 @@ from service.learning.ledger.exchange import FORMAT, entry_of
 from service.learning.methods import as_learned
 from service.learning.network.checkpoint import LAYOUT
 from service.learning.network.input_scale import declares_scale
-from service.registry import aliases, merges, models, updates
+from service.registry import aliases, batches, merges, models, updates
+from service.registry.arrival import Arrival
 from service.registry.callers import quotas
 from service.registry.sql.tables import Model, Update, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area
+from service.upkeep.named_files import Name
 from service.upkeep.verify import stored_sums
 
 routes = APIRouter()
@@ -130,8 +132,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
         target = models.target_of(models.get(session, name))
     identity = {"body": hashlib.sha256(data).hexdigest(), **asdict(order)}
 
-    def begin() -> Act:
-        runtime.require_room()
+    def begin(stored: set[Name]) -> Act:
         sent = read_ledger(data, target)
         with runtime.database.reading() as session:
             model = models.get(session, name)
@@ -140,16 +141,22 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
             table = isinstance(models.input_of(model), TableInput)
         sent.check(*_columns(base))
         packed = entry_of(sent.sums).pack()
-        facts = merges.Ledger(
-            space=sent.space,
+        facts = Arrival(
+            id=batches.new_batch_id(),
             digest=sent.digest,
             stored_digest=runtime.store.put(area, packed),
-            bytes=len(packed),
+            rows=sent.sums.rows,
             label_counts=sent.label_counts,
-            entries=sent.entries,
+            folds={},
+            lent=[],
             source=order.source,
+            again=False,
+            bytes=len(packed),
             values={} if table else None,
+            space=sent.space,
+            entries=sent.entries,
         )
+        stored.add((area, facts.stored_digest))
 
         def act(session: Session) -> Effect:
             model = models.get(session, name, locked=True)
@@ -159,11 +166,9 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
             batch = merges.accept(session, model, facts)
             if batch.id in base.learned:
                 raise Conflict(f"This ledger was merged already: the live version holds it as batch {batch.id}.")
-            if not runtime.store.has(area, facts.stored_digest):
-                raise Swept
             models.add_classes(session, model, list(sent.label_counts))
-            quotas.require_room(session, model, (runtime.settings.model_bytes, runtime.settings.key_bytes))
-            quotas.require_turn(session, model, runtime.settings.most_queued)
+            quotas.require_room(session, model, runtime.settings)
+            quotas.require_turn(session, model, runtime.settings)
             method = session.get_one(Update, base.update_id).method
             assert method is not None, "an exact head was solved by a method"
             asked = Order(UpdateKind.LEARN, [batch.id], as_learned(method), reason=order.reason or None)
@@ -172,7 +177,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
 
         return act
 
-    return shared.posts.run(attempt(request, identity), begin)
+    return shared.posts.run(attempt(request, identity), begin, brings=True, common=True)
 
 
 def _base_of(session: Session, model: Model, sent: SentLedger) -> Version:

@@ -42,8 +42,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     """A model: what it takes and how it learns. It makes no version; predictions answer 409 until the first update."""
     order, body = body_of(request, requests.CreateModel)
 
-    def begin() -> Act:
-        shared.runtime.require_room()
+    def begin(_: object) -> Act:
         declared_scale(order.input)
         check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
         check_target(order.target, order.input, order.classes)
@@ -55,7 +54,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     def act(session: Session) -> Effect:
         return Effect(201, {"model": models.create(session, order).name})
 
-    done = shared.posts.run(attempt(request, body.members), begin)
+    done = shared.posts.run(attempt(request, body.members), begin, brings=True)
     name = done.names["model"]
     return _shown(shared, name, done.status, {"Location": f"/v1/models/{name}", **done.headers})
 

@@ -57,7 +57,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         update = updates.enqueue(session, record, retraction, by)
         return Effect(202, {"update": update.id}, lambda: announce(shared))
 
-    return shared.posts.run(attempt(request, body.members), lambda: act)
+    return shared.posts.run(attempt(request, body.members), lambda _: act)
 
 
 def check_rows(session: Session, model: Model, ids: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import partial
 from typing import Annotated
 
@@ -29,6 +28,7 @@ from service.registry.callers import quotas
 from service.registry.sql.tables import Batch, Model, Update
 from service.registry.updates import Order
 from service.upkeep import gc
+from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
@@ -64,10 +64,9 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.noun)
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
-    def begin() -> Act:
-        shared.runtime.require_room()
+    def begin(stored: set[Name]) -> Act:
         if batch:
-            batch.store()
+            batch.store(stored)
 
         def act(session: Session) -> Effect:
             accepted = batch.accept(session)[0] if batch else None
@@ -79,15 +78,15 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
-            quotas.require_turn(session, current, shared.runtime.settings.most_queued)
+            quotas.require_turn(session, current, shared.runtime.settings)
             asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device)
             update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 
         return act
 
-    with located(rows), batch or nullcontext():
-        return shared.posts.run(attempt(request, body.identity(rows)), begin)
+    with located(rows):
+        return shared.posts.run(attempt(request, body.identity(rows)), begin, brings=True)
 
 
 def _check_expected(request: Request, due: Due) -> None:
@@ -185,7 +184,7 @@ def cancel_update(request: Request, shared: Shared, update: str) -> Response:
         status = 200 if updates.cancel(session, record) else 202
         return Effect(status, {"update": update}, partial(_ended, shared, session))
 
-    done = shared.posts.run(attempt(request, None), lambda: act)
+    done = shared.posts.run(attempt(request, None), lambda _: act)
     return answer(_update(shared, update), done.status, done.headers)
 
 
@@ -204,11 +203,11 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
         _require_scope(request, session, record)
         if record.kind == UpdateKind.LEARN and states.is_final(record):
             owner = models.by_id(session, record.model_id)
-            quotas.require_turn(session, owner, shared.runtime.settings.most_queued, record.by)
+            quotas.require_turn(session, owner, shared.runtime.settings, record.by)
         updates.retry(session, record)
         return Effect(202, {"update": update}, lambda: announce(shared))
 
-    done = shared.posts.run(attempt(request, None), lambda: act)
+    done = shared.posts.run(attempt(request, None), lambda _: act)
     headers = {"Location": f"/v1/updates/{update}", **done.headers}
     return answer(_update(shared, update), done.status, headers)
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.api.bodies.new_batch import check_room
 from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.context import Context, Page, Shared, answer, attempt, caller
-from service.api.idempotent_posts import Act, Effect, Swept
+from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, gives, refusals
 from service.contract import resources
@@ -22,7 +22,8 @@ from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
 from service.registry import aliases, deployments, models, versions
 from service.registry.sql.tables import Version
-from service.storage.artifacts import SHARDS
+from service.storage.artifacts import SHARDS, Store
+from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["versions"])
 
@@ -150,20 +151,17 @@ def import_version(
         record = models.get(session, model)
     identity = {"body": hashlib.sha256(data).hexdigest(), "promote": promote, "reason": reason}
 
-    def begin() -> Act:
-        runtime.require_room()
+    def begin(stored: set[Name]) -> Act:
         media = request.headers.get("content-type", "")
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")
         checkpoint = read_import(data, media, models.input_of(record), runtime.settings.weights)
-        made = _stored(shared, checkpoint)
+        made = _stored(runtime.store, checkpoint, stored)
 
         def act(session: Session) -> Effect:
-            current = models.lock(session, models.get(session, model).id)
+            current = models.get(session, model, locked=True)
             check_room(current, made.classes, "/classes")
             models.add_classes(session, current, made.classes)
-            if not all(runtime.store.has(SHARDS, shard["digest"]) for shard in made.shards):
-                raise Swept
             version = versions.add(session, current, None, None, made)
             names = {"version": version.number}
             if not promote:
@@ -174,7 +172,7 @@ def import_version(
 
         return act
 
-    done = shared.posts.run(attempt(request, identity), begin)
+    done = shared.posts.run(attempt(request, identity), begin, brings=True, common=True)
     number = done.names["version"]
     with runtime.database.reading() as session:
         record = models.get(session, model)
@@ -182,12 +180,13 @@ def import_version(
     return answer(resource, done.status, {"Location": f"/v1/models/{model}/versions/{number}", **done.headers})
 
 
-def _stored(shared: Context, checkpoint: Checkpoint) -> versions.Made:
+def _stored(store: Store, checkpoint: Checkpoint, stored: set[Name]) -> versions.Made:
     """Stores the parts of a version, before its row is written."""
     shards = []
     for part, tensors in checkpoint.parts.items():
         data = pack_shard(tensors)
-        digest = shared.runtime.store.put(SHARDS, data)
+        digest = store.put(SHARDS, data)
+        stored.add((SHARDS, digest))
         shards.append({"part": part, "digest": digest, "bytes": len(data), "learned": []})
     return versions.Made(
         learned=[],

@@ -15,14 +15,13 @@ from service.errors import QuotaFull, TooMany
 from service.registry.callers import keys
 from service.registry.callers.actor import acting
 from service.registry.sql.tables import Batch, Model, Update
-
-Most = tuple[int | None, int | None]
-"""Of a model, and of a key; None: no limit."""
+from service.settings import Settings
 
 
-def require_turn(session: Session, model: Model, most: Most, by: str | None = None) -> None:
+def require_turn(session: Session, model: Model, settings: Settings, by: str | None = None) -> None:
     """Raises TooMany where so many updates of the model, or of the key, wait that none may join them. `by`: the key,
     None: who acts."""
+    most = settings.queued_updates, settings.key_queued_updates
     for whose, limit, theirs in _limited(session, Update, model, by or acting().by, most):
         waiting = select(func.count()).select_from(Update).where(theirs, Update.state == UpdateState.QUEUED)
         if (session.scalar(waiting) or 0) >= limit:
@@ -33,8 +32,9 @@ def require_turn(session: Session, model: Model, most: Most, by: str | None = No
             )
 
 
-def require_room(session: Session, model: Model, most: Most) -> None:
+def require_room(session: Session, model: Model, settings: Settings) -> None:
     """Raises QuotaFull where the stored batches of the model, or of the key, take more bytes than they may."""
+    most = settings.model_bytes, settings.key_bytes
     for whose, limit, theirs in _limited(session, Batch, model, acting().by, most):
         if (taken := session.scalar(select(func.sum(Batch.bytes)).where(theirs)) or 0) > limit:
             raise QuotaFull(
@@ -44,7 +44,7 @@ def require_room(session: Session, model: Model, most: Most) -> None:
 
 
 def _limited(
-    session: Session, table: type[Batch | Update], model: Model, by: str, most: Most
+    session: Session, table: type[Batch | Update], model: Model, by: str, most: tuple[int | None, int | None]
 ) -> Iterator[tuple[str, int, ColumnElement[bool]]]:
     """The model and the key, where they have a limit: whose it is, the limit, which rows of the table are theirs."""
     of_model, of_key = most

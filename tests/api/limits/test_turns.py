@@ -16,6 +16,7 @@ from service.api.bodies.new_batch import NewBatch
 from service.api.limits import turns
 from service.errors import Busy
 from service.registry import models
+from service.upkeep.named_files import Name
 from tests.api.conftest import Api, MakeApi
 from tests.registry import facts
 from tests.server.test_fast_path import Port
@@ -29,9 +30,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """An event without which nothing is stored."""
     opened, store = threading.Event(), NewBatch.store
 
-    def waits(new_batch: NewBatch) -> None:
+    def waits(new_batch: NewBatch, stored: set[Name]) -> None:
         assert opened.wait(20)
-        store(new_batch)
+        store(new_batch, stored)
 
     monkeypatch.setattr(NewBatch, "store", waits)
     yield opened

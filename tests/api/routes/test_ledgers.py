@@ -77,6 +77,10 @@ def merge(api: Api, data: bytes, query: str = "", name: str = "digits", **header
     return api("POST", f"/v1/models/{name}/merges{query}", content=data, headers=headers)
 
 
+def stored(api: Api) -> set[tuple[str, str]]:
+    return {(area, digest) for area, digest, _ in api.runtime.store.names()}
+
+
 def test_a_ledger_becomes_a_batch_without_rows_that_an_update_learns(api: Api) -> None:
     answer = merge(api, body(), "?source=south&reason=agreed")
     assert answer.status_code == 202, answer.text
@@ -288,6 +292,17 @@ def test_shares_hold_for_ledgers(make_api: MakeApi) -> None:
     refused = merge(api, body())
     assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (507, "quota-full")
     assert len(api.ok("GET", f"{MODEL}/batches")["items"]) == 1
+
+
+def test_a_ledger_that_is_refused_leaves_no_bytes_and_takes_away_none(api: Api) -> None:
+    before = stored(api)
+    assert merge(api, body(), "?if_live=7").status_code == 409
+    assert stored(api) == before
+    assert merge(api, body()).status_code == 202
+    merged = stored(api)
+    assert len(merged - before) == 1
+    assert merge(api, body(), "?if_live=7").status_code == 409, "the same bytes, which a row names by now"
+    assert stored(api) == merged
 
 
 def test_on_a_full_disk_no_ledger_is_merged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
