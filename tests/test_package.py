@@ -15,7 +15,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from service import __version__
 from service.cli.exits import INTERRUPTED
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,16 @@ def bin(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = place.glob("lib/python3*/site-packages")
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "bin"
+
+
+def test_the_same_checkout_gives_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_it_is_cited_as_the_version_that_it_is() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cited["version"], cited["license"]) == (__version__, "Apache-2.0")
 
 
 def test_the_wheel_holds_the_packages_and_the_migrations_and_nothing_else(wheel: Path) -> None:
