@@ -303,7 +303,12 @@ class _Process:
 
 
 def _banner(settings: Settings, url: str, first: bool) -> str:
-    lines = [f"Tsuika {__version__} at {url} (its interface: {url}/docs)", f"Data in {settings.data}"]
+    lines = [
+        f"Tsuika {__version__}",
+        f"  page  {url}",
+        f"  API   {url}/docs",
+        f"  data  {settings.data}",
+    ]
     lines.append("Press CTRL+C to quit" + (". New here? Try: tsuika demo" if first else ""))
     return "\n".join(lines)
 

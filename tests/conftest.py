@@ -107,14 +107,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--s3", action="store_true", help="also run the tests of a store in S3")
     parser.addoption("--long", action="store_true", help="also run the tests that take half a minute each")
     parser.addoption("--ray", action="store_true", help="also run the tests of updates on a Ray cluster")
+    parser.addoption("--browser", action="store_true", help="also run the tests of the pages in Chromium")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files begin, so that the processes of a run end together; the others stay in their order, before LATE. With
-    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL; without --s3 and --ray,
-    those of a store in S3 and of a Ray cluster; without --long, those that take long."""
+    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL; without --s3, --ray
+    and --browser, those of a store in S3, of a Ray cluster and of pages in Chromium; without --long, those that take
+    long."""
     left_out = {"sqlite" if config.getoption("postgres") else "postgres"}
-    left_out.update(option for option in ("s3", "ray", "long") if not config.getoption(option))
+    left_out.update(option for option in ("s3", "ray", "browser", "long") if not config.getoption(option))
     items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
     ranks = {name: rank for rank, name in enumerate(LONG)} | {name: len(LONG) + 1 for name in LATE}
     of_path = {Path(__file__).parent / name: rank for name, rank in ranks.items()}

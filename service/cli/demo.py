@@ -71,5 +71,5 @@ def _keep(teller: Teller, url: str, aside: Rows) -> None:
         f'curl {json_header} -d \'{{"reason": "just to see"}}\' {exact}/rollback',
     ):
         teller.command(line)
-    teller.say("Press CTRL+C to stop it and to delete its folder.")
+    teller.say(f"Press CTRL+C to stop it and to delete its folder. What you saw is on a page, too:\n{url}")
     threading.Event().wait()

@@ -1,6 +1,7 @@
 """The ASGI application of a process: checks every request, then answers predictions, or passes it to the other routes.
 
-host and origin -> key -> content type -> body (limit, pace) -> route. Errors become problems with a request id.
+host and origin -> key -> content type -> body (limit, pace) -> route. Errors become problems with a request id. Pages
+come before all that: each asks this application what it shows, with the key of its browser.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from service.api import problems
 from service.api.access.scopes import PREDICT
@@ -38,6 +41,10 @@ from service.server.fast_path import FastPath
 from service.telemetry import logs, tracing
 from service.telemetry.requests import NO_ROUTE, of_route
 from service.telemetry.tracing import Span
+from service.web.addresses import is_page
+
+if TYPE_CHECKING:
+    from service.web.site import Site
 
 log = logging.getLogger("tsuika.requests")
 
@@ -56,6 +63,7 @@ class Dispatcher:
         self.context, self.app = context, app
         self.fast_path = FastPath(context)
         self._open = 0
+        self._site: Site | None = None
 
     @property
     def open_requests(self) -> int:
@@ -103,6 +111,11 @@ class Dispatcher:
             return
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
+        if is_page(scope["path"]):
+            if self._site is None:
+                self._site = await run_in_threadpool(_site, self)
+            answer.route = await self._site(scope, receive, answer.send)
+            return
         caller = self.context.keyring.admit(scope)
         act_as(Actor(caller.name, answer.request_id))
         request_checks.check_query(scope["query_string"])
@@ -145,6 +158,13 @@ class Dispatcher:
             await write(response, receive, answer.send, seconds)
         except TimeoutError:  # its end is missing, so that no client takes it for whole
             log.warning("the answer was not taken within %g s and is cut off", seconds)
+
+
+def _site(door: Dispatcher) -> Site:
+    """The pages, with what draws them: nothing of it is imported before somebody asks for one."""
+    from service.web.site import Site
+
+    return Site(door)
 
 
 def _unread(error: TsuikaError) -> bool:

@@ -1,0 +1,50 @@
+"""The pages: what the API answers, for people. A browser without JavaScript gets all of it.
+
+A page is a client of the API, in this process. It asks `/v1/...` through the door that every request passes
+(`client.py`), with the key that its browser signed in with: access, limits, audit and idempotency are the API's, and no
+page has a rule of its own. So a page imports `service.contract` and `service.errors`, and nothing behind the API. The
+server imports pages when the first one is asked for.
+
+    addresses      which paths are pages: all that the server knows before the first is asked for
+    site           finds the page, checks a form, runs the page in a thread, sends the answer
+    view           what a page gets (View) and answers with (Shown, Moved); Route
+    client         the API: get, find, post; address() makes paths of parts
+    browser        cookies: key, token against forgery, language
+    forms          fields of a form; faults() puts a refusal beside its fields
+    words          sentences by key, in the language of the browser; percent, amount, moment
+    estimates, verdicts    reports in words and numbers
+    charts/        SVG of numbers: pure functions
+    pages/         one file a page, and ROUTES, the list of them
+    templates/     base.html frames a page, parts.html has what several are made of
+    catalogue/     en.toml and ja.toml: the same keys with the same placeholders
+    static/        one stylesheet, one icon; scripts, where a page is better with one
+
+**Add a page.**
+
+1. `pages/NAME.py`: a function `show(view) -> Shown`. It asks the API (`view.api.get(address("models", name), Model)`;
+   `find` gives None for what the key may not read) and hands resources of the contract, estimates and charts to a
+   template. It decides what stands on the page, not how it is worded. End with `ROUTE = Route("/models/{model}/name",
+   show)` and add it to ROUTES. A new first part of a path goes into `addresses.ROOTS`.
+2. `templates/NAME.html` extends base.html and fills `title`, `path` and `main`. Order: what is live and how good, what
+   waits for you, how it went, everything else. A sentence before each number; one button of class `primary`. Put every
+   sentence into both catalogues, `t("name.key", n=3)`. What comes from the service in English (`gate.why`, details of
+   problems) stands in an element with `lang="en"`. Everything is escaped: never use `| safe`, never build HTML in
+   Python. Inline styles and scripts do not run (Content-Security-Policy): colours and sizes are classes of style.css.
+3. `Shown(..., json=address(...))` links the same as JSON.
+4. What changes something is a form: `{% call parts.form("/models/...") %} ... {% endcall %}` around fields and a button
+   in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`, whose
+   Idempotency-Key is the form's, with `if_live` in a hidden field where the call takes it. On `Refused` show the page
+   again with `faults(refused.problem)`: `parts.field` puts each sentence beside its field. `pages/rollback.py` is the
+   example. What changes what is live has a page of its own, which says beforehand what will change.
+5. Links to the page come with the page: from the page above it, and into the frame's navigation if it is not of one
+   model.
+6. Tests: what is pure in tests/web in milliseconds; the page through the door in tests/web/test_pages.py; and its
+   address in PAGES of tests/web/browser, where axe, the keyboard, two widths, light and dark look at it.
+
+A chart is a pure function in `charts/`: numbers in, Markup out, by the elements of `charts/axis.py`, which escape what
+they show. It has a title and a description in sentences, a narrow picture of its own for phones (`class="small"`,
+inside `<div class="wide">`), and its numbers stand in a table on the same page.
+
+A file that a browser uploads does not fit into a form of fields (`forms.FORM_BYTES`): give its route a reader of its
+own that passes the bytes on to the API as they come.
+"""

@@ -1,0 +1,106 @@
+"""What a browser brings beside an address and a form: the key it signed in with, its token against forgery, its
+language; and the cookies that keep them.
+
+The key stands in a cookie that no script reads and that no page of another site sends. A form of ours carries the token
+of the browser's other cookie, which another site can neither read nor guess; and where the browser says from which
+origin a form comes, it must be this one, port included: cookies do not tell ports of one host apart.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, unquote
+
+from starlette.requests import cookie_parser
+
+from service.web.client import Scope
+from service.web.words import LANGUAGES
+
+KEY, TOKEN, LANGUAGE = "tsuika_key", "tsuika_token", "tsuika_language"
+"""Names of cookies."""
+YEAR_SECONDS = 365 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Browser:
+    """The browser of one request. `is_new`: whether its token has just been made; `chooses`: whether the request names
+    a language."""
+
+    key: str | None
+    token: str
+    is_new: bool
+    language: str
+    chooses: bool
+    secure: bool
+
+    @classmethod
+    def of(cls, scope: Scope) -> Browser:
+        """The browser that sent a request."""
+        headers = headers_of(scope)
+        cookies = cookie_parser(headers.get("cookie", ""))
+        chosen = query_of(scope).get("lang")
+        token = cookies.get(TOKEN, "")
+        known = re.fullmatch(r"[\w-]{32}", token) is not None
+        return cls(
+            key=unquote(cookies[KEY]) if cookies.get(KEY) else None,
+            token=token if known else secrets.token_urlsafe(24),
+            is_new=not known,
+            language=_language([chosen, cookies.get(LANGUAGE), *_accepted(headers.get("accept-language", ""))]),
+            chooses=chosen in LANGUAGES,
+            secure=headers.get("origin", "").startswith("https:"),
+        )
+
+    def cookies(self, key: str | None = None) -> list[str]:
+        """Cookies that the answer sets. `key`: what to sign in with; "": sign out."""
+        made = [_cookie(TOKEN, self.token)] if self.is_new else []
+        if self.chooses:
+            made.append(_cookie(LANGUAGE, self.language) + f"; Max-Age={YEAR_SECONDS}")
+        if key is not None:
+            secure = "; Secure" if self.secure else ""
+            made.append(_cookie(KEY, quote(key, safe="")) + ("" if key else "; Max-Age=0") + secure)
+        return made
+
+    def wrote(self, form: Mapping[str, str], scope: Scope) -> bool:
+        """Whether a form that was sent is one of our pages in this browser."""
+        headers = headers_of(scope)
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+        if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+            return False
+        if site != "same-origin":
+            return False
+        return not self.is_new and hmac.compare_digest(form.get("token", "").encode(), self.token.encode())
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Headers by their lower-case name, the first of each."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def query_of(scope: Scope) -> dict[str, str]:
+    """The query of an address, the last of each name; what is not UTF-8 is shown as such."""
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace"))
+
+
+def _cookie(name: str, value: str) -> str:
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict"
+
+
+def _language(wishes: Sequence[str | None]) -> str:
+    """The first wish that we speak, else English."""
+    return next((wish for wish in wishes if wish in LANGUAGES), "en") or "en"
+
+
+def _accepted(header: str) -> list[str]:
+    """ "ja-JP;q=0.8, en" -> ["en", "ja"]: the languages of Accept-Language, the most wanted first."""
+    weighed = []
+    for place, wish in enumerate(header[:500].split(",")):
+        name, _, weight = wish.strip().partition(";q=")
+        try:
+            weighed.append((-float(weight or 1), place, name.partition("-")[0].lower()))
+        except ValueError:
+            continue
+    return [name for weight, _, name in sorted(weighed) if weight]

@@ -1,0 +1,191 @@
+"""How good a model was, version by version: a line with its band, dots by what became of each, arcs of rollbacks.
+
+A wide picture, and one of the latest versions for narrow screens; style.css shows one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from markupsafe import Markup
+
+from service.web.charts.axis import Axis, cross, dot, grid, line, path, svg, text, ticks
+from service.web.estimates import Estimate
+from service.web.words import Words
+
+
+class Mark(StrEnum):
+    """What became of a version."""
+
+    LIVE = "live"
+    WENT_LIVE = "went_live"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+UP = (Mark.LIVE, Mark.WENT_LIVE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A version. `main`: accuracy on trusted rows, or the error; `other`: recall of the classes that it brought."""
+
+    number: int
+    mark: Mark
+    main: Estimate | None
+    other: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """What the chart shows. `steps`: oldest first · `rollbacks`: (from, to) · `show`: a value as text · `names`: of the
+    two series, keys of words ("old", "new"; or "error")."""
+
+    steps: Sequence[Step]
+    rollbacks: Sequence[tuple[int, int]]
+    show: Callable[[float], str]
+    names: tuple[str, str]
+    words: Words
+
+    @property
+    def of_error(self) -> bool:
+        """Whether less is better."""
+        return self.names[0] == "error"
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Measures of a picture: where its values lie, how many versions it has room for, at which distance notes fit."""
+
+    width: int
+    left: int
+    right: int
+    most: int
+
+
+HEIGHT, TOP, BOTTOM = 250, 22, 206
+WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 284, 6)
+NOTE_WIDTH = 56
+"""Room that the note below a version takes."""
+HIGHEST_FLOOR = 0.95
+"""Accuracies are shown from there or lower, so that chance does not look like a cliff."""
+
+
+def history(of: History) -> Markup:
+    """The wide picture and the narrow one."""
+    return _picture(of, WIDE) + _picture(of, NARROW)
+
+
+def describe(of: History) -> str:
+    """The chart in sentences: first and last value of the line, and what was not made live."""
+    words, measured = of.words, [step for step in of.steps if step.main]
+    sentences = []
+    if measured and (first := measured[0].main) and (last := measured[-1].main):
+        sentences.append(
+            words(
+                f"chart.{of.names[0]}_from_to",
+                first=of.show(first.value),
+                version=measured[0].number,
+                last=of.show(last.value),
+                now=measured[-1].number,
+            )
+        )
+    for mark in (Mark.HELD, Mark.REJECTED):
+        if numbers := [str(step.number) for step in of.steps if step.mark is mark]:
+            sentences.append(words(f"chart.{mark}", n=len(numbers), versions=numbers))
+    sentences += [words("chart.rolled_back", version=before, to=to) for before, to in of.rollbacks]
+    return " ".join(sentences)
+
+
+def _picture(of: History, frame: _Frame) -> Markup:
+    steps = of.steps[-frame.most :]
+    values = _scale(steps, of.of_error)
+    up = Axis(values[0], values[-1], BOTTOM, TOP)
+    along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
+    x = {step.number: along.at(place) for place, step in enumerate(steps)}
+    elements = grid(up, values, frame.left, frame.right, of.show)
+    elements += _line([(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
+    elements += _arcs(of, x, up, {step.number: step for step in steps})
+    room = (frame.right - frame.left) / max(len(steps) - 1, 1)
+    every = max(1, round(NOTE_WIDTH / 2 / room + 0.5))
+    for place, step in enumerate(steps):
+        elements += _marks(step, x[step.number], up)
+        if place % every == (len(steps) - 1) % every:
+            elements.append(text("tick", x[step.number], BOTTOM + 18, f"v{step.number}", "middle"))
+        if (room >= NOTE_WIDTH and step.mark is not Mark.WENT_LIVE) or step.mark is Mark.LIVE:
+            kind = {Mark.HELD: "note warn", Mark.REJECTED: "note bad"}.get(step.mark, "note")
+            elements.append(text(kind, x[step.number], BOTTOM + 34, of.words(f"chart.note.{step.mark}"), "middle"))
+    elements += _labels(of, steps, frame, up)
+    if frame is NARROW:
+        return svg(elements, frame.width, HEIGHT, kind="small")
+    return svg(elements, frame.width, HEIGHT, of.words(f"chart.{of.names[0]}_title"), describe(of))
+
+
+def _scale(steps: Sequence[Step], of_error: bool) -> list[float]:
+    """Ticks that hold what was not rejected: errors from 0, accuracies up to 1."""
+    held = [e for step in steps if step.mark is not Mark.REJECTED for e in (step.main, step.other) if e]
+    ends = [end for e in held for end in (e.value, e.low, e.high) if end is not None]
+    if of_error:
+        return ticks(0.0, max(ends, default=1.0) or 1.0)
+    return ticks(min([HIGHEST_FLOOR, *ends]), 1.0)
+
+
+def _line(points: Sequence[tuple[float, Estimate]], up: Axis) -> list[str]:
+    """The line of what went live, with the band of its intervals. New classes are others each time: no line joins
+    them."""
+    banded = [(x, e.low, e.high) for x, e in points if e.low is not None and e.high is not None]
+    upper, lower = [(x, up.at(high)) for x, _, high in banded], [(x, up.at(low)) for x, low, _ in banded]
+    band = [path("band old", "polygon", [*upper, *reversed(lower)])] if len(banded) > 1 else []
+    return [*band, path("line old", "polyline", [(x, up.at(e.value)) for x, e in points])] if len(points) > 1 else band
+
+
+def _marks(step: Step, x: float, up: Axis) -> list[str]:
+    """The dots of a version: filled where it went live, hollow where it is held, a cross where it was rejected."""
+    if step.mark is Mark.REJECTED:
+        return [cross(x, up.at(step.main.value))] if step.main else []
+    shape = "hollow" if step.mark is Mark.HELD else "dot"
+    marks = []
+    if (new := step.other) is not None:
+        if new.low is not None and new.high is not None:
+            marks.append(line("line new", x, up.at(new.low), x, up.at(new.high)))
+        marks.append(dot(f"{shape} new", x, up.at(new.value)))
+    if step.main is not None:
+        marks.append(dot(f"{shape} old", x, up.at(step.main.value)))
+    if step.mark is Mark.LIVE and (shown := step.main or step.other) is not None:
+        marks.append(dot("ring", x, up.at(shown.value), 8))
+    return marks
+
+
+def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) -> list[str]:
+    """A dashed arc with an arrow for each rollback between versions that are shown."""
+    arcs = []
+    for before, to in of.rollbacks:
+        if before not in x or to not in x:
+            continue
+        (y1, y2) = (up.at(e.value) if (e := steps[n].main or steps[n].other) else TOP for n in (before, to))
+        x1, x2 = x[before], x[to]
+        arcs.append(f'<path class="undo" d="M{x1},{y1 - 8}C{x1},6 {x2},6 {x2},{y2 - 10}"/>')
+        arcs.append(f'<path class="arrow" d="M{x2},{y2 - 6}l-4,-8l8,0z"/>')
+    return arcs
+
+
+def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
+    """What the lines are, at the right end, with their last values; apart by a line's height at least."""
+    last = [
+        next((e for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
+        for choose in CHOICES
+    ]
+    places = [
+        (up.at(e.value), kind, name, e) for e, kind, name in zip(last, ("old", "new"), of.names, strict=True) if e
+    ]
+    labels, below = [], 0.0
+    for y, kind, name, estimate in sorted(places, key=lambda place: place[0]):
+        below = max(y + 4, below + 16)
+        label = of.words(f"chart.{name}", value=of.show(estimate.value))
+        labels.append(text(f"lab {kind}", frame.right + 14, below, label))
+    return labels
+
+
+CHOICES: tuple[Callable[[Step], Estimate | None], ...] = (lambda step: step.main, lambda step: step.other)

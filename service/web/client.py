@@ -1,0 +1,129 @@
+"""Asks the service's own API in this process, with the key of the browser: what a page shows is what the API answers.
+
+Access, limits, audit and idempotency are those of the API, since each request passes the same door as one from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import anyio.from_thread
+from pydantic import BaseModel
+
+from service.contract.enums import JSON
+from service.contract.resources import Problem
+
+R = TypeVar("R", bound=BaseModel)
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Door = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""The application of the service, as the port calls it."""
+
+HIDDEN = (403, 404)
+"""Statuses of what the key may not read, or what is not there for it."""
+
+
+class Refused(Exception):
+    """The API said no: its problem, with a sentence that says what to do."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class ApiClient:
+    """Calls of the API on behalf of one request of a page, from the thread that answers it.
+
+    origin: the scope of that request · key: what the browser signed in with · attempt: of the form that was sent; a
+    second click on its button repeats the Idempotency-Key, so that it happens once.
+    """
+
+    door: Door
+    origin: Scope
+    key: str | None = None
+    attempt: str | None = None
+
+    def with_key(self, key: str) -> ApiClient:
+        """The same with another key."""
+        return replace(self, key=key)
+
+    def get(self, path: str, kind: type[R], **query: Any) -> R:
+        """Reads a resource. Raises Refused."""
+        return kind.model_validate_json(self.send("GET", path, query=query))
+
+    def find(self, path: str, kind: type[R], **query: Any) -> R | None:
+        """As `get`; None for what is not there, or what the key may not read. Raises Refused for all else."""
+        try:
+            return self.get(path, kind, **query)
+        except Refused as refused:
+            if refused.problem.status in HIDDEN:
+                return None
+            raise
+
+    def post(self, path: str, kind: type[R], body: Any = None) -> R:
+        """Makes the change of a form. Raises Refused."""
+        return kind.model_validate_json(self.send("POST", path, body))
+
+    def send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> bytes:
+        """-> the body of the answer. `path`: made by `address`; members of `query` that are None are left out. Raises
+        Refused."""
+        content = b"" if body is None else json.dumps(body).encode()
+        scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, content)
+        status, answer = anyio.from_thread.run(_ask, self.door, scope, content)
+        if status >= 400:
+            raise Refused(Problem.model_validate_json(answer))
+        return answer
+
+    def _scope(self, method: str, path: str, query: dict[str, Any], content: bytes) -> Scope:
+        headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]
+        if self.key is not None:
+            headers.append((b"authorization", b"Bearer " + self.key.encode("latin-1", "replace")))
+        if content:
+            headers += [(b"content-type", JSON.encode()), (b"content-length", str(len(content)).encode())]
+        if self.attempt is not None and method != "GET":
+            headers.append((b"idempotency-key", self.attempt.encode("latin-1", "replace")))
+        same = {name: self.origin[name] for name in ("type", "asgi", "http_version", "scheme", "server", "client")}
+        return {
+            **same,
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": urlencode(query).encode(),
+            "headers": headers,
+        }
+
+
+def address(*parts: str | int) -> str:
+    """ "models", "digits", "versions", 3 -> "/v1/models/digits/versions/3", whatever stands in the parts."""
+    return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+async def _ask(door: Door, scope: Scope, content: bytes) -> tuple[int, bytes]:
+    """-> status and body of the answer"""
+    status, pieces, sent = 500, [], False
+
+    async def receive() -> Message:
+        nonlocal sent
+        if sent:
+            await asyncio.Event().wait()  # the browser waits as long as its page does
+        sent = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        else:
+            pieces.append(message.get("body", b""))
+
+    await door(scope, receive, send)
+    return status, b"".join(pieces)

@@ -1,0 +1,80 @@
+"""How good a version is, read from its report: a number with its interval and the rows it stands on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from service.contract.number_report import NumberReport
+from service.contract.report import Report
+from service.contract.resources import AnyReport
+from service.web.words import Words, amount, percent
+
+Z95 = 1.96
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share, or an error in the unit of the targets. `low`, `high`: its 95 % interval, None where there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+    rows: int
+
+
+def old_classes(report: AnyReport | None) -> Estimate | None:
+    """Accuracy on trusted rows, after the update."""
+    if not isinstance(report, Report) or report.after is None or not report.after.rows:
+        return None
+    return share(report.after.accuracy, report.after.rows)
+
+
+def new_classes(report: AnyReport | None) -> Estimate | None:
+    """Out-of-fold recall of the classes that the update brought."""
+    if not isinstance(report, Report) or report.new_classes.after is None or not report.new_classes.names:
+        return None
+    low, high = report.new_classes.interval or (None, None)
+    return Estimate(report.new_classes.after, low, high, report.new_classes.rows)
+
+
+def error(report: AnyReport | None) -> Estimate | None:
+    """Mean error of numbers on trusted rows, after the update. The interval is that of its rise over the version
+    before, on the same rows."""
+    if not isinstance(report, NumberReport) or report.after is None or not report.after.rows:
+        return None
+    low = high = None
+    if report.before is not None and report.rise_interval is not None:
+        low, high = (report.before.mae * (1 + rise) for rise in report.rise_interval)
+    return Estimate(report.after.mae, low, high, report.after.rows)
+
+
+def share(value: float, rows: int) -> Estimate:
+    """A share of rows, with Wilson's interval (1927)."""
+    room = Z95**2 / rows
+    centre = (value + room / 2) / (1 + room)
+    half = Z95 * math.sqrt(value * (1 - value) / rows + room / (4 * rows)) / (1 + room)
+    return Estimate(value, max(0.0, centre - half), min(1.0, centre + half), rows)
+
+
+def how_good(report: AnyReport | None, words: Words) -> str:
+    """A sentence on how good a version is."""
+    if isinstance(report, NumberReport) and report.tested is not None:
+        tested = report.tested
+        return words("good.tested", error=amount(tested.mae), rows=tested.rows, n=tested.batches)
+    if (wrong := error(report)) is not None:
+        return words("good.error", error=amount(wrong.value), n=wrong.rows)
+    if (right := old_classes(report)) is not None:
+        key = "good.trusted"
+    elif (right := new_classes(report)) is not None:
+        key = "good.first"
+    else:
+        return words("good.unknown")
+    return words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
+
+
+def interval(estimate: Estimate, words: Words) -> str:
+    """ "95.6 to 97.7" of a share, in percent; empty where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return words("good.interval", low=f"{100 * estimate.low:.1f}", high=f"{100 * estimate.high:.1f}")

@@ -1,0 +1,49 @@
+"""The form that a browser sent, and the API's refusal of it beside its fields."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import parse_qsl
+
+from service.contract.resources import Problem
+from service.errors import BodyTimeout, InvalidContent, TooLarge
+from service.web.client import Receive
+
+FORM_BYTES = 1024 * 1024
+"""Most bytes of a form without a file."""
+MOST_FIELDS = 1000
+SECONDS = 30.0
+"""In which it must have come."""
+
+GENERAL = ""
+"""Stands for the form as a whole, among its fields."""
+
+
+async def read_form(receive: Receive) -> dict[str, str]:
+    """Reads the fields of a form, the last of each name. Raises TooLarge, BodyTimeout, InvalidContent."""
+    data, more = b"", True
+    try:
+        async with asyncio.timeout(SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise InvalidContent("The form was cut off. Send it again.")
+                data += message.get("body", b"")
+                if len(data) > FORM_BYTES:
+                    raise TooLarge(f"A form has at most {FORM_BYTES:,} bytes. Send a file in place of long text.")
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise BodyTimeout(f"The form was not whole after {SECONDS:g} s. Send it again.") from None
+    try:
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+    except ValueError:
+        raise InvalidContent(
+            f"This is not a form of a page: at most {MOST_FIELDS:,} fields, in UTF-8. Load the page again."
+        ) from None
+
+
+def faults(problem: Problem) -> dict[str, str]:
+    """Sentences of a refusal by the field that they are of; GENERAL has what is of none."""
+    by_field = {fault.pointer.lstrip("/").replace("/", "."): fault.detail for fault in problem.errors}
+    general = {} if problem.detail in by_field.values() else {GENERAL: problem.detail}
+    return general | by_field

@@ -1,0 +1,135 @@
+"""One model: what is live and how good, what waits for you, how it went, and its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from service.contract.enums import DeploymentKind, UpdateState, Verdict
+from service.contract.number_report import NumberReport
+from service.contract.resources import Deployment, Lineage, Model, Update, Version
+from service.contract.resources import Page as Listed
+from service.web import estimates
+from service.web.charts.history import History, Mark, Step, history
+from service.web.client import address
+from service.web.estimates import Estimate
+from service.web.pages.models import held_now
+from service.web.verdicts import COLOURS, short
+from service.web.view import Answer, Route, Shown, View
+from service.web.words import Words, amount, percent
+
+VERSIONS = 50
+"""So many of the latest versions are shown."""
+UPDATES, DEPLOYMENTS = 10, 20
+UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A version in the table."""
+
+    version: Version
+    verdict: Verdict | None
+    short: str
+    old: Estimate | None
+    new: Estimate | None
+    error: Estimate | None
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[self.verdict] if self.verdict is not None else ""
+
+
+def show(view: View) -> Answer:
+    """The page of a model; what the key may not read is left out."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    lineage = view.api.find(address("models", name, "lineage"), Lineage)
+    versions = view.api.find(address("models", name, "versions"), Listed[Version], limit=VERSIONS)
+    moves = view.api.find(address("models", name, "deployments"), Listed[Deployment], limit=DEPLOYMENTS)
+    updates = view.api.find(address("models", name, "updates"), Listed[Update], limit=UPDATES)
+    verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
+    lines = [_line(version, verdicts.get(version.number), view.words) for version in versions.items] if versions else []
+    live = next((line for line in lines if line.version.live), None)
+    if live is None and model.live_version is not None:
+        old = view.api.find(address("models", name, "versions", model.live_version), Version)
+        live = _line(old, verdicts.get(old.number), view.words) if old is not None else None
+    held = held_now(lineage)
+    facts = {
+        "model": model,
+        "live": live,
+        "good": estimates.how_good(live.version.report, view.words) if live else None,
+        "forgotten": live.version.report.forgetting if live and live.version.report else None,
+        "held": [line for line in lines if line.version.number in held],
+        "failed": _failed(updates.items if updates else []),
+        "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
+        "lines": lines,
+        "moves": moves.items if moves else [],
+        "chart": _chart(lines, moves.items if moves else [], view.words),
+        "numbers": model.target.kind == "number",
+        "may_read": versions is not None,
+        "more": versions is not None and versions.next_cursor is not None,
+    }
+    return Shown("model.html", facts, json=address("models", name))
+
+
+def _line(version: Version, verdict: Verdict | None, words: Words) -> Line:
+    report = version.report
+    return Line(
+        version,
+        verdict,
+        short(verdict, report, words),
+        estimates.old_classes(report),
+        estimates.new_classes(report),
+        estimates.error(report),
+    )
+
+
+def _failed(updates: Sequence[Update]) -> Update | None:
+    """The latest update, if it failed."""
+    ended = next((update for update in updates if update.state not in UNSETTLED), None)
+    return ended if ended is not None and ended.state is UpdateState.FAILED else None
+
+
+MARKS = {
+    Verdict.PROMOTED: Mark.WENT_LIVE,
+    Verdict.HELD: Mark.HELD,
+    Verdict.REJECTED: Mark.REJECTED,
+    Verdict.SUPERSEDED: Mark.HELD,
+}
+
+
+def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> Markup | None:
+    """How good each version was; None where nothing was measured."""
+    numbers = any(isinstance(line.version.report, NumberReport) for line in lines)
+    went_live = {move.version for move in moves}
+    steps = [
+        Step(line.version.number, _mark(line, went_live), line.error if numbers else line.old, line.new)
+        for line in reversed(lines)
+    ]
+    if not any(step.main or step.other for step in steps):
+        return None
+    back = [move for move in reversed(moves) if move.kind is DeploymentKind.ROLLBACK]
+    return history(
+        History(
+            steps,
+            rollbacks=[(move.previous_version, move.version) for move in back if move.previous_version is not None],
+            show=amount if numbers else percent,
+            names=("error", "new") if numbers else ("old", "new"),
+            words=words,
+        )
+    )
+
+
+def _mark(line: Line, went_live: Collection[int]) -> Mark:
+    """What became of a version: what went live by order was held or rejected before."""
+    if line.version.live:
+        return Mark.LIVE
+    if line.version.number in went_live or line.verdict is None:
+        return Mark.WENT_LIVE
+    return MARKS[line.verdict]
+
+
+ROUTE = Route("/models/{model}", show)

@@ -1,0 +1,57 @@
+"""All models: what is live and how good it is, what waits for you; and how to begin where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.contract.enums import Verdict
+from service.contract.resources import Lineage, Model, Version
+from service.contract.resources import Page as Listed
+from service.web.client import address
+from service.web.estimates import how_good
+from service.web.view import Answer, Route, Shown, View
+
+MODELS_A_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model in the list. `good`: a sentence on what is live, None where the key may not read it; `held`: versions
+    that wait for a decision."""
+
+    model: Model
+    good: str | None
+    held: list[int]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person has something to do."""
+        return bool(self.held)
+
+
+def show(view: View) -> Answer:
+    """The list, those that wait for a decision first."""
+    listed = view.api.get(address("models"), Listed[Model], limit=MODELS_A_PAGE, cursor=view.query.get("cursor"))
+    lines = [_line(view, model) for model in listed.items]
+    lines.sort(key=lambda line: not line.waits)
+    facts = {"lines": lines, "next_cursor": listed.next_cursor, "first": "cursor" not in view.query}
+    return Shown("models.html", facts, json=address("models"))
+
+
+def _line(view: View, model: Model) -> Line:
+    good = None
+    if model.live_version is not None:
+        version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
+        good = how_good(version.report, view.words) if version is not None else None
+    return Line(model, good, held_now(view.api.find(address("models", model.name, "lineage"), Lineage)))
+
+
+def held_now(lineage: Lineage | None) -> list[int]:
+    """Versions made since the live one that wait for a decision, newest first."""
+    if lineage is None:
+        return []
+    newer = [node for node in lineage.versions if node.number > (lineage.live_version or 0) and not node.erased]
+    return [node.number for node in reversed(newer) if node.verdict is Verdict.HELD]
+
+
+ROUTE = Route("/", show)

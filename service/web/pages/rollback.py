@@ -1,0 +1,59 @@
+"""Going back to the version before: what will change, a reason, and one button."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.contract.enums import DeploymentKind
+from service.contract.resources import Deployment, Model, RolledBack, Version
+from service.contract.resources import Page as Listed
+from service.web.client import Refused, address
+from service.web.forms import faults
+from service.web.view import Answer, Moved, Route, Shown, View
+
+MOVES = 200
+"""So many of the latest moves of the live pointer are looked back on."""
+
+
+def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+    """Says what a rollback changes, and asks for a reason."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    moves = view.api.get(address("models", name, "deployments"), Listed[Deployment], limit=MOVES)
+    before = goes_back_to(moves.items)
+    facts = {
+        "model": model,
+        "before": before,
+        "left_out": len(_learned(view, name, model.live_version) - _learned(view, name, before)),
+        "reason": view.form.get("reason", ""),
+        "faults": wrong or {},
+    }
+    return Shown("rollback.html", facts, json=address("models", name, "deployments"), status=status)
+
+
+def act(view: View) -> Answer:
+    """Rolls back, if the version that the form showed is still live."""
+    name, live = view.params["model"], view.form.get("if_live", "")
+    order = {"reason": view.form.get("reason", ""), "if_live": int(live) if live.isdecimal() else live}
+    try:
+        view.api.post(address("models", name, "rollback"), RolledBack, order)
+    except Refused as refused:
+        return ask(view, faults(refused.problem), refused.problem.status)
+    return Moved(f"/models/{name}")
+
+
+def goes_back_to(moves: Sequence[Deployment]) -> int | None:
+    """The version that was live before the latest promotion that stands; None where there is none. moves: newest
+    first."""
+    undone = {move.undoes for move in moves}
+    standing = (move for move in moves if move.kind is DeploymentKind.PROMOTE and move.id not in undone)
+    return next((move.previous_version for move in standing), None)
+
+
+def _learned(view: View, model: str, version: int | None) -> set[str]:
+    """Batches of a version."""
+    facts = view.api.find(address("models", model, "versions", version), Version) if version is not None else None
+    return set(facts.batches) if facts is not None else set()
+
+
+ROUTE = Route("/models/{model}/rollback", ask, act)

@@ -1,0 +1,127 @@
+"""One version: what became of it and why, what it changed class by class, what the gate found, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from service.contract.number_report import NumberReport
+from service.contract.report import Report
+from service.contract.resources import Model, Update, Version
+from service.web import estimates
+from service.web.charts.changes import Change, changes
+from service.web.client import address
+from service.web.estimates import Estimate, share
+from service.web.verdicts import COLOURS, short
+from service.web.view import Answer, Route, Shown, View
+from service.web.words import Words, amount, percent
+
+SAME = 0.0005
+"""Changes below this are none to people who read percent with one digit."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A class, or a range of values, before and after. `is_new`: the version brought the class."""
+
+    name: str
+    before: float | None
+    after: Estimate
+    is_new: bool = False
+
+    @property
+    def change(self) -> float:
+        """after - before; 0 where nothing was there before."""
+        return 0.0 if self.before is None else self.after.value - self.before
+
+
+def show(view: View) -> Answer:
+    """The report of a version."""
+    name, which = view.params["model"], view.params["version"]
+    model = view.api.get(address("models", name), Model)
+    version = view.api.get(address("models", name, "versions", which), Version)
+    update = view.api.find(address("updates", version.update), Update) if version.update is not None else None
+    verdict = update.verdict if update is not None else None
+    report, words = version.report, view.words
+    groups = _groups(report)
+    facts = {
+        "model": model,
+        "version": version,
+        "update": update,
+        "report": report,
+        "short": short(verdict, report, words),
+        "colour": COLOURS[verdict] if verdict is not None else "",
+        "why": (update.why if update is not None else None) or "",
+        "good": estimates.how_good(report, words),
+        "old": estimates.old_classes(report),
+        "new": estimates.new_classes(report),
+        "error": estimates.error(report),
+        "numbers": isinstance(report, NumberReport),
+        "groups": groups,
+        "chart": _chart(groups, isinstance(report, NumberReport), words),
+        "rules": report.gate.rules if report is not None else [],
+    }
+    return Shown("version.html", facts, json=address("models", name, "versions", version.number))
+
+
+def _groups(report: Report | NumberReport | None) -> list[Group]:
+    """Those that changed most first."""
+    if isinstance(report, Report):
+        before = report.before.classes if report.before is not None else {}
+        after = report.after.classes if report.after is not None else {}
+        old = [
+            Group(name, before[name].accuracy if name in before else None, share(of.accuracy, of.rows))
+            for name, of in after.items()
+        ]
+        new = [
+            Group(name, None, share(of.accuracy, of.rows), is_new=True)
+            for name, of in report.new_classes.classes.items()
+            if of.rows
+        ]
+        return [*sorted(new, key=lambda g: g.after.value), *sorted(old, key=lambda g: (-abs(g.change), g.name))]
+    if report is None or report.after is None:
+        return []
+    errors = {(region.from_, region.to): region.mae for region in report.before.regions} if report.before else {}
+    return [
+        Group(_range(region.from_, region.to), errors.get((region.from_, region.to)), _error(region.mae, region.rows))
+        for region in report.after.regions
+    ]
+
+
+def _range(low: float, high: float) -> str:
+    return f"{amount(low)} … {amount(high)}"
+
+
+def _error(mae: float, rows: int) -> Estimate:
+    return Estimate(mae, None, None, rows)
+
+
+def _chart(groups: list[Group], of_errors: bool, words: Words) -> Markup | None:
+    if not groups:
+        return None
+    drawn = [Change(g.name, g.before, g.after, _note(g, of_errors, words), _better(g, of_errors)) for g in groups]
+    if of_errors:
+        return changes(drawn, amount, (0.0, 0.0), words("version.chart_errors"))
+    return changes(drawn, percent, (0.9, 1.0), words("version.chart_classes"))
+
+
+def _better(group: Group, of_errors: bool) -> bool | None:
+    unchanged = group.before is None or (not of_errors and abs(group.change) < SAME) or group.change == 0.0
+    return None if unchanged else (group.change > 0) != of_errors
+
+
+def _note(group: Group, of_errors: bool, words: Words) -> str:
+    """ "+7.0 pt · 40 rows" """
+    if group.before is None:
+        what = words("version.new") if group.is_new else words("version.no_before")
+    elif _better(group, of_errors) is None:
+        what = words("version.unchanged")
+    elif of_errors:
+        what = f"{'+' if group.change > 0 else ''}{amount(group.change)}"
+    else:
+        what = words("version.points", points=f"{100 * group.change:+.1f}".replace("-", "−"))
+    return f"{what} · {words('model.rows', n=group.after.rows)}"
+
+
+ROUTE = Route("/models/{model}/versions/{version}", show)

@@ -1,0 +1,45 @@
+"""Makes HTML of what a page says. All that is put into a template is escaped; charts alone come as they are."""
+
+from __future__ import annotations
+
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from service import __version__
+from service.web.browser import Browser
+from service.web.view import Shown
+from service.web.words import LANGUAGES, Words, amount, moment, percent
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """All templates; each is compiled when it is first shown."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {"percent": percent, "amount": amount, "moment": moment}
+    environment.globals |= {"version": __version__, "languages": LANGUAGES}
+    return environment
+
+
+def render(shown: Shown, browser: Browser, words: Words) -> str:
+    """The page as HTML."""
+    frame: dict[str, Any] = {
+        "t": words,
+        "token": browser.token,
+        "attempt": secrets.token_urlsafe(18),
+        "signed_in": browser.key is not None,
+        "json": shown.json,
+    }
+    return templates().get_template(shown.template).render({**frame, **shown.facts})

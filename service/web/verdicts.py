@@ -1,0 +1,37 @@
+"""What became of a version, in words and in a colour: `good`, `warn` or `bad`, as style.css has them."""
+
+from __future__ import annotations
+
+from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.report import Rule
+from service.contract.resources import AnyReport
+from service.web.words import Words
+
+COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}
+
+
+def short(verdict: Verdict | None, report: AnyReport | None, words: Words) -> str:
+    """The verdict in a few words, with what decided it: "held: labels contradict a class"."""
+    if verdict is None:
+        return words("verdict.none")
+    if verdict is Verdict.HELD and report is not None and report.gate.outcome is Outcome.PASS:
+        return words("verdict.ready")
+    word = words(f"verdict.{verdict}")
+    rule = deciding(report)
+    if rule is None or verdict not in (Verdict.HELD, Verdict.REJECTED):
+        return word
+    return words("verdict.because", verdict=word, rule=words.named("rule", rule.name))
+
+
+def deciding(report: AnyReport | None) -> Rule | None:
+    """The rule whose sentence is the gate's, if one fired."""
+    if report is None:
+        return None
+    firing = [
+        rule
+        for severity in (Severity.REJECTED, Severity.HELD)
+        for rule in report.gate.rules
+        if rule.severity is severity
+    ]
+    same = (rule for rule in firing if rule.why[1:40] in report.gate.why)
+    return next(same, firing[0] if firing else None)

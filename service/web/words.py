@@ -1,0 +1,87 @@
+"""Sentences of pages in English and Japanese: one catalogue a language, `catalogue/LANGUAGE.toml`.
+
+A key names a sentence with placeholders in braces, as `str.format` has them. Where the count `n` changes the words, a
+key names a table of `one` and `other`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = {"en": "English", "ja": "日本語"}
+"""What they call themselves, by their code."""
+FOLDER = Path(__file__).parent / "catalogue"
+
+Sentence = str | Mapping[str, str]
+PLURAL = {"one", "other"}
+SPACE = "\N{NO-BREAK SPACE}"
+MANY = 8
+"""More names than this are counted, not listed."""
+
+
+@cache
+def catalogue(language: str) -> dict[str, Sentence]:
+    """Sentences by their key, "model.title"."""
+    return dict(_flat(tomllib.loads((FOLDER / f"{language}.toml").read_text())))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Sentence]]:
+    return [
+        pair
+        for name, value in table.items()
+        for pair in (
+            [(prefix + name, value)]
+            if isinstance(value, str) or PLURAL.issuperset(value)
+            else _flat(value, f"{prefix}{name}.")
+        )
+    ]
+
+
+class Words:
+    """The sentences of one language: `words("models.live", version=3)`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._sentences = catalogue(language)
+
+    def __call__(self, key: str, /, **values: Any) -> str:
+        """The sentence of a key; a list of names becomes "8 and 9"."""
+        sentence = self._sentences[key]
+        if not isinstance(sentence, str):
+            sentence = sentence["one" if values["n"] == 1 and "one" in sentence else "other"]
+        shown = {name: self.listed(value) if isinstance(value, list) else value for name, value in values.items()}
+        return sentence.format(**shown)
+
+    def named(self, kind: str, name: str) -> str:
+        """What a rule or a phase (`kind`) is called: its own name where a newer service has one that we do not know."""
+        key = f"{kind}.{name}"
+        return self(key) if key in self._sentences else name
+
+    def listed(self, names: Sequence[str]) -> str:
+        """["8", "9"] -> "8 and 9"; many names are counted."""
+        if len(names) > MANY:
+            return self("list.many", n=len(names))
+        if len(names) < 2:
+            return "".join(names)
+        return self("list.two", first=self("list.comma").join(names[:-1]), last=names[-1])
+
+
+def percent(share: float) -> str:
+    """0.974 -> "97.4 %"."""
+    return f"{100 * share:.1f}{SPACE}%"
+
+
+def amount(value: float) -> str:
+    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
+    text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    return text.replace("-", "−", int(value < 0))
+
+
+def moment(at: datetime) -> str:
+    """The time as all readers of a page share it: "2026-11-30 11:42 UTC"."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"

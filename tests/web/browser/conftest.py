@@ -1,0 +1,101 @@
+"""One Chromium and one service with acts of the demonstration, for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.running import ROOT, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PICTURES = ROOT / "build" / "page"
+"""Where pictures of the pages are kept, which git ignores."""
+
+Open = Callable[..., Any]
+Look = Callable[["Page"], str]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "no Chromium is here: apt-get install chromium, or name one in CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> Look:
+    """Looks for what keeps people out of a page. -> one line for each kind of fault, none where there is none"""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return lambda page: str(Axe().run(page).generate_snapshot())
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    """A service with models that were promoted, stopped, rolled back and taken back, one of numbers, one without
+    versions, and one with names that are HTML."""
+    # what a run without a browser need not load
+    import io
+
+    from rich.console import Console
+
+    from service.cli.demonstration.acts import mistakes
+    from service.cli.demonstration.data import NEW, OLD, digits
+    from service.cli.demonstration.prices import prices
+    from service.cli.demonstration.teller import Teller
+    from service.client import Client
+
+    silent = Teller(Console(file=io.StringIO()), Console(file=io.StringIO()))
+    with Server(tmp_path_factory.mktemp("site"), migrated=migrated) as server, Client(server.url) as client:
+        sent, aside = digits()
+        mistakes(client, silent, sent, aside)
+        prices(client, silent)
+        first, then = sent.of(OLD), sent.of(NEW)
+        model = client.create_model("grown", {"kind": "vector", "size": 64}, promotion="manual")
+        model.update(first.inputs, first.labels, new_classes="allow", method="ridge")
+        model.promote(1, "checked")
+        model.update(then.inputs, then.labels, new_classes="allow", method="ridge")
+        client.create_model("empty", {"kind": "vector", "size": 3})
+        hostile = client.create_model("hostile", {"kind": "vector", "size": 64})
+        names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>'}
+        few = sent.of(["0", "1"])
+        hostile.update(few.inputs, [names[label] for label in few.labels], new_classes="allow", method="ridge")
+        yield server
+
+
+@pytest.fixture
+def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Opens a page in a fresh profile; options are those of a context. What the console complains of, and whatever is
+    asked of another host, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_at(url: str, width: int = 1280, **options: Any) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        host = url.split("/")[2]
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: complaints.append(r.url) if r.url.split("/")[2] != host else None)
+        page.goto(url)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    expected: list[str] = getattr(request.node, "expected_complaints", [])
+    assert [text for text in complaints if not any(part in text for part in expected)] == []

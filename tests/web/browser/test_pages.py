@@ -1,0 +1,162 @@
+"""Each page in Chromium: who cannot see well, who has no mouse, a phone, light and dark, both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.running import Server
+from tests.web.browser.conftest import PICTURES, Look, Open
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "models": "/",
+    "model": "/models/mistakes",
+    "numbers": "/models/prices",
+    "waiting": "/models/grown",
+    "empty": "/models/empty",
+    "hostile": "/models/hostile",
+    "version": "/models/mistakes/versions/2",
+    "rejected": "/models/mistakes/versions/3",
+    "number-version": "/models/prices/versions/2",
+    "hostile-version": "/models/hostile/versions/1",
+    "rollback": "/models/mistakes/rollback",
+    "missing": "/models/nobody",
+}
+"""By the name of the picture: every page is looked at by every test here."""
+MISSING = "404 (Not Found)"
+
+
+@pytest.fixture(autouse=True)
+def _expected(request: pytest.FixtureRequest) -> None:
+    """A page that is not there is one of those that are looked at: the console says its status."""
+    request.node.expected_complaints = [MISSING]
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (320, "dark")])
+def test_axe_finds_nothing_and_nothing_sticks_out(
+    site: Server, open_page: Open, axe: Look, width: int, scheme: str, language: str
+) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page = open_page(f"{site.url}/?lang={language}", width, color_scheme=scheme)
+    found: dict[str, Any] = {}
+    for name, path in PAGES.items():
+        page.goto(site.url + path)
+        assert page.get_attribute("html", "lang") == language
+        page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}-{language}.png", full_page=True)
+        found[name] = axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_the_tab_key_reaches_every_link_button_and_field_in_their_order(site: Server, open_page: Open) -> None:
+    page = open_page(site.url)
+    for path in PAGES.values():
+        page.goto(site.url + path)
+        wanted = page.evaluate(
+            "[...document.querySelectorAll('a, button, input:not([type=hidden]), [tabindex]')].length"
+        )
+        places: list[int] = []
+        for _ in range(wanted):
+            page.keyboard.press("Tab")
+            places.append(page.evaluate(PLACE))
+        assert places == sorted(set(places)), path
+        assert len(places) == wanted
+
+
+REACHABLE = """[...document.querySelectorAll("a, button, summary, input:not([type=hidden]), [tabindex]")]
+    .filter(element => element.checkVisibility()).length"""
+PLACE = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
+
+
+def test_the_first_tab_skips_to_the_content(site: Server, open_page: Open) -> None:
+    page = open_page(site.url)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getBoundingClientRect().x") >= 0
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+
+
+def test_a_model_is_rolled_back_by_the_keyboard_alone(site: Server, open_page: Open) -> None:
+    page = open_page(f"{site.url}/models/grown")
+    httpx.post(f"{site.url}/v1/models/grown/deployments", json={"version": 2}).raise_for_status()
+    page.reload()
+    _tab_to(page, "Roll back…")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/rollback")
+    _tab_to(page, "")  # the field
+    page.keyboard.type('a <b>reason</b> "of" mine')
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models/grown")
+    assert "Version 1 is live." in page.inner_text("main")
+    assert 'a <b>reason</b> "of" mine' in page.inner_text("main")
+
+
+def _tab_to(page: Page, text: str) -> None:
+    """Presses Tab until what has the focus says so; "": until it is a field."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name, said = page.evaluate("[document.activeElement.tagName, document.activeElement.innerText]")
+        if (text and text in said) or (not text and name == "INPUT"):
+            return
+    raise AssertionError(f"no {text or 'field'} has the focus")
+
+
+def test_every_link_of_every_page_leads_somewhere(site: Server, open_page: Open) -> None:
+    page = open_page(site.url)
+    links: set[str] = set()
+    for name, path in PAGES.items():
+        page.goto(site.url + path)
+        if name != "missing":
+            links |= set(page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)"))
+    with httpx.Client() as client:
+        answers = {link: client.get(link).status_code for link in links}
+    assert {link: status for link, status in answers.items() if status != 200} == {}
+
+
+def test_hostile_names_are_text(site: Server, open_page: Open) -> None:
+    page = open_page(f"{site.url}/models/hostile/versions/1")
+    assert "<script>alert(1)</script>" in page.inner_text("main")
+    assert page.evaluate("document.querySelectorAll('script, img').length") == 0
+
+
+def test_a_page_needs_no_script_and_loads_little(site: Server, open_page: Open) -> None:
+    page = open_page(f"{site.url}/models/mistakes", java_script_enabled=False)
+    assert "Versions" in page.inner_text("main")
+    html, style = (httpx.get(site.url + path).content for path in ("/models/mistakes", "/static/style.css"))
+    assert len(html) + len(style) < 40_000
+
+
+def test_a_person_signs_in_and_out(
+    open_page: Open, axe: Look, tmp_path: Path, migrated: Path, request: pytest.FixtureRequest
+) -> None:
+    request.node.expected_complaints = ["401 (Unauthorized)"]
+    with Server(tmp_path, migrated=migrated, worker=False, key="the-key-of-this-test") as server:
+        page = open_page(f"{server.url}/")
+        assert re.search(r"/sign-in\?next=%2F$", page.url)
+        assert axe(page) == ""
+        for key in ("wrong", "the-key-of-this-test"):
+            page.fill("#key", key)
+            page.keyboard.press("Enter")
+            page.wait_for_load_state()
+            if key == "wrong":
+                assert "does not open the service" in page.inner_text(".fault")
+                assert axe(page) == ""
+        assert "There is no model here yet." in page.inner_text("main")
+        cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+        assert cookies["tsuika_key"]["httpOnly"]
+        assert cookies["tsuika_key"]["sameSite"] == "Strict"
+        page.click("text=Sign out")
+        assert page.url.endswith("/sign-in")
+        page.goto(server.url)
+        assert "/sign-in" in page.url

@@ -1,0 +1,80 @@
+"""Cookies, languages, and which forms are ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.web.browser import Browser
+
+TOKEN = "t" * 32
+
+
+def scope(query: str = "", **headers: str) -> dict[str, Any]:
+    named = [
+        (name.replace("_", "-").encode(), value.encode())
+        for name, value in {"host": "localhost:8000", **headers}.items()
+    ]
+    return {"headers": named, "query_string": query.encode()}
+
+
+@pytest.mark.parametrize(
+    ("query", "cookie", "accepted", "language"),
+    [
+        ("", "", "", "en"),
+        ("", "", "ja-JP,ja;q=0.9,en;q=0.8", "ja"),
+        ("", "", "en;q=0.3, ja;q=0.8", "ja"),
+        ("", "", "fr, de;q=0.9", "en"),
+        ("", "", "fr, ja;q=0.1", "ja"),
+        ("", "", "ja;q=0, en;q=x", "en"),
+        ("", "tsuika_language=ja", "en", "ja"),
+        ("lang=en", "tsuika_language=ja", "ja", "en"),
+        ("lang=xx", "tsuika_language=xx", "", "en"),
+    ],
+)
+def test_the_address_then_the_cookie_then_the_browser_choose_the_language(
+    query: str, cookie: str, accepted: str, language: str
+) -> None:
+    browser = Browser.of(scope(query, cookie=cookie, accept_language=accepted))
+    assert browser.language == language
+    assert any(made.startswith("tsuika_language=") for made in browser.cookies()) == (query == "lang=en")
+
+
+def test_a_key_is_kept_where_no_script_and_no_other_site_reaches_it() -> None:
+    [cookie] = Browser.of(scope(cookie=f"tsuika_token={TOKEN}", origin="https://m.example")).cookies("a;b=c ü")
+    assert cookie == "tsuika_key=a%3Bb%3Dc%20%C3%BC; Path=/; HttpOnly; SameSite=Strict; Secure"
+    [plain] = Browser.of(scope(cookie=f"tsuika_token={TOKEN}", origin="http://localhost:8000")).cookies("k")
+    assert "Secure" not in plain
+    assert Browser.of(scope(cookie="tsuika_key=a%3Bb%3Dc%20%C3%BC")).key == "a;b=c ü"
+    [gone] = Browser.of(scope(cookie=f"tsuika_token={TOKEN}")).cookies("")
+    assert gone.startswith("tsuika_key=; ")
+    assert "Max-Age=0" in gone
+
+
+@pytest.mark.parametrize(
+    ("headers", "token", "ours"),
+    [
+        ({"cookie": f"tsuika_token={TOKEN}"}, TOKEN, True),
+        ({"cookie": f"tsuika_token={TOKEN}", "origin": "http://localhost:8000"}, TOKEN, True),
+        (
+            {"cookie": f"tsuika_token={TOKEN}", "origin": "http://localhost:8000", "sec_fetch_site": "same-origin"},
+            TOKEN,
+            True,
+        ),
+        ({"cookie": f"tsuika_token={TOKEN}"}, "u" * 32, False),
+        ({"cookie": f"tsuika_token={TOKEN}"}, "", False),
+        ({"cookie": f"tsuika_token={TOKEN}"}, "ü", False),
+        ({}, "", False),
+        ({"cookie": "tsuika_token="}, "", False),
+        ({"cookie": f"tsuika_token={TOKEN}", "origin": "http://localhost:3000"}, TOKEN, False),
+        ({"cookie": f"tsuika_token={TOKEN}", "origin": "http://evil.example"}, TOKEN, False),
+        ({"cookie": f"tsuika_token={TOKEN}", "origin": "null"}, TOKEN, False),
+        ({"cookie": f"tsuika_token={TOKEN}", "sec_fetch_site": "same-site"}, TOKEN, False),
+    ],
+)
+def test_a_form_is_ours_with_the_token_of_the_browser_and_from_this_origin(
+    headers: dict[str, str], token: str, ours: bool
+) -> None:
+    request = scope(**headers)
+    assert Browser.of(request).wrote({"token": token}, request) is ours

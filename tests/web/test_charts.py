@@ -1,0 +1,142 @@
+"""Charts: numbers in, SVG out."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from service.web.charts.axis import Axis, svg, text, ticks
+from service.web.charts.changes import Change, changes
+from service.web.charts.history import History, Mark, Step, describe, history
+from service.web.estimates import Estimate, share
+from service.web.words import Words, amount, percent
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.831, 1.0, [0.8, 0.85, 0.9, 0.95, 1.0]),
+        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0, 37, [0, 10, 20, 30, 40]),
+        (0, 1.3e-9, [0, 5e-10, 1e-9, 1.5e-9]),
+        (0, 7e12, [0, 2e12, 4e12, 6e12, 8e12]),
+    ],
+)
+def test_ticks_are_round_and_few_and_hold_all_values(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.5, 1e-300, 1e150])
+def test_ticks_of_one_value_span_something(value: float) -> None:
+    values = ticks(value, value)
+    assert values[0] <= value * (1 - 1e-9 if value > 0 else 1 + 1e-9) or values[0] <= value
+    assert values[-1] > values[0]
+
+
+def test_what_lies_beyond_an_axis_is_drawn_at_its_end() -> None:
+    up = Axis(0.8, 1.0, 200, 20)
+    assert (up.at(0.8), up.at(0.9), up.at(1.0), up.at(0.1), up.at(7)) == (200, 110, 20, 200, 20)
+
+
+def test_whatever_a_text_says_is_shown_as_text() -> None:
+    picture = svg([text("tick", 0, 0, "<script>alert(1)</script>")], 10, 10, '"><b>', "<i>&")
+    root = ElementTree.fromstring(picture)
+    assert root.attrib["aria-label"] == '"><b>'
+    assert [child.text for child in root] == ['"><b>', "<i>&", "<script>alert(1)</script>"]
+
+
+def steps() -> list[Step]:
+    """Two classes more at version 2, version 3 rejected, version 4 held, version 5 live."""
+    return [
+        Step(1, Mark.WENT_LIVE, None, share(0.95, 300)),
+        Step(2, Mark.WENT_LIVE, share(0.97, 1000), share(0.9, 60)),
+        Step(3, Mark.REJECTED, share(0.1, 1000)),
+        Step(4, Mark.HELD, share(0.96, 1000)),
+        Step(5, Mark.LIVE, share(0.975, 1000)),
+    ]
+
+
+def of(steps: list[Step], rollbacks: list[tuple[int, int]] | None = None, language: str = "en") -> History:
+    return History(steps, rollbacks or [], percent, ("old", "new"), Words(language))
+
+
+def test_a_history_marks_what_became_of_each_version() -> None:
+    wide, narrow = (
+        ElementTree.fromstring(part) for part in re.findall(r"<svg.*?</svg>", history(of(steps(), [(5, 2)])))
+    )
+    for picture, versions in ((wide, 5), (narrow, 5)):
+        classes = [element.get("class") for element in picture.iter()]
+        assert classes.count("dot old") == 2
+        assert classes.count("dot new") == 2
+        assert classes.count("hollow old") == 1
+        assert classes.count("cross") == 1
+        assert classes.count("ring") == 1
+        assert classes.count("undo") == 1
+        assert (
+            len([e for e in picture.iter() if (e.text or "").startswith("v") and e.get("class") == "tick"]) <= versions
+        )
+    assert narrow.get("aria-hidden") == "true"
+    assert wide.get("role") == "img"
+
+
+def test_a_history_says_in_sentences_what_it_shows() -> None:
+    said = describe(of(steps(), [(5, 2)])).replace("\N{NO-BREAK SPACE}", " ")
+    assert said == (
+        "Accuracy on trusted rows was 97.0 % at version 2 and is 97.5 % at version 5. Version 4 is held. Version 3 was "
+        "rejected. Version 5 was rolled back to version 2."
+    )
+    assert "保留" in describe(of(steps(), language="ja"))
+
+
+def test_a_rejected_version_does_not_stretch_the_scale() -> None:
+    marked = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', history(of(steps())))
+    assert "10.0\N{NO-BREAK SPACE}%" not in marked
+    assert "100.0\N{NO-BREAK SPACE}%" in marked
+
+
+def test_places_stay_within_the_picture_however_many_versions_there_are() -> None:
+    for count in (1, 2, 51, 200):
+        many = [Step(n, Mark.WENT_LIVE, share(0.9, 100), share(0.5, 10)) for n in range(1, count + 1)]
+        for width, picture in zip(
+            (720, 360), re.findall(r"<svg.*?</svg>", history(of(many, [(2, 1), (9, 8)]))), strict=True
+        ):
+            places = [float(x) for x in re.findall(r'c?x[12]?="(-?[\d.]+)"', picture)]
+            assert all(0 <= x <= width for x in places)
+
+
+def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
+    errors = [
+        Step(1, Mark.WENT_LIVE, Estimate(12.5, None, None, 80)),
+        Step(2, Mark.LIVE, Estimate(11.0, 10.0, 12.0, 80)),
+    ]
+    picture = history(History(errors, [], amount, ("error", "new"), Words("en")))
+    assert ">0</text>" in picture
+    assert "error 11" in picture
+    assert history(
+        History([Step(1, Mark.LIVE, Estimate(0.0, None, None, 5))], [], amount, ("error", "new"), Words("en"))
+    )
+
+
+def test_changes_say_before_after_and_which_way() -> None:
+    groups = [
+        Change("<b>3</b>", 0.95, share(0.9, 40), "−5.0 points · 40 rows", False),
+        Change("a name that is far too long for a phone", None, share(0.97, 40), "new · 40 rows", None),
+    ]
+    wide, narrow = re.findall(r"<svg.*?</svg>", changes(groups, percent, (0.9, 1.0), "Accuracy of each class"))
+    assert len(re.findall('class="db down"', wide)) == 1
+    assert len(re.findall('class="hollow n"', wide)) == 1
+    assert len(re.findall('class="dot n"', wide)) == 2
+    assert len(re.findall('class="iv"', wide)) == 2
+    assert "&lt;b&gt;3&lt;/b&gt;" in wide
+    assert "<b>" not in wide
+    assert "a name tha…" in narrow
+    assert ElementTree.fromstring(wide)[1].text == (
+        "<b>3</b>: 90.0 %, −5.0 points · 40 rows. a name that is far too long for a phone: 97.0 %, new · 40 rows."
+    ).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def test_at_most_thirty_changes_are_drawn() -> None:
+    many = [Change(str(n), 0.5, share(0.6, 10), "", True) for n in range(31)]
+    assert len(re.findall('class="db up"', changes(many, percent, (0.9, 1.0), "x"))) == 60

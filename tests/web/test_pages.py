@@ -1,0 +1,234 @@
+"""Pages through the door, as a browser asks for them."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from service.web.addresses import ROOTS, is_page
+from service.web.pages import ROUTES
+from service.web.site import POLICY
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_version
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+KEY = "the-key-of-this-test"
+
+
+class Person:
+    """Who looks at pages, with the cookies of a browser."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def looks(self, path: str, **headers: str) -> httpx.Response:
+        return self.api("GET", path, headers={**HTML, **headers})
+
+    def sends(self, path: str, page: str, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
+        """Sends the form for `path` that stands on a page, with these fields filled in."""
+        shown = self.looks(page).text
+        [form] = [f for f in re.findall(r"<form.*?</form>", shown, re.S) if f'action="{path}"' in f]
+        hidden = {
+            unescape(n): unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)
+        }
+        return self.api("POST", path, data={**hidden, **fields}, headers={**HTML, **(headers or {})})
+
+
+@pytest.fixture
+def person(api: Api) -> Person:
+    return Person(api)
+
+
+def test_every_page_lies_beneath_a_root_that_the_server_knows() -> None:
+    assert {route.path[1:].partition("/")[0] for route in ROUTES} | {"static"} == ROOTS
+    for path in ("/v1/models", "/v2", "/metrics", "/docs", "/openapi.json", "/version", "/nowhere", "/v1"):
+        assert not is_page(path)
+
+
+def test_nothing_of_the_pages_is_made_before_one_is_asked_for(person: Person) -> None:
+    person.api.ok("GET", "/v1/models")
+    assert person.api.door._site is None
+    person.looks("/")
+    assert person.api.door._site is not None
+
+
+def test_the_first_page_says_how_to_begin(make_api: MakeApi) -> None:
+    page = Person(make_api()).looks("/")
+    assert page.status_code == 200
+    assert "There is no model here yet." in page.text
+    assert "tsuika demo --keep" in page.text
+    assert page.headers["content-security-policy"] == POLICY
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_the_first_page_lists_models_with_what_is_live(person: Person) -> None:
+    assert "Nothing is live yet." in person.looks("/").text
+    make_version(person.api.runtime)
+    page = person.looks("/").text
+    assert "One model is here. Nothing waits for you." in page
+    assert "Version 1 is live. Nothing is measured of it yet." in page
+    assert '<a href="/models/digits">digits</a>' in page
+    assert '<a href="/v1/models">JSON</a>' in page
+
+
+def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1, promote=False)
+    assert "One waits for you." in person.looks("/").text
+    page = person.looks("/models/digits").text
+    assert "Version 2 waits for your decision." in page
+    assert '<a href="/v1/models/digits">JSON</a>' in page
+
+
+def test_a_model_without_versions_has_a_page(person: Person) -> None:
+    page = person.looks("/models/digits").text
+    assert "It has no version yet." in page
+
+
+def test_a_page_is_in_the_language_that_was_chosen_and_stays_so(person: Person) -> None:
+    assert '<html lang="en">' in person.looks("/").text
+    chosen = person.looks("/?lang=ja")
+    assert '<html lang="ja">' in chosen.text
+    assert chosen.headers["content-language"] == "ja"
+    assert "モデルは 1 個あります。" in person.looks("/").text
+    assert "更新として送る" in person.looks("/models/digits").text
+
+
+def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
+    rows = ({"inputs": [[n, n, n]], "labels": ["a"], "new_classes": "allow"} for n in range(2))
+    batches = [person.api.ok("POST", "/v1/models/digits/batches", sent)["id"] for sent in rows]
+    make_version(person.api.runtime, learned=batches[:1])
+    make_version(person.api.runtime, seed=1, learned=batches)
+    asked = person.looks("/models/digits/rollback").text
+    assert "Version 2 stops answering now, and version 1 answers. One batch that it learned waits again." in asked
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', asked))
+    form = {**hidden, "reason": "<script>alert(1)</script>"}
+    for _ in range(2):
+        moved = person.api("POST", "/models/digits/rollback", data=form)
+        assert (moved.status_code, moved.headers["location"]) == (303, "/models/digits")
+    moves = person.api.ok("GET", "/v1/models/digits/deployments")["items"]
+    assert [move["kind"] for move in moves] == ["rollback", "promote", "promote"]
+    page = person.looks("/models/digits").text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "It went back to version 1." in page
+
+
+def test_a_form_that_is_too_old_is_answered_beside_itself(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    refused = person.sends("/models/digits/rollback", "/models/digits/rollback", if_live="1", reason="late")
+    assert refused.status_code == 409
+    assert 'role="alert"' in refused.text
+    assert 'value="late"' in refused.text
+    wrong = person.sends("/models/digits/rollback", "/models/digits/rollback", reason="x" * 2001)
+    assert wrong.status_code == 422
+    assert 'id="reason-fault"' in wrong.text
+    assert len(person.api.ok("GET", "/v1/models/digits/deployments")["items"]) == 2
+
+
+def test_a_form_that_is_not_ours_changes_nothing(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    for changes in ({"token": "x" * 32}, {"token": ""}):
+        assert person.sends("/models/digits/rollback", "/models/digits/rollback", None, **changes).status_code == 403
+    for headers in ({"origin": "http://localhost:3000"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
+        foreign = person.sends("/models/digits/rollback", "/models/digits/rollback", headers)
+        assert foreign.status_code == 403
+        assert "did not come from a page of this browser" in foreign.text
+    assert len(person.api.ok("GET", "/v1/models/digits/deployments")["items"]) == 2
+
+
+@pytest.fixture
+def shut(make_api: MakeApi) -> Person:
+    """At a service that asks for a key."""
+    return Person(make_api(key=KEY))
+
+
+def test_a_service_with_keys_asks_to_sign_in_and_comes_back(shut: Person) -> None:
+    away = shut.looks("/models/digits")
+    assert (away.status_code, away.headers["location"]) == (303, "/sign-in?next=%2Fmodels%2Fdigits")
+    page = away.headers["location"]
+    wrong = shut.sends("/sign-in", page, key="wrong")
+    assert wrong.status_code == 401
+    assert "This key does not open the service" in wrong.text
+    assert 'aria-describedby="key-fault"' in wrong.text
+    good = shut.sends("/sign-in", page, key=f" {KEY} ")
+    assert (good.status_code, good.headers["location"]) == (303, "/models/digits")
+    [cookie] = [c for c in good.headers.get_list("set-cookie") if c.startswith("tsuika_key")]
+    assert cookie.endswith("; Path=/; HttpOnly; SameSite=Strict")
+    assert shut.looks("/").status_code == 200
+    assert shut.looks("/sign-in").headers["location"] == "/"
+    out = shut.sends("/sign-out", "/")
+    assert out.headers["location"] == "/sign-in"
+    assert shut.looks("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "after", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a b", ""]
+)
+def test_signing_in_leads_to_no_other_site(shut: Person, after: str) -> None:
+    assert shut.sends("/sign-in", "/sign-in", key=KEY, next=after).headers["location"] == "/"
+
+
+def test_a_service_without_keys_asks_nobody_to_sign_in(person: Person) -> None:
+    assert person.looks("/sign-in").headers["location"] == "/"
+    assert "/sign-out" not in person.looks("/").text
+
+
+def test_a_page_shows_what_the_key_may_see(shut: Person) -> None:
+    admin: dict[str, Any] = {"headers": {"authorization": f"Bearer {KEY}"}}
+    for name in ("digits", "secret"):
+        shut.api.ok("POST", "/v1/models", {"name": name, "input": {"kind": "vector", "size": 3}}, **admin)
+        make_version(shut.api.runtime, name)
+    made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["predict"], "models": ["digits"]}, **admin)
+    shut.sends("/sign-in", "/sign-in", key=made["secret"])
+    listed = shut.looks("/").text
+    assert "digits" in listed
+    assert "secret" not in listed
+    page = shut.looks("/models/digits")
+    assert page.status_code == 200
+    assert "may not read what came of updates" in page.text
+    assert shut.looks("/models/secret").status_code == 404
+    assert shut.looks("/models/secret").text.count("secret") == shut.looks("/models/others").text.count("others")
+
+
+def test_what_is_no_page_is_a_page_for_browsers_and_a_problem_for_programs(person: Person) -> None:
+    page = person.looks("/models/digits/nothing/here")
+    assert (page.status_code, "There is no such page" in page.text) == (404, True)
+    for method, path in (("POST", "/models/digits"), ("GET", "/static/../site.py"), ("GET", "/models"), ("PUT", "/")):
+        refused = person.api(method, path)
+        assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
+    missing = person.looks("/models/nobody")
+    assert (missing.status_code, 'role="alert"' in missing.text) == (404, True)
+    assert person.api("HEAD", "/").status_code == 200
+
+
+def test_forms_have_a_limit(person: Person) -> None:
+    large = person.api("POST", "/models/digits/rollback", content=b"a" * (1024 * 1024 + 1))
+    assert large.status_code == 413
+    for content in (b"%ff=%ff", b"&".join(b"a%d=1" % k for k in range(1001))):
+        assert person.api("POST", "/models/digits/rollback", content=content).status_code == 422
+
+
+def test_the_stylesheet_and_the_icon_come_from_here(person: Person) -> None:
+    for name in re.findall(r'"/static/([^"]+)"', person.looks("/").text):
+        assert person.api("GET", f"/static/{name}").status_code == 200
+    assert "http" not in person.api("GET", "/static/style.css").text
+
+
+def test_a_page_by_a_host_name_that_is_not_served_shows_nothing(person: Person) -> None:
+    assert person.looks("/", host="evil.example").status_code == 403
+
+
+def test_what_a_page_asks_is_one_request_in_the_log_and_the_audit(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    named = {"x-request-id": "from-the-page"}
+    assert person.sends("/models/digits/rollback", "/models/digits/rollback", named).status_code == 303
+    [entry] = person.api.ok("GET", "/v1/audit", params={"limit": 1})["items"]
+    assert (entry["action"], entry["request_id"]) == ("version.rolled_back", "from-the-page")

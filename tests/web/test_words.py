@@ -1,0 +1,72 @@
+"""Both catalogues say the same; sentences count and list as their language does."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from service.contract.enums import Verdict
+from service.learning.gate.gate import RULES
+from service.learning.gate.number_gate import NUMBER_RULES
+from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
+
+WEB = Path(__file__).parents[2] / "service" / "web"
+
+
+def placeholders(sentence: object) -> set[str]:
+    texts = [sentence] if isinstance(sentence, str) else list(dict(sentence).values())  # type: ignore[call-overload]
+    return {name for text in texts for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_has_the_keys_and_placeholders_of_english(language: str) -> None:
+    english, other = catalogue("en"), catalogue(language)
+    assert other.keys() == english.keys()
+    for key, sentence in other.items():
+        assert placeholders(sentence) - {"n"} == placeholders(english[key]) - {"n"}, key
+        assert isinstance(sentence, str) == isinstance(english[key], str), key
+        assert isinstance(sentence, str) or "other" in sentence, key
+
+
+def test_every_key_that_pages_name_is_there_and_every_one_that_is_there_is_named() -> None:
+    sources = "\n".join(path.read_text() for path in WEB.rglob("?*[a-z].*") if path.suffix in (".py", ".html"))
+    named = set(re.findall(r'(?:\bt|\bwords|self|\.words)\("([a-z_.]+)"[,)]', sources))
+    made = {m[0] for m in re.findall(r'\(f?"([a-z_.]+?[._])("|\{)', sources)}
+    made |= {f"{kind}." for kind in re.findall(r'\.named\("([a-z]+)", ', sources)}
+    keys = catalogue("en").keys()
+    assert named <= keys
+    assert not [
+        key for key in keys - named if not any(key.startswith(prefix) for prefix in made) and f'"{key}"' not in sources
+    ]
+
+
+def test_each_verdict_and_each_rule_of_the_gate_has_words() -> None:
+    words = Words("en")
+    assert all(words(f"verdict.{verdict}") for verdict in Verdict)
+    assert [name for _, name, _ in (*RULES, *NUMBER_RULES) if words.named("rule", name) == name] == []
+    assert words.named("rule", "of_tomorrow") == "of_tomorrow"
+
+
+def test_counts_and_lists_are_those_of_the_language() -> None:
+    english, japanese = Words("en"), Words("ja")
+    assert english("model.rows", n=1) == "1 row"
+    assert english("model.rows", n=1234) == "1,234 rows"
+    assert japanese("model.rows", n=1) == "1 行"
+    assert english.listed(["7", "8", "9"]) == "7, 8 and 9"
+    assert japanese.listed(["8", "9"]) == "8 と 9"
+    assert english.listed([str(n) for n in range(20)]) == "20 of them"
+    assert english("models.held", n=2, versions=["3", "4"]) == "Versions 3 and 4 wait for your decision."
+
+
+def test_what_a_name_says_in_braces_is_not_filled_in() -> None:
+    assert Words("en")("rollback.title", model="{n} {0.__class__}").startswith("Take {n} {0.__class__} back")
+
+
+def test_numbers_and_times() -> None:
+    assert percent(0.9741) == "97.4\N{NO-BREAK SPACE}%"
+    assert [amount(value) for value in (1190.4, 15.43, 1.2e-9, -0.5)] == ["1,190", "15.4", "1.2e-09", "−0.5"]
+    assert moment(datetime(2026, 11, 30, 11, 42, tzinfo=UTC)) == "2026-11-30 11:42 UTC"
