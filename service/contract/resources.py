@@ -155,7 +155,10 @@ class Update(Resource):
     report: AnyReport | None
     progress: Progress | None
     learned_rows: int | None
-    exam_rows: int | None
+    exam_rows: int | None = Field(
+        description="Trusted rows there were to judge by. `rows` of the report's `before` counts those that did: each "
+        "near-duplicate once, no copies of what was learned, and of recent batches alone where these are trusted."
+    )
     attempts: int
     seed: int
     device: str | None = Field(default=None, description="Device that was asked for; null: where the setting says.")

@@ -35,9 +35,19 @@ def rows(n: int) -> str:
     return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
+def too_few(n: int, of: str = "") -> str:
+    """12, ' of "9"' -> '12 rows of "9" are too few to judge it.'."""
+    return f"{rows(n)}{of} {'is' if n == 1 else 'are'} too few to judge it."
+
+
 def counted(n: int, thing: str, things: str) -> str:
     """1, "batch", "batches" -> "1 batch"."""
     return f"{n:,} {thing if n == 1 else things}"
+
+
+def trusted_rows(n: int) -> str:
+    """1180 -> "1,180 trusted rows": those that judged, each near-duplicate once."""
+    return counted(n, "trusted row", "trusted rows")
 
 
 def a(name: str) -> str:

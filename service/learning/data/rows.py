@@ -128,6 +128,10 @@ class Rows:
             **{**{column.name: getattr(self, column.name) for column in fields(self)}, "inputs": features}
         )
 
+    def bare(self) -> FeatureRows:
+        """Returns the same rows without features."""
+        return self.with_features(np.zeros((len(self), 0), np.int16))
+
     def codes(self, classes: Sequence[str]) -> Ints:
         """Returns the column of each row's label in `classes`, -1 where it has none. -> [n]"""
         return _lookup(self.names, classes)[self.labels]

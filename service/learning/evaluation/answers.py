@@ -112,23 +112,19 @@ class ExamAnswers:
         return ExamAnswers(self.on_trusted.take(trusted), self.on_batch.take(batch))
 
 
-def score(right: Bools, rows: Rows) -> Score | None:
-    """Accuracy, its mean over the classes, and that of each class; None without rows. right [n], rows [n]"""
+def scored(answers: Answers, rows: Rows) -> Score | None:
+    """Accuracy, its mean over the classes, that of each class, and the calibration error; None without rows."""
     if not len(rows):
         return None
+    right = answers.right(rows)
     classes = class_scores(right, rows)
     return Score(
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.mean([c.accuracy for c in classes.values()])),
         rows=len(rows),
         classes=classes,
+        ece=calibration_error(answers, rows),
     )
-
-
-def scored(answers: Answers, rows: Rows) -> Score | None:
-    """The score of answers, with their calibration error."""
-    without_error = score(answers.right(rows), rows)
-    return without_error and without_error.model_copy(update={"ece": calibration_error(answers, rows)})
 
 
 def calibration_error(answers: Answers, rows: Rows) -> float | None:

@@ -58,16 +58,7 @@ class Correctness:
         on those of each class that has `few` of these rows or more; and by the margins of each that has `few_margins`,
         where both know the same classes: one that is added takes a part of its neighbours' scores.
         """
-        number = {batch: k for k, batch in enumerate(self.batches)}
-        batch = np.array([number.get(b, -1) for b in rows.batches], np.int64)[rows.batch]
-        shared = np.flatnonzero(batch >= 0)
-        _, of_rows, of_self = np.intersect1d(
-            _key(batch[shared], rows.row[shared]),
-            _key(self.batch, self.row),
-            assume_unique=True,
-            return_indices=True,
-        )
-        both = shared[of_rows]
+        both, of_self = places_of_same(rows, self.batches, self.batch, self.row)
         answered = candidate.judged[both]
         both, of_self = both[answered], of_self[answered]
         before, after = self.right[of_self], candidate.over(self.classes).right(rows)[both]
@@ -287,7 +278,7 @@ def remember(a: Assessment) -> Correctness:
     rows of B."""
     trusted, batch = a.candidate.on_trusted, a.candidate.on_batch
     judging = a.batch.judging & batch.judged
-    rows = Rows.concat([_bare(a.trusted), _bare(a.batch.take(judging))])
+    rows = Rows.concat([a.trusted.bare(), a.batch.take(judging).bare()])
     right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
     margin = np.concatenate([trusted.margins(a.trusted), batch.margins(a.batch)[judging]])
     return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(a))
@@ -302,8 +293,18 @@ def _by_class(names: Sequence[str], labels: Ints, some: Ints, few: int) -> Itera
         yield names[k], ordered[ends[k] - counts[k] : ends[k]]
 
 
-def _bare(rows: FeatureRows) -> FeatureRows:
-    return rows.with_features(np.zeros((len(rows), 0), np.int16))
+def places_of_same(
+    rows: Rows, batches: Sequence[str], batch: NDArray[np.int32], row: NDArray[np.int32]
+) -> tuple[Ints, Ints]:
+    """Rows that are among remembered ones: their places, and those of the same rows there. batch [m] indexes `batches`,
+    row [m] -> [s], [s]"""
+    number = {name: k for k, name in enumerate(batches)}
+    own = np.array([number.get(name, -1) for name in rows.batches], np.int64)[rows.batch]
+    shared = np.flatnonzero(own >= 0)
+    _, here, there = np.intersect1d(
+        _key(own[shared], rows.row[shared]), _key(batch, row), assume_unique=True, return_indices=True
+    )
+    return shared[here], there
 
 
 def _key(batch: NDArray[np.integer], row: NDArray[np.integer]) -> Ints:

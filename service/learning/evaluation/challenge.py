@@ -5,19 +5,23 @@ Neither has learned those rows: an exact version answers by the head of its lear
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from service.learning.data.rows import Ints, Rows, bounded
+from service.learning.data.rows import Floats, Ints, Rows, bounded
 from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import Head
-from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.exact.weighted_data import WeightedData
+from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space, feature_blocks
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
-from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.network.network import build
+from service.learning.number_heads.equations import NumberHead
 from service.learning.run import Run
 from service.learning.statistics import Paired, at_least
 
@@ -55,37 +59,37 @@ def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) 
     rows = bounded(kept.take(kept.selecting), by_source=True)
     if not len(rows):
         return Bout(0, 0.0, 0.0, 1.0)
-    truth = np.array(rows.label_names())
-    right = [
-        np.asarray(truth == np.array(version.classes)[_answers(version, rows, data, run)])
-        for version in (champion, challenger)
-    ]
+    right = [_columns(version, rows, data, run) == rows.codes(version.classes) for version in (champion, challenger)]
     paired = Paired.of(*right)
     luck = at_least(paired.better, paired.worse + paired.better, 0.5)
     return Bout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
 
 
-def _answers(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Ints:
+def _columns(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Ints:
     """Returns the column that a version answers each row with. -> [n]"""
-    network = build(version)
-    head = _unselected(version, data)
+
+    def solve(exact: ExactHead, ledger: Ledger) -> Head:
+        return solved_as(exact, ledger.learn, ledger.shift).aligned(version.classes)
+
     columns = np.zeros(len(rows), np.int64)
-    for places, h in feature_blocks(network, rows.inputs):
-        run.check()
-        if head is not None:
-            columns[places] = head.logits(h.double().numpy()).argmax(1)
-        else:
-            with torch.no_grad():
-                columns[places] = network.logits(h).argmax(1).numpy()
+    for places, outputs in outputs_unselected(version, rows, data, run, solve):
+        columns[places] = outputs.argmax(1)
     return columns
 
 
-def _unselected(version: Checkpoint, data: Data) -> Head | None:
-    """Returns an exact version's head without the rows that choose; None: a trained one never learned them."""
-    exact = version.layout.exact
-    if exact is None:
-        return None
-    space = Space.of(version)
-    weights = BatchWeights(exact.decay, exact.source_weights)
-    whole = data.grown(space) if weights.plain else data.weighted(space, weights)
-    return solved_as(exact, whole.learn, space.shift).aligned(version.classes)
+def outputs_unselected(
+    version: Checkpoint, rows: Rows, data: Data, run: Run, solve: Callable[[ExactHead, Ledger], Head | NumberHead]
+) -> Iterator[tuple[Ints, Floats]]:
+    """Columns of a version for some of the rows at a time, without the rows that choose: of an exact version by what
+    `solve` makes of its ledger; a trained one never learned them."""
+    network, exact = build(version), version.layout.exact
+    head = None
+    if exact is not None:
+        head = solve(exact, WeightedData(data, Space.of(version), weights_of(version)).ledger)
+    for places, h in feature_blocks(network, rows.inputs):
+        run.check()
+        if head is not None:
+            yield places, h.double().numpy() @ head.weight.T + head.bias
+        else:
+            with torch.no_grad():
+                yield places, network.logits(h).double().numpy()

@@ -33,8 +33,6 @@ SUSPECT_ROWS = 100
 SURE_ROWS = 20
 """The rate at which sure answers of a class are wrong is drawn toward that of all classes, as if by so many more rows:
 else a class with three trusted rows could never be contradicted."""
-QUANTILE_ROWS = 500
-"""Trusted rows that show how far familiar rows lie: those with the smallest hash."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +75,7 @@ def weigh(
     if not base.on_trusted.judged.any():
         return None
     known = (batch.codes(answers.classes) >= 0) & answers.judged
-    sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
-    familiar = is_familiar(ledger.unjudged, sample, batch.inputs, policy.familiar.quantile)
+    familiar = is_familiar(ledger.unjudged, trusted, batch.inputs, policy.familiar.quantile)
     counted = known & familiar
     return Evidence(
         known=known,

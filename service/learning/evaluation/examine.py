@@ -37,7 +37,7 @@ from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
 from service.learning.imported_classes import foreign
-from service.learning.ledger.batch_weights import BatchWeights, aged
+from service.learning.ledger.batch_weights import aged, weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
@@ -196,7 +196,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
     same = rows.answered_by(learned.without) if base and learned.without is not None else None
     answers = ExamAnswers(after.on_trusted(), _own(after, learned))
     exact = candidate.layout.exact
-    weights = BatchWeights(exact.decay, exact.source_weights) if exact else BatchWeights()
+    weights = weights_of(candidate)
     if (
         exact is not None
         and exact.alpha is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import Array, Bools, Ints
+from service.learning.data.rows import Array, Bools, FeatureRows, Ints
 from service.learning.evaluation.answers import Floats
 from service.learning.ledger.moments import oas_shrinkage
 from service.learning.ledger.sums import Sums
@@ -13,12 +13,15 @@ from service.learning.matrices import parts
 WIDTH = 256
 """Distances use at most so many features, evenly spaced: those of a random lift are a smaller lift of the same kind."""
 
+SAMPLE = 500
+"""Trusted rows that show how far familiar rows lie: those with the smallest hash."""
 
-def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Bools:
+
+def is_familiar(seen: Sums, trusted: FeatureRows, rows: Array, quantile: float) -> Bools:
     """Tells which rows are nearer to a class mean than that quantile of trusted rows (Mahalanobis distance).
 
-    trusted [t, M], rows [n, M] -> [n]. The spread is pooled within classes, standardised and shrunk by OAS (Chen et al.
-    2010). `seen` holds neither of them, else trusted rows would lie nearer than any new row can.
+    rows: rounded features [n, M] -> [n]. The spread is pooled within classes, standardised and shrunk by OAS (Chen et
+    al. 2010). `seen` holds neither of them, else trusted rows would lie nearer than any new row can.
     """
     from scipy.linalg import cholesky, solve_triangular  # a process that only serves does without it
 
@@ -42,7 +45,8 @@ def is_familiar(seen: Sums, trusted: Array, rows: Array, quantile: float) -> Boo
         squared = [(own[p] - 2 * z[:, p].T @ m + squares).min(1) for p in parts(len(features), len(squares))]
         return np.concatenate(squared)
 
-    return np.asarray(nearest(rows) <= np.quantile(nearest(trusted), quantile))
+    sample = trusted.inputs[np.argsort(trusted.hashes)[:SAMPLE]]
+    return np.asarray(nearest(rows) <= np.quantile(nearest(sample), quantile))
 
 
 def sampled_columns(seen: Sums) -> Ints:

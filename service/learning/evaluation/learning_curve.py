@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
-from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows
+from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, distinct
 from service.learning.evaluation.evidence import Solve
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -55,6 +55,7 @@ def learning_curve(
     less = known.learn.with_rows(learning.take(learning.folds <= SOME_FOLDS))
     had = _rows(less)
     judged = FeatureRows.concat([trusted, entry.take((entry.folds <= SELECT_FOLD) & ~entry.lent)])
+    judged = judged.take(distinct(judged))
     before, after = (_right(sums, judged, known.shift, solve) for sums in (less, more))
     names = sorted(learning.present())
     codes = judged.codes(names)

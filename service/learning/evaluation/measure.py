@@ -8,9 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.contract.report import ClassScore
 from service.learning.data.rows import Bools, alone
-from service.learning.evaluation.answers import class_scores
 from service.learning.evaluation.assessment import Assessment, pooled_before, since
 from service.learning.evaluation.evidence import Evidence, learnable, pooled, reconcile, weigh
 from service.learning.evaluation.likeness import in_parts, likeness, of_its_own, young
@@ -119,28 +117,24 @@ def new_rows(a: Assessment) -> Bools:
 
 
 def _new_classes(a: Assessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
-    which = new_rows(a)
-    scores = class_scores(a.candidate.on_batch.right(a.batch)[which], a.batch.take(which))
-    best: Mapping[str, ClassScore] = {}
-    if a.yardstick:
-        both = which & a.yardstick.on_batch.judged
-        best = class_scores(a.yardstick.on_batch.right(a.batch)[both], a.batch.take(both))
-    return tuple(_new_class(name, scores.get(name), best.get(name), alike.get(name)) for name in a.new)
+    codes, new = a.batch.codes(a.new), new_rows(a)
 
+    def counted(some: Bools) -> list[int]:
+        return [int(n) for n in np.bincount(codes[new & some], minlength=len(a.new))]
 
-def _new_class(name: str, score: ClassScore | None, best: ClassScore | None, alike: Likeness | None) -> NewClass:
-    if score is None:
-        return NewClass(name, 0, 0, 0, alike)
-    return NewClass(name, score.rows, _hits(score), _hits(best) if best else None, alike)
+    best = a.yardstick.on_batch if a.yardstick else None
+    rows, hits = counted(new), counted(a.candidate.on_batch.right(a.batch))
+    none = [0] * len(rows)
+    judged, best_hits = (counted(best.judged), counted(best.right(a.batch))) if best else (none, none)
+    return tuple(
+        NewClass(name, rows[k], hits[k], best_hits[k] if judged[k] or not rows[k] else None, alike.get(name))
+        for k, name in enumerate(a.new)
+    )
 
 
 def _young(a: Assessment, evidence: Evidence) -> tuple[NewClass, ...]:
     alike = in_parts(a, evidence, young(a))
     return tuple(NewClass(name, like.rows, 0, None, like) for name, like in alike.items())
-
-
-def _hits(score: ClassScore) -> int:
-    return round(score.accuracy * score.rows)
 
 
 def _own(a: Assessment) -> Paired | None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
-from service.learning.evaluation.evidence import QUANTILE_ROWS
 from service.learning.evaluation.familiarity import is_familiar
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
@@ -25,7 +22,10 @@ def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, po
     rows = len(data.unlabelled)
     if not rows:
         return report
-    share = _unfamiliar_share(data, space, ledger, policy, run) if len(ledger.exam) else None
+    share = None
+    if len(ledger.exam):
+        features = rounded(space, data.unlabelled, run.check, device=run.device)
+        share = float(1 - is_familiar(ledger.unjudged, ledger.exam, features, policy.familiar.quantile).mean())
     batch = report.batch.model_copy(
         update={
             "unlabelled": rows,
@@ -34,14 +34,6 @@ def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, po
         }
     )
     return report.model_copy(update={"batch": batch})
-
-
-def _unfamiliar_share(data: Data, space: Space, ledger: Ledger, policy: GatePolicy, run: Run) -> float:
-    trusted = ledger.exam
-    sample = trusted.inputs[np.argsort(trusted.hashes)[:QUANTILE_ROWS]]
-    features = rounded(space, data.unlabelled, run.check, device=run.device)
-    familiar = is_familiar(ledger.unjudged, sample, features, policy.familiar.quantile)
-    return float(1 - familiar.mean())
 
 
 def _note(rows: int, share: float | None) -> str:

@@ -17,6 +17,7 @@ from service.learning.gate.gate import decided
 from service.learning.gate.measurements import Finding
 from service.learning.gate.number_batch_rules import NumberRule
 from service.learning.gate.number_measurements import NumberMeasured
+from service.learning.gate.rules import sound
 
 NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
     (0, "first_version", number_rules.first_version),
@@ -30,7 +31,7 @@ NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
     (8, "worst_region", number_rules.worst_region),
     (9, "slow_loss", number_rules.slow_loss),
     (10, "learned_nothing", number_rules.learned_nothing),
-    (11, "sound", number_rules.sound),
+    (11, "sound", lambda measured, number, policy: sound(measured, policy)),
 )
 """Number, name, rule, in the order in which they decide: what says most of a wrong batch first. A number is that of the
 rule on classes which has the same purpose. Each is named after its part of the policy."""

@@ -1,4 +1,4 @@
-"""Rules 0, 5 and 8-11 where targets are numbers: did it learn anything, and do errors on trusted rows stay?"""
+"""Rules 0, 5 and 8-10 where targets are numbers: did it learn anything, and do errors on trusted rows stay?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.measurements import Finding
 from service.learning.gate.number_measurements import SURELY, NumberMeasured, OneNumber, Rise
-from service.learning.wording import amount, percent, rows, whole_percent
+from service.learning.gate.rules import adds_up
+from service.learning.wording import amount, percent, rows, too_few, whole_percent
 
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
@@ -25,8 +26,7 @@ def first_version(measured: NumberMeasured, number: OneNumber, policy: NumberPol
         what = f"All targets{number.of} are {amount(first.median)}, so nothing shows whether they can be predicted."
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if first.rows < rule.min_rows:
-        few = f"{rows(first.rows)} {'is' if first.rows == 1 else 'are'} too few to judge it."
-        return Finding(few, limit=rule.p, evidence=False, unproven=True)
+        return Finding(too_few(first.rows), limit=rule.p, evidence=False, unproven=True)
     off = f"On {rows(first.rows)} it had not seen it is off by {number.error(first.error)}"
     beside = f"always saying {amount(first.median)} is off by {number.error(first.median_error)}"
     if first.p <= rule.p:
@@ -81,8 +81,7 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     if harm is None:
         return Finding("There are no trusted rows yet to compare with.", limit=rule.max_rise, evidence=False)
     if measured.fades and harm.rows < rule.min_rows:
-        what = f"{rows(harm.rows)} of batches that still count {'is' if harm.rows == 1 else 'are'} too few to judge it."
-        return Finding(what, limit=rule.max_rise, evidence=False)
+        return Finding(too_few(harm.rows, " of batches that still count"), limit=rule.max_rise, evidence=False)
     change = f"errors{number.for_it} {_rose(number, harm)}"
     what = f"Trusted rows: {change} ({_by(harm.rise)})."
     limit = _allowed(rule.reject_rise if just_moved(measured, number) else rule.max_rise, measured.part)
@@ -147,8 +146,7 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
     if not lost:
         followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)
-    remedy = f"Go back to version {most.version}, or promote this one: then it is what later ones are compared with."
-    return Finding(f"Small losses add up: {change}.", most.rise, limit, Severity.HELD, remedy)
+    return adds_up(change, most.version, most.rise, limit)
 
 
 def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
@@ -167,12 +165,3 @@ def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberP
         return Finding(f"Errors: {change}.", own.rise, limit)
     what = f"Nothing was learned: errors {change}; version {measured.live} answers them better."
     return Finding(what, own.rise, limit, Severity.HELD, "Look at these rows, or try another method.")
-
-
-def sound(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
-    """Rule 11: weights are finite and load again. Whoever publishes fails the update before it comes to this."""
-    if measured.sound is None:
-        return Finding("Weights are checked when the version is stored.", evidence=False)
-    if measured.sound:
-        return Finding("Weights are finite and load again.")
-    return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.number_report import NumberReport
-from service.learning.wording import amount, rows
+from service.learning.wording import amount, rows, trusted_rows
 
 YARDSTICKS = {
     "mean": "the mean of all targets",
@@ -26,9 +26,9 @@ def _off(report: NumberReport) -> str:
     if report.tested is not None:
         named = [name for name in YARDSTICKS if name in report.yardsticks]
         beside = f" ({YARDSTICKS[named[-1]]}: {amount(report.yardsticks[named[-1]].mae)})" if named else ""
-        return (
-            f"On the last {rows(report.tested.rows)}, as they came, it was off by {amount(report.tested.mae)}{beside}."
-        )
+        last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
+        on = f"On {rows(report.tested.rows)} of {last}, as they came,"
+        return f"{on} it was off by {amount(report.tested.mae)}{beside}."
     if report.after is not None:
         return f"It is off by {amount(report.after.mae)} on {rows(report.after.rows)} that it had not seen."
     return "There was nothing to compare it with."
@@ -37,7 +37,7 @@ def _off(report: NumberReport) -> str:
 def _kept(report: NumberReport) -> str:
     if report.rise is None or report.before is None or report.after is None:
         return "There are no trusted rows of before."
-    change = f"{amount(report.before.mae)} → {amount(report.after.mae)}"
+    change = f"{amount(report.before.mae)} → {amount(report.after.mae)} on {trusted_rows(report.before.rows)}"
     if report.rise_interval is not None and report.rise_interval[0] > 0:
         return f"Errors on old rows rose by {100 * report.rise:.1f} %, which is allowed ({change})."
     if report.rise_interval is not None and report.rise_interval[1] < 0:

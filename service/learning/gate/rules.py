@@ -7,10 +7,12 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from service.contract.enums import Severity
+from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy, SlowLoss
 from service.learning.gate.measurements import Finding, Harm, Likeness, Measured, NewClass, Since
+from service.learning.gate.number_measurements import NumberMeasured
 from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
-from service.learning.wording import counted, listed, percent, points, rows, whole_percent
+from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 SURELY = 0.05
@@ -56,8 +58,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     if first.one_group:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
     if unseen.rows < rule.min_rows:
-        few = f"{rows(unseen.rows)} {'is' if unseen.rows == 1 else 'are'} too few to judge it."
-        return Finding(few, limit=rule.p, evidence=False, unproven=True)
+        return Finding(too_few(unseen.rows), limit=rule.p, evidence=False, unproven=True)
     right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
     _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
@@ -240,10 +241,8 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
     total = NewClass.together(new)
     if total.rows < rule.min_rows:
-        few = f"{rows(total.rows)} of {listed([c.name for c in new], quote=True)}"
-        return Finding(
-            f"{few} {'is' if total.rows == 1 else 'are'} too few to judge it.", evidence=False, unproven=True
-        )
+        of = f" of {listed([c.name for c in new], quote=True)}"
+        return Finding(too_few(total.rows, of), evidence=False, unproven=True)
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
     lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
@@ -310,7 +309,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
-        return _adds_up(of, worst, worst.drop(), rule.max_drop)
+        return adds_up(of, worst.version, worst.drop(), rule.max_drop)
     of_class = [
         (s, name, paired)
         for s in tested
@@ -323,13 +322,13 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
         drop = worst.drop(name)
         of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
-        return _adds_up(of, worst, drop, rule.max_class_drop)
+        return adds_up(of, worst.version, drop, rule.max_class_drop)
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
         of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
         of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
-        return _adds_up(of, worst, margins.drop, SOFTENED * rule.max_class_drop)
+        return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}."
     return Finding(what, most.drop(), rule.max_drop)
@@ -346,8 +345,9 @@ def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str,
     ]
 
 
-def _adds_up(of: str, since: Since, value: float, limit: float) -> Finding:
-    remedy = f"Go back to version {since.version}, or promote this one: then it is what later ones are compared with."
+def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
+    """What was lost since that version, little by little."""
+    remedy = f"Go back to version {version}, or promote this one: then it is what later ones are compared with."
     return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
 
 
@@ -371,7 +371,7 @@ def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:
     return Finding(what, own.p_harm, rule.p, Severity.HELD, "Look at these rows, or try another method.")
 
 
-def sound(measured: Measured, policy: GatePolicy) -> Finding:
+def sound(measured: Measured | NumberMeasured, policy: GatePolicy | NumberPolicy) -> Finding:
     """Rule 11: weights are finite and load again. Whoever publishes fails the update before it comes to this."""
     if measured.sound is None:
         return Finding("Weights are checked when the version is stored.", evidence=False)

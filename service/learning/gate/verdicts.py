@@ -6,7 +6,7 @@ from service.contract.enums import Outcome, Verdict
 from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import OldClasses, Report
 from service.learning.gate.number_verdicts import numbers_gained
-from service.learning.wording import MANY, listed, lowered, percent, rows
+from service.learning.wording import MANY, listed, lowered, percent, rows, trusted_rows
 
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
@@ -61,11 +61,11 @@ def _kept(old: OldClasses, trusted: int) -> str:
     if old.before is None or old.after is None or old.interval is None:
         return "there are no trusted rows of the old classes"
     low, high = old.interval
-    numbers = f"{100 * old.before:.1f} → {percent(old.after)}"
+    numbers = f"{100 * old.before:.1f} → {percent(old.after)} on {trusted_rows(trusted)}"
     if low > 0:
         return f"the old classes gained {100 * (old.after - old.before):.1f} points ({numbers})"
     if high >= 0 and old.before - old.after > VISIBLE:
-        return f"on {rows(trusted)} a loss of the old classes cannot be told from chance ({numbers})"
+        return f"a loss of the old classes cannot be told from chance ({numbers})"
     if high >= 0:
         return f"the old classes lost nothing measurable ({numbers}, within chance)"
     masked = old.masked

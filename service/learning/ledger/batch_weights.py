@@ -17,6 +17,7 @@ from service.learning.data.rows import SELECT_FOLD, FeatureRows, bounded
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from service.learning.network.checkpoint import Checkpoint
 
 OTHERS = "*"
 """The name that stands for every source without a weight of its own."""
@@ -69,6 +70,12 @@ class BatchWeights:
     def key(self) -> str:
         """Returns a text that equal weights share."""
         return json.dumps([self.decay, sorted(self.sources.items())])
+
+
+def weights_of(version: Checkpoint) -> BatchWeights:
+    """What batches count for an exact head; all alike for a net."""
+    exact = version.layout.exact
+    return BatchWeights(exact.decay, exact.source_weights) if exact is not None else BatchWeights()
 
 
 def add_up(start: Ledger, decay: float, batches: Weighted, entry: Callable[[str], FeatureRows | SummedEntry]) -> Ledger:

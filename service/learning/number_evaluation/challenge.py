@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from service.learning.data.rows import Rows, bounded
+from service.learning.evaluation.challenge import outputs_unselected
 from service.learning.evaluation.examine import HALF
-from service.learning.ledger.batch_weights import BatchWeights, aged
-from service.learning.ledger.feature_space import Space, feature_blocks
+from service.learning.ledger.batch_weights import aged, weights_of
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
-from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.network import build
+from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.number_evaluation.assessment import Floats
 from service.learning.number_heads.equations import NumberHead, number_head
 from service.learning.run import Run
@@ -67,33 +66,16 @@ def compare_numbers(champion: Checkpoint, challenger: Checkpoint, data: Data, ru
     return NumberBout(len(rows), float(before.mean()), float(after.mean()), signed_rank(before - after))
 
 
-def weights_of(version: Checkpoint) -> BatchWeights:
-    """What batches count for an exact head; all alike for a net."""
-    exact = version.layout.exact
-    return BatchWeights(exact.decay, exact.source_weights) if exact is not None else BatchWeights()
-
-
 def _values(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Floats:
     """What a version answers, as targets. -> [n, k]"""
-    network, grid = build(version), version.layout.numbers
+    grid = version.layout.numbers
     assert grid is not None, "versions of numbers have their grid"
-    head = _unselected(version, data)
+
+    def solve(exact: ExactHead, ledger: Ledger) -> NumberHead:
+        assert exact.alpha is not None, "an exact head of numbers has its strength"
+        return number_head(ledger.learn, grid.size, ledger.shift, exact.alpha)
+
     answers = np.zeros((len(rows), grid.size))
-    for places, h in feature_blocks(network, rows.inputs):
-        run.check()
-        if head is not None:
-            answers[places] = h.double().numpy() @ head.weight.T + head.bias
-        else:
-            with torch.no_grad():
-                answers[places] = network.logits(h).double().numpy()
+    for places, outputs in outputs_unselected(version, rows, data, run, solve):
+        answers[places] = outputs
     return grid.targets(grid.value(answers), rows.inputs)
-
-
-def _unselected(version: Checkpoint, data: Data) -> NumberHead | None:
-    """An exact version's head without the rows that choose; None: a trained one never learned them."""
-    exact, grid = version.layout.exact, version.layout.numbers
-    if exact is None or exact.alpha is None or grid is None:
-        return None
-    space, weights = Space.of(version), weights_of(version)
-    whole = data.grown(space) if weights.plain else data.weighted(space, weights)
-    return number_head(whole.learn, grid.size, space.shift, exact.alpha)

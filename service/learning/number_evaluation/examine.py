@@ -15,7 +15,7 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.examine import HALF, Candidate, Champion, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.gate.number_gate import follows, judge_numbers
-from service.learning.ledger.batch_weights import aged
+from service.learning.ledger.batch_weights import aged, weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
@@ -26,7 +26,7 @@ from service.learning.number_evaluation.assessment import Floats, NumberAssessme
 from service.learning.number_evaluation.batch.figures import recent
 from service.learning.number_evaluation.batch.own_head import own_answers
 from service.learning.number_evaluation.batch.usual_errors import usual_errors
-from service.learning.number_evaluation.challenge import NumberBout, compare_numbers, weights_of
+from service.learning.number_evaluation.challenge import NumberBout, compare_numbers
 from service.learning.number_evaluation.errors import Part
 from service.learning.number_evaluation.intervals import (
     LEAST_ROWS,

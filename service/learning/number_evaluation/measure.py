@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from service.learning.evaluation.assessment import places_of_same
 from service.learning.gate.number_measurements import (
     BatchFigures,
     Commonest,
@@ -204,19 +205,8 @@ def _since(a: NumberAssessment, k: int) -> Iterator[RiseSince]:
 
 def remembered(a: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:
     """|error| of an earlier version on the trusted rows that are still such, and their places. -> [s, k], [s]"""
-    number = {batch: place for place, batch in enumerate(tested.trusted_batches)}
-    batch = np.array([number.get(b, -1) for b in a.trusted.batches], np.int64)[a.trusted.batch]
-    shared = np.flatnonzero(batch >= 0)
-    _, here, there = np.intersect1d(
-        _key(batch[shared], a.trusted.row[shared]),
-        _key(tested.trusted_batch, tested.trusted_row),
-        return_indices=True,
-    )
-    return tested.trusted_error[there], shared[here]
-
-
-def _key(batch: NDArray[np.integer], row: NDArray[np.integer]) -> Ints:
-    return (batch.astype(np.int64) << 32) | row.astype(np.int64)
+    here, there = places_of_same(a.trusted, tested.trusted_batches, tested.trusted_batch, tested.trusted_row)
+    return tested.trusted_error[there], here
 
 
 def _batch(a: NumberAssessment, k: int, ratio: Floats, figures: Mapping[str, float]) -> BatchFigures | None:

@@ -34,7 +34,7 @@ def remember(
     value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
     error, ratio, mark = a.batch_goals - value, ratios(a), {MOVED: 1.0} if moved else {}
     judging = batch.judging & np.isfinite(a.candidate.on_batch).all(1)
-    trusted = FeatureRows.concat([_bare(a.trusted), _bare(batch.take(judging))])
+    trusted = FeatureRows.concat([a.trusted.bare(), batch.take(judging).bare()])
     own = np.concatenate([a.trusted_goals - a.candidate.on_trusted, (a.batch_goals - a.candidate.on_batch)[judging]])
     return Tested(
         batches=batch.batches,
@@ -67,7 +67,3 @@ def _kept(batch: FeatureRows) -> Ints:
     order = hash_order(batch)
     of_batches = [order[batch.batch[order] == k][:MOST_ROWS] for k in range(len(batch.batches))]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *of_batches]))
-
-
-def _bare(rows: FeatureRows) -> FeatureRows:
-    return rows.with_features(np.zeros((len(rows), 0), np.int16))

@@ -6,7 +6,7 @@ import torch
 
 from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import ABSENT
-from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
@@ -22,8 +22,7 @@ def learning_sums(base: Checkpoint, data: Data) -> Ledger | None:
     if exact is None or "judge" not in base.parts or exact.kept_columns or not data.known_rows:
         return None
     space = Space.of(base)
-    weights = BatchWeights(exact.decay, exact.source_weights)
-    unweighted = exact.decay == 1 and not exact.source_weights
+    weights, unweighted = weights_of(base), exact.decay == 1 and not exact.source_weights
     ledger = data.ledger(space) if unweighted else data.weighted(space, weights, own=False)
     return ledger if ledger.learn.mass else None
 

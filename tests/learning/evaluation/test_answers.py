@@ -9,7 +9,6 @@ from service.learning.evaluation.answers import (
     Answers,
     calibration_error,
     class_scores,
-    score,
     scored,
 )
 from service.learning.evaluation.assessment import Correctness
@@ -69,12 +68,12 @@ def test_masked_answers_ignore_the_other_columns() -> None:
 
 
 def test_score_by_hand() -> None:
-    scores = score(np.array([1, 1, 0, 1], bool), rows("aaab"))
+    scores = scored(answers("ab", [1, 0], [1, 0], [0, 1], [0, 1]), rows("aaab"))
     assert scores is not None
     assert (scores.accuracy, scores.balanced_accuracy, scores.rows) == pytest.approx((0.75, (2 / 3 + 1) / 2, 4))
     assert scores.classes["a"].accuracy == pytest.approx(2 / 3)
     assert scores.classes["a"].rows == 3
-    assert score(np.zeros(0, bool), Rows.empty((1,))) is None
+    assert scored(answers("ab"), Rows.empty((1,))) is None
     assert list(class_scores(np.array([1, 0], bool), rows("ba"))) == ["a", "b"]
 
 

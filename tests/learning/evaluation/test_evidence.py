@@ -56,15 +56,15 @@ def answered(ledger: Ledger, rows: FeatureRows) -> Answers:
 
 def test_rows_like_those_seen_are_familiar_and_strangers_are_not(ledger: Ledger) -> None:
     same, far = cloud("bat_1", 200, 1), cloud("bat_2", 50, 2, at=(30, 30))
-    assert is_familiar(ledger.unjudged, ledger.exam.inputs, same.inputs, 0.99).mean() > 0.9
-    assert not is_familiar(ledger.unjudged, ledger.exam.inputs, far.inputs, 0.99).any()
+    assert is_familiar(ledger.unjudged, ledger.exam, same.inputs, 0.99).mean() > 0.9
+    assert not is_familiar(ledger.unjudged, ledger.exam, far.inputs, 0.99).any()
 
 
 def test_everything_is_familiar_where_nothing_is_known() -> None:
     rows = cloud("bat_1", 5, 1)
-    assert is_familiar(Sums.empty(4), rows.inputs, rows.inputs, 0.99).all()
-    assert is_familiar(Sums.of(rows.take(np.arange(1))), rows.inputs, rows.inputs, 0.99).all()
-    assert not len(is_familiar(Sums.of(rows), rows.inputs, rows.inputs[:0], 0.99))
+    assert is_familiar(Sums.empty(4), rows, rows.inputs, 0.99).all()
+    assert is_familiar(Sums.of(rows.take(np.arange(1))), rows, rows.inputs, 0.99).all()
+    assert not len(is_familiar(Sums.of(rows), rows, rows.inputs[:0], 0.99))
 
 
 def test_wide_features_are_sampled_and_dead_ones_do_no_harm() -> None:
@@ -73,7 +73,7 @@ def test_wide_features_are_sampled_and_dead_ones_do_no_harm() -> None:
     inputs = random.integers(-99, 99, (40, width)).astype(np.int16)
     inputs[:, ::2] = 0
     rows = make_rows("bat_0", random.random((40, 2), np.float32), ["a", "b"] * 20, b"secret").with_features(inputs)
-    familiar = is_familiar(Sums.of(rows.take(np.arange(30))), inputs[30:], inputs[30:], 0.99)
+    familiar = is_familiar(Sums.of(rows.take(np.arange(30))), rows.take(np.arange(30, 40)), inputs[30:], 0.99)
     assert familiar.mean() >= 0.8
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,15 @@ def test_wide_features_classes_of_many_rows_and_updates_without_learning_rows_ar
         assert learning_curve(none, grown, entry, none.exam, solve) is None
     monkeypatch.setattr(curve, "WIDEST", SIZE - 1)
     assert learning_curve(none, grown, entry, none.exam, solve) is None
+
+
+def test_rows_that_judge_count_once_however_many_copies_come() -> None:
+    known = Ledger.empty(SPACE).with_entry(rows(200, seed=3))
+    once = rows(20, seed=0)
+    entry = FeatureRows.concat([once, *(replace(once, batches=(f"bat_{k}",)) for k in range(5))])
+    estimate = learning_curve(known, known.with_entry(entry), entry, known.exam, solve)
+    assert estimate is not None
+    assert [c.judged for c in estimate.classes] == [c.judged for c in of(20, known=known).classes]
 
 
 def test_a_sentence_names_rows_class_and_interval() -> None:

@@ -100,6 +100,18 @@ def test_a_sentence_says_a_large_error_in_three_digits() -> None:
     assert numbers_gained(Lineage(3).grow(x, 1e140 * y)).startswith("It is off by 4.79e+140 on 120 rows")
 
 
+def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: Lineage) -> None:
+    """Of a batch at most 1,000 rows are tested: these are not "the last rows"."""
+    report = numbers(lineage.candidates[-1].report)
+    assert report.before is not None
+    assert report.tested is not None
+    sentence = numbers_gained(report)
+    assert sentence.startswith("On 600 rows of the last 5 batches, as they came, it was off by ")
+    assert f" on {report.before.rows} trusted rows" in sentence
+    one = report.model_copy(update={"tested": report.tested.model_copy(update={"batches": 1, "rows": 120})})
+    assert numbers_gained(one).startswith("On 120 rows of the last batch, as they came, it was off by ")
+
+
 def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
     version = lineage.candidates[-2].checkpoint
     assert "north" in version.layout.sources
