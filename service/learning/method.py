@@ -144,8 +144,9 @@ class Learned:
 
     `out_of_fold`: logits [n, C] for rows of data.batch by heads that never saw them, NaN where there is none; float32
     where they are many (`matrices`). None: the served head never saw the judging and selecting rows, so it may answer
-    for those. `stuck`: the loss did not fall. `without`: of numbers and tables, what the same settings make of all rows
-    but the update's, where strength, decay or lift are not the base's: what they change is no doing of the batch.
+    for those. `stuck`: the loss did not fall. `without`: what the same settings make of all rows but the update's: of
+    numbers and tables, where strength, decay or lift are not the base's, and of an exact head that takes over from a
+    net. What they change is no doing of the batch.
     """
 
     checkpoint: Checkpoint

@@ -130,7 +130,8 @@ class Assessment:
     base is None for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it
     has those. `partial`, `stuck`, `relabels`: see `Measured`. `table`: whether inputs are rows of a table. `faded`:
     batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has from
-    elsewhere, and `replaced`: the candidate has them no more.
+    elsewhere, and `replaced`: the candidate has them no more. `challenges`: base and candidate learned the same rows,
+    so all in which they differ is by their settings.
     """
 
     policy: GatePolicy
@@ -157,6 +158,7 @@ class Assessment:
     stuck: bool = False
     relabels: bool = False
     table: bool = False
+    challenges: bool = False
 
     @property
     def before(self) -> ExamAnswers | None:
@@ -253,9 +255,10 @@ def since(a: Assessment) -> tuple[Since, ...]:
 def settings_lost(a: Assessment) -> Mapping[str, float]:
     """`Correctness.settings` of the candidate; of all trusted rows by the name ALL."""
     lost = dict(a.past.bits[-1][1].settings) if a.past.bits else {}
-    if a.base is None or a.same is None or not len(a.trusted):
+    same = a.candidate if a.challenges else a.same
+    if a.base is None or same is None or not len(a.trusted):
         return lost
-    before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, a.same))
+    before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, same))
     of_class = _by_class(a.trusted.names, a.trusted.labels, np.arange(len(before)), 1)
     for name, rows in ((ALL, np.arange(len(before))), *of_class):
         lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop

@@ -146,6 +146,8 @@ class Context(UpdateContext):
     past: Past = field(default_factory=Past)
     relabels: bool = False
     """Whether labels of known inputs change on purpose."""
+    challenges: bool = False
+    """Whether a challenger is judged, against a champion that learned the same rows."""
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine(base, learned, data, run, self)
@@ -162,7 +164,8 @@ class Context(UpdateContext):
         if foreign(champion.checkpoint):
             before = replace(self.past, evidence=self.past.evidence[:-1])
             return examine(champion.base, learned, data, run, replace(self, past=before))
-        candidate = examine(champion.checkpoint, replace(learned, out_of_fold=None), everything, run, self)
+        learned = replace(learned, out_of_fold=None)
+        candidate = examine(champion.checkpoint, learned, everything, run, replace(self, challenges=True))
         report = candidate.report
         assert isinstance(report, Report)
         evidence = self.past.evidence[-1] if self.past.evidence else {}
@@ -238,6 +241,7 @@ def examine(base: Checkpoint | None, learned: Learned, data: Data, run: Run, con
         partial=exact is not None and (not weights.plain or bool(gone)),
         stuck=learned.stuck,
         relabels=context.relabels,
+        challenges=context.challenges,
         table=isinstance(data.input, TableInput),
         faded=frozenset(
             b for b, counts in aged(weights.decay, data.weighted_batches(weights)).items() if counts < HALF

@@ -69,6 +69,7 @@ def _harm(a: Assessment, own: Sequence[str]) -> Harm | None:
         intruded=int(intruded.sum()),
         intruders=tuple(name for name, _ in names.most_common()),
         yardstick_intruded=None if by_yardstick is None else int(by_yardstick.sum()),
+        in_all=Paired.of(a.base.on_trusted.right(rows), masked) if a.base and a.same else None,
     )
 
 

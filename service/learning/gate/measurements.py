@@ -40,7 +40,8 @@ class Group:
 class Harm:
     """Base and candidate on the trusted rows. `masked`: over the old columns · `intruded`: rows that are answered with
     a new class, `intruders`: those classes, most first · `taken`: over all columns but those of new classes whose rows
-    show that they are none of the old ones; None where it was not measured."""
+    show that they are none of the old ones; None where it was not measured · `in_all`: over the old columns, beside the
+    live version itself, where the others are beside what the candidate's settings make without the batch."""
 
     rows: int
     masked: Paired
@@ -49,6 +50,7 @@ class Harm:
     intruded: int = 0
     intruders: tuple[str, ...] = ()
     yardstick_intruded: int | None = None
+    in_all: Paired | None = None
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,12 @@ def forgets(measured: Measured, policy: GatePolicy) -> Finding:
 def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     rule, masked = policy.forgets, harm.masked
     limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
+    most, in_all = policy.intrudes.max_taken, harm.in_all
+    if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
+        what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {in_all.worse:,} are newly "
+        what += f"wrong and {in_all.better:,} newly right ({points(-in_all.drop)}; {100 * most:g} are allowed)."
+        remedy = "Learn these rows by the method of the live version, or promote this one."
+        return Finding(what, in_all.drop, most, Severity.HELD, remedy)
     counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)

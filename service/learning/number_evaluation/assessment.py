@@ -177,11 +177,12 @@ class NumberAssessment:
     trusted (T): judging rows of base.learned, at most 2,000 a source · batch (B): the update's own rows, each once ·
     trusted_goals [m, k], batch_goals [n, k] · candidate: to T by the head that never saw a judging fold, to B out of
     fold · base: to T likewise, to B by the head it serves; None for a first version · same: as base, with the strength,
-    decay and lift of the candidate, where these are others (`Learned.without`) · usual [n, k]: the error that the
+    decay, lift and kind of the candidate, where these are others (`Learned.without`) · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
     head of this batch alone, see `figures` · stopped: figures of the batches in a row that were stopped since the
     base came, oldest first, for each number · sound: every number of the candidate is finite · known: rows that the
-    base has learned, fewer where older batches count less · fades: in base and candidate older batches count less.
+    base has learned, fewer where older batches count less · fades: in base and candidate older batches count less ·
+    challenges: base and candidate learned the same rows, so all in which they differ is by their settings.
     """
 
     policy: NumberPolicy
@@ -201,6 +202,7 @@ class NumberAssessment:
     sound: bool = True
     known: int = 0
     fades: bool = False
+    challenges: bool = False
 
     @property
     def before(self) -> NumberAnswers | None:

@@ -51,11 +51,12 @@ INTERVAL = "interval"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberContext(UpdateContext):
-    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
+    """What surrounds an update whose targets are numbers. stopped, challenges: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+    challenges: bool = False
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine_numbers(base, learned, data, run, self)
@@ -67,7 +68,7 @@ class NumberContext(UpdateContext):
         self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
     ) -> Candidate:
         learned = replace(learned, out_of_fold=None, without=None)
-        candidate = examine_numbers(champion.checkpoint, learned, everything, run, self)
+        candidate = examine_numbers(champion.checkpoint, learned, everything, run, replace(self, challenges=True))
         cost = candidate.report.cost.model_copy(update={"rows": len(data.batch)})
         return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
 
@@ -163,6 +164,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         alone=own_answers(own, space.features, goals),
         past=context.past,
         stopped=context.stopped,
+        challenges=context.challenges,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(rows.data, len(own), decay),
         fades=decay < 1 and answered.before is not None and weights_of(answered.before.version).decay < 1,

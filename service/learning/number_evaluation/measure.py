@@ -103,9 +103,10 @@ def gained(a: NumberAssessment, k: int) -> dict[str, float]:
 
 def _settings(a: NumberAssessment, k: int) -> float | None:
     """How much errors on trusted rows rose by other settings alone, where that is sure. None where they stayed."""
-    if a.base is None or a.same is None:
+    same = a.candidate if a.challenges else a.same
+    if a.base is None or same is None:
         return None
-    rise = change(a, k, a.trusted_goals, a.base.on_trusted, a.same.on_trusted)
+    rise = change(a, k, a.trusted_goals, a.base.on_trusted, same.on_trusted)
     return -rise.gain if rise is not None else None
 
 

@@ -15,6 +15,11 @@ from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.update import learn
 from service.worker.child.method_choice import Chosen
 
+TOOK_OVER = (
+    "The exact head takes over from a network. What that alone changes is no doing of these rows: they are judged "
+    "beside the exact head of all rows before them."
+)
+
 
 def within_budget(budget_seconds: float, started: float, check: Callable[[], None]) -> Callable[[], None]:
     """Makes `check` raise BudgetSpent, too, once a challenger's budget is spent."""
@@ -57,3 +62,10 @@ def better(
     winner, method = (learned, chosen) if bout.won else (other, rival)
     work = learned.multiply_adds + other.multiply_adds
     return replace(winner, multiply_adds=work), replace(method, why=why)
+
+
+def taken_over(base: Checkpoint | None, earlier: Data, learned: Learned, chosen: Chosen, run: Run) -> Learned:
+    """What the exact head learned that takes over from a net, with what it makes of `earlier` rows alone: the base's,
+    and none of the update. The net had won by its kind, and that goes with it whatever the update brings."""
+    without = learn(base, earlier, chosen.method, chosen.params, run).checkpoint
+    return replace(learned, without=without, notes=(*learned.notes, TOOK_OVER))

@@ -35,7 +35,7 @@ from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.telemetry import tracing
 from service.worker.assignment import Assignment, Result, Shard
-from service.worker.child.challenger import better, challenge, within_budget, without_first_notes
+from service.worker.child.challenger import better, challenge, taken_over, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
@@ -184,7 +184,10 @@ def _learn(
     if data.merged_rows:
         learned = replace(learned, notes=(*learned.notes, *_of_merge(learned, data.merged_rows)))
         chosen = replace(chosen, why=f"A ledger was merged: {chosen.method.name} as in the live version, solved anew.")
+    rival = chosen.rival
     learned, chosen = better(base, data, learned, chosen, run, context)
+    if rival is not None and chosen.rival is None:
+        learned = taken_over(base, StoredData(model_store, assignment, known, [], run), learned, chosen, run)
     if assignment.champion is None:
         with tracing.span("judge"):
             return Execution(context.examine(base, learned, data, run), data, chosen)

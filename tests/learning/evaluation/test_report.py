@@ -13,9 +13,10 @@ from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
-from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember
+from service.learning.evaluation.assessment import Assessment, Correctness, Past, remember, settings_lost, since
 from service.learning.evaluation.report import assess
 from service.learning.exact.solve import solve_ridge
+from service.learning.gate.measurements import ALL
 from service.learning.gate.verdicts import promoted, verdict_sentence
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
@@ -362,6 +363,36 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     surer = Answers(own.classes, np.where(alone.probabilities == 0.1, 0.05, alone.probabilities))
     report = assess(changed(replace(first, batch=batch), candidate_on_batch=surer, yardstick_on_batch=surer)).batch
     assert report.notes == ["1 row carries a label that a head of all other rows is sure is another; they are listed."]
+
+
+def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> None:
+    """An exact head is wrong on 20 of 400 rows, the net that beat it on none, the exact head after it on 20, or 40."""
+    trusted, exact, net = rows("ab" * 200, "bat_0"), says("ab", "ab" * 180 + "bb" * 20), says("ab", "ab" * 200)
+    plain = assessment(trusted=trusted, batch=rows("", "bat_1"), yardstick=None)
+
+    def made(base: Answers, candidate: Answers, **more: Any) -> Assessment:
+        none = says("ab", "")
+        a = changed(plain, base=base, base_on_batch=none, candidate=candidate, candidate_on_batch=none)
+        return replace(a, **more)
+
+    first = remember(made(exact, exact))
+    won = made(exact, net, challenges=True, past=Past(bits=[(1, first)]))
+    assert settings_lost(won) == pytest.approx({ALL: -0.05, "a": -0.1, "b": 0.0})
+    past = Past(bits=[(1, first), (2, remember(won))])
+    same = ExamAnswers(exact, says("ab", ""))
+    left = made(net, exact, same=same, past=past)
+    assert settings_lost(left) == pytest.approx({ALL: 0.0, "a": 0.0, "b": 0.0})
+    assert [(s.version, s.drop(), s.drop("a")) for s in since(left)] == [(1, 0.0, 0.0), (2, 0.0, 0.0)]
+    assert all(rule.severity is None for rule in assess(left).gate.rules)
+    assert "forgets" in {rule.name for rule in assess(replace(left, same=None)).gate.rules if rule.severity}
+    far = says("ab", "ab" * 120 + "bb" * 80)
+    report = assess(made(net, far, same=ExamAnswers(far, says("ab", ""))))
+    assert report.gate.why.startswith(
+        "Held: its method or settings answer old rows far worse: of 400 rows 80 are newly"
+    )
+    lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past)
+    drops = [drop for s in since(lower) for drop in (s.drop(), s.drop("a"))]
+    assert drops == pytest.approx([0.05, 0.1] * 2), "beside the exact head of before, too"
 
 
 # Sentences

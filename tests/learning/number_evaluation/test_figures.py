@@ -620,6 +620,8 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
     assert "of which +50.0 % by its settings" in why(later, "slow_loss")
+    better = NumberAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
+    assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx({GAIN: 0.0, SETTINGS: -0.2})
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
     assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
 

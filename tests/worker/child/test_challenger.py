@@ -16,7 +16,7 @@ from service.learning.evaluation.examine import Champion, Context
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from service.learning.update import learn
-from service.worker.child.challenger import better
+from service.worker.child.challenger import TOOK_OVER, better, taken_over
 from service.worker.child.method_choice import choose
 from tests.learning.memory_data import MemoryData, Stream
 
@@ -30,9 +30,14 @@ def rows(label: Callable[[Any], bool], n: int, seed: int) -> tuple[Any, list[str
     return X, ["odd" if label(x) else "even" for x in X]
 
 
+def unseen(x: Any) -> bool:
+    """What a linear head cannot see."""
+    return bool(np.prod(x[:3]) > 0)
+
+
 @pytest.mark.parametrize(
     ("label", "n", "method"),
-    [(lambda x: np.prod(x[:3]) > 0, 1500, "replay"), (lambda x: x[0] > 0, 300, "ridge")],
+    [(unseen, 1500, "replay"), (lambda x: x[0] > 0, 300, "ridge")],
     ids=["what a linear head cannot see", "what it sees"],
 )
 def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
@@ -54,6 +59,29 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
         assert made.checkpoint.learned["head.0"] == {*data.known_batches, *data.batch.batches}
     else:
         assert made.checkpoint is learned.checkpoint
+
+
+def test_what_a_net_had_won_is_not_lost_by_the_rows_with_which_the_exact_head_takes_over() -> None:
+    """Heads on the inputs see these labels less than the net does, before the batch as after it."""
+    stream = Stream(SPEC)
+    stream.learn(METHODS["retrain"], *rows(unseen, 1500, 0), epochs=15, **NET)
+    base, data = stream.checkpoint, stream.data(*rows(unseen, 100, 1))
+    earlier = MemoryData(SPEC, data.architecture, data.base_rows, Rows.empty((12,)))
+    chosen = choose({"name": "auto"}, base, data).rival
+    assert base is not None
+    assert chosen is not None
+    learned = learn(base, data, chosen.method, chosen.params, Run())
+    made = taken_over(base, earlier, learned, chosen, Run())
+    assert made.checkpoint is learned.checkpoint
+    assert made.without is not None
+    assert made.without.learned["head.0"] == set(data.known_batches)
+    assert made.notes[-1] == TOOK_OVER
+    reports = [Context(live=2).examine(base, it, data, Run()).report for it in (learned, made)]
+    fired = [{rule.name: rule for rule in report.gate.rules if rule.severity} for report in reports]
+    assert fired[0]["forgets"].severity == "rejected"
+    assert {"worst_class", "learned_nothing"} <= fired[0].keys()
+    assert not fired[1], reports[1].gate.why
+    assert len({report.old_classes.before for report in reports if isinstance(report, Report)}) == 1
 
 
 @pytest.mark.parametrize("imported", [[], ["odd", "even"]], ids=["trained here", "weights from elsewhere"])
