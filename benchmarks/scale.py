@@ -1,12 +1,14 @@
 """What grows with what: the cost of an update, of a prediction and of a rollback against how much there is already.
 
-    python -m benchmarks.scale [--parts history,batches,versions,models,classes] [--most N] [--json FILE]
+    python -m benchmarks.scale [--parts history,batches,rows,versions,models,classes] [--most N] [--ray ADDRESS]
+                               [--json FILE]
 
 A real `tsuika serve` in a folder of its own for each part, asked over HTTP. *history*: rows learned before (1,000 to
 1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model (100 to 10,000); *models* in one service
 whose memory of loaded versions is bounded (100 to 1,000); *classes* of one model (10 to 10,000). At each size a few
-small updates or requests are timed; all else is only there. Rows are scikit-learn's digits as 64 numbers with a little
-noise; those of many classes lie around a point of their own.
+small updates or requests are timed; all else is only there. *rows* is one update of so many (100,000), all of which is
+timed; with --ray it learns on that cluster, whose nodes make its features and sums side by side (docs/ray.md). Rows are
+scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a point of their own.
 """
 
 from __future__ import annotations
@@ -34,15 +36,19 @@ from benchmarks.streams.steps import INK_VECTOR, noisy_digits
 from benchmarks.tables.terminal import bar, reached, table
 from service.cli.demonstration.process import running_service
 from service.client import Client, RemoteModel
+from service.contract.resources import Update
 
 SIZES = {
     "history": [1_000, 10_000, 100_000, 1_000_000],
     "batches": [100, 1_000, 10_000],
+    "rows": [100_000],
     "versions": [100, 1_000, 10_000],
     "models": [100, 1_000],
     "classes": [10, 100, 1_000, 10_000],
 }
 RIDGE = {"name": "ridge", "lift": "relu", "width": 256}
+WIDE = {**RIDGE, "width": 1024}
+"""Of an update of many rows: features and sums are most of its work."""
 UPDATE_ROWS, UPDATES, REQUESTS = 250, 5, 200
 BODY_ROWS = 50_000
 FLAT = 1.5
@@ -83,9 +89,21 @@ def batches(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
         for k in range(made, size):
             model.add_batch(*_digits(8, seed=k), new_classes="allow")
         made = size
-        model.update(batches="pending", method=RIDGE)
+        _made(model.update(batches="pending", method=RIDGE))
         batches = [_digits(UPDATE_ROWS, seed=10_000_000 + size + k) for k in range(UPDATES)]
         yield Measured("batches", size, _costs(model, batches, row))
+
+
+def rows(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
+    """Seconds of one update of so many rows."""
+    for size in sizes:
+        model = client.create_model(name_of(f"rows-{size}"), input=SCALED)
+        for first in range(0, size, BODY_ROWS):
+            model.add_batch(*_digits(min(BODY_ROWS, size - first), seed=first), new_classes="allow")
+        began = time.perf_counter()
+        _made(model.update(batches="pending", method=WIDE))
+        seconds = time.perf_counter() - began
+        yield Measured("rows", size, {"update, s": seconds, "rows a second": size / seconds})
 
 
 def versions(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
@@ -134,18 +152,20 @@ def classes(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
 PARTS: dict[str, Callable[[Client, Sequence[int]], Iterator[Measured]]] = {
     "history": history,
     "batches": batches,
+    "rows": rows,
     "versions": versions,
     "models": models,
     "classes": classes,
 }
 
 
-def run(parts: Sequence[str], most: int | None) -> Iterator[Measured]:
-    """All sizes of the parts, each part with a service of its own."""
+def run(parts: Sequence[str], most: int | None, ray: str | None) -> Iterator[Measured]:
+    """All sizes of the parts, each part with a service of its own. ray: the cluster on which it learns, if any."""
     sizes = {part: [n for n in SIZES[part] if most is None or n <= most] for part in parts}
+    cluster = {"TSUIKA_RAY": ray} if ray is not None else {}
     with bar(sum(map(len, sizes.values()))) as advance:
         for part in parts:
-            with _service(BOUNDED if part == "models" else {}) as client:
+            with _service({**cluster, **(BOUNDED if part == "models" else {})}) as client:
                 for measured in PARTS[part](client, sizes[part]):
                     advance(f"{part}: {measured.size:,}")
                     yield measured
@@ -183,7 +203,11 @@ def _digits(n: int, seed: int) -> tuple[Any, list[str]]:
 
 
 def _learn(model: RemoteModel, inputs: Any, labels: list[str]) -> None:
-    update = model.update(inputs, labels, method=RIDGE, new_classes="allow")
+    _made(model.update(inputs, labels, method=RIDGE, new_classes="allow"))
+
+
+def _made(update: Update) -> None:
+    """Raises RuntimeError where it has made no version."""
     if update.version is None:
         raise RuntimeError(f"the update is {update.state}: {update.error}")
 
@@ -243,12 +267,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("benchmarks.scale", description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--most", type=int, help="no larger sizes than this")
+    parser.add_argument("--ray", help="the Ray cluster on which updates learn: auto, or HEAD:PORT")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
     parts = arguments.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"no {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    measured = list(run(parts, arguments.most))
+    measured = list(run(parts, arguments.most, arguments.ray))
     print("\n".join(report(measured)))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")

@@ -12,6 +12,7 @@ import sysconfig
 import time
 import venv
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import yaml
 
 from service import __version__
 from service.cli.exits import INTERRUPTED
+from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 ALONE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -132,3 +134,15 @@ def test_the_image_is_not_root_is_checked_and_asks_for_a_key() -> None:
     assert all((ROOT / name).exists() for name in copied)
     kept = (ROOT / ".dockerignore").read_text().split()
     assert {f"!{name}" for name in copied} <= {*kept}
+
+
+def test_the_composition_is_two_services_and_two_workers_whose_settings_there_are() -> None:
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    commands = Counter(str(each.get("command")) for each in composed.values() if each["image"] == "tsuika")
+    assert commands == {"None": 2, "['tsuika', 'work']": 2}
+    for each in (each for each in composed.values() if each["image"] == "tsuika"):
+        variables = {name for name in each["environment"] if name.startswith("TSUIKA_")}
+        assert {name.removeprefix("TSUIKA_").lower() for name in variables} <= Settings.model_fields.keys()
+        assert {"TSUIKA_DATABASE_URL", "TSUIKA_STORE_URL", "TSUIKA_WORKER"} <= variables
+        assert set(each["build"]["args"]["EXTRAS"].split(",")) <= {"postgres", "s3"}
+        assert each["depends_on"].keys() in ({"postgres", "store"}, {"service-1"})  # a service makes the tables

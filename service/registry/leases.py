@@ -39,6 +39,13 @@ class Queue(NamedTuple):
     unclaimed_seconds: float | None = None
 
 
+class ToDo(NamedTuple):
+    """What a worker may do now: whether an update can be claimed, and whether one was lost, or may have been."""
+
+    claim: bool = False
+    rescue: bool = False
+
+
 def queue(session: Session) -> Queue:
     """The updates that are open now."""
     at = clock(session)
@@ -92,11 +99,12 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     return update
 
 
-def something_to_do(session: Session, longest_lease: float) -> bool:
-    """Whether an update may be claimed or rescued: asked before the write lock is taken."""
+def to_do(session: Session, longest_lease: float) -> ToDo:
+    """What there is to do: asked before the write lock is taken."""
     at = clock(session)
-    lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at)
-    return _any(session, _claimable(at) | lost | _ahead(at, longest_lease))
+    lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at) | _ahead(at, longest_lease)
+    either = (select(Update.id).where(condition).exists() for condition in (_claimable(at), lost))
+    return ToDo(*session.execute(select(*either)).one())
 
 
 def any_open(session: Session) -> bool:

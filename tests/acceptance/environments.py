@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.registry.sql.database import migrate
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, WorkProcess
 from tests.postgres import PostgresServer
@@ -20,6 +21,17 @@ BOTH = [
     pytest.param("scaled", marks=[pytest.mark.postgres, pytest.mark.s3]),
 ]
 """Parameters of a fixture that gives what `opened` opens."""
+
+
+def empty_place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where a service of the environment that the parameter of a fixture names keeps everything: settings of a place
+    with the tables of the first day and nothing in them."""
+    if request.param == "embedded":
+        return {"migrated": request.getfixturevalue("migrated")}
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    database_url = postgres.empty()
+    migrate(database_url)
+    return {"database_url": database_url, "store_url": request.getfixturevalue("s3").bucket()}
 
 
 class Environment:

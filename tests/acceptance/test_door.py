@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.acceptance.environments import BOTH, empty_place
 from tests.running import ROOT, Server
 
 LIMIT = 2_000_000
@@ -27,13 +28,13 @@ CHUNKED = b"POST /v1/models HTTP/1.1\r\nhost: localhost\r\ncontent-type: applica
 CHUNKED += b"transfer-encoding: chunked\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=BOTH)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service without a worker, with a small limit and an impatient one."""
     folder = tmp_path_factory.mktemp("door")
     patience = {"body_timeout_seconds": 1, "head_timeout_seconds": 2, "child_priority": "idle"}
     limits = {"max_body_bytes": LIMIT, "max_connections": 60, **patience}
-    with Server(folder, migrated=migrated, worker=False, **limits) as server:
+    with Server(folder, **empty_place(request), worker=False, **limits) as server:
         with server.client() as client:
             assert client.post("/v1/models", json=MODEL).status_code == 201
         yield server
@@ -284,10 +285,12 @@ def test_beyond_loopback_a_key_is_needed(tmp_path: Path) -> None:
     assert "--open" in output
 
 
-@pytest.fixture(scope="module")
-def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that is just being started, in an empty folder; the test after it is seen starting ends it."""
-    server = Server(tmp_path_factory.mktemp("starting"), wait=False, worker=False, stop_seconds=10)
+@pytest.fixture(scope="module", params=BOTH)
+def starting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that is just being started, in an empty folder, or an empty database and bucket; the test after it is
+    seen starting ends it."""
+    place = {} if request.param == "embedded" else empty_place(request)
+    server = Server(tmp_path_factory.mktemp("starting"), wait=False, worker=False, stop_seconds=10, **place)
     yield server
     server.kill()
 

@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance import invariants
-from tests.acceptance.service import QUICK, Caller, children_of, gone, history, kinds, slow, until
-from tests.running import Server
+import pytest
+from sqlalchemy import select
+
+from service.registry.sql.database import Database
+from service.registry.sql.tables import Update
+from tests.acceptance.environments import BOTH, Environment, opened
+from tests.acceptance.service import Caller, children_of, gone, history, kinds, slow, until
 
 LEASE, DEADLINE = 1.0, 3.0
 
 
-def lease_of(server: Server, update_id: str) -> float:
+@pytest.fixture(params=BOTH)
+def environment(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[Environment]:
+    settings = {"lease_seconds": LEASE, "progress_deadline_seconds": DEADLINE, "retry_delay_seconds": 60}
+    empty = {"migrated": migrated} if request.param == "embedded" else {}
+    environment = opened(request, tmp_path, **settings, **empty)
+    yield environment
+    environment.stop()
+
+
+def lease_of(database: Database, update_id: str) -> float:
     """Until when the update is its worker's; 0 where it is nobody's."""
-    with closing(sqlite3.connect(server.data / "tsuika.db", timeout=10.0)) as database:
-        [[until]] = database.execute("SELECT lease_until FROM updates WHERE id = ?", [update_id])
-        return float(until or 0.0)
+    with database.looking() as reader:
+        return reader.scalar(select(Update.lease_until).where(Update.id == update_id)) or 0.0
 
 
-def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: Path, migrated: Path) -> None:
-    settings = {**QUICK, "lease_seconds": LEASE, "progress_deadline_seconds": DEADLINE, "retry_delay_seconds": 60}
-    with Server(tmp_path, migrated=migrated, **settings) as server, Caller(server, "digits") as caller:
+def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(environment: Environment) -> None:
+    server, database = environment.services[0], Database(environment.database_url)
+    with Caller(server, "digits") as caller:
         caller.create()
         live = caller.learn(1)["version"]
         batch = caller.batch(2)
         update_id = caller.order([batch], method=slow(1000))["id"]
         caller.training(update_id)
-        stuck = children_of(server.pid)
+        owners = [worker.process.pid for worker in environment.workers if worker.owns(update_id)]
+        stuck = children_of(owners[0] if environment.workers else server.pid)
         assert stuck
-        leases = [lease_of(server, update_id)]
+        leases = [lease_of(database, update_id)]
         for child in stuck:
             child.send_signal(signal.SIGSTOP)
 
         def beating() -> bool:
             if "retried" in kinds(server, update_id):
                 return True
-            leases.append(lease_of(server, update_id))
+            leases.append(lease_of(database, update_id))
             return False
 
         until(beating, what="the deadline")
@@ -52,4 +64,5 @@ def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(tmp_path: 
         assert gone(stuck)
         assert caller.live() == live
         assert caller.ok("POST", f"/v1/updates/{update_id}/cancel", {})["state"] == "cancelled"
-        invariants.hold(server.data, [batch])
+    database.close()
+    environment.hold([batch])

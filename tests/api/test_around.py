@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from service.api.access import keyring
 from service.api.application import ROUTERS
 from service.errors import TsuikaError
 from service.learning.methods import METHODS
+from service.registry.sql.database import now
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
@@ -27,20 +30,27 @@ PUBLIC = {
 }
 
 
-@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer secrets"])
-def test_every_route_needs_the_key(make_api: MakeApi, authorization: str | None) -> None:
+def test_every_route_needs_a_key_that_is_good(make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     api = make_api(key="secret")
     make_model(api.runtime)
-    for method, path in ROUTES:
-        refused = api(method, path, headers={"Authorization": authorization} if authorization else {})
-        if path in PUBLIC:
-            assert refused.status_code == 200
-        else:
-            assert refused.status_code == 401, (method, path)
-            assert refused.headers["www-authenticate"].startswith("Bearer")
-    if authorization is None:
+    operator = {"Authorization": "Bearer secret"}
+    order, soon = {"name": "till 7", "scopes": ["admin"]}, datetime.now(UTC) + timedelta(hours=1)
+    revoked = api.ok("POST", "/v1/keys", order, headers=operator)
+    ended = api.ok("POST", "/v1/keys", {**order, "expires_at": soon.isoformat()}, headers=operator)
+    assert api("DELETE", f"/v1/keys/{revoked['id']}", headers=operator).status_code == 204
+    monkeypatch.setattr(keyring, "now", lambda: now() + 3601.0)
+    bad = ["wrong", "secrets", revoked["secret"], ended["secret"]]
+    words = ["Basic secret", "Bearer", *(f"Bearer {secret}" for secret in bad)]
+    for headers in ({}, *({"Authorization": word} for word in words)):
         for method, path in ROUTES:
-            assert api(method, path, headers={"Authorization": "bearer secret"}).status_code != 401
+            refused = api(method, path, headers=headers)
+            if path in PUBLIC:
+                assert refused.status_code == 200
+            else:
+                assert refused.status_code == 401, (method, path, headers)
+                assert refused.headers["www-authenticate"].startswith("Bearer")
+    for method, path in ROUTES:
+        assert api(method, path, headers={"Authorization": "bearer secret"}).status_code != 401
 
 
 def test_with_a_key_any_host_is_good_and_the_description_is_public(make_api: MakeApi) -> None:

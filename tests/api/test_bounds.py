@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,28 @@ def test_everything_in_a_body_has_a_longest_length(api: Api) -> None:
     ]
     assert len(bodies) >= 12
     assert {k for body in bodies for k in unbounded(body, "", definitions)} <= OPEN
+
+
+def fields(schema: Any, definitions: dict[str, Any]) -> Iterator[str]:
+    """Names of all members that a schema has somewhere."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", ())
+        if (name := str(schema.get("$ref")).rpartition("/")[2]) in definitions:
+            yield from fields(definitions.pop(name), definitions)
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from fields(inner, definitions)
+
+
+def test_nothing_in_a_request_names_a_file_or_an_address(api: Api) -> None:
+    """So nobody can have the server open one."""
+    document = api.ok("GET", "/openapi.json")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    bodies = [operation.get("requestBody") for operation in operations]
+    names = {*fields(bodies, document["components"]["schemas"])}
+    names |= {one["name"] for operation in operations for one in operation.get("parameters", [])}
+    assert len(names) > 100
+    words = {word for name in names for word in re.split(r"[^a-z]+", name.lower())}
+    assert not words & {"file", "path", "folder", "dir", "url", "uri", "href", "link", "host", "endpoint", "address"}
 
 
 @pytest.mark.parametrize("params", [AutoParams, *(method.Params for method in METHODS.values())])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.acceptance.service import QUICK, Caller
-from tests.running import Server
+from tests.acceptance.environments import BOTH, opened
+from tests.acceptance.service import Caller
 
 if TYPE_CHECKING:
     from schemathesis import APIOperation, BaseSchema, Case, Response
@@ -26,12 +26,14 @@ REFUSED = ("400", "401", "403", "404", "405", "408", "409", "410", "412", "413",
 """One of these is the answer to what does not fit the description."""
 
 
-@pytest.fixture
-def caller(tmp_path: Path, migrated: Path) -> Iterator[Caller]:
-    """Of a service of its own: the requests make models and keys, and delete what is there."""
-    with Server(tmp_path, migrated=migrated, key="secret", **QUICK) as server, Caller(server, "digits") as caller:
+@pytest.fixture(params=BOTH)
+def caller(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Caller]:
+    """Of an environment of its own: the requests make models and keys, and delete what is there."""
+    environment = opened(request, tmp_path, key="secret")
+    with Caller(environment.services[0], "digits") as caller:
         caller.http.headers.update(SECRET)
         yield caller
+    environment.stop()
 
 
 def things(caller: Caller) -> dict[str, list[str]]:

@@ -14,7 +14,9 @@ def test_what_grows_with_what_is_measured(part: str, client: Client, monkeypatch
     monkeypatch.setattr(scale, "UPDATE_ROWS", 40)
     monkeypatch.setattr(scale, "REQUESTS", 2)
     monkeypatch.setattr(scale, "name_of", lambda name: f"scale-{part}-{name}")  # the service has models of others
-    sizes = {"history": [100], "batches": [2], "versions": [2, 3], "models": [2, 3], "classes": [3]}[part]
+    sizes = {"history": [100], "batches": [2], "rows": [200], "versions": [2, 3], "models": [2, 3], "classes": [3]}[
+        part
+    ]
     measured = list(scale.PARTS[part](client, sizes))
     assert [one.size for one in measured] == sizes
     assert all(cost >= 0 for one in measured for cost in one.costs.values())

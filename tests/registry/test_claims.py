@@ -80,13 +80,13 @@ def test_there_is_something_to_do_when_an_update_is_due_or_its_worker_is_lost(
     database: Database, clock: Callable[[float], None]
 ) -> None:
     with database.writing() as session:
-        assert not leases.something_to_do(session, LEASE)
+        assert leases.to_do(session, LEASE) == (False, False)
         learn(session, model(session))
-        assert leases.something_to_do(session, LEASE)
+        assert leases.to_do(session, LEASE) == (True, False)
         claim(session)
-        assert not leases.something_to_do(session, LEASE)
+        assert leases.to_do(session, LEASE) == (False, False)
         clock(LEASE + 1)
-        assert leases.something_to_do(session, LEASE)
+        assert leases.to_do(session, LEASE) == (False, True)
 
 
 def test_a_beat_prolongs_the_lease_and_tells_of_a_cancel(database: Database, clock: Callable[[float], None]) -> None:
@@ -202,7 +202,7 @@ def test_what_waits_is_due_at_once_when_the_clock_is_set_back(
         leases.retry_later(session, claim(session), ERROR, MOST, delay=2.0)
         assert leases.claim(session, "w1", LEASE) is None
         clock(-3600.0)
-        assert leases.something_to_do(session, LEASE)
+        assert leases.to_do(session, LEASE).claim
         assert leases.somebody_waits(session)
         assert claim(session) is update
         leases.hand_back(session, update)

@@ -151,8 +151,9 @@ def _engine(url: str, option: str, isolation_level: str) -> Engine:
 def prepare(url: str) -> None:
     """Makes the tables of an empty database, or upgrades them; a second caller waits for the first.
 
-    The first revision that a database of PostgreSQL can have is FIRST: the ones before are of SQLite alone. Raises
-    SchemaMismatch for tables of a newer version or of another program, Busy, DiskFull, NotWritable.
+    An empty one gets the tables of today, so it meets later revisions alone. Earlier ones are of SQLite alone: they
+    make tables anew, and what they made comes here by `tsuika restore`. Raises SchemaMismatch for tables of a newer
+    version or of another program, Busy, DiskFull, NotWritable.
     """
     revision = unopened.revision_of(url)
     schema.require_known(schema.name_of(url), revision)

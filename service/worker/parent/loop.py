@@ -211,19 +211,16 @@ class Worker:
         longest = LEASES_AHEAD * self._settings.lease_seconds
         with self._runtime.database.reading() as session:
             any_open = leases.any_open(session)
-            idle = not (any_open and leases.something_to_do(session, longest))
-        if idle:
+            to_do = leases.to_do(session, longest) if any_open else leases.ToDo()
+        if not any(to_do):
             self._let_go()
             if not any_open:
                 self._at_rest, self._away, self._put_offs = mark, "", 0  # nothing waits for a cluster any more
             return False
-        with self._runtime.database.writing() as session:
-            silent = self._silent(leases.ahead(session, longest))
-            rescued = leases.rescue(session, self._settings.max_attempts, silent)
-        gc.discard_saves(self._runtime, session)
-        for lost in rescued:
-            figures.RESCUED.add()
-            log.warning("update %s was rescued: its worker was not heard of", lost)
+        if to_do.rescue:
+            self._rescue(longest)
+        else:
+            self._ahead = {}
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
             name = session.get_one(Model, update.model_id).name if update is not None else ""
@@ -241,6 +238,16 @@ class Worker:
         if not self._stop.is_set():
             self._child.warm()
         return True
+
+    def _rescue(self, longest: float) -> None:
+        """Queues again what was lost by workers that nobody hears of. `longest`: seconds of a lease."""
+        with self._runtime.database.writing() as session:
+            silent = self._silent(leases.ahead(session, longest))
+            rescued = leases.rescue(session, self._settings.max_attempts, silent)
+        gc.discard_saves(self._runtime, session)
+        for lost in rescued:
+            figures.RESCUED.add()
+            log.warning("update %s was rescued: its worker was not heard of", lost)
 
     def _carry_out(self, update: Update, span: Span) -> None:
         """Runs a claimed update to its end, or to where another worker has it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -24,6 +26,17 @@ from tests.registry.facts import batch, model, version
 from tests.registry.migrating import killed_amid
 
 pytestmark = pytest.mark.postgres
+
+LATER = """import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "9999", "{before}", None, None
+
+
+def upgrade() -> None:
+    op.add_column("models", sa.Column("motto", sa.String(), server_default="none", nullable=False))
+"""
+"""A revision that this version does not know yet."""
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -65,6 +78,30 @@ def test_a_first_start_that_is_killed_leaves_no_tables_and_the_next_one_makes_th
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
     migrate(url)
     Database(url).close()
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_a_later_revision_is_brought_to_tables_with_rows_in_them_or_changes_nothing(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_off: bool
+) -> None:
+    url, before = postgres.empty(), schema.revisions()[-1]
+    migrate(url)
+    with closing(Database(url)) as database, database.writing() as session:
+        model(session)
+    migrations = Path(shutil.copytree(schema.migrations_path(), tmp_path / "migrations"))
+    later = LATER.format(before=before) + breaks_off * "    raise OSError\n"
+    (migrations / "versions" / "9999_later.py").write_text(later)
+    monkeypatch.setattr(schema, "migrations_path", lambda: migrations)
+    with pytest.raises(OSError) if breaks_off else nullcontext():
+        migrate(url)
+    rows = {"SELECT version_num FROM alembic_version": before if breaks_off else "9999"}
+    if not breaks_off:
+        rows["SELECT motto FROM models"] = "none"
+    with psycopg.connect(url) as connection:
+        assert {query: connection.execute(query).fetchone() for query in rows} == {q: (v,) for q, v in rows.items()}
+        assert connection.execute("SELECT name FROM models").fetchone() == ("digits",)
+        columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'motto'"
+        assert connection.execute(columns).fetchone() == (not breaks_off,)
 
 
 def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgres: PostgresServer) -> None:

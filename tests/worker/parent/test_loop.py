@@ -90,11 +90,15 @@ def events(runtime: Runtime, update_id: str) -> list[str]:
 
 
 def test_an_update_is_claimed_learned_published_and_served(
-    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And nothing else is written but heartbeats: nobody is rescued where nothing was lost."""
+    rescues, rescue = list[None](), leases.rescue
+    monkeypatch.setattr(leases, "rescue", lambda *arguments: rescues.append(None) or rescue(*arguments))
     update_id = answered(runtime, tmp_path)
     wait_for(lambda: runtime.live.serving_version("digits") == 1)
     assert events(runtime, update_id) == ["queued", "claimed", "succeeded"]
+    assert rescues == []
     with runtime.database.reading() as session:
         version = session.get_one(Version, session.get_one(Update, update_id).version_id)
     assert version.report is not None
