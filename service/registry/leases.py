@@ -103,8 +103,8 @@ def to_do(session: Session, longest_lease: float) -> ToDo:
     """What there is to do: asked before the write lock is taken."""
     at = clock(session)
     lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at) | _ahead(at, longest_lease)
-    either = (select(Update.id).where(condition).exists() for condition in (_claimable(at), lost))
-    return ToDo(*session.execute(select(*either)).one())
+    claim, rescue = (select(Update.id).where(condition).exists() for condition in (_claimable(at), lost))
+    return ToDo(*session.execute(select(claim, rescue)).one())
 
 
 def any_open(session: Session) -> bool:
