@@ -82,6 +82,8 @@ TOGETHER = [
         "acceptance/test_taking_back.py",
         "api/routes/test_inference.py",
         "api/routes/test_number_predictions.py",
+        "cli/test_people.py",
+        "cli/test_terminal_page.py",
         "examples/test_cifar.py",
     ],
     ["client/test_export.py", "client/test_inputs.py", "client/test_service.py"],

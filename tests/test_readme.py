@@ -129,6 +129,9 @@ def test_the_first_hour_is_as_it_says(newcomer: Newcomer) -> None:
             documents = answers(newcomer.types(["bash", "-eu"], text))
         elif language == "json":
             assert any(shown(json.loads(text), answer) for answer in documents), (text, documents)
+        elif language == "text":
+            lines = iter(document for document in documents if isinstance(document, str))
+            assert all(any(shown(said, line) for line in lines) for said in text.splitlines()), (text, documents)
         elif language == "python":
             assert "grignolino" in newcomer.types([str(newcomer.folder / ".venv/bin/python"), "-"], text)
         if "tsuika audit verify" in text:

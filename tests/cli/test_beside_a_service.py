@@ -14,7 +14,7 @@ import pytest
 
 from service.cli import main, progress
 from service.cli.exits import DONE, ERROR, USAGE
-from service.cli.verify import report_lines
+from service.cli.upkeep.verify import report_lines
 from service.client import Client
 from service.upkeep.verify import Verified
 from tests.acceptance.service import WorkProcess, until

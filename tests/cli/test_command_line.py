@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import subprocess
 import sys
 import time
@@ -11,15 +11,17 @@ from types import ModuleType
 
 import pytest
 
-from service.cli import main, parser
+from service.cli import main
+from service.cli.app import VERBS
 from service.cli.exits import DONE, ERROR, INTERRUPTED, USAGE
 from service.errors import NotFound
 
-COMMANDS = ("serve", "work", "demo", "migrate", "gc", "fsck", "backup", "restore", "methods", "verify")
+NAMES = [name for verbs in VERBS.values() for name in verbs]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "service.cli", *arguments], capture_output=True, text=True, timeout=60)
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **variables})
 
 
 def test_the_version_is_told_at_once() -> None:
@@ -33,30 +35,47 @@ def test_the_version_is_told_at_once() -> None:
 
 
 def test_reading_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "torch numpy pydantic fastapi sqlalchemy httpx rich"
-    code = f"import sys, service.cli; service.cli.parser(); print([m for m in '{heavy}'.split() if m in sys.modules])"
+    heavy = "torch numpy fastapi sqlalchemy httpx scipy"
+    code = f"""
+import contextlib, io, sys
+from service.cli import app
+there = lambda heavy: [m for m in heavy.split() if m in sys.modules]
+with contextlib.redirect_stdout(io.StringIO()):
+    app.main(["--help"])
+print(there("{heavy} rich pydantic"))
+for verbs in app.VERBS.values():
+    for verb in verbs:
+        with contextlib.redirect_stdout(io.StringIO()):
+            app.main([verb, "--help"])
+        assert not there("{heavy}"), (verb, there("{heavy}"))
+"""
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([command, "-h"])
-    assert ended.value.code == DONE
-    assert f"usage: tsuika {command}" in capsys.readouterr().out
+@pytest.mark.parametrize("verb", NAMES)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "-h"]) == DONE
+    assert f"Usage: tsuika {verb}" in capsys.readouterr().out
 
 
-def test_the_help_lists_every_command() -> None:
-    text = parser().format_help()
-    assert all(f"\n    {command}" in text for command in COMMANDS)
+def test_the_help_lists_every_verb_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == DONE
+    text = capsys.readouterr().out
+    assert all(f"\n{group}:" in text for group in VERBS)
+    assert all(f"\n  {name} " in text for name in NAMES)
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["serve", "--port", "many"], ["verify", "digits"]])
 def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == USAGE
-    assert "usage: tsuika" in capsys.readouterr().err
+    assert main(arguments) == USAGE
+    assert "Usage: tsuika" in capsys.readouterr().err
+
+
+def test_a_shell_completes_verbs_and_their_options() -> None:
+    asked = {"_TSUIKA_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    assert run(**asked, COMP_WORDS="tsuika verif").stdout.split() == ["verify"]
+    asked["COMP_CWORD"] = "2"
+    assert run(**asked, COMP_WORDS="tsuika fsck --rep").stdout.split() == ["--repair"]
 
 
 def test_impossible_settings_are_exit_2_and_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,19 +83,19 @@ def test_impossible_settings_are_exit_2_and_say_what_to_do(capsys: pytest.Captur
     assert "TSUIKA_KEY" in capsys.readouterr().err
 
 
-def _command(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> None:
-    def fail(arguments: argparse.Namespace) -> int:
+def _verb(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> None:
+    def fail() -> int:
         raise raised
 
-    module = ModuleType("service.cli.gc")
+    module = ModuleType("service.cli.upkeep.gc")
     module.run = fail  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "service.cli.gc", module)
+    monkeypatch.setitem(sys.modules, "service.cli.upkeep.gc", module)
 
 
 def test_a_told_error_is_one_line_and_exit_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _command(monkeypatch, NotFound("There is no model x."))
+    _verb(monkeypatch, NotFound("There is no model x."))
     assert main(["gc"]) == ERROR
     assert capsys.readouterr().err == "tsuika gc: There is no model x.\n"
 
@@ -89,7 +108,7 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
 
 
 def test_ctrl_c_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    _command(monkeypatch, KeyboardInterrupt())
+    _verb(monkeypatch, KeyboardInterrupt())
     assert main(["gc"]) == INTERRUPTED
 
 
@@ -101,5 +120,5 @@ def test_a_worker_answers_metrics_where_it_is_told_a_port(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "service.worker.parent.loop.work", lambda settings, *beside: asked.append((settings.metrics_port, beside))
     )
-    assert [main(("work",)), main(("work", "--metrics-port", "9100"))] == [DONE, DONE]
+    assert [main(["work"]), main(["work", "--metrics-port", "9100"])] == [DONE, DONE]
     assert asked == [(None, ()), (9100, (answering,))]

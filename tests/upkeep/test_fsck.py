@@ -14,7 +14,7 @@ import pytest
 import torch
 from sqlalchemy import select
 
-from service.cli.fsck import report_lines
+from service.cli.upkeep.fsck import report_lines
 from service.contract.inputs import Architecture, VectorInput
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.ledger.feature_space import Space, feature_rows

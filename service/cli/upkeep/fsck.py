@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
 
 from service.cli.exits import DONE, ERROR
+from service.cli.options import Json
+from service.cli.output import print_result
 from service.cli.progress import progress
-from service.cli.stored import runtime
+from service.cli.upkeep.stored import runtime
 from service.errors import NotFound
 from service.learning.wording import counted
-from service.storage.artifacts import Artifacts
-from service.storage.local import LocalArtifacts
-from service.upkeep.fsck import Checked, Damaged, Serving, fsck
+
+if TYPE_CHECKING:
+    from service.storage.artifacts import Artifacts
+    from service.upkeep.fsck import Checked, Damaged, Serving
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Prints what is damaged, what it costs and what still answers."""
-    copies = _copies(arguments.copies) if arguments.copies is not None else None
+def run(
+    repair: Annotated[bool, Option("--repair", help="Mend what can be mended without guessing.")] = False,
+    copies: Annotated[Path | None, Option(metavar="DIR", help="Look for whole files in this backup, too.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Hashes everything that the registry names, and says what each damage means and what still answers.
+
+    Beside a running service, too.
+    """
+    others = None if copies is None else _copies(copies)
     with runtime() as opened, progress("Hashing") as show:
-        checked = fsck(opened, arguments.repair, copies, show)
-    if arguments.json:
-        print(json.dumps(asdict(checked) | {"whole": checked.whole}, indent=2))
-    else:
-        for line in report_lines(checked, arguments.repair):
-            print(line)
+        from service.upkeep.fsck import fsck
+
+        checked = fsck(opened, repair, others, show)
+    print_result("fsck", asdict(checked) | {"whole": checked.whole}, report_lines(checked, repair), as_json)
     return DONE if checked.whole else ERROR
 
 
@@ -35,6 +44,8 @@ def _copies(folder: Path) -> Artifacts:
     store = folder / "store"
     if not store.is_dir():
         raise NotFound(f"There is no {store}: --copies names a backup, or a copy of a data folder.")
+    from service.storage.local import LocalArtifacts
+
     return LocalArtifacts(store)
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from service.cli.exits import DONE
-from service.learning.methods import METHODS
+from service.cli.options import Json
+from service.cli.output import print_json
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Prints a table of the methods."""
+def run(as_json: Json = False) -> int:
+    """Lists the methods: what each does and when it is good."""
+    from service.learning.methods import METHODS
+
+    if as_json:
+        items = [
+            {
+                "name": method.name,
+                "family": str(method.family),
+                "numbers": method.numbers is not None,
+                "summary": method.summary,
+                "good_when": method.good_when,
+            }
+            for method in METHODS.values()
+        ]
+        print_json("methods", {"items": items})
+        return DONE
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in ("method", "family", "numbers", "what it does", "good when"):
         table.add_column(column, no_wrap=column in ("method", "family", "numbers"))

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument
 
 from service.cli.exits import DONE, ERROR
+from service.cli.options import Json
+from service.cli.output import print_result
 from service.cli.progress import progress
-from service.cli.stored import runtime
+from service.cli.upkeep.stored import runtime
 from service.learning.wording import counted, rows
-from service.registry import aliases, models
-from service.upkeep.verify import Verified, verify
+
+if TYPE_CHECKING:
+    from service.upkeep.verify import Verified
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Adds up the stored entries of everything that the version learned, and compares digests."""
+def run(
+    model: Annotated[str, Argument(metavar="MODEL", help="Name of the model.")],
+    version: Annotated[str, Argument(metavar="VERSION", help="Number or alias of the version.")],
+    as_json: Json = False,
+) -> int:
+    """Recomputes the sums of everything that a version learned from the stored rows and compares digests."""
     with runtime() as opened, progress("Adding up") as show:
+        from service.registry import aliases, models
+        from service.upkeep.verify import verify
+
         with opened.database.reading() as session:
-            number = aliases.version(session, models.get(session, arguments.model), arguments.version).number
-        verified = verify(opened, arguments.model, number, show)
-    for line in report_lines(verified):
-        print(line)
+            number = aliases.version(session, models.get(session, model), version).number
+        verified = verify(opened, model, number, show)
+    print_result("verify", asdict(verified) | {"holds": verified.holds}, report_lines(verified), as_json)
     return DONE if verified.holds else ERROR
 
 

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+from typer import Option
 
-from service.cli.demonstration.acts import mistakes, new_classes, shifted_world
-from service.cli.demonstration.data import Rows, digits
-from service.cli.demonstration.deliveries import deliveries
-from service.cli.demonstration.prices import prices
-from service.cli.demonstration.process import running_service
-from service.cli.demonstration.teller import Teller
 from service.cli.exits import DONE
-from service.client import Client
+
+if TYPE_CHECKING:
+    from service.cli.demonstration.data import Rows
+    from service.cli.demonstration.teller import Teller
 
 WIDTH = 100
 """Columns when the output goes to a file, and at most: longer lines are hard to read."""
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Starts a service with a temporary folder, shows the five acts, and stops it; with --keep on Ctrl-C."""
+def run(
+    keep: Annotated[bool, Option("--keep", help="Leave the service running at the end, to try more.")] = False,
+) -> int:
+    """Starts a service with a temporary folder and shows, over HTTP: new classes, a shifted world, and a mistake taken
+    back."""
+    from rich.console import Console
+
+    from service.cli.demonstration.acts import mistakes, new_classes, shifted_world
+    from service.cli.demonstration.data import digits
+    from service.cli.demonstration.deliveries import deliveries
+    from service.cli.demonstration.prices import prices
+    from service.cli.demonstration.process import running_service
+    from service.cli.demonstration.teller import Teller
+    from service.client import Client
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop by SIGTERM ends the service, too
     out, err = Console(highlight=False), Console(highlight=False, stderr=True)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
@@ -52,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         teller.say(
             f"\nThat took {time.perf_counter() - began:.0f} seconds. With data of your own: README, the first hour."
         )
-        if arguments.keep:
+        if keep:
             _keep(teller, url, aside)
     return DONE
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from service.cli.exits import DONE, ERROR
+from service.cli.options import Json
+from service.cli.output import print_result
 from service.errors import ClusterAway, ImpossibleSettings
-from service.settings import Settings
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Starts a process on each node, and prints what it found."""
+def run(as_json: Json = False) -> int:
+    """Says whether updates can learn on the Ray cluster that TSUIKA_RAY names, and what each node lacks for that."""
+    from service.settings import Settings
+
     settings = Settings.from_environment()
     if settings.ray is None:
         raise ImpossibleSettings("TSUIKA_RAY is not set: updates learn in a process beside the worker.")
@@ -19,8 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         findings = preflight(settings)
     except ClusterAway as away:
-        print(away.detail)
+        print_result("ray", {"ready": False, "lines": [away.detail]}, [away.detail], as_json)
         return ERROR
-    for line in findings.lines:
-        print(line)
+    print_result("ray", {"ready": findings.ready, "lines": list(findings.lines)}, findings.lines, as_json)
     return DONE if findings.ready else ERROR

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.errors import NotFound
-from service.registry.sql import unopened
-from service.registry.sql.database import Database
-from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.registry.sql.database import Database
     from service.runtime import Runtime
+    from service.settings import Settings
 
 
 @contextmanager
@@ -30,6 +29,8 @@ def runtime() -> Iterator[Runtime]:
 @contextmanager
 def database() -> Iterator[Database]:
     """Opens the database alone. Raises as `settings` does."""
+    from service.registry.sql.database import Database
+
     opened = Database(settings().database_url)
     try:
         yield opened
@@ -40,6 +41,9 @@ def database() -> Iterator[Database]:
 def settings() -> Settings:
     """The settings of the environment. Raises NotFound where there is no database, for a typing error must not make an
     empty folder, and SchemaMismatch where the database is another version's or has no tables."""
+    from service.registry.sql import unopened
+    from service.settings import Settings
+
     settings = Settings.from_environment()
     if settings.database_file is not None and not settings.database_file.exists():
         raise NotFound(

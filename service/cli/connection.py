@@ -1,0 +1,50 @@
+"""The service that the verbs of models talk to: TSUIKA_URL and TSUIKA_KEY, as the Python client has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from service.cli.exits import WrongUsage
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+ANSWER_SECONDS = 30.0
+
+
+@contextmanager
+def connected() -> Iterator[Client]:
+    """A client. What the service calls invalid is wrong usage. Raises WrongUsage, and ClientError for all else."""
+    from service.client import Client, InvalidContent  # httpx and numpy, a quarter of a second
+
+    with Client() as client:
+        try:
+            yield client
+        except InvalidContent as refused:
+            raise WrongUsage(str(refused)) from None
+
+
+def url() -> str:
+    """The address of the service."""
+    from service.client.client import DEFAULT_URL
+
+    return (os.environ.get("TSUIKA_URL") or DEFAULT_URL).rstrip("/")
+
+
+def ask(path: str) -> dict[str, Any]:
+    """A GET that the client has no call for. -> the JSON of the answer; {} where it is a refusal"""
+    import httpx
+
+    key = os.environ.get("TSUIKA_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = httpx.get(url() + path, headers=headers, timeout=ANSWER_SECONDS)
+    body: dict[str, Any] = answer.json() if answer.is_success else {}
+    return body
+
+
+def limit(name: str) -> float | None:
+    """A limit of that service by its name; None where there is none."""
+    return next((limit["value"] for limit in ask("/v1/limits").get("items", []) if limit["name"] == name), None)

@@ -1,0 +1,69 @@
+"""A file of rows: its columns, and its records one after another, each with the place where an editor finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from service.cli.exits import WrongUsage
+
+LABEL_NAMES = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
+"""What a column of labels is called, the likeliest first."""
+
+
+class Record(NamedTuple):
+    """place: a line, the number of a row from 1, or the name of a picture · cells: in the order of the columns, as text
+    where the file is text; None where nothing is known"""
+
+    place: int | str
+    cells: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """`records` reads the file from its beginning each time. unit: what a place is, "line", "row" or "picture" ·
+    header: the line on which the columns are named · is_csv: the service takes it as it is, for a model of tables"""
+
+    path: Path
+    columns: tuple[str, ...]
+    unit: str
+    records: Callable[[], Iterator[Record]]
+    header: int = 0
+    is_csv: bool = False
+
+    @property
+    def name(self) -> str:
+        """As sentences name it."""
+        return self.path.name
+
+    def label_column(self, asked: str | None, inputs: Sequence[str] = ()) -> str | None:
+        """The column that holds labels: the one that was asked for, or by its name, or the only one that is no input.
+
+        None where there is none. Raises WrongUsage.
+        """
+        if asked is not None:
+            if asked not in self.columns:
+                raise WrongUsage(f'{self.name} has no column "{asked}". It has {quoted(self.columns)}.')
+            return asked
+        others = [name for name in self.columns if name not in inputs]
+        by_name = {name.casefold(): name for name in reversed(others)}
+        for usual in LABEL_NAMES:
+            if usual in by_name:
+                return by_name[usual]
+        return others[0] if inputs and len(others) == 1 else None
+
+    def wrong(self, place: int | str, sentence: str) -> WrongUsage:
+        """The refusal of a record."""
+        return WrongUsage(f"{self.name}, {self.at(place)}: {sentence}")
+
+    def at(self, place: int | str) -> str:
+        """ "line 8" """
+        return f"{self.unit} {place:,}" if isinstance(place, int) else str(place)
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Names in quotes, the first ones of many."""
+    shown = ", ".join(f'"{name[:100]}"' for name in names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10:,} more"

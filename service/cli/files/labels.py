@@ -1,0 +1,92 @@
+"""The labels of a file beside the classes of a model: which are new, and which look like a slip of the pen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.cli.exits import WrongUsage
+from service.cli.files.data_file import DataFile
+
+LISTED = 10
+"""Labels that a refusal lists."""
+
+
+@dataclass
+class Count:
+    """Rows of a label, and where the first of them stands."""
+
+    rows: int
+    place: int | str
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """rows: all of them · unlabelled: those without a label · counts: by label, in order of appearance"""
+
+    rows: int
+    unlabelled: int
+    counts: Mapping[str, Count]
+
+
+def count_labels(file: DataFile, label: str | None) -> LabelCounts:
+    """Reads the file once. Raises WrongUsage for a label that is no name, and for a file without rows."""
+    at = None if label is None else file.columns.index(label)
+    rows = unlabelled = 0
+    counts: dict[str, Count] = {}
+    for record in file.records():
+        rows += 1
+        text = None if at is None else label_text(record.cells[at])
+        if text is None:
+            unlabelled += 1
+        elif text in counts:
+            counts[text].rows += 1
+        else:
+            counts[text] = Count(1, record.place)
+    if not rows:
+        raise WrongUsage(f"{file.name} has a header and no row.")
+    return LabelCounts(rows, unlabelled, counts)
+
+
+def label_text(cell: Any) -> str | None:
+    """The name of a class that a cell stands for; None where it is empty."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return None if cell is None or cell != cell else str(cell).strip() or None
+
+
+def new_labels(
+    file: DataFile, label: str, labels: LabelCounts, classes: Sequence[str], named: Sequence[str], model: str
+) -> dict[str, Count]:
+    """The labels that are no classes yet, all of which are named as new ones. Raises WrongUsage for any other.
+
+    A model without classes takes those of its first rows.
+    """
+    if not classes:
+        return {}
+    known = {*classes}
+    unknown = {name: count for name, count in labels.counts.items() if name not in known}
+    strange = [name for name in unknown if name not in named]
+    if strange:
+        raise WrongUsage(_refusal(file, label, {name: unknown[name] for name in strange}, classes, model))
+    return unknown
+
+
+def _refusal(file: DataFile, label: str, strange: Mapping[str, Count], classes: Sequence[str], model: str) -> str:
+    from service.intake.near import near_matches
+
+    names = list(strange)
+    near = near_matches(names[:LISTED], classes)
+    are = "label is not a class" if len(names) == 1 else "labels are not classes"
+    lines = [f"{file.name}: {len(names):,} {are} of {model}. Nothing was sent."]
+    for name, count in list(strange.items())[:LISTED]:
+        meant = "".join(f'   near: "{like}"' for like in near[name][:1])
+        more = "" if count.rows == 1 else f"   in {count.rows:,} rows"
+        lines.append(f'  {file.at(count.place)}   {label} "{name}"{more}{meant}')
+    if len(names) > LISTED:
+        lines.append(f"  and {len(names) - LISTED:,} more")
+    one = "A new class?" if len(names) == 1 else "New classes?"
+    return "\n".join([*lines, f"  {one} --new-classes={','.join(names[:LISTED])}"])

@@ -1,0 +1,161 @@
+"""Which file is read how: CSV, JSON lines, numpy's npz, Parquet, and pictures in a folder or a zip file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from service.cli.exits import WrongUsage
+from service.cli.files.data_file import DataFile, Record
+from service.cli.files.pictures import pictures
+
+LABEL = "label"
+INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labels", "label", "target", "targets")
+"""What the arrays of an npz file are called."""
+
+
+def open_file(path: Path) -> DataFile:
+    """Looks at the beginning of a file, by its ending. Raises WrongUsage."""
+    if not path.exists():
+        raise WrongUsage(f"There is no file {path}.")
+    ending = path.suffix.lower()
+    if path.is_dir() or ending == ".zip":
+        return pictures(path)
+    if ending in (".jsonl", ".ndjson"):
+        return _json_lines(path)
+    if ending == ".npz":
+        return _arrays(path)
+    if ending == ".parquet":
+        return _parquet(path)
+    if ending in (".csv", ".txt", ""):
+        return _csv(path)
+    raise WrongUsage(
+        f"{path.name} is none of the files that are read here: .csv, .jsonl, .npz, .parquet, or a folder or .zip of "
+        "pictures."
+    )
+
+
+def _csv(path: Path) -> DataFile:
+    """As the service reads CSV: in UTF-8, with commas, lines counted from 1."""
+    from service.errors import InvalidContent
+    from service.intake.formats.csv_lines import pieces_of, records_of
+
+    def lines() -> Iterator[Record]:
+        with path.open("rb") as file:
+            try:
+                for line, cells, _ in records_of(pieces_of(file)):
+                    yield Record(line, cells)
+            except InvalidContent as fault:
+                raise WrongUsage(f"{path.name}: {fault.detail}") from None
+
+    first = next(lines(), None)
+    if first is None:
+        raise WrongUsage(f"{path.name} is empty. Its first line names the columns; a row stands in each other.")
+    columns = tuple(str(name).strip() for name in first.cells)
+    _check_header(path, columns, int(first.place))
+
+    def records() -> Iterator[Record]:
+        each = lines()
+        next(each)
+        for record in each:
+            if len(record.cells) != len(columns):
+                raise WrongUsage(
+                    f"{path.name}, line {record.place:,}: there are {len(record.cells):,} cells, and the header has "
+                    f"{len(columns):,}. A comma within a cell needs quotes around the cell."
+                )
+            yield Record(record.place, [cell.strip() or None for cell in record.cells])
+
+    return DataFile(path, columns, "line", records, header=int(first.place), is_csv=True)
+
+
+def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
+    """Raises WrongUsage for names that are missing or stand twice, and for other separators than commas."""
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
+        raise WrongUsage(f"{path.name}, line {line}: cells are parted by commas here. Save the file with commas.")
+    for k, name in enumerate(columns):
+        if not name:
+            raise WrongUsage(f"{path.name}, line {line}: column {k + 1} has no name. Name it, or leave it out.")
+        if name in columns[:k]:
+            raise WrongUsage(f'{path.name}, line {line}: "{name}" stands there twice.')
+
+
+def _json_lines(path: Path) -> DataFile:
+    """One object a line; the first one names the columns."""
+
+    def objects() -> Iterator[tuple[int, dict[str, Any]]]:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise WrongUsage(f"{path.name}, line {number:,}, column {error.colno:,}: {error.msg}.") from None
+                if not isinstance(value, dict):
+                    raise WrongUsage(f"{path.name}, line {number:,}: a line is an object, {{...}}.")
+                yield number, value
+
+    _, first = next(objects(), (0, None))
+    if not first:
+        raise WrongUsage(f"{path.name} is empty. Each line is a row, an object.")
+    columns = tuple(first)
+
+    def records() -> Iterator[Record]:
+        for number, value in objects():
+            if more := [name for name in value if name not in first]:
+                raise WrongUsage(f'{path.name}, line {number:,}: the first line has no "{more[0]}".')
+            yield Record(number, [value.get(name) for name in columns])
+
+    return DataFile(path, columns, "line", records)
+
+
+def _arrays(path: Path) -> DataFile:
+    """X [n, columns] or pictures [n, c, h, w], and y [n]. Nothing in the file is unpickled."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as arrays:
+        inputs = next((arrays[name] for name in INPUT_ARRAYS if name in arrays), None)
+        labels = next((arrays[name] for name in LABEL_ARRAYS if name in arrays), None)
+        if inputs is None or inputs.ndim not in (2, 4):
+            raise WrongUsage(
+                f"{path.name} has the arrays {', '.join(arrays)}. X is due, [rows, numbers] or [rows, channels, "
+                "height, width], and y, one label a row."
+            )
+    if labels is not None and len(labels) != len(inputs):
+        raise WrongUsage(f"{path.name}: X has {len(inputs):,} rows, and y {len(labels):,}.")
+    names = tuple(f"x{k}" for k in range(inputs.shape[1])) if inputs.ndim == 2 else ("image",)
+
+    def records() -> Iterator[Record]:
+        for k, row in enumerate(inputs):
+            cells = row.tolist() if inputs.ndim == 2 else [row]
+            yield Record(k + 1, cells if labels is None else [*cells, labels[k].item()])
+
+    return DataFile(path, names if labels is None else (*names, LABEL), "row", records)
+
+
+def _parquet(path: Path) -> DataFile:
+    """By polars, or else by pandas."""
+    if find_spec("polars"):
+        import polars
+
+        frame: Any = polars.read_parquet(path)
+        names, rows = tuple(frame.columns), frame.iter_rows
+    elif find_spec("pandas"):
+        import pandas
+
+        frame = pandas.read_parquet(path)
+        names, rows = tuple(map(str, frame.columns)), partial(frame.itertuples, index=False)
+    else:
+        raise WrongUsage(f"{path.name} is read by polars or pandas, and neither is here: pip install polars.")
+
+    def records() -> Iterator[Record]:
+        for k, row in enumerate(rows()):
+            yield Record(k + 1, [plain_cell(cell) for cell in row])
+
+    from service.client.table_rows import plain_cell
+
+    return DataFile(path, names, "row", records)

@@ -1,0 +1,126 @@
+"""The rows of a file as the model takes them: numbers, texts, pictures, or rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from service.cli.exits import WrongUsage
+from service.cli.files.data_file import DataFile, quoted
+from service.cli.files.labels import label_text
+
+if TYPE_CHECKING:
+    from service.contract.inputs import InputSpec
+    from service.contract.resources import Model
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a file are what. inputs: those of the model in its order, by their places"""
+
+    inputs: tuple[int, ...]
+    label: str | None
+    group: str | None
+
+
+def columns_of(
+    file: DataFile, model: Model, label: str | None = None, group: str | None = None, learns: bool = False
+) -> Columns:
+    """Which columns of a file are inputs of a model, its label or target, and its group. learns: it has a label.
+
+    Raises WrongUsage.
+    """
+    spec = model.input
+    inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
+    due = spec.size if spec.kind == "vector" else 1
+    found = file.label_column(label, inputs)
+    if spec.kind != "table" and label is None and not learns and len(file.columns) == due:
+        found = None
+    elif spec.kind != "table" and found is None and len(file.columns) == due + 1:
+        found = file.columns[-1]
+    if group is not None and group not in file.columns:
+        raise WrongUsage(f'{file.name} has no column "{group}". It has {quoted(file.columns)}.')
+    others = [name for name in file.columns if name not in (found, group)]
+    if spec.kind == "table":
+        return Columns(_table_places(file, inputs, others, model.name), found, group)
+    takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
+    if len(others) != due:
+        beside = f' beside "{found}"' if found else ""
+        are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
+        raise WrongUsage(
+            f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row."
+        )
+    return Columns(tuple(map(file.columns.index, others)), found, group)
+
+
+def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], model: str) -> tuple[int, ...]:
+    """The places of the columns of a table. Raises WrongUsage where some are missing."""
+    missing = [name for name in inputs if name not in file.columns]
+    if missing:
+        from service.intake.near import near_matches
+
+        unknown = [name for name in others if name not in inputs]
+        near = {name: likes for name, likes in near_matches(missing[:10], unknown).items() if likes}
+        meant = "".join(f' Is "{likes[0]}" meant as "{name}"?' for name, likes in near.items())
+        are = "is" if len(missing) == 1 else "are"
+        raise WrongUsage(
+            f"{file.name}, line {file.header or 1}: {quoted(missing)} {are} missing; {model} has such a column.{meant} "
+            "Where nothing is known of a column, its cells are empty. Nothing was sent."
+        )
+    return tuple(map(file.columns.index, inputs))
+
+
+def inputs_of(file: DataFile, columns: Columns, spec: InputSpec) -> Iterator[Any]:
+    """The rows as the client takes them. Raises WrongUsage with line and column of a cell that is none."""
+    names = [file.columns[place] for place in columns.inputs]
+    kinds = {column.name: column.kind for column in spec.columns} if spec.kind == "table" else {}
+    for record in file.records():
+        cells = [record.cells[place] for place in columns.inputs]
+        if spec.kind == "table":
+            yield {name: _cell(cell, kinds[name]) for name, cell in zip(names, cells, strict=True) if cell is not None}
+        elif spec.kind == "vector":
+            yield [_number(file, record.place, name, cell) for name, cell in zip(names, cells, strict=True)]
+        elif cells[0] is None:
+            raise file.wrong(record.place, f'column "{names[0]}" is empty.')
+        else:
+            yield cells[0] if spec.kind == "image" else str(cells[0])
+
+
+def annotations_of(file: DataFile, column: str, numbers: bool) -> list[Any]:
+    """What a column says of each row: a label, or a number. Raises WrongUsage."""
+    at = file.columns.index(column)
+    if not numbers:
+        return [label_text(record.cells[at]) for record in file.records()]
+    return [
+        None if record.cells[at] is None else _number(file, record.place, column, record.cells[at])
+        for record in file.records()
+    ]
+
+
+def _number(file: DataFile, place: int | str, column: str, cell: Any) -> float:
+    if cell is None:
+        raise file.wrong(place, f'column "{column}" is empty; there is no rule for missing values. Fill it in.')
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise file.wrong(place, f'column "{column}": "{str(cell)[:100]}" is not a number here, such as 2.5.')
+    return number
+
+
+def _cell(cell: Any, kind: str) -> Any:
+    return typed_cell(cell, kind) if isinstance(cell, str) else cell
+
+
+def typed_cell(text: str, kind: str) -> Any:
+    """A cell of a table that is text, as JSON has it: a number, true or false; else the text itself. The service says
+    what is wrong with others."""
+    if kind == "number":
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text.lower() == "true" if kind == "boolean" and text.lower() in ("true", "false") else text

@@ -1,0 +1,1 @@
+"""What shows how things stand: one file a command."""

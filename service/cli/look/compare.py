@@ -1,0 +1,70 @@
+"""`tsuika compare MODEL@A MODEL@B`: two versions side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.text import Text
+from typer import Argument
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.names import version_of
+from service.cli.options import Json
+from service.cli.output import print_json, print_table, stdout
+from service.cli.verdicts import class_scores
+from service.learning.wording import amount, percent, points
+
+if TYPE_CHECKING:
+    from service.contract.resources import Version
+
+Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
+
+
+def run(first: Name, second: Name, as_json: Json = False) -> int:
+    """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows."""
+    with connected() as client:
+        named = [version_of(first), version_of(second)]
+        versions = [client.model(each.model).version(each.version or "live") for each in named]
+    rows = _rows(versions[0], versions[1])
+    if as_json:
+        items = [version.model_dump(mode="json", by_alias=True) for version in versions]
+        print_json("compare", {"versions": items, "rows": [[str(cell) for cell in row] for row in rows]})
+        return DONE
+    console = stdout()
+    titles = [f"{version.model}@{version.number}" for version in versions]
+    print_table(console, ["", *titles, "change"], rows, " ".join([*titles, "change"]))
+    console.print(Text("Each was judged on the rows that were trusted when it was made.", "dim"))
+    return DONE
+
+
+def _rows(a: Version, b: Version) -> list[list[str | Text]]:
+    rows: list[list[str | Text]] = [["live", *("yes" if v.live else "no" for v in (a, b)), ""]]
+    rows.append(["method", *((v.method or {}).get("name", "imported") for v in (a, b)), ""])
+    rows.append(["batches", *(str(len(v.batches)) for v in (a, b)), ""])
+    rows.append(["parameters", *(f"{v.parameters:,}" for v in (a, b)), ""])
+    scores = [_scores(v.report) for v in (a, b)]
+    for name in dict.fromkeys([*scores[0], *scores[1]]):
+        rows.append(_compared(name, scores[0].get(name), scores[1].get(name)))
+    return rows
+
+
+def _compared(name: str, a: float | None, b: float | None) -> list[str | Text]:
+    write = amount if name == "mean error" else percent
+    cells: list[str | Text] = [name, *("–" if value is None else write(value) for value in (a, b))]
+    if a is None or b is None:
+        return [*cells, ""]
+    better = (b < a) if name == "mean error" else (b > a)
+    change = f"{b - a:+.3g}".replace("-", "−") if name == "mean error" else points(b - a)
+    return [*cells, Text(change, "" if a == b else "green" if better else "red")]
+
+
+def _scores(report: Any) -> dict[str, float]:
+    """Shares that are right, in all and by class; of numbers the mean error."""
+    if report is None:
+        return {}
+    if report.old_classes is None:
+        return {} if report.after is None else {"mean error": report.after.mae}
+    classes = {f"class {name}": score.accuracy for name, score in class_scores(report).items()}
+    every = {"all classes": sum(classes.values()) / len(classes)} if classes else {}
+    return every | classes

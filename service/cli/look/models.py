@@ -1,0 +1,57 @@
+"""`tsuika models`: all models of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.options import Json
+from service.cli.output import print_json, print_table, stdout
+
+if TYPE_CHECKING:
+    from service.contract.resources import Model
+
+COLUMNS = ("model", "takes", "predicts", "live", "pending rows", "promotion")
+
+
+def run(as_json: Json = False) -> int:
+    """Lists the models: what each takes and predicts, which version is live, what waits."""
+    with connected() as client:
+        models = list(client.models())
+    if as_json:
+        print_json("models", {"items": [model.model_dump(mode="json", by_alias=True) for model in models]})
+        return DONE
+    console = stdout()
+    if models:
+        print_table(console, COLUMNS, list(map(_row, models)), "live pending rows")
+    else:
+        console.print("There is no model yet. Make one: tsuika init MODEL FILE")
+    return DONE
+
+
+def _row(model: Model) -> list[str | Text]:
+    live = Text("–", "dim") if model.live_version is None else Text(str(model.live_version), "green")
+    running = f", {model.updates.running} learning" if model.updates.running else ""
+    queued = f", {model.updates.queued} queued" if model.updates.queued else ""
+    state = "archived" if model.archived_at else f"{model.promotion}{running}{queued}"
+    return [model.name, takes(model), predicts(model), live, f"{model.pending.rows:,}", state]
+
+
+def takes(model: Model) -> str:
+    """What a row is."""
+    spec = model.input
+    if spec.kind == "vector":
+        return f"{spec.size:,} numbers"
+    if spec.kind == "table":
+        return f"{len(spec.columns):,} columns"
+    return f"pictures {spec.width} x {spec.height}" if spec.kind == "image" else "texts"
+
+
+def predicts(model: Model) -> str:
+    """What it says of a row."""
+    if model.target.kind == "number":
+        return "a number" if model.target.size == 1 else f"{model.target.size} numbers"
+    return f"{len(model.classes):,} classes"

@@ -1,0 +1,88 @@
+"""`tsuika report MODEL[@VERSION]`: what a version gained and lost, class by class, and what the gate said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.names import VersionName, version_of
+from service.cli.options import Json
+from service.cli.output import plain, print_json, print_table, stdout
+from service.cli.verdicts import class_scores, measured
+from service.learning.wording import amount, percent
+
+if TYPE_CHECKING:
+    from service.contract.resources import Version
+
+BAR = 20
+SUSPECTS = 10
+"""Suspect rows that are listed."""
+
+
+def run(name: VersionName, as_json: Json = False) -> int:
+    """Says what a version, by default the live one, gained and lost, class by class, and what each rule said."""
+    named = version_of(name)
+    with connected() as client:
+        version = client.model(named.model).version(named.version or "live")
+    if as_json:
+        print_json("report", version.model_dump(mode="json", by_alias=True))
+    else:
+        _print(stdout(), version)
+    return DONE
+
+
+def _print(console: Console, version: Version) -> None:
+    state = Text("live", "green") if version.live else Text("not live", "dim")
+    method = (version.method or {}).get("name", "imported")
+    parent = "" if version.parent is None else f", learned on version {version.parent}"
+    console.print(Text.assemble((f"{version.model}@{version.number}", "bold"), ", ", state, f", by {method}{parent}"))
+    report = version.report
+    if report is None:
+        console.print("It was imported: nothing was measured here.")
+        return
+    if report.gate.why:
+        console.print(plain(report.gate.why))
+    if rows := measured(report):
+        print_table(console, ["", "before", "after", ""], rows, "before after")
+    if report.old_classes is not None:
+        _classes(console, report)
+    _rules(console, report)
+    _batch(console, report)
+    cost = report.cost
+    share = "" if cost.share_of_retraining is None else f", {percent(cost.share_of_retraining)} of training anew"
+    console.print(Text(f"\nCost: {amount(cost.seconds)} s of learning, {cost.rows:,} rows{share}.", "dim"))
+
+
+def _classes(console: Console, report: Any) -> None:
+    """A bar a class: how many of its rows that judge are right."""
+    before = report.before.classes if report.before else {}
+    rows: list[list[str | Text]] = []
+    for name, score in sorted(class_scores(report).items(), key=lambda item: item[1].accuracy):
+        was = percent(before[name].accuracy) if name in before else "–"
+        bar = Text("━" * round(BAR * score.accuracy), "red" if score.accuracy < 0.5 else "cyan")
+        rows.append([name, was, percent(score.accuracy), bar, f"{score.rows:,}"])
+    console.print()
+    print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
+
+
+def _rules(console: Console, report: Any) -> None:
+    """What each rule of the gate said: those that fired first."""
+    console.print()
+    words = {True: Text("passed", "green"), None: Text("no evidence", "dim"), False: Text("fired", "red")}
+    rules = sorted(report.gate.rules, key=lambda rule: rule.passed is not False)
+    print_table(console, ["rule", "", ""], [[rule.name, words[rule.passed], rule.why] for rule in rules])
+
+
+def _batch(console: Console, report: Any) -> None:
+    """Notes, and rows that look wrong."""
+    for note in [*report.notes, *report.batch.notes]:
+        console.print(plain(f"Note: {note}"))
+    suspects = getattr(report.batch, "suspect_rows", [])[:SUSPECTS]
+    if suspects:
+        console.print("\nRows whose label looks wrong, the likeliest first:")
+        rows = [[row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in suspects]
+        print_table(console, ["batch", "row", "label", "rather", "sure"], rows, "row sure")

@@ -1,0 +1,45 @@
+"""`tsuika updates MODEL`: what was sent to a model and what became of it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from rich.text import Text
+from typer import Option
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.names import ModelName
+from service.cli.options import Json
+from service.cli.output import MARKS, print_json, print_table, stdout
+from service.cli.verdicts import sentence_of
+
+if TYPE_CHECKING:
+    from service.contract.resources import Update
+
+COLUMNS = ("update", "", "version", "rows", "sent", "what became of it")
+
+
+def run(
+    model: ModelName,
+    most: Annotated[int, Option(metavar="N", min=1, help="How many are listed.")] = 20,
+    as_json: Json = False,
+) -> int:
+    """Lists the updates, newest first: the verdict on each, and why."""
+    with connected() as client:
+        updates = list(islice(client.model(model).updates(), most))
+    if as_json:
+        print_json("updates", {"items": [update.model_dump(mode="json", by_alias=True) for update in updates]})
+        return DONE
+    print_table(stdout(), COLUMNS, list(map(_row, updates)), "version rows")
+    return DONE
+
+
+def _row(update: Update) -> list[str | Text]:
+    mark, colour = MARKS.get(update.verdict or "", ("", "dim"))
+    state = Text(f"{mark} {update.verdict}" if update.verdict else update.state, colour)
+    version = "–" if update.version is None else str(update.version)
+    rows = "–" if update.learned_rows is None else f"{update.learned_rows:,}"
+    said = update.error.detail if update.error else sentence_of(update)
+    return [update.id, state, version, rows, f"{update.created_at:%Y-%m-%d %H:%M}", said]

@@ -1,0 +1,54 @@
+"""`tsuika versions MODEL`: how a model came to be what it is."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from rich.text import Text
+from typer import Option
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.names import ModelName
+from service.cli.options import Json
+from service.cli.output import print_json, print_table, stdout
+from service.cli.verdicts import figure
+
+if TYPE_CHECKING:
+    from service.contract.resources import Version
+
+COLUMNS = ("version", "", "learned on", "method", "good at", "batches", "made", "names")
+
+
+def run(
+    model: ModelName,
+    most: Annotated[int, Option(metavar="N", min=1, help="How many are listed.")] = 50,
+    as_json: Json = False,
+) -> int:
+    """Lists the versions, newest first: which is live, what each was learned on and how good it was."""
+    with connected() as client:
+        versions = list(islice(client.model(model).versions(), most))
+    if as_json:
+        print_json("versions", {"items": [version.model_dump(mode="json", by_alias=True) for version in versions]})
+        return DONE
+    print_table(stdout(), COLUMNS, list(map(_row, versions)), "version batches")
+    return DONE
+
+
+def _row(version: Version) -> list[str | Text]:
+    state = Text("● live", "green") if version.live else Text("erased" if version.erased_at else "", "dim")
+    method = (version.method or {}).get("name", "imported")
+    parent = "–" if version.parent is None else str(version.parent)
+    made = f"{version.created_at:%Y-%m-%d %H:%M}"
+    good = figure(version.report)
+    return [
+        str(version.number),
+        state,
+        parent,
+        method,
+        good,
+        str(len(version.batches)),
+        made,
+        ", ".join(version.aliases),
+    ]

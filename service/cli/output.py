@@ -1,0 +1,67 @@
+"""What verbs print: results to stdout, all else to stderr; tables on a terminal, plain lines where nobody looks.
+
+`NO_COLOR` and `FORCE_COLOR` count as usual: rich knows them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPED_WIDTH = 10_000
+"""Columns where the output goes to a file: nothing is wrapped."""
+MARKS = {"promoted": ("●", "green"), "held": ("◐", "yellow"), "rejected": ("✕", "red"), "superseded": ("○", "dim")}
+"""Of each verdict: its mark and colour."""
+
+
+def stdout() -> Console:
+    """Where results go."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def stderr() -> Console:
+    """Where progress and refusals go."""
+    return Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+
+def print_json(schema: str, members: Mapping[str, Any]) -> None:
+    """Prints one JSON object. `schema`: its name, to which members may be added; a change of one makes it another."""
+    print(json.dumps({"schema": f"tsuika.{schema}/1", **members}, ensure_ascii=False, indent=2, default=str))
+
+
+def print_result(schema: str, members: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
+    """Prints an outcome as one JSON object, or in lines."""
+    if as_json:
+        print_json(schema, members)
+        return
+    for line in lines:
+        print(line)
+
+
+def print_table(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: str = ""
+) -> None:
+    """Prints a table: of a terminal's width, or with unbroken lines where it goes to a file. Columns whose names are in
+    `right`, with spaces between them, stand to the right."""
+    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        table.add_column(name, justify="right" if name and name in right.split() else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        print(line.rstrip())
+
+
+def plain(text: str) -> str:
+    """A text from elsewhere without what would move the cursor or colour the terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

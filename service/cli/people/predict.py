@@ -1,0 +1,147 @@
+"""`tsuika predict MODEL[@VERSION] FILE`, or `--row`: what a version says of rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.text import Text
+from typer import Argument, Option, echo
+
+from service.cli.connection import connected
+from service.cli.exits import DONE, WrongUsage
+from service.cli.files.data_file import DataFile
+from service.cli.files.readers import open_file
+from service.cli.files.rows import columns_of, inputs_of, typed_cell
+from service.cli.files.sizes import check_size
+from service.cli.names import VersionName, version_of
+from service.cli.options import Json
+from service.cli.output import plain, print_json, print_table, stdout
+from service.learning.wording import amount
+
+if TYPE_CHECKING:
+    from service.contract.resources import Model, NumberPredictions, Predictions
+
+SHOWN = 20
+"""Rows that a terminal shows."""
+AT_ONCE = 1000
+"""Rows of one question."""
+BAR = 20
+
+
+def run(
+    name: VersionName,
+    path: Annotated[Path | None, Argument(metavar="FILE", help="Rows, with or without labels.")] = None,
+    row: Annotated[
+        str | None,
+        Option(metavar="ROW", help="One row: numbers with commas, a text, or a=1,b=x of a table; JSON, too."),
+    ] = None,
+    label: Annotated[str | None, Option(metavar="COLUMN", help="A column of the file that is no input.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Predicts rows by the live version, or by the one that is named. In a pipe it writes CSV, a line a row."""
+    if (path is None) == (row is None):
+        raise WrongUsage("Name a file, or one row by --row.")
+    named = version_of(name)
+    with connected() as client:
+        remote = client.model(named.model)
+        info = remote.info()
+        if row is not None:
+            parts: Iterable[Any] = [[_row(row, info)]]
+        else:
+            assert path is not None
+            file = open_file(path)
+            check_size(file)
+            parts = _parts(file, info, label)
+        answers = [remote.predict(part, version=named.version) for part in parts]
+    _print(answers, as_json)
+    return DONE
+
+
+def _parts(file: DataFile, info: Model, label: str | None) -> Iterator[Any]:
+    """The rows of a file, some at a time; a CSV file of a table goes as it is."""
+    columns = columns_of(file, info, label)
+    if file.is_csv and info.input.kind == "table":
+        yield file.path
+        return
+    each = inputs_of(file, columns, info.input)
+    while part := list(islice(each, AT_ONCE)):
+        yield part
+
+
+def _row(text: str, info: Model) -> Any:
+    """One row, as it was typed. Raises WrongUsage."""
+    if info.input.kind == "text":
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if isinstance(value, list | dict):
+        return value
+    if info.input.kind == "table":
+        return _cells(text, info)
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise WrongUsage(f"--row: {info.name} takes {_due(info)}, such as 2.5,7,1.") from None
+
+
+def _cells(text: str, info: Model) -> dict[str, Any]:
+    kinds = {column.name: column.kind for column in info.input.columns} if info.input.kind == "table" else {}
+    cells = {}
+    for part in next(csv.reader([text])):
+        column, equals, cell = part.partition("=")
+        if not equals or column.strip() not in kinds:
+            raise WrongUsage(f"--row: {info.name} has the columns {', '.join(kinds)}. Write {next(iter(kinds))}=...")
+        cells[column.strip()] = typed_cell(cell.strip(), kinds[column.strip()])
+    return cells
+
+
+def _due(info: Model) -> str:
+    return f"{info.input.size:,} numbers" if info.input.kind == "vector" else f"a row of {info.input.kind}"
+
+
+def _print(answers: list[Predictions | NumberPredictions], as_json: bool) -> None:
+    first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
+    notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
+    if as_json:
+        predictions = [row.model_dump(mode="json", by_alias=True) for row in rows]
+        members = {"model": first.model, "version": first.version, "predictions": predictions, "notes": notes}
+        print_json("predict", members)
+        return
+    console = stdout()
+    columns, cells = _cells_of(rows)
+    if console.is_terminal:
+        barred = columns[:2] == ["class", "score"]
+        shown: list[list[str | Text]] = [[str(k + 1), *map(_short, row)] for k, row in enumerate(cells[:SHOWN])]
+        for row, cell in zip(shown, cells, strict=False):
+            row += [Text("━" * round(BAR * float(cell[1])), "cyan")] if barred else []
+        print_table(console, ["row", *columns, *([""] if barred else [])], shown, "row score")
+        if len(cells) > SHOWN:
+            echo(f"and {len(cells) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
+    else:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([plain(str(cell)) for cell in row] for row in cells)
+    for note in notes:
+        echo(plain(note), err=True)
+
+
+def _short(cell: Any) -> str:
+    return amount(cell) if isinstance(cell, float) else plain(str(cell))
+
+
+def _cells_of(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
+    """The columns of the answer, and its cells."""
+    if hasattr(rows[0], "class_"):
+        return ["class", "score"], [[row.class_, round(row.score, 4)] for row in rows]
+    if hasattr(rows[0], "value"):
+        ends = [row.interval or ("", "") for row in rows]
+        return ["value", "from", "to"], [[row.value, *end] for row, end in zip(rows, ends, strict=True)]
+    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(row.values) for row in rows]

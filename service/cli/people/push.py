@@ -1,0 +1,158 @@
+"""`tsuika push MODEL FILE`: sends rows with their labels, waits while they are learned, and says what came of it.
+
+The labels are looked at before anything is sent: one that is no class is refused with its line and what may be meant.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+from typer.core import TyperCommand
+
+from service.cli.connection import connected
+from service.cli.exits import WrongUsage
+from service.cli.files.data_file import DataFile
+from service.cli.files.labels import Count, LabelCounts, count_labels, new_labels
+from service.cli.files.readers import open_file
+from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of
+from service.cli.files.sizes import check_size
+from service.cli.look.models import takes
+from service.cli.names import ModelName
+from service.cli.options import Json
+from service.cli.output import plain
+from service.cli.progress import learning
+from service.cli.verdicts import print_update
+
+if TYPE_CHECKING:
+    from service.client import RemoteModel
+    from service.contract.resources import Model, Update
+
+    Look = Callable[[Update], None]
+
+ASK = "?"
+"""Stands for new classes that nobody has named."""
+
+
+class Command(TyperCommand):
+    """Takes --new-classes without names, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}={ASK}" if arg == "--new-classes" else arg for arg in args])
+
+
+def run(
+    model: ModelName,
+    path: Annotated[
+        Path, Argument(metavar="FILE", help="CSV, JSON lines, npz, Parquet; pictures in a folder or zip of classes.")
+    ],
+    new_classes: Annotated[
+        str | None,
+        Option(metavar="[A,B]", help="Labels that are new classes, with commas; alone: list them and ask."),
+    ] = None,
+    label: Annotated[str | None, Option(metavar="COLUMN", help="The column of labels or targets.")] = None,
+    group: Annotated[
+        str | None, Option(metavar="COLUMN", help="What rows belong to that stay together: a patient, a video.")
+    ] = None,
+    note: Annotated[str | None, Option(metavar="TEXT", help="Where the rows come from; kept as their source.")] = None,
+    method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Sends rows with their labels, waits while they are learned and judged, and says what came of it.
+
+    Exit code 0: live, 3: rejected, 4: held, 2: the file is wrong and nothing was sent.
+    """
+    file = open_file(path)
+    with connected() as client:
+        remote = client.model(model)
+        info = _known(remote, path)
+        columns = columns_of(file, info, label, group, learns=True)
+        if columns.label is None:
+            raise WrongUsage(f"{file.name}: which column is the label? Say it with --label COLUMN.")
+        check_size(file)
+        counts = count_labels(file, columns.label)
+        new = _new_classes(file, columns.label, counts, info, new_classes)
+        typer.echo(_found(file, columns, counts, info), err=True)
+        options = {"source": note, "method": method, "new_classes": "allow" if new else None}
+        if new:
+            typer.echo(plain(f"New classes: {_listed(new)}"), err=True)
+        with learning(counts.rows) as show, _interruptible(model) as ordered:
+            update = _send(remote, file, columns, info, on_progress=ordered(show), wait=math.inf, **options)
+    return print_update("push", update, as_json)
+
+
+@contextmanager
+def _interruptible(model: str) -> Iterator[Callable[[Look], Look]]:
+    """Says what CTRL+C leaves: nothing, or an update that goes on. Wraps the function that is called with each look."""
+    looks: list[str] = []
+
+    def ordered(show: Look) -> Look:
+        def look(update: Update) -> None:
+            looks.append(update.id)
+            show(update)
+
+        return look
+
+    try:
+        yield ordered
+    except KeyboardInterrupt:
+        unknown = f"No answer came yet: tsuika updates {model} says whether the rows arrived."
+        goes_on = f"{looks[-1]} goes on: tsuika watch {model}" if looks else unknown
+        typer.echo(f"\n{goes_on}", err=True)
+        raise
+
+
+def _known(remote: RemoteModel, path: Path) -> Model:
+    """The model. Raises WrongUsage where there is none."""
+    from service.client import NotFound
+
+    try:
+        return remote.info()
+    except NotFound:
+        hint = f"Make it for this file: tsuika init {remote.name} {path}"
+        raise WrongUsage(f"There is no model {remote.name}. {hint}") from None
+
+
+def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
+    """A CSV file of a table goes as it is, while it is read; other rows are read first."""
+    assert columns.label is not None
+    if file.is_csv and info.input.kind == "table":
+        return remote.update(file.path, target=columns.label, group=columns.group, **options)
+    numbers = info.target.kind == "number"
+    groups = None if columns.group is None else annotations_of(file, columns.group, numbers=False)
+    rows = list(inputs_of(file, columns, info.input))
+    return remote.update(rows, annotations_of(file, columns.label, numbers), groups=groups, **options)
+
+
+def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, asked: str | None) -> dict[str, Count]:
+    """The labels that shall become classes. Raises WrongUsage for those that nobody meant."""
+    if info.target.kind == "number":
+        return {}
+    if asked != ASK:
+        named = [name.strip() for name in (asked or "").split(",") if name.strip()]
+        return new_labels(file, label, counts, info.classes, named, info.name)
+    new = new_labels(file, label, counts, info.classes, list(counts.counts), info.name)
+    if new and not sys.stdin.isatty():
+        raise WrongUsage(
+            f"{file.name}: name the new classes, so that no slip becomes one: --new-classes={','.join(new)}"
+        )
+    if new and not typer.confirm(f"New classes: {_listed(new)}. Add them?", err=True):
+        raise WrongUsage("Nothing was sent.")
+    return new
+
+
+def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -> str:
+    """What was found in the file, in a line."""
+    word = "targets" if info.target.kind == "number" else "labels"
+    said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {word} in "{columns.label}".'
+    return plain(f"{said} {counts.unlabelled:,} of them have none." if counts.unlabelled else said)
+
+
+def _listed(new: dict[str, Count]) -> str:
+    return ", ".join(f"{name} ({count.rows:,} row{'s'[: count.rows != 1]})" for name, count in new.items())

@@ -1,0 +1,39 @@
+"""`tsuika rollback MODEL`: the version before answers from now on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Option, echo
+
+from service.cli.connection import connected
+from service.cli.exits import DONE
+from service.cli.names import ModelName
+from service.cli.options import Json, Reason, reason_of
+from service.cli.output import print_result
+from service.learning.wording import counted
+
+
+def run(
+    model: ModelName,
+    to: Annotated[int | None, Option(metavar="N", help="Go back until this version is live.")] = None,
+    reason: Reason = None,
+    as_json: Json = False,
+) -> int:
+    """Undoes the latest promotion: the version before answers from now on, and new versions wait for you."""
+    with connected() as client:
+        remote = client.model(model)
+        if reason is None:
+            live = remote.info().live_version
+            echo(
+                f"Version {live} of {model} stops answering; its rows stay and wait. New versions wait, too.", err=True
+            )
+        done = remote.rollback(reason_of(reason), to=to)
+    lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
+    if done.left_out:
+        lines.append(
+            f"  {counted(len(done.left_out), 'batch waits', 'batches wait')} again: {', '.join(done.left_out)}"
+        )
+    lines.append(f"  New versions wait for you. Undo: tsuika promote {model}@{done.previous_version}")
+    print_result("rollback", done.model_dump(mode="json"), lines, as_json)
+    return DONE

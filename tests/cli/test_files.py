@@ -1,0 +1,97 @@
+"""Files of rows: each kind is read the same, faults have their place, and what a file is for is guessed from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.cli.exits import WrongUsage
+from service.cli.files.guess import guess
+from service.cli.files.labels import count_labels
+from service.cli.files.readers import open_file
+
+ROWS = [(1.5, "a", "yes"), (2.0, "b", "no"), (3.5, "a", "yes")]
+
+
+def write(folder: Path, kind: str) -> Path:
+    path = folder / f"rows.{kind}"
+    if kind == "csv":
+        path.write_text("size,shape,label\n" + "".join(f"{s},{k},{label}\n" for s, k, label in ROWS))
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps({"size": s, "shape": k, "label": label}) + "\n" for s, k, label in ROWS))
+    else:
+        pytest.importorskip("polars").DataFrame(ROWS, ["size", "shape", "label"], orient="row").write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_each_kind_of_file_is_the_same_rows(kind: str, tmp_path: Path) -> None:
+    file = open_file(write(tmp_path, kind))
+    assert file.columns == ("size", "shape", "label")
+    assert [(float(record.cells[0]), *record.cells[1:]) for record in file.records()] == ROWS
+    assert {name: count.rows for name, count in count_labels(file, "label").counts.items()} == {"yes": 2, "no": 1}
+    columns = [{"name": "size", "kind": "number"}, {"name": "shape", "kind": "category"}]
+    guessed = guess(file, None, None)
+    assert guessed.body == {"input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]}
+
+
+def test_arrays_are_vectors_and_pictures_are_images(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.arange(12.0).reshape(4, 3), y=np.array([1, 1, 2, 2]))
+    assert guess(open_file(tmp_path / "a.npz"), None, None).body == {
+        "input": {"kind": "vector", "size": 3},
+        "classes": ["1", "2"],
+    }
+    data = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(data, "png")
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for name in ("cat/1.png", "dog/1.png", "__MACOSX/cat/1.png"):
+            archive.writestr(name, data.getvalue())
+    file = open_file(tmp_path / "pets.zip")
+    assert [(record.place, record.cells[1]) for record in file.records()] == [
+        ("cat/1.png", "cat"),
+        ("dog/1.png", "dog"),
+    ]
+    spec = {"kind": "image", "channels": 3, "height": 4, "width": 6}
+    assert guess(file, None, None).body == {"input": spec, "classes": ["cat", "dog"]}
+
+
+@pytest.mark.parametrize(
+    ("label", "numbers"), [("price", True), ("正解", False), ("kind", False)], ids=["price", "label", "last"]
+)
+def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, numbers: bool, tmp_path: Path) -> None:
+    cells = [f"{k}.5" if numbers else str(k % 3) for k in range(40)]
+    (tmp_path / "x.csv").write_text(f"p0,p1,{label}\n" + "".join(f"{k},{k}.5,{cell}\n" for k, cell in enumerate(cells)))
+    guessed = guess(open_file(tmp_path / "x.csv"), None, None)
+    assert (guessed.label, guessed.body.get("target")) == (label, {"kind": "number"} if numbers else None)
+    assert guessed.body["input"] == {"kind": "vector", "size": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a;b;label\n1;2;x\n", "line 1: cells are parted by commas"),
+        ("a,b,a\n1,2,x\n", 'line 1: "a" stands there twice'),
+        ("a,,label\n1,2,x\n", "line 1: column 2 has no name"),
+        ("a,b,label\n1,2,x\n\n1,2,3,x\n", "line 4: there are 4 cells, and the header has 3"),
+        ('a,b,label\n1,"2,x\n', "line 2: a quote is opened here"),
+        ("", "is empty"),
+        ("a,b,label\n", "no row"),
+    ],
+)
+def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(WrongUsage) as refused:
+        count_labels(open_file(tmp_path / "x.csv"), None)
+    assert sentence in str(refused.value).replace("Line 2", "line 2")
+
+
+def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.xlsx").touch()
+    with pytest.raises(WrongUsage, match=r"\.csv, \.jsonl, \.npz, \.parquet"):
+        open_file(tmp_path / "x.xlsx")

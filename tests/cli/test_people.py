@@ -1,0 +1,169 @@
+"""The verbs of people, against a real service: a model made of a file, taught, asked, looked at, and put back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.cli import main
+from service.cli.exits import DONE, REJECTED, USAGE
+from tests.running import Server
+
+CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
+HEADER = ["weight", "sugar", "acid", "colour", "label"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a verb left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Tsuika = Callable[..., Ended]
+
+
+@pytest.fixture
+def tsuika(shared: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tsuika:
+    """Runs a verb in this process, at the address of the service."""
+    monkeypatch.setenv("TSUIKA_URL", shared.url)
+
+    def run(*arguments: str | Path) -> Ended:
+        code = main(list(map(str, arguments)))
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+def rows(names: Sequence[str], each: int = 60, seed: int = 0) -> list[list[str]]:
+    """So many fruits of each kind, in turn."""
+    random = np.random.default_rng(seed)
+    listed = [name for _ in range(each) for name in names]
+    return [[*(f"{number:.3f}" for number in random.normal(CENTRES[name], 0.7)), name] for name in listed]
+
+
+def save(path: Path, table: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *table])
+    return path
+
+
+def stored(tsuika: Tsuika, model: str) -> tuple[int, int]:
+    """How many updates and rows a model has."""
+    (info,) = [item for item in tsuika("models", "--json").json["items"] if item["name"] == model]
+    return len(tsuika("updates", model, "--json").json["items"]), info["pending"]["rows"]
+
+
+def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuika, tmp_path: Path) -> None:
+    first = save(tmp_path / "first.csv", rows(["apple", "pear"]))
+    only_said = tsuika("init", "fruits", first, "--dry-run")
+    assert only_said.code == DONE
+    assert "a table of 4 columns: weight (number), sugar (number)" in only_said.out
+    assert 'Classes: apple (60), pear (60), from "label" (by its name).' in only_said.out
+    assert [item for item in tsuika("models", "--json").json["items"] if item["name"] == "fruits"] == []
+
+    assert tsuika("init", "fruits", first).code == DONE
+    pushed = tsuika("push", "fruits", first, "--method", "ridge")
+    assert pushed.code == DONE
+    assert pushed.out.startswith("● Live: version 1. It knows apple and pear")
+    assert "Undo: tsuika rollback fruits   Report: tsuika report fruits@1" in pushed.out
+    assert 'first.csv: 120 rows, 4 columns, labels in "label".' in pushed.err
+
+    more = save(tmp_path / "more.csv", rows(["plum"], seed=1))
+    unnamed = tsuika("push", "fruits", more, "--new-classes")
+    assert (unnamed.code, unnamed.out) == (USAGE, "")
+    assert "--new-classes=plum" in unnamed.err
+    again = tsuika("push", "fruits", more, "--new-classes=plum", "--method", "ridge", "--json")
+    assert (again.code, again.json["schema"], again.json["verdict"]) == (DONE, "tsuika.push/1", "promoted")
+    assert "New classes: plum (60 rows)" in again.err
+
+    asked = tsuika("predict", "fruits", save(tmp_path / "asked.csv", rows(["plum", "pear"], 5, seed=2)))
+    assert [row["class"] for row in csv.DictReader(io.StringIO(asked.out))] == ["plum", "pear"] * 5
+    before = tsuika("predict", "fruits@1", "--row", "weight=7,sugar=1,acid=3,colour=5", "--json").json
+    assert (before["version"], before["predictions"][0]["class"]) == (1, "apple")
+
+    looks = [tsuika(*words) for words in (["models"], ["versions", "fruits"], ["updates", "fruits"])]
+    assert all(look.code == DONE and "fruits" in looks[0].out for look in looks)
+    assert "● live" in looks[1].out
+    assert "Live: version 2. It knows plum" in looks[2].out
+    report = tsuika("report", "fruits")
+    assert report.out.startswith("fruits@2, live, by ridge, learned on version 1\nLive: version 2.")
+    compared = tsuika("compare", "fruits@1", "fruits@2")
+    assert "class apple" in compared.out
+    watched = tsuika("watch", "fruits", "--until-idle")
+    assert watched.out.endswith("live: version 2\n")
+
+    assert tsuika("rollback", "fruits").code == USAGE
+    back = tsuika("rollback", "fruits", "--reason", "just to see")
+    assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
+    assert tsuika("promote", "fruits@2", "--reason", "it was good").code == DONE
+    batch = again.json["batches"][0]
+    taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
+    assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
+
+    file = tmp_path / "fruits.safetensors"
+    assert tsuika("export", "fruits@1", "-o", file).code == DONE
+    assert tsuika("init", "copies", first).code == DONE
+    assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
+
+
+def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:
+    good = rows(["apple", "pear", "plum"], 80)
+    assert tsuika("init", "basket", save(tmp_path / "good.csv", good)).code == DONE
+    assert tsuika("push", "basket", tmp_path / "good.csv", "--method", "ridge").code == DONE
+    before = stored(tsuika, "basket")
+
+    slip = rows(["apple", "pear"], 5, seed=3)
+    slip[6][-1] = "aple"
+    typed = tsuika("push", "basket", save(tmp_path / "slip.csv", slip))
+    assert (typed.code, typed.out) == (USAGE, "")
+    assert "slip.csv: 1 label is not a class of basket. Nothing was sent." in typed.err
+    assert 'line 8   label "aple"   near: "apple"' in typed.err
+    assert "A new class? --new-classes=aple" in typed.err
+
+    lacking = save(tmp_path / "lacking.csv", [[*row[:2], *row[3:]] for row in slip[:5]], [*HEADER[:2], *HEADER[3:]])
+    missing = tsuika("push", "basket", lacking)
+    assert (missing.code, missing.out) == (USAGE, "")
+    assert 'lacking.csv, line 1: "acid" is missing' in missing.err
+    assert stored(tsuika, "basket") == before
+
+    mixed = rows(["apple", "pear", "plum"], 80, seed=4)
+    labels = np.random.default_rng(0).permutation([row[-1] for row in mixed])
+    shuffled = save(tmp_path / "shuffled.csv", [[*row[:-1], label] for row, label in zip(mixed, labels, strict=True)])
+    refused = tsuika("push", "basket", shuffled, "--method", "ridge")
+    assert refused.code == REJECTED
+    assert refused.out.startswith("✕ Rejected: the labels look shuffled.")
+    assert tsuika("models", "--json").json["items"][0]["live_version"] == 1
+
+
+def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:
+    ended = tsuika("report", "fruits@latest")
+    assert (ended.code, ended.out) == (USAGE, "")
+    assert "the latest version may be a rejected one" in ended.err
+
+
+def test_a_model_that_is_not_there_and_a_service_that_is_away_are_said(
+    tsuika: Tsuika, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = save(tmp_path / "a.csv", rows(["apple"], 2))
+    assert "nobody" in tsuika("push", "nobody", file).err
+    assert tsuika("doctor").code == DONE
+    monkeypatch.setenv("TSUIKA_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    sick = tsuika("doctor", "--json")
+    assert not sick.json["well"]
+    assert "Is `tsuika serve` running there?" in sick.out

@@ -1,0 +1,53 @@
+"""docs/terminal.md cannot lie: what it types is typed, against a real service, and prints what stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.cli.app import VERBS
+from tests.running import ROOT, Server
+
+PAGE = (ROOT / "docs" / "terminal.md").read_text()
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.M | re.S)
+CODE = re.compile(r"\(exit code (\d+)\)")
+CHANGES = re.compile(r"(bat|upd|key)_\w+|\d+([.,:-]\d+)*|[-−+±] *#|━+|#")
+
+
+def commands(block: str) -> Iterator[tuple[str, list[str], int]]:
+    """What is typed, the lines that are printed then, and the exit code."""
+    for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+        typed, _, rest = part.partition("\n")
+        code = CODE.search(rest)
+        yield typed, [line for line in CODE.sub("", rest).splitlines() if line.strip()], int(code[1]) if code else 0
+
+
+def alike(line: str) -> str:
+    """A line without what differs from run to run: numbers, ids, lengths of bars, spaces."""
+    return " ".join(CHANGES.sub("", line).split())
+
+
+def test_what_is_typed_prints_what_stands_there(
+    shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TSUIKA_URL", shared.url)
+    for language, text in BLOCK.findall(PAGE):
+        if language == "python":
+            exec(text, {})
+            continue
+        for typed, due, code in commands(text):
+            assert main(shlex.split(typed)[1:]) == code, (typed, capsys.readouterr())
+            printed = capsys.readouterr()
+            lines = iter([*map(alike, printed.err.splitlines()), *map(alike, printed.out.splitlines())])
+            for line in due:
+                assert alike(line) in lines, (typed, line, printed)
+
+
+def test_the_page_names_each_verb() -> None:
+    assert [name for verbs in VERBS.values() for name in verbs if f"`tsuika {name}" not in PAGE] == []
