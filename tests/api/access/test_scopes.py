@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from tests.making import make_model, make_version
 ROUTES = sorted(
     {(method, route.path) for router in ROUTERS for route in router.routes for method in route.methods - {"HEAD"}}
 )
-DOCS = Path(__file__).parents[3] / "docs" / "keys.md"
 OPERATOR = {"Authorization": "Bearer secret"}
 
 
@@ -148,14 +146,3 @@ def test_who_learns_cannot_say_that_labels_change_on_purpose(keyed: Api) -> None
     assert update["expect"] == "relabel"
     assert keyed("POST", f"/v1/updates/{update['id']}/cancel", headers=learner).status_code == 403
     assert keyed.ok("POST", "/v1/models/digits/updates", {**order, "expect": None}, headers=learner)["expect"] is None
-
-
-def test_the_page_on_keys_has_the_table() -> None:
-    lines = []
-    for path, methods in SCOPES.items():
-        if not path.startswith(("/v1", "/v2")) or path in ("/v2/", "/v2/health/live", "/v2/health/ready"):
-            continue
-        for method, scopes in methods.items():
-            needed = " or ".join(f"`{scope}`" for scope in KeyScope if scope in scopes) or "any key"
-            lines.append(f"| {method} | `{path}` | {needed} |")
-    assert "\n".join(lines) in DOCS.read_text()

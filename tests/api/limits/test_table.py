@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from service.api.limits.table import ROWS, limits_of
 from service.api.problems import STATUS
-from service.contract.resources import Limit
 from service.settings import PREFIX, Settings
 from tests.api.conftest import MakeApi
+from tests.docs.limits import limits_table
 from tests.running import ROOT
 
 PAGE = (ROOT / "docs" / "limits.md").read_text()
@@ -33,17 +33,3 @@ def test_the_page_shows_every_limit() -> None:
 
 OTHER_STATUSES = {431}
 """Statuses of refusals of the connection itself."""
-
-
-def limits_table() -> str:
-    """The rows of the page, from the table of limits."""
-    head = ["| limit | default | what it bounds | beyond it | setting |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join([*head, *map(_line, limits_of(Settings())), ""])
-
-
-def _line(limit: Limit) -> str:
-    status = "" if limit.status is None else f"{limit.status}: "
-    setting = "" if limit.setting is None else f"`{limit.setting}`"
-    unit = limit.unit.removesuffix("s") if limit.value == 1 else limit.unit
-    default = "none" if limit.value is None else f"{limit.value:,.15g} {unit}"
-    return f"| {limit.name} | {default} | {limit.bounds} | {status}{limit.beyond} | {setting} |"

@@ -1,0 +1,41 @@
+"""The pages by situation do what they say: every command of theirs is run, in order, against a real service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docs.newcomer import Newcomer, serving
+from tests.running import ROOT
+
+pytestmark = pytest.mark.long
+SITUATIONS = (
+    "new-classes",
+    "drift",
+    "regions",
+    "few-rows",
+    "images-and-texts",
+    "bad-batch",
+    "deletion",
+    "not-enrolled",
+)
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    with serving(tmp_path_factory.mktemp("situations"), ".venv/bin/tsuika serve") as newcomer:
+        yield newcomer
+
+
+@pytest.mark.parametrize("page", SITUATIONS)
+def test_a_situation_ends_as_its_page_says(newcomer: Newcomer, page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert sum(language == "sh" for language, _, _ in newcomer.follows(text)) > 0
+
+
+def test_keys_are_asked_for_once_there_is_one(tmp_path_factory: pytest.TempPathFactory) -> None:
+    page = (ROOT / "docs" / "keys.md").read_text().split("## ")[0]
+    with serving(tmp_path_factory.mktemp("keys"), ".venv/bin/tsuika serve") as newcomer:
+        lines = [str(line) for _, _, printed in newcomer.follows(page) for line in printed]
+    assert any(line.startswith("As it was written: ") for line in lines)
