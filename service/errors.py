@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+KINDS: dict[str, type[TsuikaError]] = {}
+"""The kind of error of each slug, as another process reports it."""
+
 
 class TsuikaError(Exception):
     """Something was refused, or failed for a known reason. slug, title: of the problem that it becomes."""
@@ -18,6 +21,8 @@ class TsuikaError(Exception):
     def __init_subclass__(cls, slug: str | None = None, title: str | None = None) -> None:
         super().__init_subclass__()
         cls.slug, cls.title = slug or cls.slug, title or cls.title
+        if slug is not None:
+            KINDS[slug] = cls
 
     def __init__(self, detail: str, **members: Any) -> None:
         super().__init__(detail)
@@ -25,12 +30,16 @@ class TsuikaError(Exception):
         self.members = members
 
 
-class InvalidContent(TsuikaError, slug="invalid-content", title="The content is not valid"):
-    """The content of a request is wrong. `errors` lists (JSON pointer, sentence) pairs."""
+class AtFields(TsuikaError):
+    """A request is refused for some of its fields. `errors` lists (JSON pointer, sentence) pairs."""
 
     def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = (), **members: Any) -> None:
         super().__init__(detail, **members)
         self.errors = list(errors)
+
+
+class InvalidContent(AtFields, slug="invalid-content", title="The content is not valid"):
+    """The content of a request is wrong."""
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> InvalidContent:
@@ -116,12 +125,8 @@ class Unauthorized(TsuikaError, slug="unauthorized", title="A key is needed"):
     """No key, or a wrong one."""
 
 
-class Forbidden(TsuikaError, slug="forbidden", title="The key may not do this"):
-    """The key is a good one, and lacks the scope that this call needs. `errors`: as of InvalidContent."""
-
-    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = (), **members: Any) -> None:
-        super().__init__(detail, **members)
-        self.errors = list(errors)
+class Forbidden(AtFields, slug="forbidden", title="The key may not do this"):
+    """The key is a good one, and lacks the scope that this call needs."""
 
 
 class ForbiddenHost(TsuikaError, slug="forbidden-host", title="This host name is not served"):
@@ -184,6 +189,14 @@ class LeaseLost(TsuikaError, slug="lease-lost", title="The lease was lost"):
 
 class Cancelled(TsuikaError, slug="cancelled", title="Cancelled"):
     """The update was asked to stop."""
+
+
+class ChildLost(TsuikaError, slug="child-lost", title="The learning process was lost"):
+    """The process that learned ended before it was done."""
+
+
+class ChildFailed(TsuikaError, slug="learning-failed", title="Learning failed"):
+    """Learning raised an error that may pass, so it is tried again."""
 
 
 class BudgetSpent(TsuikaError, slug="budget-spent", title="The budget is spent"):

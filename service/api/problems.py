@@ -51,7 +51,7 @@ def status_of(kind: type[TsuikaError]) -> int:
 def problem(error: TsuikaError, request_id: str) -> tuple[int, dict[str, Any], Headers]:
     """-> status, body, extra headers"""
     status = status_of(type(error))
-    faults = error.errors if isinstance(error, errors.InvalidContent | errors.Forbidden) else []
+    faults = error.errors if isinstance(error, errors.AtFields) else []
     body = _members(error.slug, error.title, status, error.detail, request_id)
     body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
     body |= {name: value for name, value in error.members.items() if name not in body}

@@ -369,7 +369,7 @@ def test_a_large_body_leaves_no_file(api: Api, tmp_path: Path, monkeypatch: pyte
     answer = send(api, "digits", "predictions", large)
     assert len(large) > spool.LARGE_BYTES
     assert len(answer.json()["predictions"]) == 40_000
-    assert api.door.context.reader._process is not None
+    assert api.door.context.reader._child is not None
     until(lambda: not list((tmp_path / "spool").iterdir()))
 
 
@@ -395,16 +395,16 @@ def ask(aside: Reader, body: Spooled) -> int:
 
 
 def pid(aside: Reader) -> int:
-    assert aside._process is not None
-    return aside._process.pid
+    assert aside._child is not None
+    return aside._child.process.pid
 
 
 def unread(aside: Reader) -> int:
     """Bytes that wait in the pipe to the reading process."""
-    assert aside._process is not None
-    assert aside._process.stdin is not None
+    assert aside._child is not None
+    assert aside._child.process.stdin is not None
     count = bytearray(4)
-    fcntl.ioctl(aside._process.stdin, termios.FIONREAD, count)
+    fcntl.ioctl(aside._child.process.stdin, termios.FIONREAD, count)
     return int.from_bytes(count, sys.byteorder)
 
 
@@ -488,8 +488,6 @@ def test_a_body_that_needs_too_much_memory_is_refused_and_the_next_is_read(
 
 def test_the_process_ends_with_its_parent(aside: Reader) -> None:
     assert ask(aside, spooled(aside)) == 1
-    process = aside._process
-    assert process is not None
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(10.0) == 0
+    assert aside._child is not None
+    aside._child._orders.put(None)  # its input ends
+    assert aside._child.process.wait(10.0) == 0

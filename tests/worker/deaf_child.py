@@ -3,6 +3,6 @@
 import os
 import time
 
-os.write(1, b'{"ready": true}\n')
+os.write(1, b'{"Ready": {}}\n')
 os.read(0, 1000)
 time.sleep(600)

@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from service.errors import Cancelled, ChildFailed, ClusterAway, Diverged, MethodRefused
+from service.tuning.messages import Done, Message, Progress, Ready, Refused, Saved, line_of
 
-def say(**message: Any) -> None:
-    print(json.dumps(message), flush=True)
+
+def say(message: Message) -> None:
+    print(line_of(message), end="", flush=True)
 
 
 def main() -> None:
@@ -26,7 +29,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    say(ready=True)
+    say(Ready())
     while True:
         assignment = messages.get().get("assignment")
         if assignment is None:
@@ -36,43 +39,45 @@ def main() -> None:
             case "die":
                 os._exit(3)
             case "fail":
-                say(error={"slug": "learning-failed", "detail": "the rows are damaged"})
+                say(Refused.of(ChildFailed("the rows are damaged")))
             case "refuse":
-                say(error={"slug": "method-refused", "detail": "not on this backbone"})
+                say(Refused.of(MethodRefused("not on this backbone")))
             case "away":
-                say(error={"slug": "cluster-away", "detail": "no cluster answers"})
+                say(Refused.of(ClusterAway("no cluster answers")))
             case "diverge":
-                say(error={"slug": "diverged", "detail": "at step 3 (epoch 1 of 2)"})
+                say(Refused.of(Diverged("at step 3 (epoch 1 of 2)")))
             case "stand still":
                 time.sleep(600)
             case "say the same":
                 while True:
-                    say(progress={"phase": "training", "done": 1, "total": 2})
+                    say(Progress("training", 1, 2))
                     time.sleep(0.01)
             case "answer":
                 if "note" in method:
                     with Path(method["note"]).open("a") as note:
                         note.write(f"{os.getpid()}\n")
-                say(progress={"phase": "training", "done": 1, "total": 2})
-                say(result=json.loads(Path(method["result"]).read_text()))
-            case "go on" | "never listen" as manner:
-                go_on(messages, listens=manner == "go on", note=method.get("note"))
+                say(Progress("training", 1, 2))
+                say(Done(json.loads(Path(method["result"]).read_text())))
+            case "go on" | "never listen" | "save on" as manner:
+                go_on(messages, manner, note=method.get("note"))
 
 
-def go_on(messages: queue.Queue[dict[str, Any]], listens: bool, note: str | None) -> None:
-    """Progress until it is cancelled, or for ever."""
+def go_on(messages: queue.Queue[dict[str, Any]], manner: str, note: str | None) -> None:
+    """Progress until it is cancelled, or for ever, with a save once it was asked to stop."""
     if note is not None:
         Path(note).write_text(str(os.getpid()))
     done = 0
     while True:
         done += 1
-        say(progress={"phase": "training", "done": done, "total": 10**6})
+        say(Progress("training", done, 10**6))
         try:
             cancelled = "cancel" in messages.get(timeout=0.01)
         except queue.Empty:
             continue
-        if cancelled and listens:
-            say(error={"slug": "cancelled", "detail": "Somebody asked it to stop."})
+        if cancelled and manner == "save on":
+            say(Saved("0" * 64))
+        if cancelled and manner == "go on":
+            say(Refused.of(Cancelled("Somebody asked it to stop.")))
             return
 
 

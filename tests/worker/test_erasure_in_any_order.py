@@ -33,7 +33,7 @@ from service.api.reader.annotations import Annotations
 from service.contract import resources
 from service.contract.enums import BatchState, NewClasses, UpdateKind
 from service.contract.requests import CreateBatch, CreateModel, PatchModel
-from service.errors import Cancelled, TsuikaError
+from service.errors import Cancelled, ChildLost, TsuikaError
 from service.learning.data.row_hash import content_digest
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.sql.database import Database
@@ -42,11 +42,11 @@ from service.registry.updates import Order
 from service.settings import Settings, folder_of
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
+from service.tuning.messages import Progress
 from service.upkeep.named_files import Name
 from service.worker.assignment import Assignment, Result
 from service.worker.child import stored_data, train
 from service.worker.parent import child_process
-from service.worker.parent.child_process import ChildLost, Progress
 from service.worker.parent.loop import Worker
 from tests import traces
 from tests.acceptance import invariants
@@ -280,7 +280,7 @@ class Child:
             if self.parent_is_paused:
                 return
             try:
-                cancel = tick({"phase": phase, "done": done, "total": total})
+                cancel = tick(Progress(phase, done, total))
             except TsuikaError as error:
                 raise Parents(error) from error
             if cancel:
@@ -309,7 +309,7 @@ class Child:
                     self.kill()
                 raise raised.error from None
             except TsuikaError as error:
-                raise child_process._error({"slug": error.slug, "detail": error.detail}) from error
+                raise child_process.known(error) from error
 
 
 class Erasing(RuleBasedStateMachine):

@@ -43,7 +43,6 @@ from service.api.reader.tasks import (
     load_places,
     load_texts,
     load_values,
-    refusal,
 )
 from service.api.validation import validated
 from service.contract.enums import CSV
@@ -69,6 +68,7 @@ from service.registry.sql.tables import Model
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import Artifacts
+from service.tuning.messages import Refused
 
 USUAL_STRINGS = 12
 """Strings of the JSON of a request with one picture."""
@@ -178,7 +178,7 @@ class RowBody:
             values = {LABELS: order.labels, TARGETS: self.json.targets}
             return RowsInMemory(named.rows, read_annotations(values, order.groups, named, self.due))
         if "fault" in self.report:
-            raise refusal(self.report["fault"])
+            raise Refused(**self.report["fault"]).error()
         return RowsOnDisk(
             shared.reader, self.spooled, load_labels(self.spooled.folder), load_values(self.spooled.folder)
         )
@@ -312,7 +312,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     report = await shared.reader.wait(spooled, "read question", spec=spec, model=loaded.model)
     options = read_options(members_of(spooled))
     if "fault" in report:
-        raise refusal(report["fault"])
+        raise Refused(**report["fault"]).error()
     return await _named(spooled, options, loaded)
 
 

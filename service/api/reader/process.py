@@ -7,23 +7,17 @@ It reads one body at a time: others wait, and beyond a few they are refused.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-import os
-import select
-import subprocess
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from service.api.reader.spool import Spooled, clear
-from service.api.reader.tasks import refusal
 from service.errors import Busy
 from service.settings import MiB, Settings
 from service.telemetry import logs
-from service.tuning import child
+from service.tuning.child import Child
+from service.tuning.messages import Crashed, Done, Message, Refused
 
 PROGRAM = "service.api.reader"
 """The program of the process."""
@@ -51,7 +45,7 @@ class Reader:
         self._arguments = settings.store_url, str(memory), priority, str(reserve)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         clear(self._root)
 
     def spool(self) -> Spooled:
@@ -75,79 +69,46 @@ class Reader:
     def _submit(self, body: Spooled, do: str, task: dict[str, Any]) -> Future[dict[str, Any]]:
         if not self._room.acquire(blocking=False):
             raise Busy("As many large bodies as may wait are being read. Send it again in a moment.", retry_after=2)
-        line = (
-            json.dumps({"do": do, "folder": str(body.folder), "ids": dict(logs.ids_at_work()), **task}).encode() + b"\n"
-        )
-        work = self._thread.submit(self._answered, line)
+        order = {"do": do, "folder": str(body.folder), "ids": dict(logs.ids_at_work()), **task}
+        work = self._thread.submit(self._answered, order)
         work.add_done_callback(lambda _: self._room.release())
         return work
 
-    def _answered(self, line: bytes) -> dict[str, Any]:
+    def _answered(self, order: dict[str, Any]) -> dict[str, Any]:
         try:
-            report: dict[str, Any] = json.loads(self._talk(line))
+            message = self._talk(order)
         except BaseException:
             self._kill()
             raise
-        if "done" in report:
-            result: dict[str, Any] = report["done"]
-            return result
-        if "refused" in report:
-            raise refusal(report["refused"])
-        raise RuntimeError(f"the reading process met an error: {report['failed']}")
+        match message:
+            case Done(result):
+                return result
+            case Refused():
+                raise message.error()
+            case Crashed(kind):
+                raise RuntimeError(f"the reading process met an error: {kind}")
+        raise RuntimeError(f"the reading process said what it has no word for: {message}")
 
-    def _talk(self, line: bytes) -> bytes:
-        """Writes one line and reads one back. Raises Ended where the process ends or takes too long."""
-        process = self._warm()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        until = time.monotonic() + TASK_SECONDS
+    def _talk(self, order: dict[str, Any]) -> Message:
+        """Gives an order and returns the answer. Raises Ended where the process ends or takes too long."""
+        child = self._warm()
+        child.tell(**order)
         try:
-            _write(process.stdin.fileno(), line, until)
-            return _line(process.stdout.fileno(), until)
-        except TimeoutError:
-            raise Ended(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.") from None
-        except (OSError, EOFError):
+            message = child.hear(TASK_SECONDS)
+        except EOFError:
             log.warning("the process that reads large bodies ended in the middle of one")
             raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.") from None
+        if message is None:
+            raise Ended(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.")
+        return message
 
-    def _warm(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+    def _warm(self) -> Child:
+        if self._child is None or not self._child.runs:
             self._kill()
-            self._process = child.start(PROGRAM, *self._arguments)
-        return self._process
+            self._child = Child(PROGRAM, *self._arguments)
+        return self._child
 
     def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        child.end(process)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-
-def _write(descriptor: int, line: bytes, until: float) -> None:
-    """Writes a line into a pipe, which holds 64 kB until somebody reads. Raises TimeoutError."""
-    os.set_blocking(descriptor, False)
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    left = memoryview(line)
-    while left:
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise TimeoutError
-        left = left[os.write(descriptor, left) :]
-
-
-def _line(descriptor: int, until: float) -> bytes:
-    """Reads the next line of a pipe. Raises EOFError, TimeoutError."""
-    poll = select.poll()  # select() cannot name descriptors beyond 1,023
-    poll.register(descriptor, select.POLLIN)
-    line = b""
-    while not line.endswith(b"\n"):
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise TimeoutError
-        if not (data := os.read(descriptor, 65536)):
-            raise EOFError
-        line += data
-    return line
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()

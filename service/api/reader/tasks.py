@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import mmap
-import os
 import queue
 import resource
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,16 +27,7 @@ from service.contract.inputs import INPUT_SPEC, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget
-from service.errors import (
-    BrokenJSON,
-    DiskFull,
-    InvalidContent,
-    NotWritable,
-    StoreAway,
-    TooLarge,
-    TooManyValues,
-    TsuikaError,
-)
+from service.errors import DiskFull, InvalidContent, TooLarge
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_lines import pieces_of
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
@@ -64,6 +53,8 @@ from service.settings import inherited_log_format
 from service.storage.artifacts import Artifacts
 from service.storage.opening import open_store
 from service.telemetry import logs
+from service.tuning.child import listen, say
+from service.tuning.messages import Refused, end_of
 
 ARRAY, TEXTS, MEMBERS = "rows.npy", "rows.jsonl", "members.json"
 ANNOTATIONS, LABELS_SUMMARY, NUMBERS = "named.json", "names.json", "targets.npy"
@@ -173,7 +164,7 @@ def read(folder: Path, due: Due) -> dict[str, Any]:
             if annotations.targets is not None:
                 whole[TARGETS] = identity_of(annotations.targets)
     except InvalidContent as fault:
-        return {"fault": _report(fault)}
+        return {"fault": vars(Refused.of(fault))}
     save_rows(folder, rows)
     if named.names:
         _save_names(folder, named)
@@ -187,7 +178,7 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
         annotations = annotate_csv(table, due)
         _save_annotations(folder, annotations)
     except InvalidContent as fault:
-        return {"fault": _report(fault)}
+        return {"fault": vars(Refused.of(fault))}
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     content = annotations.digest(table.named.rows)
@@ -280,6 +271,19 @@ def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
     return read_named_rows(rows, spec, model)
 
 
+def answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
+    """The result of a task. Raises what the readers do, TooLarge where memory ends, and DiskFull."""
+    try:
+        return _answer(store, task)
+    except MemoryError:
+        sentence = "The rows of this body need more memory than is given to one. Send it in several batches."
+        raise TooLarge(sentence) from None
+    except OSError as error:
+        if isinstance(full := refusal_of_disk(error, "the rows of this body"), DiskFull):
+            raise full from None
+        raise
+
+
 def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
@@ -308,55 +312,14 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"no such task: {other}")
 
 
-def _report(error: TsuikaError) -> dict[str, Any]:
-    errors = error.errors if isinstance(error, InvalidContent) else []
-    return {"slug": error.slug, "detail": error.detail, "errors": errors, "members": error.members}
-
-
-def answer(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a task as `done`, the refusal that it ended with as `refused`, or `failed`."""
-    try:
-        return {"done": do()}
-    except TsuikaError as error:
-        return {"refused": _report(error)}
-    except MemoryError:
-        too_large = TooLarge("The rows of this body need more memory than is given to one. Send it in several batches.")
-        return {"refused": _report(too_large)}
-    except Exception as error:
-        full = refusal_of_disk(error, "the rows of this body") if isinstance(error, OSError) else None
-        if isinstance(full, DiskFull):
-            return {"refused": _report(full)}
-        log.exception("a large body could not be read")
-        return {"failed": type(error).__name__}
-
-
 def work(store_url: str, reserve: int, memory: int, source: TextIO, sink: TextIO) -> None:
     """Runs tasks until the parent is gone, over the store at a URL, in `memory` bytes at most."""
     logs.set_up(inherited_log_format(), "reading")
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     store = open_store(store_url, reserve=reserve)
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
-
-    def listen() -> None:
-        for line in source:
-            tasks.put(json.loads(line))
-        os._exit(0)  # the parent is gone
-
-    threading.Thread(target=listen, daemon=True, name="parent").start()
+    listen(source, tasks.put)
     while True:
         task = tasks.get()
         logs.name_work(**task["ids"])
-        sink.write(json.dumps(answer(partial(_answer, store, task))) + "\n")
-        sink.flush()
-
-
-REFUSALS: dict[str, type[TsuikaError]] = {k.slug: k for k in (BrokenJSON, TooLarge, DiskFull, NotWritable, StoreAway)}
-FIELD_REFUSALS: dict[str, type[InvalidContent]] = {k.slug: k for k in (InvalidContent, TooManyValues)}
-
-
-def refusal(report: dict[str, Any]) -> TsuikaError:
-    """The refusal that a report stands for, as the parent raises it: the inverse of `_report`."""
-    if report["slug"] in REFUSALS:
-        return REFUSALS[report["slug"]](report["detail"])
-    kind = FIELD_REFUSALS[report["slug"]]
-    return kind(report["detail"], [(pointer, detail) for pointer, detail in report["errors"]], **report["members"])
+        say(sink, end_of(partial(answer, store, task), log, "a large body could not be read"))

@@ -10,6 +10,7 @@ import sys
 from service.settings import inherited_log_format
 from service.telemetry import logs, tracing
 from service.tuning import child
+from service.tuning.messages import Ready
 from service.worker.child.answering import Pipes, answer, load
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     tracing.start("learning")
     parent = Pipes(sys.stdin, child.begin(sys.argv[2]))
     executor = load(int(sys.argv[1]))
-    parent.send({"ready": True})
+    parent.send(Ready())
     while True:
         answer(executor, parent.assignments.get(), parent)
 

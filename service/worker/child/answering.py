@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
-from service.errors import Cancelled, TsuikaError
+from service.errors import Cancelled
 from service.telemetry import logs, tracing
+from service.tuning.child import listen, say
+from service.tuning.messages import Done, Message, Progress, Saved, end_of
 from service.worker.assignment import ASSIGNMENT
 
 if TYPE_CHECKING:
     from service.learning.run import Tasks
     from service.worker.child.train import Executor
 
-Message = dict[str, Any]
-
+Assigned = dict[str, Any]
+"""An assignment as it crosses between processes."""
 PROGRESS_SECONDS = 0.1
 """Progress is reported at most this often, and at each change of phase."""
 
@@ -41,11 +42,11 @@ class Parent:
         last_phase, at = self._reported
         if phase != last_phase or done == total or time.monotonic() - at > PROGRESS_SECONDS:
             self._reported = (phase, time.monotonic())
-            self.send({"progress": {"phase": phase, "done": done, "total": total}})
+            self.send(Progress(phase, done, total))
 
     def saved(self, digest: str) -> None:
         """Reports a save of the trainings, which is in the store."""
-        self.send({"saved": digest})
+        self.send(Saved(digest))
 
     def check(self) -> None:
         """Raises Cancelled once the parent has asked for that."""
@@ -54,28 +55,19 @@ class Parent:
 
 
 class Pipes(Parent):
-    """A parent on this machine: orders come in and answers go out as lines of JSON. Its end is the end of this process,
-    in the middle of a step, too."""
+    """A parent on this machine, at the other end of standard input and output."""
 
     def __init__(self, source: TextIO, sink: TextIO) -> None:
-        super().__init__(self._write)
-        self._source, self._sink = source, sink
-        self.assignments: queue.Queue[Message] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True, name="parent").start()
+        super().__init__(partial(say, sink))
+        self.assignments: queue.Queue[Assigned] = queue.Queue()
+        listen(source, self._heard)
 
-    def _write(self, message: Message) -> None:
-        self._sink.write(json.dumps(message) + "\n")
-        self._sink.flush()
-
-    def _listen(self) -> None:
-        for text in self._source:
-            message = json.loads(text)
-            if "cancel" in message:
-                self.cancelled.set()
-            else:
-                self.cancelled.clear()
-                self.assignments.put(message["assignment"])
-        os._exit(0)
+    def _heard(self, order: dict[str, Any]) -> None:
+        if "cancel" in order:
+            self.cancelled.set()
+        else:
+            self.cancelled.clear()
+            self.assignments.put(order["assignment"])
 
 
 def load(threads: int, tasks: Callable[[], Tasks] | None = None) -> Executor:
@@ -94,20 +86,19 @@ def load(threads: int, tasks: Callable[[], Tasks] | None = None) -> Executor:
     return Executor(tasks()) if tasks is not None else Executor()
 
 
-def answer(executor: Executor, message: Message, parent: Parent) -> None:
-    """Executes the assignment of a message; whatever goes wrong is a message, too."""
-    try:
-        assignment = ASSIGNMENT.as_stored(message)
-        logs.name_work(**assignment.ids)
-        with tracing.span("learn", assignment.traceparent):
-            result = executor.execute(assignment, parent.progress, parent.check, parent.saved)
-    except TsuikaError as error:
-        parent.send({"error": {"slug": error.slug, "detail": error.detail}})
-    except Exception as error:
-        log.exception("learning failed")
-        parent.send({"error": {"slug": "learning-failed", "detail": f"{type(error).__name__}: {error}"[:2000]}})
-    else:
-        log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
-        parent.send({"result": result.model_dump(mode="json")})
+def answer(executor: Executor, assigned: Assigned, parent: Parent) -> None:
+    """Executes an assignment; whatever goes wrong is a message, too."""
+    end = end_of(partial(_learn, executor, assigned, parent), log, "learning failed")
+    parent.send(end)
+    if isinstance(end, Done):
         executor.tidy()
     executor.release()
+
+
+def _learn(executor: Executor, assigned: Assigned, parent: Parent) -> dict[str, Any]:
+    assignment = ASSIGNMENT.as_stored(assigned)
+    logs.name_work(**assignment.ids)
+    with tracing.span("learn", assignment.traceparent):
+        result = executor.execute(assignment, parent.progress, parent.check, parent.saved)
+    log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
+    return result.model_dump(mode="json")

@@ -19,12 +19,13 @@ from typing import Any
 
 import ray
 
-from service.errors import Cancelled, ClusterAway, MethodRefused
+from service.errors import Cancelled, ChildLost, ClusterAway, MethodRefused
 from service.settings import folder_of, inherited_log_format
 from service.storage.local import TEMPORARY
 from service.telemetry import logs
 from service.tuning import child
-from service.worker.child.answering import Message, Pipes
+from service.tuning.messages import End, Ready, Refused
+from service.worker.child.answering import Assigned, Pipes
 from service.worker.cluster.connection import Attempt, Facts, cannot_load, nodes, unusable
 from service.worker.cluster.learner import Learner
 
@@ -58,7 +59,7 @@ class Cluster:
         """Whether an attempt to connect goes on past its time: the next one needs a fresh process."""
         return self._attempt is not None and self._attempt.goes_on
 
-    def learn(self, assignment: Message) -> None:
+    def learn(self, assignment: Assigned) -> None:
         """Has an assignment learned, and passes on what comes of it. Raises ClusterAway, MethodRefused, Cancelled."""
         if not ray.is_initialized():
             self._parent.progress("connecting", 0, 1)
@@ -79,7 +80,7 @@ class Cluster:
                 if ready:
                     message = ray.get(next(messages))
                     self._parent.send(message)
-                    if "result" in message or "error" in message:
+                    if isinstance(message, End):
                         return
         except BaseException:
             self._end()
@@ -142,7 +143,7 @@ class Cluster:
         gpus = f" and {self._gpus} GPU" if self._gpus else ""
         return f"an update takes {self._threads} CPU{'s' if self._threads > 1 else ''}{gpus} of one node."
 
-    def _check(self, assignment: Message) -> bool:
+    def _check(self, assignment: Assigned) -> bool:
         """Whether the node sees the parent's cache. Raises ClusterAway where it does not see what it needs."""
         places = assignment["places"]
         store, cache = folder_of(places["store"]), Path(places["cache"])
@@ -167,7 +168,7 @@ class Cluster:
                 ray.kill(learner)
 
 
-def _gpus_of(assignment: Message) -> int:
+def _gpus_of(assignment: Assigned) -> int:
     """GPUs that an update takes, by its device: `auto` takes one where a node has one."""
     device = str(assignment.get("device", "cpu"))
     return int(
@@ -198,18 +199,18 @@ def main() -> None:
         cluster.warm()
     except ClusterAway as away:
         log.warning("%s", away.detail)
-    parent.send({"ready": True})
+    parent.send(Ready())
     while True:
         assignment = parent.assignments.get()
         try:
             cluster.learn(assignment)
         except (ClusterAway, MethodRefused, Cancelled) as error:
-            parent.send({"error": {"slug": error.slug, "detail": error.detail}})
+            parent.send(Refused.of(error))
             if cluster.hangs:
                 os._exit(1)
         except ray.exceptions.RayError as error:
             detail = f"The process that learned on the Ray cluster was lost: {str(error).partition(chr(10))[0]}"
-            parent.send({"error": {"slug": "child-lost", "detail": detail[:500]}})
+            parent.send(Refused.of(ChildLost(detail[:500])))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from service.settings import inherited_log_format
 from service.telemetry import logs, tracing
-from service.worker.child.answering import Message, Parent, answer, load
+from service.tuning.messages import End, Message
+from service.worker.child.answering import Assigned, Parent, answer, load
 from service.worker.cluster.connection import Facts
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Learner:
                 self._executor = load(self._threads, tasks)
             return self._executor
 
-    def learn(self, assignment: Message, cached: bool) -> Iterator[Message]:
+    def learn(self, assignment: Assigned, cached: bool) -> Iterator[Message]:
         """Answers an assignment; -> progress, then a result or an error.
 
         cached: whether this node sees the parent's cache, which then forgets what is erased. Elsewhere nothing that
@@ -62,7 +63,7 @@ class Learner:
             assignment["device"] = "cuda"  # Ray shows it the one GPU that it may use
         learning = threading.Thread(target=answer, args=(self._loaded(), assignment, parent), daemon=True, name="learn")
         learning.start()
-        while not {"result", "error"}.intersection(message := messages.get()):
+        while not isinstance(message := messages.get(), End):
             yield message
         yield message
         learning.join()  # it may write its sums to the cache

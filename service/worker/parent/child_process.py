@@ -1,24 +1,17 @@
-"""The warm child: a process with torch loaded that learns one update at a time and ends with its parent.
-
-An assignment goes down and progress and the result come up, as lines of JSON: nothing is pickled. The end of its
-standard input is the end of its parent for the child, so no orphan trains on.
-"""
+"""The warm child: a process with torch loaded that learns one update at a time and ends with its parent."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import queue
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import suppress
 
 from service.errors import (
     BudgetSpent,
     Cancelled,
+    ChildFailed,
+    ChildLost,
     ClusterAway,
     Conflict,
     DeviceFull,
@@ -30,7 +23,8 @@ from service.errors import (
     StoreAway,
     TsuikaError,
 )
-from service.tuning import child
+from service.tuning.child import Child
+from service.tuning.messages import Crashed, Done, End, Message, Progress, Ready, Refused, Saved
 from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
@@ -43,16 +37,6 @@ START_SECONDS = 120.0
 """How long a child may take to be ready, at least: while it loads libraries, no update stands still."""
 CANCEL_GRACE_SECONDS = 1.0
 """How long a child may take to stop by itself before it is killed."""
-
-Progress = dict[str, Any]
-
-
-class ChildLost(TsuikaError, slug="child-lost", title="The learning process was lost"):
-    """The process that learned ended before it was done."""
-
-
-class ChildFailed(TsuikaError, slug="learning-failed", title="Learning failed"):
-    """Learning raised an error that may pass, so it is tried again."""
 
 
 class NoProgress(TsuikaError, slug="no-progress", title="Learning stood still"):
@@ -75,6 +59,8 @@ SURVIVED = (
     ClusterAway,
 )
 """What ends an update and not the child, which takes the next assignment."""
+KNOWN = (MethodRefused, Cancelled, DiskFull, ChildLost, *SURVIVED)
+"""Errors of the child by whose kind the parent goes on."""
 
 
 class WarmChild:
@@ -92,21 +78,24 @@ class WarmChild:
     ) -> None:
         self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
         self._priority, self._cluster = priority, cluster
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._child: Child | None = None
         self._done = 0
         self._ready = self._running = False
 
     def wake(self) -> None:
         """Has `tick` called now, from any thread: something may have changed for the update that runs."""
-        if self._running:
-            self._lines.put(b"")
+        child = self._child
+        if self._running and child is not None:
+            child.wake()
 
-    def warm(self) -> None:
+    def warm(self) -> Child:
         """Starts the child, ahead of its first assignment, unless it runs."""
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        if self._child is None or not self._child.runs:
+            self.kill()
+            threads = self._threads
+            program, where = (ON_CLUSTER, self._cluster) if self._cluster else (CHILD, self._priority)
+            self._child = Child(program, str(threads), where, threads=threads, session=True)
+        return self._child
 
     def run(
         self,
@@ -122,24 +111,26 @@ class WarmChild:
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway,
         ClusterAway.
         """
-        self.warm()
-        self._running = True
-        self._send({"assignment": assignment.model_dump(mode="json")})
+        child, self._running = self.warm(), True
+        child.tell(assignment=assignment.model_dump(mode="json"))
         try:
-            for message in self._messages(tick_seconds, tick):
-                if "result" in message:
-                    self._done += 1
-                    return Result.model_validate(message["result"])
-                if "error" in message:
-                    raise _error(message["error"])
-                if "saved" in message:
-                    saved(message["saved"])
+            for message in self._messages(child, tick_seconds, tick):
+                match message:
+                    case Done(result):
+                        self._done += 1
+                        return Result.model_validate(result)
+                    case Refused():
+                        raise known(message.error())
+                    case Crashed(kind, text):
+                        raise ChildFailed(f"{kind}: {text}"[:2000])
+                    case Saved(digest):
+                        saved(digest)
             raise ChildLost("The learning process ended before it was done.")
         except Yielding:
-            self._cancel(keep=True)
+            self._cancel(child, keep=True)
             raise
         except Cancelled:
-            self._cancel()
+            self._cancel(child)
             raise
         except SURVIVED:
             raise
@@ -151,8 +142,10 @@ class WarmChild:
             if self._done >= self._max_updates:
                 self.kill()
 
-    def _messages(self, tick_seconds: float, tick: Callable[[Progress | None], bool]) -> Iterator[dict[str, Any]]:
-        """Messages of the child until its output ends; calls `tick` in between.
+    def _messages(
+        self, child: Child, tick_seconds: float, tick: Callable[[Progress | None], bool]
+    ) -> Iterator[Message]:
+        """Saves and ends; calls `tick` in between.
 
         The same progress again is none, and neither is an assignment that the child has not read. Time is counted
         between looks, at most a tick at once: a parent that was paused blames no child. Raises NoProgress past the
@@ -162,93 +155,47 @@ class WarmChild:
         still, looked = 0.0, time.monotonic()
         while True:
             try:
-                line: bytes | None = self._lines.get(timeout=tick_seconds)
-            except queue.Empty:
-                line = b""
+                message = child.hear(tick_seconds)
+            except EOFError:
+                return
             at = time.monotonic()
             still, looked = still + min(at - looked, tick_seconds), at
-            if line is None:
-                return
-            message = json.loads(line) if line else {}
-            if "ready" in message:
+            if isinstance(message, Ready):
                 self._ready, still = True, 0.0
-            elif message and "progress" not in message:
+            elif isinstance(message, Progress):
+                progress, still = message, still if message == progress else 0.0
+            elif message is not None:
                 yield message
                 continue
-            elif message.get("progress", progress) != progress:
-                progress, still = message["progress"], 0.0
             deadline = self._deadline if self._ready else max(self._deadline, START_SECONDS)
             if still >= deadline:
                 raise NoProgress(f"No progress for {deadline:g} s; the process was ended.")
             if tick(progress):
                 raise Cancelled("Somebody asked it to stop.")
 
-    def _cancel(self, keep: bool = False) -> None:
+    def _cancel(self, child: Child, keep: bool = False) -> None:
         """Asks the child to stop at its next step, then ends it with all that it has in hand. `keep`: one that stops by
         itself stays warm."""
-        self._send({"cancel": True})
+        child.tell(cancel=True)
         until = time.monotonic() + CANCEL_GRACE_SECONDS
-        try:
-            while (line := self._lines.get(timeout=max(0.0, until - time.monotonic()))) is not None:
-                if line and not {"progress", "ready"}.intersection(json.loads(line)):
+        with suppress(EOFError):
+            while (left := until - time.monotonic()) > 0:
+                if isinstance(child.hear(left), End):
                     if keep:
                         return
                     break
-        except queue.Empty:
-            log.warning("the learning process did not stop by itself")
+            else:
+                log.warning("the learning process did not stop by itself")
         self.kill()
 
     def kill(self) -> None:
         """Ends the child and everything in its session."""
-        process, self._process = self._process, None
-        if process is None:
-            return
+        child, self._child = self._child, None
         self._done, self._ready = 0, False
-        child.end(process)
-        self._orders.put(None)
-        if process.stdout is not None:
-            process.stdout.close()
-
-    def _start(self) -> None:
-        self.kill()
-        threads = self._threads
-        program, where = (ON_CLUSTER, self._cluster) if self._cluster else (CHILD, self._priority)
-        self._process = child.start(program, str(threads), where, threads=threads, session=True)
-        self._lines, self._orders = queue.Queue(), queue.SimpleQueue()
-        for work, messages in ((_pump, self._lines), (_feed, self._orders)):
-            threading.Thread(target=work, args=(self._process, messages), daemon=True, name="child-pipe").start()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        """Hands a message to the thread that writes, and does not wait: a child may have stopped reading."""
-        self._orders.put(json.dumps(message).encode() + b"\n")
+        if child is not None:
+            child.end()
 
 
-def _feed(process: subprocess.Popen[bytes], orders: queue.SimpleQueue[bytes | None]) -> None:
-    """Writes lines to the child until it is gone, or until None. Its standard input belongs to this thread."""
-    assert process.stdin is not None
-    with process.stdin as pipe:
-        try:
-            while (line := orders.get()) is not None:
-                left = memoryview(line)
-                while left:
-                    left = left[os.write(pipe.fileno(), left) :]
-        except BrokenPipeError:
-            log.warning("the learning process is gone")
-
-
-def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
-    """Puts the child's lines into the queue until its output ends, then None."""
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            lines.put(line)
-    except ValueError:
-        log.debug("the output of the learning process was closed")
-    lines.put(None)
-
-
-def _error(error: dict[str, Any]) -> TsuikaError:
-    """The error that the child reported, by its kind where the parent goes on by that; all else is a ChildFailed."""
-    refusals: tuple[type[TsuikaError], ...] = (MethodRefused, Cancelled, DiskFull, ChildLost, *SURVIVED)
-    kind = next((kind for kind in refusals if kind.slug == error["slug"]), ChildFailed)
-    return kind(error["detail"])
+def known(error: TsuikaError) -> TsuikaError:
+    """An error of the child, if the parent goes on by its kind; else a ChildFailed."""
+    return error if type(error) in KNOWN else ChildFailed(error.detail)

@@ -10,7 +10,8 @@ from service.errors import Busy, NotWritable
 from service.registry import leases
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
-from service.worker.parent.child_process import Progress, Yielding
+from service.tuning.messages import Progress
+from service.worker.parent.child_process import Yielding
 
 log = logging.getLogger("tsuika.worker")
 
@@ -40,8 +41,9 @@ class Heartbeat:
         fresh = progress is not None and progress != self._stored and since >= min(1.0, settings.beat_seconds)
         if fresh or since >= settings.beat_seconds:
             try:
+                facts = vars(progress) if progress is not None else None
                 with self._runtime.database.writing() as session:
-                    cancel = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, progress)
+                    cancel = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, facts)
             except (Busy, NotWritable) as late:
                 log.warning("update %s: a heartbeat comes late: %s", self._update.id, late.detail)
                 return False

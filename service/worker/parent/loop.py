@@ -16,6 +16,7 @@ from service.errors import (
     BudgetSpent,
     Busy,
     Cancelled,
+    ChildFailed,
     ClusterAway,
     Conflict,
     CorruptArtifact,
@@ -45,7 +46,7 @@ from service.telemetry import logs, tracing
 from service.telemetry.tracing import Span
 from service.upkeep import gc, retention
 from service.worker.parent import assign, erasure, figures
-from service.worker.parent.child_process import ChildFailed, WarmChild, Yielding
+from service.worker.parent.child_process import WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
 from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
 from service.worker.parent.saved_trainings import SavedTrainings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from service.registry.sql.tables import Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
-from service.tuning import child
+from service.tuning.child import Child
+from service.tuning.messages import Progress, Refused
 from service.worker.parent.child_process import ON_CLUSTER
 from service.worker.parent.loop import Worker
 from tests.cluster import Node
@@ -193,26 +193,18 @@ class Bridge:
     """The process between a worker and the cluster, spoken to as the worker does."""
 
     def __init__(self, address: str, program: str = ON_CLUSTER, threads: int = 1) -> None:
-        self._process = child.start(program, str(threads), address, session=True)
+        self._child = Child(program, str(threads), address, session=True)
         self.phases = list[str]()
 
-    def answer(self, assignment: dict[str, object]) -> dict[str, dict[str, str]]:
-        """Its last word on an assignment; `phases`: those of its progress until then."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"assignment": assignment}).encode() + b"\n")
-        self._process.stdin.flush()
-        for message in map(json.loads, self._process.stdout):
-            if "error" in message or "result" in message:
-                return message
-            self.phases += [message["progress"]["phase"]] if "progress" in message else []
-        raise AssertionError("it ended without a word")
+    def refusal(self, assignment: dict[str, object]) -> Refused:
+        """How it refuses an assignment; `phases`: those of its progress until then."""
+        self._child.tell(assignment=assignment)
+        while not isinstance(message := self._child.hear(120), Refused):
+            self.phases += [message.phase] if isinstance(message, Progress) else []
+        return message
 
     def end(self) -> None:
-        child.end(self._process)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        self._child.end()
 
 
 @pytest.fixture
@@ -226,27 +218,27 @@ def test_an_update_for_a_gpu_is_refused_where_no_node_has_one_and_one_whose_stor
     bridge: Bridge, tmp_path: Path
 ) -> None:
     made = assignment("ridge").model_dump(mode="json")
-    error = bridge.answer({**made, "device": "cuda"})["error"]
-    assert error["slug"] == "method-refused"
-    assert "no node of the Ray cluster has one" in error["detail"]
+    error = bridge.refusal({**made, "device": "cuda"})
+    assert error.slug == "method-refused"
+    assert "no node of the Ray cluster has one" in error.detail
     (tmp_path / "store" / "tmp").mkdir(parents=True)
     (tmp_path / "cache").mkdir()
     places = {**made["places"], "store": (tmp_path / "store").as_uri(), "cache": str(tmp_path / "cache")}
     weights = {"resnet18": str(tmp_path / "nowhere.safetensors")}
-    error = bridge.answer({**made, "places": places, "weights": weights})["error"]
-    assert error["slug"] == "cluster-away"
-    assert f"does not see {weights['resnet18']}" in error["detail"]
+    error = bridge.refusal({**made, "places": places, "weights": weights})
+    assert error.slug == "cluster-away"
+    assert f"does not see {weights['resnet18']}" in error.detail
 
 
 @pytest.mark.usefixtures("_variables")
 def test_an_update_that_no_node_has_room_for_goes_back_and_says_what_it_takes(head: Node) -> None:
     bridge = Bridge(head.address, "tests.worker.cluster.impatient", threads=5)
     try:
-        error = bridge.answer(assignment("ridge").model_dump(mode="json"))["error"]
+        error = bridge.refusal(assignment("ridge").model_dump(mode="json"))
     finally:
         bridge.end()
-    assert error["slug"] == "cluster-away"
-    assert "an update takes 5 CPUs of one node. Free are" in error["detail"]
+    assert error.slug == "cluster-away"
+    assert "an update takes 5 CPUs of one node. Free are" in error.detail
     assert "waiting for the cluster" in bridge.phases
 
 

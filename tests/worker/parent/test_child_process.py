@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import Cancelled, MethodRefused
+from service.errors import Cancelled, ChildFailed, ChildLost, MethodRefused
 from service.runtime import Runtime
+from service.tuning.messages import Progress
 from service.worker.parent import child_process
-from service.worker.parent.child_process import ChildFailed, ChildLost, NoProgress, WarmChild
+from service.worker.parent.child_process import NoProgress, WarmChild
 from tests.worker.made import assignment, result
 
 
@@ -41,26 +42,26 @@ def alive(pid: int) -> bool:
 
 
 def pid(child: WarmChild) -> int:
-    assert child._process is not None
-    return child._process.pid
+    assert child._child is not None
+    return child._child.process.pid
 
 
-def quiet(progress: child_process.Progress | None) -> bool:
+def quiet(progress: Progress | None) -> bool:
     return False
 
 
 def test_progress_comes_up_and_the_result_at_the_end(child: WarmChild, runtime: Runtime, tmp_path: Path) -> None:
-    reported: list[child_process.Progress | None] = []
+    reported: list[Progress | None] = []
     made = result(runtime, ["bat_1"])
     (tmp_path / "result.json").write_text(made.model_dump_json())
 
-    def tick(progress: child_process.Progress | None) -> bool:
+    def tick(progress: Progress | None) -> bool:
         reported.append(progress)
         return False
 
     answer = child.run(assignment("answer", result=str(tmp_path / "result.json")), 0.01, tick)
     assert answer == made
-    assert {"phase": "training", "done": 1, "total": 2} in reported
+    assert Progress("training", 1, 2) in reported
 
 
 def test_a_child_is_used_again_and_replaced_after_so_many_updates(
@@ -100,7 +101,7 @@ def test_a_child_that_stops_reading_in_the_middle_of_an_assignment_is_ended_past
     child, ticks = WarmChild(threads=1, max_updates=2, progress_deadline_seconds=0.3), 0
     large = assignment("answer").model_copy(update={"rows": {f"bat_{k}": "0" * 64 for k in range(20_000)}})
 
-    def tick(progress: child_process.Progress | None) -> bool:
+    def tick(progress: Progress | None) -> bool:
         nonlocal ticks
         ticks += 1
         return False
@@ -108,7 +109,7 @@ def test_a_child_that_stops_reading_in_the_middle_of_an_assignment_is_ended_past
     with pytest.raises(NoProgress):
         child.run(large, 0.05, tick)
     assert ticks >= 3, "the heart beat meanwhile"
-    assert child._process is None
+    assert child._child is None
 
 
 def test_a_child_that_stops_reading_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +156,9 @@ def test_a_cancelled_child_is_gone_in_time_whether_it_listens_or_not(child: Warm
     assert not alive(first)
 
 
-@pytest.mark.parametrize(("name", "stays"), [("go on", True), ("never listen", False)])
+@pytest.mark.parametrize(("name", "stays"), [("go on", True), ("never listen", False), ("save on", False)])
 def test_a_child_that_makes_room_stays_warm_if_it_stops_by_itself(child: WarmChild, name: str, stays: bool) -> None:
-    def tick(progress: child_process.Progress | None) -> bool:
+    def tick(progress: Progress | None) -> bool:
         raise child_process.Yielding("An update waits.")
 
     child.warm()
@@ -173,7 +174,7 @@ def test_what_the_tick_raises_ends_the_child(child: WarmChild) -> None:
     class LostInterest(Exception):
         pass
 
-    def tick(progress: child_process.Progress | None) -> bool:
+    def tick(progress: Progress | None) -> bool:
         raise LostInterest
 
     child.warm()
@@ -188,7 +189,7 @@ def test_a_child_that_says_nothing_is_looked_after_at_once_when_something_has_ch
     child.warm()
     ticks: list[float] = []
 
-    def tick(progress: child_process.Progress | None) -> bool:
+    def tick(progress: Progress | None) -> bool:
         ticks.append(time.monotonic())
         return len(ticks) > 1  # the first is that of its being ready
 
@@ -199,17 +200,16 @@ def test_a_child_that_says_nothing_is_looked_after_at_once_when_something_has_ch
         child.run(assignment("stand still"), 30.0, tick)
     timer.join()
     assert time.monotonic() - began < 10.0
-    before = child._lines.qsize()
     child.wake()  # nothing runs: nothing is left for the next one
-    assert child._lines.qsize() == before
+    assert child.warm()._lines.qsize() == 0
 
 
 def test_a_child_ends_when_its_parent_is_gone(child: WarmChild, wait_for: Callable[[Callable[[], bool]], None]) -> None:
     """The end of its input is the end of its parent, in the middle of an update, too."""
-    child.warm()
-    child._send({"assignment": assignment("never listen").model_dump(mode="json")})
+    process = child.warm()
+    process.tell(assignment=assignment("never listen").model_dump(mode="json"))
     first = pid(child)
-    child._orders.put(None)
+    process._orders.put(None)
     wait_for(lambda: not alive(first))
 
 

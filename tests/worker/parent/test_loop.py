@@ -398,14 +398,14 @@ def test_what_another_worker_began_to_erase_is_finished_and_no_child_remembers_i
     """It died in between; and the child here may have met the rows."""
     first = answered(runtime, tmp_path)
     wait_for(lambda: look(runtime, first).state == "succeeded")
-    process = worker._child._process
+    process = worker._child._child
     assert process is not None
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session, seed=1)
         batch.retracted_at, batch.erased_at, batch.doomed = 1.0, 1.0, []
     worker._look_again = 0.0
     runtime.work.set()
-    wait_for(lambda: not alive(process.pid))
+    wait_for(lambda: not alive(process.process.pid))
 
     def erased() -> bool:
         with runtime.database.reading() as session:

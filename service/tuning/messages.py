@@ -1,0 +1,94 @@
+"""What a process beside the one that serves says to its parent: each message a line of JSON, errors of the tree too."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import KINDS, AtFields, TsuikaError
+
+
+@dataclass(frozen=True)
+class Ready:
+    """It takes orders."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where its work stands: `done` of `total` steps of a phase."""
+
+    phase: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What its work has reached is in the store, so that another attempt can go on from there."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of its work, and what came of it."""
+
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The end of work that was refused, or that failed for a known reason."""
+
+    slug: str
+    detail: str
+    errors: list[tuple[str, str]]
+    members: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: TsuikaError) -> Refused:
+        """The message that tells an error."""
+        return cls(error.slug, error.detail, error.errors if isinstance(error, AtFields) else [], error.members)
+
+    def error(self) -> TsuikaError:
+        """The error, as the parent raises it."""
+        fields = {"errors": [(pointer, detail) for pointer, detail in self.errors]} if self.errors else {}
+        return KINDS[self.slug](self.detail, **fields, **self.members)
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The end of work that met an error which nobody foresaw; the log of the process has it."""
+
+    kind: str
+    text: str
+
+
+End = Done | Refused | Crashed
+Message = Ready | Progress | Saved | End
+BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Done, Refused, Crashed)}
+
+
+def line_of(message: Message) -> str:
+    """A message as a line."""
+    return json.dumps({type(message).__name__: vars(message)}) + "\n"
+
+
+def message_of(line: bytes | str) -> Message:
+    """Inverse of `line_of`."""
+    [(name, members)] = json.loads(line).items()
+    return BY_NAME[name](**members)
+
+
+def end_of(work: Callable[[], dict[str, Any]], log: logging.Logger, failure: str) -> End:
+    """Does the work. -> its end, whatever goes wrong; `failure`: what the log says of an error that nobody foresaw"""
+    try:
+        return Done(work())
+    except TsuikaError as error:
+        return Refused.of(error)
+    except Exception as error:
+        log.exception(failure)
+        return Crashed(type(error).__name__, str(error))
