@@ -31,7 +31,6 @@ from service.learning.evaluation.assessment import ages
 from service.learning.gate.number_gate import shows_a_move
 from service.learning.methods import AUTO
 from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, kind_of
-from service.learning.run import no_check, no_progress
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
@@ -269,7 +268,7 @@ class Model:
 
     def _execute(self, assignment: Assignment) -> Result:
         with timed_methods() as spent:
-            result = self._executor.execute(assignment, no_progress, no_check)
+            result = self._executor.execute(assignment)
         self._executor.tidy()
         self.method_seconds = sum(spent)
         self._entries += result.entries

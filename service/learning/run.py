@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
@@ -65,6 +65,15 @@ class Run:
         """Seed and device alone go to another process: who watches this run is here."""
         return Run, (self.seed, no_progress, no_check, self.device)
 
+    @property
+    def silent(self) -> Run:
+        """The same run without reports of progress: for steps within a phase that has its own."""
+        return replace(self, progress=no_progress)
+
     def generator(self, salt: int = 0) -> torch.Generator:
         """Makes a generator on the CPU; the same seed and salt give the same bits, on every device."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + salt)
+
+
+UNWATCHED = Run()
+"""A run on the CPU that nobody watches or cancels."""

@@ -88,7 +88,7 @@ def test_features_and_lifts_are_made_there_and_the_network_keeps_its_tensors(dev
     before = [*lifted.parameters(), *lifted.buffers()]
     here = feature_rows(space, data.batch)
     Beside.asked.clear()
-    there = feature_rows(space, data.batch, device=device)
+    there = feature_rows(space, data.batch, Run(device=device))
     assert Beside.asked["aten.addmm.default"] + Beside.asked["aten.mm.default"] >= 2
     assert np.array_equal(here.inputs, there.inputs)
     assert all(a is b for a, b in zip(before, [*lifted.parameters(), *lifted.buffers()], strict=True))

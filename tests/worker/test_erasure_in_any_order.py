@@ -35,6 +35,7 @@ from service.contract.enums import BatchState, NewClasses, UpdateKind
 from service.contract.requests import CreateBatch, CreateModel, PatchModel
 from service.errors import Cancelled, ChildLost, TsuikaError
 from service.learning.data.row_hash import content_digest
+from service.learning.run import Run
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update
@@ -298,7 +299,7 @@ class Child:
             patched.setattr(train, "Cache", lambda root, most, _: Sums(root, most, power))
             self._executor = executor = self._executor or train.Executor()
             try:
-                return executor.execute(assignment, progress, lambda: None, passed_on)
+                return executor.execute(assignment, Run(progress=progress), passed_on)
             except PowerCut:
                 if self._parent.left == 0:
                     raise  # both are dead

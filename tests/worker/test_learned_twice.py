@@ -14,7 +14,7 @@ from sqlalchemy import text
 from service.contract.enums import UpdateKind
 from service.errors import Busy, Cancelled, DiskFull
 from service.learning.data.serialization import pack_rows
-from service.learning.run import no_check, no_progress
+from service.learning.run import Run, no_check
 from service.registry import batches, leases, models, updates
 from service.registry.sql.tables import Update
 from service.registry.updates import Order
@@ -73,7 +73,7 @@ class Process:
         with self.runtime.database.reading() as session:
             assignment = assign.assignment(self.runtime, session, update)
         assert assignment is not None
-        result = self.executor.execute(assignment, no_progress, check)
+        result = self.executor.execute(assignment, Run(check=check))
         self.executor.tidy()
         return result
 

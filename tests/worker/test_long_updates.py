@@ -14,7 +14,7 @@ import torch
 from service.contract.enums import UpdateKind
 from service.errors import Cancelled, DeviceFull, DeviceMissing, DiskFull, ImpossibleSettings, LeaseLost
 from service.learning import devices
-from service.learning.run import no_progress
+from service.learning.run import Run
 from service.learning.trainings import Trainings
 from service.registry import leases, models, updates
 from service.registry.sql.tables import LedgerEntry, Update, Version
@@ -63,7 +63,7 @@ class Attempt:
             if next(steps) == stop:
                 raise Cancelled("stop")
 
-        return Executor().execute(self.assignment, no_progress, check, self.saved)
+        return Executor().execute(self.assignment, Run(check=check), self.saved)
 
     def interrupted(self, stop: int) -> None:
         with pytest.raises(Cancelled):

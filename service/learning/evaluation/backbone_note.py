@@ -41,10 +41,10 @@ def backbone_note(candidate: Checkpoint, data: Data, run: Run) -> str | None:
     if max(own.width, plain.width) > WIDEST_EXACT:
         return None
     standing = isinstance(layout.backbone, PretrainedBackbone)
-    entry = data.entry(own).take(order) if standing else feature_rows(own, rows, run.check, device=run.device)
+    entry = data.entry(own).take(order) if standing else feature_rows(own, rows, run.silent)
     solver = Ridge(PRIOR)
     with_it = unseen_accuracy(entry, own.shift, solver, run)
-    without = unseen_accuracy(feature_rows(plain, rows, run.check, device=run.device), plain.shift, solver, run)
+    without = unseen_accuracy(feature_rows(plain, rows, run.silent), plain.shift, solver, run)
     if with_it > without:
         return None
     other = "random convolutions of the images" if plain.network.lifts else "the inputs themselves"

@@ -315,7 +315,7 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
         return None
     shift = rows.space.shift
     alphas = alphas_of(rows.data.input)
-    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, alphas, run.check).alpha
+    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, alphas, run).alpha
 
     def solve(sums: Sums) -> Head:
         return solve_ridge(sums, shift, alpha, YARDSTICK_PRIOR)
@@ -323,7 +323,7 @@ def _yardstick(rows: ExamRows, run: Run) -> Yardstick | None:
     classes = grown.all.classes
     judge = solve(grown.unjudged).aligned(classes)
     _, own = judged_out_of_fold(
-        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run.check), rows.batch, classes
+        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run), rows.batch, classes
     )
     trusted = rows.trusted.values(rows.space.shift)
     logits = matrix(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))

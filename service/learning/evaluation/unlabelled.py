@@ -24,7 +24,7 @@ def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, po
         return report
     share = None
     if len(ledger.exam):
-        features = rounded(space, data.unlabelled, run.check, device=run.device)
+        features = rounded(space, data.unlabelled, run.silent)
         share = float(1 - is_familiar(ledger.unjudged, ledger.exam, features, policy.familiar.quantile).mean())
     batch = report.batch.model_copy(
         update={

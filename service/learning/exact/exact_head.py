@@ -104,7 +104,7 @@ def _without(
     if same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
         return None
     known = tuple(name for name in made.classes if name in earlier.all.classes)
-    estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run.check)
+    estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run)
     heads = map(estimator.head, (earlier.all, earlier.unjudged))
     head = [BlockLayout(rows=(0, len(known)), columns=(0, weighted.space.width), part="head.0")]
     layout = made.layout.model_copy(update={"classes": list(known), "head": head, "sources": []})
@@ -132,9 +132,9 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
     entry, unweighted = data.entry(space), data.grown(space)
     run.progress("solving", 0, 3)
     ledger = weighted.ledger
-    fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected), space.shift, run.check)
+    fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected), space.shift, run)
     classes = _classes(base, unweighted, entry)
-    estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run.check)
+    estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run)
     run.progress("solving", 1, 3)
     served, out_of_fold = _out_of_fold(weighted, estimator, entry, own=True)
     run.progress("solving", 2, 3)
@@ -148,7 +148,7 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
     rows, calibrating = entry, out_of_fold
     other_kind = bool(data.known_rows) and inherited is None and plain and data.kept_rows == data.known_rows
     if len(unweighted.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
-        everything = feature_rows(space, data.kept(), run.check, device=run.device)
+        everything = feature_rows(space, data.kept(), run.silent)
         rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
         _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
     temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)

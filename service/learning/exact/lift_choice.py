@@ -130,7 +130,7 @@ def score_of_lifts(spec: InputSpec, scale: AnyScale, tried: Rows, solver: Solver
     """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
     run.check()
     space = Space.of(identity_network(spec, scale, lifts))
-    return unseen_accuracy(feature_rows(space, tried, run.check, device=run.device), space.shift, solver, run)
+    return unseen_accuracy(feature_rows(space, tried, run.silent), space.shift, solver, run)
 
 
 def scores_of(
@@ -185,7 +185,7 @@ def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) 
     tried = tried_rows(rows)
     if not _can_tell(tried):
         return False, {}
-    entry = feature_rows(both, tried, run.check, run.progress, run.device)
+    entry = feature_rows(both, tried, run)
     sides = (entry.with_features(entry.inputs[:, :m]) for m in (alone, both.width))
     scores = [unseen_accuracy(side, both.shift, solver, run) for side in sides]
     report = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
@@ -221,11 +221,11 @@ def unseen_accuracy(entry: FeatureRows, shift: int, solver: Solver, run: Run) ->
     """
     selecting = entry.take(entry.folds == SELECT_FOLD)
     learn, select = Sums.of(entry.take(entry.folds > SELECT_FOLD)), Sums.of(selecting)
-    fitted = solver.fit(learn, select, selecting, shift, run.check)
+    fitted = solver.fit(learn, select, selecting, shift, run)
     if len(selecting) >= SELECTING_ROWS:
         logits = fitted.head.aligned(entry.names).logits(selecting.values(shift))
         return balanced_accuracy(logits, selecting.labels)
-    _, answers = fitted.solver.out_of_fold(learn + select, entry, shift, fitted.alpha, run.check)
+    _, answers = fitted.solver.out_of_fold(learn + select, entry, shift, fitted.alpha, run)
     return balanced_accuracy(out_of_fold_logits(answers, len(entry), entry.names), entry.labels)
 
 

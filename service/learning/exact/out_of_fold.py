@@ -21,7 +21,7 @@ from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_featur
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.matrices import blank, matrix, parts
-from service.learning.run import no_check
+from service.learning.run import UNWATCHED, Run
 
 FEW = 2
 """Groups with so many times fewer rows than features are cheaper this way."""
@@ -119,40 +119,31 @@ class LeftOut:
 
 
 def ridge_out_of_fold(
-    total: Sums,
-    entry: FeatureRows,
-    shift: int,
-    alpha: float,
-    prior: float,
-    check: Callable[[], None] = no_check,
+    total: Sums, entry: FeatureRows, shift: int, alpha: float, prior: float, run: Run = UNWATCHED
 ) -> tuple[Head, Iterator[LeftOut]]:
     """Returns the ridge head of all rows, at least one, as `solve_ridge` does, and out-of-fold answers to the entry."""
-    return _apart(RidgeDowndate(Moments.of(total, prior), alpha, prior), total, entry, shift, check)
+    return _apart(RidgeDowndate(Moments.of(total, prior), alpha, prior), total, entry, shift, run)
 
 
 def lda_out_of_fold(
-    total: Sums,
-    entry: FeatureRows,
-    shift: int,
-    prior: float,
-    check: Callable[[], None] = no_check,
+    total: Sums, entry: FeatureRows, shift: int, prior: float, run: Run = UNWATCHED
 ) -> tuple[Head, Iterator[LeftOut]]:
     """Does the same for discriminants, with the head of `solve_lda`."""
     moments = Moments.of(total, prior)
-    return _apart(LdaDowndate(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, check)
+    return _apart(LdaDowndate(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, run)
 
 
 def _apart(
-    equations: Equations, total: Sums, entry: FeatureRows, shift: int, check: Callable[[], None]
+    equations: Equations, total: Sums, entry: FeatureRows, shift: int, run: Run
 ) -> tuple[Head, Iterator[LeftOut]]:
     factor = equations.factor()
     head = in_features(equations.head(factor), total, shift)
-    check()
-    return head, left_out(equations, factor, total, entry, check)
+    run.check()
+    return head, left_out(equations, factor, total, entry, run)
 
 
 def left_out(
-    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, check: Callable[[], None] = no_check
+    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, run: Run = UNWATCHED
 ) -> Iterator[LeftOut]:
     """Answers each group of folds k = fold // 2 of the entry, which is in `total`, whose `equations` have the `factor`.
     A group is not answered where nothing is left without it."""
@@ -160,7 +151,7 @@ def left_out(
     groups = [np.flatnonzero(group == k) for k in np.unique(group)]
     groups = [places for places in groups if len(places) < total.rows]
     if FEW * max(map(len, groups), default=0) + len(total.classes) > total.width:
-        yield from (_by_itself(equations, total, entry, places, check) for places in groups)
+        yield from (_by_itself(equations, total, entry, places, run) for places in groups)
         return
     labels, centre = entry.codes(moments.classes), moments.means @ moments.prior
     centred = np.vstack([entry.inputs.astype(np.float64) - moments.means.T[labels], moments.means.T - centre, centre])
@@ -169,7 +160,7 @@ def left_out(
     inner = np.asarray(dtrsm(1.0, factor, centred.T, lower=True, overwrite_b=True))
     always = np.arange(len(entry), len(centred))
     for places in groups:
-        check()
+        run.check()
         yield _by_rows(equations, places, labels[places], inner[:, np.concatenate([places, always])])
 
 
@@ -228,10 +219,8 @@ def _between(classes: int, scores: Callable[[slice], Floats]) -> float:
     return float(np.sqrt(np.mean(np.concatenate(margins) ** 2)))
 
 
-def _by_itself(
-    equations: Equations, total: Sums, entry: FeatureRows, places: Ints, check: Callable[[], None]
-) -> LeftOut:
-    check()
+def _by_itself(equations: Equations, total: Sums, entry: FeatureRows, places: Ints, run: Run) -> LeftOut:
+    run.check()
     rows = entry.take(places)
     alone = equations.alone(total - Sums.of(rows))
     head, means = alone.head(alone.factor()), alone.moments.means.T

@@ -15,6 +15,7 @@ from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import ExactHead
+from service.learning.run import UNWATCHED, Run
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
 """The grid of the ridge's strength, in units of each feature's own variance. Squared error asks for 1 where rows are
@@ -59,12 +60,7 @@ class AlphaChoice:
 
 
 def choose_alpha(
-    learn: Sums,
-    select: Sums,
-    shift: int,
-    prior: float,
-    alphas: Alphas = USUAL,
-    check: Callable[[], None] = lambda: None,
+    learn: Sums, select: Sums, shift: int, prior: float, alphas: Alphas = USUAL, run: Run = UNWATCHED
 ) -> AlphaChoice:
     """Chooses the alpha of a head of `learn` (folds 3-9) by its squared error on `select` (fold 2).
 
@@ -82,7 +78,7 @@ def choose_alpha(
     heads: dict[float, Head] = {}
 
     def error(alpha: float) -> float:
-        check()
+        run.check()
         heads[alpha] = head = ridge.solve(alpha)
         return truth.squared_error(head.weight, head.bias, head.classes)
 
@@ -138,8 +134,8 @@ class Ridge:
     def name(self) -> Name:
         return "both" if self.discriminants else "ridge"
 
-    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
-        choice = choose_alpha(learn, select, shift, self.prior, self.alphas, check)
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
+        choice = choose_alpha(learn, select, shift, self.prior, self.alphas, run)
         if not self.discriminants:
             return Fitted(choice.head, self, choice.alpha, choice.scores)
         both = with_discriminants(choice.head, learn, shift)
@@ -154,13 +150,13 @@ class Ridge:
         return self._whole(solve_ridge(sums, shift, alpha, self.prior), sums, shift)
 
     def out_of_fold(
-        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, run: Run
     ) -> tuple[Head, Iterator[LeftOut]]:
         alpha = self._usual if alpha is None else alpha
-        head, answers = ridge_out_of_fold(total, entry, shift, alpha, self.prior, check)
+        head, answers = ridge_out_of_fold(total, entry, shift, alpha, self.prior, run)
         if not self.discriminants:
             return head, answers
-        other, other_answers = lda_out_of_fold(total, entry, shift, 0.0, check)
+        other, other_answers = lda_out_of_fold(total, entry, shift, 0.0, run)
         return blended(head, other, total, shift), blended_out_of_fold(answers, other_answers)
 
     @property

@@ -5,7 +5,7 @@ Once its strength is chosen, a closed form is an `Estimator`: a function from su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -18,7 +18,7 @@ from service.learning.exact.out_of_fold import LeftOut
 from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import weighted_sums
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.run import no_check
+from service.learning.run import UNWATCHED, Run
 
 Name = Literal["ridge", "lda", "both"]
 """Names of closed forms; both: ridge with discriminants beside it."""
@@ -58,7 +58,7 @@ class Solver(Protocol):
         """Whether discriminants were asked for, and ridge alone was surely better."""
         ...
 
-    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
         """Solves the learning rows; strength and form are those that suit the selecting rows best: `select` are sums of
         all of those, `selected` some of the rows."""
         ...
@@ -68,7 +68,7 @@ class Solver(Protocol):
         ...
 
     def out_of_fold(
-        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, run: Run
     ) -> tuple[Head, Iterator[LeftOut]]:
         """Returns the head of `total`, as `solve` does, and answers to the entry's rows, which are in it, by heads
         without their group of folds."""
@@ -83,7 +83,7 @@ class Estimator:
     alpha: float | None
     shift: int
     classes: tuple[str, ...]
-    check: Callable[[], None] = no_check
+    run: Run = UNWATCHED
 
     def head(self, sums: Sums) -> Head:
         """Solves these sums; a class without rows scores -1e9."""
@@ -91,7 +91,7 @@ class Estimator:
 
     def out_of_fold(self, total: Sums, rows: FeatureRows) -> tuple[Head, Iterator[LeftOut]]:
         """Returns the head of `total`, and answers to these of its rows by heads without their group of folds."""
-        return self.solver.out_of_fold(total, rows, self.shift, self.alpha, self.check)
+        return self.solver.out_of_fold(total, rows, self.shift, self.alpha, self.run)
 
     def weighted_out_of_fold(self, others: Sums, rows: FeatureRows, weight: Mapping[str, float]) -> Floats:
         """Answers weighted rows by heads without their group of folds k = fold // 2. -> [n, C]
@@ -104,7 +104,7 @@ class Estimator:
         sums = {k: weighted_sums(rows.take(group == k), weight) for k in np.unique(group)}
         logits = np.full((len(rows), len(self.classes)), np.nan)
         for k in sums:
-            self.check()
+            self.run.check()
             rest = others
             for other, more in sums.items():
                 rest = rest + more if other != k else rest

@@ -60,13 +60,13 @@ def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Es
     rows = selected.take(np.isin(selected.source, [selected.sources.index(name) for name in names]))
     scores = {"shared": _share(rows, [shared] * len(names), names, shift)}
     for pull in PULLS:
-        estimator.check()
+        estimator.run.check()
         learned = [estimator.head(pulled(ledger.learn, own_sums.learn, pull)) for own_sums in own]
         scores[f"{pull:g}"] = _share(rows, learned, names, shift)
     best = max(PULLS, key=lambda pull: (scores[f"{pull:g}"], -pull))
     if wish == "auto" and scores[f"{best:g}"] < scores["shared"]:
         return None
-    estimator.check()
+    estimator.run.check()
     judged = [estimator.head(pulled(ledger.unjudged, own_sums.unjudged, best)) for own_sums in own]
     served = [estimator.head(pulled(ledger.all, own_sums.all, best)) for own_sums in own]
     rounded = {name: round(share, 4) for name, share in scores.items()}

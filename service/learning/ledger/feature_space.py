@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
@@ -23,7 +23,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.layers import stored
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Network, build
-from service.learning.run import no_check, no_progress
+from service.learning.run import UNWATCHED, Run
 
 BLOCK = 64
 """Rows that pass the extractor at once, the last block padded: a row's bits do not depend on its companions."""
@@ -101,37 +101,25 @@ def backbone_multiply_adds(network: Network) -> int:
     return sum(owner.multiply_adds for owner in stored(layers, network.low_rank))
 
 
-def rounded(
-    space: Space,
-    inputs: Array,
-    check: Callable[[], None] = no_check,
-    progress: Callable[[str, int, int], None] = no_progress,
-    device: torch.device = CPU,
-) -> NDArray[np.int16]:
+def rounded(space: Space, inputs: Array, run: Run = UNWATCHED) -> NDArray[np.int16]:
     """Computes the features of raw inputs [n, ...] on the grid: clip(rint(h x 2^shift)). -> [n, M] int16
 
     In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it. On another
     device some are a step of the grid away.
     """
     features, done = np.empty((len(inputs), space.features), np.int16), 0
-    for places, h in feature_blocks(space.network, inputs, device):
-        check()
+    for places, h in feature_blocks(space.network, inputs, run.device):
+        run.check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
         features[places] = on_grid.to(torch.int16).numpy()
         done += len(places)
-        progress("features", done, len(inputs))
+        run.progress("features", done, len(inputs))
     return features
 
 
-def feature_rows(
-    space: Space,
-    rows: Rows,
-    check: Callable[[], None] = no_check,
-    progress: Callable[[str, int, int], None] = no_progress,
-    device: torch.device = CPU,
-) -> FeatureRows:
+def feature_rows(space: Space, rows: Rows, run: Run = UNWATCHED) -> FeatureRows:
     """Computes the features of rows on the grid, see `rounded`; beside them the limbs of targets that are numbers."""
-    columns = rounded(space, rows.inputs, check, progress, device)
+    columns = rounded(space, rows.inputs, run)
     if space.numbers is not None:
         columns = np.concatenate([columns, _limbs(space.numbers, rows)], 1)
     return rows.with_features(columns)

@@ -133,21 +133,21 @@ def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float],
     entry, grid = weighted.data.entry(space), space.numbers
     assert grid is not None, "the space of numbers has their grid"
     run.progress("solving", 0, 3)
-    strength = choose_strength(ledger.learn, ledger.select, grid.size, space.shift, alphas, run.check)
+    strength = choose_strength(ledger.learn, ledger.select, grid.size, space.shift, alphas, run)
     alpha = strength.alpha
     run.progress("solving", 1, 3)
     served, out_of_fold = NumberHead.blank(grid.size, space.features), np.full((len(entry), grid.size), np.nan)
     if ledger.all.mass > 0:
-        leaving_out = LeavingOut(NumberEquations(ledger.all, grid.size, space.shift), alpha, grid, run.check)
+        leaving_out = LeavingOut(NumberEquations(ledger.all, grid.size, space.shift), alpha, grid, run)
         served = leaving_out.head
         if len(entry):
             out_of_fold = leaving_out.judged(entry, counted(entry, weighted))
     run.progress("solving", 2, 3)
     judged = number_head(ledger.unjudged, grid.size, space.shift, alpha)
     run.check()
-    sources = number_source_heads(params.per_source, weighted, strength.head, alpha, run.check)
+    sources = number_source_heads(params.per_source, weighted, strength.head, alpha, run)
     if sources is not None and len(entry):
-        out_of_fold = answered_by_own(sources, weighted, alpha, out_of_fold, run.check)
+        out_of_fold = answered_by_own(sources, weighted, alpha, out_of_fold, run)
     run.progress("solving", 3, 3)
     return Solved(strength, served, judged, out_of_fold, sources)
 

@@ -68,7 +68,7 @@ class BySquaredError:
         """The error with these lifts, see `unseen_error`."""
         run.check()
         space = Space.of(identity_network(spec, scale, lifts, self.numbers))
-        return unseen_error(feature_rows(space, tried, run.check, device=run.device), space, self.alphas, run.check)
+        return unseen_error(feature_rows(space, tried, run.silent), space, self.alphas, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
         """None: lifts are always compared anew."""
@@ -79,9 +79,9 @@ class BySquaredError:
         tried = tried_rows(rows)
         if len(tried) < LEAST_ROWS:
             return False, {}
-        entry = feature_rows(both, tried, run.check, run.progress, run.device)
+        entry = feature_rows(both, tried, run)
         fewer = entry.with_features(np.delete(entry.inputs, np.s_[alone : both.features], 1))
-        errors = [unseen_error(side, both, self.alphas, run.check) for side in (fewer, entry)]
+        errors = [unseen_error(side, both, self.alphas, run) for side in (fewer, entry)]
         scores = zip((alone, both.features), errors, strict=True)
         return errors[1] < errors[0] * (1 - WORTH), {f"{m} features": round(error, 6) for m, error in scores}
 
@@ -96,17 +96,17 @@ def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
     return [[lift_of(spec, kind, width) for kind in side_by_side] for side_by_side in kinds]
 
 
-def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], check: Callable[[], None]) -> float:
+def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], run: Run) -> float:
     """The mean squared error on fold 2 of a head of folds 3-9, in units; with fewer than 200 rows in fold 2, that of
     out-of-fold answers to folds 2-9. entry: rows of folds 2-9 in the space."""
     grid = space.numbers
     assert grid is not None, "the space of numbers has their grid"
     selecting = entry.folds == SELECT_FOLD
     learn, select = Sums.of(entry.take(~selecting)), Sums.of(entry.take(selecting))
-    strength = choose_strength(learn, select, grid.size, space.shift, alphas, check)
+    strength = choose_strength(learn, select, grid.size, space.shift, alphas, run)
     if int(selecting.sum()) >= SELECTING_ROWS:
         return float(NumberMoments.of(select, grid.size).squared_errors(strength.head(), space.shift).mean())
     equations = NumberEquations(learn + select, grid.size, space.shift)
-    answers = LeavingOut(equations, strength.alpha, grid, check).answers(entry, np.ones(len(entry)))
+    answers = LeavingOut(equations, strength.alpha, grid, run).answers(entry, np.ones(len(entry)))
     misses = answers - goals_in_units(entry, grid)
     return float(np.nanmean(misses**2)) if np.isfinite(misses).any() else np.inf

@@ -10,8 +10,6 @@ over the scatter that is left: it carries nothing of targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from service.learning.data.rows import FeatureRows, places_in_bounds
@@ -22,7 +20,7 @@ from service.learning.exact.solve import cholesky, substitute
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Floats
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units
-from service.learning.run import no_check
+from service.learning.run import UNWATCHED, Run
 
 NOTHING_LEFT = 1e-9
 """Part of the mass below which nothing is left without a group."""
@@ -31,10 +29,8 @@ NOTHING_LEFT = 1e-9
 class LeavingOut:
     """The equations of all rows with their factor: gives the head of all, and answers without a group of folds."""
 
-    def __init__(
-        self, equations: NumberEquations, alpha: float, grid: NumberGrid, check: Callable[[], None] = no_check
-    ) -> None:
-        self._equations, self._alpha, self._grid, self._check = equations, alpha, grid, check
+    def __init__(self, equations: NumberEquations, alpha: float, grid: NumberGrid, run: Run = UNWATCHED) -> None:
+        self._equations, self._alpha, self._grid, self._run = equations, alpha, grid, run
         self._factor = equations.factor(alpha)
         self.head: NumberHead = equations.head(self._factor)
 
@@ -45,7 +41,7 @@ class LeavingOut:
         """
         answers, group = np.full((len(entry), self._grid.size), np.nan), entry.folds // 2
         for k in np.unique(group):
-            self._check()
+            self._run.check()
             mass, mask = self._equations.moments.mass, group == k
             rest = mass - float(counts[mask].sum())
             if rest > NOTHING_LEFT * mass:

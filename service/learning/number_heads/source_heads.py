@@ -14,6 +14,7 @@ from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
 from service.learning.number_heads.out_of_fold import LeavingOut, counted
+from service.learning.run import Run
 from service.learning.wording import listed
 
 LEAST_ROWS = 20
@@ -36,7 +37,7 @@ class NumberSourceHeads:
 
 
 def number_source_heads(
-    wish: Wish, weighted: WeightedData, shared: Callable[[], NumberHead], alpha: float, check: Callable[[], None]
+    wish: Wish, weighted: WeightedData, shared: Callable[[], NumberHead], alpha: float, run: Run
 ) -> NumberSourceHeads | None:
     """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
@@ -51,7 +52,7 @@ def number_source_heads(
         return None
 
     def heads(total: Sums, own: Sequence[Sums], pull: float) -> list[NumberHead]:
-        check()
+        run.check()
         return [number_head(pulled(total, sums, pull), grid.size, space.shift, alpha) for sums in own]
 
     def error(rows: FeatureRows, by: Sequence[NumberHead]) -> float:
@@ -76,7 +77,7 @@ def number_source_heads(
 
 
 def answered_by_own(
-    heads: NumberSourceHeads, weighted: WeightedData, alpha: float, answers: Floats, check: Callable[[], None]
+    heads: NumberSourceHeads, weighted: WeightedData, alpha: float, answers: Floats, run: Run
 ) -> Floats:
     """Out-of-fold answers to the update's rows, each by the head of its source. -> [n, k]
 
@@ -89,7 +90,7 @@ def answered_by_own(
         total = pulled(weighted.ledger.all, own.ledger.all, heads.pull)
         counts = counted(entry, weighted) + heads.pull * counted(entry, own)
         equations = NumberEquations(total, space.numbers.size, space.shift)
-        answers[mask] = LeavingOut(equations, alpha, space.numbers, check).judged(entry, counts)[mask]
+        answers[mask] = LeavingOut(equations, alpha, space.numbers, run).judged(entry, counts)[mask]
     return answers
 
 

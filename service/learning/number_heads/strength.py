@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, TIE
 from service.learning.ledger.sums import Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, NumberMoments, number_head
-from service.learning.run import no_check
+from service.learning.run import UNWATCHED, Run
 
 NUMBER_ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """The grid of the strength, in units of each feature's own variance. Noisy targets want 1 to 10."""
@@ -30,7 +30,7 @@ def choose_strength(
     numbers: int,
     shift: int,
     grid: Sequence[float] = NUMBER_ALPHAS,
-    check: Callable[[], None] = no_check,
+    run: Run = UNWATCHED,
 ) -> Strength:
     """Chooses the alpha of a head of `learn` (folds 3-9) by its squared error on `select` (fold 2); grid ascending.
 
@@ -46,7 +46,7 @@ def choose_strength(
     errors: dict[float, float] = {}
 
     def error(alpha: float) -> float:
-        check()
+        run.check()
         heads[alpha] = equations.solve(alpha)
         errors[alpha] = float(truth.squared_errors(heads[alpha], shift).mean())
         return errors[alpha]

@@ -135,7 +135,7 @@ class TrainingRows:
         if self.images:
             return self._scaled(rows)
         self.multiply_adds += len(rows) * self.space.multiply_adds
-        return self._in_frame(feature_rows(self.space, rows, self.run.check, self.run.progress, self.run.device))
+        return self._in_frame(feature_rows(self.space, rows, self.run))
 
     def _in_frame(self, entry: FeatureRows) -> Labelled:
         x = self.frame.features(entry.inputs[:, : self.space.features]).reshape(len(entry), *self.shape)

@@ -96,9 +96,11 @@ def answer(executor: Executor, assigned: Assigned, parent: Parent) -> None:
 
 
 def _learn(executor: Executor, assigned: Assigned, parent: Parent) -> dict[str, Any]:
+    from service.learning.run import Run  # it loads torch, as `load` did
+
     assignment = ASSIGNMENT.as_stored(assigned)
     logs.name_work(**assignment.ids)
     with tracing.span("learn", assignment.traceparent):
-        result = executor.execute(assignment, parent.progress, parent.check, parent.saved)
+        result = executor.execute(assignment, Run(progress=parent.progress, check=parent.check), parent.saved)
     log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
     return result.model_dump(mode="json")

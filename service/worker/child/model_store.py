@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from operator import add
@@ -13,10 +12,10 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from service.contract.enums import Retention
 from service.errors import MethodRefused
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
+from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
@@ -25,7 +24,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
-from service.worker.assignment import Entry
+from service.worker.assignment import Assignment, Entry
 from service.worker.child.row_blocks import SPREAD_ROWS, StoredSpace, blocks_of, features_of, sums_of_block
 
 Thing = Rows | Ledger | Sums
@@ -86,22 +85,25 @@ def _bytes(thing: Thing) -> int:
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
-@dataclass
 class ModelStore:
-    """The bytes of one model: its rows and entries in the store, its sums in the cache. device: where features are
-    made, in words · url: that of the store, for other processes · counts: batch -> rows that it has at most."""
+    """The bytes of one model that a run reads and makes: rows and entries in the store, sums in the cache. entries:
+    (batch, feature space) -> digest · made: the entries that are new."""
 
-    store: Artifacts
-    cache: Cache
-    area: str
-    rows: Mapping[str, str]
-    entries: dict[tuple[str, str], str]
-    memory: Memory
-    retention: Retention = Retention.ALL
-    device: str = "cpu"
-    url: str = ""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    made: list[Entry] = field(default_factory=list)
+    def __init__(self, store: Artifacts, cache: Cache, assignment: Assignment, memory: Memory, run: Run) -> None:
+        self.store, self.cache, self.assignment, self.memory, self.run = store, cache, assignment, memory, run
+        self.area, self.rows = assignment.places.area, assignment.rows
+        self.entries = {(entry.batch, entry.space): entry.digest for entry in assignment.entries}
+        self.made: list[Entry] = []
+
+    @property
+    def _url(self) -> str:
+        """That of the store, for other processes."""
+        return self.assignment.places.store
+
+    @property
+    def device(self) -> str:
+        """Where features are made, in words."""
+        return described(self.run.device)
 
     def batch(self, batch_id: str) -> Rows:
         """Rows of a batch that are still kept, raw inputs. At least one must be."""
@@ -111,12 +113,12 @@ class ModelStore:
         """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
         return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
 
-    def entry(self, batch_id: str, space: Space, run: Run) -> FeatureRows:
+    def entry(self, batch_id: str, space: Space) -> FeatureRows:
         """Rounded features of a batch; where rows were deleted, of those that judge and select alone."""
-        adds = self.adds(batch_id, space, run)
+        adds = self.adds(batch_id, space)
         return FeatureRows.concat([adds.exam, adds.selected]) if isinstance(adds, SummedEntry) else adds
 
-    def adds(self, batch_id: str, space: Space, run: Run) -> FeatureRows | SummedEntry:
+    def adds(self, batch_id: str, space: Space) -> FeatureRows | SummedEntry:
         """What a batch adds to a ledger, computed and stored where it has no entry.
 
         It is of exemplars alone where the others were deleted before this feature space came up. Raises MethodRefused
@@ -132,10 +134,7 @@ class ModelStore:
                 "without a lift of another kind, on a version that knows them; or retract the batch and send its rows "
                 "anew."
             )
-        rows = self.batch(batch_id)
-        return self._enter(
-            batch_id, space, feature_space.feature_rows(space, rows, run.check, run.progress, run.device)
-        )
+        return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run))
 
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
         """Stores an entry, and notes that it was made here."""
@@ -145,59 +144,59 @@ class ModelStore:
         self.made.append(made)
         return entry
 
-    def spreads(self, batch_ids: Iterable[str], run: Run) -> bool:
+    def spreads(self, batch_ids: Iterable[str]) -> bool:
         """Whether these batches have so many rows that other processes work on them, if there are any."""
-        return run.tasks is not IN_SEQUENCE and sum(self.counts[b] for b in batch_ids) >= SPREAD_ROWS
+        return self.run.tasks is not IN_SEQUENCE and sum(self.assignment.counts[b] for b in batch_ids) >= SPREAD_ROWS
 
-    def prepare(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
+    def prepare(self, batch_ids: Iterable[str], space: Space) -> None:
         """Makes the entries that are missing, block by block on other processes, where these are many rows and features
         are not those of an accelerator, which others lack."""
         missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in self.rows]
-        if run.device.type != "cpu" or not self.spreads(missing, run):
+        if self.run.device.type != "cpu" or not self.spreads(missing):
             return
-        blocks = {b: blocks_of(self.url, self.area, self.rows[b], self.counts[b]) for b in missing}
+        blocks = {b: blocks_of(self._url, self.area, self.rows[b], self.assignment.counts[b]) for b in missing}
         every = [block for of_batch in blocks.values() for block in of_batch]
-        columns = run.tasks.each(partial(features_of, StoredSpace.of(space, self.url, self.store)), every)
+        columns = self.run.tasks.each(partial(features_of, StoredSpace.of(space, self._url, self.store)), every)
         done = 0
         for batch_id, of_batch in blocks.items():
             parts = []
             for part in islice(columns, len(of_batch)):
-                run.check()
+                self.run.check()
                 parts.append(part)
                 done += 1
-                run.progress("features", done, len(every))
+                self.run.progress("features", done, len(every))
             self._enter(batch_id, space, self.batch(batch_id).with_features(np.concatenate(parts)))
 
-    def total(self, batch_ids: Sequence[str], space: Space, run: Run) -> SummedEntry:
+    def total(self, batch_ids: Sequence[str], space: Space) -> SummedEntry:
         """Adds up what these batches, at least one, add to a ledger: partial sums of blocks of rows, as a tree."""
-        self.prepare(batch_ids, space, run)
-        self.enter(batch_ids, space, run)
+        self.prepare(batch_ids, space)
+        self.enter(batch_ids, space)
         digests = {b: self.entries[b, space.id] for b in batch_ids}
         for digest in digests.values():
             self.store.has(self.area, digest)  # which waits until it is written
-        blocks = (blocks_of(self.url, self.area, digest, self.counts[b]) for b, digest in digests.items())
+        blocks = (blocks_of(self._url, self.area, digest, self.assignment.counts[b]) for b, digest in digests.items())
         every = [block for of_batch in blocks for block in of_batch]
-        run.progress("summing", 0, 1)
-        total: SummedEntry = run.tasks.total(sums_of_block, every, add)
-        run.progress("summing", 1, 1)
+        self.run.progress("summing", 0, 1)
+        total: SummedEntry = self.run.tasks.total(sums_of_block, every, add)
+        self.run.progress("summing", 1, 1)
         return total
 
-    def enter(self, batch_ids: Iterable[str], space: Space, run: Run) -> None:
+    def enter(self, batch_ids: Iterable[str], space: Space) -> None:
         """Makes the entries that are not recorded. Sums that are remembered, or that the cache
         holds, may be those of an update that was never published: its entries were not recorded, and may be deleted.
         """
         for batch_id in batch_ids:
             if (batch_id, space.id) not in self.entries:
-                self.adds(batch_id, space, run)
+                self.adds(batch_id, space)
 
-    def restore(self, space: Space, run: Run) -> bool:
+    def restore(self, space: Space) -> bool:
         """Makes up for an erasure that swept entries made here, which no row names yet: those of `space` are stored
         again, the others are dropped from `made`. -> whether there were any"""
         swept = [entry for entry in self.made if not self.store.has(self.area, entry.digest)]
         for entry in swept:
             self.made.remove(entry)
             del self.entries[entry.batch, entry.space]
-        self.enter([entry.batch for entry in swept if entry.space == space.id], space, run)
+        self.enter([entry.batch for entry in swept if entry.space == space.id], space)
         return bool(swept)
 
     def name(self, *words: str, learned: Iterable[str]) -> str:

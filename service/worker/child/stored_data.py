@@ -23,9 +23,8 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.values import learned_values
-from service.learning.run import Run
 from service.storage.artifacts import exam_area
-from service.worker.assignment import Assignment, Trusted
+from service.worker.assignment import Trusted
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.new_values import new_values
 from service.worker.child.tested_batches import Score, TestedBatches
@@ -42,14 +41,8 @@ class StoredData:
     """`learning.method.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update.
     `merged_rows`: rows of the update that are elsewhere, of which there are sums alone."""
 
-    def __init__(
-        self,
-        model_store: ModelStore,
-        assignment: Assignment,
-        known: Sequence[str],
-        new: Sequence[str],
-        run: Run,
-    ) -> None:
+    def __init__(self, model_store: ModelStore, known: Sequence[str], new: Sequence[str]) -> None:
+        assignment = model_store.assignment
         self.input, self.architecture, self._weights = assignment.input, assignment.architecture, assignment.weights
         self.target = assignment.target
         self.known_rows = sum(assignment.counts[b] for b in known)
@@ -57,17 +50,17 @@ class StoredData:
         self._here = sum(assignment.counts[b] for b in known if b not in assignment.merged)
         sources = assignment.sources
         self.known_sources = frozenset(sources[b] for b in known if b in sources)
-        self._store, self._known, self._new, self._run = model_store, sorted(known), list(new), run
+        self._store, self._known, self._new = model_store, sorted(known), list(new)
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
         self._merged = frozenset(assignment.merged)
         self.merged_rows = sum(assignment.counts[b] for b in new if b in self._merged)
         self._own = Memory()
-        self._weighted = WeightedSums(model_store, self._known, self._new, sources, run)
+        self._weighted = WeightedSums(model_store, self._known, self._new)
 
     @property
     def _lasting(self) -> bool:
         """Whether all rows that came are kept, and will be: then what is read of them may be remembered."""
-        return self._store.retention is Retention.ALL and self.kept_rows == self._here
+        return self._store.assignment.retention is Retention.ALL and self.kept_rows == self._here
 
     @property
     def learned(self) -> list[str]:
@@ -148,19 +141,19 @@ class StoredData:
     def ledger(self, space: Space) -> Ledger:
         name = self._store.name("ledger", space.id, learned=self._known)
         ledger = self._store.memory.recall(name, lambda: self._read_ledger(name, space))
-        self._store.enter(self._known, space, self._run)
+        self._store.enter(self._known, space)
         return ledger
 
     def _read_ledger(self, name: str, space: Space) -> Ledger:
         cached, since = self._cached(self._store.area, "ledger", space.id)
         ledger = Ledger.unpack(cached) if cached is not None else Ledger.empty(space)
-        if self._store.spreads(since, self._run):
+        if self._store.spreads(since):
             self._store.memory.unsaved[name] = UNSAVED_ROWS
-            return ledger.with_entry(self._store.total(since, space, self._run))
+            return ledger.with_entry(self._store.total(since, space))
         for k, batch_id in enumerate(since):
-            self._run.check()
-            ledger = ledger.with_entry(self._store.adds(batch_id, space, self._run))
-            self._run.progress("summing", k + 1, len(since))
+            self._store.run.check()
+            ledger = ledger.with_entry(self._store.adds(batch_id, space))
+            self._store.run.progress("summing", k + 1, len(since))
             self._store.memory.unsaved[name] = UNSAVED_ROWS
         return ledger
 
@@ -171,11 +164,11 @@ class StoredData:
         memory = self._store.memory if self._lasting else self._own
 
         def make() -> FeatureRows:
-            self._store.prepare(self._new, space, self._run)
-            return FeatureRows.concat([self._store.entry(b, space, self._run) for b in self._new])
+            self._store.prepare(self._new, space)
+            return FeatureRows.concat([self._store.entry(b, space) for b in self._new])
 
         rows = memory.recall(name, make)
-        self._store.enter(self._new, space, self._run)
+        self._store.enter(self._new, space)
         return rows
 
     def grown(self, space: Space) -> Ledger:
@@ -183,20 +176,20 @@ class StoredData:
             return self.ledger(space)
         name = self._store.name("ledger", space.id, learned=self.learned)
         ledger = self._store.memory.recall(name, lambda: self._grow(space))
-        self._store.enter(self.learned, space, self._run)
+        self._store.enter(self.learned, space)
         return ledger
 
     def _grow(self, space: Space) -> Ledger:
         ledger = self.ledger(space).with_entry(self._own_sums(space))
         for batch in self._merged.intersection(self._new):
-            ledger = ledger.with_entry(self._store.adds(batch, space, self._run))
+            ledger = ledger.with_entry(self._store.adds(batch, space))
         return ledger
 
     def _own_sums(self, space: Space) -> FeatureRows | SummedEntry:
         """What the update's own rows add to a ledger."""
         here = [batch for batch in self._new if batch not in self._merged]
-        if self._store.spreads(here, self._run):
-            return self._store.total(here, space, self._run)
+        if self._store.spreads(here):
+            return self._store.total(here, space)
         return self.entry(space)
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
@@ -204,7 +197,7 @@ class StoredData:
 
     def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
         batches = self.weighted_batches(weights, own)
-        self._store.prepare((batch for batch, _ in batches), space, self._run)
+        self._store.prepare((batch for batch, _ in batches), space)
         sums = self._weighted.sums(space, weights.decay, batches, keep=own)
         return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
 
@@ -212,8 +205,8 @@ class StoredData:
         self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score
     ) -> list[list[list[float]]]:
         batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
-        self._store.prepare((batch for batch, _ in batches), space, self._run)
-        tests = TestedBatches(self._store, space, self._run)
+        self._store.prepare((batch for batch, _ in batches), space)
+        tests = TestedBatches(self._store, space)
         return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]
 
     def recent_exam(self, batches: int) -> Rows:

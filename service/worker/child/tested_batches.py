@@ -15,7 +15,6 @@ from service.learning.ledger.batch_weights import Weighted
 from service.learning.ledger.entry import sums_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums, square, triangle
-from service.learning.run import Run
 from service.worker.child.model_store import ModelStore
 
 CACHED_EVERY = 8
@@ -29,8 +28,8 @@ class TestedBatches:
 
     __test__ = False
 
-    def __init__(self, model_store: ModelStore, space: Space, run: Run) -> None:
-        self._store, self._space, self._run = model_store, space, run
+    def __init__(self, model_store: ModelStore, space: Space) -> None:
+        self._store, self._space = model_store, space
 
     def scores(
         self, decays: Sequence[float], batches: Weighted, last: int, key: str, score: Score
@@ -42,12 +41,12 @@ class TestedBatches:
         tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
         scores: dict[float, list[list[float]]] = {decay: [] for decay in decays}
         for k in tests:
-            self._run.check()
+            self._store.run.check()
             names = {decay: self._name("tested", decay, batches[: k + 1], key) for decay in decays}
             cached = {decay: self._store.cache.get(self._store.area, name) for decay, name in names.items()}
             known = {decay: _scores(data) for decay, data in cached.items() if data is not None}
             if missing := [decay for decay in decays if decay not in known]:
-                entry = self._store.entry(batches[k][0], self._space, self._run)
+                entry = self._store.entry(batches[k][0], self._space)
                 for decay, before in self._before(missing, batches[:k]).items():
                     known[decay] = score(before, entry) if before.mass > 0 and len(entry) else []
                     self._store.cache.put(self._store.area, names[decay], json.dumps(known[decay]).encode())
@@ -62,8 +61,8 @@ class TestedBatches:
         for k in range(min(n for _, n in at_hand.values()), len(batches)):
             batch, weight = batches[k]
             behind = [decay for decay, (_, n) in at_hand.items() if n <= k]
-            self._run.check()
-            own = sums_of(self._store.adds(batch, self._space, self._run)) if weight else None
+            self._store.run.check()
+            own = sums_of(self._store.adds(batch, self._space)) if weight else None
             for decay in behind:
                 aged = sums[decay].scaled(decay)
                 sums[decay] = aged + own.scaled(weight) if own is not None else aged

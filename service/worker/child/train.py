@@ -27,7 +27,7 @@ from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refused
 from service.learning.retraction import Retraction, blank, certify
-from service.learning.run import IN_SEQUENCE, Run, Tasks
+from service.learning.run import IN_SEQUENCE, UNWATCHED, Run, Tasks
 from service.learning.update import learn
 from service.learning.wording import rows
 from service.storage.artifacts import SHARDS, exam_area
@@ -75,15 +75,11 @@ class Executor:
         self._device = devices.CPU
 
     def execute(
-        self,
-        assignment: Assignment,
-        progress: Callable[[str, int, int], None],
-        check: Callable[[], None],
-        saved: Callable[[str], None] = lambda digest: None,
+        self, assignment: Assignment, run: Run = UNWATCHED, saved: Callable[[str], None] = lambda digest: None
     ) -> Result:
         """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more.
 
-        saved: told the digest of each save of its trainings.
+        run: by whom it is watched · saved: told the digest of each save of its trainings.
         """
         places = assignment.places
         crash = _crasher(places.crash_point)
@@ -92,54 +88,35 @@ class Executor:
         store = WriteBehind(durable, self._threads)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
-        entries = {(e.batch, e.space): e.digest for e in assignment.entries}
         self._device = device = devices.device_named(assignment.device)
-        model_store = ModelStore(
-            store,
-            cache,
-            places.area,
-            assignment.rows,
-            entries,
-            self._memory,
-            assignment.retention,
-            device=devices.described(device),
-            url=places.store,
-            counts=assignment.counts,
-        )
-        saves = trainings_of(assignment, durable, saved)
-        run = Run(progress=progress, check=check, device=device, trainings=saves, tasks=self._tasks)
+        run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks)
         try:
             with devices.deterministic(device):
-                return self._execute(assignment, store, model_store, run)
+                return self._execute(assignment, store, cache, run)
         except torch.OutOfMemoryError as full:
             raise DeviceFull(f"{devices.memory(device)}: {str(full).partition('. ')[0]}.") from full
         finally:
             store.stop()
 
-    def _execute(
-        self,
-        assignment: Assignment,
-        store: WriteBehind,
-        model_store: ModelStore,
-        run: Run,
-    ) -> Result:
+    def _execute(self, assignment: Assignment, store: WriteBehind, cache: Cache, run: Run) -> Result:
         started, phases = time.perf_counter(), PhaseTimes(run.progress)
+        run = replace(run, seed=assignment.steps[-1].seed if assignment.steps else 0, progress=phases.progress)
+        if assignment.champion is not None:
+            run = replace(run, check=within_budget(assignment.budget_seconds, started, run.check))
+        model_store = ModelStore(store, cache, assignment, self._memory, run)
         context = context_of(assignment, store, started)
         base = load(assignment.base, store) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
-        run = replace(run, seed=assignment.steps[-1].seed if assignment.steps else 0, progress=phases.progress)
-        if assignment.champion is not None:
-            run = replace(run, check=within_budget(assignment.budget_seconds, started, run.check))
         execute = _learn if assignment.kind is UpdateKind.LEARN else _retract
-        execution = execute(assignment, model_store, base, run, context)
+        execution = execute(model_store, base, context)
         phases.progress("storing", 0, 1)
         remembered = execution.data.remember(execution.candidate.space)
-        self._unwritten = [(model_store.cache, model_store.area, name, thing) for name, thing in remembered.items()]
-        result = _store(assignment, execution, model_store)
+        self._unwritten = [(cache, model_store.area, name, thing) for name, thing in remembered.items()]
+        result = _store(execution, model_store)
         store.settle()
-        if model_store.restore(execution.candidate.space, run):
-            result = _store(assignment, execution, model_store)
+        if model_store.restore(execution.candidate.space):
+            result = _store(execution, model_store)
             store.settle()
         return result.timed(phases.seconds(), seconds=time.perf_counter() - started)
 
@@ -157,14 +134,13 @@ class Executor:
         self._unwritten = []
 
 
-def _learn(
-    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: UpdateContext
-) -> Execution:
+def _learn(model_store: ModelStore, base: Checkpoint | None, context: UpdateContext) -> Execution:
     """Learns new batches, and judges what came of it."""
+    assignment, run = model_store.assignment, model_store.run
     [step] = assignment.steps
     base = _unless_empty(base)
     known = assignment.base.learned if assignment.base else []
-    surroundings, data = surroundings_of(assignment), StoredData(model_store, assignment, known, step.batches, run)
+    surroundings, data = surroundings_of(assignment), StoredData(model_store, known, step.batches)
     run.progress("choosing", 0, 1)
     chosen = choose(step.method, base, data, surroundings)
     run.progress("choosing", 1, 1)
@@ -193,7 +169,7 @@ def _learn(
             return Execution(context.examine(base, learned, data, run), data, chosen)
     champion = Champion(load(assignment.champion, model_store.store), base)
     chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run, context)
-    everything = StoredData(model_store, assignment, data.learned, [], run)
+    everything = StoredData(model_store, data.learned, [])
     context = replace(context, live=assignment.champion.number)
     candidate = context.examine_challenger(champion, without_first_notes(learned), data, everything, run)
     return Execution(candidate, data, chosen, lost)
@@ -209,10 +185,9 @@ def _of_merge(learned: Learned, elsewhere: int) -> list[str]:
     return [seen, *([faded] if exact is not None and exact.decay < 1 else [])]
 
 
-def _retract(
-    assignment: Assignment, model_store: ModelStore, base: Checkpoint | None, run: Run, context: UpdateContext
-) -> Execution:
+def _retract(model_store: ModelStore, base: Checkpoint | None, context: UpdateContext) -> Execution:
     """Learns the lineage again without the named batches. It is measured, not vetoed, and gets a certificate."""
+    assignment, run = model_store.assignment, model_store.run
     assert base is not None
     assert assignment.base is not None
     start = load(assignment.start, model_store.store) if assignment.start else None
@@ -222,14 +197,14 @@ def _retract(
     learned, chosen, by_auto = Learned(start) if start else blank(assignment.input, base), None, False
     last: StoredData | None = None
     for step in assignment.steps:
-        data = last = StoredData(model_store, assignment, known, step.batches, run)
+        data = last = StoredData(model_store, known, step.batches)
         chosen = choose(step.method, checkpoint, data)
         if len(data.batch) if checkpoint is None else step.batches or len(known) < len(before):
             with tracing.span(f"method {chosen.method.name}"):
                 learned = learn(checkpoint, data, chosen.method, chosen.params, replace(run, seed=step.seed))
             by_auto = by_auto or step.by_auto
         checkpoint, known = _unless_empty(learned.checkpoint), [*known, *step.batches]
-    data = StoredData(model_store, assignment, known, [], run)
+    data = StoredData(model_store, known, [])
     own = learned  # with answers to the rows of the last step: for the exam no rows are new
     retraction = Retraction(frozenset(assignment.removed), assignment.appeared, by_auto)
     candidate = certify(base, replace(learned, out_of_fold=None), data, run, context, retraction)
@@ -243,8 +218,9 @@ def _unless_empty(base: Checkpoint | None) -> Checkpoint | None:
     return base if base is not None and base.outputs else None
 
 
-def _store(assignment: Assignment, execution: Execution, model_store: ModelStore) -> Result:
+def _store(execution: Execution, model_store: ModelStore) -> Result:
     """Stores shards and answers; -> the result that names them."""
+    assignment = model_store.assignment
     candidate, checkpoint = execution.candidate, execution.candidate.checkpoint
     shards = []
     of_base = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
@@ -263,7 +239,7 @@ def _store(assignment: Assignment, execution: Execution, model_store: ModelStore
         classes=list(checkpoint.classes),
         feature_space=candidate.space.id if candidate.ledger_digest else None,
         ledger_digest=candidate.ledger_digest,
-        bits=model_store.store.put(assignment.places.area, pack(candidate.bits.arrays())),
+        bits=model_store.store.put(model_store.area, pack(candidate.bits.arrays())),
         parameters=checkpoint.parameters,
         trained_on=model_store.device,
         report=candidate.report,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from service.learning.data.rows import FeatureRows, Rows, bounded
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.run import Run
 from service.worker.child.model_store import ModelStore
 from service.worker.child.tested_batches import CACHED_EVERY
 
@@ -19,16 +18,8 @@ LOOKED_BACK = 16
 class WeightedSums:
     """Weighted sums over a model: `known` are the batches of the base, `new` those of the update."""
 
-    def __init__(
-        self,
-        model_store: ModelStore,
-        known: Sequence[str],
-        new: Sequence[str],
-        sources: Mapping[str, str],
-        run: Run,
-    ) -> None:
-        self._store, self._known, self._new, self._run = model_store, list(known), new, run
-        self._sources = sources
+    def __init__(self, model_store: ModelStore, known: Sequence[str], new: Sequence[str]) -> None:
+        self._store, self._known, self._new = model_store, list(known), new
         self.made: dict[str, Ledger] = {}
         """Sums of everything that a version learned, by name."""
         self.due: set[str] = set()
@@ -37,8 +28,8 @@ class WeightedSums:
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch by id with its weight; without `own` those of the update weigh nothing."""
-        batches = [*self._known, *self._new]
-        return weights.weighted(batches, lambda batch: self._sources.get(batch, ""), () if own else self._new)
+        batches, sources = [*self._known, *self._new], self._store.assignment.sources
+        return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
         """The sums of these batches."""
@@ -52,7 +43,7 @@ class WeightedSums:
 
     def entry(self, space: Space) -> Callable[[str], FeatureRows]:
         """A function to the rounded features of a batch."""
-        return lambda batch: self._store.entry(batch, space, self._run)
+        return lambda batch: self._store.entry(batch, space)
 
     def recent_exam(self, batches: int, shape: tuple[int, ...]) -> Rows:
         """Trusted rows of the last batches of the base that are kept, bounded a class and source: raw inputs."""
@@ -82,8 +73,8 @@ class WeightedSums:
             start, n = self._at_hand(space, decay, weighted)
             if not n:
                 self.due.add(self._name(space, decay, weighted))
-            self._run.check()
-            return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space, self._run))
+            self._store.run.check()
+            return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space))
 
         return self._store.memory.recall(self._name(space, decay, weighted), make)
 

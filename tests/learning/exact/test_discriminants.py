@@ -11,6 +11,7 @@ from service.learning.exact.out_of_fold import out_of_fold_logits, separation
 from service.learning.exact.ridge_solver import Alphas, Ridge
 from service.learning.exact.solve import Head, solve_lda, solve_ridge
 from service.learning.ledger.sums import Sums
+from service.learning.run import UNWATCHED
 from tests.learning.exact_help import entry_of
 
 SHIFT = 8
@@ -53,7 +54,7 @@ def test_it_is_the_sum_of_both_in_one_unit_and_owes_nothing_to_the_order_of_arri
 def test_out_of_fold_it_is_what_heads_without_the_group_answer() -> None:
     rows = in_a_row(60)
     total, solver = Sums.of(rows), Ridge(0.25, Alphas((0.1,)), discriminants=True)
-    head, answers = solver.out_of_fold(total, rows, SHIFT, 0.1, lambda: None)
+    head, answers = solver.out_of_fold(total, rows, SHIFT, 0.1, UNWATCHED)
     assert np.allclose(head.weight, solver.solve(total, SHIFT, 0.1).weight)
     mine = out_of_fold_logits(answers, len(rows), total.classes)
     alone = np.zeros_like(mine)

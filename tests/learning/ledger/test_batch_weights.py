@@ -23,7 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method
 from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.run import Run
+from service.learning.run import UNWATCHED, Run
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
@@ -177,14 +177,15 @@ def test_one_batch_more_is_one_step_more_with_the_same_bits(tmp_path: Path) -> N
     sources = {rows.batches[0]: rows.sources[0] for rows in parts}
     counts = dict.fromkeys(digests, 30)
 
+    facts = {"input": VECTOR, "rows": digests, "counts": counts, "kept": counts, "sources": sources}
+    learning = assignment("ridge").model_copy(update=facts)
+
     def data(model_store: ModelStore, known: int, new: int) -> StoredData:
         ids = sorted(digests)
-        facts = {"input": VECTOR, "counts": counts, "kept": counts, "sources": sources}
-        learning = assignment("ridge").model_copy(update=facts)
-        return StoredData(model_store, learning, ids[:known], ids[known : known + new], Run())
+        return StoredData(model_store, ids[:known], ids[known : known + new])
 
     def model_store(name: str) -> ModelStore:
-        return ModelStore(store, Cache(tmp_path / name, 2**30), model_area(1), digests, {}, Memory())
+        return ModelStore(store, Cache(tmp_path / name, 2**30), learning, Memory(), UNWATCHED)
 
     warm = model_store("warm")
     for k in range(5):

@@ -35,6 +35,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.lifts import LiftKind, make_lift
 from service.learning.network.network import Network, fresh, layout_of, parts_of
+from service.learning.run import Run
 from tests.learning.exact_help import VECTOR, labelled, space
 
 IMAGE = ImageInput(kind="image", channels=1, height=8, width=8, scale=RangeScale(range=(0, 16)))
@@ -150,14 +151,14 @@ def test_a_version_without_a_grid_has_no_space() -> None:
 def test_computing_can_be_watched_and_stopped() -> None:
     reported: list[tuple[str, int, int]] = []
     x, _ = labelled(130)
-    rounded(space(), x, progress=lambda *report: reported.append(report))
+    rounded(space(), x, Run(progress=lambda *report: reported.append(report)))
     assert reported == [("features", 64, 130), ("features", 128, 130), ("features", 130, 130)]
 
     def stop() -> None:
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        rounded(space(), x, check=stop)
+        rounded(space(), x, Run(check=stop))
 
 
 def test_multiply_adds_are_counted_from_the_shapes() -> None:

@@ -20,7 +20,7 @@ from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.feature_space import Space
 from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.run import Run
+from service.learning.run import UNWATCHED, Run
 from service.learning.update import learn
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
@@ -65,8 +65,10 @@ class Sites:
         merged = [name for name in self.counts if name.endswith("m")]
         kept = {name: 0 if name in merged else rows for name, rows in self.counts.items()}
         facts = {"input": VECTOR, "target": self.target, "counts": self.counts, "kept": kept, "merged": merged}
-        model_store = ModelStore(self.store, self.cache, AREA, self.digests, self.entries, Memory())
-        return StoredData(model_store, assignment("ridge").model_copy(update=facts), known, new, Run())
+        learning = assignment("ridge").model_copy(update={**facts, "rows": self.digests})
+        model_store = ModelStore(self.store, self.cache, learning, Memory(), UNWATCHED)
+        model_store.entries = self.entries
+        return StoredData(model_store, known, new)
 
     def learned(self, known: Sequence[str], new: Sequence[str], base: Checkpoint | None = None) -> Checkpoint:
         ridge = METHODS["ridge"]

@@ -16,7 +16,7 @@ from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
-from service.learning.run import IN_SEQUENCE, Tasks, no_check, no_progress
+from service.learning.run import IN_SEQUENCE, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Places, Result, Step, Stored
@@ -75,7 +75,7 @@ def learn(
             "entries": base.entries if base else [],
         }
     )
-    return Executor(tasks).execute(asked, no_progress, no_check)
+    return Executor(tasks).execute(asked)
 
 
 def bits(result: Result) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
-from service.learning.run import Run
+from service.learning.run import UNWATCHED
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
@@ -43,13 +43,13 @@ class Data:
             self.rows[f"bat_{k}"] = self.store.put(AREA, pack_rows(make_rows(f"bat_{k}", x, y, SECRET)))
 
     def of(self, known: int, new: int) -> StoredData:
-        model_store, ids = (
-            ModelStore(self.store, self.cache, AREA, self.rows, self.entries, self.memory),
-            sorted(self.rows),
-        )
-        rows = dict.fromkeys(ids, 20)
-        learning = assignment("ridge").model_copy(update={"input": VECTOR, "counts": rows, "kept": rows})
-        return StoredData(model_store, learning, ids[:known], ids[known : known + new], Run())
+        ids = sorted(self.rows)
+        counts = dict.fromkeys(ids, 20)
+        facts = {"input": VECTOR, "rows": self.rows, "counts": counts, "kept": counts}
+        learning = assignment("ridge").model_copy(update=facts)
+        model_store = ModelStore(self.store, self.cache, learning, self.memory, UNWATCHED)
+        model_store.entries = self.entries
+        return StoredData(model_store, ids[:known], ids[known : known + new])
 
     def learned(self, known: int, new: int = 1) -> int:
         """How many things an update gives the cache."""
@@ -72,9 +72,9 @@ def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     data.memory = Memory()
     read, adds = list[str](), ModelStore.adds
 
-    def reading(model_store: ModelStore, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
+    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
         read.append(batch)
-        return adds(model_store, batch, here, run)
+        return adds(model_store, batch, here)
 
     monkeypatch.setattr(ModelStore, "adds", reading)
     cold = data.of(7, 1)
@@ -111,10 +111,10 @@ def test_entries_that_are_swept_while_an_update_learns_are_stored_again(data: Da
     model_store, other = learning._store, replace(space(), id="9" * 64)
     learning.grown(space())
     learning.entry(other)
-    assert not model_store.restore(space(), Run())
+    assert not model_store.restore(space())
     made = {entry.digest for entry in model_store.made if entry.space == space().id}
     for entry in model_store.made:
         data.store.delete(AREA, entry.digest)
-    assert model_store.restore(space(), Run())
+    assert model_store.restore(space())
     assert {entry.digest for entry in model_store.made} == made
     assert all(data.store.has(AREA, digest) for digest in made)

@@ -15,7 +15,7 @@ from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
-from service.learning.run import Run
+from service.learning.run import UNWATCHED
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
@@ -53,11 +53,12 @@ class Process:
         """Of the last four batches, when the update brings the one after the known."""
         sources = {rows.batches[0]: rows.sources[0] for rows in self.parts}
         counts = dict.fromkeys(sources, 12)
-        given = {"input": VECTOR, "counts": counts, "kept": counts, "sources": sources}
-        model_store = ModelStore(self.store, self.cache, AREA, self.rows, self.entries, self.memory)
-        ids = sorted(sources)
+        given = {"input": VECTOR, "rows": self.rows, "counts": counts, "kept": counts, "sources": sources}
         learning = assignment("ridge").model_copy(update=given)
-        data = StoredData(model_store, learning, ids[:known], ids[known : known + 1], Run())
+        model_store = ModelStore(self.store, self.cache, learning, self.memory, UNWATCHED)
+        model_store.entries = self.entries
+        ids = sorted(sources)
+        data = StoredData(model_store, ids[:known], ids[known : known + 1])
         return data.tested(space(), WEIGHTS, 4, "key", score)
 
 
@@ -66,9 +67,9 @@ def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
 ) -> None:
     process, read, adds = Process(tmp_path), list[str](), ModelStore.adds
 
-    def reading(model_store: ModelStore, batch: str, here: Space, run: Run) -> FeatureRows | SummedEntry:
+    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
         read.append(batch)
-        return adds(model_store, batch, here, run)
+        return adds(model_store, batch, here)
 
     monkeypatch.setattr(ModelStore, "adds", reading)
     for known in range(1, BATCHES):

@@ -9,7 +9,7 @@ batch can be taken out exactly, as with ridge. It asks least of a new class: a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -47,17 +47,17 @@ class Discriminants:
     name: Name = "lda"
     left_out: bool = False
 
-    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, check: Callable[[], None]) -> Fitted:
-        check()
+    def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
+        run.check()
         return Fitted(solve_lda(learn, shift, self.prior), self)
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         return solve_lda(sums, shift, self.prior)
 
     def out_of_fold(
-        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, check: Callable[[], None]
+        self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, run: Run
     ) -> tuple[Head, Iterator[LeftOut]]:
-        return lda_out_of_fold(total, entry, shift, self.prior, check)
+        return lda_out_of_fold(total, entry, shift, self.prior, run)
 
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
