@@ -27,7 +27,7 @@ from service.contract.targets import ColumnYardstick, Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.auto import AutoParams
 from service.learning.backbones import admission
-from service.learning.devices import device_named
+from service.learning.devices import device_named, whole
 from service.learning.imported_classes import missing, would_lose
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
@@ -97,7 +97,7 @@ def check_device(name: str | None, settings: Settings) -> None:
     if name is None:
         return
     allowed = (settings.device, *settings.update_devices)
-    if name not in allowed:
+    if whole(name) not in map(whole, allowed):
         raise InvalidContent.at(
             "/device",
             f"An update may run on {' or '.join(dict.fromkeys(allowed))} here, and not on {name}: whoever runs the "

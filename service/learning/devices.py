@@ -25,10 +25,15 @@ def devices() -> list[str]:
     return [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
+def whole(name: str) -> str:
+    """The name of a device with its number: cuda is cuda:0."""
+    return "cuda:0" if name == "cuda" else name
+
+
 def device_named(name: str) -> torch.device:
     """The device of that name; auto: the fastest that is here. Raises DeviceMissing, which names those that are."""
     here = devices()
-    place = here[0] if name == "auto" else "cuda:0" if name == "cuda" else name
+    place = here[0] if name == "auto" else whole(name)
     if place not in here:
         raise DeviceMissing(f"There is no device {name} here. There is {', '.join(here)}; auto takes {here[0]}.")
     return torch.device(place)

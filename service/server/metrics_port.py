@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 from service.api import problems
 from service.api.access.keyring import Keyring
@@ -47,13 +49,30 @@ def answering(runtime: Runtime) -> Iterator[int]:
                 media, data, status = metrics.MEDIA, _answer(self, keyring, runtime), 200
             except TsuikaError as error:
                 status, body, _ = problems.problem(error, "metrics")
-                encoded, data = problems.encoded_problem("/metrics", body)
-                media = encoded.decode()
+                media, data = _encoded(body)
+            self._send(status, media, data)
+
+        do_HEAD = do_GET
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """Answers what is no request, and what http.server finds no method for, as a problem."""
+            if code == HTTPStatus.NOT_IMPLEMENTED:
+                sentence = "The figures are read by GET or HEAD, and nothing else is here."
+                body = problems.plain_problem(405, "method-not-allowed", "No such call", sentence, "metrics")
+                self._send(405, *_encoded(body), Allow="GET, HEAD")
+            else:
+                sentence = f"{message or HTTPStatus(code).phrase}. Ask as HTTP does."
+                body = problems.plain_problem(code, "bad-request", "This is no request", sentence, "metrics")
+                self._send(code, *_encoded(body))
+
+        def _send(self, status: int, media: str, data: bytes, **headers: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", media)
-            self.send_header("Content-Length", str(len(data)))
+            headers |= {"Content-Type": media, "Content-Length": str(len(data)), "Connection": "close"}
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(data)
+            if self.command != "HEAD":
+                self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:
             pass  # a scrape each few seconds is no news
@@ -83,6 +102,12 @@ class _Server(HTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), OSError):  # who asked is gone, or was cut off
             log.warning("a request for metrics failed", exc_info=True)
+
+
+def _encoded(body: dict[str, Any]) -> tuple[str, bytes]:
+    """Media type and bytes of a problem."""
+    media, data = problems.encoded_problem("/metrics", body)
+    return media.decode(), data
 
 
 def _cut_off(connection: socket.socket) -> None:

@@ -1,12 +1,13 @@
 """Spans from the request over the worker to the method, where OpenTelemetry is configured; else nothing is imported.
 
 Configured means one of the standard variables: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or
-OTEL_TRACES_EXPORTER=otlp. Where a span belongs to travels as `traceparent` (https://www.w3.org/TR/trace-context/): it
-comes with a request, is kept with its update, and goes to the process that learns.
+otlp in OTEL_TRACES_EXPORTER. Where a span belongs to travels as `traceparent` (https://www.w3.org/TR/trace-context/):
+it comes with a request, is kept with its update, and goes to the process that learns.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,8 @@ from service.errors import ImpossibleSettings
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 Fact = str | int | float | bool
+
+log = logging.getLogger("tsuika")
 
 
 class Span(Protocol):
@@ -95,5 +98,7 @@ def traceparent() -> str | None:
 def _configured(environment: Mapping[str, str]) -> bool:
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
-    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
-    return exporter == "otlp" or (not exporter and any(environment.get(name) for name in ENDPOINTS))
+    exporters = [name for part in environment.get("OTEL_TRACES_EXPORTER", "").split(",") if (name := part.strip())]
+    if others := [name for name in exporters if name not in ("otlp", "none")]:
+        log.warning("OTEL_TRACES_EXPORTER names %s, which Tsuika has not: spans go by otlp alone", ", ".join(others))
+    return "otlp" in exporters or (not exporters and any(environment.get(name) for name in ENDPOINTS))

@@ -29,6 +29,13 @@ def test_an_update_may_name_the_devices_of_the_settings(make_api: MakeApi) -> No
         assert re.search(why, problem["detail"]), problem
 
 
+def test_the_first_gpu_has_two_names(make_api: MakeApi) -> None:
+    api = make_api(update_devices="cuda:0", worker=False)
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 2}})
+    assert api.ok("POST", "/v1/models/digits/updates", ROWS | {"device": "cuda"})["device"] == "cuda"
+    assert api("POST", "/v1/models/digits/updates", ROWS | {"device": "cuda:1"}).status_code == 422
+
+
 def test_where_others_learn_it_is_they_who_know_their_devices(make_api: MakeApi) -> None:
     api = make_api(worker=False, device="cuda:9")
     api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 2}})

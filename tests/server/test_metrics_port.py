@@ -46,6 +46,22 @@ def test_who_holds_a_key_reads_what_a_worker_counts(make_api: MakeApi) -> None:
         ask(port, headers=KEY)
 
 
+def test_the_head_alone_is_answered_too_and_any_other_method_is_a_problem(make_api: MakeApi) -> None:
+    with answering(make_api(metrics_port=0).runtime) as port:
+        head = httpx.head(f"http://127.0.0.1:{port}/metrics", timeout=5)
+        assert (head.status_code, head.headers["content-type"], head.content) == (200, MEDIA, b"")
+        assert int(head.headers["content-length"]) > 1000
+        refused = httpx.post(f"http://127.0.0.1:{port}/metrics", timeout=5)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["title"] == "No such call"
+        with socket.create_connection(("127.0.0.1", port), 5) as raw:
+            raw.sendall(b"GET /metrics HTTP/9.9.9\r\n\r\n")
+            answer = raw.recv(65536)
+            assert b" 400 " in answer
+            assert b"html" not in answer.lower()
+
+
 def test_a_port_that_is_taken_and_a_door_without_a_key_are_refused(make_api: MakeApi) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -86,6 +86,19 @@ def test_nothing_is_imported_unless_somebody_asks_for_spans(
     assert tracing.traceparent() is None
 
 
+@pytest.mark.parametrize(("exporters", "on"), [("otlp, console", True), ("console", False)])
+def test_what_would_take_spans_in_another_way_is_named(
+    exporters: str, on: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracing, "_tracer", None)
+    tracing.start("serve", {"OTEL_TRACES_EXPORTER": exporters})
+    assert tracing.on() is on
+    tracing.end(1.0)
+    assert [record.message for record in caplog.records] == [
+        "OTEL_TRACES_EXPORTER names console, which Tsuika has not: spans go by otlp alone"
+    ]
+
+
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
 def test_who_asks_for_spans_without_the_packages_is_told_the_command(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service.errors import CorruptArtifact
 from service.learning.data.rows import SELECT_FOLD, Array, Bools, FeatureRows, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
-from service.learning.ledger.sums import Floats, Sums, from_planes, square, triangle
+from service.learning.ledger.sums import Floats, Sums, fit, from_planes, square, triangle
 
 MAGIC = b"TSUM"
 """First bytes of a summed entry; an entry with rows begins with the length of its header."""
@@ -67,6 +67,15 @@ class SummedEntry:
             bounded(FeatureRows.concat([self.exam, other.exam])),
             bounded(FeatureRows.concat([self.selected, other.selected]), by_source=True),
         )
+
+    @property
+    def rows(self) -> int:
+        """Rows of all groups."""
+        return sum(getattr(self, name).rows for name in GROUPS)
+
+    def has_room_for(self, other: SummedEntry) -> bool:
+        """Whether the sums of all rows of both are exact."""
+        return fit(*(getattr(entry, name) for entry in (self, other) for name in GROUPS))
 
     @property
     def width(self) -> int:

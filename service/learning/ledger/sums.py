@@ -213,8 +213,13 @@ def from_planes(low: Array, high: Array | None) -> Floats:
     return values
 
 
+def fit(*parts: Sums) -> bool:
+    """Whether these sums, added up, pass 2^53 nowhere."""
+    return bool(np.sum([sums.G.diagonal() for sums in parts], 0).max() <= LARGEST_SUM)
+
+
 def _within_limit(sums: Sums) -> Sums:
-    if sums.G.diagonal().max() > LARGEST_SUM:
+    if not fit(sums):
         raise MethodRefused(
             f"{sums.rows} rows pass 2^53, the largest sum that the ledger holds exactly. A coarser grid holds more: "
             "start a new model whose input declares its scale, or learn these rows by a method that keeps no ledger."

@@ -11,6 +11,7 @@ import numpy as np
 from service.contract.enums import Retention
 from service.contract.report import NewValues
 from service.contract.tables import TableInput
+from service.errors import MethodRefused
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues
@@ -182,7 +183,14 @@ class StoredData:
     def _grow(self, space: Space) -> Ledger:
         ledger = self.ledger(space).with_entry(self._own_sums(space))
         for batch in self._merged.intersection(self._new):
-            ledger = ledger.with_entry(self._store.adds(batch, space))
+            merged = self._store.adds(batch, space)
+            if isinstance(merged, SummedEntry) and not ledger.has_room_for(merged):
+                raise MethodRefused(
+                    f"Merged, the sums of {ledger.rows + merged.rows:,} rows pass 2^53, the largest that a ledger "
+                    "holds exactly. Merge fewer ledgers; or start anew, here and where they come from, with models "
+                    "whose input declares a wider scale, the same for all: its coarser grid holds more rows."
+                )
+            ledger = ledger.with_entry(merged)
         return ledger
 
     def _own_sums(self, space: Space) -> FeatureRows | SummedEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -43,6 +44,8 @@ from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.saves import trainings_of
 from service.worker.child.stored_data import StoredData
 from service.worker.child.write_behind import WriteBehind
+
+log = logging.getLogger("tsuika.child")
 
 PATIENCE_SECONDS = 60.0
 """For so long a store that is away is tried again before the update is handed back: what was learned is not lost."""
@@ -89,6 +92,7 @@ class Executor:
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
         self._device = device = devices.device_named(assignment.device)
+        log.info("learning on %s", devices.described(device))
         run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks)
         try:
             with devices.deterministic(device):

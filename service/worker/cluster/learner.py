@@ -28,7 +28,6 @@ class Learner:
         self._executor: Executor | None = None
         self._parent: Parent | None = None
         self._loading = threading.Lock()
-        self._no_cache: str | None = None
 
     def facts(self, paths: Sequence[str]) -> Facts:
         """What this process is like; see `Facts`."""
@@ -55,18 +54,19 @@ class Learner:
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         parent = self._parent = Parent(messages.put)
         places = {**assignment["places"], "crash_point": None}
-        if not cached:
-            self._no_cache = self._no_cache or tempfile.mkdtemp(prefix="tsuika-")
-            places |= {"cache": self._no_cache, "cache_bytes": 0}
         assignment = {**assignment, "places": places}
         if str(assignment.get("device", "")).startswith("cuda"):
             assignment["device"] = "cuda"  # Ray shows it the one GPU that it may use
-        learning = threading.Thread(target=answer, args=(self._loaded(), assignment, parent), daemon=True, name="learn")
-        learning.start()
-        while not isinstance(message := messages.get(), End):
+        with tempfile.TemporaryDirectory(prefix="tsuika-", ignore_cleanup_errors=True) as elsewhere:
+            if not cached:
+                places |= {"cache": elsewhere, "cache_bytes": 0}
+            arguments = (self._loaded(), assignment, parent)
+            learning = threading.Thread(target=answer, args=arguments, daemon=True, name="learn")
+            learning.start()
+            while not isinstance(message := messages.get(), End):
+                yield message
             yield message
-        yield message
-        learning.join()  # it may write its sums to the cache
+            learning.join()  # it may write its sums to the cache
 
     def cancel(self) -> None:
         """Stops what is learned at its next step."""

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.contract.targets import ClassTarget, NumberTarget
+from service.errors import MethodRefused
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
+from service.learning.ledger import sums
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.feature_space import Space
@@ -93,6 +95,16 @@ class Sites:
 @pytest.fixture(params=["classes", "numbers"])
 def sites(tmp_path: Path, request: pytest.FixtureRequest) -> Sites:
     return Sites(tmp_path, request.param == "numbers")
+
+
+def test_a_merge_beyond_what_sums_hold_is_refused_with_a_remedy_of_its_own(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = sites.learned([], ["bat_0"])
+    largest = sites.data(["bat_0"], []).ledger(Space.of(base)).all.G.diagonal().max()
+    monkeypatch.setattr(sums, "LARGEST_SUM", 1.5 * largest)
+    with pytest.raises(MethodRefused, match=r"^Merged, the sums of 120 rows pass 2\^53, .* Merge fewer ledgers; or"):
+        sites.learned(["bat_0"], ["bat_1m"], base)
 
 
 @given(data=st.data())
