@@ -47,17 +47,9 @@ class Yielding(TsuikaError, slug="yielding", title="Learning made room"):
     """A challenger makes room for an update that somebody waits for."""
 
 
-SURVIVED = (
-    ChildFailed,
-    InvalidContent,
-    Conflict,
-    Diverged,
-    DeviceMissing,
-    DeviceFull,
-    BudgetSpent,
-    StoreAway,
-    ClusterAway,
-)
+FINAL = (InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull)
+"""Refusals of learning, which another attempt would meet again."""
+SURVIVED = (*FINAL, ChildFailed, BudgetSpent, StoreAway, ClusterAway)
 """What ends an update and not the child, which takes the next assignment."""
 KNOWN = (MethodRefused, Cancelled, DiskFull, ChildLost, *SURVIVED)
 """Errors of the child by whose kind the parent goes on."""

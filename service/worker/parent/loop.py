@@ -18,14 +18,9 @@ from service.errors import (
     Cancelled,
     ChildFailed,
     ClusterAway,
-    Conflict,
     CorruptArtifact,
-    DeviceFull,
-    DeviceMissing,
     DiskFull,
-    Diverged,
     Incomplete,
-    InvalidContent,
     LeaseLost,
     NotWritable,
     SchemaMismatch,
@@ -46,7 +41,7 @@ from service.telemetry import logs, tracing
 from service.telemetry.tracing import Span
 from service.upkeep import gc, retention
 from service.worker.parent import assign, erasure, figures
-from service.worker.parent.child_process import WarmChild, Yielding
+from service.worker.parent.child_process import FINAL, WarmChild, Yielding
 from service.worker.parent.heartbeat import Heartbeat, Stopping
 from service.worker.parent.publish import finish_empty, finish_lost, give_up, publish
 from service.worker.parent.saved_trainings import SavedTrainings
@@ -60,9 +55,6 @@ LEASES_AHEAD = 2.0
 SERVES = "serve"
 """The kind of the worker inside `tsuika serve`. No two of them live at once: its process holds locks of the data folder
 and of the database, which go with it however it ends."""
-
-FINAL = (InvalidContent, Conflict, Diverged, DeviceMissing, DeviceFull)
-"""Refusals of learning, which another attempt would meet again."""
 
 log = logging.getLogger("tsuika.worker")
 

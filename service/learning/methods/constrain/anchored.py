@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Of pulls whose importances have mean 1."""
 USUAL = 0.1
-"""Of those, where rows kept back do not tell them apart."""
+"""Of all strengths, where rows kept back do not tell them apart."""
 BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
 
@@ -36,6 +36,8 @@ BRIEF = 1 / 8
 class PulledParams(TrunkParams):
     """What every gradient method takes, and how strong the pull is."""
 
+    strengths: ClassVar[tuple[float, ...]] = STRENGTHS
+    """Of which a search takes one."""
     schedule: Schedule = Field("cosine", description=SCHEDULE)
     strength: Literal["search"] | Strength = Field(
         "search",
@@ -95,33 +97,25 @@ P = TypeVar("P", bound=PulledParams)
 Train = Callable[[float, P, Run], T]
 
 
-def choose(
-    train: Train[P, T],
-    params: P,
-    start: Learner,
-    strengths: Sequence[float] = STRENGTHS,
-    usual: float = USUAL,
-) -> tuple[T, tuple[Point, ...]]:
-    """Trains at the strength, or at one of `strengths` that rows kept back choose. -> the best, and what was tried.
+def choose(train: Train[P, T], params: P, start: Learner) -> tuple[T, tuple[Point, ...]]:
+    """Trains at the strength, or at the one that rows kept back choose. -> the best, and what was tried.
 
     `start`: a learner that has not trained; its notes and its work go into the best.
     """
     if params.strength == "search":
-        strength, points, work = _searched(train, params, start, strengths, usual)
+        strength, points, work = _searched(train, params, start)
     else:
         strength, points, work = params.strength, (), 0
     best = train(strength, params, start.run)
     learner = best.learner
     learner.multiply_adds += work + start.multiply_adds
-    learner.notes += search_notes(points, strength, strengths) if points else []
+    learner.notes += search_notes(points, strength, params.strengths) if points else []
     learner.notes += [note for note in start.notes if note not in learner.notes]
     watch_old(learner, start)
     return best, points
 
 
-def _searched(
-    train: Train[P, T], params: P, start: Learner, strengths: Sequence[float], usual: float
-) -> tuple[float, tuple[Point, ...], int]:
+def _searched(train: Train[P, T], params: P, start: Learner) -> tuple[float, tuple[Point, ...], int]:
     """Tries strengths for an eighth of the epochs each, one at least. -> the best, what was tried, and the work."""
     brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
     kept_back, share, work = KeptBack.of(start), new_share(start), 0
@@ -132,7 +126,7 @@ def _searched(
         work += learner.multiply_adds
         return Point(strength, kept_back.scores(learner), share)
 
-    strength, points = search(tried, start.run, strengths, usual)
+    strength, points = search(tried, start.run, params.strengths, USUAL)
     return strength, points, work
 
 
@@ -155,13 +149,7 @@ def objective(learner: Learner, strength: float) -> Objective | None:
     return loss
 
 
-def train_pulled(
-    start: Learner,
-    params: PulledParams,
-    anchor: Anchor,
-    strengths: Sequence[float] = STRENGTHS,
-    usual: float = USUAL,
-) -> tuple[Pulled, dict[str, Any]]:
+def train_pulled(start: Learner, params: PulledParams, anchor: Anchor) -> tuple[Learner, dict[str, Any]]:
     """Trains the update of `start` under the pull to an anchor. -> the best, and its report."""
 
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
@@ -170,14 +158,14 @@ def train_pulled(
         learner.fit(params, hooks=Hooks(objective(learner, strength), after_step=pull.step))
         return Pulled(learner, pull)
 
-    best, points = choose(train, params, start, strengths, usual)
-    return best, best.report(points)
+    best, points = choose(train, params, start)
+    return best.learner, best.report(points)
 
 
 def train_held(start: Learner, params: PulledParams, held: Held) -> tuple[Learner, dict[str, Any]]:
     """Trains under a pull to where `start` stands, stiff by importance. -> the best, and its report."""
-    best, report = train_pulled(start, params, Anchor.of(start, held.importance))
-    return best.learner, report | {"held_by": held.source}
+    learner, report = train_pulled(start, params, Anchor.of(start, held.importance))
+    return learner, report | {"held_by": held.source}
 
 
 def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[float]) -> list[str]:

@@ -17,14 +17,14 @@ epochs in batches of 64 stop on the way: on 350 rows of digits they came 0.16 of
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.method import Data, Learned, Method
-from service.learning.methods.constrain.anchored import Anchor, PulledParams, Strength, train_pulled
+from service.learning.methods.constrain.anchored import USUAL, Anchor, PulledParams, Strength, train_pulled
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
@@ -32,12 +32,12 @@ from service.learning.training.learner import Learner
 from service.learning.training.unfreezing import unfit
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-USUAL = 0.1
 
 
 class Params(PulledParams):
     """What every gradient method takes, how strong the pull is, and where to."""
 
+    strengths: ClassVar[tuple[float, ...]] = STRENGTHS
     strength: Literal["search"] | Strength = Field(
         "search",
         description=f"Strength of the pull; search takes it from {', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept "
@@ -57,8 +57,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     anchored = start
     if params.anchor == "base":
         anchored = Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
-    best, report = train_pulled(start, params, Anchor.of(anchored), STRENGTHS, USUAL)
-    return best.learner.finish({"anchor": params.anchor, **report})
+    learner, report = train_pulled(start, params, Anchor.of(anchored))
+    return learner.finish({"anchor": params.anchor, **report})
 
 
 def _origin(base: Checkpoint) -> Checkpoint:

@@ -7,6 +7,7 @@ import torch
 
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import l2_sp
+from service.learning.methods.constrain.anchored import USUAL
 from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -69,7 +70,7 @@ def test_the_search_tells_its_points_and_keeps_the_best() -> None:
     _, base, data = prepared([32])
     learned = l2_sp.update(base, data, l2_sp.Params(epochs=3), Run())
     points = learned.details["points"]
-    assert l2_sp.USUAL in (tried := [p["strength"] for p in points])
+    assert USUAL in (tried := [p["strength"] for p in points])
     assert 2 <= len(tried) <= len(l2_sp.STRENGTHS)
     chosen = next(p for p in points if p["strength"] == learned.details["strength"])
     assert chosen["score"] > max(p["score"] for p in points) - 0.1
