@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from service.errors import BudgetSpent
@@ -21,15 +20,15 @@ TOOK_OVER = (
 )
 
 
-def within_budget(budget_seconds: float, started: float, check: Callable[[], None]) -> Callable[[], None]:
-    """Makes `check` raise BudgetSpent, too, once a challenger's budget is spent."""
+def within_budget(run: Run, budget_seconds: float, started: float) -> Run:
+    """The run, whose `check` raises BudgetSpent, too, once a challenger's budget is spent."""
 
-    def check_both() -> None:
-        check()
+    def check() -> None:
+        run.check()
         if time.perf_counter() - started > budget_seconds:
             raise BudgetSpent(f"The challenger ran out of its budget of {budget_seconds:g} s.")
 
-    return check_both
+    return replace(run, check=check)
 
 
 def challenge(

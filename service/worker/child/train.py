@@ -106,7 +106,7 @@ class Executor:
         started, phases = time.perf_counter(), PhaseTimes(run.progress)
         run = replace(run, seed=assignment.steps[-1].seed if assignment.steps else 0, progress=phases.progress)
         if assignment.champion is not None:
-            run = replace(run, check=within_budget(assignment.budget_seconds, started, run.check))
+            run = within_budget(run, assignment.budget_seconds, started)
         model_store = ModelStore(store, cache, assignment, self._memory, run)
         context = context_of(assignment, store, started)
         base = load(assignment.base, store) if assignment.base else None
