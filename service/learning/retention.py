@@ -35,12 +35,11 @@ def refused(
 
 def lacking(ledger: Ledger, known_rows: int) -> list[str]:
     """A note where a ledger was summed anew from the rows that are left, and so lacks some."""
-    summed = ledger.judge.rows + ledger.select.rows + ledger.learn.rows
-    if summed >= known_rows:
+    if ledger.rows >= known_rows:
         return []
     return [
-        f"The sums in this feature space were made from the {summed:,} rows that are kept of {known_rows:,} learned "
-        "ones: the others were deleted, and what was summed of them was summed in another space."
+        f"The sums in this feature space were made from the {ledger.rows:,} rows that are kept of {known_rows:,} "
+        "learned ones: the others were deleted, and what was summed of them was summed in another space."
     ]
 
 

@@ -382,10 +382,3 @@ def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
             pass
         release(run.device)
         return answers(EVALUATED_AT_ONCE // ROOMIER)
-
-
-def accuracy(body: nn.Module, rows: Labelled, run: Run) -> float | None:
-    """Share of rows of classes that are answered rightly; None without rows."""
-    if not rows.rows:
-        return None
-    return float((logits(body, rows.x, run).argmax(1) == rows.y).double().mean())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from service.learning.training.fit import Labelled, logits
+from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 
 
@@ -38,13 +38,13 @@ class KeptBack:
 
 
 def _usual(start: Learner, rows: Labelled) -> Tensor:
-    return start.aim.usual(rows.y, lambda: logits(start.body, rows.x, start.run))
+    return start.aim.usual(rows.y, lambda: start.answers(rows))
 
 
 def _scores(learner: Learner, rows: Labelled, usual: Tensor) -> Tensor | None:
     if not rows.rows:
         return None
-    return learner.aim.scores(logits(learner.body, rows.x, learner.run), rows.y, usual)
+    return learner.aim.scores(learner.answers(rows), rows.y, usual)
 
 
 def new_share(learner: Learner) -> float:

@@ -284,6 +284,14 @@ class Learner:
             self.prior_free = LEVEL
         return done
 
+    def answers(self, rows: Labelled) -> Tensor:
+        """What the network answers rows as it is now. -> outputs [n, C], on the CPU"""
+        return logits(self.body, rows.x, self.run)
+
+    def accuracy(self, rows: Labelled) -> float | None:
+        """Share of rows of classes that are answered rightly; None without rows."""
+        return float((self.answers(rows).argmax(1) == rows.y).double().mean()) if rows.rows else None
+
     def finish(
         self,
         details: Mapping[str, Any] | None = None,
@@ -367,7 +375,7 @@ def _taken_over(learner: Learner) -> list[str]:
     """A note where new classes have taken old rows."""
     if learner.watched is None or not learner.watched.rows:
         return []
-    answers = logits(learner.body, learner.watched.x, learner.run).argmax(1)
+    answers = learner.answers(learner.watched).argmax(1)
     share = float((answers >= learner.known).double().mean())
     if share <= TAKEN_OVER:
         return []
@@ -381,7 +389,7 @@ def _taken_over(learner: Learner) -> list[str]:
 def _selecting_logits(learner: Learner) -> tuple[Tensor, Tensor]:
     """Logits and columns of the selecting rows of batch and history."""
     rows = learner.kept_back
-    return logits(learner.body, rows.x, learner.run), rows.y
+    return learner.answers(rows), rows.y
 
 
 def _class_rows(learner: Learner) -> list[int]:

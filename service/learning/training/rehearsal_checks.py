@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.learning.training.aims.aim import Answered
-from service.learning.training.fit import Labelled, logits
+from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 
 ENOUGH = 30
@@ -43,4 +43,4 @@ class Watch:
 
 
 def _answered(learner: Learner, rows: Labelled) -> Answered:
-    return Answered(logits(learner.body, rows.x, learner.run), rows.y)
+    return Answered(learner.answers(rows), rows.y)

@@ -23,7 +23,7 @@ from service.learning.methods.constrain.anchored import new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.aims.aim import Loss
-from service.learning.training.fit import OF_CLASSES, Hooks, Step, accuracy, logits
+from service.learning.training.fit import OF_CLASSES, Hooks, Step
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old
@@ -71,7 +71,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     """Cross-entropy and the divergence from the base's own answers, on the batch's learning rows."""
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     rows, known = learner.batch, learner.known
-    teacher = logits(learner.body, rows.x, run)[:, :known] if known and rows.rows else None
+    teacher = learner.answers(rows)[:, :known] if known and rows.rows else None
     masks = new_columns_alone(learner)
     loss = Distillation(teacher, known, params.strength, params.temperature, masks, learner.loss(params))
     learner.notes += _notes(learner, teacher)
@@ -80,7 +80,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     if teacher is not None:
         learner.multiply_adds += learner.multiply_adds // (3 * params.epochs)
         with torch.no_grad():
-            now = logits(learner.body, rows.x, run)[:, :known]
+            now = learner.answers(rows)[:, :known]
             report |= {
                 **learner.aim.doubt(teacher, learner.temperature),
                 "divergence": float(learner.loss(params).between(now, teacher, params.temperature).mean()),
@@ -114,7 +114,7 @@ def _notes(learner: Learner, teacher: Tensor | None) -> list[str]:
 def _not_learned(learner: Learner) -> list[str]:
     """A note where rows of new classes are still answered with an old class, as the base does."""
     new = learner.batch.take(learner.aim.new(learner.batch.y))
-    share = accuracy(learner.body, new, learner.run)
+    share = learner.accuracy(new)
     if share is None or share >= HALF:
         return []
     return [

@@ -151,7 +151,7 @@ def _fit_head(learner: Learner, params: Params) -> None:
 def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
     """Trains the newest extractor to answer as all of them did, and drops the others. -> share answered alike"""
     rows = learner.batch + memory
-    teacher = logits(learner.body, rows.x, learner.run)
+    teacher = learner.answers(rows)
     blocks = keep_newest(learner.network)
     learner.train_only([*blocks, narrowed_head(learner.network)])
 
@@ -160,7 +160,7 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
         return DISTILLED_AT**2 * F.cross_entropy(body(step.x) / DISTILLED_AT, target)
 
     learner.fit(params, rows, hooks=Hooks(loss), phase=Phase("distilling", TRAINING + 2))
-    alike = (logits(learner.body, rows.x, learner.run).argmax(1) == teacher.argmax(1)).double()
+    alike = (learner.answers(rows).argmax(1) == teacher.argmax(1)).double()
     agreement = float(alike.mean()) if len(alike) else 1.0
     if agreement < ALIKE:
         learner.notes.append(

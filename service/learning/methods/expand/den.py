@@ -29,7 +29,7 @@ from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
-from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase, logits
+from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso
 
@@ -131,7 +131,7 @@ def _missed(learner: Learner) -> int:
     rows = learner.batch.take(learner.batch.y < learner.known)
     if not rows.rows:
         return 0
-    answered = logits(learner.body, rows.x, learner.run)[:, : learner.known].argmax(1)
+    answered = learner.answers(rows)[:, : learner.known].argmax(1)
     return int((answered != rows.y).sum())
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from service.learning.method import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase, logits
+from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull
 
@@ -128,6 +128,6 @@ def _scores(before: Learner, *learners: Learner) -> list[float]:
     rows = before.selecting if before.selecting.rows else before.batch
     if not rows.rows:
         return [0.0 for _ in learners]
-    usual = before.aim.usual(rows.y, lambda: logits(before.body, rows.x, before.run))
-    answers = (logits(learner.body, rows.x, learner.run) for learner in learners)
+    usual = before.aim.usual(rows.y, lambda: before.answers(rows))
+    answers = (learner.answers(rows) for learner in learners)
     return [float(before.aim.scores(outputs, rows.y, usual).double().mean()) for outputs in answers]

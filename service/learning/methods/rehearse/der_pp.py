@@ -25,7 +25,7 @@ from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step, logits
+from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
@@ -52,7 +52,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
-    before = logits(learner.body, memory.x, run)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
+    before = learner.answers(memory)[:, : learner.known] if memory.rows else torch.zeros(0, learner.known)
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     draws = run.generator(DRAWS)
     objective = _objective(learner, memory, scores, params, draws) if memory.rows else None
@@ -98,7 +98,7 @@ def _next_memory(learner: Learner, remembered: Rows, scores: Scores, params: Par
     """The next memory with its scores: the stored ones, and of the update's rows those that it ended with."""
     rows = Rows.concat([learner.training_rows.kept, learner.data.batch])
     memory = remember(rows.take(rows.learning), params.memory_rows)
-    after = logits(learner.body, learner.training_rows.of(memory).x, learner.run)
+    after = learner.answers(learner.training_rows.of(memory))
     return recall(scores.stored(remembered), memory, after).stored(memory)
 
 

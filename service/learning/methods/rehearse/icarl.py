@@ -28,7 +28,7 @@ from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Objective, Step, accuracy, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import Watch
 from service.learning.training.unfreezing import unfit
@@ -61,9 +61,9 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     watch.after()
     exemplars = _exemplars(learner, old, params)
     state = exemplars.stored(learner.classes) | _outside(learner)
-    trained = accuracy(learner.body, learner.kept_back, run)
+    trained = learner.accuracy(learner.kept_back)
     _serve(learner, exemplars)
-    _compare(learner, trained, accuracy(learner.body, learner.kept_back, run))
+    _compare(learner, trained, learner.accuracy(learner.kept_back))
     return learner.finish({"exemplars": exemplars.counts()}, state={STATE: state})
 
 
@@ -106,7 +106,7 @@ def _objective(learner: Learner, memory: Labelled, binary: bool) -> Objective:
     known, batch = learner.known, learner.batch
 
     def answers(rows: Labelled) -> Tensor:
-        z = logits(learner.body, rows.x, learner.run)[:, :known]
+        z = learner.answers(rows)[:, :known]
         return torch.sigmoid(z) if binary else torch.softmax(z, 1)
 
     own, old = answers(batch), answers(memory)

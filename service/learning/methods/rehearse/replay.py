@@ -24,7 +24,7 @@ from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Objective, Step, logits
+from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
@@ -66,7 +66,7 @@ def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
     """The loss; what the version before got wrong is left to the labels."""
     known = learner.known
     own = learner.loss(params)
-    teacher = logits(learner.body, memory.x, learner.run)[:, :known]
+    teacher = learner.answers(memory)[:, :known]
     right = own.right(teacher, memory.y).float()
     mixed = own.mixed(len(learner.classes), learner.batch.y, memory.y)
     learner.prior_free = LEVEL
