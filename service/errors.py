@@ -196,7 +196,7 @@ class ChildLost(TsuikaError, slug="child-lost", title="The learning process was 
 
 
 class ChildFailed(TsuikaError, slug="learning-failed", title="Learning failed"):
-    """Learning raised an error that may pass, so it is tried again."""
+    """A process beside met an error that nobody foresaw. It may pass, so an update is tried again."""
 
 
 class BudgetSpent(TsuikaError, slug="budget-spent", title="The budget is spent"):

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from service.tuning.messages import Message, line_of, message_of
 from service.tuning.priority import end_with_parent, step_aside
@@ -39,13 +39,8 @@ class Child:
         )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        for work in (self._listen, self._write):
-            threading.Thread(target=work, daemon=True, name="child-pipe").start()
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has not ended."""
-        return self.process.poll() is None
+        for work, pipe in ((self._listen, self.process.stdout), (self._write, self.process.stdin)):
+            threading.Thread(target=work, args=(pipe,), daemon=True, name="child-pipe").start()
 
     def tell(self, **order: Any) -> None:
         """Hands an order to the thread that writes, and does not wait: the process may have stopped reading."""
@@ -68,25 +63,22 @@ class Child:
 
     def end(self) -> None:
         """Kills it and everything in its group."""
-        if self.runs:
+        if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._orders.put(None)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
-    def _listen(self) -> None:
+    def _listen(self, pipe: IO[bytes]) -> None:
         """Puts its lines into the queue until its output ends, then None."""
-        assert self.process.stdout is not None
-        with suppress(ValueError):  # `end` has closed it
-            for line in self.process.stdout:
-                self._lines.put(line)
+        with pipe:
+            for line in pipe:
+                if line.endswith(b"\n"):  # else it ended in the middle of one
+                    self._lines.put(line)
         self._lines.put(None)
 
-    def _write(self) -> None:
-        """Writes orders until it is gone, or until None. Its standard input belongs to this thread."""
-        assert self.process.stdin is not None
-        with self.process.stdin as pipe, suppress(BrokenPipeError):
+    def _write(self, pipe: IO[bytes]) -> None:
+        """Writes orders until it is gone, or until None."""
+        with pipe, suppress(BrokenPipeError):
             while (line := self._orders.get()) is not None:
                 left = memoryview(line)
                 while left:

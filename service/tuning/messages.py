@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from service.errors import KINDS, AtFields, TsuikaError
+from service.errors import KINDS, AtFields, ChildFailed, TsuikaError
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Refused:
-    """The end of work that was refused, or that failed for a known reason."""
+    """The end of work that was refused, or that failed."""
 
     slug: str
     detail: str
@@ -59,17 +59,9 @@ class Refused:
         return KINDS[self.slug](self.detail, **fields, **self.members)
 
 
-@dataclass(frozen=True)
-class Crashed:
-    """The end of work that met an error which nobody foresaw; the log of the process has it."""
-
-    kind: str
-    text: str
-
-
-End = Done | Refused | Crashed
+End = Done | Refused
 Message = Ready | Progress | Saved | End
-BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Done, Refused, Crashed)}
+BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Done, Refused)}
 
 
 def line_of(message: Message) -> str:
@@ -84,11 +76,12 @@ def message_of(line: bytes | str) -> Message:
 
 
 def end_of(work: Callable[[], dict[str, Any]], log: logging.Logger, failure: str) -> End:
-    """Does the work. -> its end, whatever goes wrong; `failure`: what the log says of an error that nobody foresaw"""
+    """Does the work. -> its end, whatever goes wrong. An error that nobody foresaw is a ChildFailed; the log has all of
+    it, under the sentence `failure`."""
     try:
         return Done(work())
     except TsuikaError as error:
         return Refused.of(error)
     except Exception as error:
         log.exception(failure)
-        return Crashed(type(error).__name__, str(error))
+        return Refused.of(ChildFailed(f"{type(error).__name__}: {error}"[:2000]))

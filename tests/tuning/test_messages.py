@@ -9,7 +9,6 @@ import pytest
 from service import errors
 from service.errors import AtFields, Busy, TooManyValues
 from service.tuning.messages import (
-    Crashed,
     Done,
     Message,
     Progress,
@@ -26,7 +25,7 @@ log = logging.getLogger("tests.messages")
 
 @pytest.mark.parametrize(
     "message",
-    [Ready(), Progress("training", 1, 2), Saved("0" * 64), Done({"rows": [1.5, None]}), Crashed("KeyError", "'a'")],
+    [Ready(), Progress("training", 1, 2), Saved("0" * 64), Done({"rows": [1.5, None]})],
 )
 def test_a_message_is_a_line_and_comes_back_as_it_was(message: Message) -> None:
     line = line_of(message)
@@ -60,5 +59,6 @@ def test_work_ends_with_its_result_its_refusal_or_a_crash_that_the_log_has(caplo
     assert end_of(lambda: {"rows": 1}, log, "it failed") == Done({"rows": 1})
     assert end_of(refuse, log, "it failed") == Refused("busy", "Not now.", [], {})
     assert not caplog.records
-    assert end_of(crash, log, "it failed") == Crashed("ZeroDivisionError", "division by zero")
+    failed = Refused("learning-failed", "ZeroDivisionError: division by zero", [], {})
+    assert end_of(crash, log, "it failed") == failed
     assert [(record.message, record.exc_info is not None) for record in caplog.records] == [("it failed", True)]

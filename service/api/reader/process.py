@@ -13,11 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from service.api.reader.spool import Spooled, clear
-from service.errors import Busy
+from service.errors import Busy, ChildFailed
 from service.settings import MiB, Settings
 from service.telemetry import logs
 from service.tuning.child import Child
-from service.tuning.messages import Crashed, Done, Message, Refused
+from service.tuning.messages import Done, Message, Refused
 
 PROGRAM = "service.api.reader"
 """The program of the process."""
@@ -80,14 +80,13 @@ class Reader:
         except BaseException:
             self._kill()
             raise
-        match message:
-            case Done(result):
-                return result
-            case Refused():
-                raise message.error()
-            case Crashed(kind):
-                raise RuntimeError(f"the reading process met an error: {kind}")
-        raise RuntimeError(f"the reading process said what it has no word for: {message}")
+        if isinstance(message, Refused):
+            error = message.error()
+            if isinstance(error, ChildFailed):  # what it read may stand in its words
+                raise RuntimeError(f"the reading process met an error: {error.detail.partition(':')[0]}")
+            raise error
+        assert isinstance(message, Done)
+        return message.result
 
     def _talk(self, order: dict[str, Any]) -> Message:
         """Gives an order and returns the answer. Raises Ended where the process ends or takes too long."""
@@ -103,7 +102,7 @@ class Reader:
         return message
 
     def _warm(self) -> Child:
-        if self._child is None or not self._child.runs:
+        if self._child is None or self._child.process.poll() is not None:
             self._kill()
             self._child = Child(PROGRAM, *self._arguments)
         return self._child

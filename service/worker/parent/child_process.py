@@ -24,7 +24,7 @@ from service.errors import (
     TsuikaError,
 )
 from service.tuning.child import Child
-from service.tuning.messages import Crashed, Done, End, Message, Progress, Ready, Refused, Saved
+from service.tuning.messages import Done, End, Message, Progress, Ready, Refused, Saved
 from service.worker.assignment import Assignment, Result
 
 log = logging.getLogger("tsuika.worker")
@@ -82,7 +82,7 @@ class WarmChild:
 
     def warm(self) -> Child:
         """Starts the child, ahead of its first assignment, unless it runs."""
-        if self._child is None or not self._child.runs:
+        if self._child is None or self._child.process.poll() is not None:
             self.kill()
             threads = self._threads
             program, where = (ON_CLUSTER, self._cluster) if self._cluster else (CHILD, self._priority)
@@ -113,8 +113,6 @@ class WarmChild:
                         return Result.model_validate(result)
                     case Refused():
                         raise known(message.error())
-                    case Crashed(kind, text):
-                        raise ChildFailed(f"{kind}: {text}"[:2000])
                     case Saved(digest):
                         saved(digest)
             raise ChildLost("The learning process ended before it was done.")
