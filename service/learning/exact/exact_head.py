@@ -21,14 +21,14 @@ from service.learning.exact.out_of_fold import judged_out_of_fold
 from service.learning.exact.params import ExactParams
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.exact.solver import Estimator, Fitted, Solver
-from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, own_out_of_fold, source_heads, source_notes
+from service.learning.exact.source_heads import PULLS, TOO_FEW, SourceHeads, Wish, own_out_of_fold, source_heads
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
 from service.learning.run import Run
 from service.learning.statistics import same_shares
 from service.learning.wording import listed
@@ -48,34 +48,27 @@ def learn_exactly(
     entry = data.entry(frozen.space)
     run.check()
     solved = _solve(base, WeightedData(data, frozen.space, weights), solver, params.per_source, run)
-    sources = solved.sources
-    classes, width = solved.served.classes, frozen.space.width
-    layout = frozen.layout.model_copy(
-        update={
-            "neck": [],
-            "head": [BlockLayout(rows=(0, len(classes)), columns=(0, width), part="head.0")] if classes else [],
-            "classes": list(classes),
-            "sources": list(sources.names) if sources else [],
-            "temperature": solved.temperature,
-            "exact": ExactHead(
-                method=solved.fitted.solver.name,
-                left_out=solved.fitted.solver.left_out,
-                alpha=solved.fitted.alpha,
-                prior=solver.prior,
-                lift_rows=frozen.lift_rows,
-                lift_named=frozen.lift_named,
-                lift_ahead=frozen.lift_ahead,
-                decay=weights.decay,
-                source_weights=dict(weights.sources),
-            ),
-        }
+    sources, classes = solved.sources, solved.served.classes
+    heads = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
+    made = frozen.version(
+        data,
+        {**heads, **(sources.parts(_tensors) if sources else {})},
+        len(classes),
+        classes=list(classes),
+        sources=list(sources.names) if sources else [],
+        temperature=solved.temperature,
+        exact=ExactHead(
+            method=solved.fitted.solver.name,
+            left_out=solved.fitted.solver.left_out,
+            alpha=solved.fitted.alpha,
+            prior=solver.prior,
+            lift_rows=frozen.lift_rows,
+            lift_named=frozen.lift_named,
+            lift_ahead=frozen.lift_ahead,
+            decay=weights.decay,
+            source_weights=dict(weights.sources),
+        ),
     )
-    learned = _learned(data)
-    parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
-    for k in range(len(sources.names) if sources else 0):
-        assert sources is not None
-        parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
-    made = Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)})
     return Learned(
         made,
         out_of_fold=solved.out_of_fold,
@@ -123,7 +116,7 @@ class Solved:
     out_of_fold: Floats
     temperature: float
     doubt: str | None
-    sources: SourceHeads | None = None
+    sources: SourceHeads[Head] | None = None
 
 
 def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish: Wish, run: Run) -> Solved:
@@ -169,14 +162,7 @@ def _out_of_fold(weighted: WeightedData, estimator: Estimator, rows: FeatureRows
 
 def _notes(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
     """Returns notes on sources and weights, and on what no longer holds with them."""
-    notes = source_notes(params.per_source, solved.sources, weights, data.known_sources | set(data.batch.sources))
-    if params.width is not None and params.lifts is None:
-        notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
-    if not weights.whole:
-        notes.append(
-            f"Weighted: {weights.sentence()}. The head depends on the order of the batches, so it is not exact; the "
-            "certificate is of the unweighted sums."
-        )
+    notes = params.notes(data, weights, solved.sources, TOO_FEW)
     gone = [name for k, name in enumerate(solved.served.classes) if solved.served.bias[k] == ABSENT]
     if gone:
         notes.append(f"No row of {listed(gone, quote=True)} counts any more: never answered.")
@@ -196,11 +182,6 @@ def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tup
     return tuple(name for name in dict.fromkeys(named) if name in with_rows)
 
 
-def _learned(data: Data) -> frozenset[str]:
-    """Returns the batches behind the sums."""
-    return frozenset(data.known_batches) | frozenset(data.batch.batches)
-
-
 def _tensors(head: Head) -> dict[str, Tensor]:
     return {
         "weight": torch.from_numpy(np.ascontiguousarray(head.weight, np.float32)),
@@ -210,10 +191,9 @@ def _tensors(head: Head) -> dict[str, Tensor]:
 
 def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:
     by, fitted = solved.sources, solved.fitted
-    weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
-        **weighed,
-        **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
+        **weights.report(),
+        **(by.report() if by else {}),
         **searched.report(),
         "lift": [lift.kind for lift in frozen.layout.lifts] or ["none"],
         "features": frozen.space.width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from service.learning.exact.lift_choice import LiftTrial
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Data
-from service.learning.network.checkpoint import FROZEN, Checkpoint, Layout, Tensors, kind_of, of_kinds
+from service.learning.network.checkpoint import FROZEN, BlockLayout, Checkpoint, Layout, Tensors, kind_of, of_kinds
 from service.learning.network.input_scale import AnyScale, load_scale, scale_for
 from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, lift_of
 from service.learning.network.network import build, parts_of
@@ -43,6 +44,14 @@ class FrozenFeatures:
     @property
     def layout(self) -> Layout:
         return self.space.network.layout
+
+    def version(self, data: Data, heads: Mapping[str, Tensors], outputs: int, **facts: Any) -> Checkpoint:
+        """The version that learned all of base and update, with these heads on the features. outputs: of each head ·
+        facts: what else its layout says"""
+        head = [BlockLayout(rows=(0, outputs), columns=(0, self.space.features), part="head.0")] if outputs else []
+        learned = frozenset((*data.known_batches, *data.batch.batches))
+        layout = self.layout.model_copy(update={"neck": [], "head": head, **facts})
+        return Checkpoint(layout, {**self.parts, **heads}, {**self.learned, **dict.fromkeys(heads, learned)})
 
 
 @dataclass(frozen=True, eq=False)

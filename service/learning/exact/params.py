@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,12 +11,14 @@ from service.errors import MethodRefused
 from service.learning.exact.decay import DECAYS, Decay, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
 from service.learning.exact.solver import Solver
-from service.learning.ledger.batch_weights import BatchWeights
+from service.learning.exact.source_heads import SourceHeads, Wish
+from service.learning.ledger.batch_weights import OTHERS, BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Setting
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.lifts import NO_IMAGE, UNLIFTED, LiftKind, NamedLifts
 from service.learning.network.network import TRAINED_HERE
+from service.learning.wording import listed
 
 
 class ExactParams(Strict):
@@ -64,7 +66,7 @@ class ExactParams(Strict):
         "0 leaves it out.",
     )
 
-    per_source: Literal["auto"] | bool = Field(
+    per_source: Wish = Field(
         default="auto",
         description="A head for each source, pulled to the shared one, for predictions that name their source. auto: "
         "where two sources have enough rows and the shared head does no better on rows kept back for choosing.",
@@ -111,6 +113,23 @@ class ExactParams(Strict):
                 data, space, self.source_weights, repr(solver), lambda sums: solver.solve(sums, space.shift, None)
             )
         return BatchWeights(chosen.decay, self.source_weights), chosen
+
+    def notes(
+        self, data: Data, weights: BatchWeights, heads: SourceHeads[Any] | None, too_few: str, remedy: str = ""
+    ) -> list[str]:
+        """Returns notes on heads of sources (`too_few`: why there are none), on weights of sources that no batch names,
+        on a width that nothing has, and on what weights cost (`remedy`)."""
+        notes = [heads.note] if heads else [too_few] if self.per_source is True else []
+        if nowhere := sorted(set(weights.sources) - {OTHERS} - data.known_sources - set(data.batch.sources)):
+            notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
+        if self.width is not None and self.lifts is None:
+            notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
+        if not weights.whole:
+            notes.append(
+                f"Weighted: {weights.sentence()}. The head depends on the order of the batches, so it is not exact; "
+                f"the certificate is of the unweighted sums.{remedy}"
+            )
+        return notes
 
     @property
     def given_decay(self) -> Decay | None:

@@ -8,9 +8,9 @@ fewer rows the source has. How much more its own rows count is one number, chose
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -18,15 +18,18 @@ from service.learning.data.rows import Bools, FeatureRows, Rows
 from service.learning.exact.solve import Head
 from service.learning.exact.solver import Estimator
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.batch_weights import OTHERS, BatchWeights
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.checkpoint import Checkpoint, Tensors, source_head
 from service.learning.wording import listed, percent
 
 PULLS = (1.0, 3.0, 10.0)
 """Factors by which a source's own rows count more, tried in this order; ties go to the first."""
 LEAST_ROWS = 5
 """Selecting rows of a source, of two classes or more, with which it may have a head."""
+TOO_FEW = (
+    f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among those kept "
+    "back for choosing, in batches that still count."
+)
 MOST_WORK = 4e10
 """Heads times the cube of their width: there may be 40 narrow ones, four wide ones."""
 FEWEST = 4
@@ -34,19 +37,33 @@ FEWEST = 4
 Wish = Literal["auto"] | bool
 
 
+H = TypeVar("H")
+
+
 @dataclass(frozen=True, eq=False)
-class SourceHeads:
+class SourceHeads(Generic[H]):
     """The heads of each source, by name: the served ones, and those that never saw the judging folds."""
 
     names: tuple[str, ...]
     pull: float
-    served: list[Head]
-    judged: list[Head]
+    served: list[H]
+    judged: list[H]
     scores: dict[str, float]
     note: str
 
+    def parts(self, tensors: Callable[[H], Tensors]) -> dict[str, Tensors]:
+        """As parts of a version."""
+        parts: dict[str, Tensors] = {}
+        for k, (served, judged) in enumerate(zip(self.served, self.judged, strict=True)):
+            parts |= {source_head(k): tensors(served), f"judge.source.{k}": tensors(judged)}
+        return parts
 
-def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Estimator) -> SourceHeads | None:
+    def report(self) -> dict[str, object]:
+        """What a report says of them."""
+        return {"sources": list(self.names), "source_pull": self.pull, "source_pulls_tried": self.scores}
+
+
+def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Estimator) -> SourceHeads[Head] | None:
     """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
     shared: the head of all learning rows.
@@ -74,19 +91,6 @@ def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Es
     return SourceHeads(names, best, served, judged, rounded, note)
 
 
-def source_notes(wish: Wish, heads: SourceHeads | None, weights: BatchWeights, known: Set[str]) -> list[str]:
-    """Returns notes on what became of the wish for heads, and on weights of sources that no batch names."""
-    notes = [heads.note] if heads else []
-    if wish is True and heads is None:
-        notes.append(
-            f"No source has a head of its own: that takes two sources with {LEAST_ROWS} rows of two classes among "
-            "those kept back for choosing, in batches that still count."
-        )
-    if nowhere := sorted(set(weights.sources) - {OTHERS} - known):
-        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
-    return notes
-
-
 def pulled(total: Sums, own: Sums, pull: float) -> Sums:
     """Returns sums in which a source's own rows count `pull` times more: for a head, never for the ledger."""
     classes = tuple(dict.fromkeys((*total.classes, *own.classes)))
@@ -94,7 +98,7 @@ def pulled(total: Sums, own: Sums, pull: float) -> Sums:
     return Sums(classes, a.G + pull * b.G, a.Q + pull * b.Q, a.n + pull * b.n)
 
 
-def own_out_of_fold(heads: SourceHeads, weighted: WeightedData, estimator: Estimator, logits: Floats) -> Floats:
+def own_out_of_fold(heads: SourceHeads[Head], weighted: WeightedData, estimator: Estimator, logits: Floats) -> Floats:
     """Returns out-of-fold logits of the update's rows, each by the head of its source. -> [n, C]
 
     `logits`: by the shared head, which answers rows of sources without one.

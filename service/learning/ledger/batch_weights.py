@@ -67,6 +67,10 @@ class BatchWeights:
         named = [f'"{name}" counts {weight:g}' for name, weight in sorted(self.sources.items()) if weight != 1]
         return "; ".join([*aged, *named])
 
+    def report(self) -> dict[str, object]:
+        """What a report says of them, nothing where every row counts once."""
+        return {} if self.plain else {"decay": self.decay, "source_weights": dict(self.sources)}
+
     def key(self) -> str:
         """Returns a text that equal weights share."""
         return json.dumps([self.decay, sorted(self.sources.items())])

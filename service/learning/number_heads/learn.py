@@ -18,20 +18,21 @@ from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import NumberGrid, goals_of
 from service.learning.exact.frozen_features import FrozenFeatures, frozen_features_for
 from service.learning.exact.params import ExactParams
-from service.learning.exact.source_heads import PULLS
+from service.learning.exact.source_heads import PULLS, SourceHeads
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.batch_weights import OTHERS, BatchWeights
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, source_head
+from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
 from service.learning.number_heads.lift_choice import BySquaredError
 from service.learning.number_heads.out_of_fold import LeavingOut, counted
-from service.learning.number_heads.source_heads import NumberSourceHeads, answered_by_own, number_source_heads
+from service.learning.number_heads.source_heads import TOO_FEW, answered_by_own, number_source_heads
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
 from service.learning.run import Run
-from service.learning.wording import listed
+
+TO_BE_EXACT = ' "decay": 1 asks for the exact head.'
 
 
 def learn_numbers(
@@ -53,37 +54,29 @@ def learn_numbers(
     weighted = WeightedData(data, frozen.space, weights)
     solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
     sources, known = solved.sources, weighted.ledger.all.mass > 0
-    layout = frozen.layout.model_copy(
-        update={
-            "neck": [],
-            "head": [BlockLayout(rows=(0, grid.size), columns=(0, frozen.space.features), part="head.0")]
-            if known
-            else [],
-            "classes": [],
-            "sources": list(sources.names) if sources else [],
-            "temperature": 1.0,
-            "exact": ExactHead(
-                method="ridge",
-                alpha=solved.strength.alpha,
-                prior=1.0,
-                lift_rows=frozen.lift_rows,
-                lift_named=frozen.lift_named,
-                decay=weights.decay,
-                source_weights=dict(weights.sources),
-            ),
-        }
+    heads = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
+    made = frozen.version(
+        data,
+        {**heads, **(sources.parts(_tensors) if sources else {})},
+        grid.size if known else 0,
+        classes=[],
+        sources=list(sources.names) if sources else [],
+        temperature=1.0,
+        exact=ExactHead(
+            method="ridge",
+            alpha=solved.strength.alpha,
+            prior=1.0,
+            lift_rows=frozen.lift_rows,
+            lift_named=frozen.lift_named,
+            decay=weights.decay,
+            source_weights=dict(weights.sources),
+        ),
     )
-    parts = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
-    for k in range(len(sources.names) if sources else 0):
-        assert sources is not None
-        parts |= {source_head(k): _tensors(sources.served[k]), f"judge.source.{k}": _tensors(sources.judged[k])}
-    learned = frozenset(data.known_batches) | frozenset(data.batch.batches)
-    made = Checkpoint(layout, {**frozen.parts, **parts}, {**frozen.learned, **dict.fromkeys(parts, learned)})
     return Learned(
         made,
         out_of_fold=solved.out_of_fold,
         details={**frozen.details, **_details(frozen, solved, weights, chosen)},
-        notes=(*frozen.notes, *_notes(data, params, weights, solved)),
+        notes=(*frozen.notes, *params.notes(data, weights, sources, TOO_FEW, TO_BE_EXACT)),
         multiply_adds=_multiply_adds(frozen, data.entry(frozen.space), solved),
         without=_without(base, made, weighted, run),
     )
@@ -125,7 +118,7 @@ class Solved:
     served: NumberHead
     judged: NumberHead
     out_of_fold: Floats
-    sources: NumberSourceHeads | None
+    sources: SourceHeads[NumberHead] | None
 
 
 def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:
@@ -169,10 +162,9 @@ def _tensors(head: NumberHead) -> dict[str, Tensor]:
 def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chosen: StreamChoice) -> dict[str, object]:
     by, strength, grid = solved.sources, solved.strength, frozen.layout.numbers
     assert grid is not None
-    weighed = {} if weights.plain else {"decay": weights.decay, "source_weights": dict(weights.sources)}
     return {
-        **weighed,
-        **({"sources": list(by.names), "source_pull": by.pull, "source_pulls_tried": by.scores} if by else {}),
+        **weights.report(),
+        **(by.report() if by else {}),
         **chosen.decay.report(),
         **({"lifts_tested": chosen.errors} if chosen.errors else {}),
         **(
@@ -189,24 +181,6 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chos
         "target_offset": grid.offset,
         "target_step": grid.step,
     }
-
-
-def _notes(data: Data, params: ExactParams, weights: BatchWeights, solved: Solved) -> list[str]:
-    """Notes on sources and weights, and on what no longer holds with them."""
-    notes = [solved.sources.note] if solved.sources else []
-    if params.per_source is True and solved.sources is None:
-        notes.append("No source has a head of its own: that takes two with enough rows among those kept for choosing.")
-    known = data.known_sources | set(data.batch.sources)
-    if nowhere := sorted(set(weights.sources) - {OTHERS} - known):
-        notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
-    if params.width is not None and params.lifts is None:
-        notes.append("width was left aside: it is of a named lift, and auto chooses its own.")
-    if not weights.whole:
-        notes.append(
-            f"Weighted: {weights.sentence()}. The head depends on the order of the batches, so it is not exact; the "
-            'certificate is of the unweighted sums. "decay": 1 asks for the exact head.'
-        )
-    return notes
 
 
 def _multiply_adds(frozen: FrozenFeatures, entry: FeatureRows, solved: Solved) -> int:

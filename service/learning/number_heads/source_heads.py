@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.source_heads import FEWEST, MOST_WORK, PULLS, Wish, by_source, pulled
+from service.learning.exact.source_heads import FEWEST, MOST_WORK, PULLS, SourceHeads, Wish, by_source, pulled
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
@@ -19,29 +18,16 @@ from service.learning.wording import listed
 
 LEAST_ROWS = 20
 """Selecting rows of a source with which it may have a head."""
-
-
-@dataclass(frozen=True, eq=False)
-class NumberSourceHeads:
-    """The heads of each source, by name: the served ones, and those that never saw the judging folds.
-
-    scores: the mean squared error of the shared head and of each pull on selecting rows, in units.
-    """
-
-    names: tuple[str, ...]
-    pull: float
-    served: list[NumberHead]
-    judged: list[NumberHead]
-    scores: dict[str, float]
-    note: str
+TOO_FEW = "No source has a head of its own: that takes two with enough rows among those kept for choosing."
 
 
 def number_source_heads(
     wish: Wish, weighted: WeightedData, shared: Callable[[], NumberHead], alpha: float, run: Run
-) -> NumberSourceHeads | None:
+) -> SourceHeads[NumberHead] | None:
     """Solves the heads of sources; None where fewer than two have enough rows or, on "auto", the shared one is better.
 
-    shared: makes the head of all learning rows.
+    shared: makes the head of all learning rows. Scores are mean squared errors of the shared head and of each pull on
+    selecting rows, in units.
     """
     ledger, space = weighted.ledger, weighted.space
     grid = space.numbers
@@ -73,11 +59,11 @@ def number_source_heads(
     served = heads(ledger.all, [sums.all for sums in own], best)
     together = [number_head(ledger.unjudged, grid.size, space.shift, alpha)] * len(names)
     note = _note(names, error(ledger.exam, judged), error(ledger.exam, together))
-    return NumberSourceHeads(names, best, served, judged, {name: round(s, 6) for name, s in scores.items()}, note)
+    return SourceHeads(names, best, served, judged, {name: round(s, 6) for name, s in scores.items()}, note)
 
 
 def answered_by_own(
-    heads: NumberSourceHeads, weighted: WeightedData, alpha: float, answers: Floats, run: Run
+    heads: SourceHeads[NumberHead], weighted: WeightedData, alpha: float, answers: Floats, run: Run
 ) -> Floats:
     """Out-of-fold answers to the update's rows, each by the head of its source. -> [n, k]
 
