@@ -322,7 +322,7 @@ def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(
     ]
     reads: list[str] = []
     run = Reader._answered
-    monkeypatch.setattr(Reader, "_answered", lambda self, line: reads.append(json.loads(line)["do"]) or run(self, line))
+    monkeypatch.setattr(Reader, "_answered", lambda self, order: reads.append(order["do"]) or run(self, order))
     for path, body, sent in requests:
         monkeypatch.setattr("service.intake.kinds.images.HERE_BYTES", 16 * 2**20)
         here = api("POST", f"/{path.format('faces')}", content=body, headers=sent)
