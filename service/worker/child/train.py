@@ -167,7 +167,7 @@ def _learn(model_store: ModelStore, base: Checkpoint | None, context: UpdateCont
     rival = chosen.rival
     learned, chosen = better(base, data, learned, chosen, run, context)
     if rival is not None and chosen.rival is None:
-        learned = taken_over(base, StoredData(model_store, assignment, known, [], run), learned, chosen, run)
+        learned = taken_over(base, StoredData(model_store, known, []), learned, chosen, run)
     if assignment.champion is None:
         with tracing.span("judge"):
             return Execution(context.examine(base, learned, data, run), data, chosen)
