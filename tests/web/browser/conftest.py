@@ -53,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
     from rich.console import Console
 
     from service.cli.demonstration.acts import mistakes
-    from service.cli.demonstration.data import NEW, OLD, digits
+    from service.cli.demonstration.data import INPUT, NEW, OLD, digits
     from service.cli.demonstration.prices import prices
     from service.cli.demonstration.teller import Teller
     from service.client import Client
@@ -64,12 +64,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         mistakes(client, silent, sent, aside)
         prices(client, silent)
         first, then = sent.of(OLD), sent.of(NEW)
-        model = client.create_model("grown", {"kind": "vector", "size": 64}, promotion="manual")
+        model = client.create_model("grown", INPUT, promotion="manual")
         model.update(first.inputs, first.labels, new_classes="allow", method="ridge")
         model.promote(1, "checked")
         model.update(then.inputs, then.labels, new_classes="allow", method="ridge")
         client.create_model("empty", {"kind": "vector", "size": 3})
-        hostile = client.create_model("hostile", {"kind": "vector", "size": 64})
+        hostile = client.create_model("hostile", INPUT)
         names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>'}
         few = sent.of(["0", "1"])
         hostile.update(few.inputs, [names[label] for label in few.labels], new_classes="allow", method="ridge")

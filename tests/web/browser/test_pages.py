@@ -126,6 +126,7 @@ def test_every_link_of_every_page_leads_somewhere(site: Server, open_page: Open)
 
 def test_hostile_names_are_text(site: Server, open_page: Open) -> None:
     page = open_page(f"{site.url}/models/hostile/versions/1")
+    page.click("summary")
     assert "<script>alert(1)</script>" in page.inner_text("main")
     assert page.evaluate("document.querySelectorAll('script, img').length") == 0
 
@@ -147,8 +148,8 @@ def test_a_person_signs_in_and_out(
         assert axe(page) == ""
         for key in ("wrong", "the-key-of-this-test"):
             page.fill("#key", key)
-            page.keyboard.press("Enter")
-            page.wait_for_load_state()
+            with page.expect_navigation():
+                page.keyboard.press("Enter")
             if key == "wrong":
                 assert "does not open the service" in page.inner_text(".fault")
                 assert axe(page) == ""
