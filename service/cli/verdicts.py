@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from service.cli.connection import url
 from service.cli.exits import DONE, ERROR, HELD, REJECTED
 from service.cli.output import MARKS, plain, print_json, print_table, stderr, stdout
 from service.learning.wording import amount, percent
@@ -82,6 +83,7 @@ def _print_verdict(update: Update) -> None:
         ways.insert(0, f"Make it live all the same: tsuika promote {name}")
     if update.verdict != "promoted" and update.batches:
         ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
+    ways.append(f"Page: {url()}/models/{update.model}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
 
 

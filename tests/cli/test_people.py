@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,24 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert tsuika("export", "fruits@1", "-o", file).code == DONE
     assert tsuika("init", "copies", first).code == DONE
     assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
+
+
+def test_bars_show_each_phase_where_somebody_looks(
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(tmp_path / "a.csv", rows(["apple", "pear"], 40))
+    assert tsuika("init", "seen", file).code == DONE
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    looked = tsuika("push", "seen", file, "--method", "ridge")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", looked.err)
+    assert "\x1b[" in looked.err
+    assert re.search(r"Sending +━+ 80 rows", shown)
+    assert re.search(r"(Waiting|Learning|Judging) +━+", shown)
+    assert "\x1b[32m● Live:" in looked.out
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in looked.out.splitlines()) <= 60
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in tsuika("models").out
 
 
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""`tsuika export MODEL[@VERSION]`: a version as a safetensors file."""
+"""`tsuika export MODEL[@VERSION]`: a version as a safetensors file, or as a folder with a program and a model card."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
@@ -13,28 +13,54 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import print_result
 
+if TYPE_CHECKING:
+    from service.client import RemoteModel
+
+WEIGHTS = ".safetensors"
+
 
 def run(
     name: VersionName,
     output: Annotated[
         Path | None,
-        Option("--output", "-o", metavar="FILE", help="Where it goes; MODEL-VERSION.safetensors if left out."),
+        Option(
+            "--output", "-o", metavar="PATH", help="A .safetensors file, or a new folder; MODEL-N.safetensors else."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Writes a version as a safetensors file, which `tsuika import` and other services take."""
+    """Writes a version as a safetensors file, which `tsuika import` takes; into a folder, with a program and a card.
+
+    The program runs with torch alone, and has answered a few rows as the service does (docs/exporting.md).
+    """
     named = version_of(name)
     with connected() as client:
         remote = client.model(named.model)
-        version = remote.version(named.version or "live")
-        path = output or Path(f"{named.model}-{version.number}.safetensors")
-        if path.exists():
-            raise WrongUsage(f"{path} is there already. Name another file: --output FILE.")
-        data = remote.weights(version.number)
+        number = remote.version(named.version or "live").number
+        path = output or Path(f"{named.model}-{number}{WEIGHTS}")
+        line = _weights(remote, number, path) if path.suffix == WEIGHTS else _folder(remote, number, path)
+    members = {"model": named.model, "version": number, "path": str(path)}
+    print_result("export", members, [f"{path}: version {number} of {named.model}, {line}."], as_json)
+    return DONE
+
+
+def _weights(remote: RemoteModel, number: int, path: Path) -> str:
+    """Writes the file, whole or not at all. Raises WrongUsage where there is one."""
+    if path.exists():
+        raise WrongUsage(f"{path} is there already. Name another file: --output FILE.")
+    data = remote.weights(number)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(data)
     part.replace(path)
-    line = f"{path}: version {version.number} of {named.model}, {len(data) / 1e6:,.1f} MB."
-    members = {"model": named.model, "version": version.number, "file": str(path), "bytes": len(data)}
-    print_result("export", members, [line], as_json)
-    return DONE
+    return f"{len(data) / 1e6:,.1f} MB"
+
+
+def _folder(remote: RemoteModel, number: int, path: Path) -> str:
+    """Writes weights, program and card. Raises WrongUsage for a folder that has files."""
+    from service.export import export_version  # it loads torch
+
+    try:
+        done = export_version(remote, number, path)
+    except FileExistsError as there:
+        raise WrongUsage(str(there)) from None
+    return f"weights, program and model card; the program answered {done.rows} rows as the service does"
