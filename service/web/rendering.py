@@ -24,12 +24,11 @@ def templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "moment": moment}
-    environment.globals |= {"version": __version__, "languages": LANGUAGES}
+    environment.globals |= {"tsuika": __version__, "languages": LANGUAGES}
     return environment
 
 

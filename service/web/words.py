@@ -76,6 +76,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}{SPACE}%"
 
 
+def round_percent(share: float) -> str:
+    """0.95 -> "95 %", for the ticks of an axis."""
+    return f"{round(100 * share, 2):g}{SPACE}%"
+
+
 def amount(value: float) -> str:
     """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
     text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"

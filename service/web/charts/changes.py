@@ -38,7 +38,8 @@ MOST = 30
 
 
 def changes(of: Sequence[Change], show: Callable[[float], str], ends: tuple[float, float], title: str) -> Markup:
-    """The wide picture and the narrow one. ends: of the axis, at least: values beyond stretch it."""
+    """The wide picture and the narrow one. show: a value as text, on the axis, too · ends: of the axis; values beyond
+    them stretch it."""
     return _picture(of[:MOST], show, ends, WIDE, title) + _picture(of[:MOST], show, ends, NARROW, "")
 
 

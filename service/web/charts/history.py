@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from service.web.charts.axis import Axis, cross, dot, grid, line, path, svg, text, ticks
 from service.web.estimates import Estimate
-from service.web.words import Words
+from service.web.words import Words, amount, round_percent
 
 
 class Mark(StrEnum):
@@ -105,7 +105,7 @@ def _picture(of: History, frame: _Frame) -> Markup:
     up = Axis(values[0], values[-1], BOTTOM, TOP)
     along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
     x = {step.number: along.at(place) for place, step in enumerate(steps)}
-    elements = grid(up, values, frame.left, frame.right, of.show)
+    elements = grid(up, values, frame.left, frame.right, amount if of.of_error else round_percent)
     elements += _line([(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
     elements += _arcs(of, x, up, {step.number: step for step in steps})
     room = (frame.right - frame.left) / max(len(steps) - 1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -28,10 +28,11 @@ UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
 
 @dataclass(frozen=True)
 class Line:
-    """A version in the table."""
+    """A version in the table. `short`: what became of it, in a few words."""
 
     version: Version
     verdict: Verdict | None
+    went_live: bool
     short: str
     old: Estimate | None
     new: Estimate | None
@@ -51,11 +52,12 @@ def show(view: View) -> Answer:
     moves = view.api.find(address("models", name, "deployments"), Listed[Deployment], limit=DEPLOYMENTS)
     updates = view.api.find(address("models", name, "updates"), Listed[Update], limit=UPDATES)
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
-    lines = [_line(version, verdicts.get(version.number), view.words) for version in versions.items] if versions else []
+    went_live = {move.version for move in moves.items} if moves is not None else set()
+    lines = [_line(version, verdicts, went_live, view.words) for version in versions.items] if versions else []
     live = next((line for line in lines if line.version.live), None)
     if live is None and model.live_version is not None:
         old = view.api.find(address("models", name, "versions", model.live_version), Version)
-        live = _line(old, verdicts.get(old.number), view.words) if old is not None else None
+        live = _line(old, verdicts, went_live, view.words) if old is not None else None
     held = held_now(lineage)
     facts = {
         "model": model,
@@ -75,16 +77,14 @@ def show(view: View) -> Answer:
     return Shown("model.html", facts, json=address("models", name))
 
 
-def _line(version: Version, verdict: Verdict | None, words: Words) -> Line:
-    report = version.report
-    return Line(
-        version,
-        verdict,
-        short(verdict, report, words),
-        estimates.old_classes(report),
-        estimates.new_classes(report),
-        estimates.error(report),
-    )
+def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: Collection[int], words: Words) -> Line:
+    report, verdict = version.report, verdicts.get(version.number)
+    went_live = version.live or version.number in live_once
+    text = short(verdict, report, words)
+    if went_live and verdict not in (Verdict.PROMOTED, None):
+        text = words("verdict.by_order", verdict=text)
+    estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
+    return Line(version, verdict, went_live, text, *estimated)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:
@@ -104,9 +104,8 @@ MARKS = {
 def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> Markup | None:
     """How good each version was; None where nothing was measured."""
     numbers = any(isinstance(line.version.report, NumberReport) for line in lines)
-    went_live = {move.version for move in moves}
     steps = [
-        Step(line.version.number, _mark(line, went_live), line.error if numbers else line.old, line.new)
+        Step(line.version.number, _mark(line), line.error if numbers else line.old, line.new)
         for line in reversed(lines)
     ]
     if not any(step.main or step.other for step in steps):
@@ -123,13 +122,11 @@ def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> 
     )
 
 
-def _mark(line: Line, went_live: Collection[int]) -> Mark:
+def _mark(line: Line) -> Mark:
     """What became of a version: what went live by order was held or rejected before."""
     if line.version.live:
         return Mark.LIVE
-    if line.version.number in went_live or line.verdict is None:
-        return Mark.WENT_LIVE
-    return MARKS[line.verdict]
+    return Mark.WENT_LIVE if line.went_live or line.verdict is None else MARKS[line.verdict]
 
 
 ROUTE = Route("/models/{model}", show)

@@ -15,7 +15,7 @@ from service.web.client import address
 from service.web.estimates import Estimate, share
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import Words, amount, percent
+from service.web.words import Words, amount, round_percent
 
 SAME = 0.0005
 """Changes below this are none to people who read percent with one digit."""
@@ -52,7 +52,7 @@ def show(view: View) -> Answer:
         "report": report,
         "short": short(verdict, report, words),
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "why": (update.why if update is not None else None) or "",
+        "why": report.gate.why if report is not None else "",
         "good": estimates.how_good(report, words),
         "old": estimates.old_classes(report),
         "new": estimates.new_classes(report),
@@ -103,7 +103,7 @@ def _chart(groups: list[Group], of_errors: bool, words: Words) -> Markup | None:
     drawn = [Change(g.name, g.before, g.after, _note(g, of_errors, words), _better(g, of_errors)) for g in groups]
     if of_errors:
         return changes(drawn, amount, (0.0, 0.0), words("version.chart_errors"))
-    return changes(drawn, percent, (0.9, 1.0), words("version.chart_classes"))
+    return changes(drawn, round_percent, (0.9, 1.0), words("version.chart_classes"))
 
 
 def _better(group: Group, of_errors: bool) -> bool | None:
