@@ -17,13 +17,13 @@ from service.registry import paging
 from service.registry.arrival import Arrival
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
-from service.registry.sql.database import elements, now
+from service.registry.sql.database import among, elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
 from service.registry.sql.tables import Batch, Model, Update, Version
 
 AT_ONCE = 500
-"""Ids that one query names."""
+"""Rows that are read at once where there may be many."""
 ValueNames = Mapping[str, Collection[str]]
 """Values of categories, by the name of the column."""
 LEARN = 2
@@ -103,10 +103,9 @@ def get(session: Session, model: Model, batch_id: str) -> Batch:
 
 def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/batches") -> list[Batch]:
     """Batches that a body names, each once, in that order. Raises InvalidContent with the pointer."""
-    names, by_id = list(dict.fromkeys(ids)), dict[str, Batch]()
-    for k in range(0, len(names), AT_ONCE):
-        of_model = select(Batch).where(Batch.model_id == model.id, Batch.id.in_(names[k : k + AT_ONCE]))
-        by_id |= {batch.id: batch for batch in session.scalars(of_model)}
+    names = list(dict.fromkeys(ids))
+    of_model = select(Batch).where(Batch.model_id == model.id, Batch.id.in_(among(session, names)))
+    by_id = {batch.id: batch for batch in session.scalars(of_model)}
     for k, batch_id in enumerate(names):
         if batch_id not in by_id:
             raise InvalidContent.at(f"{pointer}/{k}", f'There is no batch "{batch_id[:64]}" in {model.name}.')
@@ -115,31 +114,21 @@ def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/b
 
 def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
     """Classes that these batches have rows of."""
-    classes: set[str] = set()
-    for k in range(0, len(ids), AT_ONCE):
-        classes.update(*session.scalars(select(Batch.label_counts).where(Batch.id.in_(ids[k : k + AT_ONCE]))))
-    return classes
+    counts = select(Batch.label_counts).where(Batch.id.in_(among(session, ids))).execution_options(yield_per=AT_ONCE)
+    return {name for of_batch in session.scalars(counts) for name in of_batch}
 
 
 def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
     """Rows that these batches brought, and those of them that are still stored."""
-    rows = kept = 0
-    for k in range(0, len(ids), AT_ONCE):
-        sums = select(func.sum(Batch.rows), func.sum(Batch.kept_rows)).where(Batch.id.in_(ids[k : k + AT_ONCE]))
-        more_rows, more_kept = session.execute(sums).one()
-        rows, kept = rows + more_rows, kept + more_kept
-    return rows, kept
+    sums = select(func.sum(Batch.rows), func.sum(Batch.kept_rows)).where(Batch.id.in_(among(session, ids)))
+    rows, kept = session.execute(sums).one()
+    return int(rows or 0), int(kept or 0)
 
 
 def merged_rows(session: Session, ids: Sequence[str]) -> int:
     """Rows of those of these batches that are merged ledgers."""
-    sums = (
-        session.scalar(
-            select(func.sum(Batch.rows)).where(Batch.merged.is_not(None), Batch.id.in_(ids[k : k + AT_ONCE]))
-        )
-        for k in range(0, len(ids), AT_ONCE)
-    )
-    return sum(rows or 0 for rows in sums)
+    merged = select(func.sum(Batch.rows)).where(Batch.merged.is_not(None), Batch.id.in_(among(session, ids)))
+    return int(session.scalar(merged) or 0)
 
 
 def page(

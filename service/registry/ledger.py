@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, LedgerEntry, Model
 
 
@@ -30,4 +31,4 @@ def lacking(session: Session, model: Model, space: str, batch_ids: Collection[st
 
 def erase(session: Session, batch_ids: Sequence[str]) -> None:
     """Deletes the entries of these batches."""
-    session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(batch_ids)))
+    session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(among(session, batch_ids))))

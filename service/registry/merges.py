@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, undefer
 from service.errors import Conflict
 from service.registry import batches, ledger
 from service.registry.arrival import Arrival
-from service.registry.batches import AT_ONCE
+from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, Model, Version
 
 
@@ -48,14 +48,13 @@ def accept(session: Session, model: Model, sent: Arrival) -> Batch:
 
 def _check_own(session: Session, model: Model, ids: Sequence[str]) -> None:
     """Raises Conflict where a ledger holds rows of the model's own batches, be they learned, taken back or erased."""
-    for k in range(0, len(ids), AT_ONCE):
-        own = select(Batch.id).where(Batch.model_id == model.id, Batch.id.in_(ids[k : k + AT_ONCE]))
-        if (batch_id := session.scalar(own.order_by(Batch.id).limit(1))) is not None:
-            raise Conflict(
-                f"The ledger holds rows of batch {batch_id} of {model.name} itself: they would count twice, or come "
-                "back. Have the ledger exported from a version that was not merged with this model's.",
-                batch=batch_id,
-            )
+    own = select(Batch.id).where(Batch.model_id == model.id, Batch.id.in_(among(session, ids)))
+    if (batch_id := session.scalar(own.order_by(Batch.id).limit(1))) is not None:
+        raise Conflict(
+            f"The ledger holds rows of batch {batch_id} of {model.name} itself: they would count twice, or come back. "
+            "Have the ledger exported from a version that was not merged with this model's.",
+            batch=batch_id,
+        )
 
 
 def entries_of(session: Session, model: Model, version: Version, least: int) -> dict[str, int]:
@@ -64,17 +63,16 @@ def entries_of(session: Session, model: Model, version: Version, least: int) -> 
     Raises Conflict where one of them has fewer than `least` rows of a class: who compares two ledgers, with it and
     without, sees the sums of these alone."""
     entries: dict[str, int] = {}
-    for k in range(0, len(version.learned), AT_ONCE):
-        query = select(Batch).where(Batch.id.in_(version.learned[k : k + AT_ONCE])).options(undefer(Batch.entries))
-        for batch in session.scalars(query.order_by(Batch.id)):
-            brought = {batch.id: batch.rows} if batch.entries is None else batch.entries
-            fewest = min([*brought.values(), *batch.label_counts.values()])
-            if 0 < fewest < least:
-                count = ("1 row" if fewest == 1 else f"{fewest:,} rows") + (" of a class" if batch.label_counts else "")
-                raise Conflict(
-                    f"Batch {batch.id} brought {count}, and no ledger leaves this service that shows sums of fewer "
-                    f"than {least} (TSUIKA_LEDGER_MIN_ROWS). Export a version that did not learn it.",
-                    batch=batch.id,
-                )
-            entries |= {name: count for name, count in brought.items() if count}
+    query = select(Batch).where(Batch.id.in_(among(session, version.learned))).options(undefer(Batch.entries))
+    for batch in session.scalars(query.order_by(Batch.id).execution_options(yield_per=batches.AT_ONCE)):
+        brought = {batch.id: batch.rows} if batch.entries is None else batch.entries
+        fewest = min([*brought.values(), *batch.label_counts.values()])
+        if 0 < fewest < least:
+            count = ("1 row" if fewest == 1 else f"{fewest:,} rows") + (" of a class" if batch.label_counts else "")
+            raise Conflict(
+                f"Batch {batch.id} brought {count}, and no ledger leaves this service that shows sums of fewer "
+                f"than {least} (TSUIKA_LEDGER_MIN_ROWS). Export a version that did not learn it.",
+                batch=batch.id,
+            )
+        entries |= {name: count for name, count in brought.items() if count}
     return entries

@@ -69,11 +69,6 @@ def unknown(name: str) -> NotFound:
     return NotFound(f'There is no model "{name[:100]}".')
 
 
-def by_id(session: Session, model_id: int) -> Model:
-    """The model that a row of another table names."""
-    return session.get_one(Model, model_id)
-
-
 def lock(session: Session, model_id: int) -> Model:
     """The model row, locked: a version is numbered or a pointer moved."""
     return session.scalars(select(Model).where(Model.id == model_id).with_for_update()).one()

@@ -10,13 +10,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from service.learning.network.checkpoint import SERVED, kind_of
+from service.registry.sql import database
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.storage.artifacts import SHARDS, model_area
 
 Name = tuple[str, str]
 """Area and digest."""
-AT_ONCE = 500
-"""Digests that one query names."""
 UNSERVED = "it answers no prediction, and nothing is learned on it"
 _SHARDS = select(Version.model_id, Version.number, Version.shards).where(Version.erased_at.is_(None))
 _KINDS: tuple[tuple[Select[*tuple[Any, ...]], str, str], ...] = (
@@ -56,8 +55,8 @@ class Named(NamedTuple):
 def names(session: Session, model: Model | None = None, among: Collection[Name] = ()) -> Iterator[Named]:
     """Yields each file once for every row that names it, of one model or of all. `among`: others than these may be left
     out, which is quicker."""
-    few = [digest for _, digest in among] if 0 < len(among) <= AT_ONCE else None
-    if few is None or any(area == SHARDS for area, _ in among):
+    digests = database.among(session, {digest for _, digest in among})
+    if not among or any(area == SHARDS for area, _ in among):
         query = _SHARDS if model is None else _SHARDS.where(Version.model_id == model.id)
         for _, number, shards in session.execute(query.order_by(Version.number)):
             for shard in shards:
@@ -68,7 +67,7 @@ def names(session: Session, model: Model | None = None, among: Collection[Name] 
         of_model, of_digest, of_owner, *_ = files.selected_columns
         query = files.where(of_digest.is_not(None)).order_by(of_owner)
         query = query if model is None else query.where(of_model == model.id)
-        query = query if few is None else query.where(of_digest.in_(few))
+        query = query.where(of_digest.in_(digests)) if among else query
         for model_id, digest, *owner in session.execute(query):
             yield Named((model_area(model_id), digest), owner[0], what.format(*owner), costs)
 

@@ -73,7 +73,7 @@ def test_all_that_a_life_stores_is_named_in_one_list(runtime: Runtime) -> None:
     steps = count()
 
     def stop() -> None:
-        if next(steps) == 60:
+        if next(steps) == 20:
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):

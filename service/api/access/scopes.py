@@ -11,8 +11,9 @@ from service.api.access.callers import Caller
 from service.api.context import Context
 from service.api.limits.request_checks import CALLER
 from service.contract.enums import KeyScope
-from service.registry import models, updates
+from service.registry import updates
 from service.registry.sql.database import Database
+from service.registry.sql.tables import Model
 
 Scopes = frozenset[KeyScope]
 """Any one of them is enough; none: every key."""
@@ -89,5 +90,5 @@ async def check_access(request: Request) -> None:
 def _require_update(database: Database, caller: Caller, update_id: str) -> None:
     """Raises NotFound for an update of a model that does not exist for the caller."""
     with database.reading() as session:
-        if not caller.sees(models.by_id(session, updates.find(session, update_id).model_id).name):
+        if not caller.sees(session.get_one(Model, updates.find(session, update_id).model_id).name):
             raise updates.unknown(update_id)

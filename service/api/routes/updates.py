@@ -202,7 +202,7 @@ def retry_update(request: Request, shared: Shared, update: str) -> Response:
         record = updates.find(session, update)
         _require_scope(request, session, record)
         if record.kind == UpdateKind.LEARN and states.is_final(record):
-            owner = models.by_id(session, record.model_id)
+            owner = session.get_one(Model, record.model_id)
             quotas.require_turn(session, owner, shared.runtime.settings, record.by)
         updates.retry(session, record)
         return Effect(202, {"update": update}, lambda: announce(shared))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, TableValuedAlias, event, func, select, text
+from sqlalchemy import JSON, ColumnElement, Connection, Select, TableValuedAlias, event, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -160,12 +161,15 @@ def clock(session: Session) -> float:
     return float(session.scalars(select(func.extract("epoch", func.clock_timestamp()))).one())
 
 
-def elements(
-    session: Session, texts: InstrumentedAttribute[list[str]] | InstrumentedAttribute[list[str] | None]
-) -> TableValuedAlias:
+def elements(session: Session, texts: InstrumentedAttribute[Any] | ColumnElement[Any]) -> TableValuedAlias:
     """The members of a JSON list of texts, to be joined: a table with one column, `value`."""
     in_sqlite = session.get_bind().dialect.name == "sqlite"
     return (func.json_each if in_sqlite else func.json_array_elements_text)(texts).table_valued("value")
+
+
+def among(session: Session, texts: Collection[str]) -> Select[str]:
+    """These texts, for `in_`: as one parameter, however many they are."""
+    return select(elements(session, literal(list(texts), JSON)).c.value)
 
 
 def migrate(url: str, revision: str = "head") -> None:

@@ -30,7 +30,7 @@ from service.worker.parent.stopped import stopped_before
 
 def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
     """The assignment of a claimed update; None where nothing is left to do."""
-    model = models.by_id(session, update.model_id)
+    model = session.get_one(Model, update.model_id)
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     champion = _champion(session, model, update)
     if update.kind == UpdateKind.LEARN:

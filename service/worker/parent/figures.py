@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import UpdateState
-from service.registry import models, states
-from service.registry.sql.tables import Update
+from service.registry import states
+from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.telemetry.metrics import Counter, Histogram
 from service.telemetry.tracing import Span
@@ -27,7 +27,7 @@ def count(runtime: Runtime, update_id: str, seconds: float, span: Span) -> None:
     """Counts an update, if it has ended, and tells the span how."""
     with runtime.database.reading() as session:
         update = session.get_one(Update, update_id)
-        name = models.by_id(session, update.model_id).name
+        name = session.get_one(Model, update.model_id).name
     if not states.is_final(update):
         return
     method = (update.method or update.requested_method or {}).get("name", "")

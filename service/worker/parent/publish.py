@@ -61,7 +61,7 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
                 "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "
                 "have no label."
             )
-        elif models.by_id(session, update.model_id).archived_at is None:
+        elif session.get_one(Model, update.model_id).archived_at is None:
             update.why = "The live version holds nothing of these batches, so no new version was needed."
         else:
             update.why = "The model is archived, so nothing was learned again."
@@ -87,7 +87,7 @@ def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
     """Loads and warms the version before its row exists, where it may go live."""
     with runtime.database.reading() as session:
         update = session.get_one(Update, update_id)
-        model = models.by_id(session, update.model_id)
+        model = session.get_one(Model, update.model_id)
         goes_live = update.kind == UpdateKind.RETRACT or (
             result.outcome is Outcome.PASS and model.promotion == Promotion.AUTO
         )

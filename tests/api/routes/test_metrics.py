@@ -10,8 +10,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from service.contract.enums import UpdateKind
-from service.registry import models
-from service.registry.sql.tables import Version
+from service.registry.sql.tables import Model, Version
 from service.registry.updates import Order, enqueue
 from service.telemetry import metrics, requests
 from service.telemetry.metrics import OTHER, NamedModels
@@ -75,7 +74,7 @@ def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
     assert figure(api, "tsuika_loaded_versions") == 1
     assert figure(api, "tsuika_ready") == 1
     with api.runtime.database.writing() as session:
-        enqueue(session, models.by_id(session, model), Order(UpdateKind.LEARN, []), "somebody")
+        enqueue(session, session.get_one(Model, model), Order(UpdateKind.LEARN, []), "somebody")
     api.door.context.watcher._poll([])
     assert figure(api, "tsuika_waiting_updates") == 1
     assert figure(api, "tsuika_oldest_waiting_update_seconds") is not None
