@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import load_digits
 
-from examples import new_name
+from examples import new_name, verdict
 from tsuika import Client
 
 
@@ -20,10 +20,10 @@ def main() -> None:
             answers = model.predict(inputs[unseen]).predictions
             return f"{np.mean([p.class_ == y for p, y in zip(answers, labels[unseen], strict=True)]):.3f} right"
 
-        print(model.update(inputs[old], labels[old]).why)
+        print(verdict(model.update(inputs[old], labels[old])))
         print("8 and 9 are not known:", right())
         model.declare("8", "9")
-        print(model.update(inputs[new], labels[new]).why)
+        print(verdict(model.update(inputs[new], labels[new])))
         print("8 and 9 are known:", right())
         model.rollback("only to show it")
         print("rolled back:", right())

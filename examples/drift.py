@@ -23,7 +23,10 @@ def main() -> None:
     with Client() as tsuika:
         for trusted in ("all", "recent"):
             model = tsuika.create_model(
-                new_name(trusted), {"kind": "vector", "size": 2}, gate={"trusted": trusted}, promotion="auto"
+                new_name(trusted),
+                {"kind": "vector", "size": 2},
+                gate={"trusted": trusted, "recent_batches": 3},
+                promotion="auto",
             )
             right = asked = 0
             for rows, labels in weeks:

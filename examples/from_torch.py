@@ -7,7 +7,7 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits
 from torch import nn
 
-from examples import new_name
+from examples import new_name, verdict
 from tsuika import Client
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         mlp, names = {"backbone": {"name": "mlp", "hidden": [64]}}, [str(k) for k in range(10)]
         model.import_version(save(tensors), architecture=mlp, classes=names, promote=True)
         print("served:", model.predict(x[1000:1001]).predictions[0].class_, "is", labels[1000])
-        print(model.update(x[1000:1400].numpy(), labels[1000:1400].astype(str)).why)
+        print(verdict(model.update(x[1000:1400].numpy(), labels[1000:1400].astype(str))))
 
 
 if __name__ == "__main__":

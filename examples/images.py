@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from examples import new_name
+from examples import new_name, verdict
 from tsuika import Client
 
 SIDE = 64
@@ -46,8 +46,8 @@ def main() -> None:
             {"kind": "image", "channels": 3, "height": SIDE, "width": SIDE},
             architecture={"backbone": {"name": "efficientnet_lite0"}},
         )
-        print(model.update(*some(["triangle", "square", "circle"], 12)).why)
-        print(model.update(*some(["hexagon"], 12), new_classes="allow").why)
+        print(verdict(model.update(*some(["triangle", "square", "circle"], 12))))
+        print(verdict(model.update(*some(["hexagon"], 12), new_classes="allow")))
         images, names = some(["triangle", "square", "circle", "hexagon"], 10)
         answers = [p.class_ for p in model.predict(images).predictions]
         print(f"{sum(a == n for a, n in zip(answers, names, strict=True))} of {len(names)} new pictures are right")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from examples import new_name
+from examples import new_name, verdict
 from tsuika import Client, table_columns
 
 DEAR = {"Osaka": 60, "Kyoto": 75, "Nara": 40}
@@ -25,15 +25,16 @@ def flats(chance: random.Random, count: int) -> tuple[Rows, list[float]]:
 
 def main() -> None:
     chance = random.Random(0)
-    first, second, third = (flats(chance, 150) for _ in range(3))
+    first, *more, last = (flats(chance, 150) for _ in range(6))
     with Client() as tsuika:
         columns = table_columns(first[0])  # a proposal from the rows: look at it before you use it
         model = tsuika.create_model(
             new_name("rents"), {"kind": "table", "columns": columns}, target={"kind": "number", "names": ["rent"]}
         )
-        print(model.update(*first).why)
-        print(model.update(*second).why)
-        print(model.update(third[0], [1000 * rent for rent in third[1]], source="in yen").why)
+        print(verdict(model.update(*first)))
+        for batch in more:
+            print(verdict(model.update(*batch)))
+        print(verdict(model.update(last[0], [10 * rent for rent in last[1]], source="slipped")))
         answer = model.predict([{"city": "Kyoto", "rooms": 3, "balcony": True}], level=0.8)
         low, high = answer.intervals[0]
         print(f"about {answer.values[0]:.0f}; four of five such flats lie between {low:.0f} and {high:.0f}")

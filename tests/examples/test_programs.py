@@ -14,9 +14,9 @@ EXPECTED = {
     "digits": ["8 and 9 are known: 0.9", "rolled back: 0.7"],
     "images": ["of 40 new pictures are right"],
     "support_texts": ['"ordr" is not a class', "pay me back -> refund"],
-    "prices": ["1000 times too large", "four of five"],
+    "prices": ["Rejected: ", "four of five"],
     "drift": ["trusted: all.", "trusted: recent."],
-    "from_torch": ["served: ", "Live: version 2"],
+    "from_torch": ["served: ", "unproven"],
 }
 """What each prints, among other things."""
 
