@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from service.cli.exits import WrongUsage
+from service.cli.files import sizes
 from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
 from service.cli.files.readers import open_file
@@ -70,6 +72,29 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     guessed = guess(open_file(tmp_path / "x.csv"), None, None)
     assert (guessed.label, guessed.body.get("target")) == (label, {"kind": "number"} if numbers else None)
     assert guessed.body["input"] == {"kind": "vector", "size": 2}
+
+
+def test_what_programs_write_for_nothing_is_a_gap_and_what_begins_with_0_is_no_number(tmp_path: Path) -> None:
+    lines = ["size,postcode,opened,sold,label", "1.5,0123,2026-11-29,true,a", "NA,4567,2026-11-30,false,b"]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    kinds = [
+        {"name": "size", "kind": "number"},
+        {"name": "postcode", "kind": "category"},
+        {"name": "opened", "kind": "date", "parts": ["weekday", "year"]},
+        {"name": "sold", "kind": "boolean"},
+    ]
+    assert guess(open_file(tmp_path / "x.csv"), None, None).body["input"] == {"kind": "table", "columns": kinds}
+
+
+def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,label\n1,x\n")
+    os.truncate(path, 2_000_000_000)
+    monkeypatch.setattr(sizes, "limit", {"body": 67_108_864.0}.get)
+    with pytest.raises(WrongUsage, match=r"x\.csv has 2,000\.0 MB, and the service takes 67\.1 MB at once"):
+        sizes.check_size(open_file(path))
 
 
 @pytest.mark.parametrize(

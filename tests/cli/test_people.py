@@ -16,6 +16,7 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, REJECTED, USAGE
+from service.cli.output import plain
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
@@ -107,6 +108,8 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert "class apple" in compared.out
     watched = tsuika("watch", "fruits", "--until-idle")
     assert watched.out.endswith("live: version 2\n")
+    followed = tsuika("watch", "fruits", "--until-idle", "--json").out.splitlines()
+    assert [json.loads(line)["version"] for line in followed] == [1, 2]
 
     assert tsuika("rollback", "fruits").code == USAGE
     back = tsuika("rollback", "fruits", "--reason", "just to see")
@@ -167,6 +170,11 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     assert refused.code == REJECTED
     assert refused.out.startswith("✕ Rejected: the labels look shuffled.")
     assert tsuika("models", "--json").json["items"][0]["live_version"] == 1
+
+
+def test_what_would_move_the_cursor_is_shown_as_text() -> None:
+    assert plain("a\x1b[31m\nb") == r"a\x1b[31m\nb"
+    assert plain("ラベル, naïve") == "ラベル, naïve"
 
 
 def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:

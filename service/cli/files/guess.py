@@ -11,17 +11,23 @@ from typing import Any
 
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import LABEL_NAMES, DataFile, quoted
-from service.cli.files.labels import LabelCounts, count_labels
+from service.cli.files.labels import MOST_CLASSES, LabelCounts, count_labels
 
 MANY_VALUES = 100
 """A category of more values, most of which are in one row alone, is one of many values."""
-FEWEST_NUMBERS = 20
-"""Labels that are numbers are a target from so many different ones on."""
+FEWEST_NUMBERS, DIFFERENT = 20, 0.9
+"""From so many whole numbers on, of which such a share differ, they are no names of classes."""
 TEXT_CHARACTERS = 20
 """Cells of a text have so many characters on average."""
+MOST_VALUES = 2000
+"""All categories of a model together have so many values, but for those of many values."""
+NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
+"""What programs write where nothing is known: the service refuses such a cell, and says so."""
 WIDEST_TABLE = 222
 """Number columns that a table has room for with all of their pieces."""
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number; one that begins with 0, such as 0123, is a postcode or the like."""
+DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 NUMBERED = re.compile(r"(.*?)[0-9]+")
 
 
@@ -41,22 +47,20 @@ class ColumnFacts:
 
     def add(self, cell: Any) -> None:
         """Looks at one more cell."""
-        if cell is None:
+        text = "" if cell is None else str(cell)
+        if cell is None or text.lower() in NOTHING:
             self.gaps += 1
             return
-        from service.intake.kinds.cells import DATE
-
-        text = str(cell)
         self.cells += 1
         self.characters += len(text)
-        if len(self.values) <= max(MANY_VALUES, self.cells // 2):
+        if len(self.values) <= MOST_VALUES:
             self.values.add(text)
         typed = isinstance(cell, int | float) and not isinstance(cell, bool)
         self.numbers = self.numbers and (typed or NUMBER.fullmatch(text) is not None)
         self.booleans = self.booleans and text.lower() in ("true", "false")
         date = DATE.fullmatch(text) if self.dates else None
         self.dates = date is not None
-        self.clock = self.clock or (date is not None and date[4] is not None)
+        self.clock = self.clock or (date is not None and date[1] is not None)
         self.fractions = self.fractions or (self.numbers and not float(text).is_integer())
 
     def column(self, name: str) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class ColumnFacts:
             return {"name": name, "kind": "number"}
         if self.cells and self.dates:
             return {"name": name, "kind": "date"} | ({} if self.clock else {"parts": ["weekday", "year"]})
-        many = len(self.values) > max(MANY_VALUES, self.cells / 2)
+        many = len(self.values) > min(max(MANY_VALUES, self.cells / 2), MOST_VALUES)
         return {"name": name, "kind": "category"} | ({"many": True} if many else {})
 
 
@@ -123,9 +127,10 @@ def _facts(file: DataFile) -> dict[str, ColumnFacts]:
 
 
 def _is_number(fact: ColumnFacts, labels: LabelCounts) -> bool:
-    """Whether labels are a target: numbers of many values, with fractions or mostly different ones."""
+    """Whether labels are a target: numbers with fractions, or of which nearly all differ."""
     different = len(labels.counts)
-    return fact.numbers and different >= FEWEST_NUMBERS and (fact.fractions or 2 * different > labels.rows)
+    labelled = min(labels.rows - labels.unlabelled, MOST_CLASSES)
+    return fact.numbers and (fact.fractions or different >= max(FEWEST_NUMBERS, DIFFERENT * labelled))
 
 
 def _input(file: DataFile, facts: dict[str, ColumnFacts]) -> tuple[dict[str, Any], str]:

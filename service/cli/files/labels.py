@@ -9,6 +9,8 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
 
+MOST_CLASSES = 10_000
+"""Most classes of a model."""
 LISTED = 10
 """Labels that a refusal lists."""
 
@@ -23,7 +25,8 @@ class Count:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """rows: all of them · unlabelled: those without a label · counts: by label, in order of appearance"""
+    """rows: all of them · unlabelled: those without a label · counts: by label, in order of appearance, up to one more
+    than a model may have"""
 
     rows: int
     unlabelled: int
@@ -42,7 +45,7 @@ def count_labels(file: DataFile, label: str | None) -> LabelCounts:
             unlabelled += 1
         elif text in counts:
             counts[text].rows += 1
-        else:
+        elif len(counts) <= MOST_CLASSES:
             counts[text] = Count(1, record.place)
     if not rows:
         raise WrongUsage(f"{file.name} has a header and no row.")
@@ -65,6 +68,11 @@ def new_labels(
 
     A model without classes takes those of its first rows.
     """
+    if len(labels.counts) > MOST_CLASSES:
+        raise WrongUsage(
+            f'{file.name}: "{label}" has more than {MOST_CLASSES:,} different labels. Is a number predicted? Then make '
+            "another model: tsuika init MODEL FILE --target number"
+        )
     if not classes:
         return {}
     known = {*classes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -35,11 +36,16 @@ LOOKED_AT = 20
 def run(
     model: ModelName,
     until_idle: Annotated[bool, Option("--until-idle", help="End once nothing waits and nothing is learned.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print a JSON object a line, whenever an update has changed.")
+    ] = False,
 ) -> int:
     """Shows what a model does, as it happens, until CTRL+C; in a pipe a line for each thing that happens."""
     with connected() as client:
         remote, console = client.model(model), stdout()
-        if console.is_terminal:
+        if as_json:
+            _print_changes(remote, until_idle)
+        elif console.is_terminal:
             with Live(console=console, auto_refresh=False) as live:
                 for info, updates in _looks(remote, until_idle):
                     live.update(_picture(info, updates), refresh=True)
@@ -51,6 +57,17 @@ def run(
                         said.add(line)
                         print(line, flush=True)
     return DONE
+
+
+def _print_changes(remote: RemoteModel, until_idle: bool) -> None:
+    """Each update as it is, again whenever it has changed, oldest first."""
+    seen: dict[str, Update] = {}
+    for _, updates in _looks(remote, until_idle):
+        for update in reversed(updates):
+            if seen.get(update.id) != update:
+                members = {"schema": "tsuika.watch/1", **update.model_dump(mode="json", by_alias=True)}
+                print(json.dumps(members, ensure_ascii=False), flush=True)
+        seen = {update.id: update for update in updates}
 
 
 def _looks(remote: RemoteModel, until_idle: bool) -> Iterator[tuple[Model, list[Update]]]:
