@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -22,29 +24,19 @@ class KeptBack:
 
     old: Labelled
     new: Labelled
-    usual: tuple[Tensor, Tensor]
+    usual: Sequence[Tensor]
 
     @classmethod
     def of(cls, start: Learner) -> KeptBack:
         """start: a learner that has not trained."""
-        sides = selecting_rows(start)
-        old, new = (_usual(start, rows) for rows in sides)
-        return cls(*sides, (old, new))
+        old, new = selecting_rows(start)
+        return cls(old, new, [start.aim.usual(rows.y, partial(start.answers, rows)) for rows in (old, new)])
 
     def scores(self, learner: Learner) -> tuple[Tensor | None, Tensor | None]:
         """How good the learner's answers to old and new rows are; None without rows. -> [n], [m]"""
-        old, new = (_scores(learner, rows, by) for rows, by in zip((self.old, self.new), self.usual, strict=True))
+        sides = zip((self.old, self.new), self.usual, strict=True)
+        old, new = (learner.aim.scores(learner.answers(rows), rows.y, by) if rows.rows else None for rows, by in sides)
         return old, new
-
-
-def _usual(start: Learner, rows: Labelled) -> Tensor:
-    return start.aim.usual(rows.y, lambda: start.answers(rows))
-
-
-def _scores(learner: Learner, rows: Labelled, usual: Tensor) -> Tensor | None:
-    if not rows.rows:
-        return None
-    return learner.aim.scores(learner.answers(rows), rows.y, usual)
 
 
 def new_share(learner: Learner) -> float:
