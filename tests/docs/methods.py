@@ -74,7 +74,9 @@ def method_page(method: Method) -> str:
     }
     parts = [
         f"# {method.name}\n\n{method.summary}\n",
-        "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {fact} |" for name, fact in facts.items()), ""]),
+        "\n".join(
+            [f"| Method | `{method.name}` |", "| --- | --- |", *(f"| {k} | {fact} |" for k, fact in facts.items()), ""]
+        ),
         f"## When it is good\n\n{_plain(method.good_when)}\n",
         f"## Limits\n\n{_plain(method.limits)}\n",
         f"## How it works\n\n{_plain(module.__doc__ or '')}",
@@ -97,7 +99,8 @@ def method_page(method: Method) -> str:
 
 def _plain(text: str) -> str:
     """Text of a docstring as it reads, with nothing of it taken for Markdown."""
-    return re.sub(r"([\\`*_<>\[\]#^~|])", r"\\\1", text.strip()) + ("\n" if "\n" in text else "")
+    plain = re.sub(r"([\\`*_\[\]#])", r"\\\1", text.strip()).replace("<", "&lt;")
+    return f"{plain}\n" if "\n" in text else plain
 
 
 def _parameters(method: Method) -> str:
