@@ -86,7 +86,14 @@ TOGETHER = [
         "cli/test_terminal_page.py",
         "examples/test_cifar.py",
     ],
-    ["client/test_export.py", "client/test_inputs.py", "client/test_service.py"],
+    [
+        "client/test_estimators.py",
+        "client/test_export.py",
+        "client/test_inputs.py",
+        "client/test_page.py",
+        "client/test_push.py",
+        "client/test_service.py",
+    ],
 ]
 """Files that use one service: a process of the run takes all of them, so that it is started once."""
 

@@ -1,7 +1,8 @@
-"""The Python client (httpx, synchronous)."""
+"""The Python client (httpx), with coroutines and without."""
 
+from service.client.answers import Comparison, Probabilities, SuspectRows
 from service.client.certificate import ledger_digest
-from service.client.client import Client
+from service.client.client import AsyncClient, Client
 from service.client.errors import (
     Busy,
     ClientError,
@@ -11,36 +12,53 @@ from service.client.errors import (
     InvalidContent,
     LiveMoved,
     MethodRefused,
+    MissingColumns,
+    NoRoom,
     NotFound,
+    NotLearned,
     NotLive,
     Refused,
+    Rejected,
     StillRunning,
+    TooLarge,
     Unauthorized,
     UnknownLabels,
     UnknownValues,
     Unreachable,
 )
-from service.client.model import RemoteModel
+from service.client.model import AsyncModel, RemoteModel
+from service.client.result import Result
 from service.client.table_rows import table_columns
 from service.contract.resources import NumberPredictions, Predictions
 
 __all__ = [
+    "AsyncClient",
+    "AsyncModel",
     "Busy",
     "Client",
     "ClientError",
+    "Comparison",
     "Conflict",
     "Erased",
     "Forbidden",
     "InvalidContent",
     "LiveMoved",
     "MethodRefused",
+    "MissingColumns",
+    "NoRoom",
     "NotFound",
+    "NotLearned",
     "NotLive",
     "NumberPredictions",
     "Predictions",
+    "Probabilities",
     "Refused",
+    "Rejected",
     "RemoteModel",
+    "Result",
     "StillRunning",
+    "SuspectRows",
+    "TooLarge",
     "Unauthorized",
     "UnknownLabels",
     "UnknownValues",

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 
-import numpy as np
-from safetensors.numpy import load
-
 
 def ledger_digest(exported: bytes) -> str:
     """SHA-256, 64 hexadecimal digits, of the sums in the bytes that GET .../versions/{n}/ledger answers with.
@@ -16,6 +13,9 @@ def ledger_digest(exported: bytes) -> str:
     classes that have rows, sorted by their UTF-8 bytes, each with a zero byte · n, their rows · for each of them its
     column of Q · the upper triangle of G, row by row. All numbers are little-endian int64.
     """
+    import numpy as np
+    from safetensors.numpy import load
+
     header = json.loads(exported[8 : 8 + int.from_bytes(exported[:8], "little")])
     facts = json.loads(header["__metadata__"]["tsuika"])
     sums = {name: array.astype("<i8") for name, array in load(exported).items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from service.client.values import FILES
 from service.contract.enums import CSV
@@ -13,24 +15,28 @@ from service.contract.enums import CSV
 PIECE_BYTES = 64 * 1024
 
 
-class CsvFile:
-    """An iterable of the bytes of a file, or of bytes in memory."""
+class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The bytes of a file, or of bytes in memory, as the body of a request of either client."""
 
     def __init__(self, content: Path | bytes) -> None:
         """Raises FileNotFoundError with what a text may have been meant as."""
-        self._content = content
+        self.content = content
         if isinstance(content, Path) and not content.is_file():
             raise FileNotFoundError(f"There is no file {str(content)!r}. Rows, texts too, go in a list.")
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         self.headers = {"Content-Type": CSV, "Content-Length": str(size)}
 
     def __iter__(self) -> Iterator[bytes]:
-        if isinstance(self._content, bytes):
-            yield self._content
+        if isinstance(self.content, bytes):
+            yield self.content
             return
-        with self._content.open("rb") as file:
+        with self.content.open("rb") as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
 
 
 def csv_file(inputs: Any) -> CsvFile | None:
@@ -45,12 +51,12 @@ def check_in_file(**members: Any) -> None:
     for name, value in members.items():
         if value is not None:
             raise ValueError(
-                f"{name} are given beside a CSV file, which holds them: name its columns, target= and group=."
+                f"{name} are given beside a CSV file or frame that holds them: name its columns, target= and group=."
             )
 
 
 def check_no_columns(**columns: Any) -> None:
-    """Raises ValueError where columns of a CSV file are named and there is none."""
+    """Raises ValueError where columns are named and there is neither a CSV file nor a frame."""
     for name, value in columns.items():
         if value is not None:
-            raise ValueError(f"{name} names a column of a CSV file. Beside rows give labels and groups.")
+            raise ValueError(f"{name} names a column of a CSV file or a frame. Beside rows give labels and groups.")

@@ -3,10 +3,13 @@
 ClientError
 ├── Unreachable             nobody answered at that address, after retries
 ├── StillRunning            the update was not final in the time that the caller gave
+├── NotLearned              `raise_if_rejected` of an update that failed or was cancelled: `.result`
+│   └── Rejected            the gate rejected its version, which is kept and not live
 └── Refused                 the service said no: `.problem`, `.detail`, `.errors`, `.status`, `.request_id`
     ├── InvalidContent      a field is wrong: `.errors` lists where and what to do
-    │   ├── UnknownLabels   labels that the vocabulary does not have, with near matches
-    │   ├── UnknownValues   values that a category of a table does not have, likewise
+    │   ├── UnknownLabels   labels that the vocabulary does not have: `.unknown`, `.near`, `.rows`
+    │   ├── UnknownValues   values that a category of a table does not have
+    │   ├── MissingColumns  a frame lacks columns of the model: `.columns`, `.near`; nothing was sent
     │   └── MethodRefused   a method or parameter that cannot work here
     ├── NotFound            nothing of that name
     │   └── Erased          it was here and was erased on request
@@ -15,18 +18,25 @@ ClientError
     │   └── LiveMoved       another version is live than the caller thought: `.live_version`
     ├── Unauthorized        no key, or a wrong one
     ├── Forbidden           the key lacks the scope that the call needs
+    ├── TooLarge            the body is over the limit of the service
+    ├── NoRoom              no room on the disk, or the share of the model or key is used up; nothing was stored
     └── Busy                try again in a moment
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 from pydantic import ValidationError
 
 from service.contract.resources import FieldProblem, Problem
 from service.errors import TsuikaError
+
+if TYPE_CHECKING:
+    from service.client.result import Result
 
 
 class ClientError(TsuikaError):
@@ -39,6 +49,18 @@ class Unreachable(ClientError):
 
 class StillRunning(ClientError):
     """The update goes on, but the caller's time is over."""
+
+
+class NotLearned(ClientError):
+    """The update failed, or somebody cancelled it."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.sentence)
+        self.result = result
+
+
+class Rejected(NotLearned):
+    """The gate rejected the version: it is kept and not live."""
 
 
 class Refused(ClientError):
@@ -62,6 +84,10 @@ class Refused(ClientError):
     def request_id(self) -> str:
         return self.problem.request_id
 
+    def _member(self, name: str, default: Any) -> Any:
+        """A member of the problem that only some problems have."""
+        return (self.problem.model_extra or {}).get(name, default)
+
 
 class InvalidContent(Refused):
     """A field is wrong."""
@@ -70,9 +96,50 @@ class InvalidContent(Refused):
 class UnknownLabels(InvalidContent):
     """Labels that the vocabulary does not have; `new_classes="allow"` adds them."""
 
+    @property
+    def unknown(self) -> list[str]:
+        """These labels, ten at most."""
+        return list(self._member("unknown", []))
+
+    @property
+    def near(self) -> dict[str, list[str]]:
+        """Label -> classes that look like it, nearest first; those that nothing is near to are left out."""
+        return dict(self._member("near", {}))
+
+    @property
+    def rows(self) -> list[int]:
+        """The first row of each of these labels, counted from 0."""
+        places = (fault.pointer.rpartition("/")[2] for fault in self.errors)
+        return [int(place) for place in places if place.isdigit()]
+
 
 class UnknownValues(InvalidContent):
     """Values that a category of a table does not have; `new_values="take"` takes them."""
+
+
+class MissingColumns(InvalidContent):
+    """A frame lacks columns of the model. Nothing was sent: the service would take their cells as missing."""
+
+    def __init__(self, model: str, columns: Iterable[str], has: Iterable[str]) -> None:
+        self.columns, there = list(columns), list(has)
+        close = {name: get_close_matches(name, there) for name in self.columns}
+        self.near = {name: names for name, names in close.items() if names}
+        named = ", ".join(f'"{name}"' for name in self.columns)
+        near = "".join(f' Is "{names[0]}" "{name}"?' for name, names in self.near.items())
+        sentence = (
+            f"This frame has no column {named}, which {model} takes.{near} Where nothing is known of a column, "
+            "fill it with None."
+        )
+        super().__init__(
+            Problem(
+                type="/problems/invalid-content",
+                title="The content is not valid",
+                status=422,
+                detail=sentence,
+                errors=[FieldProblem(pointer="/inputs", detail=sentence)],
+                request_id="",
+            )
+        )
 
 
 class MethodRefused(InvalidContent):
@@ -100,7 +167,7 @@ class LiveMoved(Conflict):
 
     @property
     def live_version(self) -> int | None:
-        live: int | None = (self.problem.model_extra or {}).get("live_version")
+        live: int | None = self._member("live_version", None)
         return live
 
 
@@ -110,6 +177,14 @@ class Unauthorized(Refused):
 
 class Forbidden(Refused):
     """The key lacks the scope that the call needs, or the service does not answer to this host name."""
+
+
+class TooLarge(Refused):
+    """The body is over the limit of the service."""
+
+
+class NoRoom(Refused):
+    """No room on the disk, or the share of the model or key is used up; nothing was stored."""
 
 
 class Busy(Refused):
@@ -133,9 +208,11 @@ BY_STATUS: dict[int, type[Refused]] = {
     409: Conflict,
     410: Erased,
     412: LiveMoved,
+    413: TooLarge,
     422: InvalidContent,
     429: Busy,
     503: Busy,
+    507: NoRoom,
 }
 
 

@@ -1,11 +1,16 @@
-"""One request to the service: address, key, retries that are safe, answers as resources or typed errors."""
+"""One request to the service: address, key, retries that are safe, answers as resources or typed errors.
+
+Written once, as coroutines; the two kinds of connection differ in how they deliver a request and how they pause.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import httpx
@@ -13,6 +18,7 @@ from pydantic import BaseModel
 
 from service.client.csv_file import CsvFile
 from service.client.errors import Unreachable, refuse
+from service.client.values import NumpyFile
 from service.contract.enums import RAW
 from service.contract.resources import Page
 
@@ -21,89 +27,136 @@ R = TypeVar("R", bound=BaseModel)
 ATTEMPTS = 4
 READ_SECONDS = 90.0
 """Longer than the longest `?wait`."""
+TIMEOUT = httpx.Timeout(READ_SECONDS, connect=5.0)
 
 
-class Transport:
+class Transport(ABC):
     """Sends requests. A POST carries an Idempotency-Key, so that sending it again after a broken connection is safe."""
 
-    def __init__(
-        self,
-        url: str,
-        key: str | None,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    _http: httpx.Client | httpx.AsyncClient
+
+    def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
-        self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(READ_SECONDS, connect=5.0),
-            transport=transport,
-        )
+        self._settings: dict[str, Any] = {
+            "base_url": self.url,
+            "headers": {"Authorization": f"Bearer {key}"} if key else {},
+            "timeout": TIMEOUT,
+        }
 
-    def close(self) -> None:
-        self._http.close()
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the connections."""
 
-    def call(self, method: str, path: str, answer: type[R], body: Any = None, /, **params: Any) -> R:
+    @abstractmethod
+    async def pause(self, seconds: float) -> None:
+        """Returns after that time."""
+
+    @abstractmethod
+    async def _deliver(self, request: httpx.Request) -> httpx.Response:
+        """The answer of the service. Raises httpx.TransportError."""
+
+    async def call(self, method: str, path: str, answer: type[R], body: Any = None, /, **params: Any) -> R:
         """Sends and reads one resource. Raises Refused and Unreachable."""
-        return answer.model_validate_json(self.send(method, path, body, **params).content)
+        return answer.model_validate_json((await self.send(method, path, body, **params)).content)
 
-    def send(self, method: str, path: str, body: Any = None, /, **params: Any) -> httpx.Response:
+    async def send(self, method: str, path: str, body: Any = None, /, **params: Any) -> httpx.Response:
         """Sends JSON, a file or bytes, again after a broken connection or a Retry-After; params that are None are left
-        out."""
+        out. Raises ValueError for what JSON does not have."""
         present = {name: value for name, value in params.items() if value is not None}
-        if isinstance(body, CsvFile | bytes):
-            headers = body.headers if isinstance(body, CsvFile) else {"Content-Type": RAW}
-            return self._sent(self._http.build_request(method, path, params=present, content=body, headers=headers))
-        try:
-            request = self._http.build_request(method, path, params=present, json=body)
-        except (TypeError, ValueError) as wrong:
-            ask = (
-                "Are there missing values (NaN)?" if isinstance(wrong, ValueError) else "Send lists, dicts or a frame."
-            )
-            raise ValueError(f"This cannot be sent as JSON: {wrong}. {ask}") from None
-        return self._sent(request)
+        if isinstance(body, CsvFile):
+            request = self._http.build_request(method, path, params=present, content=body, headers=body.headers)
+            request.stream = body  # of either client
+        elif isinstance(body, NumpyFile):
+            request = self._http.build_request(method, path, params=present, content=body.data, headers=body.headers)
+        elif isinstance(body, bytes):
+            headers = {"Content-Type": RAW}
+            request = self._http.build_request(method, path, params=present, content=body, headers=headers)
+        else:
+            try:
+                request = self._http.build_request(method, path, params=present, json=body)
+            except (TypeError, ValueError) as wrong:
+                missing = isinstance(wrong, ValueError)
+                ask = "Are there missing values (NaN)?" if missing else "Send lists, dicts or a frame."
+                raise ValueError(f"This cannot be sent as JSON: {wrong}. {ask}") from None
+        return await self._sent(request)
 
-    def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:
+    async def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:
         """POSTs a file of weights; each of `fields` goes beside it as a part of JSON."""
         parts = {name: (None, json.dumps(value)) for name, value in fields.items()}
         files: Any = {"weights": ("weights.safetensors", file, "application/octet-stream"), **parts}
         request = self._http.build_request("POST", path, params=params, files=files)
         request.read()  # so that it can be sent again
-        return self._sent(request)
+        return await self._sent(request)
 
-    def _sent(self, request: httpx.Request) -> httpx.Response:
+    async def each(self, path: str, page: type[Page[R]], **params: Any) -> AsyncIterator[R]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            answer = await self.call("GET", path, page, cursor=cursor, **params)
+            for item in answer.items:
+                yield item
+            cursor = answer.next_cursor
+            if cursor is None:
+                return
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             request.headers["Idempotency-Key"] = uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             try:
-                response = self._http.send(request)
+                response = await self._deliver(request)
             except httpx.TransportError as broken:
                 if last:
                     raise Unreachable(
                         f"No answer from {self.url}: {broken}. Is `tsuika serve` running there?"
                     ) from broken
-                self._sleep(0.2 * 2**attempt)
+                await self.pause(0.2 * 2**attempt)
                 continue
             if response.is_success:
                 return response
             wait = _retry_after(response)
             if last or wait is None:
                 refuse(response)
-            self._sleep(wait)
+            await self.pause(wait)
         raise AssertionError("the last attempt answers or raises")
 
-    def each(self, path: str, page: type[Page[R]], **params: Any) -> Iterator[R]:
-        """All items of a list, page by page."""
-        cursor: str | None = None
-        while True:
-            answer = self.call("GET", path, page, cursor=cursor, **params)
-            yield from answer.items
-            cursor = answer.next_cursor
-            if cursor is None:
-                return
+
+class BlockingTransport(Transport):
+    """Does its work before it returns: its coroutines never wait."""
+
+    def __init__(self, url: str, key: str | None, transport: httpx.BaseTransport | None = None) -> None:
+        super().__init__(url, key)
+        self._http: httpx.Client = httpx.Client(**self._settings, transport=transport)
+        weakref.finalize(self, self._http.close)  # where nobody closes it
+
+    async def close(self) -> None:
+        self._http.close()
+
+    async def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def _deliver(self, request: httpx.Request) -> httpx.Response:
+        return self._http.send(request)
+
+
+class AsyncTransport(Transport):
+    """Waits on the event loop, of asyncio or trio."""
+
+    def __init__(self, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        super().__init__(url, key)
+        self._http: httpx.AsyncClient = httpx.AsyncClient(**self._settings, transport=transport)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def pause(self, seconds: float) -> None:
+        import anyio  # httpx brings it, and needs it here alone
+
+        await anyio.sleep(seconds)
+
+    async def _deliver(self, request: httpx.Request) -> httpx.Response:
+        return await self._http.send(request)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -1,26 +1,86 @@
-"""Turns arrays, frames, texts, image files and missing labels into JSON."""
+"""Turns arrays, tensors, frames, texts, images and missing labels into JSON, and many numbers into a numpy file.
+
+Packages of others are never imported here: where the caller has a tensor or an image, its package is loaded.
+"""
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.contract.enums import NPY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FILES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 """First bytes of the image files that the service takes -> their name in a request."""
+MANY_NUMBERS = 4096
+"""Rows of so many numbers travel as a numpy file where the service takes one: see benchmarks in docs/client.md."""
+NOT_FINITE = "Are there missing values (NaN)?"
+
+
+class NumpyFile:
+    """An array of numbers as the body of a request: what numpy.save writes, of float32 or uint8."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        """Raises ValueError for NaN and infinite numbers, and those beyond float32."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            numbers = array if array.dtype == np.uint8 else array.astype("<f4")
+        if numbers.dtype != np.uint8 and not np.isfinite(numbers).all():
+            raise ValueError(f"These numbers cannot be sent: not all are finite, as float32. {NOT_FINITE}")
+        held = io.BytesIO()
+        np.save(held, numbers, allow_pickle=False)
+        self.data, self.headers = held.getvalue(), {"Content-Type": NPY}
+
+
+def many_numbers(rows: Any) -> NDArray[Any] | None:
+    """Rows as one array, where they are many numbers in an array, a tensor or a frame; None for anything else."""
+    if _is_a(rows, "torch", "Tensor"):
+        kept = rows.detach().cpu()
+        rows = (kept if str(kept.dtype) in ("torch.uint8", "torch.float64") else kept.float()).numpy()
+    elif hasattr(rows, "to_numpy"):
+        rows = rows.to_numpy()
+    if (
+        not _is_a(rows, "numpy", "ndarray")
+        or rows.ndim < 2
+        or rows.size < MANY_NUMBERS
+        or rows.dtype.kind not in "buif"
+    ):
+        return None
+    array: NDArray[Any] = rows
+    return array
 
 
 def plain(value: Any) -> Any:
-    """Arrays, tensors and frames as nested lists, the bytes of a PNG or JPEG file as {"png": base64}; what is plain
-    already, a text for one, stays as it is. Raises ValueError for other bytes."""
+    """Arrays, tensors and frames as nested lists; images of PIL, the bytes of a PNG or JPEG file and its path as
+    {"png": base64}; what is plain already, a text for one, stays as it is. Raises ValueError for other bytes."""
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()
     if isinstance(value, bytes | bytearray | memoryview):
         return _file(bytes(value))
+    if isinstance(value, os.PathLike):
+        return _file(Path(value).read_bytes())
+    if is_picture(value):
+        held = io.BytesIO()
+        value.save(held, "PNG")
+        return _file(held.getvalue())
     if isinstance(value, list | tuple):
         return value if _all_plain(value) else [plain(part) for part in value]
     return value
+
+
+def is_picture(value: Any) -> bool:
+    """Whether it is an image of PIL."""
+    return _is_a(value, "PIL.Image", "Image")
 
 
 def plain_labels(value: Any) -> Any:
@@ -44,6 +104,19 @@ def are_numbers(labels: Any) -> bool:
     return isinstance(labels, list) and set(map(type, labels)) <= {int, float, list, tuple, type(None)}
 
 
+def is_missing(label: Any) -> bool:
+    """Whether a value says that there is none: None, NaN, and what frames have for it."""
+    return (
+        label is None or (isinstance(label, float) and label != label) or type(label).__name__ in ("NAType", "NaTType")
+    )
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    """Whether a value is of a class of a package, which is loaded where the caller has such a value."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, getattr(loaded, name))
+
+
 def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
     row = [None if is_missing(number) else number for number in target]
     return row if any(number is not None for number in row) else None
@@ -52,13 +125,6 @@ def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
 def _all_plain(values: list[Any] | tuple[Any, ...]) -> bool:
     """Quick for long rows of numbers and for texts."""
     return set(map(type, values)) <= {int, float, str, bool, type(None)}
-
-
-def is_missing(label: Any) -> bool:
-    """Whether a value says that there is none: None, NaN, and what frames have for it."""
-    return (
-        label is None or (isinstance(label, float) and label != label) or type(label).__name__ in ("NAType", "NaTType")
-    )
 
 
 def _file(data: bytes) -> dict[str, str]:

@@ -303,6 +303,11 @@ class Predictions(Resource):
     predictions: list[Prediction]
     notes: Notes = []
 
+    @property
+    def classes(self) -> list[str]:
+        """By row: its best class."""
+        return [row.class_ for row in self.predictions]
+
 
 class ValuePrediction(Resource):
     value: float

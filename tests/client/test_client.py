@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import service.client
 import tsuika
 from service.client import (
+    AsyncClient,
     Client,
     Conflict,
     Erased,
@@ -53,9 +55,13 @@ class Door(httpx.BaseTransport):
         return json.loads(self.requests[n].content)
 
 
+async def at_once(seconds: float) -> None:
+    """In place of a pause."""
+
+
 def client(door: Door, key: str | None = None) -> Client:
     made = Client("http://service", key, transport=door)
-    made.transport._sleep = lambda seconds: None
+    made._core.transport.pause = at_once
     return made
 
 
@@ -160,6 +166,27 @@ def test_a_broken_connection_is_tried_again_under_the_same_idempotency_key() -> 
     assert len(door.requests) == 3
     assert len(keys) == 1
     assert door.body(2) == {"batches": ["bat_1"], "reason": "wrong labels", "erase": False}
+
+
+def test_a_broken_connection_is_tried_again_with_coroutines_too() -> None:
+    keys: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["idempotency-key"])
+        if len(keys) == 1:
+            raise httpx.ReadError("cut")
+        return problem(409, "live-moved", live_version=3)
+
+    async def work() -> None:
+        async with AsyncClient("http://service", transport=httpx.MockTransport(answer)) as made:
+            made.transport.pause = at_once
+            assert repr(made.model("digits").at(3)) == "AsyncModel('digits@3' at http://service)"
+            await made.model("digits").rollback()
+
+    with pytest.raises(LiveMoved):
+        asyncio.run(work())
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
 
 
 def test_nobody_there_is_said_with_the_address() -> None:

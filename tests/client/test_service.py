@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from service.client import (
     ledger_digest,
 )
 from service.contract.enums import BatchState, UpdateState, Verdict
+from tests.client.conftest import KEY
 
 INPUT = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
 RIDGE = {"name": "ridge", "lift": "none"}
@@ -94,7 +96,9 @@ def test_versions_move_by_hand_and_only_from_where_the_caller_thinks(model: Remo
 def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:
     before = ledger_digest(model.ledger(1))
     added = model.update(*rows(4))
-    assert all(row.batch == added.batches[0] for row in model.suspects(added.batches[0]))
+    suspects = model.suspects(added.batches[0])
+    assert all(row.batch == added.batches[0] for row in suspects)
+    assert (suspects.version, bool(suspects.note)) == (2, True)
     assert list(model.disputes(state="open")) == []
     assert ledger_digest(model.ledger(2)) != before
     taken = model.retract(added.batches, "wrong")
@@ -170,7 +174,8 @@ def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None
 def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, url: str) -> None:
     name = model.info().name
     order = {"name": "till 7", "scopes": ["predict"], "models": [name]}
-    key = client.transport.send("POST", "/v1/keys", order).json()["secret"]
+    made = httpx.post(f"{url}/v1/keys", json=order, headers={"Authorization": f"Bearer {KEY}"})
+    key = made.json()["secret"]
     with Client(url, key=key) as till:
         inputs, _ = rows(1)
         assert till.model(name).predict(inputs).version == 1

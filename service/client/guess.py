@@ -1,0 +1,208 @@
+"""What a model of somebody's rows would be: its input, its target, and which column holds that. A guess that is said.
+
+Nothing is imported and nothing is sent: the first rows say what they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.client.table_rows import are_dicts, is_frame, table_columns, whole
+from service.client.values import FILES, is_missing, is_picture, plain_labels
+
+LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
+"""What the column of labels or targets is called, the likeliest first."""
+ROWS_READ = 5000
+"""Rows of a file that are looked at."""
+FEWEST_NUMBERS, DIFFERENT = 20, 0.9
+"""From so many whole numbers on, of which such a share differ, they are no names of classes."""
+NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
+"""What programs write where nothing is known: the service refuses such a cell and says so."""
+CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
+"""Modes of PIL that are not of three channels."""
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
+"""By the type of colour in the header of a PNG file."""
+MOST_CHANNELS = 16
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+"""A number; one that begins with 0 is a postcode or the like."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """`input`, and `target` where numbers are predicted, as `create_model` takes them. `column`: of a file or frame,
+    the one that holds labels or targets."""
+
+    input: dict[str, Any]
+    target: dict[str, Any] | None = None
+    column: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `create_model` is told beside name and input."""
+        return {} if self.target is None else {"target": self.target}
+
+    @property
+    def sentence(self) -> str:
+        """What was guessed."""
+        where = f' from column "{self.column}"' if self.column is not None else ""
+        return f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
+
+
+def guess(inputs: Any, labels: Any = None, column: str | None = None, leave_out: Sequence[str] = ()) -> Guess:
+    """What a model of these rows would be. inputs: as of `push`. column: the one that holds labels or targets, of a
+    file or frame without `labels`; else guessed by its name. leave_out: columns that are neither.
+
+    Raises ValueError where the rows do not say.
+    """
+    table = _columns_of(inputs)
+    if table is None:
+        return Guess(_input_of(inputs), target_of(labels))
+    if labels is None and column is None:
+        column = label_column([name for name in table if name not in leave_out])
+    if column is not None and column not in table:
+        raise ValueError(f'There is no column "{column}". There are {_listed(table)}.')
+    taken = {name: cells for name, cells in table.items() if name != column and name not in leave_out}
+    rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
+    known = labels if labels is not None else table.get(column or "")
+    return Guess({"kind": "table", "columns": table_columns(rows)}, target_of(known), column)
+
+
+def label_column(names: Iterable[str], inputs: Iterable[str] = ()) -> str | None:
+    """The column that holds labels or targets: by its name, else the only one that is no input of the model, or, where
+    nothing is known of inputs, the last one."""
+    known = set(inputs)
+    others = [name for name in names if name not in known]
+    by_name = {name.strip().casefold(): name for name in reversed(others)}
+    for word in LABELS:
+        if word in by_name:
+            return by_name[word]
+    if known:
+        return others[0] if len(others) == 1 else None
+    return others[-1] if others else None
+
+
+def header_of(content: Path | bytes) -> list[str]:
+    """The names of the columns of a CSV file."""
+    return next(_lines(content), [])
+
+
+def target_of(labels: Any) -> dict[str, Any] | None:
+    """The target of a model of these labels; None where they are classes: texts, or whole numbers that come again."""
+    known = [label for label in plain_labels(labels) or () if label is not None]
+    if known and all(isinstance(label, list | tuple) for label in known):
+        return {"kind": "number", "size": len(known[0])}
+    if not known or not all(type(label) in (int, float) for label in known):
+        return None
+    if all(float(label).is_integer() for label in known):
+        different = len(set(known))
+        if len(known) < FEWEST_NUMBERS or different < DIFFERENT * len(known):
+            return None
+    return {"kind": "number"}
+
+
+def _columns_of(inputs: Any) -> dict[str, list[Any]] | None:
+    """The cells of a table by column; None where rows are of no table."""
+    if is_frame(inputs):
+        return {str(name): [None if is_missing(cell) else cell for cell in inputs[name]] for name in inputs.columns}
+    if are_dicts(inputs):
+        names = dict.fromkeys(name for row in inputs for name in row)
+        return {name: [row.get(name) for row in inputs] for name in names}
+    if isinstance(inputs, str | Path) or (isinstance(inputs, bytes) and not inputs.startswith(tuple(FILES))):
+        lines = _lines(inputs if isinstance(inputs, bytes) else Path(inputs))
+        header = next(lines, [])
+        rows = [line for line in itertools.islice(lines, ROWS_READ) if len(line) == len(header)]
+        return {name: [_cell(row[k]) for row in rows] for k, name in enumerate(header)}
+    return None
+
+
+def _lines(content: Path | bytes) -> Iterator[list[str]]:
+    data = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    with io.TextIOWrapper(data, "utf-8-sig", errors="replace", newline="") as text:
+        yield from csv.reader(text)
+
+
+def _cell(text: str) -> Any:
+    text = text.strip()
+    if not text or text.casefold() in NOTHING:
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    return whole(float(text)) if _NUMBER.fullmatch(text) else text
+
+
+def _input_of(rows: Any) -> dict[str, Any]:
+    shape = _shape(rows)
+    first = rows[0] if isinstance(rows, list | tuple) and rows else None
+    if isinstance(first, str):
+        return {"kind": "text"}
+    if (picture := _picture(first)) is not None:
+        channels, height, width = picture
+        return {"kind": "image", "channels": channels, "height": height, "width": width}
+    if len(shape) == 2:
+        return {"kind": "vector", "size": shape[1]}
+    if len(shape) == 4:
+        if shape[1] > MOST_CHANNELS >= shape[3]:
+            raise ValueError("Channels come first, [n, c, h, w]: of an array, images.transpose(0, 3, 1, 2).")
+        spec = {"kind": "image", "channels": shape[1], "height": shape[2], "width": shape[3]}
+        small = hasattr(rows, "max") and float(rows.min()) >= 0 and float(rows.max()) <= 1
+        return {**spec, "scale": {"range": [0, 1]}} if small else spec
+    raise ValueError(
+        "What do these rows hold? Send [n, columns] of numbers, images [n, c, h, w], texts, dicts, a frame or a file; "
+        "or say it first: client.create_model(name, {...})."
+    )
+
+
+def _shape(rows: Any) -> tuple[int, ...]:
+    if hasattr(rows, "shape"):
+        return tuple(rows.shape)
+    lengths = []
+    while isinstance(rows, list | tuple) and rows:
+        lengths.append(len(rows))
+        rows = rows[0]
+    return (*lengths, *rows.shape) if lengths and hasattr(rows, "shape") else tuple(lengths)
+
+
+def _picture(image: Any) -> tuple[int, int, int] | None:
+    """Channels, height and width of an image of PIL, of a PNG file or of its path; None of anything else. Raises
+    ValueError for a JPEG, which does not say it at its beginning."""
+    if is_picture(image):
+        return CHANNELS.get(image.mode, 3), image.height, image.width
+    if isinstance(image, Path):
+        with image.open("rb") as file:
+            image = file.read(32)
+    if not isinstance(image, bytes | bytearray) or not image.startswith(tuple(FILES)):
+        return None
+    if FILES[next(begins for begins in FILES if image.startswith(begins))] != "png":
+        raise ValueError(
+            'How large are these images? Say it first: client.create_model(name, {"kind": "image", "channels": 3, '
+            '"height": 64, "width": 64}).'
+        )
+    width, height = (int.from_bytes(image[at : at + 4], "big") for at in (16, 20))
+    return PNG_CHANNELS.get(image[25], 3), height, width
+
+
+def _described(spec: Mapping[str, Any]) -> str:
+    if spec["kind"] == "vector":
+        return f"rows of {spec['size']} numbers"
+    if spec["kind"] == "image":
+        channels = "1 channel" if spec["channels"] == 1 else f"{spec['channels']} channels"
+        shape = f"{spec['width']} x {spec['height']} pixels, {channels}"
+        low, high = spec.get("scale", {"range": (0, 255)})["range"]
+        return f"images of {shape}, from {low} to {high}"
+    if spec["kind"] == "table":
+        columns = [f"{column['name']} ({column['kind']})" for column in spec["columns"]]
+        return f"a table of {_listed(columns)}"
+    return "texts"
+
+
+def _listed(names: Iterable[str], most: int = 12) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

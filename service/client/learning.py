@@ -1,0 +1,322 @@
+"""What a handle on a model knows of it, and the calls that teach: learn, store, correct, take back, merge."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+from urllib.parse import quote
+
+from service.client.csv_file import CsvFile, check_in_file, check_no_columns, csv_file
+from service.client.errors import Conflict, MissingColumns, NotFound
+from service.client.guess import guess, header_of, label_column
+from service.client.result import Result
+from service.client.table_rows import are_dicts, is_frame, table_rows, whole
+from service.client.transport import Transport
+from service.client.values import are_numbers, plain, plain_labels, plain_targets
+from service.client.waiting import OnProgress, bar, until_final
+from service.contract.enums import NewClasses, NewValues
+from service.contract.resources import Batch, Classes, Model, Update
+
+
+class RowOptions(TypedDict, total=False):
+    """What may be said of rows that are stored.
+
+    target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
+    the groups. groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a
+    document): n names, None for a row in none, or one name for all. new_classes: "allow" adds labels that the model
+    does not know. new_values: "refuse" refuses values of a category that no batch of the model has had, "take" takes
+    them. source: where the rows come from. again: count the same content and source a second time.
+    """
+
+    target: str | Sequence[str] | None
+    group: str | None
+    groups: Any
+    new_classes: NewClasses | str | None
+    new_values: NewValues | str | None
+    source: str | None
+    again: bool | None
+
+
+class UpdateOptions(RowOptions, total=False):
+    """What may be said of an update. method: a name, or {"name": ..., parameter: ...}. expect: "relabel" says that
+    labels of known inputs change on purpose; it needs a key with the scope promote."""
+
+    method: str | dict[str, Any] | None
+    expect: str | None
+    seed: int | None
+    device: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What never changes of a model: the kind of its input and of its target, and the columns of a table."""
+
+    takes: str
+    predicts: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: Model) -> Facts:
+        columns = getattr(model.input, "columns", ())
+        return cls(model.input.kind, model.target.kind, tuple(column.name for column in columns))
+
+
+class Handle:
+    """Holds the name of a model, and asks the service each time, but for what never changes. `at`: the version that it
+    is pinned to, None for the live one."""
+
+    def __init__(
+        self, transport: Transport, name: str, facts: Facts | None = None, at: int | str | None = None
+    ) -> None:
+        self.name = name
+        self._transport = transport
+        self._facts, self._at = facts, at
+        self._path = f"/v1/models/{quote(name, safe='')}"
+
+    def __repr__(self) -> str:
+        at = "" if self._at is None else f"@{self._at}"
+        return f"{type(self).__name__}({f'{self.name}{at}'!r} at {self._transport.url})"
+
+    async def info(self) -> Model:
+        """The model as it is now: live version, vocabulary, what is pending."""
+        model = await self._transport.call("GET", self._path, Model)
+        self._facts = Facts.of(model)
+        return model
+
+    async def facts(self) -> Facts:
+        """What never changes of it; asked for once."""
+        if self._facts is None:
+            await self.info()
+        assert self._facts is not None
+        return self._facts
+
+    def _result(self, update: Update) -> Result:
+        return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
+
+    async def _rows(self, inputs: Any, learns: bool) -> Any:
+        """Rows as JSON. A frame is rows of a table or of numbers: the service says once which the model takes. Of rows
+        to be predicted, columns that the model lacks stay here. Raises MissingColumns."""
+        if are_dicts(inputs):
+            return table_rows(inputs)
+        if not is_frame(inputs) or (facts := await self.facts()).takes != "table":
+            return plain(inputs)
+        names = [str(name) for name in inputs.columns]
+        if missing := [name for name in facts.columns if name not in names]:
+            raise MissingColumns(self.name, missing, [name for name in names if name not in facts.columns])
+        rows = table_rows(inputs)
+        return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
+
+
+class Learning(Handle):
+    """The calls that teach a model."""
+
+    async def push(
+        self,
+        inputs: Any = None,
+        labels: Any = None,
+        *,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[UpdateOptions],
+    ) -> Result:
+        """Learn from rows, and say what became of it. The model is made at the first push; what was guessed of it is
+        printed once, to stderr.
+
+        inputs: n rows as lists, arrays or tensors; images as arrays [n, c, h, w], of PIL, or the bytes or paths of PNG
+        or JPEG files; texts; of a table dicts, a frame of pandas or polars, or the path of a CSV file. labels: n names,
+        None where nobody knows; n numbers, or n lists of them, where numbers are predicted; left out where a column of
+        the frame or file holds them. options: `UpdateOptions`.
+
+        Waits until the update is final, at most `wait` seconds, with a bar on a terminal or in a notebook, or by
+        `on_progress`, which is called with each look at it; with `wait=None` the result is that of a queued update.
+
+        Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
+        InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
+        """
+        if labels is None and options.get("target") is None and inputs is not None:
+            options = {**options, "target": await self._label_column(inputs, options.get("group"))}
+        await self._made(inputs, labels, options)
+        with bar(self.name) as look:
+            update = await self.update(inputs, labels, wait=wait, on_progress=on_progress or look, **options)
+        return self._result(update)
+
+    async def update(
+        self,
+        inputs: Any = None,
+        labels: Any = None,
+        *,
+        batches: Sequence[str] | str | None = None,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[UpdateOptions],
+    ) -> Update:
+        """Learn from rows, as `push` takes them, from stored batches (ids) or from everything that waits ("pending").
+
+        The model is there already, and a file or frame holds labels only in the column that `target` names, or that is
+        called target or label. Returns the update once it is final, with verdict and report; with `wait=None` at once,
+        queued. Raises as `push`.
+        """
+        body, query = await self._sent(inputs, labels, options)
+        if isinstance(body, CsvFile):
+            check_in_file(batches=batches)
+        elif batches is not None:
+            body["batches"] = batches if isinstance(batches, str) else list(batches)
+        return await self._ordered("updates", body, wait, on_progress, **query)
+
+    async def add_batch(self, inputs: Any, labels: Any = None, **options: Unpack[RowOptions]) -> Batch:
+        """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
+        body, query = await self._sent(inputs, labels, options)
+        return await self._transport.call("POST", f"{self._path}/batches", Batch, body, **query)
+
+    async def declare(self, *names: str) -> list[str]:
+        """Add classes to the vocabulary before any rows of them. -> the vocabulary"""
+        return (await self._transport.call("POST", f"{self._path}/classes", Classes, {"names": names})).classes
+
+    async def retract(
+        self,
+        batches: Sequence[str] | str,
+        reason: str = "",
+        *,
+        erase: bool = False,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Take batches back out of what is served; the report holds the certificate."""
+        ids = [batches] if isinstance(batches, str) else list(batches)
+        body = {"batches": ids, "reason": reason, "erase": erase}
+        return await self._ordered("retractions", body, wait, on_progress)
+
+    async def erase(self, batches: Sequence[str] | str, reason: str = "", *, wait: float | None = 600.0) -> Update:
+        """Retract, then delete the rows and everything that was made of them."""
+        return await self.retract(batches, reason, erase=True, wait=wait)
+
+    async def correct(
+        self,
+        batch: str,
+        rows: Mapping[int, str | int | bool | None],
+        reason: str = "",
+        *,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Give rows of a batch other labels, by their numbers, or take them out (None): one version is without the
+        batch and with the corrected one."""
+        labels = dict(zip(map(str, rows), plain_labels(list(rows.values())), strict=True))
+        path = f"batches/{quote(batch, safe='')}/corrections"
+        return await self._ordered(path, {"rows": labels, "reason": reason}, wait, on_progress)
+
+    async def merge(
+        self,
+        ledger: bytes | str | os.PathLike[str],
+        reason: str = "",
+        *,
+        new_classes: NewClasses | str | None = None,
+        source: str | None = None,
+        if_live: int | None = None,
+        wait: float | None = 600.0,
+        on_progress: OnProgress | None = None,
+    ) -> Update:
+        """Learn from the ledger of another service, by its path or as bytes: sums of rows that are not here.
+
+        They are a batch (`update.batches`), which `retract` takes back. Raises Conflict where they are of another
+        feature space, or hold rows that count already; UnknownLabels as `update`.
+        """
+        data = ledger if isinstance(ledger, bytes) else Path(ledger).read_bytes()
+        query = given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
+        return await self._ordered("merges", data, wait, on_progress, **query)
+
+    async def _made(self, inputs: Any, labels: Any, options: UpdateOptions) -> None:
+        """Makes the model where there is none, as its first rows say."""
+        if self._facts is not None or inputs is None:
+            return
+        try:
+            await self.info()
+            return
+        except NotFound as missing:
+            if type(missing) is not NotFound:  # erased, and its name stays taken
+                raise
+        target, group = options.get("target"), options.get("group")
+        named = target if isinstance(target, str) or target is None else None
+        guessed = guess(inputs, labels, named, [group] if group is not None else [])
+        body = {"name": self.name, "input": guessed.input, **guessed.settings}
+        try:
+            made = await self._transport.call("POST", "/v1/models", Model, body)
+        except Conflict:  # somebody else made it meanwhile
+            await self.info()
+            return
+        self._facts = Facts.of(made)
+        print(f"New model {self.name}: {guessed.sentence} To decide it yourself: create_model.", file=sys.stderr)
+
+    async def _label_column(self, inputs: Any, group: str | None) -> str | None:
+        """The column of a file or frame that holds labels or targets; None where it says so itself, or holds none."""
+        file = csv_file(inputs)
+        if file is None and not is_frame(inputs):
+            return None
+        names = header_of(file.content) if file is not None else [str(name) for name in inputs.columns]
+        try:
+            inputs_of_model = (await self.facts()).columns
+        except NotFound:
+            inputs_of_model = ()
+        return label_column([name for name in names if name != group], inputs_of_model)
+
+    async def _sent(self, inputs: Any, labels: Any, options: UpdateOptions | RowOptions) -> tuple[Any, dict[str, Any]]:
+        """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
+        rest = given(**options)
+        target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
+        method = rest.pop("method", None)
+        if (file := csv_file(inputs)) is not None:
+            check_in_file(labels=labels, groups=groups)
+            named = method if method is None or isinstance(method, str) else json.dumps(method)
+            return file, {**rest, **given(target=target, group=group, method=named)}
+        if is_frame(inputs) and (target is not None or group is not None):
+            inputs, labels, groups = split_frame(inputs, labels, groups, target, group)
+        else:
+            check_no_columns(target=target, group=group)
+        chosen = {"name": method} if isinstance(method, str) else method
+        rows = await self._rows(inputs, learns=True)
+        body = given(inputs=rows, **await self._annotated(labels), groups=plain_labels(groups), method=chosen)
+        return {**body, **rest}, {}
+
+    async def _annotated(self, labels: Any) -> dict[str, Any]:
+        """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once
+        what the model predicts."""
+        named = plain_labels(labels)
+        if not are_numbers(named):
+            return {"labels": named}
+        if (await self.facts()).predicts == "number":
+            return {"targets": plain_targets(named)}
+        return {"labels": [whole(label) for label in named]}
+
+    async def _ordered(
+        self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None, **query: Any
+    ) -> Update:
+        at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
+        update = await self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
+        return update if wait is None else await until_final(self._transport, update, wait, on_progress)
+
+
+def split_frame(
+    frame: Any, labels: Any, groups: Any, target: str | Sequence[str] | None, group: str | None
+) -> tuple[Any, Any, Any]:
+    """A frame without the columns that hold labels and groups, and these. Raises ValueError where they are given, too,
+    or are not there."""
+    targets = [] if target is None else [target] if isinstance(target, str) else list(target)
+    named = [*targets, *([] if group is None else [group])]
+    check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
+    if missing := [name for name in named if name not in list(frame.columns)]:
+        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(map(str, frame.columns))}.")
+    if targets:
+        columns = [list(frame[name]) for name in targets]
+        labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
+    groups = list(frame[group]) if group is not None else groups
+    return frame[[name for name in frame.columns if name not in named]], labels, groups
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """A body without the members that the caller left out."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,186 @@
+"""What became of an update, as people read it: the verdict's sentence, what was gained and what was lost.
+
+The lines are made once (`lines_of`); a terminal, a notebook and a page draw them as they like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import NamedTuple, Self
+
+from service.client.errors import NotLearned, Rejected
+from service.contract.enums import UpdateState, Verdict
+from service.contract.number_report import Errors, NumberReport
+from service.contract.report import Report
+from service.contract.resources import AnyReport, Update
+
+MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
+WAITING = "◌"
+"""Stands before an update that has no verdict."""
+
+
+class Line(NamedTuple):
+    """A line of a report card. Shares are in per cent, errors in the targets' own unit; "–" where nothing is known."""
+
+    name: str
+    before: str
+    after: str
+    note: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """An update, with what became of it. In a notebook it shows as a report card. `page`: its model's address."""
+
+    update: Update
+    page: str
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """promoted, held, rejected or superseded; None while it runs, and where nothing was left to do."""
+        return self.update.verdict
+
+    @property
+    def version(self) -> int | None:
+        """The number of the version that it made."""
+        return self.update.version
+
+    @property
+    def batches(self) -> list[str]:
+        """The ids of the batches that it learned: `retract` takes them back."""
+        return self.update.batches
+
+    @property
+    def report(self) -> AnyReport | None:
+        """All that was measured."""
+        return self.update.report
+
+    @property
+    def sentence(self) -> str:
+        """What happened, with the evidence: "Live: version 2. It knows 8 and 9; ..."."""
+        update = self.update
+        if update.error is not None:
+            return f"{update.error.title}: {update.error.detail}"
+        if update.state is UpdateState.CANCELLED:
+            return "Cancelled: nothing was learned."
+        if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
+            phase = f", {update.progress.phase}" if update.progress else ""
+            return f"{update.id} is {update.state}{phase}."
+        return (update.report.gate.why if update.report else update.why) or "Nothing was left to do."
+
+    @property
+    def reason(self) -> str:
+        """The sentence without the verdict: "It knows 8 and 9; ..."."""
+        sentence = self.sentence
+        verdict, colon, rest = sentence.partition(": ")
+        if not colon or len(verdict.split()) > 3:
+            return sentence
+        live = f"version {self.version}. "
+        rest = rest.removeprefix(live) if verdict == "Live" else rest
+        return rest[:1].upper() + rest[1:]
+
+    def raise_if_rejected(self) -> Self:
+        """Itself. Raises Rejected where the gate rejected the version, and NotLearned where there is none since the
+        update failed or was cancelled; held is neither: a person decides."""
+        if self.verdict is Verdict.REJECTED:
+            raise Rejected(self)
+        if self.update.state in (UpdateState.FAILED, UpdateState.CANCELLED):
+            raise NotLearned(self)
+        return self
+
+    @property
+    def next_steps(self) -> dict[str, str]:
+        """What can be done now -> the call that does it, or the address where it is done."""
+        name, steps = self.update.model, dict[str, str]()
+        if self.verdict is Verdict.PROMOTED:
+            steps["Undo"] = f'client.model("{name}").rollback("why")'
+        if self.verdict is Verdict.HELD:
+            steps["Make it live"] = f'client.model("{name}").promote({self.version}, "why")'
+        if self.verdict is not None:
+            steps["Page"] = self.page
+        return steps
+
+    def __repr__(self) -> str:
+        mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
+        lines = lines_of(self.report) if self.report else []
+        wide = max((len(line.name) for line in lines), default=0)
+        table = [f"    {line.name:<{wide}}  {line.before:>8}  {line.after:>8}   {line.note}".rstrip() for line in lines]
+        head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
+        steps = [f"  {name}: {step}" for name, step in self.next_steps.items()]
+        return "\n".join([f"{mark} {self.sentence}", *head, *table, *steps])
+
+    def _repr_html_(self) -> str:
+        mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
+        lines = lines_of(self.report) if self.report else []
+        rows = "".join(
+            f"<tr><th scope='row'>{escape(line.name)}</th><td>{escape(line.before)}</td><td>{escape(line.after)}</td>"
+            f"<td>{escape(line.note)}</td></tr>"
+            for line in lines
+        )
+        head = "<thead><tr><td></td><th scope='col'>before</th><th scope='col'>after</th><td></td></tr></thead>"
+        table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else ""
+        steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
+        return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}<p>{steps[4:]}</p></div>"
+
+
+def lines_of(report: AnyReport) -> list[Line]:
+    """The lines of a report card: old and new classes, or the errors of numbers; before and after."""
+    return _of_numbers(report) if isinstance(report, NumberReport) else _of_classes(report)
+
+
+def _of_classes(report: Report) -> list[Line]:
+    old, new = report.old_classes, report.new_classes
+    lines = []
+    if old.before is not None:
+        lines.append(
+            Line("old classes", percent(old.before), percent(old.after), _change(old.before, old.after, old.interval))
+        )
+    if new.names:
+        within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
+        lines.append(Line("new classes", "–", percent(new.after), within))
+    return lines
+
+
+def _of_numbers(report: NumberReport) -> list[Line]:
+    before, after = report.before, report.after
+    pairs = [
+        ("mean error", _error(before, "mae"), _error(after, "mae")),
+        ("root mean square", _error(before, "rmse"), _error(after, "rmse")),
+    ]
+    lines = [Line(name, amount(was), amount(now)) for name, was, now in pairs if now is not None]
+    if report.skill is not None:
+        lines.append(Line("skill", "–", percent(report.skill), "share of the yardstick's error that is gone"))
+    return lines
+
+
+def _error(errors: Errors | None, name: str) -> float | None:
+    return None if errors is None else getattr(errors, name)
+
+
+def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:
+    """ "−0.2, within chance"."""
+    if after is None or interval is None:
+        return ""
+    low, high = interval
+    chance = ", within chance" if low <= 0 <= high else ""
+    change = 100 * (after - before)
+    sign = "+" if round(change, 1) > 0 else "−" if round(change, 1) < 0 else ""
+    return f"{sign}{abs(change):.1f}{chance}"
+
+
+def percent(share: float | None) -> str:
+    """0.974 -> "97.4 %"; a dash where it is not known."""
+    return "–" if share is None else f"{points(share)} %"
+
+
+def points(share: float) -> str:
+    """0.974 -> "97.4"."""
+    return f"{100 * share:.1f}".replace("-", "−")
+
+
+def amount(value: float | None) -> str:
+    """1190.4 -> "1,190", 15.43 -> "15.4"; a dash where it is not known."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"

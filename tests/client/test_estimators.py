@@ -1,0 +1,114 @@
+"""scikit-learn's face and river's, against a real service."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+from river import datasets, evaluate, metrics
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from service.client import Client, Conflict, UnknownLabels
+from tests.client.conftest import KEY
+from tsuika import river
+from tsuika.sklearn import TsuikaClassifier, TsuikaRegressor
+
+FAILS: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def service(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSUIKA_URL", url)
+    monkeypatch.setenv("TSUIKA_KEY", KEY)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [TsuikaClassifier, TsuikaRegressor])
+def test_scikit_learn_takes_it_for_one_of_its_own(kind: Any) -> None:
+    check_estimator(kind(), expected_failed_checks=FAILS)
+
+
+def test_a_classifier_in_a_pipeline() -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    pipeline = make_pipeline(StandardScaler(), TsuikaClassifier())
+    assert cross_val_score(pipeline, X, names, cv=2).min() > 0.9
+    fitted = pickle.loads(pickle.dumps(pipeline.fit(X, names)))
+    assert list(fitted.classes_) == ["setosa", "versicolor", "virginica"]
+    shares = fitted.predict_proba(X)
+    assert (fitted.classes_[shares.argmax(1)] == fitted.predict(X)).all()
+
+
+def test_a_model_that_is_named_goes_on(client: Client) -> None:
+    X, y = load_iris(return_X_y=True)
+    model = TsuikaClassifier("irises")
+    model.partial_fit(X[y < 2], y[y < 2])
+    assert model.classes_.tolist() == [0, 1]
+    with pytest.raises(UnknownLabels):
+        model.partial_fit(X, y)
+    model.partial_fit(X, y, classes=[0, 1, 2])
+    assert model.predict(X).dtype == y.dtype
+    assert model.score(X, y) > 0.9
+    again = TsuikaClassifier("irises").partial_fit(X[:30], y[:30])
+    assert again.classes_.tolist() == [0, 1, 2]
+    with pytest.raises(Conflict, match="taken"):
+        clone(model).fit(X, y)
+
+
+def test_a_frame_with_more_than_numbers_is_a_table() -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {"city": np.array(["Osaka", "Kyoto"])[rng.integers(0, 2, 200)], "rooms": rng.integers(1, 6, 200)}
+    )
+    rent = 20.0 * frame["rooms"] + 30 * (frame["city"] == "Kyoto") + rng.normal(0, 2, 200)
+    model = TsuikaRegressor().fit(frame, rent)
+    assert model.feature_names_in_.tolist() == ["city", "rooms"]
+    assert model.score(frame, rent) > 0.9
+
+
+def test_what_the_gate_holds_answers_with_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.warns(UserWarning, match="^Held: "):
+        model = TsuikaClassifier().fit(rng.normal(0, 1, (200, 3)), rng.integers(0, 2, 200))
+    assert model.version_ == 1
+    assert len(model.predict(rng.normal(0, 1, (5, 3)))) == 5
+
+
+def test_numbers_are_predicted() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    assert TsuikaRegressor().fit(X, y).score(X, y) > 0.4
+
+
+def test_a_stream_of_rows_is_learned_in_batches() -> None:
+    model = river.TsuikaClassifier("phishing", batch_rows=80)
+    accuracy = evaluate.progressive_val_score(datasets.Phishing().take(161), model, metrics.Accuracy())
+    assert 0.3 < accuracy.get() < 0.95  # nothing is known of the first 80
+    result = model.flush()
+    assert result is not None
+    assert len(result.batches) == 1
+    assert model.flush() is None
+    x, y = next(iter(datasets.Phishing()))
+    assert model.predict_one(x) is y
+    assert sum(model.predict_proba_one(x).values()) == pytest.approx(1)
+    model.learn_one(x, "a typing error")
+    with pytest.raises(UnknownLabels):
+        model.flush()
+    model.discard()
+    assert model.flush() is None
+
+
+def test_a_stream_of_numbers_has_numbers_for_targets(client: Client) -> None:
+    model = river.TsuikaRegressor("counts", batch_rows=100)
+    assert model.predict_one({"x": 1.0}) == 0
+    for k in range(100):
+        model.learn_one({"x": k % 10, "weekend": k % 7 > 4}, k % 10)
+    assert client.model("counts").info().target.kind == "number"
+    assert model.predict_one({"x": 7, "weekend": False}) == pytest.approx(7, abs=1)

@@ -1,0 +1,128 @@
+"""What a model of somebody's rows would be."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+
+from service.client.guess import guess, header_of, label_column, target_of
+from service.client.values import plain
+
+TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"
+
+
+def image(mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (6, 4))
+
+
+def png(mode: str) -> bytes:
+    held = io.BytesIO()
+    image(mode).save(held, "PNG")
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rows", "spec"),
+    [
+        (np.zeros((3, 64)), {"kind": "vector", "size": 64}),
+        ([[1, 2], [3, 4]], {"kind": "vector", "size": 2}),
+        ([np.zeros(5), np.zeros(5)], {"kind": "vector", "size": 5}),
+        (["a text", "another"], {"kind": "text"}),
+        (np.full((2, 3, 4, 6), 200), {"kind": "image", "channels": 3, "height": 4, "width": 6}),
+        (
+            torch.rand(2, 1, 4, 6),
+            {"kind": "image", "channels": 1, "height": 4, "width": 6, "scale": {"range": [0, 1]}},
+        ),
+        ([image()], {"kind": "image", "channels": 3, "height": 4, "width": 6}),
+        ([image("L")], {"kind": "image", "channels": 1, "height": 4, "width": 6}),
+        ([png("RGBA")], {"kind": "image", "channels": 4, "height": 4, "width": 6}),
+    ],
+)
+def test_rows_say_what_they_are(rows: Any, spec: dict[str, Any]) -> None:
+    assert guess(rows, ["a", "b"]).input == spec
+
+
+def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
+    file = tmp_path / "rents.csv"
+    file.write_bytes(TABLE)
+    for content in (TABLE, file, str(file)):
+        made = guess(content)
+        assert (made.target, made.column) == ({"kind": "number"}, "rent")
+        assert [(column["name"], column["kind"]) for column in made.input["columns"]] == [
+            ("city", "category"),
+            ("postcode", "category"),
+            ("rooms", "number"),
+            ("balcony", "boolean"),
+            ("since", "date"),
+        ]
+    assert header_of(TABLE)[0] == "city"
+    assert guess(TABLE, column="city", leave_out=["rent"]).column == "city"
+    with pytest.raises(ValueError, match='no column "city2"'):
+        guess(TABLE, column="city2")
+
+
+def test_frames_and_dicts_are_tables() -> None:
+    frame = pandas.DataFrame({"age": [31, None], "label": ["a", "b"]})
+    made = guess(frame)
+    assert (made.column, made.target) == ("label", None)
+    assert made.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
+    assert made.sentence == 'a table of age (number); predicts classes from column "label".'
+    assert guess([{"age": 1}], [2.5]).settings == {"target": {"kind": "number"}}
+
+
+@pytest.mark.parametrize(
+    ("names", "inputs", "column"),
+    [
+        (["x", "Label", "target"], (), "Label"),
+        (["x", "正解", "z"], (), "正解"),
+        (["x", "y", "z"], (), "y"),
+        (["a", "b"], (), "b"),
+        (["a", "b"], ("a",), "b"),
+        (["a", "b", "c"], ("a",), None),
+        (["label", "b"], ("label",), "b"),
+        (["a"], ("a",), None),
+    ],
+)
+def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left(names: Any, inputs: Any, column: str | None) -> None:
+    assert label_column(names, inputs) == column
+
+
+@pytest.mark.parametrize(
+    ("labels", "target"),
+    [
+        (["a", 1], None),
+        ([1, 2, 1.0, None], None),
+        ([True, False], None),
+        ([], None),
+        (None, None),
+        ([0.5, 1], {"kind": "number"}),
+        (list(range(20)), {"kind": "number"}),
+        (np.array([[1.0, 2], [3, 4]]), {"kind": "number", "size": 2}),
+    ],
+)
+def test_labels_are_classes_unless_they_measure(labels: Any, target: dict[str, Any] | None) -> None:
+    assert target_of(labels) == target
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (np.zeros((2, 40, 60, 3)), "Channels come first"),
+        (np.zeros(3), "What do these rows hold"),
+        ([b"\xff\xd8\xff..."], "How large"),
+    ],
+)
+def test_what_cannot_be_guessed_is_asked(rows: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        guess(rows)
+
+
+def test_an_image_of_pil_travels_as_a_png() -> None:
+    assert list(plain([image()])[0]) == ["png"]

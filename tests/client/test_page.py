@@ -1,0 +1,39 @@
+"""The page on Python cannot lie: its snippets are run, in order, against a service."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+import tsuika
+from service.client.errors import ClientError
+from tests.client.conftest import KEY
+from tests.running import ROOT
+
+PAGE = (ROOT / "docs" / "client.md").read_text()
+
+
+def test_the_snippets_run_as_they_stand(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TSUIKA_URL", url)
+    monkeypatch.setenv("TSUIKA_KEY", KEY)
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S):
+        exec(compile(snippet, "docs/client.md", "exec"), names)
+    said, guessed = capsys.readouterr()
+    assert "New model digits: rows of 64 numbers; predicts classes." in guessed
+    assert "● Live: version 2. It knows 8 and 9;" in said
+    assert "Rejected: the labels look shuffled." in said
+
+
+def test_every_error_is_in_the_table() -> None:
+    errors = {
+        name
+        for name in tsuika.__all__
+        if isinstance(getattr(tsuika, name), type) and issubclass(getattr(tsuika, name), ClientError)
+    }
+    listed = set(re.findall(r"`(\w+)`", PAGE.partition("## Errors")[2].partition("All are")[0]))
+    assert errors - {"ClientError", "Refused"} <= listed

@@ -1,0 +1,213 @@
+"""Python as people write it, against a real service: push, look at what became of it, and three mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import polars
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.client import (
+    AsyncClient,
+    Client,
+    InvalidContent,
+    LiveMoved,
+    MissingColumns,
+    NotFound,
+    NotLive,
+    Rejected,
+    RemoteModel,
+    UnknownLabels,
+)
+from tests.client.conftest import KEY
+
+
+def corners(seed: int, n: int = 240, classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Rows around one corner a class, and their numbers."""
+    labels = np.arange(n) % classes
+    noise = np.random.default_rng(seed).normal(0, 0.7, (n, 4))
+    return (5 * np.eye(4)[labels] + noise).astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def flowers(url: str) -> Iterator[RemoteModel]:
+    """A model that its first push has made."""
+    with Client(url, KEY) as client:
+        model = client.model("flowers")
+        model.push(*corners(0))
+        yield model
+
+
+def test_the_first_push_makes_the_model_and_says_what_it_guessed_once(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = client.model("petals")
+    first = model.push(*corners(0))
+    assert (first.verdict, first.version) == ("promoted", 1)
+    assert first.reason.startswith("It knows 0, 1 and 2")
+    said = capsys.readouterr().err
+    assert said == "New model petals: rows of 4 numbers; predicts classes. To decide it yourself: create_model.\n"
+    assert model.push(torch.tensor(corners(1)[0]), list(map(str, corners(1)[1]))).version == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_answers_are_classes_and_probabilities(flowers: RemoteModel) -> None:
+    rows, labels = corners(2)
+    assert flowers.predict(rows[:3]).classes == ["0", "1", "2"]
+    shares = flowers.predict_proba(rows)
+    assert shares.classes == ["0", "1", "2"]
+    assert np.asarray(shares).shape == (240, 3)
+    assert np.allclose(np.asarray(shares).sum(1), 1)
+    assert (shares.values.argmax(1) == labels).all()
+
+
+def test_many_numbers_travel_as_bytes_and_are_answered_alike(flowers: RemoteModel) -> None:
+    rows, _ = corners(3, 1200)
+    sent: list[str] = []
+    flowers._core._transport._http.event_hooks["request"] = [
+        lambda request: sent.append(request.headers["content-type"])
+    ]
+    as_bytes = [flowers.predict(kind(rows)) for kind in (np.asarray, torch.tensor)]
+    as_json = flowers.predict(rows.tolist())
+    flowers._core._transport._http.event_hooks["request"] = []
+    assert sent == ["application/x-npy", "application/x-npy", "application/json"]
+    assert as_bytes[0].classes == as_bytes[1].classes == as_json.classes
+    assert np.allclose([p.score for p in as_bytes[0].predictions], [p.score for p in as_json.predictions], atol=1e-5)
+    with pytest.raises(ValueError, match="not all are finite"):
+        flowers.predict(np.full((1200, 4), np.nan))
+
+
+def test_a_version_is_pinned_and_compared(client: Client, url: str) -> None:
+    model = client.model("pinned")
+    model.push(*corners(0))
+    model.push(*corners(1, classes=4), new_classes="allow")
+    rows, labels = corners(2, classes=4)
+    assert (model.at(1).predict(rows[:1]).version, client.model("pinned@previous").predict(rows[:1]).version) == (1, 1)
+    assert model.predict(rows[:1]).version == 2
+    with pytest.raises(ValueError, match="latest"):
+        client.model("pinned@latest")
+    compared = model.compare(1, 2, rows, labels)
+    assert set(compared.differ) == set(range(3, 240, 4))
+    assert compared.scores == (0.75, 1.0)
+    assert compared.sentence == (
+        "Versions 1 and 2 answer 60 of 240 rows differently. Right: 75.0 % and 100.0 %. The second also knows 3."
+    )
+    card = model.report()
+    assert card is not None
+    assert (card.version, card.reason[:11]) == (2, "It knows 3;")
+    assert repr(card).startswith("● Live: version 2. It knows 3; ")
+    assert f"Page: {url}/models/pinned" in repr(card)
+    assert [look.version for look in model.watch(card.update)] == [2]
+    with pytest.raises(LiveMoved):
+        model.rollback("too late", if_live=1)
+    assert model.rollback("only to see").live_version == 1
+
+
+def test_a_misspelt_label_is_an_error_and_nothing_is_stored(flowers: RemoteModel) -> None:
+    rows, _ = corners(4, 3)
+    before = [batch.id for batch in flowers.batches()]
+    with pytest.raises(UnknownLabels) as refused:
+        flowers.push(rows, ["0", "1l", "2"])
+    assert (refused.value.unknown, refused.value.rows, refused.value.near) == (["1l"], [1], {"1l": ["1"]})
+    assert [batch.id for batch in flowers.batches()] == before
+
+
+def test_shuffled_labels_are_rejected_and_what_is_live_stays(flowers: RemoteModel) -> None:
+    rows, labels = corners(5)
+    live = flowers.info().live_version
+    result = flowers.push(rows, np.random.default_rng(0).permutation(labels))
+    assert result.verdict == "rejected"
+    with pytest.raises(Rejected, match="look shuffled") as rejected:
+        result.raise_if_rejected()
+    assert rejected.value.result is result
+    assert flowers.info().live_version == live
+
+
+def rents(n: int = 120) -> dict[str, list[Any]]:
+    rooms = np.arange(n) % 5 + 1
+    city = np.array(["Osaka", "Kyoto"])[np.arange(n) // 5 % 2]
+    rent = np.where(city == "Kyoto", 75, 60) + 18.0 * rooms + np.random.default_rng(0).normal(0, 2, n)
+    return {"city": city.tolist(), "rooms": rooms.tolist(), "rent": rent.round(1).tolist()}
+
+
+@pytest.mark.parametrize("frame", [pandas.DataFrame, polars.DataFrame])
+def test_frames_are_tables_and_a_missing_column_is_an_error(
+    frame: Any, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = client.model(f"rents-{frame.__module__.partition('.')[0]}")
+    made = model.push(frame(rents()), target="rent")
+    assert made.verdict == "promoted"
+    assert 'a table of city (category), rooms (number); predicts numbers from column "rent"' in capsys.readouterr().err
+    assert "mean error" in repr(made)
+    asked = frame(rents(4))
+    assert [round(value) for value in model.predict(asked).values] == pytest.approx([78, 96, 114, 132], abs=5)
+    renamed = asked.rename(columns={"city": "town"}) if frame is pandas.DataFrame else asked.rename({"city": "town"})
+    before = [batch.id for batch in model.batches()]
+    for call in (model.predict, model.push):
+        with pytest.raises(MissingColumns, match='no column "city"') as refused:
+            call(renamed)
+        assert refused.value.columns == ["city"]
+    assert [batch.id for batch in model.batches()] == before
+
+
+def test_a_file_is_pushed_by_its_path(client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns, file = rents(), tmp_path / "rents.csv"
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    file.write_text("\n".join(lines))
+    model = client.model("rents-of-a-file")
+    assert model.push(file).verdict == "promoted"
+    assert 'from column "rent"' in capsys.readouterr().err
+    file.write_text("\n".join(line.partition(",")[2] for line in lines))
+    with pytest.raises(InvalidContent, match=r"Line 1.*city"):
+        model.push(file)
+    assert len(list(model.batches())) == 1
+
+
+def test_images_are_pushed_as_people_have_them(client: Client, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 120, (60, 8, 8, 3))
+    pixels[np.arange(60), :, :, 2 * (np.arange(60) % 2)] += 130
+    images = [Image.fromarray(image.astype(np.uint8)) for image in pixels]
+    model = client.model("colours")
+    assert model.push(images, ["red", "blue"] * 30).verdict == "promoted"
+    assert model.info().input.shape == (3, 8, 8)
+    path = tmp_path / "one.png"
+    images[0].save(path)
+    held = io.BytesIO()
+    images[0].save(held, "PNG")
+    assert model.predict([images[0], path, held.getvalue()]).classes == ["red"] * 3
+
+
+def test_the_same_with_coroutines(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text("x,label\n" + "".join(f"{k % 2 * 3 + k % 7 / 10},{'ab'[k % 2]}\n" for k in range(60)))
+
+    async def work() -> None:
+        async with AsyncClient(url, KEY) as client:
+            model = client.model("awaited")
+            looks: list[str] = []
+            first = await model.push(*corners(0), on_progress=lambda update: looks.append(update.state))
+            assert (first.verdict, looks[0]) == ("promoted", "queued")
+            several = await asyncio.gather(*(model.predict(corners(k)[0]) for k in range(3)))
+            assert {answer.version for answer in several} == {1}
+            assert [version.number async for version in model.versions()] == [1]
+            with pytest.raises(UnknownLabels):
+                await model.push(corners(1)[0][:1], ["new"])
+            with pytest.raises(NotFound):
+                await client.model("nobody").info()
+            assert (await client.model("awaited-file").push(file)).verdict == "promoted"
+
+    asyncio.run(work())
+
+
+def test_a_model_without_versions_says_so(client: Client) -> None:
+    with pytest.raises(NotLive):
+        client.create_model("unborn", {"kind": "vector", "size": 4}).predict_proba(corners(0)[0])

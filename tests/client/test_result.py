@@ -1,0 +1,119 @@
+"""The report card, and what the two clients have in common, without a service."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected, RemoteModel, Result
+from service.client.blocking import finish
+from service.client.result import lines_of
+from service.contract.report import Report
+from service.contract.resources import Update
+from tests.client.test_client import an_update
+
+REPORT: dict[str, Any] = {
+    "before": None,
+    "after": None,
+    "old_classes": {
+        "before": 0.974, "after": 0.972, "interval": [-0.01, 0.006], "masked": {"before": None, "after": None},
+        "intrusion": None,
+    },
+    "new_classes": {"names": ["8", "9"], "after": 0.954, "interval": [0.92, 0.975]},
+    "forgetting": None, "interference": "none", "worst_class": None, "negative_flips": None, "positive_flips": None,
+    "yardstick": None, "batch": {"conflicts": None}, "exact": True,
+    "cost": {
+        "seconds": 0.2, "wait_seconds": 0, "rows": 289, "parameters_added": 0, "bytes_added": 0,
+        "share_of_retraining": None,
+    },
+    "gate": {"outcome": "pass", "rules": [], "why": "Live: version 2. It knows 8 and 9; nothing was lost."},
+}  # fmt: skip
+
+
+def result(why: str = REPORT["gate"]["why"], verdict: str = "promoted", **members: Any) -> Result:
+    report = {**REPORT, "gate": {**REPORT["gate"], "why": why}}
+    update = an_update("succeeded", verdict=verdict, version=2, report=report, **members)
+    return Result(Update.model_validate(update), "http://service/models/digits")
+
+
+def test_a_result_reads_as_its_report_card() -> None:
+    assert repr(result()) == (
+        "● Live: version 2. It knows 8 and 9; nothing was lost.\n"
+        "                   before     after\n"
+        "    old classes    97.4 %    97.2 %   −0.2, within chance\n"
+        "    new classes         –    95.4 %   92.0 to 97.5\n"
+        '  Undo: client.model("digits").rollback("why")\n'
+        "  Page: http://service/models/digits"
+    )
+    assert [line.name for line in lines_of(Report.model_validate(REPORT))] == ["old classes", "new classes"]
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [
+        ("Live: version 2. It knows 8 and 9.", "It knows 8 and 9."),
+        ("Live, but unproven: 12 rows are too few to judge it.", "12 rows are too few to judge it."),
+        ("Rejected: the labels look shuffled.", "The labels look shuffled."),
+        ("Held: 3 of 40: too few.", "3 of 40: too few."),
+        ("Nothing to do: every batch was learned.", "Every batch was learned."),
+        ("No colon.", "No colon."),
+    ],
+)
+def test_the_reason_is_the_sentence_without_the_verdict(why: str, reason: str) -> None:
+    assert (result(why).sentence, result(why).reason) == (why, reason)
+
+
+def test_what_somebody_called_a_class_is_no_markup() -> None:
+    shown = result('Held: "<script>" & co.', "held")._repr_html_()
+    assert "<script>" not in shown
+    assert "Held: &quot;&lt;script&gt;&quot; &amp; co." in shown
+    assert "promote(2, " in shown
+
+
+def test_rejected_and_failed_updates_are_errors_on_demand() -> None:
+    assert result().raise_if_rejected().version == 2
+    assert result("Held: too few.", "held").raise_if_rejected().verdict == "held"
+    with pytest.raises(Rejected, match="look shuffled"):
+        result("Rejected: the labels look shuffled.", "rejected").raise_if_rejected()
+    for state, error in (("failed", {"title": "No space left", "detail": "Free some."}), ("cancelled", None)):
+        ended = Result(Update.model_validate(an_update(state, error=error)), "")
+        with pytest.raises(NotLearned, match="No space left: Free some" if error else "Cancelled"):
+            ended.raise_if_rejected()
+
+
+def test_both_clients_have_the_same_calls_with_the_same_parameters() -> None:
+    for blocking, waiting in ((Client, AsyncClient), (RemoteModel, AsyncModel)):
+        calls = {name for name in dir(waiting) if not name.startswith("_")} - {
+            "aclose",
+            "transport",
+            "facts",
+            "url",
+            "name",
+        }
+        assert calls == {name for name in dir(blocking) if not name.startswith("_")} - {"close", "url", "name"}
+        for name in calls:
+            ours, theirs = getattr(blocking, name), getattr(waiting, name)
+            assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
+            assert ours.__doc__ == theirs.__doc__
+
+
+def test_a_coroutine_that_waits_for_a_loop_cannot_be_run_without_one() -> None:
+    class Waits:
+        def __await__(self) -> Any:
+            yield
+
+    async def work() -> None:
+        await Waits()
+
+    with pytest.raises(AssertionError, match="event loop"):
+        finish(work())
+
+
+def test_the_import_is_light() -> None:
+    heavy = ("torch", "numpy", "pandas", "polars", "PIL", "sklearn", "river", "safetensors", "sqlalchemy", "fastapi")
+    code = f"import sys, tsuika; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
