@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from functools import cache, cached_property
 from typing import Any
 
@@ -32,6 +33,7 @@ from service.api.routes import (
     deployments,
     disputes,
     inference,
+    invocations,
     keys,
     ledgers,
     limits,
@@ -68,12 +70,13 @@ ROUTERS = (
     audit.routes,
     predictions.routes,
     inference.routes,
+    invocations.routes,
     methods.routes,
     limits.routes,
     metrics.routes,
     pages.routes,
 )
-ANY_QUERY = (inference.routes, metrics.routes, pages.routes)
+ANY_QUERY = (inference.routes, invocations.routes, metrics.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 ALL = APIRouter()
 """The routes of every application: what FastAPI derives from them, and their document, is made once a process."""
@@ -82,14 +85,15 @@ for router in ROUTERS:
     ALL.include_router(router, dependencies=[Depends(check) for check in checks])
 
 HINTS = (
-    (":predict", "Predictions are at POST /v1/models/{model}/predictions."),
-    ("/predict", "Predictions are at POST /v1/models/{model}/predictions."),
-    ("/invocations", "Predictions are at POST /v1/models/{model}/predictions."),
-    ("/infer", "The Open Inference Protocol is at POST /v2/models/{model}/infer."),
-    ("/v1", "The models are at /v1/models; the whole interface is at /docs."),
-    ("/", "The interface is described at /docs."),
+    (r".*[:/](predict|predict_proba|classify|regress|score)", "POST /v1/models/{model}/predictions predicts rows."),
+    (r".*/predictions(/.*)?", "POST /v1/models/{model}/predictions predicts rows."),
+    (r".*/(invocations|invoke)", "POST /v1/models/{model}/invocations takes what MLflow's scoring server takes."),
+    (r".*/infer", "The Open Inference Protocol is at POST /v2/models/{model}/infer."),
+    (r".*/(docs|openapi|swagger)\.(json|ya?ml)", "The interface is described at /openapi.json, for people at /docs."),
+    (r"/(v1|models|api)(/.*)?", "The models are at /v1/models; the whole interface is at /docs."),
+    (r".*", "The interface is described at /docs."),
 )
-"""Ends of paths that people try, and where they find it."""
+"""Patterns of paths that people try, as other servers have them, and where they find it here."""
 
 
 class Application(FastAPI):
@@ -171,7 +175,7 @@ async def _no_such_call(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, request_id = request.url.path, request.scope["tsuika.request_id"]
     if error.status_code != 405 or path.endswith(":predict"):
-        hint = next(hint for end, hint in HINTS if path.endswith(end) or end == "/")
+        hint = next(hint for pattern, hint in HINTS if re.fullmatch(pattern, path, re.DOTALL))
         return await _refused(request, NotFound(f"There is nothing at this address. {hint}"))
     allowed = ", ".join(sorted(_methods(request)))
     detail = f"This address does not take {request.method}. It takes {allowed}."

@@ -1,6 +1,6 @@
 """Every refusal as application/problem+json (RFC 9457): kind -> status, sentence, pointers, request id.
 
-The Open Inference Protocol has a form of its own for the same sentence.
+The Open Inference Protocol and MLflow's scoring server have forms of their own for the same sentence.
 """
 
 from __future__ import annotations
@@ -39,6 +39,18 @@ STATUS: dict[type[TsuikaError], int] = {
 
 INFERENCE = "/v2"
 """The Open Inference Protocol, where an error is {"error": sentence}."""
+INVOCATIONS = "/invocations"
+"""MLflow's scoring server, where an error is {"error_code": name, "message": sentence}."""
+CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    409: "INVALID_STATE",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+"""Its names of errors by status; BAD_REQUEST for all others."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -85,6 +97,9 @@ def encoded_problem(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
     """Content type and bytes of a problem, in the form of the protocol at that path."""
     if path == INFERENCE or path.startswith(f"{INFERENCE}/"):
         return b"application/json", _encoded({"error": body["detail"]})
+    if path.endswith(INVOCATIONS):
+        code = CODES.get(body["status"], "BAD_REQUEST")
+        return b"application/json", _encoded({"error_code": code, "message": body["detail"]})
     return b"application/problem+json", _encoded(body)
 
 

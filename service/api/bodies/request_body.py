@@ -19,6 +19,7 @@ from service.api.limits.request_checks import (
     brings_rows,
     has_body,
     header,
+    invokes,
     is_import,
     makes_model,
 )
@@ -30,6 +31,7 @@ IN_MEMORY_BYTES = 1024 * 1024
 """A longer body waits on disk until it is whole, so that one that is refused in the end has cost no memory."""
 SMALLER_BATCH = "Send it in several batches."
 HIGHER_LIMIT = "Ask who runs the service to raise the limit."
+FEWER_ROWS = "Send fewer rows at once, or to POST /v1/models/{model}/predictions, which takes more."
 SMALLER_FILE = (
     "Leave out the weights of a pretrained backbone, as GET .../weights?whole=false does, or ask who runs the service "
     "to raise the limit."
@@ -127,6 +129,8 @@ def _started(receiving: Awaitable[Message]) -> tuple[Message | None, _Started | 
 def _too_large(limit: int, scope: Scope) -> TooLarge:
     if makes_model(scope):
         return TooLarge(f"The body is over {limit:,} bytes. Round the numbers of its scale.", limit=limit)
+    if invokes(scope):
+        return TooLarge(f"The body is over {limit:,} bytes. {FEWER_ROWS}", limit=limit)
     if not (brings_rows(scope) or brings_picture(scope) or is_import(scope)):
         return TooLarge(
             f"The body is over {limit:,} bytes, and it brings no rows. Send what is asked for alone.", limit=limit

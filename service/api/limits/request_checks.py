@@ -129,13 +129,14 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         return
     charset = parameters.lower().replace('"', "").replace(" ", "")
     in_utf8 = "charset=" not in charset or "charset=utf-8" in charset
-    if media == CSV and _takes_rows(scope):
+    if media == CSV and (_takes_rows(scope) or invokes(scope)):
         if not in_utf8:
             raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8 alone. Save it so.")
         return
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
         also = also or (f" Taken here, too: {CSV}, for tables." if _takes_rows(scope) else "")
+        also = also or (f" Taken here, too: {CSV}." if invokes(scope) else "")
         came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
         raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
 
@@ -166,6 +167,11 @@ def brings_rows(scope: Scope) -> bool:
 def _takes_rows(scope: Scope) -> bool:
     """Whether the route takes rows."""
     return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")))
+
+
+def invokes(scope: Scope) -> bool:
+    """Whether the request is a prediction in the form of MLflow's scoring server."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/invocations"))
 
 
 def brings_picture(scope: Scope) -> bool:

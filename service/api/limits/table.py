@@ -87,7 +87,8 @@ def most(body: type[BaseModel], field: str) -> int:
 ROWS = (
     Row("body", "max_body_bytes", "bytes", 413, "The body of a request.", "Send it in several parts."),
     Row("other bodies", MEMBERS_BYTES, "bytes", 413,
-        "A body that brings neither rows nor weights; and what a body of rows has beside its rows, labels and targets.",
+        "A body that brings neither rows nor weights, or rows at /invocations; and what a body of rows has beside its "
+        "rows, labels and targets.",
         "Send what is asked for alone."),
     Row("model", MODEL_BYTES, "bytes", 413, "A body that makes a model.", "Round the numbers of its scale."),
     Row("members", json_body.MOST_MEMBERS, "members", 422,

@@ -1,0 +1,141 @@
+"""The body of a prediction as MLflow's scoring server takes it, as the native body that asks the same.
+
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally: JSON with one of `dataframe_split`,
+`dataframe_records`, `instances` and `inputs`, or a CSV file. As pandas writes them, NaN stands for what is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.contract.enums import CSV
+from service.contract.inputs import InputSpec
+from service.errors import BrokenJSON, InvalidContent
+from service.intake.json_body import ROWS
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+PARAMS = ("source",)
+"""Members of `params` that a prediction knows."""
+
+
+def native_body(data: bytes, media: str, spec: InputSpec) -> bytes:
+    """The body of JSON that asks the same; a CSV file of a table is one already. Raises BrokenJSON, InvalidContent."""
+    if media == CSV:
+        return data if spec.kind == "table" else _json({ROWS: _shaped(_rows_of_file(data), spec)})
+    body = _read(data)
+    named = [name for name in FORMATS if name in body]
+    if len(named) != 1:
+        raise InvalidContent(f"Send JSON with one of {', '.join(FORMATS)}, or text/csv.")
+    [name] = named
+    return _json({ROWS: _shaped(_rows(body[name], name), spec), **_params(body.get("params"))})
+
+
+def predictions_alone(answer: bytes) -> bytes:
+    """The native answer -> {"predictions": [...]}: a class, a number or a list of numbers a row."""
+    rows = json.loads(answer)["predictions"]
+    names = ("class", "value", "values")
+    return _json({"predictions": [next(row[name] for name in names if name in row) for row in rows]})
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise BrokenJSON(f"The body is not JSON: {str(error)[:200]}.") from None
+    if not isinstance(body, dict):
+        raise InvalidContent(f"The body is a JSON object with one of {', '.join(FORMATS)}.")
+    return body
+
+
+def _constant(word: str) -> None:
+    """NaN is what pandas has for a missing cell."""
+    if word != "NaN":
+        raise ValueError(f"{word} is no number that is taken")
+
+
+def _rows(value: Any, name: str) -> list[Any]:
+    """Rows as lists, or as objects where columns have names."""
+    if name == "dataframe_split":
+        if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+            raise InvalidContent.at(f"/{name}", 'Send {"columns": [...], "data": [[...], ...]}.')
+        rows, columns = value["data"], value.get("columns")
+        return rows if columns is None else [_named(columns, row, f"/{name}/data/{k}") for k, row in enumerate(rows)]
+    if isinstance(value, dict) and name != "dataframe_records":
+        columns = list(value)
+        cells = [cells if isinstance(cells, list) else [cells] for cells in value.values()]
+        if len({len(column) for column in cells}) > 1:
+            raise InvalidContent.at(f"/{name}", "Each column has as many values as the others.")
+        return [_named(columns, row, f"/{name}") for row in zip(*cells, strict=True)]
+    if not isinstance(value, list):
+        raise InvalidContent.at(f"/{name}", "A list of rows is due here.")
+    return value
+
+
+def _named(columns: Any, row: Any, pointer: str) -> dict[str, Any]:
+    if not isinstance(columns, list) or not isinstance(row, Sequence) or len(row) != len(columns):
+        raise InvalidContent.at(pointer, "A row has a value for each of columns.")
+    return dict(zip(map(str, columns), row, strict=True))
+
+
+def _rows_of_file(data: bytes) -> list[Any]:
+    """The rows of a CSV file with a header, of numbers where a cell is one. Raises InvalidContent."""
+    try:
+        header, *lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    except (UnicodeDecodeError, csv.Error, ValueError):
+        sentence = "The body is no CSV file in UTF-8 with a line of column names and a row a line."
+        raise InvalidContent.at("", sentence) from None
+    return [_named(header, list(map(_cell, line)), "") for line in lines if line]
+
+
+def _cell(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def _shaped(rows: list[Any], spec: InputSpec) -> list[Any]:
+    """Rows as the model takes them: those of a table keep their names, those of others have columns in their order."""
+    if spec.kind == "table":
+        return rows
+    if spec.kind == "image":
+        return [_only_value(row) if _is_tensor(row) else row for row in rows]
+    alone = spec.kind == "text" or any(map(_is_tensor, rows[:1]))
+    return [_cells(row, alone) for row in rows]
+
+
+def _cells(row: Any, alone: bool) -> Any:
+    """The cells of a row in their order; with `alone` the only one of a row that has one."""
+    cells = list(row.values()) if isinstance(row, Mapping) else row
+    return cells[0] if alone and isinstance(cells, list) and len(cells) == 1 else cells
+
+
+def _is_tensor(row: Any) -> bool:
+    """Whether a row is one named tensor, and no {"png": base64}."""
+    return isinstance(row, Mapping) and len(row) == 1 and isinstance(_only_value(row), list)
+
+
+def _only_value(row: Mapping[str, Any]) -> Any:
+    return next(iter(row.values()))
+
+
+def _params(params: Any) -> dict[str, Any]:
+    """Members of a native body. Raises InvalidContent."""
+    if params is None:
+        return {}
+    for name in params if isinstance(params, dict) else ("",):
+        if name not in PARAMS:
+            raise InvalidContent.at(f"/params/{name[:100]}", f"params takes {', '.join(PARAMS)} alone.")
+    return dict(params)
+
+
+def _json(value: Any) -> bytes:
+    """Raises InvalidContent for a number beyond a double."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    except ValueError:
+        raise InvalidContent("A number is beyond what a double holds. Send finite numbers.") from None

@@ -1,0 +1,169 @@
+"""Predictions in the form of MLflow's scoring server: every body that its callers send, answers and refusals.
+
+RECORDED are bodies of mlflow.pyfunc.scoring_server.client.ScoringServerClient.invoke (mlflow-skinny 3.18, pandas 3.1),
+which was pointed at a service for it: of a frame, of an array, of a dict of arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.api.bodies.invocation_bodies import native_body
+from service.contract.inputs import ImageInput, TextInput, VectorInput
+from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
+from tests.api.conftest import Api
+from tests.api.routes.test_table_predictions import LEARNED, ROW, TABLE
+from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
+from tests.running import ROOT
+
+pytestmark = pytest.mark.usefixtures("lasting")
+
+ROWS = [[1.0, -2.5, 3.25], [4.0, 0.5, -1.0]]
+RECORDED = [
+    '{"dataframe_split": {"index": [0, 1], "columns": ["a", "b", "c"], "data": [[1.0, -2.5, 3.25], [4.0, 0.5, -1.0]]}}',
+    '{"inputs": [[1.0, -2.5, 3.25], [4.0, 0.5, -1.0]]}',
+    '{"inputs": {"x": [[1.0, -2.5, 3.25], [4.0, 0.5, -1.0]]}}',
+]
+BODIES = [
+    *map(json.loads, RECORDED),
+    {"dataframe_split": {"data": ROWS}},
+    {"dataframe_records": [dict(zip("abc", row, strict=True)) for row in ROWS]},
+    {"instances": ROWS, "params": {"source": "north"}},
+    {"instances": [{"x": row} for row in ROWS]},
+    {"inputs": {"a": [1.0, 4.0], "b": [-2.5, 0.5], "c": [3.25, -1.0]}, "params": None},
+]
+CSV = {"Content-Type": "text/csv; charset=utf-8"}
+
+
+@pytest.fixture
+def answering(api: Api) -> Api:
+    make_version(api.runtime)
+    return api
+
+
+def invoke(api: Api, body: Any, model: str = "digits") -> Any:
+    return api.ok("POST", f"/v1/models/{model}/invocations", body)["predictions"]
+
+
+def classes(api: Api, rows: list[Any], model: str = "digits") -> list[str]:
+    answer = api.ok("POST", f"/v1/models/{model}/predictions", {"inputs": rows})
+    return [row["class"] for row in answer["predictions"]]
+
+
+def test_every_form_gives_the_native_answer(answering: Api) -> None:
+    expected = classes(answering, ROWS)
+    for body in BODIES:
+        assert invoke(answering, body) == expected, body
+        assert answering.ok("POST", "/invocations", body) == {"predictions": expected}
+    for data in (b"a,b,c\n1,-2.5,3.25\n4,0.5,-1\n", b"\xef\xbb\xbfa,b,c\r\n1,-2.5,3.25\r\n4,.5,-1e0\r\n"):
+        answer = answering("POST", "/v1/models/digits/invocations", content=data, headers=CSV)
+        assert answer.json() == {"predictions": expected}
+        assert answer.headers["tsuika-version"] == "1"
+
+
+def test_many_rows_are_answered_whole(answering: Api) -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (2000, 3)).round(3).tolist()
+    assert invoke(answering, {"inputs": rows}) == classes(answering, rows)
+    refused = answering("POST", "/invocations", {"inputs": rows * 40})
+    assert (refused.status_code, refused.json()["error_code"]) == (413, "BAD_REQUEST")
+    assert "takes more" in refused.json()["message"]
+
+
+def test_tables_texts_images_and_numbers(api: Api) -> None:
+    make_model(api.runtime, "stays", TABLE)
+    keep_version(api.runtime, "stays", table_checkpoint(TABLE, LEARNED))
+    stays = classes(api, [ROW, {}], "stays")
+    names, nothing = list(ROW), dict.fromkeys(ROW)
+    split = {"columns": names, "data": [list(ROW.values()), [None] * len(names)]}
+    for body in ({"dataframe_split": split}, {"dataframe_records": [ROW, nothing]}, {"instances": [ROW, {}]}):
+        assert invoke(api, body, "stays") == stays
+    as_pandas = json.dumps({"dataframe_records": [ROW, {**nothing, "age": float("nan")}]})  # with NaN, as it has it
+    sent = api("POST", "/v1/models/stays/invocations", content=as_pandas, headers={"Content-Type": "application/json"})
+    assert sent.json() == {"predictions": stays}
+    file = ",".join(names) + "\n31,Osaka,plus,2026-11-29T05:30,true\n,,,,\n"
+    sent = api("POST", "/v1/models/stays/invocations", content=file.encode(), headers=CSV)
+    assert sent.json() == {"predictions": stays}
+    image = ImageInput(kind="image", channels=1, height=2, width=2)
+    make_model(api.runtime, "icons", image)
+    make_version(api.runtime, "icons", spec=image)
+    pixels = [[[[0, 255], [255, 0]]]]
+    assert invoke(api, {"inputs": pixels}, "icons") == invoke(api, {"instances": [{"x": pixels[0]}]}, "icons")
+    for name, size in (("load", 1), ("pair", 2)):
+        grid = NumberGrid(names=["a", "b"][:size], offset=[0.0] * size, step=[64 / UNIT_STEPS] * size)
+        make_number_model(api.runtime, name, grid)
+        keep_version(api.runtime, name, number_checkpoint(grid))
+        native = api.ok("POST", f"/v1/models/{name}/predictions", {"inputs": ROWS})["predictions"]
+        assert invoke(api, {"inputs": ROWS}, name) == [row.get("value", row.get("values")) for row in native]
+    text = TextInput(kind="text")
+    for body in ({"dataframe_split": {"columns": ["text"], "data": [["a"], ["b"]]}}, {"inputs": ["a", "b"]}):
+        assert json.loads(native_body(json.dumps(body).encode(), "application/json", text)) == {"inputs": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"rows": ROWS}, 422, "dataframe_split, dataframe_records, instances, inputs"),
+        ({"inputs": ROWS, "instances": ROWS}, 422, "one of"),
+        ([ROWS], 422, "JSON object"),
+        ({"inputs": "abc"}, 422, "list of rows"),
+        ({"inputs": [[1, 2]]}, 422, "Row 1 has 2 numbers"),
+        ({"inputs": [[1, None, 2]]}, 422, "null"),
+        ({"inputs": {"a": [1, 2], "b": [1]}}, 422, "as many values"),
+        ({"dataframe_split": ROWS}, 422, '"columns"'),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}, 422, "a value for each"),
+        ({"dataframe_split": {"columns": "a", "data": [[1]]}}, 422, "a value for each"),
+        ({"inputs": ROWS, "params": {"top": 3}}, 422, "params takes source"),
+        ({"inputs": ROWS, "params": 3}, 422, "params takes source"),
+    ],
+)
+def test_what_is_wrong_is_refused_in_its_own_form(answering: Api, body: Any, status: int, words: str) -> None:
+    refused = answering("POST", "/v1/models/digits/invocations", body)
+    assert (refused.status_code, set(refused.json())) == (status, {"error_code", "message"})
+    assert words in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("data", "media", "status"),
+    [
+        (b'{"inputs": [[1, 2, Infinity]]}', "application/json", 400),
+        (b'{"inputs": [[1, 2, 1e999]]}', "application/json", 422),
+        (b'{"inputs": [[1, 2,', "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"", "text/csv", 422),
+        (b"\xff", "text/csv", 422),
+        (b"a,b,c\n1,2\n", "text/csv", 422),
+        (b"a,b,c\n1,two,3\n", "text/csv", 422),
+        (b"a", "text/plain", 415),
+    ],
+)
+def test_what_cannot_be_read_is_refused(answering: Api, data: bytes, media: str, status: int) -> None:
+    refused = answering("POST", "/invocations", content=data, headers={"Content-Type": media})
+    assert (refused.status_code, refused.json()["error_code"]) == (status, "BAD_REQUEST")
+
+
+def test_the_short_address_is_of_the_only_model(api: Api) -> None:
+    refused = api("POST", "/invocations", {"inputs": ROWS})  # there is digits, without a version
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "INVALID_STATE")
+    make_model(api.runtime, "other")
+    make_version(api.runtime, "other")
+    several = api("POST", "/invocations", {"inputs": ROWS}).json()["message"]
+    assert "such as /v1/models/other/invocations, /v1/models/digits/invocations" in several
+    assert len(invoke(api, {"inputs": ROWS}, "other")) == 2
+    for name in ("digits", "other"):
+        api.ok("DELETE", f"/v1/models/{name}")
+    refused = api("POST", "/invocations", {"inputs": ROWS})
+    assert (refused.status_code, refused.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_the_example_of_the_page_is_answered(api: Api) -> None:
+    spec = VectorInput(kind="vector", size=2)
+    make_model(api.runtime, "wine", spec)
+    make_version(api.runtime, "wine", ["barolo", "barolo chinato"], spec=spec)
+    section = (ROOT / "docs" / "serving.md").read_text().partition("### MLflow")[2].partition("###")[0]
+    [body] = re.findall(r"-d '(.*)'", section)
+    assert len(invoke(api, json.loads(body), "wine")) == 1
