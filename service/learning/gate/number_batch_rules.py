@@ -188,7 +188,8 @@ def _farthest(far: Outlying) -> str:
 def disagrees_broadly(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:
-    """Rule 4: errors are larger than usual, lie to one side, or the order of targets is another."""
+    """Rule 4: errors are larger than usual, lie to one side, or the order of targets is another; or the targets follow
+    the rows less than usual, which a head of the batch alone tells whatever the base expects."""
     rule, mean, median, far = policy.disagrees_broadly, batch.mean, batch.median, batch.outliers
     largest = max(mean, median, key=lambda figure: (_far_off(figure, policy), _ratio(figure)))
     if _far_off(largest, policy):
@@ -208,4 +209,11 @@ def disagrees_broadly(
         what = f"The order of the targets{number.of} is unlike what version {measured.live} expects (rank correlation "
         what += f"{batch.order.value:.2f}, usually {batch.order.usual:.2f})."
         return Finding(what, batch.order.p, rule.p, Severity.HELD, LOOK)
+    own = batch.own
+    if own is not None and own.beside is not None and _surely(own.beside, policy):
+        what = (
+            f"The targets{number.of} follow the rows less than usual: a head of these {rows(batch.rows)} alone finds a "
+        )
+        what += f"rank correlation of {own.value:.2f}, usually {own.beside.usual:.2f}."
+        return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
     return Finding(_as_usual(batch), _ratio(largest), rule.times)

@@ -82,12 +82,14 @@ class Beside:
 class OwnOrder:
     """Rank correlation of targets with the answers of a head of the batch alone, out of fold.
 
-    p: chance that such a head does as well as the median · least: that of the last five batches; None: too few.
+    p: chance that such a head does as well as the median · least: that of the last five batches; None: too few ·
+    beside: those of all the last ones that had no more rows, or not many more; None: too few.
     """
 
     value: float
     p: float
     least: float | None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)

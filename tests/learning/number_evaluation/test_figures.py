@@ -105,7 +105,7 @@ def test_shuffled_targets_look_shuffled_where_errors_say_nothing(stream: Stream,
     a = stream.assessment(inputs, targets)
     assert a.alone is not None
     report = stream.judged(inputs, targets, alone=stream.random.permutation(a.alone))
-    assert fired(report) == {"unlearnable": "rejected"}
+    assert fired(report) == {"unlearnable": "rejected", "disagrees_broadly": "held"}
     assert "where in the last batches it found 0.9" in report.why
 
 
@@ -167,6 +167,34 @@ def test_one_far_target_alone_passes(stream: Stream, batch: tuple[Floats, Floats
     report = stream.judged(inputs, targets)
     assert "outliers" not in fired(report)
     assert len(farthest(stream.assessment(inputs, targets))) == 1
+
+
+def test_a_target_is_far_out_only_beyond_errors_that_were_made(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """What is usual of a row is little known at first: next to nothing may be usual of a row like any other."""
+    inputs, targets = batch
+    usual = np.ones_like(targets)
+    usual[[41, 60, 70, 71]] = 1e-3
+    assert not outlying(stream.assessment(inputs, targets, usual=usual)).any()
+    targets = targets.copy()
+    targets[41] += 60
+    assert farthest(stream.assessment(inputs, targets, usual=usual)) == [(41, 0)]
+
+
+def test_targets_that_follow_their_rows_less_than_usual_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """A head of the batch alone tells it, whatever the base expects; one of fewer rows finds less anyway."""
+    inputs, targets = batch
+    a = stream.assessment(inputs, targets)
+    assert a.alone is not None
+    some = a.alone.copy()
+    some[: ROWS // 2] = stream.random.permutation(some[: ROWS // 2])
+    report = stream.judged(inputs, targets, alone=some)
+    assert fired(report) == {"disagrees_broadly": "held"}
+    assert report.why.startswith(
+        "Held: the targets follow the rows less than usual: a head of these 96 rows alone finds a rank correlation of "
+    )
+    assert ", usually 0.9" in report.why
+    few = slice(18, 78)
+    assert fired(stream.judged(inputs[few], targets[few], alone=some[few])) == {}
 
 
 def test_targets_to_one_side_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:

@@ -48,6 +48,8 @@ BEYOND = 0.0015
 """Share of honest rows that lie so far out, as measured on ten streams."""
 LAST_OWN, LEAST_OWN = 5, 3
 """The least own order of the last five batches is usual, from three on."""
+MORE_ROWS = 1.5
+"""An own order is beside those of batches with at most so many times the rows: a head of more rows finds more."""
 REACH = 5 * 1.4826
 """Targets farther from the median than so many median deviations are cut for the batch's own head."""
 
@@ -97,9 +99,14 @@ def ratios(a: NumberAssessment) -> Floats | None:
 
 
 def outlying(a: NumberAssessment) -> Bools:
-    """Rows whose ratio is beyond any error of the last batches: `outliers.times` the 99 % quantile. -> [n, k]"""
+    """Rows whose ratio is beyond any error of the last batches: `outliers.times` the 99 % quantile; and whose error is
+    beyond that quantile of errors, too, since what is usual of a row is little known at first. -> [n, k]"""
     beyond, ratio = _beyond(a), ratios(a)
-    return np.zeros(a.batch_goals.shape, bool) if beyond is None or ratio is None else ratio > beyond
+    if beyond is None or ratio is None or a.base is None:
+        return np.zeros(a.batch_goals.shape, bool)
+    last = np.concatenate([np.abs(tested.error) for tested in recent(a)])
+    far = np.abs(a.batch_goals - a.base.on_batch) > np.quantile(last, OUTLYING, axis=0)
+    return np.asarray((ratio > beyond) & far)
 
 
 def farthest(a: NumberAssessment, most: int = 100) -> list[tuple[int, int]]:
@@ -151,12 +158,20 @@ def own_order(a: NumberAssessment, k: int) -> OwnOrder | None:
     if answered.sum() < ORDERED:
         return None
     goals, alone = a.batch_goals[answered, k], a.alone[answered, k]
-    middle = np.median(a.batch_goals[:, k])
+    middle, value = np.median(a.batch_goals[:, k]), rank_correlation(goals, alone)
+    before = [t.figures[k] for t in usual_batches(a, k) if len(t.batch) <= MORE_ROWS * len(a.batch)]
     return OwnOrder(
-        value=rank_correlation(goals, alone),
+        value=value,
         p=signed_rank(np.abs(goals - middle) - np.abs(goals - alone)),
         least=least_own(a, k),
+        beside=Usual(a, before).beside({OWN: value}, OWN, len(goals)) if len(before) >= LEAST_OWN else None,
     )
+
+
+def usual_batches(a: NumberAssessment, k: int) -> list[Tested]:
+    """The last promoted batches that were tested, since the stream has moved, if it has."""
+    kept = [tested for tested in recent(a) if k < len(tested.figures) and MEAN in tested.figures[k]]
+    return kept[max((place for place, tested in enumerate(kept) if MOVED in tested.figures[k]), default=0) :]
 
 
 def least_own(a: NumberAssessment, k: int) -> float | None:
@@ -181,8 +196,7 @@ class Usual:
 
     @staticmethod
     def of(a: NumberAssessment, k: int) -> Usual:
-        kept = [t.figures[k] for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k]]
-        kept = kept[max((place for place, figures in enumerate(kept) if MOVED in figures), default=0) :]
+        kept = [tested.figures[k] for tested in usual_batches(a, k)]
         if kept or a.base is None:
             return Usual(a, kept)
         known = np.isfinite(a.base.on_trusted[:, k])
@@ -200,7 +214,7 @@ class Usual:
         if name not in figures or not len(before):
             return None
         value, noise = figures[name], (1.0 if name == MEAN else 1.5) * (1 / rows + self.noise)
-        if name == ORDER:
+        if name in (ORDER, OWN):
             now, earlier = _widened(value), _widened(before)
             p = one_more(-float(now), -earlier, ORDER_SPREAD, 1 / max(rows - 3, 1) + self.noise)
             return Beside(value, float(np.tanh(earlier.mean())), chance(self.a, p))
@@ -214,11 +228,10 @@ class Usual:
 
 def outliers(a: NumberAssessment, ratio: Floats, k: int) -> Outlying | None:
     """Outlying rows of number k, and the farthest of them. ratio [n, k]. None: nothing to say what is far."""
-    beyond = _beyond(a)
-    if beyond is None or a.base is None:
+    if _beyond(a) is None or a.base is None:
         return None
-    rows = int((ratio[:, k] > beyond[k]).sum())
-    row = int(ratio[:, k].argmax())
+    far = outlying(a)[:, k]
+    rows, row = int(far.sum()), int(np.where(far, ratio[:, k], 0.0).argmax())
     value = said(a, a.base.on_batch[row], row)[k]
     p = chance(a, at_least(rows, len(ratio), BEYOND))
     return Outlying(rows, p, int(a.batch.row[row]), float(a.batch.targets[row, k]), float(value))
