@@ -61,17 +61,17 @@ class Newcomer:
         assert ran.returncode == 0, f"{text}\n{ran.stdout}{ran.stderr}"
         return ran.stdout
 
-    def follows(self, page: str) -> Iterator[tuple[str, str, list[Any]]]:
-        """Types every block of a page and looks for each shown answer among the last ones; -> language, text and what
-        was printed last, after each block"""
+    def follows(self, page: str, compare: bool = True) -> Iterator[tuple[str, str, list[Any]]]:
+        """Types every block of a page and looks for each shown answer among the last ones, unless it shows bodies and
+        answers of other calls, too; -> language, text and what was printed last, after each block"""
         printed: list[Any] = []
         for language, text in BLOCK.findall(page):
             if language in LANGUAGES:
                 printed = answers(self.types(language, text))
-            elif language == "json":
+            elif language == "json" and compare:
                 for answer in answers(text):
                     assert any(shown(answer, whole) for whole in printed), f"{answer} is not in {str(printed)[:4000]}"
-            elif language == "text":
+            elif language == "text" and compare:
                 lines = iter(line for line in printed if isinstance(line, str))
                 assert all(any(shown(line, other) for other in lines) for line in text.splitlines()), (text, printed)
             yield language, text, printed

@@ -21,6 +21,9 @@ SITUATIONS = (
     "not-enrolled",
 )
 
+REFERENCE = ("tables", "numbers", "backbones")
+"""Pages whose commands are run, and whose other blocks show bodies and answers of other calls."""
+
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
@@ -32,6 +35,14 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
 def test_a_situation_ends_as_its_page_says(newcomer: Newcomer, page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     assert sum(language == "sh" for language, _, _ in newcomer.follows(text)) > 0
+
+
+@pytest.mark.parametrize("page", REFERENCE)
+def test_the_commands_of_a_page_of_reference_run(newcomer: Newcomer, page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    printed = [answer for _, _, answers in newcomer.follows(text, compare=False) for answer in answers]
+    assert printed
+    assert not any(isinstance(answer, dict) and answer.get("status") for answer in printed), "a call was refused"
 
 
 def test_keys_are_asked_for_once_there_is_one(tmp_path_factory: pytest.TempPathFactory) -> None:
