@@ -12,7 +12,7 @@ from service.contract.enums import UpdateKind, Verdict
 from service.errors import Cancelled
 from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.sums import Sums
-from service.learning.run import no_progress
+from service.learning.run import Run
 from service.registry import merges, models, updates
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
@@ -55,7 +55,7 @@ def test_all_that_a_life_stores_is_named_in_one_list(runtime: Runtime) -> None:
     with runtime.database.writing() as session:
         model(session, retention="exemplars", memory_rows=2)
     update, assignment = begun(runtime, seed=0, name="ridge", lift="none")
-    result = Executor().execute(assignment, no_progress, lambda: None, lambda _: None)
+    result = Executor().execute(assignment)
     assert publish(runtime, update.id, update.fence, result) is Verdict.PROMOTED
     assert named_now(runtime) == stored(runtime)
     assert retention.settle(runtime, 1) == 1
@@ -78,7 +78,7 @@ def test_all_that_a_life_stores_is_named_in_one_list(runtime: Runtime) -> None:
 
     with pytest.raises(Cancelled):
         Executor().execute(
-            assignment.model_copy(update={"save_seconds": 1e-9}), no_progress, stop, SavedTrainings(runtime, update)
+            assignment.model_copy(update={"save_seconds": 1e-9}), Run(check=stop), SavedTrainings(runtime, update)
         )
     with runtime.database.reading() as session:
         digits = models.get(session, "digits")
