@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, bounded, rows_of
 from service.learning.data.sides import Folding
-from service.registry import models, retention, versions
+from service.registry import models, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Version
 from service.runtime import Runtime
@@ -19,12 +18,10 @@ from service.settings import Settings
 from service.upkeep.verify import verify
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import QUICK, Caller, blobs, slow, until
-from tests.acceptance.test_power import until_it_dies
+from tests.acceptance.service import Caller, blobs, slow, until
 from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
-POINTS = ["before_rows_go", "after_rows_go", "after_rows_deleted"]
 
 
 def kept(caller: Caller, batch_id: str) -> int:
@@ -179,41 +176,3 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     assert kept(caller, later["batches"][0]) == 400
     assert [kept(caller, b) for b in ids] == [0, 0]
     invariants.hold(shared.data, [*ids, waits, *later["batches"]])
-
-
-def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(tmp_path: Path, migrated: Path) -> None:
-    server = Server(tmp_path, migrated=migrated, crash_point=POINTS[0], **QUICK)
-    try:
-        with Caller(server, "none") as none, Caller(server, "some") as some:
-            batches = {none: none.create(retention="none").batch(1)}
-            batches[some] = some.create(retention="exemplars", memory_rows=8).batch(2)
-            for caller, batch_id in batches.items():
-                caller.order([batch_id])
-            until_it_dies(server)
-            invariants.hold(server.data, batches.values())
-            for point in POINTS[1:]:
-                server.restart(wait=False, crash_point=point)
-                until_it_dies(server)
-                invariants.hold(server.data, batches.values())
-            del server.settings["crash_point"]
-            server.restart()
-            for caller, rows in ((none, 0), (some, 40)):
-                let_go(caller, batches[caller], rows)
-            until(lambda: not left_to_delete(server), what="every deletion")
-            assert traces(server, none, 1) == (0, 0)
-            for caller in (none, some):
-                learned = caller.learn(3)
-                assert (learned["verdict"], caller.versions()) == ("promoted", [1, 2])
-                let_go(caller, learned["batches"][0], 40)
-            assert server.stop() == 0
-            invariants.hold(server.data, batches.values())
-    finally:
-        server.kill()
-
-
-def left_to_delete(server: Server) -> bool:
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        left = bool(retention.doomed(session))
-    database.close()
-    return left

@@ -1,11 +1,18 @@
-"""The life of one service: the power is cut at each named point and in an epoch, and at last it is told to stop."""
+"""The life of one service: the power is cut at each named point, in an epoch, while rows are deleted and while they are
+erased, and at last it is told to stop.
+
+A longer run of erasures: ERASURE_EXAMPLES=100 pytest -n 0 --timeout 0 tests/acceptance/test_power.py
+"""
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +21,19 @@ import psutil
 import pytest
 
 from service.contract.requests import CreateModel
-from service.registry import models, updates
+from service.registry import models, retention, updates
 from service.registry.sql.database import Database
+from tests import traces
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
+from tests.acceptance.test_keeping import let_go
+from tests.acceptance.test_keeping import traces as sent_rows
 from tests.running import Server
 
 POINTS = ["after_claim", "after_blob_temp", "after_blob_rename", "before_commit", "after_commit"]
+DELETING = ["before_rows_go", "after_rows_go", "after_rows_deleted"]
+ROUNDS = int(os.environ.get("ERASURE_EXAMPLES", "2"))
+AT_ONCE = 8
 KEY = {"Idempotency-Key": "once"}
 LEASE = 3600.0
 """Seconds. Nobody waits for its end: a service that starts knows that the one before it is dead."""
@@ -92,8 +105,7 @@ def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Serve
         until_it_dies(server)
         invariants.hold(server.data)
 
-    del server.settings["crash_point"]
-    server.restart()
+    server.restart(crash_point=DELETING[0])  # which is reached once rows are not kept
     again = post_once(caller)
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     done = caller.end(again.json()["id"])
@@ -125,6 +137,91 @@ def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(se
     assert claims[-1] - back < AT_ONCE_SECONDS
     assert caller.versions() == [1, 2]
     invariants.hold(server.data, [batch])
+
+
+def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(server: Server) -> None:
+    with Caller(server, "none") as none, Caller(server, "some") as some:
+        batches = {none: none.create(retention="none").batch(1)}
+        batches[some] = some.create(retention="exemplars", memory_rows=8).batch(2)
+        for caller, batch_id in batches.items():
+            caller.order([batch_id])
+        until_it_dies(server)
+        invariants.hold(server.data, batches.values())
+        for point in DELETING[1:]:
+            server.restart(wait=False, crash_point=point)
+            until_it_dies(server)
+            invariants.hold(server.data, batches.values())
+        del server.settings["crash_point"]
+        server.restart()
+        for caller, rows in ((none, 0), (some, 40)):
+            let_go(caller, batches[caller], rows)
+        until(lambda: not left_to_delete(server), what="every deletion")
+        assert sent_rows(server, none, 1) == (0, 0)
+        for caller in (none, some):
+            learned = caller.learn(3)
+            assert (learned["verdict"], caller.versions()) == ("promoted", [1, 2])
+            let_go(caller, learned["batches"][0], 40)
+            assert caller.state(batches[caller]) == "learned"  # the last test looks at all that is left
+
+
+def left_to_delete(server: Server) -> bool:
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        left = bool(retention.doomed(session))
+    database.close()
+    return left
+
+
+def send(caller: Caller, seed: int) -> str:
+    """The same rows, many times at once; -> their batch."""
+    inputs, labels = blobs(seed)
+    body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        sent = [threads.submit(caller.ok, "POST", f"{caller.path}/batches", body) for _ in range(AT_ONCE)]
+    [batch] = {answer.result()["id"] for answer in sent}
+    return str(batch)
+
+
+def kill_child(server: Server) -> None:
+    """The process that learns."""
+    for process in children_of(server.pid):
+        if "service.worker.child" in process.cmdline():
+            process.kill()
+
+
+def kill_server(server: Server) -> None:
+    """It and all that it started, and it is started again."""
+    processes = children_of(server.pid)
+    server.kill()
+    psutil.wait_procs(processes, timeout=10)
+    server.restart()
+
+
+def test_erased_rows_are_nowhere_after_real_kills(server: Server) -> None:
+    """Of rows that no other model here has."""
+    kills: list[Callable[[Server], None]] = [kill_child, kill_server]
+    chance = random.Random(ROUNDS)
+    with Caller(server, "erasing").create() as caller:
+        [kept] = caller.learn(0)["batches"]
+        learned = traces.Learned()
+        for k in range(ROUNDS):
+            batch = send(caller, 50 + k)
+            learning = caller.order([batch], method=slow(1000))["id"]
+            caller.training(learning)
+            learned.look(server.data / "store")
+            (kills[k] if k < len(kills) else chance.choice(kills))(server)
+            send(caller, 50 + k)
+            order = caller.retract([batch], wait=0, erase=True)["id"]
+            if k >= len(kills) and chance.random() < 0.5:
+                time.sleep(chance.random())
+                chance.choice(kills)(server)
+            caller.http.post(f"/v1/updates/{learning}/cancel")
+            assert caller.end(order)["state"] == "succeeded"
+            learned.look(server.data / "store")
+            until(lambda: caller.state(batch) == "erased", what="the erasure")  # noqa: B023
+            assert not traces.left(server.data, traces.of_rows(*blobs(50 + k)) | learned.of[batch])
+            assert (caller.state(kept), caller.live()) == ("learned", 1)
+        invariants.hold(server.data, [kept])
 
 
 class Client(threading.Thread):

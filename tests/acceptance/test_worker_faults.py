@@ -117,6 +117,36 @@ def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
     environment.hold([batch])
 
 
+def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
+    environment: Environment, server: Server, workers: list[WorkProcess]
+) -> None:
+    """Beside it a model that learns the same rows in one go. One worker alone saves often, so it learns both while the
+    other, idle, is paused; that one goes on with what the first leaves."""
+    while len(workers) > 1:
+        workers.pop().end()
+    [other] = workers
+    other.signal(signal.SIGSTOP)
+    environment.start_worker(save_seconds=0.3)
+    made = []
+    for name in ("straight", "killed"):
+        with Caller(server, name) as one:
+            one.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
+            update_id = one.order([one.batch(7)], method=slow(300))["id"]
+            if name == "killed":
+                one.training(update_id)
+                until(partial(saved, server, update_id), what="a save")
+                victim = owner(workers, update_id)
+                victim.end()
+                workers.remove(victim)
+                other.signal(signal.SIGCONT)
+            done = one.end(update_id, 2 * SECONDS)
+            assert (done["state"], done["attempts"]) == ("succeeded", 1 if name == "straight" else 2)
+            made.append(one.ok("GET", f"{one.path}/versions/1")["shards"])
+            assert saved(server, update_id) is None
+    assert f"update {update_id} goes on from a save" in owner(workers, update_id).said()
+    assert [(s["part"], s["digest"]) for s in made[0]] == [(s["part"], s["digest"]) for s in made[1]]
+
+
 def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
@@ -131,34 +161,6 @@ def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     assert kinds(server, update_id)[-1] == "handed back"
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 200
     environment.hold()
-
-
-def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
-    environment: Environment, server: Server, workers: list[WorkProcess]
-) -> None:
-    """Beside it a model that learns the same rows in one go. The workers save often, so they are there for this test
-    alone, the last: one that is paused while it writes would hold up all others."""
-    while workers:
-        workers.pop().end()
-    for _ in range(2):
-        environment.start_worker(save_seconds=0.3)
-    made = []
-    for name in ("straight", "killed"):
-        with Caller(server, name) as one:
-            one.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
-            update_id = one.order([one.batch(7)], method=slow(300))["id"]
-            if name == "killed":
-                one.training(update_id)
-                until(partial(saved, server, update_id), what="a save")
-                victim = owner(workers, update_id)
-                victim.end()
-                workers.remove(victim)
-            done = one.end(update_id, 2 * SECONDS)
-            assert (done["state"], done["attempts"]) == ("succeeded", 1 if name == "straight" else 2)
-            made.append(one.ok("GET", f"{one.path}/versions/1")["shards"])
-            assert saved(server, update_id) is None
-    assert f"update {update_id} goes on from a save" in owner(workers, update_id).said()
-    assert [(s["part"], s["digest"]) for s in made[0]] == [(s["part"], s["digest"]) for s in made[1]]
 
 
 def saved(server: Server, update_id: str) -> str | None:

@@ -80,25 +80,28 @@ def test_an_update_for_which_there_is_no_room_fails_and_works_once_there_is_some
     api.ok("POST", "/v1/models", {"name": "digits", "input": spec, "method": {"name": "ridge", "lift": "none"}})
     update: str = api.ok("POST", f"{PATH}/updates", {"inputs": inputs, "labels": labels, "new_classes": "allow"})["id"]
 
-    def ended(reserve: int) -> Update:
-        """The update once a worker was at it that leaves so many bytes free."""
-        runtime = Runtime(api.runtime.settings.model_copy(update={"reserve_bytes": reserve}))
-        worker = Worker(runtime)
-        worker.start()
-        try:
-            until(lambda: api.ok("GET", f"/v1/updates/{update}")["state"] in ("succeeded", "failed"), what="its end")
-        finally:
-            worker.stop(5.0)
-            runtime.close()
+    runtime = Runtime(api.runtime.settings.model_copy(update={"reserve_bytes": 2**60}))
+    worker = Worker(runtime)
+
+    def ended() -> Update:
+        """The update once the worker was at it."""
+        runtime.work.set()
+        until(lambda: api.ok("GET", f"/v1/updates/{update}")["state"] in ("succeeded", "failed"), what="its end")
         with api.runtime.database.reading() as session:
             return session.get_one(Update, update)
 
-    failed = ended(2**60)
-    assert failed.state == "failed"
-    assert failed.error is not None
-    assert failed.error["title"] == "No space left"
-    assert api("POST", f"/v1/updates/{update}/retry").is_success
-    assert ended(0).state == "succeeded"
+    worker.start()
+    try:
+        failed = ended()
+        assert failed.state == "failed"
+        assert failed.error is not None
+        assert failed.error["title"] == "No space left"
+        runtime.settings = runtime.settings.model_copy(update={"reserve_bytes": 0})
+        assert api("POST", f"/v1/updates/{update}/retry").is_success
+        assert ended().state == "succeeded"
+    finally:
+        worker.stop(5.0)
+        runtime.close()
     assert api.ok("POST", f"{PATH}/predictions", {"inputs": inputs[:1]})["version"] == 1
 
 

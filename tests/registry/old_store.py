@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.registry.sql.database import migrate
+from service.registry.sql.schema import revisions
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
 from tests.updating import make_rows
@@ -35,6 +39,20 @@ LATER: dict[str, dict[str, dict[str, Any]]] = {
 be named."""
 
 
+_FILLED = Path(tempfile.mkdtemp(prefix="old-stores-"))
+"""A store of each revision that a test asked for: the next one gets a copy."""
+
+
+@cache
+def _empty(revision: str) -> Path:
+    """The tables of a revision, made of those of the one before."""
+    known, file = revisions(), _FILLED / f"{revision}.db"
+    if earlier := known[: known.index(revision)]:
+        shutil.copyfile(_empty(earlier[-1]), file)
+    migrate(f"sqlite:///{file}", revision)
+    return file
+
+
 class Store:
     """A data folder as a service of that revision has left it."""
 
@@ -42,10 +60,16 @@ class Store:
         self.data, self.revision = data, revision
         self.file = data / "tsuika.db"
         self.url = f"sqlite:///{self.file}"
-        data.mkdir()
+        is_new = not (filled := _FILLED / revision).exists()
+        if is_new:
+            data.mkdir()
+            shutil.copyfile(_empty(revision), self.file)
+        else:
+            shutil.copytree(filled, data)
         self.store = LocalArtifacts(data / "store")
-        migrate(self.url, revision)
-        self._fill()
+        if is_new:
+            self._fill()
+            shutil.copytree(data, filled)
 
     def _fill(self) -> None:
         """A model with two versions, of which the second is live; batches learned, rejected and waiting; a challenger
