@@ -145,11 +145,6 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return paging.page(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
 
 
-def resource(session: Session, model: Model, alias: Alias) -> resources.Alias:
-    """The alias as the API shows it."""
-    return resources_of(session, model, [alias])[0]
-
-
 def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[resources.Alias]:
     """Aliases of the model as the API shows them: one query, however many they are."""
     numbers = versions.numbers_of(session, [alias.version_id for alias in aliases])

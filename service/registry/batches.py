@@ -246,11 +246,6 @@ def learning_rows(
     return counts
 
 
-def resource(session: Session, model: Model, batch: Batch) -> resources.Batch:
-    """The batch as the API shows it."""
-    return resources_of(session, model, [batch])[0]
-
-
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
     """Batches of the model as the API shows them: two queries, however many they are."""
     learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in batches])

@@ -153,11 +153,6 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return paging.page(session, select(Deployment).where(Deployment.model_id == model.id), Deployment.id, limit, cursor)
 
 
-def resource(session: Session, model: Model, deployment: Deployment) -> resources.Deployment:
-    """The deployment as the API shows it."""
-    return resources_of(session, model, [deployment])[0]
-
-
 def resources_of(session: Session, model: Model, deployments: Sequence[Deployment]) -> list[resources.Deployment]:
     """Deployments of the model as the API shows them: one query, however many they are."""
     numbers = versions.numbers_of(session, [number for d in deployments for number in (d.version_id, d.previous_id)])
@@ -182,6 +177,6 @@ def rolled_back(session: Session, model: Model, deployment: Deployment, before: 
         live_version=live.number,
         previous_version=before,
         promotion=Promotion(model.promotion),
-        deployment=resource(session, model, deployment),
+        deployment=resources_of(session, model, [deployment])[0],
         left_out=_left_out(session, versions.get(session, model, before, slim=True).id, live),
     )

@@ -223,11 +223,6 @@ def settle_folding(session: Session, model: Model, settled: Mapping[str, Any]) -
     return model.folding
 
 
-def resource(session: Session, model: Model, serving_version: int | None) -> resources.Model:
-    """The model as the API shows it."""
-    return resources_of(session, [model], lambda _: serving_version)[0]
-
-
 def resources_of(
     session: Session, models: Sequence[Model], serving_version: Callable[[str], int | None]
 ) -> list[resources.Model]:

@@ -194,11 +194,6 @@ def events(session: Session, update_id: str, after: int = 0) -> list[resources.E
     return [shown(resources.Event, event) for event in session.scalars(query.order_by(UpdateEvent.id))]
 
 
-def resource(session: Session, update: Update) -> resources.Update:
-    """The update as the API shows it."""
-    return resources_of(session, [update])[0]
-
-
 def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:
     """Updates as the API shows them: three queries, however many they are."""
     made_versions = {u.version_id for u in updates if u.version_id is not None}

@@ -212,11 +212,6 @@ def ancestors(session: Session, version: Version | None, most: int | None = None
     return chain
 
 
-def resource(session: Session, model: Model, version: Version) -> resources.Version:
-    """The version as the API shows it."""
-    return resources_of(session, model, [version])[0]
-
-
 def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
     """Versions of the model as the API shows them: three queries, however many they are."""
     parents = numbers_of(session, [version.parent_id for version in versions])

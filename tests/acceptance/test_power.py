@@ -89,7 +89,7 @@ def waiting(server: Server) -> dict[str, int]:
     """What the model of a service that is not there has not learned."""
     database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
-        pending = models.resource(session, models.get(session, "digits"), None).pending
+        pending = models.resources_of(session, [models.get(session, "digits")], lambda _: None)[0].pending
     database.close()
     return pending.model_dump()
 

@@ -38,7 +38,7 @@ def test_the_state_is_the_first_that_holds(
         stored.rejected_by = learn(session, digits).id if rejected else None
         session.flush()
         assert batches.state(stored, frozenset({stored.id}) if learned else frozenset()) is expected
-        resource = batches.resource(session, digits, stored)
+        resource = batches.resources_of(session, digits, [stored])[0]
         assert (resource.state, resource.in_live) == (expected, learned)
         if not erased:
             waits = [b.id for b in batches.pending(session, digits)]

@@ -122,7 +122,7 @@ def test_a_batch_without_its_rows_is_not_learned_again_but_can_be_sent_anew(data
             batches.require_whole(session, digits, one)
         assert batches.pending(session, digits) == []
         assert batches.accept(session, digits, arrival("1" * 64))[1]
-        assert batches.resource(session, digits, one).kept_rows == 0
+        assert batches.resources_of(session, digits, [one])[0].kept_rows == 0
 
 
 def test_nothing_is_looked_for_twice_unless_something_moved(database: Database) -> None:

@@ -20,7 +20,7 @@ def test_a_model_starts_with_its_declared_classes_cleaned_and_no_version(databas
     with database.writing() as session:
         digits = model(session, classes=[" zero ", "e\u0301"])
         assert digits.classes == ["zero", "é"]
-        resource = models.resource(session, digits, serving_version=None)
+        resource = models.resources_of(session, [digits], lambda _: None)[0]
         assert (resource.live_version, resource.pending.batches, resource.updates.queued) == (None, 0, 0)
 
 

@@ -38,7 +38,7 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
         except NotFound as error:
             raise InvalidContent.at("/version", error.detail) from None
         session.flush()
-        resource = aliases.resource(session, record, aliases.get(session, record, name))
+        resource = aliases.resources_of(session, record, [aliases.get(session, record, name)])[0]
     shared.runtime.live.reread(model)
     return answer(resource, 201 if new else 200, {"Location": f"/v1/models/{model}/aliases/{name}"} if new else {})
 
@@ -56,7 +56,7 @@ def get_alias(shared: Shared, model: str, name: str) -> Response:
     """Where a name points, who pointed it there, and when."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        return answer(aliases.resource(session, record, aliases.get(session, record, name)))
+        return answer(aliases.resources_of(session, record, [aliases.get(session, record, name)])[0])
 
 
 @routes.delete("/v1/models/{model}/aliases/{name}", status_code=204, responses=refusals(404))

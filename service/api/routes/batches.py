@@ -117,4 +117,4 @@ def remove_class(shared: Shared, model: str, name: str) -> Response:
 def _batch(shared: Context, model: str, batch_id: str) -> resources.Batch:
     with shared.runtime.database.reading() as session:
         record = models.get(session, model, archived_too=True)
-        return batches.resource(session, record, batches.get(session, record, batch_id))
+        return batches.resources_of(session, record, [batches.get(session, record, batch_id)])[0]

@@ -56,7 +56,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
             return Effect(202, {"update": update.id}, lambda: announce(shared))
         deployment = deployments.promote(session, record, version, order.reason, by)
         loaded = _prepared(shared, record, version)
-        resource = deployments.resource(session, record, deployment)
+        resource = deployments.resources_of(session, record, [deployment])[0]
         return Effect(201, {"deployment": deployment.id}, lambda: _swap(shared, loaded, session), resource)
 
     done = shared.posts.run(attempt(request, body.members), begin)
@@ -66,10 +66,10 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
         if "update" in done.names:
             update = updates.find(session, done.names["update"])
             headers = {"Location": f"/v1/updates/{update.id}", **done.headers}
-            return answer(updates.resource(session, update), done.status, headers)
+            return answer(updates.resources_of(session, [update])[0], done.status, headers)
         record = models.get(session, model)
         deployment = session.get_one(Deployment, done.names["deployment"])
-        return answer(deployments.resource(session, record, deployment), done.status, done.headers)
+        return answer(deployments.resources_of(session, record, [deployment])[0], done.status, done.headers)
 
 
 @routes.get(

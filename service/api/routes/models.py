@@ -126,6 +126,6 @@ def archive_model(request: Request, shared: Shared, model: str) -> Response:
 def _shown(shared: Context, name: str, status: int, headers: dict[str, str]) -> Response:
     with shared.runtime.database.reading() as session:
         record = models.get(session, name)
-        resource = models.resource(session, record, shared.runtime.live.serving_version(name))
+        resource = models.resources_of(session, [record], shared.runtime.live.serving_version)[0]
         headers = {"ETag": etag(session, record), **headers}
     return answer(resource, status, headers)

@@ -144,7 +144,7 @@ async def answer_update(request: Request, shared: Context, done: Done, wait: flo
 
 def _update(shared: Context, update_id: str) -> resources.Update:
     with shared.runtime.database.reading() as session:
-        return updates.resource(session, updates.find(session, update_id))
+        return updates.resources_of(session, [updates.find(session, update_id)])[0]
 
 
 @routes.get("/v1/models/{model}/updates", response_model=resources.Page[resources.Update], responses=refusals(404))

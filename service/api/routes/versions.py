@@ -43,7 +43,7 @@ def get_version(shared: Shared, model: str, version: str) -> Response:
     """A version, by number, live, previous or an alias: what it learned, from which parent, and what was measured."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
-        return answer(versions.resource(session, record, aliases.version(session, record, version)))
+        return answer(versions.resources_of(session, record, [aliases.version(session, record, version)])[0])
 
 
 @routes.get(
@@ -176,7 +176,7 @@ def import_version(
     number = done.names["version"]
     with runtime.database.reading() as session:
         record = models.get(session, model)
-        resource = versions.resource(session, record, versions.get(session, record, number))
+        resource = versions.resources_of(session, record, [versions.get(session, record, number)])[0]
     return answer(resource, done.status, {"Location": f"/v1/models/{model}/versions/{number}", **done.headers})
 
 

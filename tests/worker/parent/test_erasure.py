@@ -169,7 +169,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
     content = runtime.settings.database_file.read_bytes() + log.read_bytes()
     assert not [name for name in names if name is not None and name.encode() in content]
     with runtime.database.reading() as session:
-        shown = batches.resource(session, models.get(session, "digits"), session.get_one(Batch, more[0]))
+        shown = batches.resources_of(session, models.get(session, "digits"), [session.get_one(Batch, more[0])])[0]
         assert (shown.state, shown.digest, shown.lent, shown.target_summary) == ("erased", None, [], None)
         again = replace(attempt, body_hash="c" * 64)
         assert idempotency.recorded(session, again) == idempotency.Recorded(201, {"batch": more[0]})
@@ -185,7 +185,7 @@ def test_a_batch_is_erased_once_the_last_of_it_is_gone(
 
     def state() -> str:
         with runtime.database.reading() as session:
-            return batches.resource(session, models.get(session, "digits"), session.get_one(Batch, ids[1])).state
+            return batches.state(session.get_one(Batch, ids[1]), frozenset())
 
     taken_back(runtime, ids)
     with monkeypatch.context() as patched:

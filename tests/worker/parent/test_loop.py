@@ -202,7 +202,7 @@ def test_a_training_that_diverged_fails_at_once_with_the_step_and_the_base_stays
     assert (row.attempts, row.error) == (1, {"title": "Training diverged", "detail": "at step 3 (epoch 1 of 2)"})
     with runtime.database.reading() as session:
         digits = models.get(session, "digits")
-        assert models.resource(session, digits, runtime.live.serving_version("digits")).live_version == 1
+        assert models.resources_of(session, [digits], runtime.live.serving_version)[0].live_version == 1
     assert runtime.live.serving_version("digits") == 1
 
 
