@@ -76,8 +76,10 @@ def test_the_first_page_lists_models_with_what_is_live(person: Person) -> None:
 
 
 def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(person: Person) -> None:
+    sent = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
+    batch = person.api.ok("POST", "/v1/models/digits/batches", sent)["id"]
     make_version(person.api.runtime)
-    make_version(person.api.runtime, seed=1, promote=False)
+    make_version(person.api.runtime, learned=[batch], seed=1, promote=False)
     assert "One waits for you." in person.looks("/").text
     page = person.looks("/models/digits").text
     assert "Version 2 waits for your decision." in page

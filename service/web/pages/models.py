@@ -43,7 +43,11 @@ def _line(view: View, model: Model) -> Line:
     if model.live_version is not None:
         version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
         good = how_good(version.report, view.words) if version is not None else None
-    return Line(model, good, held_now(view.api.find(address("models", model.name, "lineage"), Lineage)))
+    # the batches of a version that waits are pending: where none is, its lineage need not be asked for
+    waits = model.pending.batches > 0
+    return Line(
+        model, good, held_now(view.api.find(address("models", model.name, "lineage"), Lineage)) if waits else []
+    )
 
 
 def held_now(lineage: Lineage | None) -> list[int]:
