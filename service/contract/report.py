@@ -20,6 +20,16 @@ class ClassScore(Fact):
     rows: int
 
 
+class Confusion(Fact):
+    """Rows of a class that are answered with another."""
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+    answer: str
+    rows: int
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
 class Score(Fact):
     """Accuracy on trusted rows."""
 
@@ -31,6 +41,9 @@ class Score(Fact):
         default=None,
         description="Expected calibration error: how far the top scores lie from the share that is right, over 15 bins "
         "of equal width.",
+    )
+    confusions: list[Confusion] = Field(
+        default=[], description="Wrong answers by class and answer, those of the most rows first, at most 100."
     )
 
 

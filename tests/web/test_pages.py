@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
 import httpx
 import pytest
 
+from service.contract.report import ClassScore, Confusion, Score
+from service.contract.resources import Progress, Update
 from service.web.addresses import ROOTS, is_page
 from service.web.pages import ROUTES
+from service.web.pages.update import seconds_left
+from service.web.pages.version import matrix
 from service.web.site import POLICY
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
@@ -89,6 +94,44 @@ def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(perso
 def test_a_model_without_versions_has_a_page(person: Person) -> None:
     page = person.looks("/models/digits").text
     assert "It has no version yet." in page
+
+
+def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person) -> None:
+    sent = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
+    update = person.api.ok("POST", "/v1/models/digits/updates", sent)["id"]
+    page = person.looks(f"/updates/{update}").text
+    assert "It waits for its turn." in page
+    assert '<script src="/static/live.js" defer></script>' in page
+    assert "An update is queued." in person.looks("/models/digits").text
+    person.api.ok("POST", f"/v1/updates/{update}/cancel")
+    ended = person.looks(f"/updates/{update}").text
+    assert "It was cancelled." in ended
+    assert "live.js" not in ended
+
+
+def test_the_time_that_is_left_is_told_while_it_trains() -> None:
+    began = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
+    facts = {"state": "running", "started_at": began, "progress": {"phase": "training", "done": 25, "total": 100}}
+    update = Update.model_construct(**{**facts, "progress": Progress(phase="training", done=25, total=100)})
+    assert seconds_left(update, began + timedelta(seconds=10)) == 30
+    reading = Update.model_construct(**{**facts, "progress": Progress(phase="reading", done=1, total=2)})
+    assert seconds_left(reading, began + timedelta(seconds=10)) is None
+
+
+def test_a_matrix_has_all_rows_of_each_class_and_is_left_out_where_it_cannot_be_read() -> None:
+    of = {"3": ClassScore(accuracy=0.75, rows=4), "8": ClassScore(accuracy=1.0, rows=2)}
+    wrong = Confusion(class_="3", answer="8", rows=1)
+    score = Score(accuracy=5 / 6, balanced_accuracy=0.875, rows=6, classes=of, confusions=[wrong])
+    drawn = matrix(score)
+    assert drawn is not None
+    assert drawn.answers == ["3", "8"]
+    assert [[(cell.rows, cell.level, cell.right) for cell in cells] for _, cells in drawn.classes] == [
+        [(3, 4, True), (1, 2, False)],
+        [(0, 0, False), (2, 5, True)],
+    ]
+    assert matrix(score.model_copy(update={"confusions": []})) is None
+    assert matrix(score.model_copy(update={"confusions": [wrong] * 100})) is None
+    assert matrix(score.model_copy(update={"classes": {str(k): of["3"] for k in range(21)}})) is None
 
 
 def test_a_page_is_in_the_language_that_was_chosen_and_stays_so(person: Person) -> None:

@@ -14,12 +14,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.report import ClassScore, Score
+from service.contract.report import ClassScore, Confusion, Score
 from service.learning.data.rows import Bools, Ints, Rows
 from service.learning.matrices import parts, row_by_row
 
 Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15
+MOST_CONFUSIONS = 100
+"""A report lists at most so many: those of ten classes are all there."""
 FAINT = math.exp(-30)
 """Scores below this are alike."""
 
@@ -113,7 +115,8 @@ class ExamAnswers:
 
 
 def scored(answers: Answers, rows: Rows) -> Score | None:
-    """Accuracy, its mean over the classes, that of each class, and the calibration error; None without rows."""
+    """Accuracy, its mean over the classes, that of each class, the calibration error, and what is taken for what; None
+    without rows."""
     if not len(rows):
         return None
     right = answers.right(rows)
@@ -124,7 +127,20 @@ def scored(answers: Answers, rows: Rows) -> Score | None:
         rows=len(rows),
         classes=classes,
         ece=calibration_error(answers, rows),
+        confusions=confusions(answers, rows),
     )
+
+
+def confusions(answers: Answers, rows: Rows) -> list[Confusion]:
+    """Wrong answers to judged rows, counted by class and answer: those of the most rows first, at most
+    MOST_CONFUSIONS. answers [n], rows [n]"""
+    wrong, width = answers.judged & ~answers.right(rows), max(len(answers.classes), 1)
+    pairs, counts = np.unique(rows.labels[wrong].astype(np.int64) * width + answers.best[wrong], return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")[:MOST_CONFUSIONS]
+    return [
+        Confusion(class_=rows.names[pairs[k] // width], answer=answers.classes[pairs[k] % width], rows=int(counts[k]))
+        for k in frequent
+    ]
 
 
 def calibration_error(answers: Answers, rows: Rows) -> float | None:

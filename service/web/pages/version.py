@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from service.contract.number_report import NumberReport
-from service.contract.report import Report
+from service.contract.report import Report, Score
 from service.contract.resources import Model, Update, Version
 from service.web import estimates
 from service.web.charts.changes import Change, changes
@@ -17,6 +18,10 @@ from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, round_percent
 
+MOST_CLASSES = 20
+"""Classes of a matrix that can be read."""
+MOST_CONFUSIONS = 100
+"""A report that lists so many may lack others."""
 SAME = 0.0005
 """Changes below this are none to people who read percent with one digit."""
 
@@ -34,6 +39,23 @@ class Group:
     def change(self) -> float:
         """after - before; 0 where nothing was there before."""
         return 0.0 if self.before is None else self.after.value - self.before
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows of a class with one answer. `level`: 0 to 5, the share of the class's rows; `right`: whether that is it."""
+
+    rows: int
+    level: int
+    right: bool
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Answers on trusted rows, in columns, by class."""
+
+    answers: list[str]
+    classes: list[tuple[str, list[Cell]]]
 
 
 def show(view: View) -> Answer:
@@ -60,6 +82,8 @@ def show(view: View) -> Answer:
         "numbers": isinstance(report, NumberReport),
         "groups": groups,
         "chart": _chart(groups, isinstance(report, NumberReport), words),
+        "matrix": matrix(report.after) if isinstance(report, Report) else None,
+        "confusions": report.after.confusions if isinstance(report, Report) and report.after is not None else [],
         "rules": report.gate.rules if report is not None else [],
     }
     return Shown("version.html", facts, json=address("models", name, "versions", version.number))
@@ -122,6 +146,21 @@ def _note(group: Group, of_errors: bool, words: Words) -> str:
     else:
         what = words("version.points", points=f"{100 * group.change:+.1f}".replace("-", "−"))
     return f"{what} · {words('model.rows', n=group.after.rows)}"
+
+
+def matrix(score: Score | None) -> Matrix | None:
+    """What was taken for what; None where there are too many classes to be read, or nothing was taken for anything."""
+    if score is None or not 0 < len(score.confusions) < MOST_CONFUSIONS or len(score.classes) > MOST_CLASSES:
+        return None
+    answers = sorted({*score.classes, *(c.answer for c in score.confusions)})
+    counts = {(c.class_, c.answer): c.rows for c in score.confusions}
+    counts |= {(name, name): round(of.accuracy * of.rows) for name, of in score.classes.items()}
+
+    def cell(name: str, answer: str) -> Cell:
+        rows = counts.get((name, answer), 0)
+        return Cell(rows, math.ceil(5 * rows / score.classes[name].rows), name == answer)
+
+    return Matrix(answers, [(name, [cell(name, answer) for answer in answers]) for name in score.classes])
 
 
 ROUTE = Route("/models/{model}/versions/{version}", show)

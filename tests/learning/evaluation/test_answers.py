@@ -6,9 +6,11 @@ import torch
 
 from service.learning.data.rows import Rows
 from service.learning.evaluation.answers import (
+    MOST_CONFUSIONS,
     Answers,
     calibration_error,
     class_scores,
+    confusions,
     scored,
 )
 from service.learning.evaluation.assessment import Correctness
@@ -153,3 +155,22 @@ def test_calibration_error_of_what_nobody_judged_is_unknown() -> None:
     assert calibration_error(answers("ab", [np.nan, np.nan]), rows("a")) is None
     assert calibration_error(answers("ab", [np.nan, np.nan], [1.0, 0.0]), rows("aa")) == 0
     assert scored(answers("ab"), Rows.empty((1,))) is None
+
+
+def test_confusions_are_wrong_answers_counted_the_most_frequent_first() -> None:
+    replies = answers(
+        "abc", [0.9, 0.1, 0], [0.1, 0.9, 0], [0.1, 0.9, 0], [0.9, 0.1, 0], [0, 0.1, 0.9], [np.nan, np.nan, np.nan]
+    )
+    told = confusions(replies, rows("aaabxa"))  # the last is not judged, and nothing is called x
+    assert [(c.class_, c.answer, c.rows) for c in told] == [("a", "b", 2), ("b", "a", 1), ("x", "c", 1)]
+    assert confusions(answers("ab"), Rows.empty((1,))) == []
+    scores = scored(replies, rows("aaabxa"))
+    assert scores is not None
+    assert scores.confusions == told
+    assert scores.model_dump(by_alias=True)["confusions"][0] == {"class": "a", "answer": "b", "rows": 2}
+
+
+def test_a_report_lists_a_hundred_confusions_at_most() -> None:
+    many = "".join(chr(0x4E00 + k) for k in range(MOST_CONFUSIONS + 2))
+    wrong = np.roll(np.eye(len(many)), 1, 1)
+    assert len(confusions(answers(many, *wrong.tolist()), rows(many))) == MOST_CONFUSIONS

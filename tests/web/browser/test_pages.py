@@ -26,7 +26,7 @@ PAGES = {
     "hostile": "/models/hostile",
     "version": "/models/mistakes/versions/2",
     "rejected": "/models/mistakes/versions/3",
-    "number-version": "/models/prices/versions/2",
+    "number-version": "/models/prices/versions/12",
     "hostile-version": "/models/hostile/versions/1",
     "rollback": "/models/mistakes/rollback",
     "missing": "/models/nobody",
@@ -110,6 +110,18 @@ def _tab_to(page: Page, text: str) -> None:
         if (text and text in said) or (not text and name == "INPUT"):
             return
     raise AssertionError(f"no {text or 'field'} has the focus")
+
+
+def test_an_update_is_followed_to_its_end(site: Server, open_page: Open) -> None:
+    """With a script and without one: the page of an update that waits becomes that of its verdict by itself."""
+    page = open_page(f"{site.url}/models/grown")
+    other = open_page(f"{site.url}/models/grown", java_script_enabled=False)
+    sent = {"inputs": [[[[0] * 8] * 8]] * 300, "labels": ["0"] * 300, "method": {"name": "fine_tune"}}
+    update = httpx.post(f"{site.url}/v1/models/grown/updates", json=sent, timeout=30).raise_for_status().json()["id"]
+    for shown in (page, other):
+        shown.goto(f"{site.url}/updates/{update}")
+        shown.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
+    assert page.query_selector("#live") is None
 
 
 def test_every_link_of_every_page_leads_somewhere(site: Server, open_page: Open) -> None:
