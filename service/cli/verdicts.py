@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -13,30 +12,36 @@ from service.cli.output import MARKS, plain, print_json, print_table, stderr, st
 from service.learning.wording import amount, percent
 
 if TYPE_CHECKING:
-    from service.contract.number_report import NumberReport
+    from rich.console import Console
+
+    from service.client.result import Result
     from service.contract.report import ClassScore, Report
-    from service.contract.resources import Update
+    from service.contract.resources import AnyReport, Update
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
 """Exit codes of the verdicts."""
-Row = Sequence[str]
 
 
 def print_update(schema: str, update: Update, as_json: bool) -> int:
     """Prints what became of an update that has ended. -> the exit code"""
     if as_json:
         print_json(schema, update.model_dump(mode="json", by_alias=True))
-    elif update.verdict is None:
-        said = update.error.detail if update.error else f"{update.id} was {update.state}."
-        stderr().print(Text(f"✕ {plain(said)}", style="red"))
-    else:
+    elif update.verdict is not None:
         _print_verdict(update)
-    return ERROR if update.verdict is None else CODES[update.verdict]
+    elif update.state == "succeeded":
+        stdout().print(plain(result_of(update).sentence))
+    else:
+        stderr().print(Text(f"✕ {plain(result_of(update).sentence)}", style="red"))
+    if update.verdict is not None:
+        return CODES[update.verdict]
+    return DONE if update.state == "succeeded" else ERROR
 
 
-def sentence_of(update: Update) -> str:
-    """Why it came out as it did."""
-    return (update.report.gate.why if update.report else "") or update.why or ""
+def result_of(update: Update) -> Result:
+    """The update as people read it, with the address of its model's page."""
+    from service.client.result import Result
+
+    return Result(update, f"{url()}/models/{update.model}")
 
 
 def marked(verdict: str, sentence: str) -> Text:
@@ -46,19 +51,22 @@ def marked(verdict: str, sentence: str) -> Text:
     return Text.assemble((f"{mark} {head}{colon}", colour), rest)
 
 
-def measured(report: Report | NumberReport) -> list[Row]:
-    """What was measured: a name, before, after, and what to hold of it."""
-    from service.contract.report import Report
+def print_measured(console: Console, report: AnyReport | None, indent: str = "") -> None:
+    """What was measured before and after, a line each."""
+    from service.client.result import lines_of
 
-    return _shares(report) if isinstance(report, Report) else _errors(report)
+    if report is not None and (lines := lines_of(report)):
+        rows = [[indent + line.name, *line[1:]] for line in lines]
+        print_table(console, ["", "before", "after", ""], rows, "before after")
 
 
-def figure(report: Report | NumberReport | None) -> str:
+def figure(report: AnyReport | None) -> str:
     """How good a version was when it was judged, in a figure: the share that was right, or the mean error."""
     from service.contract.report import Report
 
     if isinstance(report, Report):
-        return _share(report.new_classes.after if report.after is None else report.after.accuracy)
+        share = report.new_classes.after if report.after is None else report.after.accuracy
+        return "–" if share is None else percent(share)
     return "–" if report is None or report.after is None else f"± {amount(report.after.mae)}"
 
 
@@ -70,9 +78,9 @@ def class_scores(report: Report) -> dict[str, ClassScore]:
 def _print_verdict(update: Update) -> None:
     console = stdout()
     assert update.verdict is not None
-    console.print(marked(update.verdict, sentence_of(update)))
-    if update.report is not None and (rows := measured(update.report)):
-        print_table(console, ["", "before", "after", ""], [[f"  {row[0]}", *row[1:]] for row in rows], "before after")
+    result = result_of(update)
+    console.print(marked(update.verdict, result.sentence))
+    print_measured(console, update.report, "  ")
     for line in _notes(update):
         console.print(Text(f"  {plain(line)}", style="dim"))
     name = f"{update.model}@{update.version}"
@@ -83,54 +91,10 @@ def _print_verdict(update: Update) -> None:
         ways.insert(0, f"Make it live all the same: tsuika promote {name}")
     if update.verdict != "promoted" and update.batches:
         ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
-    ways.append(f"Page: {url()}/models/{update.model}")
+    ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
 
 
 def _notes(update: Update) -> list[str]:
     report = update.report
     return [] if report is None else [*report.notes, *report.batch.notes]
-
-
-def _shares(report: Report) -> list[Row]:
-    """Accuracy of old and new classes."""
-    old, new = report.old_classes, report.new_classes
-    rows: list[Row] = []
-    if old.after is not None:
-        rows.append(
-            ["old classes", _share(old.before), _share(old.after), _change(old.before, old.after, old.interval)]
-        )
-    if new.after is not None:
-        rows.append(["new classes", "–", _share(new.after), _between(new.interval)])
-    if not rows and report.after is not None:
-        before = None if report.before is None else report.before.accuracy
-        rows.append(["all classes", _share(before), _share(report.after.accuracy), f"{report.after.rows:,} rows"])
-    return rows
-
-
-def _errors(report: NumberReport) -> list[Row]:
-    """The mean error, and what it is measured by."""
-    rows: list[Row] = []
-    before, after, tested = report.before, report.after, report.tested
-    if after is not None:
-        rows.append(["mean error", "–" if before is None else amount(before.mae), amount(after.mae), ""])
-    if tested is not None:
-        skill = "" if report.skill is None else f"skill {percent(report.skill)}"
-        rows.append(["on rows to come", "–", amount(tested.mae), skill])
-    return rows
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value)
-
-
-def _change(before: float | None, after: float, interval: tuple[float, float] | None) -> str:
-    if before is None:
-        return ""
-    change = f"{100 * (after - before):+.1f}".replace("-", "−")
-    chance = interval is not None and interval[0] <= 0 <= interval[1]
-    return f"{change}, within chance" if chance else change
-
-
-def _between(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"

@@ -106,6 +106,8 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert report.out.startswith("fruits@2, live, by ridge, learned on version 1\nLive: version 2.")
     compared = tsuika("compare", "fruits@1", "fruits@2")
     assert "class apple" in compared.out
+    asked_both = tsuika("compare", "fruits@1", "fruits@2", tmp_path / "asked.csv").out
+    assert "Versions 1 and 2 answer 5 of 10 rows differently. Right: 50.0 % and 100.0 %." in asked_both
     watched = tsuika("watch", "fruits", "--until-idle")
     assert watched.out.endswith("live: version 2\n")
     followed = tsuika("watch", "fruits", "--until-idle", "--json").out.splitlines()
@@ -118,6 +120,9 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     batch = again.json["batches"][0]
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
+
+    again = tsuika("retract", "fruits", batch, "--reason", "once more")
+    assert again.code != REJECTED, again
 
     file = tmp_path / "fruits.safetensors"
     assert tsuika("export", "fruits@1", "-o", file).code == DONE

@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
 
-LABEL_NAMES = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
-"""What a column of labels is called, the likeliest first."""
-
 
 class Record(NamedTuple):
     """place: a line, the number of a row from 1, or the name of a picture · cells: in the order of the columns, as text
@@ -43,13 +40,15 @@ class DataFile:
 
         None where there is none. Raises WrongUsage.
         """
+        from service.client.guess import LABELS
+
         if asked is not None:
             if asked not in self.columns:
                 raise WrongUsage(f'{self.name} has no column "{asked}". It has {quoted(self.columns)}.')
             return asked
         others = [name for name in self.columns if name not in inputs]
         by_name = {name.casefold(): name for name in reversed(others)}
-        for usual in LABEL_NAMES:
+        for usual in LABELS:
             if usual in by_name:
                 return by_name[usual]
         return others[0] if inputs and len(others) == 1 else None

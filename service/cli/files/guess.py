@@ -10,19 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.cli.exits import WrongUsage
-from service.cli.files.data_file import LABEL_NAMES, DataFile, quoted
+from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import MOST_CLASSES, LabelCounts, count_labels
+from service.client.guess import DIFFERENT, FEWEST_NUMBERS, LABELS, NOTHING
+from service.client.table_rows import MANY_VALUES
 
-MANY_VALUES = 100
-"""A category of more values, most of which are in one row alone, is one of many values."""
-FEWEST_NUMBERS, DIFFERENT = 20, 0.9
-"""From so many whole numbers on, of which such a share differ, they are no names of classes."""
 TEXT_CHARACTERS = 20
 """Cells of a text have so many characters on average."""
 MOST_VALUES = 2000
 """All categories of a model together have so many values, but for those of many values."""
-NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
-"""What programs write where nothing is known: the service refuses such a cell, and says so."""
 WIDEST_TABLE = 222
 """Number columns that a table has room for with all of their pieces."""
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -87,7 +83,7 @@ class Guess:
 def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. Raises WrongUsage where there is no label."""
     found = file.label_column(label) or _last(file)
-    why = "as asked" if label else "by its name" if found.casefold() in LABEL_NAMES else "the last column"
+    why = "as asked" if label else "by its name" if found.casefold() in LABELS else "the last column"
     facts = _facts(file)
     labels = count_labels(file, found)
     numbers = target == "number" or (target is None and _is_number(facts[found], labels))

@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
 from typer import Argument
 
 from service.cli.connection import connected
-from service.cli.exits import DONE
+from service.cli.exits import DONE, WrongUsage
+from service.cli.files.readers import open_file
+from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
 from service.cli.options import Json
-from service.cli.output import print_json, print_table, stdout
+from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores
 from service.learning.wording import amount, percent, points
 
 if TYPE_CHECKING:
+    from service.client import Client
     from service.contract.resources import Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
 
 
-def run(first: Name, second: Name, as_json: Json = False) -> int:
-    """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows."""
+def run(
+    first: Name,
+    second: Name,
+    path: Annotated[Path | None, Argument(metavar="FILE", help="Rows to ask both, with or without labels.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
+
+    Of a file it says how many rows they answer differently, and how many answers of each are right.
+    """
+    named = [version_of(first), version_of(second)]
     with connected() as client:
-        named = [version_of(first), version_of(second)]
         versions = [client.model(each.model).version(each.version or "live") for each in named]
+        said = None if path is None else _asked(client, versions, path)
     rows = _rows(versions[0], versions[1])
     if as_json:
         items = [version.model_dump(mode="json", by_alias=True) for version in versions]
-        print_json("compare", {"versions": items, "rows": [[str(cell) for cell in row] for row in rows]})
+        print_json("compare", {"versions": items, "rows": [[str(cell) for cell in row] for row in rows], "file": said})
         return DONE
     console = stdout()
     titles = [f"{version.model}@{version.number}" for version in versions]
     print_table(console, ["", *titles, "change"], rows, " ".join([*titles, "change"]))
+    if said is not None:
+        console.print(plain(said))
     console.print(Text("Each was judged on the rows that were trusted when it was made.", "dim"))
     return DONE
+
+
+def _asked(client: Client, versions: list[Version], path: Path) -> str:
+    """What both answer to the rows of a file. Raises WrongUsage where they are of two models."""
+    a, b = versions
+    if a.model != b.model:
+        raise WrongUsage(f"{a.model} and {b.model} are two models: a file is asked of two versions of one.")
+    remote, file = client.model(a.model), open_file(path)
+    info = remote.info()
+    columns = columns_of(file, info)
+    known = None if columns.label is None else annotations_of(file, columns.label, info.target.kind == "number")
+    asked = remote.compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
+    return asked.sentence
 
 
 def _rows(a: Version, b: Version) -> list[list[str | Text]]:

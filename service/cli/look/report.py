@@ -12,7 +12,7 @@ from service.cli.exits import DONE
 from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import plain, print_json, print_table, stdout
-from service.cli.verdicts import class_scores, measured
+from service.cli.verdicts import class_scores, print_measured
 from service.learning.wording import amount, percent
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def _print(console: Console, version: Version) -> None:
         return
     if report.gate.why:
         console.print(plain(report.gate.why))
-    if rows := measured(report):
-        print_table(console, ["", "before", "after", ""], rows, "before after")
+    print_measured(console, report)
     if report.old_classes is not None:
         _classes(console, report)
     _rules(console, report)

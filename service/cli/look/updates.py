@@ -13,7 +13,7 @@ from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json
 from service.cli.output import MARKS, print_json, print_table, stdout
-from service.cli.verdicts import sentence_of
+from service.cli.verdicts import result_of
 
 if TYPE_CHECKING:
     from service.contract.resources import Update
@@ -41,5 +41,5 @@ def _row(update: Update) -> list[str | Text]:
     state = Text(f"{mark} {update.verdict}" if update.verdict else update.state, colour)
     version = "–" if update.version is None else str(update.version)
     rows = "–" if update.learned_rows is None else f"{update.learned_rows:,}"
-    said = update.error.detail if update.error else sentence_of(update)
+    said = result_of(update).sentence
     return [update.id, state, version, rows, f"{update.created_at:%Y-%m-%d %H:%M}", said]

@@ -20,7 +20,7 @@ from service.cli.look.models import predicts, takes
 from service.cli.names import ModelName
 from service.cli.output import MARKS, plain, stdout
 from service.cli.progress import stage
-from service.cli.verdicts import marked, sentence_of
+from service.cli.verdicts import marked, result_of
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -97,8 +97,8 @@ def _picture(info: Model, updates: list[Update]) -> Group:
 
 def _ended(update: Update) -> Text:
     if update.verdict is None:
-        return Text(plain(f"✕ {update.id} {update.state}: {update.error.detail if update.error else ''}"), "red")
-    return marked(update.verdict, sentence_of(update))
+        return Text(plain(f"✕ {update.id} {result_of(update).sentence}"), "red")
+    return marked(update.verdict, result_of(update).sentence)
 
 
 def _lines(info: Model, updates: list[Update]) -> Iterator[str]:
@@ -106,9 +106,7 @@ def _lines(info: Model, updates: list[Update]) -> Iterator[str]:
     for update in reversed(updates):
         if update.started_at:
             yield f"{update.started_at:%H:%M:%S} {update.id} began"
-        if update.finished_at and update.verdict:
-            mark = MARKS[update.verdict][0]
-            yield plain(f"{update.finished_at:%H:%M:%S} {update.id} {mark} {sentence_of(update)}")
-        elif update.finished_at:
-            yield plain(f"{update.finished_at:%H:%M:%S} {update.id} {update.state}")
+        if update.finished_at:
+            mark = MARKS[update.verdict][0] if update.verdict else "✕"
+            yield plain(f"{update.finished_at:%H:%M:%S} {update.id} {mark} {result_of(update).sentence}")
     yield f"live: {'no version' if info.live_version is None else f'version {info.live_version}'}"

@@ -9,7 +9,6 @@ from typer import Argument, Option
 
 from service.cli.connection import connected
 from service.cli.exits import DONE
-from service.cli.files.guess import guess
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
 from service.cli.options import Json
@@ -27,6 +26,8 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Guesses inputs, columns and classes from a file, says so, and makes the model. Nothing is learned yet."""
+    from service.cli.files.guess import guess  # it imports the client
+
     guessed = guess(open_file(path), label, target)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
