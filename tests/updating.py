@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service.contract.strict import Strict
+from service.learning.absent_rows import refuse_to_forget
 from service.learning.data.rows import Array, Known, Rows, rows_of
 from service.learning.evaluation.examine import Candidate, UpdateContext
-from service.learning.imported_classes import refuse_to_forget
 from service.learning.method import Data, Method
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run

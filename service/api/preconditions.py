@@ -25,15 +25,14 @@ from service.contract.requests import MethodChoice
 from service.contract.tables import TableInput, value_text
 from service.contract.targets import ColumnYardstick, Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
+from service.learning.absent_rows import missing, none_kept, refused, would_lose
 from service.learning.auto import AutoParams
 from service.learning.backbones import admission
 from service.learning.devices import device_named, whole
-from service.learning.imported_classes import missing, would_lose
 from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.network.checkpoint import LAYOUT
 from service.learning.network.network import TRAINED_HERE
-from service.learning.retention import none_kept, refused
 from service.learning.wording import a
 from service.registry import batches, models
 from service.registry.sql.tables import Model, Version

@@ -19,9 +19,9 @@ from pydantic import Field
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, misfit
 from service.contract.strict import Strict
 from service.contract.tables import TableInput
+from service.learning.absent_rows import foreign, without_rows
 from service.learning.evaluation.cost import joint_backbone
 from service.learning.exact.stable_columns import can_stay
-from service.learning.imported_classes import foreign, without_rows
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.wording import a

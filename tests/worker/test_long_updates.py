@@ -14,8 +14,7 @@ import torch
 from service.contract.enums import UpdateKind
 from service.errors import Cancelled, DeviceFull, DeviceMissing, DiskFull, ImpossibleSettings, LeaseLost
 from service.learning import devices
-from service.learning.run import Run
-from service.learning.trainings import Trainings
+from service.learning.run import Run, Trainings
 from service.registry import leases, models, updates
 from service.registry.sql.tables import LedgerEntry, Update, Version
 from service.runtime import Runtime

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.report import ClassScore, Confusion, Score
+from service.learning.data.matrices import parts, row_by_row
 from service.learning.data.rows import Bools, Ints, Rows
-from service.learning.matrices import parts, row_by_row
 
 Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15

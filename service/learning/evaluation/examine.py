@@ -20,7 +20,9 @@ from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
 from service.contract.report import Cost, Older, Report
 from service.contract.tables import TableInput
+from service.learning.absent_rows import foreign, lacking
 from service.learning.backbones import bounded
+from service.learning.data.matrices import matrix
 from service.learning.data.sides import parted
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.answers import Answers, ExamAnswers
@@ -36,18 +38,15 @@ from service.learning.exact.frozen_features import moved
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
 from service.learning.exact.solve import Head, solve_ridge
-from service.learning.imported_classes import foreign
 from service.learning.ledger.batch_weights import aged, weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
 from service.learning.ledger.sums import Sums
-from service.learning.matrices import matrix
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
-from service.learning.retention import lacking
 from service.learning.run import Run
 
 YARDSTICK_PRIOR = 0.25

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from service.learning.data.matrices import parts
 from service.learning.data.rows import Array, Bools, FeatureRows, Ints
 from service.learning.evaluation.answers import Floats
 from service.learning.ledger.moments import oas_shrinkage
 from service.learning.ledger.sums import Sums
-from service.learning.matrices import parts
 
 WIDTH = 256
 """Distances use at most so many features, evenly spaced: those of a random lift are a smaller lift of the same kind."""

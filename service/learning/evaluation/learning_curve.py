@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.contract.report import CurvePoint, LearningCurve, MoreRows
+from service.learning.data.matrices import parts
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, distinct
 from service.learning.evaluation.evidence import Solve
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.matrices import parts
 from service.learning.statistics import Paired
 from service.learning.wording import listed, points
 from service.learning.wording import rows as counted

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from service.learning.data.matrices import matrix
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
-from service.learning.matrices import matrix
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import Network, build

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
+from service.learning.data.matrices import blank, matrix, parts
 from service.learning.data.rows import FeatureRows, Ints, places_in_bounds
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Floats, Sums
-from service.learning.matrices import blank, matrix, parts
 from service.learning.run import UNWATCHED, Run
 
 FEW = 2

@@ -1,6 +1,6 @@
 """Makes a checkpoint of a model that was trained elsewhere, once its names, shapes and numbers are checked.
 
-It learned none of our batches, and no row of its classes need be here: see `imported_classes`.
+It learned none of our batches, and no row of its classes need be here: see `absent_rows`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.targets import NumberTarget
+from service.learning.absent_rows import lacking
 from service.learning.data.rows import FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.examine import HALF, Candidate, Champion, UpdateContext, ledger_space
@@ -42,7 +43,6 @@ from service.learning.number_evaluation.memory import remember
 from service.learning.number_evaluation.report import Examined, number_report
 from service.learning.number_evaluation.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.number_heads.equations import goals_in_units
-from service.learning.retention import lacking
 from service.learning.run import Run
 
 INTERVAL = "interval"

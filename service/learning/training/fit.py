@@ -22,7 +22,7 @@ from service.errors import DeviceFull, Diverged
 from service.learning.devices import placed, release
 from service.learning.method import GradientParams
 from service.learning.network.multiply_adds import forward_cost
-from service.learning.run import Run
+from service.learning.run import Facts, Run
 from service.learning.training.aims.aim import Loss
 from service.learning.training.aims.classes import CrossEntropy
 from service.learning.training.optimiser import (
@@ -42,7 +42,6 @@ from service.learning.training.optimiser import (
     why_full,
 )
 from service.learning.training.resume import Course, Kept, Place, Terms, numbered, restore_all
-from service.learning.trainings import Facts
 
 INIT, TRAINING, DRAWS = 1, 2, 3
 """Salts of the run's generators."""

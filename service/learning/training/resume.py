@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from service.learning.run import Run
-from service.learning.trainings import Facts, Reached
+from service.learning.run import Facts, Reached, Run
 
 Kept = Callable[[], Sequence[Tensor | torch.Generator]]
 """What a method changes along a training, always in the same order: tensors and generators, which go on in place."""

@@ -14,7 +14,7 @@ from service import __version__
 from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.learning.data.serialization import pack, unpack
 from service.learning.devices import described, device_named
-from service.learning.trainings import Reached, Trainings
+from service.learning.run import Reached, Trainings
 from service.storage.artifacts import Artifacts
 from service.worker.assignment import Assignment
 

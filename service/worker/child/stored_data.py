@@ -12,12 +12,12 @@ from service.contract.enums import Retention
 from service.contract.report import NewValues
 from service.contract.tables import TableInput
 from service.errors import MethodRefused
+from service.learning.absent_rows import foreign
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded
 from service.learning.data.serialization import unpack_rows
-from service.learning.imported_classes import foreign
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space

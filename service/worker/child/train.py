@@ -16,17 +16,16 @@ import torch
 from service.contract.enums import UpdateKind
 from service.errors import DeviceFull, MethodRefused
 from service.learning import devices
+from service.learning.absent_rows import refuse_to_forget, refused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
 from service.learning.evaluation.cost import retraining_cost
 from service.learning.evaluation.examine import Candidate, Champion, UpdateContext
-from service.learning.imported_classes import refuse_to_forget
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
 from service.learning.methods import METHODS
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.retention import refused
 from service.learning.retraction import Retraction, blank, certify
 from service.learning.run import IN_SEQUENCE, UNWATCHED, Run, Tasks
 from service.learning.update import learn

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from service.errors import Cancelled
 from service.learning.method import GradientParams, Learned
 from service.learning.methods import METHODS, resolve
-from service.learning.run import Run
+from service.learning.run import Reached, Run, Trainings
 from service.learning.training.fit import NO_HOOKS, Fit, Hooks, Labelled, TrainingSet, fit
-from service.learning.trainings import Reached, Trainings
 from tests.learning import test_conformance as conformance
 from tests.learning.training.test_fit import body, rows, weights
 
@@ -142,7 +141,7 @@ def test_short_trainings_are_done_again_and_long_ones_are_kept_up_to_a_bound(mon
         trainings.finish(lambda: big)
     trainings.save(big)
     assert list(attempts.kept) == [2], "only the one at hand"
-    monkeypatch.setattr("service.learning.trainings.MOST_BYTES", 100)
+    monkeypatch.setattr("service.learning.run.MOST_BYTES", 100)
     trainings = (attempts := Attempts(1)).run().trainings
     assert trainings is not None
     for _ in range(4):

@@ -16,6 +16,7 @@ from torch import nn
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
+from service.learning.absent_rows import refused
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
 from service.learning.ledger.feature_space import Space
@@ -25,7 +26,6 @@ from service.learning.methods.constrain import l2_sp
 from service.learning.methods.expand import lora
 from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.retention import refused
 from service.learning.run import Run
 from service.learning.training.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier

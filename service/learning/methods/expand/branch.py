@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
@@ -31,7 +32,6 @@ from service.learning.methods.expand.branches import (
 from service.learning.network.blocks import Block, new_block
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
-from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.body import BeforeHead, Body
 from service.learning.training.fit import (

@@ -18,12 +18,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from service.contract.enums import Family
+from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
 from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner

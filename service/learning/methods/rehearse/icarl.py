@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.rows import Rows
 from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.methods.rehearse.exemplars import Exemplars, features_of, herded, nearest_mean, recalled
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
-from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner

@@ -20,9 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from service.contract.enums import Family
+from service.learning.absent_rows import refuse_without_rows
 from service.learning.method import Data, Learned, Method, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.retention import refuse_without_rows
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture, VectorInput
-from service.learning import matrices
+from service.learning.data import matrices
 from service.learning.data.rows import Rows
 from service.learning.evaluation.answers import Answers
 from service.learning.evaluation.examine import Candidate, Context

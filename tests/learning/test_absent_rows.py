@@ -8,11 +8,11 @@ import pytest
 from service.contract.enums import Retention
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
+from service.learning.absent_rows import lacking, refused
 from service.learning.data.rows import Rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data, GradientParams
 from service.learning.methods import METHODS
-from service.learning.retention import lacking, refused
 from service.learning.run import Run
 from tests.learning.exact_help import WIDTH, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream
