@@ -44,8 +44,9 @@ def _named(value: Any) -> Any:
     named: dict[str, str] = {}
     for part in _listed(value):
         name, _, path = (word.strip() for word in part.partition("="))
-        if not (name and path.endswith(".safetensors") and Path(path).is_absolute()):
-            raise ValueError(f'"{part}" is not name=/absolute/path/to/file.safetensors')
+        kind = ".pt2" if name.startswith("program/") else ".safetensors"
+        if not (name and path.endswith(kind) and Path(path).is_absolute()):
+            raise ValueError(f'"{part}" is not name=/absolute/path/to/file{kind}')
         if name in named:
             raise ValueError(f"{name} is named twice")
         named[name] = path
@@ -177,7 +178,8 @@ class Settings(BaseModel):
     weights: Files = Field(
         {},
         description="Weights of pretrained backbones, as name=/path/to/file.safetensors, several with commas: "
-        "architectures of torchvision (resnet18) and timm (timm/vit_tiny_patch16_224).",
+        "architectures of torchvision (resnet18) and timm (timm/vit_tiny_patch16_224); or programs of torch.export, as "
+        "program/name=/path/to/file.pt2.",
     )
 
     cache_bytes: int = Field(1024 * MiB, ge=0, description="Rebuildable bytes (features, sums) that are kept.")

@@ -199,15 +199,16 @@ def check_target_names(target: Target, spec: InputSpec) -> None:
             raise InvalidContent.at(f"/target/names/{k}", sentence)
 
 
-def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> None:
-    """Raises InvalidContent where the backbone cannot take such inputs, or has no `weights` (name -> file) here; and
-    where the columns of a table are too many."""
+def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> Architecture:
+    """The architecture as it is stored. Raises InvalidContent where the backbone cannot take such inputs, or has no
+    `weights` (name -> file) here; and where the columns of a table are too many."""
     if reason := too_wide(spec):
         raise InvalidContent.at("/input/columns", reason)
     if isinstance(architecture.backbone, PretrainedBackbone):
-        admission.check(spec, architecture.backbone, weights)
-    elif reason := misfit(spec, architecture.backbone):
+        return architecture.model_copy(update={"backbone": admission.check(spec, architecture.backbone, weights)})
+    if reason := misfit(spec, architecture.backbone):
         raise InvalidContent.at("/architecture/backbone/name", reason)
+    return architecture
 
 
 def etag(session: Session, model: Model) -> str:

@@ -152,9 +152,8 @@ def _architecture(value: Any, spec: InputSpec, weights: Weights, files: Mapping[
     sent = any(name.startswith((f"{BACKBONE}/", f"{BACKBONE}.")) for name in weights.tensors)
     if isinstance(architecture.backbone, PretrainedBackbone) and sent:
         admission.check(spec, architecture.backbone, files, weights=False)
-    else:
-        check_architecture(spec, architecture, files)
-    return architecture
+        return architecture
+    return check_architecture(spec, architecture, files)
 
 
 def _scale(value: Any, spec: InputSpec) -> InputScale | None:

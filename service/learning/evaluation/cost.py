@@ -17,7 +17,7 @@ from service.contract.inputs import (
     PretrainedBackbone,
 )
 from service.contract.report import Cost
-from service.learning.backbones import facts, resolved
+from service.learning.backbones import facts_of, resolved
 from service.learning.data.serialization import pack_shard
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
@@ -66,7 +66,8 @@ def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
     rows = data.known_rows + len(data.batch)
     backbone = joint_backbone(data.input, data.architecture)
     if isinstance(backbone, PretrainedBackbone):
-        width, work = facts(resolved(data.input, backbone))
+        held = base.parts.get("backbone.0") if base is not None else None
+        width, work = facts_of(resolved(data.input, backbone), lambda: held or data.pretrained())
         return int(work * rows + 3 * width * len(known) * epochs * rows * LEARNING_SHARE)
     scale = InputScale(torch.zeros(()), torch.ones(()))
     network = fresh(data.input, Architecture(backbone=backbone), scale, known, Run().generator())

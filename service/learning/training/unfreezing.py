@@ -6,7 +6,7 @@ from torch import nn
 
 from service.contract.inputs import CnnBackbone, IdentityBackbone, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
-from service.learning.backbones import skeleton
+from service.learning.backbones import family, skeleton
 from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.method import Setting, TrunkParams, Unfreeze
 from service.learning.network.network import Network
@@ -16,6 +16,9 @@ SLOWER = 0.1
 NO_BLOCKS = (
     "This version has no backbone whose blocks could train: its head stands on the scaled input or on random lifts. "
     "Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn."
+)
+STANDS_STILL = (
+    "The backbone is a program of torch.export, which stands still. Leave unfreeze out: the head trains alone."
 )
 NAMED, ENDS = 24, 6
 """A refusal names at most so many blocks; of more, so many first and last ones."""
@@ -99,6 +102,8 @@ def unfit(setting: Setting, params: TrunkParams) -> tuple[str, str] | None:
         return "unfreeze", NO_BLOCKS
     if isinstance(backbone, IdentityBackbone):
         return "unfreeze", NO_BLOCKS
+    if isinstance(backbone, PretrainedBackbone) and not family(backbone.name).trains:
+        return "unfreeze", STANDS_STILL
     if isinstance(params.unfreeze, list) and isinstance(backbone, PretrainedBackbone):
         extractor = skeleton(backbone.name, backbone.side)
         unknown = unknown_names(extractor.blocks(), extractor.body, params.unfreeze)

@@ -14,6 +14,7 @@ from service.contract.policies import policy_of
 from service.contract.report import Report
 from service.errors import Conflict
 from service.learning.auto import AutoParams
+from service.learning.backbones import family
 from service.learning.backbones.admission import check
 from service.learning.evaluation.assessment import ages
 from service.learning.methods import METHODS
@@ -122,7 +123,8 @@ def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str,
     if not isinstance(backbone, PretrainedBackbone):
         return {}
     check(models.input_of(model), backbone, files, weights=start is None)
-    return {backbone.name: files[backbone.name]} if backbone.name in files else {}
+    named = family(backbone.name).called(backbone.name)
+    return {named: files[named]} if named in files else {}
 
 
 def _require_clean(session: Session, base: Version | None) -> None:

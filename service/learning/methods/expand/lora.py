@@ -17,8 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from service.contract.enums import Family
-from service.contract.inputs import IdentityBackbone
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.errors import MethodRefused
+from service.learning.backbones import family
 from service.learning.backbones.extractor import Extractor
 from service.learning.method import Data, GradientParams, Learned, Method, Setting
 from service.learning.network.checkpoint import Checkpoint
@@ -138,6 +139,11 @@ def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
         return "name", (
             "lora puts branches beside layers of a backbone, and this model has none: its backbone is the identity. "
             "Learn with ridge or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
+        )
+    if isinstance(setting.backbone, PretrainedBackbone) and not family(setting.backbone.name).trains:
+        return "name", (
+            "lora puts branches beside layers of a backbone, and a program of torch.export has none to see. Learn with "
+            "ridge or linear_probe."
         )
     if setting.live is not None and setting.live.lifts:
         return "name", (

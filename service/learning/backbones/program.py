@@ -1,0 +1,267 @@
+"""Networks of any kind that somebody exported: `program/NAME` is the program of `torch.export` in the operator's file.
+
+The steps of its graph are run one by one, by the operators of torch that are allowed here; see `program_graph`. The
+features are what the program gives. It takes pixels in [0, 1], three channels, on the side that it was exported with;
+where height and width were exported as dynamic, images keep their own.
+
+A name ends in the digest of the graph once a model is made with it: `program/NAME.0123456789ab`. So what a version
+needs is always the same, whatever file the operator puts in the place of the first. The graph is stored with the
+weights, as the tensor `program`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from service.contract.inputs import ImageInput
+from service.learning.backbones.extractor import Blocks, ImageExtractor
+from service.learning.backbones.family import Family
+from service.learning.backbones.program_graph import (
+    DTYPES,
+    MEMORY,
+    ON_NUMBERS,
+    TARGET,
+    Graph,
+    Node,
+    read_archive,
+    unpacked,
+)
+
+PREFIX = "program/"
+NAME = re.compile(rf"({PREFIX}[a-z0-9][a-zA-Z0-9_-]*)(?:\.([0-9a-f]{{12}}))?")
+GRAPH = "program"
+"""The tensor, beside the weights, that holds the graph."""
+DEVICE = ""
+"""Among the values of a graph: where it runs. No value of a graph is called so."""
+MEAN, STD = (0.0,) * 3, (1.0,) * 3
+MAKING = tuple(f"torch.ops.aten.{name}." for name in ("arange", "full", "ones", "zeros"))
+"""Operators that make tensors of nothing: where the images are."""
+LEAST_SIDE = 16
+MOST_NUMBERS = 2**26
+"""Most numbers of one tensor on the way of one image."""
+
+_graphs: dict[str, Graph] = {}
+"""Graphs that this process has read, by digest."""
+
+
+class Program(nn.Module):
+    """Runs a graph. Images [n, 3, h, w] -> features [n, width]. Its weights are buffers: nothing of it trains."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        for k, weight in enumerate(graph.weights):
+            self.register_buffer(f"weight_{k}", torch.empty(weight.shape, dtype=DTYPES[weight.dtype]))
+        self._steps = [(_function(node), node, last) for node, last in zip(graph.nodes, _last_uses(graph), strict=True)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        held: dict[str, Any] = {
+            weight.argument: getattr(self, f"weight_{k}") for k, weight in enumerate(self.graph.weights)
+        }
+        held[self.graph.row], held[DEVICE] = x, x.device
+        for function, node, last in self._steps:
+            places = [_given(kind, value, held) for _, by_place, kind, value in node.arguments if by_place]
+            names = {name: _given(kind, value, held) for name, by_place, kind, value in node.arguments if not by_place}
+            if node.target.startswith(MAKING):
+                names["device"] = x.device
+            _keep(function(*places, **names), node, held)
+            for name in last:
+                held.pop(name, None)
+        return cast(Tensor, held[self.graph.result])
+
+
+class ProgramExtractor(ImageExtractor):
+    """The features of a program."""
+
+    def __init__(self, graph: Graph, side: int) -> None:
+        super().__init__(Program(graph), side, MEAN, STD)
+        self.graph = graph
+
+    def _of_body(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if _graph_of(weights) != self.graph:
+            raise RuntimeError("these are the weights of another program")
+        return {f"weight_{k}": weights[weight.name] for k, weight in enumerate(self.graph.weights)}
+
+    def blocks(self) -> Blocks:
+        """None: a program stands still."""
+        return []
+
+
+def read_file(path: Path) -> dict[str, Tensor]:
+    """The weights of a file, and its graph. Raises OSError, ValueError."""
+    graph, weights = read_archive(path)
+    return {**weights, GRAPH: torch.frombuffer(bytearray(graph.packed()), dtype=torch.uint8)}
+
+
+def learn(weights: Mapping[str, Tensor]) -> str:
+    """Remembers the graph that stands beside these weights. -> its digest. Raises ValueError where none does."""
+    graph = _graph_of(weights)
+    if graph.digest not in _graphs:
+        _check_sizes(graph)
+        _graphs[graph.digest] = graph
+    return graph.digest
+
+
+def called(name: str) -> str:
+    """The name that the operator gives to the file: without the digest."""
+    match = NAME.fullmatch(name)
+    return match[1] if match is not None else name
+
+
+def pinned(name: str, digest: str) -> str:
+    """The name with the digest of the graph. Raises ValueError for a name that has another one."""
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f'a program is named like "{PREFIX}mynet"')
+    if match[2] not in (None, digest):
+        raise ValueError("the file holds another program than the one that the model was made with")
+    return f"{match[1]}.{digest}"
+
+
+def exists(name: str) -> bool:
+    """Whether a program can be called so."""
+    return NAME.fullmatch(name) is not None
+
+
+def make(name: str, side: int | None) -> ProgramExtractor:
+    """Makes the network without weights. Raises ValueError for a program that this process has not read."""
+    graph = _known(name)
+    return ProgramExtractor(graph, side or (graph.side or (224, 224))[0])
+
+
+def _native_side(name: str, images: ImageInput) -> int:
+    side = _known(name).side
+    return max(images.height, images.width, LEAST_SIDE) if side is None else side[0]
+
+
+def _known(name: str) -> Graph:
+    match = NAME.fullmatch(name)
+    graph = _graphs.get(match[2]) if match is not None else None
+    if graph is None:
+        raise ValueError("its program is not known here: whoever runs the service names its file")
+    return graph
+
+
+def _graph_of(weights: Mapping[str, Tensor]) -> Graph:
+    if GRAPH not in weights:
+        raise ValueError("no program stands beside these weights")
+    graph = unpacked(weights[GRAPH].numpy().tobytes())
+    if graph.side is not None and graph.side[0] != graph.side[1]:
+        raise ValueError("it must take square images")
+    for weight in graph.weights:
+        if weight.name not in weights or list(weights[weight.name].shape) != weight.shape:
+            raise ValueError(f"its tensor {weight.name[:100]} is missing, or has another shape")
+    return graph
+
+
+def _check_sizes(graph: Graph) -> None:
+    """Runs it on one image without numbers. Raises ValueError for a step that takes too much memory, or cannot run."""
+    with torch.device("meta"):
+        side = graph.side or (LEAST_SIDE * 2, LEAST_SIDE * 2)
+        program, x = Program(graph), torch.empty(1, 3, *side)
+        for k in range(len(program._steps)):
+            function, node, last = program._steps[k]
+            program._steps[k] = (_measuring(function), node, last)
+        try:
+            features = program(x)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, NotImplementedError) as error:
+            raise ValueError(
+                f"it cannot run: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+            ) from error
+    if features.ndim != 2:
+        raise ValueError(f"it gives {list(features.shape)} for an image, and a vector of features is due")
+
+
+def _measuring(function: Callable[..., Any]) -> Callable[..., Any]:
+    def measured(*places: Any, **names: Any) -> Any:
+        result = function(*places, **names)
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, Tensor) and tensor.numel() > MOST_NUMBERS:
+                raise ValueError(
+                    f"one of its steps makes {tensor.numel():,} numbers of an image; {MOST_NUMBERS:,} are the most"
+                )
+        return result
+
+    return measured
+
+
+def _function(node: Node) -> Callable[..., Any]:
+    if node.target in ON_NUMBERS:
+        return cast(Callable[..., Any], getattr(operator, node.target.removeprefix("_operator.")))
+    match = TARGET.fullmatch(node.target)
+    assert match is not None, "graphs are checked"
+    try:
+        return cast(Callable[..., Any], getattr(getattr(torch.ops.aten, match[1]), match[2]))
+    except AttributeError as error:
+        raise ValueError(f"this release of torch has no operator {node.target}") from error
+
+
+def _given(kind: str, value: Any, held: Mapping[str, Any]) -> Any:
+    """The value of an argument."""
+    match kind:
+        case "as_tensor":
+            return held[value]
+        case "as_tensors" | "as_optional_tensors":
+            return [None if name is None else held[name] for name in value]
+        case "as_sym_int":
+            return held[value] if isinstance(value, str) else value
+        case "as_sym_ints":
+            return [held[size] if isinstance(size, str) else size for size in value]
+        case "as_scalar_type":
+            return DTYPES[value]
+        case "as_memory_format":
+            return MEMORY[value]
+        case "as_layout":
+            return torch.strided
+        case "as_device":
+            return held[DEVICE]
+        case _:
+            return value
+
+
+def _keep(result: Any, node: Node, held: dict[str, Any]) -> None:
+    """Keeps what a step has given, by its names. `*`: a list follows."""
+    names = node.results
+    if names and names[0] == "*":
+        held.update(zip(names[1:], result, strict=True))
+    elif len(names) == 1:
+        held[names[0]] = result
+    else:
+        held.update(zip(names, result, strict=True))
+
+
+def _last_uses(graph: Graph) -> list[list[str]]:
+    """Of each step the names that no later one uses: what they hold is freed."""
+    used, last = {graph.result}, list[list[str]]()
+    for node in reversed(graph.nodes):
+        names = set(node.results)
+        for _, _, kind, value in node.arguments:
+            if kind.startswith(("as_tensor", "as_optional", "as_sym")):
+                names.update(name for name in (value if isinstance(value, list) else [value]) if isinstance(name, str))
+        last.append(sorted(names - used))
+        used |= names
+    return last[::-1]
+
+
+FAMILY = Family(
+    f"{PREFIX}.*",
+    "image",
+    (),
+    "vision",
+    exists,
+    make,
+    _native_side,
+    read_file,
+    example="program.pt2",
+    trains=False,
+    learn=learn,
+    called=called,
+    pinned=pinned,
+)
