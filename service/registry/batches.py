@@ -14,9 +14,9 @@ from service.contract import resources
 from service.contract.enums import Action, BatchState
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
-from service.registry.arrival import Arrival
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.database import among, elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown

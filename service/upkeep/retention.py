@@ -19,9 +19,9 @@ from service.learning.data.rows import Bools, Rows, bounded
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.wording import counted
-from service.registry import ledger
-from service.registry import retention as registry
-from service.registry.retention import Rest
+from service.registry.rows import ledger
+from service.registry.rows import retention as registry
+from service.registry.rows.retention import Rest
 from service.registry.sql.tables import Batch, Model
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area

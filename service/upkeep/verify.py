@@ -9,7 +9,8 @@ from service.errors import Conflict, CorruptArtifact
 from service.learning.data.serialization import unpack
 from service.learning.ledger.entry import sums_of, unpack_entry
 from service.learning.ledger.sums import Sums
-from service.registry import batches, ledger, models, versions
+from service.registry import batches, models, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, length, model_area

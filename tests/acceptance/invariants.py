@@ -19,8 +19,9 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Action
-from service.registry import deployments, ledger, versions
+from service.registry import deployments, versions
 from service.registry.callers import audit
+from service.registry.rows import ledger
 from service.registry.sql.database import Database
 from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
 from service.serving import predictor

@@ -21,7 +21,8 @@ import psutil
 import pytest
 
 from service.contract.requests import CreateModel
-from service.registry import models, retention, updates
+from service.registry import models, updates
+from service.registry.rows import retention
 from service.registry.sql.database import Database
 from tests import traces
 from tests.acceptance import invariants

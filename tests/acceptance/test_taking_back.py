@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from service.registry import batches, ledger, models, versions
+from service.registry import batches, models, versions
+from service.registry.rows import ledger
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch, Version
 from service.runtime import Runtime

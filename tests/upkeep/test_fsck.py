@@ -21,7 +21,8 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
-from service.registry import batches, deployments, ledger, models, versions
+from service.registry import batches, deployments, models, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import AuditEntry, Batch, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.registry import batches, ledger, versions
+from service.registry import batches, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import Model, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area

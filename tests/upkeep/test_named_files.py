@@ -13,7 +13,8 @@ from service.errors import Cancelled
 from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.sums import Sums
 from service.learning.run import Run
-from service.registry import merges, models, updates
+from service.registry import models, updates
+from service.registry.rows import merges
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.storage.artifacts import model_area

@@ -15,7 +15,8 @@ from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.sums import Sums
-from service.registry import batches, ledger, models
+from service.registry import batches, models
+from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, LedgerEntry
 from service.runtime import Runtime
 from service.storage.artifacts import exam_area, model_area

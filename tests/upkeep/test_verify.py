@@ -13,7 +13,8 @@ from service.errors import Conflict, Erased, NotFound
 from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack, pack_rows
 from service.learning.ledger.sums import Sums
-from service.registry import batches, ledger, models, versions
+from service.registry import batches, models, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import LedgerEntry, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area

@@ -21,8 +21,8 @@ from service.intake.kinds.labels import TO_ADD, too_many_classes, unknown_labels
 from service.learning.data.rows import LEARNING_ROWS, NAMELESS
 from service.learning.data.sides import FOLDING, SETTLING_ROWS, Folding
 from service.registry import batches, models
-from service.registry.arrival import Arrival
 from service.registry.callers import quotas
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area

@@ -63,7 +63,7 @@ from service.intake.kinds.pictures import SIGNATURES
 from service.intake.kinds.rows import read_named_rows
 from service.learning.data.sides import FOLDING, Folding
 from service.registry import models
-from service.registry.arrival import Arrival
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Model
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded

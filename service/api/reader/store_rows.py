@@ -18,7 +18,7 @@ from service.contract.strict import Unlimited
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import Folding, settle
-from service.registry.arrival import Arrival
+from service.registry.rows.arrival import Arrival
 from service.storage.artifacts import Artifacts
 
 

@@ -23,8 +23,8 @@ from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.registry import batches, models, updates
-from service.registry.arrival import Arrival
 from service.registry.callers import quotas
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area

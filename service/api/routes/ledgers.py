@@ -28,9 +28,10 @@ from service.learning.ledger.exchange import FORMAT, entry_of
 from service.learning.methods import as_learned
 from service.learning.network.checkpoint import LAYOUT
 from service.learning.network.input_scale import declares_scale
-from service.registry import aliases, batches, merges, models, updates
-from service.registry.arrival import Arrival
+from service.registry import aliases, batches, models, updates
 from service.registry.callers import quotas
+from service.registry.rows import merges
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Model, Update, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area

@@ -14,7 +14,8 @@ from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
-from service.registry import batches, lineage, models, updates
+from service.registry import batches, models, updates
+from service.registry.rows import lineage
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
 

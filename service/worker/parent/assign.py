@@ -18,8 +18,9 @@ from service.learning.backbones import family
 from service.learning.backbones.admission import check
 from service.learning.evaluation.assessment import ages
 from service.learning.methods import METHODS
-from service.registry import batches, deployments, ledger, models, updates, versions
-from service.registry.lineage import as_learned
+from service.registry import batches, deployments, models, updates, versions
+from service.registry.rows import ledger
+from service.registry.rows.lineage import as_learned
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area

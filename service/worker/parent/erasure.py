@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Action
 from service.learning.wording import counted
-from service.registry import ledger
 from service.registry.callers import audit, idempotency
+from service.registry.rows import ledger
 from service.registry.sql.database import now
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime

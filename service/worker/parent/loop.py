@@ -29,8 +29,8 @@ from service.errors import (
 )
 from service.learning.devices import require
 from service.registry import leases, states, updates
-from service.registry import retention as registry
 from service.registry.callers.actor import WORKER, act_as
+from service.registry.rows import retention as registry
 from service.registry.sql import unopened
 from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Update

@@ -13,7 +13,8 @@ from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, 
 from service.contract.number_report import NumberReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
-from service.registry import deployments, leases, ledger, models, states, updates, versions
+from service.registry import deployments, leases, models, states, updates, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.loaded_versions import Loaded

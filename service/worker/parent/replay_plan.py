@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from service.learning.methods import AUTO, as_learned
 from service.learning.retraction import subtracts
-from service.registry import lineage, versions
+from service.registry import versions
+from service.registry.rows import lineage
 from service.registry.sql.tables import Model, Update, Version
 from service.worker.assignment import Step
 

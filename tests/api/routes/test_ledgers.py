@@ -15,7 +15,8 @@ from service.contract.enums import UpdateKind
 from service.learning.data.serialization import ENTRY, pack, unpack
 from service.learning.ledger.exchange import entry_of
 from service.learning.ledger.sums import Sums
-from service.registry import batches, ledger, models, updates, versions
+from service.registry import batches, models, updates, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, Version
 from service.registry.updates import Order
 from service.storage.artifacts import model_area

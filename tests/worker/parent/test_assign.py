@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Conflict
-from service.registry import deployments, ledger, models, states, updates, versions
+from service.registry import deployments, models, states, updates, versions
+from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from service.errors import Busy, Conflict, Erased
-from service.registry import batches, ledger, models, versions
+from service.registry import batches, models, versions
 from service.registry.callers import idempotency
+from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Retention, UpdateState
 from service.contract.requests import PatchModel
 from service.errors import Conflict
-from service.registry import batches, ledger, models, states, updates
-from service.registry import retention as registry
-from service.registry.retention import Rest
+from service.registry import batches, models, states, updates
+from service.registry.rows import ledger
+from service.registry.rows import retention as registry
+from service.registry.rows.retention import Rest
 from service.registry.sql.database import Database
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Batch, LedgerEntry, Model

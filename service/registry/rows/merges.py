@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from service.errors import Conflict
-from service.registry import batches, ledger
-from service.registry.arrival import Arrival
+from service.registry import batches
+from service.registry.rows import ledger
+from service.registry.rows.arrival import Arrival
 from service.registry.sql.database import among
 from service.registry.sql.tables import Batch, Model, Version
 
