@@ -134,6 +134,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Libraries and test modules stay: without this a tenth of the time went into walking through them for garbage."""
+    from tests.statements import share  # the process that hands out tests needs no SQLAlchemy
+
+    share()
     gc.freeze()
     freeze()
     gc.enable()
