@@ -84,12 +84,14 @@ class _Face(BaseEstimator):
         check_consistent_length(X, y)
         return X, y
 
-    def _answered(self, X: Any) -> Any:
+    def _asked(self, X: Any) -> Any:
+        """Rows to predict. Raises NotFittedError, and ValueError where they are no rows of the fitted columns."""
         check_is_fitted(self)
         return X if self._table else validate_data(self, X, reset=False, dtype=np.float32)
 
     def _predicted(self, X: Any) -> Predictions | NumberPredictions:
-        return self._handle().predict(self._answered(X), version=self.version_)
+        rows = self._asked(X)
+        return self._handle().predict(rows, version=self.version_)
 
 
 class TsuikaClassifier(ClassifierMixin, _Face):
@@ -99,24 +101,24 @@ class TsuikaClassifier(ClassifierMixin, _Face):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learns these rows alone, in a new model."""
-        X, names = self._rows_and_names(X, y, first=True)
+        X, y = self._labelled(X, y, first=True)
         self.classes_ = np.unique(y)
         self._make(X)
-        self._learn(X, names, first=True)
+        self._learn(X, _names(y), first=True)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Sequence[Any] | None = None) -> Self:
         """Learns these rows on top of what the model knows. classes: adds classes, now or later; without it the first
         call adds those of `y`, and another label is refused afterwards (UnknownLabels)."""
         first = not hasattr(self, "model_")
-        X, names = self._rows_and_names(X, y, first)
-        known = self._begin(X, np.asarray(y).dtype) if first else self.classes_
+        X, y = self._labelled(X, y, first)
+        known = self._begin(X, y.dtype) if first else self.classes_
         if classes is not None or not len(known):
             self.classes_ = np.unique(np.concatenate([known, np.unique(y if classes is None else classes)]))
         elif first:
             self.classes_ = known
-        meant = set(names) <= {class_name(c) for c in self.classes_.tolist()}
-        self._learn(X, names, first, new_classes="allow" if meant else None)
+        meant = set(_names(y)) <= set(_names(self.classes_))
+        self._learn(X, _names(y), first, new_classes="allow" if meant else None)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -127,18 +129,19 @@ class TsuikaClassifier(ClassifierMixin, _Face):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of each of `classes_`, [n, classes]; 0 of those that the version does not know."""
-        answer = self._handle().predict_proba(self._answered(X), version=self.version_)
+        rows = self._asked(X)
+        answer = self._handle().predict_proba(rows, version=self.version_)
         places = {name: k for k, name in enumerate(answer.classes)}
         probabilities = np.zeros((len(answer), len(self.classes_)))
-        for column, name in enumerate(map(class_name, self.classes_.tolist())):
+        for column, name in enumerate(_names(self.classes_)):
             if name in places:
                 probabilities[:, column] = answer.values[:, places[name]]
         return probabilities
 
-    def _rows_and_names(self, X: Any, y: Any, first: bool) -> tuple[Any, list[str]]:
+    def _labelled(self, X: Any, y: Any, first: bool) -> tuple[Any, NDArray[Any]]:
         X, y = self._checked(X, y, first)
         check_classification_targets(y)
-        return X, [class_name(label) for label in np.asarray(y).tolist()]
+        return X, np.asarray(y)
 
     def _begin(self, X: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """-> the classes of the model that is named, which is made where there is none"""
@@ -202,6 +205,11 @@ def _client(url: str | None, key: str | None) -> Client:
 def _is_table(frame: Any) -> bool:
     """Whether a frame holds more than numbers."""
     return any(column["kind"] != "number" for column in guess(frame, labels=[]).input["columns"])
+
+
+def _names(labels: NDArray[Any]) -> list[str]:
+    """Labels as names of classes."""
+    return [class_name(label) for label in labels.tolist()]
 
 
 def _values(names: Sequence[str], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 FILES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 """First bytes of the image files that the service takes -> their name in a request."""
-MANY_NUMBERS = 4096
-"""Rows of so many numbers travel as a numpy file where the service takes one: see benchmarks in docs/client.md."""
+MANY_NUMBERS = 1024
+"""Rows of so many numbers travel as a numpy file where the service takes one. A prediction of 1,024 numbers takes the
+client 0.9 ms of its core so and 1.5 ms as JSON, one of 16,384 numbers 2.5 and 11.7 ms; of 256 they are alike."""
 NOT_FINITE = "Are there missing values (NaN)?"
 
 

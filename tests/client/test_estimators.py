@@ -11,7 +11,6 @@ import pytest
 from river import datasets, evaluate, metrics
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -20,8 +19,6 @@ from service.client import Client, Conflict, UnknownLabels
 from tests.client.conftest import KEY
 from tsuika import river
 from tsuika.sklearn import TsuikaClassifier, TsuikaRegressor
-
-FAILS: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +30,15 @@ def service(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [TsuikaClassifier, TsuikaRegressor])
 def test_scikit_learn_takes_it_for_one_of_its_own(kind: Any) -> None:
-    check_estimator(kind(), expected_failed_checks=FAILS)
+    check_estimator(kind(), on_skip=None)
 
 
 def test_a_classifier_in_a_pipeline() -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     pipeline = make_pipeline(StandardScaler(), TsuikaClassifier())
-    assert cross_val_score(pipeline, X, names, cv=2).min() > 0.9
-    fitted = pickle.loads(pickle.dumps(pipeline.fit(X, names)))
+    fitted = pickle.loads(pickle.dumps(pipeline.fit(X[::2], names[::2])))
+    assert fitted.score(X[1::2], names[1::2]) > 0.9
     assert list(fitted.classes_) == ["setosa", "versicolor", "virginica"]
     shares = fitted.predict_proba(X)
     assert (fitted.classes_[shares.argmax(1)] == fitted.predict(X)).all()
