@@ -73,6 +73,8 @@ def test_the_wheel_holds_the_packages_and_the_migrations_and_nothing_else(wheel:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"service", "tsuika"}
     assert "service/migrations/env.py" in names
+    of_pages = ("templates/base.html", "static/style.css", "catalogue/ja.toml")
+    assert {f"service/web/{name}" for name in of_pages} <= {*names}
     assert any(name.startswith("service/migrations/versions/") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -100,6 +102,8 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
         story = out.read_text()
         tried = re.findall(r"^ +(curl .+)$", story, re.M)
         answers = [json.loads(subprocess.check_output(["bash", "-c", f"{line} -s"])) for line in tried]
+        address = story.split()[-1]
+        page = subprocess.check_output(["curl", "-s", "-H", "Accept: text/html", address], text=True)
     finally:
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == INTERRUPTED
@@ -119,6 +123,7 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
     assert 'Line 19, column "km": "12,5" is not a number here: write 12.5' in " ".join(story.split())
     assert "the same, bit for bit" in " ".join(story.split())
     assert len(answers) == 5
+    assert '<a href="/models/mistakes">mistakes</a>' in page
     assert answers[-1]["live_version"] == 1
     assert "Traceback" not in story + err.read_text()
     assert list(folder.iterdir()) == []
