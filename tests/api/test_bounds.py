@@ -19,8 +19,9 @@ from service.learning.methods import METHODS
 from tests.api.conftest import Api, pointers
 
 JSON = {"Content-Type": "application/json"}
-OPEN = {"InferenceRequest", "InputTensor", "RequestedOutput"}
-"""Messages of the Open Inference Protocol: members that they do not know are ignored, and counted as they are read."""
+OPEN = {"InferenceRequest", "InputTensor", "RequestedOutput", "Invocation", "SplitFrame"}
+"""Messages of the Open Inference Protocol and of MLflow's scoring server: members that they do not know are ignored,
+and counted as they are read."""
 
 
 def unbounded(schema: Any, at: str, definitions: dict[str, Any]) -> Iterator[str]:
