@@ -23,7 +23,6 @@ from service.contract.tables import TableInput
 from service.learning.absent_rows import foreign, lacking
 from service.learning.backbones import bounded
 from service.learning.data.matrices import matrix
-from service.learning.data.sides import parted
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
@@ -105,6 +104,8 @@ class UpdateContext(ABC):
     started: float = field(default_factory=time.perf_counter)
     retraining: int | None = None
     """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
+    challenges: bool = False
+    """Whether a challenger is judged, against a champion that learned the same rows."""
 
     @abstractmethod
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
@@ -114,7 +115,6 @@ class UpdateContext(ABC):
     def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> AnyBout:
         """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
 
-    @abstractmethod
     def examine_challenger(
         self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
     ) -> Candidate:
@@ -122,6 +122,10 @@ class UpdateContext(ABC):
 
         `data`: the update's · `everything`: the same batches, none of them new
         """
+        learned = replace(learned, out_of_fold=None, without=None)
+        candidate = replace(self, challenges=True).examine(champion.checkpoint, learned, everything, run)
+        cost = candidate.report.cost.model_copy(update={"rows": len(data.batch)})
+        return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
 
     def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
         """Lists suspect rows of the batches that a correction brought in the place of others, if targets are classes.
@@ -145,8 +149,6 @@ class Context(UpdateContext):
     past: Past = field(default_factory=Past)
     relabels: bool = False
     """Whether labels of known inputs change on purpose."""
-    challenges: bool = False
-    """Whether a challenger is judged, against a champion that learned the same rows."""
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine(base, learned, data, run, self)
@@ -163,16 +165,12 @@ class Context(UpdateContext):
         if foreign(champion.checkpoint):
             before = replace(self.past, evidence=self.past.evidence[:-1])
             return examine(champion.base, learned, data, run, replace(self, past=before))
-        learned = replace(learned, out_of_fold=None)
-        candidate = examine(champion.checkpoint, learned, everything, run, replace(self, challenges=True))
+        candidate = super().examine_challenger(champion, learned, data, everything, run)
         report = candidate.report
         assert isinstance(report, Report)
         evidence = self.past.evidence[-1] if self.past.evidence else {}
-        changes = {
-            "cost": report.cost.model_copy(update={"rows": len(data.batch)}),
-            "batch": report.batch.model_copy(update={"evidence": dict(evidence)}),
-        }
-        return replace(candidate, report=report.model_copy(update=changes))
+        batch = report.batch.model_copy(update={"evidence": dict(evidence)})
+        return replace(candidate, report=report.model_copy(update={"batch": batch}))
 
     def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
         if learned.out_of_fold is None:
@@ -293,10 +291,8 @@ def _own(candidate: VersionAnswers, learned: Learned) -> Answers:
     if learned.out_of_fold is not None:
         version = candidate.version
         return softmax(version.classes, learned.out_of_fold, version.layout.temperature)
-    served, rows = candidate.on_batch(), candidate.rows.batch
-    single = rows.judging & ~parted(rows.marks, rows.folds)
-    hidden = np.where(single[:, None], served.probabilities, np.nan)
-    return Answers(served.classes, hidden)
+    served = candidate.on_batch()
+    return Answers(served.classes, candidate.rows.unlearned(served.probabilities))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.learning.data.matrices import matrix
 from service.learning.data.rows import FeatureRows, Rows
+from service.learning.data.sides import parted
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
@@ -69,6 +70,12 @@ class ExamRows:
     def batch(self) -> FeatureRows:
         """The update's own rows with rounded features."""
         return self.data.entry(self.space)
+
+    def unlearned(self, answers: Logits) -> Logits:
+        """What a head that never saw a judging fold answers to the update's own rows; NaN for a row that it learned, or
+        that has a near-duplicate among those. answers [n, C] -> [n, C]"""
+        single = self.batch.judging & ~parted(self.batch.marks, self.batch.folds)
+        return np.where(single[:, None], answers, np.nan)
 
     def answered_by(self, version: Checkpoint) -> VersionAnswers:
         """A version's answers to these rows, none of them computed yet."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from service.contract.targets import LARGEST_TARGET
 from service.learning.data.rows import Ints
-from service.learning.data.sides import parted
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.version_answers import Outputs, VersionAnswers
 from service.learning.method import Learned
@@ -39,8 +38,7 @@ def candidate_answers(
     if learned.out_of_fold is not None:
         return NumberAnswers(on_trusted[trusted], learned.out_of_fold[batch])
     served = _all(candidate.batch_outputs(), len(rows.batch), numbers)
-    single = rows.batch.judging & ~parted(rows.batch.marks, rows.batch.folds)
-    return NumberAnswers(on_trusted[trusted], np.where(single[:, None], served, np.nan)[batch])
+    return NumberAnswers(on_trusted[trusted], rows.unlearned(served)[batch])
 
 
 def as_targets(grid: NumberGrid, answers: Floats, goals: Floats, targets: Floats) -> Floats:

@@ -13,7 +13,7 @@ from service.contract.targets import NumberTarget
 from service.learning.absent_rows import lacking
 from service.learning.data.rows import FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.examine import HALF, Candidate, Champion, UpdateContext, ledger_space
+from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.gate.number_gate import follows, judge_numbers
 from service.learning.ledger.batch_weights import aged, weights_of
@@ -51,26 +51,17 @@ INTERVAL = "interval"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberContext(UpdateContext):
-    """What surrounds an update whose targets are numbers. stopped, challenges: see `NumberAssessment`."""
+    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
-    challenges: bool = False
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine_numbers(base, learned, data, run, self)
 
     def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
         return compare_numbers(champion, challenger, data, run)
-
-    def examine_challenger(
-        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
-    ) -> Candidate:
-        learned = replace(learned, out_of_fold=None, without=None)
-        candidate = examine_numbers(champion.checkpoint, learned, everything, run, replace(self, challenges=True))
-        cost = candidate.report.cost.model_copy(update={"rows": len(data.batch)})
-        return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
 
 
 def examine_numbers(
