@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from service.cli import main
-from service.cli.exits import DONE, REJECTED, USAGE
+from service.cli.exits import DONE, INTERRUPTED, REJECTED, USAGE
 from service.cli.output import plain
 from tests.running import Server
 
@@ -166,6 +166,11 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     missing = tsuika("push", "basket", lacking)
     assert (missing.code, missing.out) == (USAGE, "")
     assert 'lacking.csv, line 1: "acid" is missing' in missing.err
+    number = save(tmp_path / "number.csv", [["7", "1", "many", "5", "apple"]])
+    unread = tsuika("push", "basket", number)
+    assert (unread.code, unread.out) == (USAGE, "")
+    assert 'number.csv: Line 2, column "acid": ' in unread.err
+    assert unread.err.endswith("Nothing was stored.\n")
     assert stored(tsuika, "basket") == before
 
     mixed = rows(["apple", "pear", "plum"], 80, seed=4)
@@ -175,6 +180,22 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     assert refused.code == REJECTED
     assert refused.out.startswith("✕ Rejected: the labels look shuffled.")
     assert tsuika("models", "--json").json["items"][0]["live_version"] == 1
+
+
+def test_ctrl_c_while_it_learns_says_that_the_update_goes_on(
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(tmp_path / "a.csv", rows(["apple", "pear"], 40))
+    assert tsuika("init", "left", file).code == DONE
+
+    def leave(bars: object, update: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("service.cli.progress._UpdateLines.show", leave)
+    left = tsuika("push", "left", file, "--method", "ridge")
+    assert left.code == INTERRUPTED
+    assert re.search(r"upd_\w+ goes on: tsuika watch left", left.err)
+    assert "Live: version 1." in tsuika("watch", "left", "--until-idle").out
 
 
 def test_what_would_move_the_cursor_is_shown_as_text() -> None:

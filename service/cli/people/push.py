@@ -120,7 +120,17 @@ def _known(remote: RemoteModel, path: Path) -> Model:
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
-    """A CSV file of a table goes as it is, while it is read; other rows are read first."""
+    """A CSV file of a table goes as it is, while it is read; other rows are read first. Raises WrongUsage for a row that
+    the service refuses."""
+    from service.client import InvalidContent
+
+    try:
+        return _sent(remote, file, columns, info, **options)
+    except InvalidContent as refused:
+        raise WrongUsage(f"{file.name}: {refused} Nothing was stored.") from None
+
+
+def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
     assert columns.label is not None
     if file.is_csv and info.input.kind == "table":
         return remote.update(file.path, target=columns.label, group=columns.group, **options)

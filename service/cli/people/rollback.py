@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from typer import Option, echo
@@ -23,7 +24,7 @@ def run(
     """Undoes the latest promotion: the version before answers from now on, and new versions wait for you."""
     with connected() as client:
         remote = client.model(model)
-        if reason is None:
+        if reason is None and sys.stdin.isatty():
             live = remote.info().live_version
             echo(
                 f"Version {live} of {model} stops answering; its rows stay and wait. New versions wait, too.", err=True
