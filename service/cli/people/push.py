@@ -120,8 +120,10 @@ def _known(remote: RemoteModel, path: Path) -> Model:
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
-    """A CSV file of a table goes as it is, while it is read; other rows are read first. Raises WrongUsage for a row that
-    the service refuses."""
+    """A CSV file of a table goes as it is, while it is read; other rows are read first.
+
+    Raises WrongUsage for a row that the service refuses.
+    """
     from service.client import InvalidContent
 
     try:
