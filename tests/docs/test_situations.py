@@ -21,7 +21,7 @@ SITUATIONS = (
     "not-enrolled",
 )
 
-REFERENCE = ("tables", "numbers", "backbones")
+REFERENCE = ("tables", "numbers")
 """Pages whose commands are run, and whose other blocks show bodies and answers of other calls."""
 
 
