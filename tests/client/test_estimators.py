@@ -28,6 +28,7 @@ def service(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # checks fit noise, which the gate holds, and more that warns
 @pytest.mark.parametrize("kind", [TsuikaClassifier, TsuikaRegressor])
 def test_scikit_learn_takes_it_for_one_of_its_own(kind: Any) -> None:
     check_estimator(kind(), on_skip=None)
