@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+FORMULAS = ("=", "+", "-", "@")
+"""With these a cell of a spreadsheet begins a formula."""
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
 PIPED_WIDTH = 10_000
 """Columns where the output goes to a file: nothing is wrapped."""
 MARKS = {"promoted": ("●", "green"), "held": ("◐", "yellow"), "rejected": ("✕", "red"), "superseded": ("○", "dim")}
@@ -60,6 +64,14 @@ def print_table(
         console.print(table)
     for line in printed.get().splitlines():
         print(line.rstrip())
+
+
+def csv_cell(value: str | float) -> str | float:
+    """A cell of a CSV file that a spreadsheet shows as it is: a name that would begin a formula gets a ' before it, as
+    OWASP advises ("CSV Injection"). A number is no formula."""
+    if not isinstance(value, str) or not value.lstrip().startswith(FORMULAS) or NUMBER.fullmatch(value):
+        return plain(value) if isinstance(value, str) else value
+    return plain(f"'{value}")
 
 
 def plain(text: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, INTERRUPTED, REJECTED, USAGE
-from service.cli.output import plain
+from service.cli.output import csv_cell, plain
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
@@ -202,6 +202,12 @@ def test_ctrl_c_while_it_learns_says_that_the_update_goes_on(
 def test_what_would_move_the_cursor_is_shown_as_text() -> None:
     assert plain("a\x1b[31m\nb") == r"a\x1b[31m\nb"
     assert plain("ラベル, naïve") == "ラベル, naïve"
+
+
+def test_no_name_becomes_a_formula_of_a_spreadsheet() -> None:
+    names = ['=HYPERLINK("http://x")', "+A1", "@SUM(A1)", "-x", " =1+1"]
+    assert [csv_cell(name) for name in names] == [f"'{name}" for name in names]
+    assert [csv_cell(cell) for cell in ("-1", "+2.5", "-1e-3", "late", -0.5)] == ["-1", "+2.5", "-1e-3", "late", -0.5]
 
 
 def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:

@@ -21,7 +21,7 @@ from service.cli.files.rows import columns_of, inputs_of, typed_cell
 from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
 from service.cli.options import Json
-from service.cli.output import plain, print_json, print_table, stdout
+from service.cli.output import csv_cell, plain, print_json, print_table, stdout
 from service.learning.wording import amount
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _print(answers: list[Predictions | NumberPredictions], as_json: bool) -> Non
     else:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([plain(str(cell)) for cell in row] for row in cells)
+        writer.writerows([csv_cell(cell) for cell in row] for row in cells)
     for note in notes:
         echo(plain(note), err=True)
 
