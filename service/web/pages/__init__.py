@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.web.pages import model, models, rollback, sign_in, update, version
+from service.web.pages import compare, lineage, model, models, predict, rollback, sign_in, update, version
 from service.web.view import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,6 +10,9 @@ ROUTES: tuple[Route, ...] = (
     model.ROUTE,
     version.ROUTE,
     update.ROUTE,
+    compare.ROUTE,
+    lineage.ROUTE,
+    predict.ROUTE,
     rollback.ROUTE,
     *sign_in.ROUTES,
 )

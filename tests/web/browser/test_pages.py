@@ -29,6 +29,13 @@ PAGES = {
     "number-version": "/models/prices/versions/12",
     "hostile-version": "/models/hostile/versions/1",
     "rollback": "/models/mistakes/rollback",
+    "compare": "/models/mistakes/compare?before=1&after=2",
+    "compare-hostile": "/models/hostile/compare?before=1&after=1",
+    "compare-numbers": "/models/prices/compare?before=11&after=12",
+    "lineage": "/models/mistakes/lineage",
+    "lineage-numbers": "/models/prices/lineage",
+    "predict": "/models/mistakes/predict",
+    "predict-numbers": "/models/prices/predict",
     "missing": "/models/nobody",
 }
 """By the name of the picture: every page is looked at by every test here."""
@@ -62,9 +69,7 @@ def test_the_tab_key_reaches_every_link_button_and_field_in_their_order(site: Se
     page = open_page(site.url)
     for path in PAGES.values():
         page.goto(site.url + path)
-        wanted = page.evaluate(
-            "[...document.querySelectorAll('a, button, input:not([type=hidden]), [tabindex]')].length"
-        )
+        wanted = page.evaluate(f"[...document.querySelectorAll({FOCUSED!r})].length")
         places: list[int] = []
         for _ in range(wanted):
             page.keyboard.press("Tab")
@@ -73,8 +78,7 @@ def test_the_tab_key_reaches_every_link_button_and_field_in_their_order(site: Se
         assert len(places) == wanted
 
 
-REACHABLE = """[...document.querySelectorAll("a, button, summary, input:not([type=hidden]), [tabindex]")]
-    .filter(element => element.checkVisibility()).length"""
+FOCUSED = "a, button, input:not([type=hidden]), select, textarea, [tabindex]"
 PLACE = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
 
 
@@ -110,6 +114,31 @@ def _tab_to(page: Page, text: str) -> None:
         if (text and text in said) or (not text and name == "INPUT"):
             return
     raise AssertionError(f"no {text or 'field'} has the focus")
+
+
+def test_a_model_is_asked_by_the_keyboard_alone(
+    site: Server, open_page: Open, axe: Look, request: pytest.FixtureRequest
+) -> None:
+    request.node.expected_complaints = ["422 (Unprocessable"]
+    page = open_page(f"{site.url}/models/prices", java_script_enabled=False)
+    page.click("text=Try it")
+    page.focus("#rows")
+    page.keyboard.type("1 2 3 4 5 6")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=status]")
+    assert "lies between" in page.inner_text("[role=status]")
+    looked = open_page(f"{site.url}/models/hostile/predict")
+    looked.fill("#rows", str([[[0] * 8] * 8]))
+    looked.click("button.primary")
+    assert "What else it could be" in looked.inner_text("main")
+    assert looked.evaluate("document.querySelectorAll('script, main img').length") == 0
+    assert axe(looked) == ""
+    looked.fill("#rows", "[[1]]")
+    looked.click("button.primary")
+    assert looked.query_selector("#rows-fault")
+    assert axe(looked) == ""
 
 
 def test_an_update_is_followed_to_its_end(site: Server, open_page: Open) -> None:

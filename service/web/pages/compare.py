@@ -1,0 +1,180 @@
+"""Two versions side by side: how good each was when it was judged, class by class or by the size of the value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.contract.number_report import Errors, NumberReport
+from service.contract.report import Report, Score
+from service.contract.resources import AnyReport, Model, Version
+from service.contract.resources import Page as Listed
+from service.web import estimates
+from service.web.charts.changes import Change, changes
+from service.web.client import address
+from service.web.estimates import Estimate, share
+from service.web.view import Answer, Route, Shown, View
+from service.web.words import Words, amount, percent, round_percent
+
+CHOICES = 200
+"""So many of the latest versions can be chosen."""
+SAME = 0.0005
+"""Differences below this are none to people who read percent with one digit."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A class, or a range of values, of both versions; None where one was not judged by it."""
+
+    name: str
+    first: Estimate | None
+    second: Estimate | None
+
+    @property
+    def change(self) -> float | None:
+        """second - first"""
+        return None if self.first is None or self.second is None else self.second.value - self.first.value
+
+
+@dataclass(frozen=True)
+class Side:
+    """How good a version was. `trusted`: on trusted rows; None: it was not judged on any."""
+
+    trusted: Estimate | None
+    groups: Mapping[str, Estimate]
+
+    @classmethod
+    def of(cls, report: AnyReport | None) -> Side:
+        """What a report says of its version, with the classes that it brought, on rows that it had not learned."""
+        side = cls.of_score(report.after if report is not None else None)
+        if not isinstance(report, Report):
+            return side
+        new = {name: share(of.accuracy, of.rows) for name, of in report.new_classes.classes.items() if of.rows}
+        return cls(side.trusted, {**new, **side.groups})
+
+    @classmethod
+    def of_score(cls, score: Score | Errors | None) -> Side:
+        """The same of what was measured on trusted rows."""
+        if score is None or not score.rows:
+            return cls(None, {})
+        if isinstance(score, Score):
+            groups = {name: share(of.accuracy, of.rows) for name, of in score.classes.items()}
+            return cls(share(score.accuracy, score.rows), groups)
+        named = {f"{amount(of.from_)} … {amount(of.to)}": of for of in score.regions}
+        errors = {name: Estimate(of.mae, None, None, of.rows) for name, of in named.items()}
+        return cls(Estimate(score.mae, None, None, score.rows), errors)
+
+
+def show(view: View) -> Answer:
+    """The two versions that were chosen; by default the live one and what it was made from."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    listed = view.api.get(address("models", name, "versions"), Listed[Version], limit=CHOICES).items
+    before, after = _chosen(view, model, listed)
+    facts = {
+        "model": model,
+        "choices": [version.number for version in listed],
+        "before": before,
+        "after": after,
+        "numbers": model.target.kind == "number",
+        **(_compared(before, after, view.words) if before is not None and after is not None else {}),
+    }
+    return Shown("compare.html", facts, json=address("models", name, "versions"))
+
+
+def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | None, Version | None]:
+    def version(which: str | int | None) -> Version | None:
+        return None if which is None else view.api.get(address("models", model.name, "versions", which), Version)
+
+    newest = listed[0].number if listed else None
+    after = version(view.query.get("after") or model.live_version or newest)
+    if not view.query.get("before") and after is not None and after.parent is None and len(listed) > 1:
+        other = next((v.number for v in listed if v.number != after.number), None)
+        return version(other), after
+    return version(view.query.get("before") or (after.parent if after is not None else None)), after
+
+
+def _compared(before: Version, after: Version, words: Words) -> dict[str, object]:
+    of_errors = isinstance(after.report, NumberReport)
+    first, second, together = sides(before, after)
+    groups = pairs(first, second)
+    drawn = [
+        Change(
+            of.name,
+            of.first.value if of.first else None,
+            of.second,
+            _note(of, of_errors, words),
+            better(of, of_errors),
+        )
+        for of in groups
+        if of.second is not None
+    ]
+    title = words("compare.chart", before=before.number, after=after.number)
+    shows, ends = (amount, (0.0, 0.0)) if of_errors else (round_percent, (0.9, 1.0))
+    return {
+        "sentence": sentence(first, second, of_errors, (before.number, after.number), words),
+        "together": together,
+        "groups": [(of, _note(of, of_errors, words)) for of in groups],
+        "chart": changes(drawn, shows, ends, title) if drawn else None,
+        "only_before": len(set(before.batches) - set(after.batches)),
+        "only_after": len(set(after.batches) - set(before.batches)),
+        "show": amount if of_errors else percent,
+        "good": [estimates.how_good(version.report, words) for version in (before, after)],
+    }
+
+
+def sides(before: Version, after: Version) -> tuple[Side, Side, bool]:
+    """How good each was, and whether that was on the same rows: a report has the version that its own was made from on
+    the rows of its own, too."""
+    first, second = Side.of(before.report), Side.of(after.report)
+    report = after.report
+    if report is not None and report.before is not None and after.parent == before.number:
+        return Side.of_score(report.before), Side.of_score(report.after), True
+    return first, second, False
+
+
+def pairs(first: Side, second: Side) -> list[Pair]:
+    """Classes or ranges of both, those that differ most first, then those that one alone has."""
+    made = [Pair(name, first.groups.get(name), second.groups.get(name)) for name in {**second.groups, **first.groups}]
+    return sorted(made, key=lambda of: (of.change is None, -abs(of.change or 0.0), of.name))
+
+
+def better(of: Pair, of_errors: bool) -> bool | None:
+    """Whether the second is better; None where they are the same, or one is not known."""
+    change = of.change
+    if change is None or change == 0 or (not of_errors and abs(change) < SAME):
+        return None
+    return (change > 0) != of_errors
+
+
+def _note(of: Pair, of_errors: bool, words: Words) -> str:
+    if of.change is None:
+        return words("compare.one_alone")
+    if better(of, of_errors) is None:
+        return words("version.unchanged")
+    if of_errors:
+        return f"{'+' if of.change > 0 else ''}{amount(of.change)}"
+    return words("version.points", points=f"{100 * of.change:+.1f}".replace("-", "−"))
+
+
+def sentence(one: Side, other: Side, of_errors: bool, numbers: tuple[int, int], words: Words) -> str:
+    """Which of the two was better, and whether that may be chance: a share is, where the intervals meet."""
+    first, second = one.trusted, other.trusted
+    if first is None or second is None:
+        return words("compare.unknown")
+    before, after = numbers
+    judged = better(Pair("", first, second), of_errors)
+    if judged is None:
+        return words("compare.same", before=before, after=after)
+    winner, loser = (after, before) if judged else (before, after)
+    size = abs(second.value - first.value)
+    if of_errors:
+        return words("compare.less_error", winner=winner, loser=loser, size=amount(size))
+    said = words("compare.more_right", winner=winner, loser=loser, points=f"{100 * size:.1f}")
+    ends = (first.low, first.high, second.low, second.high)
+    meets = None not in ends and max(first.low or 0, second.low or 0) <= min(first.high or 0, second.high or 0)
+    chance = words("compare.chance") if meets else words("compare.no_chance")
+    return f"{said} {chance}"
+
+
+ROUTE = Route("/models/{model}/compare", show)

@@ -1,0 +1,198 @@
+"""Trying a model: a form of what it takes, and what a version answers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from service.contract.inputs import TextInput, VectorInput
+from service.contract.resources import (
+    Model,
+    NumberPredictions,
+    Predictions,
+    Problem,
+    ValuePrediction,
+    ValuesPrediction,
+)
+from service.contract.tables import TableInput
+from service.contract.targets import NumberTarget
+from service.web.client import Refused, address
+from service.web.forms import faults
+from service.web.view import Answer, Route, Shown, View
+from service.web.words import amount, percent, round_percent
+
+MOST_COLUMNS = 200
+"""A table of more columns is asked for as JSON, not by a field a column."""
+EXACT = 2**53
+"""Whole numbers below it are exact."""
+TOP = 10
+"""Best classes that are listed of a row."""
+PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A field for a column of a table. `options`: its values, where they are declared."""
+
+    field: str
+    name: str
+    kind: str
+    options: Sequence[str]
+
+    def read(self, typed: str) -> Any:
+        """What was typed as JSON has it, None where nothing was; what is no number stays text, which the API refuses
+        with a sentence."""
+        if self.kind == "number":
+            number = _number_of(typed)
+            return typed or None if number is None else number
+        return {"true": True, "false": False}.get(typed, typed or None) if self.kind == "boolean" else typed or None
+
+
+class Unreadable(Exception):
+    """What was typed is no row: the sentence of the catalogue that says so."""
+
+
+def ask(view: View) -> Answer:
+    """Asks for a row."""
+    return _page(view, view.api.get(address("models", view.params["model"]), Model))
+
+
+def act(view: View) -> Answer:
+    """Asks the version that was named, or the live one, and shows its answer above the same form."""
+    name, version = view.params["model"], view.form.get("version", "").strip()
+    model = view.api.get(address("models", name), Model)
+    try:
+        order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.kind == "class" else {})
+        body = json.dumps(order, ensure_ascii=False)
+    except Unreadable as fault:
+        return _page(view, model, wrong={"rows": view.words(fault.args[0])}, status=422)
+    except RecursionError:
+        return _page(view, model, wrong={"rows": view.words("predict.no_json")}, status=422)
+    where = address("models", name, *(("versions", version) if version else ()), "predictions")
+    try:
+        answer = PREDICTED.validate_json(view.api.send("POST", where, order))
+    except Refused as refused:
+        return _page(view, model, wrong=beside(model, refused.problem), status=refused.problem.status)
+    return _page(view, model, answer=answer, call=(where, body))
+
+
+def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
+    """The rows that a form holds, as the API takes them. Raises Unreadable."""
+    columns, typed = cells(model), form.get("rows", "").strip()
+    if columns:
+        return [{cell.name: cell.read(form.get(cell.field, "").strip()) for cell in columns}]
+    if isinstance(model.input, TextInput):
+        return [typed]
+    if not typed:
+        raise Unreadable("predict.nothing")
+    if isinstance(model.input, VectorInput) and typed[0] not in "[{":
+        numbers = [[_number_of(number) for number in line.replace(",", " ").split()] for line in typed.splitlines()]
+        if any(None in line for line in numbers):
+            raise Unreadable("predict.no_numbers")
+        return [line for line in numbers if line]
+    try:
+        read = json.loads(typed)
+    except (ValueError, RecursionError):
+        raise Unreadable("predict.no_json") from None
+    return read if isinstance(read, list) and _depth(read) > len(model.input.shape) else [read]
+
+
+def _depth(value: Any) -> int:
+    """How many lists lie in one another, by the first of each; a row of a table, which is an object, lies in none."""
+    depth = 0
+    while isinstance(value, list):
+        depth, value = depth + 1, value[0] if value else None
+    return depth + isinstance(value, dict)
+
+
+def cells(model: Model) -> list[Cell]:
+    """A field for each column; none for what is no table, or too wide for fields."""
+    if not isinstance(model.input, TableInput) or len(model.input.columns) > MOST_COLUMNS:
+        return []
+    return [
+        Cell(
+            f"column-{place}",
+            column.name,
+            column.kind,
+            ("true", "false") if column.kind == "boolean" else getattr(column, "values", None) or (),
+        )
+        for place, column in enumerate(model.input.columns)
+    ]
+
+
+def _number_of(typed: str) -> float | int | None:
+    """A finite number that was typed, a whole one as such; None where it is none."""
+    try:
+        number = float(typed)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < EXACT else number
+
+
+def beside(model: Model, problem: Problem) -> dict[str, str]:
+    """A refusal beside the field of its column; beside the one field where there is no other."""
+    fields = {cell.name: cell.field for cell in cells(model)}
+    placed = {}
+    for place, sentence in faults(problem).items():
+        of_rows = place == "inputs" or place.startswith("inputs.")
+        column = place.removeprefix("inputs.").partition(".")[2].replace("~1", "/").replace("~0", "~")
+        placed[fields.get(column, "" if fields else "rows") if of_rows else place] = sentence
+    return placed
+
+
+def _page(
+    view: View,
+    model: Model,
+    answer: Predictions | NumberPredictions | None = None,
+    call: tuple[str, str] | None = None,
+    wrong: dict[str, str] | None = None,
+    status: int = 200,
+) -> Shown:
+    facts = {
+        "model": model,
+        "kind": model.input.kind,
+        "cells": cells(model),
+        "form": view.form,
+        "version": view.form.get("version", view.query.get("version", "")),
+        "answer": answer,
+        "sentences": sentences(view, model, answer) if answer is not None else [],
+        "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
+        "call": call,
+        "faults": wrong or {},
+    }
+    return Shown("predict.html", facts, json=address("models", model.name), status=status)
+
+
+def sentences(view: View, model: Model, answer: Predictions | NumberPredictions) -> list[str]:
+    """What the version says of each row."""
+    if isinstance(answer, Predictions):
+        return [view.words("predict.class", name=row.class_, score=percent(row.score)) for row in answer.predictions]
+    names = model.target.called if isinstance(model.target, NumberTarget) else ()
+    return [_numbers(view, names, row, answer.level) for row in answer.predictions]
+
+
+def _numbers(view: View, names: Sequence[str], row: ValuePrediction | ValuesPrediction, level: float) -> str:
+    """ "MW: 512, and with 90 % from 480 to 540." """
+    values = [row.value] if isinstance(row, ValuePrediction) else row.values
+    spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
+    return " ".join(_number(view, *of, level) for of in zip(names, values, spans, strict=True))
+
+
+def _number(view: View, name: str, value: float, span: tuple[float, float] | None, level: float) -> str:
+    if span is None:
+        return view.words("predict.number", name=name, value=amount(value))
+    low, high = (amount(end) for end in span)
+    return view.words(
+        "predict.interval", name=name, value=amount(value), level=round_percent(level), low=low, high=high
+    )
+
+
+ROUTE = Route("/models/{model}/predict", ask, act)

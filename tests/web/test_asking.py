@@ -1,0 +1,232 @@
+"""Pages that ask a model and show what it knows: predictions, two versions side by side, lineage."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from service.contract.enums import Verdict
+from service.contract.inputs import InputSpec
+from service.contract.number_report import Errors
+from service.contract.report import ClassScore, Score
+from service.contract.resources import LineageNode, Model
+from service.contract.tables import TableInput
+from service.learning.data.target_grid import NumberGrid
+from service.web.charts.history import Mark
+from service.web.charts.lineage import MOST_LANES, Node, lanes_of, lineage
+from service.web.estimates import Estimate, share
+from service.web.pages.compare import Pair, Side, better, pairs, sentence
+from service.web.pages.lineage import note
+from service.web.pages.predict import Unreadable, rows
+from service.web.words import Words
+from tests.api.conftest import Api
+from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
+from tests.web.test_pages import Person
+
+EN = Words("en")
+PATH = "/models/digits/predict"
+TABLE = TableInput.model_validate(
+    {
+        "kind": "table",
+        "columns": [
+            {"name": "nights", "kind": "number"},
+            {"name": "city/ward", "kind": "category", "values": ["Osaka", "<b>Kyoto</b>"]},
+            {"name": "booked", "kind": "date"},
+            {"name": "member", "kind": "boolean"},
+        ],
+    }
+)
+
+
+@pytest.fixture
+def person(api: Api) -> Person:
+    return Person(api)
+
+
+def model(spec: dict[str, Any]) -> Model:
+    return Model.model_construct(name="m", input=TypeAdapter(InputSpec).validate_python(spec))
+
+
+VECTOR, IMAGE = {"kind": "vector", "size": 3}, {"kind": "image", "channels": 1, "height": 2, "width": 2}
+
+
+@pytest.mark.parametrize(
+    ("spec", "typed", "expected"),
+    [
+        (VECTOR, "1 2.5 -3", [[1, 2.5, -3]]),
+        (VECTOR, "1, 2,3\n\n4 5 6\n", [[1, 2, 3], [4, 5, 6]]),
+        (VECTOR, "[1, 2, 3]", [[1, 2, 3]]),
+        (VECTOR, "[[1, 2, 3], [4, 5, 6]]", [[1, 2, 3], [4, 5, 6]]),
+        (IMAGE, "[[[0, 1], [2, 3]]]", [[[[0, 1], [2, 3]]]]),
+        (IMAGE, "[[[[0, 1], [2, 3]]]]", [[[[0, 1], [2, 3]]]]),
+        (IMAGE, '{"png": "iVBO"}', [{"png": "iVBO"}]),
+        ({"kind": "text"}, ' ["where"] ', ['["where"]']),
+    ],
+)
+def test_rows_are_read_as_people_write_them(spec: dict[str, Any], typed: str, expected: list[Any]) -> None:
+    assert rows(model(spec), {"rows": typed}) == expected
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "1 2 three", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000])
+def test_what_is_no_row_gets_a_sentence(typed: str) -> None:
+    with pytest.raises(Unreadable) as fault:
+        rows(model(VECTOR), {"rows": typed})
+    assert EN(fault.value.args[0])
+
+
+def test_a_model_is_asked_with_numbers_and_answers_with_its_version(person: Person) -> None:
+    make_version(person.api.runtime, classes=("a", "<i>b</i>"))
+    assert f'href="{PATH}"' in person.looks("/models/digits").text
+    page = person.sends(PATH, PATH, rows="1 2 3")
+    assert page.status_code == 200
+    expected = person.api.ok("POST", "/v1/models/digits/predictions", {"inputs": [[1, 2, 3]], "top": 10})
+    [row] = expected["predictions"]
+    text = unescape(page.text)
+    assert f"It is “{row['class']}”" in text
+    assert "What else it could be" in text
+    assert '<a href="/models/digits/versions/1">version 1</a>' in text
+    assert "POST /v1/models/digits/predictions" in text
+    assert '{"inputs": [[1, 2, 3]], "top": 10}' in text
+    assert "<i>b" not in page.text
+    many = person.sends(PATH, PATH, rows="1 2 3\n4 5 6").text
+    assert "It answers 2 rows." in many
+
+
+def test_any_version_can_be_asked_and_one_that_is_not_there_is_a_sentence(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1, promote=False)
+    assert 'value="2"' in person.looks(f"{PATH}?version=2").text
+    assert ">version 2</a>" in person.sends(PATH, PATH, rows="1 2 3", version="2").text
+    for version in ("9", "../../keys", "<b>"):
+        refused = person.sends(PATH, PATH, rows="1 2 3", version=version)
+        assert refused.status_code == 404
+        assert 'role="alert"' in refused.text
+        assert "1 2 3</textarea>" in refused.text
+
+
+def test_bad_rows_are_answered_beside_their_field(person: Person) -> None:
+    make_version(person.api.runtime)
+    for typed in ("1 2", "one two three", '["1", 2, 3]', "</textarea><script>"):
+        refused = person.sends(PATH, PATH, rows=typed)
+        assert refused.status_code == 422, typed
+        assert 'id="rows-fault"' in refused.text
+        assert "<script>" not in refused.text
+    assert person.sends(PATH, PATH, rows="[" * 980 + "]" * 980).status_code in (400, 422)
+
+
+def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
+    runtime, path = person.api.runtime, "/models/stays/predict"
+    make_model(runtime, "stays", TABLE)
+    keep_version(runtime, "stays", table_checkpoint(TABLE, {}), [], True)
+    shown = person.looks(path).text
+    assert "<option>&lt;b&gt;Kyoto&lt;/b&gt;</option>" in shown
+    typed = {"column-0": "3", "column-1": "Osaka", "column-2": "2026-11-30", "column-3": "true"}
+    page = unescape(person.sends(path, path, **typed).text)
+    assert '{"nights": 3, "city/ward": "Osaka", "booked": "2026-11-30", "member": true}' in page
+    assert '"nights": null' in unescape(person.sends(path, path, **{**typed, "column-0": ""}).text)
+    for field, wrong in (("column-0", "three"), ("column-1", "Nara"), ("column-2", "yesterday")):
+        refused = person.sends(path, path, **{**typed, field: wrong})
+        assert refused.status_code == 422
+        assert f'id="{field}-fault"' in refused.text
+
+
+def test_a_number_is_shown_with_its_interval(person: Person) -> None:
+    runtime, path = person.api.runtime, "/models/load/predict"
+    grid = NumberGrid(names=["MW"], offset=[0.0], step=[2.0**-16])
+    make_number_model(runtime, "load", grid)
+    keep_version(runtime, "load", number_checkpoint(grid), [], True)
+    page = person.sends(path, path, rows="1 2 3").text
+    assert re.search(r"MW is \S+ It lies between \S+ and \S+ in 90% of such cases\.", page.replace("\xa0", ""))
+
+
+def test_what_was_made_from_what_is_a_graph_with_the_live_line_at_its_left() -> None:
+    nodes = [
+        Node(5, 3, Mark.HELD, "held"),
+        Node(4, 3, Mark.LIVE, "went live"),
+        Node(3, 1, Mark.WENT_LIVE, "went live"),
+        Node(2, 1, Mark.REJECTED, "<b>"),
+        Node(1, None, Mark.WENT_LIVE, "went live"),
+    ]
+    assert lanes_of(nodes, 4) == [1, 0, 0, 1, 0]
+    picture = lineage(nodes, 4, "Lineage", "5 versions")
+    assert picture.count('class="edge"') == 4
+    assert "2 · &lt;b&gt;" in picture
+    assert picture.count('class="ring"') == 1
+    many = [*(Node(n, 1, Mark.HELD, "held") for n in range(40, 1, -1)), nodes[-1]]
+    assert max(lanes_of(many, 1)) == MOST_LANES - 1
+    assert lanes_of([Node(9, 8, Mark.LIVE, "")], 9) == [0]
+    assert lineage([Node(9, 8, Mark.LIVE, "")], 9, "", "").count('class="edge"') == 1
+
+
+def test_a_version_that_was_rolled_back_is_said_to_be() -> None:
+    node = LineageNode(number=2, parent=1, update=None, verdict=Verdict.PROMOTED, live=False, erased=True)
+    assert note(node, {2}, EN) == "went live, rolled back, erased"
+    assert note(node.model_copy(update={"live": True, "erased": False}), {2}, EN) == "went live, live"
+
+
+def test_the_lineage_of_a_model_is_a_page(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "worse"})
+    page = person.looks("/models/digits/lineage").text
+    assert "There are 2 versions. Version 1 is live; it was made from no other." in page
+    assert "rolled back" in page
+    assert '<a href="/v1/models/digits/lineage">JSON</a>' in page
+    older = person.looks("/models/digits/lineage?before=2").text
+    assert '/versions/1"' in older
+    assert '/versions/2"' not in older
+    assert person.looks("/models/digits/lineage?before=x").status_code == 200
+    assert person.looks(f"/models/digits/lineage?before={'9' * 5000}").status_code == 200
+
+
+def score(**classes: float) -> Score:
+    of = {name: ClassScore(accuracy=value, rows=100) for name, value in classes.items()}
+    mean = sum(classes.values()) / len(classes)
+    return Score(accuracy=mean, balanced_accuracy=mean, rows=100 * len(of), classes=of)
+
+
+def test_two_versions_are_compared_class_by_class() -> None:
+    first, second = Side.of_score(score(a=0.9, b=0.8, gone=1.0)), Side.of_score(score(a=0.91, b=0.5, new=1.0))
+    assert [(of.name, of.change and round(of.change, 2)) for of in pairs(first, second)] == [
+        ("b", -0.3),
+        ("a", 0.01),
+        ("gone", None),
+        ("new", None),
+    ]
+
+
+def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance() -> None:
+    def said(one: Score | Errors | None, other: Score | Errors | None, of_errors: bool = False) -> str:
+        return sentence(Side.of_score(one), Side.of_score(other), of_errors, (3, 4), EN)
+
+    assert said(score(a=0.9), score(a=0.5)) == (
+        "Version 3 is right 40.0 points more often than version 4. Their 95 % intervals do not meet."
+    )
+    assert said(score(a=0.9), score(a=0.92)).startswith("Version 4 is right 2.0 points more often than version 3. That")
+    assert "may be chance" in said(score(a=0.9), score(a=0.92))
+    assert said(score(a=0.9), score(a=0.9)) == "Versions 3 and 4 are equally good."
+    assert "not known" in said(None, score(a=0.9))
+    errors = [Errors(mae=mae, rmse=mae, r2=None, median_error=mae, bias=0, rows=9) for mae in (3.5, 2.0)]
+    assert said(*errors, of_errors=True) == "Version 4 is off by 1.5 less than version 3, on average."
+    assert better(Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9)), of_errors=True)
+    assert better(Pair("", share(0.9, 9), share(0.5, 9)), of_errors=False) is False
+
+
+def test_two_versions_have_a_page_without_reports_too(person: Person) -> None:
+    path = "/models/digits/compare"
+    assert "There are not two versions yet" in person.looks(path).text
+    make_version(person.api.runtime)
+    assert "There are not two versions yet" in person.looks(path).text
+    make_version(person.api.runtime, seed=1)
+    page = person.looks(path).text
+    assert "Which one is better is not known" in page
+    assert "<option selected>2</option>" in page
+    same = person.looks(f"{path}?before=2&after=1")
+    assert same.status_code == 200
+    assert "Nothing is measured of it yet." in same.text
+    assert person.looks(f"{path}?before=9&after=1").status_code == 404
+    assert person.looks(f"{path}?before=%3Cb%3E&after=1").status_code == 404
