@@ -216,7 +216,10 @@ class TableMatrix:
 
     def __init__(self, layer: PackedMatrix, places: Places, first: int = 0) -> None:
         weight, (dense, indicators) = layer.weight, (torch.tensor(of, dtype=torch.int64) + first for of in places)
-        behind = torch.arange(first + len(dense) + len(indicators), weight.shape[1])
+        seen = first + len(dense) + len(indicators)
+        if not weight.shape[1]:  # of a head from which every batch was taken back
+            weight = weight.new_zeros(len(weight), seen)
+        behind = torch.arange(seen, weight.shape[1])
         kept = weight[:, torch.cat([torch.arange(first), dense, behind])]
         weighted = torch.nonzero(kept.any(0))
         self._inputs = int(weighted[-1]) + 1 if len(weighted) else 0  # the last ones may weigh nothing

@@ -70,6 +70,21 @@ def test_what_is_taken_back_is_subtracted_and_its_values_are_unknown_again(class
     assert not np.array_equal(before.answer(rows).values, before.answer(missing).values)
 
 
+@pytest.mark.parametrize("numbers", [False, True])
+def test_without_its_only_batch_a_version_of_tables_loads_and_has_learned_nothing(numbers: bool) -> None:
+    rows = shop(60)
+    with Model(SHOP, **({"target": NumberTarget(kind="number")} if numbers else {})) as model:
+        model.named["city"] = NAMES
+        if numbers:
+            model.learn_numbers(rows, spent(rows)[:, None], RIDGE, promote=True)
+        else:
+            model.learn(rows, buys(rows), RIDGE, promote=True)
+        model.retract([model.newest])
+        predictor = model.predictor()
+        if numbers:
+            assert not predictor.answer(rows[:9]).values.any()
+
+
 def test_without_the_first_batch_its_scale_stands_and_values_of_others_are_computed_anew() -> None:
     with Model(SHOP) as model:
         model.named["city"] = NAMES
