@@ -91,12 +91,13 @@ def stage(update: Update) -> tuple[str, int, int, str]:
     """What an update does: in a word, how much is done, of how much, and a note."""
     if update.progress is None or update.state == "queued":
         return "Waiting", 0, 0, "for a worker" if update.state == "queued" else ""
+    from service.client.waiting import doing  # it imports the client, as whoever has an update did
+
     method = (update.method or update.requested_method or {}).get("name", "")
-    phase = update.progress.phase
-    if phase == "judging":
+    if update.progress.phase == "judging":
         note = "" if update.exam_rows is None else f"{update.exam_rows:,} trusted rows"
         return "Judging", update.progress.done, update.progress.total, note
-    return "Learning", update.progress.done, update.progress.total, f"{method}, {phase}".strip(", ")
+    return "Learning", update.progress.done, update.progress.total, f"{method}, {doing(update.progress)}".strip(", ")
 
 
 class _Lines:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from service.client.errors import StillRunning
 from service.client.transport import Transport
 from service.contract.enums import UpdateState, Verdict
-from service.contract.resources import Model, Update
+from service.contract.resources import Model, Progress, Update
 
 FINAL = (UpdateState.SUCCEEDED, UpdateState.FAILED, UpdateState.CANCELLED)
 
@@ -61,6 +61,11 @@ async def _until_served(transport: Transport, update: Update, until: float) -> N
         await transport.pause(0.05)
 
 
+def doing(progress: Progress) -> str:
+    """What an update does, and its loss where one falls: "training, loss 0.213"."""
+    return ", ".join([progress.phase, *(f"loss {epoch.training:.3g}" for epoch in progress.losses[-1:])])
+
+
 @contextmanager
 def bar(title: str) -> Iterator[OnProgress | None]:
     """A bar on stderr, where that is a terminal or a notebook: what to call with each look at an update; else None."""
@@ -68,10 +73,11 @@ def bar(title: str) -> Iterator[OnProgress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[phase]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(title, total=None, phase="sending")
 
         def look(update: Update) -> None:
@@ -80,7 +86,7 @@ def bar(title: str) -> Iterator[OnProgress | None]:
             else:
                 bars.update(
                     task,
-                    phase=update.progress.phase,
+                    phase=doing(update.progress),
                     completed=update.progress.done,
                     total=update.progress.total or None,
                 )

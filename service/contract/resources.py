@@ -125,10 +125,25 @@ class Classes(Resource):
     classes: list[str]
 
 
+class EpochLosses(Resource):
+    epoch: int
+    training: float = Field(
+        description="Mean over the steps of the epoch that were looked at, each before it was taken."
+    )
+    kept_back: float | None = Field(
+        description="On rows that are kept back to stop in time, after the epoch; null where there are none."
+    )
+
+
 class Progress(Resource):
     phase: str
     done: int
     total: int
+    losses: list[EpochLosses] = Field(
+        default=[],
+        description="Of the training at hand, oldest first: at most 100 epochs, spread evenly. None where nothing "
+        "descends, as in exact heads.",
+    )
 
 
 class Failure(Resource):

@@ -24,6 +24,10 @@ def no_progress(phase: str, done: int, total: int) -> None:
     """Reports nothing, for calls that nobody watches."""
 
 
+def no_losses(epoch: int, loss: float, kept: float | None) -> None:
+    """Reports nothing, as `no_progress`."""
+
+
 def no_check() -> None:
     """Never raises, for calls that nobody cancels."""
 
@@ -128,7 +132,8 @@ class Trainings:
 @dataclass(frozen=True)
 class Run:
     """Seed, progress and device of one execution. `check` raises Cancelled; it is called at every step. `trainings`:
-    where they are saved as they go on; None: nowhere."""
+    where they are saved as they go on; None: nowhere. `losses` is called after each epoch of a training with its
+    number from 1, its mean loss, and the loss on rows that are kept back, None where there are none."""
 
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
@@ -136,6 +141,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     trainings: Trainings | None = None
     tasks: Tasks = IN_SEQUENCE
+    losses: Callable[[int, float, float | None], None] = no_losses
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Seed and device alone go to another process: who watches this run is here."""
@@ -144,7 +150,7 @@ class Run:
     @property
     def silent(self) -> Run:
         """The same run without reports of progress: for steps within a phase that has its own."""
-        return replace(self, progress=no_progress)
+        return replace(self, progress=no_progress, losses=no_losses)
 
     def generator(self, salt: int = 0) -> torch.Generator:
         """Makes a generator on the CPU; the same seed and salt give the same bits, on every device."""

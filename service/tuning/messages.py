@@ -18,11 +18,18 @@ class Ready:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where its work stands: `done` of `total` steps of a phase."""
+    """Where its work stands: `done` of `total` steps of a phase.
+
+    loss, kept_loss: the mean loss of the epoch that was the last one to end since the message before, and the loss on
+    rows that are kept back, where there are any · epoch: its number, from 1; 0 where none has ended.
+    """
 
     phase: str
     done: int
     total: int
+    epoch: int = 0
+    loss: float | None = None
+    kept_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 
 import service.client
 import tsuika
+from service.cli.progress import stage
 from service.client import (
     AsyncClient,
     Client,
@@ -30,7 +31,9 @@ from service.client import (
     Unreachable,
 )
 from service.client.values import plain, plain_labels
+from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy
+from service.contract.resources import EpochLosses, Progress, Update
 from service.intake.formats.multipart import read_parts
 
 Answer = httpx.Response | Exception
@@ -152,6 +155,15 @@ def test_waiting_tells_of_progress_and_ends_when_the_version_is_served() -> None
     assert update.version == 2
     assert seen == ["queued", "running"]
     assert len(door.requests) == 5
+
+
+def test_a_bar_shows_the_latest_loss_and_nothing_where_there_is_none() -> None:
+    epochs = [EpochLosses(epoch=k, training=0.6398 / k, kept_back=None) for k in (1, 3)]
+    training = Progress(phase="training", done=3, total=9, losses=epochs)
+    assert doing(training) == "training, loss 0.213"
+    assert doing(Progress(phase="solving", done=1, total=3)) == "solving"
+    update = Update.model_validate(an_update("running", progress=training.model_dump(), method={"name": "der"}))
+    assert stage(update) == ("Learning", 3, 9, "der, training, loss 0.213")
 
 
 def test_waiting_ends_with_the_callers_patience() -> None:

@@ -25,7 +25,13 @@ log = logging.getLogger("tests.messages")
 
 @pytest.mark.parametrize(
     "message",
-    [Ready(), Progress("training", 1, 2), Saved("0" * 64), Done({"rows": [1.5, None]})],
+    [
+        Ready(),
+        Progress("training", 1, 2),
+        Progress("training", 3, 9, 3, 0.2, 0.25),
+        Saved("0" * 64),
+        Done({"rows": [1.5, None]}),
+    ],
 )
 def test_a_message_is_a_line_and_comes_back_as_it_was(message: Message) -> None:
     line = line_of(message)

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from service.contract.resources import EpochLosses
 from service.web.charts.axis import Axis, svg, text, ticks
 from service.web.charts.changes import Change, changes
 from service.web.charts.history import History, Mark, Step, describe, history
+from service.web.charts.losses import losses
 from service.web.estimates import Estimate, share
 from service.web.words import Words, amount, percent
 
@@ -117,6 +119,26 @@ def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
     assert history(
         History([Step(1, Mark.LIVE, Estimate(0.0, None, None, 5))], [], amount, ("error", "new"), Words("en"))
     )
+
+
+def test_losses_are_a_line_each_and_a_sentence() -> None:
+    curve = [EpochLosses(epoch=k, training=1 / k, kept_back=1.5 / k) for k in (1, 2, 4)]
+    wide, narrow = (ElementTree.fromstring(part) for part in re.findall(r"<svg.*?</svg>", losses(curve, Words("en"))))
+    for picture in (wide, narrow):
+        lines = [
+            len((e.get("points") or "").split()) for e in picture.iter() if e.get("class") in ("line old", "line new")
+        ]
+        assert lines == [3, 3]
+        assert [e.text for e in picture.iter() if (e.get("class") or "").startswith("lab")] == [
+            "kept back 0.375",
+            "training 0.25",
+        ]
+    assert wide[1].text == (
+        "The training loss was 1 in epoch 1 and is 0.25 in epoch 4. On rows that are kept back it is 0.375."
+    )
+    alone = losses([EpochLosses(epoch=7, training=0.0, kept_back=None)], Words("ja"))
+    assert "エポック 7" in alone
+    assert "line new" not in alone
 
 
 def test_changes_say_before_after_and_which_way() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
+from service.registry.sql.tables import Update as Row
 from service.web.addresses import ROOTS, is_page
 from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
@@ -104,6 +105,15 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     assert "It waits for its turn." in page
     assert '<script src="/static/live.js" defer></script>' in page
     assert "An update is queued." in person.looks("/models/digits").text
+    falls = {"phase": "training", "done": 2, "total": 9, "losses": [{"epoch": 2, "training": 0.213, "kept_back": None}]}
+    with person.api.runtime.database.writing() as session:
+        session.get_one(Row, update).progress = falls
+    page = person.looks(f"/updates/{update}").text
+    assert "training 0.213" in page
+    assert '<td class="n">0.213</td><td class="n">–</td>' in page
+    with person.api.runtime.database.writing() as session:
+        session.get_one(Row, update).progress = {"phase": "solving", "done": 2, "total": 9}
+    assert "How the loss falls" not in person.looks(f"/updates/{update}").text
     person.api.ok("POST", f"/v1/updates/{update}/cancel")
     ended = person.looks(f"/updates/{update}").text
     assert "It was cancelled." in ended

@@ -296,7 +296,11 @@ class _Attempt:
                 if self.course.due:
                     self._save(Place(epoch, done, order), generator, descent, best)
             order = None
-            if best is not None and best.enough(epoch + 1):
+            enough = best is not None and best.enough(epoch + 1)
+            if self.losses:
+                kept = best.latest if best is not None else None
+                self.run.losses(epoch + 1, sum(self.losses) / len(self.losses), kept)
+            if enough:
                 break
         self.run.progress(self.phase.name, params.epochs, params.epochs)
         if best is not None:

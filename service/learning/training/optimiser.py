@@ -157,6 +157,7 @@ class Best:
     def __init__(self, body: nn.Module, learning: list[nn.Parameter], loss_of: Callable[[nn.Module], Tensor]) -> None:
         self.body, self.learning, self.loss_of = body, learning, loss_of
         self.epoch, self.loss = 0, self._loss()
+        self.latest = self.loss
         self.weights = [p.detach().clone() for p in learning]
 
     def _loss(self) -> float:
@@ -166,7 +167,7 @@ class Best:
 
     def enough(self, epoch: int) -> bool:
         """Looks at the loss after an epoch; true once it has stopped falling."""
-        loss = self._loss()
+        loss = self.latest = self._loss()
         if loss < self.loss:
             self.epoch, self.loss = epoch, loss
             self.weights = [p.detach().clone() for p in self.learning]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from service.contract.enums import UpdateState
 from service.contract.resources import Update
+from service.web.charts.losses import losses
 from service.web.client import address
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
@@ -16,9 +17,11 @@ UNFINISHED = (UpdateState.QUEUED, UpdateState.RUNNING)
 def show(view: View) -> Answer:
     """The update as it is now; a browser loads it again until it has ended."""
     update = view.api.get(address("updates", view.params["update"]), Update)
+    curve = update.progress.losses if update.progress is not None else []
     facts = {
         "update": update,
         "unfinished": update.state in UNFINISHED,
+        "chart": losses(curve, view.words) if curve else None,
         "left": seconds_left(update, datetime.now(UTC)),
         "short": short(update.verdict, update.report, view.words) if update.verdict is not None else "",
         "colour": COLOURS[update.verdict] if update.verdict is not None else "bad",

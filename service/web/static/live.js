@@ -1,5 +1,5 @@
 // Loads a page that shows something unfinished again, once a second while it is looked at, and puts its part `live` in
-// the place of the one that is shown. Where the new page has none, it has ended: then the whole page is loaded.
+// the place of the one that is shown; tables that are open stay open. Where the new page has none, it has ended: then the whole page is loaded.
 const again = async () => {
   if (!document.hidden) {
     try {
@@ -7,7 +7,13 @@ const again = async () => {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("live");
       if (!fresh) return location.reload();
-      document.getElementById("live").replaceChildren(...fresh.childNodes);
+      const shown = document.getElementById("live");
+      const summaries = [...shown.querySelectorAll("summary")];
+      const focused = summaries.indexOf(document.activeElement);
+      const parts = [...fresh.querySelectorAll("details")];
+      parts.forEach((part, k) => { part.open = summaries[k]?.parentElement.open ?? false; });
+      shown.replaceChildren(...fresh.childNodes);
+      if (focused >= 0) parts[focused]?.querySelector("summary").focus();
     } catch { /* the service is away for a moment: ask again */ }
   }
   setTimeout(again, 1000);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import queue
 import threading
 import time
@@ -25,6 +26,7 @@ Assigned = dict[str, Any]
 """An assignment as it crosses between processes."""
 PROGRESS_SECONDS = 0.1
 """Progress is reported at most this often, and at each change of phase."""
+NO_EPOCH = (0, None, None)
 
 log = logging.getLogger("tsuika.child")
 
@@ -36,13 +38,19 @@ class Parent:
         self.send = send
         self.cancelled = threading.Event()
         self._reported = ("", 0.0)
+        self._epoch: tuple[int, float | None, float | None] = NO_EPOCH
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Reports where the update stands."""
         last_phase, at = self._reported
         if phase != last_phase or done == total or time.monotonic() - at > PROGRESS_SECONDS:
             self._reported = (phase, time.monotonic())
-            self.send(Progress(phase, done, total))
+            ended, self._epoch = self._epoch, NO_EPOCH
+            self.send(Progress(phase, done, total, *ended))
+
+    def losses(self, epoch: int, loss: float, kept: float | None) -> None:
+        """Notes the losses of an epoch that has ended: the next report of progress has them."""
+        self._epoch = epoch, loss, kept if kept is None or math.isfinite(kept) else None
 
     def saved(self, digest: str) -> None:
         """Reports a save of the trainings, which is in the store."""
@@ -100,7 +108,8 @@ def _learn(executor: Executor, assigned: Assigned, parent: Parent) -> dict[str, 
 
     assignment = ASSIGNMENT.as_stored(assigned)
     logs.name_work(**assignment.ids)
+    run = Run(progress=parent.progress, check=parent.check, losses=parent.losses)
     with tracing.span("learn", assignment.traceparent):
-        result = executor.execute(assignment, Run(progress=parent.progress, check=parent.check), parent.saved)
+        result = executor.execute(assignment, run, parent.saved)
     log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
     return result.model_dump(mode="json")

@@ -12,6 +12,7 @@ from service.registry.sql.tables import Update
 from service.runtime import Runtime
 from service.tuning.messages import Progress
 from service.worker.parent.child_process import Yielding
+from service.worker.parent.loss_curve import LossCurve
 
 log = logging.getLogger("tsuika.worker")
 
@@ -27,8 +28,11 @@ class Heartbeat:
         self._runtime, self._update, self._stop = runtime, update, stop
         self._beaten_at, self._looked_at = time.monotonic(), 0.0
         self._stored: Progress | None = None
+        self._curve = LossCurve()
 
     def __call__(self, progress: Progress | None) -> bool:
+        if progress is not None:
+            self._curve.add(progress)
         if self._stop.is_set():
             raise Stopping
         at, settings = time.monotonic(), self._runtime.settings
@@ -41,7 +45,7 @@ class Heartbeat:
         fresh = progress is not None and progress != self._stored and since >= min(1.0, settings.beat_seconds)
         if fresh or since >= settings.beat_seconds:
             try:
-                facts = vars(progress) if progress is not None else None
+                facts = None if progress is None else self._curve.beside(progress)
                 with self._runtime.database.writing() as session:
                     cancel = leases.beat(session, self._update.id, self._update.fence, settings.lease_seconds, facts)
             except (Busy, NotWritable) as late:

@@ -82,6 +82,29 @@ def test_progress_is_told_once_an_epoch() -> None:
     assert progress == [("probing", k, 3) for k in range(4)]
 
 
+def test_the_losses_of_each_epoch_are_told_and_cost_no_pass() -> None:
+    seen: list[tuple[int, float, float | None]] = []
+    watched = Run(losses=lambda *losses: seen.append(losses))
+
+    def passes(run: Run, data: TrainingSet) -> int:
+        trained, passed = body(), [0]
+        trained.register_forward_pre_hook(lambda *_: passed.append(1))
+        fit(trained, data, PARAMS, run)
+        return sum(passed)
+
+    judged = TrainingSet(rows(), selecting=rows())
+    assert passes(watched, judged) == passes(Run(), judged) == passes(watched.silent, judged) > 3 * 7
+    (one, first, first_kept), _, (three, last, last_kept) = seen
+    assert (one, three) == (1, 3)
+    assert last < first
+    assert first_kept is not None
+    assert last_kept is not None
+    assert last_kept < first_kept
+    seen.clear()
+    fit(body(), TrainingSet(rows()), PARAMS, watched)
+    assert [kept for *_, kept in seen] == [None] * 3
+
+
 def test_what_asks_for_no_gradient_keeps_its_bits() -> None:
     trained = body()
     before = weights(trained)

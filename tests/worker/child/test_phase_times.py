@@ -13,7 +13,9 @@ from service.errors import DiskFull
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
+from service.tuning.messages import Message, Progress
 from service.worker.child import phase_times
+from service.worker.child.answering import Parent
 from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.write_behind import WriteBehind
 from tests.worker.made import report, result
@@ -32,6 +34,17 @@ def test_each_phase_has_its_seconds_and_one_within_another_is_no_part_of_it(monk
     assert reported == steps
     # reading until 1, choosing until 3, features until 6, choosing until 10, reading until 15, storing until 21
     assert phases.seconds() == {"reading": 6.0, "choosing": 6.0, "features": 3.0, "storing": 6.0}
+
+
+def test_the_next_report_has_the_losses_of_the_last_epoch_once() -> None:
+    reports: list[Message] = []
+    parent = Parent(reports.append)
+    parent.progress("training", 0, 3)
+    parent.losses(1, 0.5, 0.75)
+    parent.losses(2, 0.25, float("inf"))
+    parent.progress("training", 3, 3)
+    parent.progress("judging", 0, 1)
+    assert reports == [Progress("training", 0, 3), Progress("training", 3, 3, 2, 0.25), Progress("judging", 0, 1)]
 
 
 def test_a_result_tells_the_parts_of_its_way_in_order(runtime: Runtime) -> None:

@@ -113,4 +113,6 @@ def _away(strength: float, usual: float) -> float:
 
 def _part(run: Run, k: int, parts: int) -> Run:
     """The run of one point: its progress is the k-th part of the most there can be."""
-    return replace(run, progress=lambda _, done, total: run.progress("searching", k * total + done, parts * total))
+    return replace(
+        run.silent, progress=lambda _, done, total: run.progress("searching", k * total + done, parts * total)
+    )
