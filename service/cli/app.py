@@ -98,6 +98,11 @@ class Verbs(TyperGroup):
         except WrongUsage as wrong:
             typer.secho(f"✕ {wrong}", err=True, fg="red" if "NO_COLOR" not in os.environ else None)
             code = USAGE
+        except OSError as error:
+            if error.filename is None:
+                raise
+            typer.secho(f"✕ {error.filename}: {error.strerror}.", err=True)
+            code = USAGE
         except TsuikaError as error:
             typer.echo(f"tsuika {ctx.invoked_subcommand}: {error}", err=True)
             code = USAGE if isinstance(error, ImpossibleSettings) else ERROR

@@ -17,30 +17,38 @@ ANSWER_SECONDS = 30.0
 
 @contextmanager
 def connected() -> Iterator[Client]:
-    """A client. What the service calls invalid is wrong usage. Raises WrongUsage, and ClientError for all else."""
+    """A client. What the service calls invalid is wrong usage, as what cannot be sent to it. Raises WrongUsage, and
+    ClientError for all else."""
     from service.client import Client, InvalidContent  # httpx and numpy, a quarter of a second
 
     with Client() as client:
         try:
             yield client
-        except InvalidContent as refused:
+        except (InvalidContent, ValueError) as refused:
             raise WrongUsage(str(refused)) from None
 
 
 def url() -> str:
-    """The address of the service."""
+    """The address of the service, without what signs in to it."""
+    from service.client.transport import service_address, shown_address
+
+    return shown_address(service_address(_url()))
+
+
+def _url() -> str:
     from service.client.client import DEFAULT_URL
 
-    return (os.environ.get("TSUIKA_URL") or DEFAULT_URL).rstrip("/")
+    return os.environ.get("TSUIKA_URL") or DEFAULT_URL
 
 
 def ask(path: str) -> dict[str, Any]:
     """A GET that the client has no call for. -> the JSON of the answer; {} where it is a refusal"""
     import httpx
 
-    key = os.environ.get("TSUIKA_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = httpx.get(url() + path, headers=headers, timeout=ANSWER_SECONDS)
+    from service.client.transport import key_header
+
+    headers = key_header(os.environ.get("TSUIKA_KEY") or None)
+    answer = httpx.get(_url().rstrip("/") + path, headers=headers, timeout=ANSWER_SECONDS)
     body: dict[str, Any] = answer.json() if answer.is_success else {}
     return body
 

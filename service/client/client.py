@@ -42,7 +42,7 @@ class _Service:
         "digits@live" and "digits@previous" are pinned to that version."""
         name, pinned, version = name.partition("@")
         model = AsyncModel(self.transport, name)
-        return model.at(int(version) if version.isdigit() else version) if pinned else model
+        return model.at(int(version) if version.isdecimal() else version) if pinned else model
 
     async def create_model(self, name: str, input: dict[str, Any], **settings: Any) -> AsyncModel:
         """A new model. `settings`: target (by default a class; {"kind": "number"} predicts numbers), architecture,

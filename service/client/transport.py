@@ -6,6 +6,7 @@ Written once, as coroutines; the two kinds of connection differ in how they deli
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 import weakref
@@ -14,10 +15,11 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from service import __version__
 from service.client.csv_file import CsvFile
-from service.client.errors import Unreachable, refuse
+from service.client.errors import ClientError, Unreachable, refuse
 from service.client.values import NumpyFile
 from service.contract.enums import RAW
 from service.contract.resources import Page
@@ -28,6 +30,9 @@ ATTEMPTS = 4
 READ_SECONDS = 90.0
 """Longer than the longest `?wait`."""
 TIMEOUT = httpx.Timeout(READ_SECONDS, connect=5.0)
+KEY = re.compile("[!-~]+")
+NO_NAMES = frozenset({"", ".", ".."})
+"""Parts of a path that stand for another path."""
 
 
 class Transport(ABC):
@@ -36,10 +41,13 @@ class Transport(ABC):
     _http: httpx.Client | httpx.AsyncClient
 
     def __init__(self, url: str, key: str | None) -> None:
-        self.url = url.rstrip("/")
+        """Raises ClientError for what is no address or no key."""
+        address = service_address(url)
+        self.url = shown_address(address)
         self._settings: dict[str, Any] = {
             "base_url": self.url,
-            "headers": {"Authorization": f"Bearer {key}"} if key else {},
+            "auth": (address.username, address.password) if address.userinfo else None,
+            "headers": key_header(key),
             "timeout": TIMEOUT,
         }
 
@@ -56,12 +64,21 @@ class Transport(ABC):
         """The answer of the service. Raises httpx.TransportError."""
 
     async def call(self, method: str, path: str, answer: type[R], body: Any = None, /, **params: Any) -> R:
-        """Sends and reads one resource. Raises Refused and Unreachable."""
-        return answer.model_validate_json((await self.send(method, path, body, **params)).content)
+        """Sends and reads one resource. Raises Refused, Unreachable, and ClientError for another kind of answer."""
+        response = await self.send(method, path, body, **params)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as fault:
+            raise ClientError(
+                f"What {self.url} answered to {method} {path} is not what Tsuika {__version__} answers. Is that the "
+                "address of a service, and of this version?"
+            ) from fault
 
     async def send(self, method: str, path: str, body: Any = None, /, **params: Any) -> httpx.Response:
         """Sends JSON, a file or bytes, again after a broken connection or a Retry-After; params that are None are left
         out. Raises ValueError for what JSON does not have."""
+        if not NO_NAMES.isdisjoint(path.split("/")[1:]):
+            raise ClientError(f'{path} names nothing: no name, id or version is empty, "." or "..".')
         present = {name: value for name, value in params.items() if value is not None}
         if isinstance(body, CsvFile):
             request = self._http.build_request(method, path, params=present, content=body, headers=body.headers)
@@ -157,6 +174,34 @@ class AsyncTransport(Transport):
 
     async def _deliver(self, request: httpx.Request) -> httpx.Response:
         return await self._http.send(request)
+
+
+def key_header(key: str | None) -> dict[str, str]:
+    """The header that a key travels in. Raises ClientError, which does not say the key."""
+    if key is not None and KEY.fullmatch(key) is None:
+        raise ClientError(
+            "This is no key: it has a space, a line break or another character that no key has. Read from a file, it "
+            "may have the line break at its end."
+        )
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def service_address(url: str) -> httpx.URL:
+    """The address of a service. Raises ClientError."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        raise ClientError(
+            "This is no address of a service: it begins with http:// or https://, such as http://127.0.0.1:8000."
+        )
+    return address
+
+
+def shown_address(address: httpx.URL) -> str:
+    """Without user and password, as answers, errors and logs name it."""
+    return str(address.copy_with(userinfo=b"")).rstrip("/")
 
 
 def _retry_after(response: httpx.Response) -> float | None:

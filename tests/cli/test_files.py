@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,46 @@ def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path
     with pytest.raises(WrongUsage) as refused:
         count_labels(open_file(tmp_path / "x.csv"), None)
     assert sentence in str(refused.value).replace("Line 2", "line 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.jsonl", b'{"a": 1}\n{"a": "caf\xe9"}\n', "line 2: byte 10 begins no character"),
+        ("x.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n", "line 1: a number is too long"),
+        ("x.jsonl", b'{"a": ' + b"[" * 100_000 + b"}\n", "line 1: a number is too long, or lists"),
+        ("x.npz", b"nothing of the kind", "cannot be read: File is not a zip file"),
+        ("x.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
+    ],
+)
+def test_a_file_that_is_not_what_its_ending_says_is_refused(
+    name: str, content: bytes, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WrongUsage) as refused:
+        count_labels(open_file(tmp_path / name), None)
+    assert str(refused.value).startswith(name)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"X": np.array([[object()]])}, "cannot be read: Object arrays"),
+        ({"X": np.ones((2, 2), complex)}, "X is due, numbers"),
+        ({"X": np.ones((2, 2)), "y": np.ones((2, 2))}, "y is due as one label a row"),
+    ],
+)
+def test_arrays_that_are_no_rows_and_labels_are_refused(arrays: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(WrongUsage, match=sentence):
+        open_file(tmp_path / "x.npz")
+
+
+def test_a_pipe_is_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(WrongUsage, match="save it as one first"):
+        open_file(tmp_path / "x.csv")
 
 
 def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> None:

@@ -216,6 +216,24 @@ def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:
     assert "the latest version may be a rejected one" in ended.err
 
 
+def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: Tsuika, tmp_path: Path) -> None:
+    for arguments in (
+        ("predict", "fruits", "--row", '{"weight": 1e999}'),
+        ("export", "fruits", "--output", tmp_path / "nowhere" / "x.safetensors"),
+        ("init", "..", tmp_path / "missing" / "x.csv"),
+    ):
+        ended = tsuika(*arguments)
+        assert (ended.code, ended.out) == (USAGE, ""), ended
+        assert "Traceback" not in ended.err
+        assert ended.err.startswith("✕ ")
+
+
+def test_an_address_is_shown_without_what_signs_in(tsuika: Tsuika, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSUIKA_URL", os.environ["TSUIKA_URL"].replace("//", "//reader:hidden@"))
+    assert "✓ The service at http://127.0.0.1" in (well := tsuika("doctor")).out
+    assert "hidden" not in well.out + well.err + tsuika("settings", "--json").out
+
+
 def test_a_model_that_is_not_there_and_a_service_that_is_away_are_said(
     tsuika: Tsuika, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from service.cli.progress import stage
 from service.client import (
     AsyncClient,
     Client,
+    ClientError,
     Conflict,
     Erased,
     InvalidContent,
@@ -250,6 +251,52 @@ def test_an_old_view_of_what_is_live_is_told_the_new_one() -> None:
 def test_an_answer_of_somebody_in_between_is_a_refusal_too() -> None:
     with pytest.raises(Refused, match="502: bad gateway"):
         client(Door(httpx.Response(502, text="bad gateway"))).methods()
+
+
+@pytest.mark.parametrize("key", ["secret\n", "sécret", "sec ret", "sec\0ret"])
+def test_what_is_no_key_is_refused_and_not_said(key: str) -> None:
+    with pytest.raises(ClientError, match="line break") as refused:
+        Client("http://service", key)
+    assert "ret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["service:8000", "http://[::1", "http://host:port", "ftp://service", "http://", "  "])
+def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
+    with pytest.raises(ClientError, match=r"http://127\.0\.0\.1:8000"):
+        Client(url)
+
+
+def test_who_signs_in_by_the_address_is_named_nowhere() -> None:
+    door = Door(httpx.Response(502, text="bad gateway"), *[httpx.ConnectError("refused")] * 4)
+    made = Client("http://reader:hidden@service/", transport=door)
+    made._core.transport.pause = at_once
+    said = [repr(made), repr(made.model("digits")), made.url]
+    for _ in range(2):
+        with pytest.raises(ClientError) as refused:
+            made.methods()
+        said.append(str(refused.value))
+    assert door.requests[0].headers["authorization"] == f"Basic {base64.b64encode(b'reader:hidden').decode()}"
+    assert all("http://service" in text or "'service'" in text for text in said)
+    assert "hidden" not in "".join(said)
+
+
+def test_an_answer_of_another_kind_is_told_with_the_address() -> None:
+    for answer in (httpx.Response(200, text="<html>"), ok({"items": [{"name": 3}]})):
+        with pytest.raises(ClientError, match=r"http://service.*GET /v1/methods.*Is that the address of a service"):
+            client(Door(answer)).methods()
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_stands_for_another_path_is_not_sent(name: str) -> None:
+    door = Door()
+    for call in (
+        client(door).model(name).info,
+        client(door).model("digits").at(name).version,
+        client(door).model(name).archive,
+    ):
+        with pytest.raises(ClientError, match="names nothing"):
+            call()
+    assert door.requests == []
 
 
 def test_lists_are_read_page_by_page() -> None:

@@ -184,7 +184,15 @@ def test_a_form_that_is_too_old_is_answered_beside_itself(person: Person) -> Non
     wrong = person.sends("/models/digits/rollback", "/models/digits/rollback", reason="x" * 2001)
     assert wrong.status_code == 422
     assert 'id="reason-fault"' in wrong.text
+    assert person.sends("/models/digits/rollback", "/models/digits/rollback", if_live="9" * 5000).status_code == 422
     assert len(person.api.ok("GET", "/v1/models/digits/deployments")["items"]) == 2
+
+
+def test_a_model_that_is_not_there_is_told_as_the_api_tells_it(person: Person) -> None:
+    for name, shown in (("nobody", "nobody"), ("%3Cb%3E", "&lt;b&gt;")):
+        page = person.looks(f"/models/{name}")
+        assert page.status_code == 404
+        assert f"There is no model &#34;{shown}&#34;." in page.text
 
 
 def test_a_form_that_is_not_ours_changes_nothing(person: Person) -> None:

@@ -154,15 +154,19 @@ def _word(column: dict[str, Any]) -> str:
 
 def _image(file: DataFile) -> tuple[dict[str, Any], str]:
     """The size of the first picture, which is that of all."""
-    first = next(file.records()).cells[file.columns.index("image")]
+    record = next(file.records())
+    first = record.cells[file.columns.index("image")]
     if isinstance(first, bytes):
         import io
 
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
-        with Image.open(io.BytesIO(first)) as picture:
-            width, height = picture.size
-            channels = 1 if picture.mode in ("1", "L") else 3
+        try:
+            with Image.open(io.BytesIO(first)) as picture:
+                width, height = picture.size
+                channels = 1 if picture.mode in ("1", "L") else 3
+        except UnidentifiedImageError:
+            raise file.wrong(record.place, "this is no picture that can be read.") from None
     else:
         channels, height, width = first.shape
     spec = {"kind": "image", "channels": channels, "height": height, "width": width}

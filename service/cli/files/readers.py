@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ def open_file(path: Path) -> DataFile:
     if not path.exists():
         raise WrongUsage(f"There is no file {path}.")
     ending = path.suffix.lower()
+    if not path.is_dir() and not path.is_file():
+        raise WrongUsage(f"{path} is a pipe or a device. A file is read several times: save it as one first.")
     if path.is_dir() or ending == ".zip":
         return pictures(path)
     if ending in (".jsonl", ".ndjson"):
@@ -87,14 +90,22 @@ def _json_lines(path: Path) -> DataFile:
     """One object a line; the first one names the columns."""
 
     def objects() -> Iterator[tuple[int, dict[str, Any]]]:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line.decode("utf-8-sig"))
                 except json.JSONDecodeError as error:
                     raise WrongUsage(f"{path.name}, line {number:,}, column {error.colno:,}: {error.msg}.") from None
+                except UnicodeDecodeError as error:
+                    raise WrongUsage(
+                        f"{path.name}, line {number:,}: byte {error.start} begins no character. Save the file in UTF-8."
+                    ) from None
+                except (ValueError, RecursionError):
+                    raise WrongUsage(
+                        f"{path.name}, line {number:,}: a number is too long, or lists stand too deep in one another."
+                    ) from None
                 if not isinstance(value, dict):
                     raise WrongUsage(f"{path.name}, line {number:,}: a line is an object, {{...}}.")
                 yield number, value
@@ -117,40 +128,53 @@ def _arrays(path: Path) -> DataFile:
     """X [n, columns] or pictures [n, c, h, w], and y [n]. Nothing in the file is unpickled."""
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as arrays:
-        inputs = next((arrays[name] for name in INPUT_ARRAYS if name in arrays), None)
-        labels = next((arrays[name] for name in LABEL_ARRAYS if name in arrays), None)
-        if inputs is None or inputs.ndim not in (2, 4):
-            raise WrongUsage(
-                f"{path.name} has the arrays {', '.join(arrays)}. X is due, [rows, numbers] or [rows, channels, "
-                "height, width], and y, one label a row."
-            )
+    try:
+        with zipfile.ZipFile(path):
+            arrays = np.load(path, allow_pickle=False)
+        with arrays:
+            inputs = next((arrays[name] for name in INPUT_ARRAYS if name in arrays), None)
+            labels = next((arrays[name] for name in LABEL_ARRAYS if name in arrays), None)
+            names = list(arrays)
+    except (ValueError, EOFError, zipfile.BadZipFile) as fault:
+        raise WrongUsage(
+            f"{path.name} cannot be read: {fault}. numpy.savez writes such files, of arrays of numbers and texts."
+        ) from None
+    if inputs is None or inputs.ndim not in (2, 4) or inputs.dtype.kind not in "buif":
+        raise WrongUsage(
+            f"{path.name} has the arrays {', '.join(names)}. X is due, numbers [rows, columns] or [rows, channels, "
+            "height, width], and y, one label a row."
+        )
+    if labels is not None and (labels.ndim != 1 or labels.dtype.kind == "c"):
+        raise WrongUsage(f"{path.name}: y is due as one label a row, [rows].")
     if labels is not None and len(labels) != len(inputs):
         raise WrongUsage(f"{path.name}: X has {len(inputs):,} rows, and y {len(labels):,}.")
-    names = tuple(f"x{k}" for k in range(inputs.shape[1])) if inputs.ndim == 2 else ("image",)
+    columns = tuple(f"x{k}" for k in range(inputs.shape[1])) if inputs.ndim == 2 else ("image",)
 
     def records() -> Iterator[Record]:
         for k, row in enumerate(inputs):
             cells = row.tolist() if inputs.ndim == 2 else [row]
             yield Record(k + 1, cells if labels is None else [*cells, labels[k].item()])
 
-    return DataFile(path, names if labels is None else (*names, LABEL), "row", records)
+    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records)
 
 
 def _parquet(path: Path) -> DataFile:
     """By polars, or else by pandas."""
-    if find_spec("polars"):
-        import polars
-
-        frame: Any = polars.read_parquet(path)
-        names, rows = tuple(frame.columns), frame.iter_rows
-    elif find_spec("pandas"):
-        import pandas
-
-        frame = pandas.read_parquet(path)
-        names, rows = tuple(map(str, frame.columns)), partial(frame.itertuples, index=False)
-    else:
+    if not (find_spec("polars") or find_spec("pandas")):
         raise WrongUsage(f"{path.name} is read by polars or pandas, and neither is here: pip install polars.")
+    try:
+        if find_spec("polars"):
+            import polars
+
+            frame: Any = polars.read_parquet(path)
+            names, rows = tuple(frame.columns), frame.iter_rows
+        else:
+            import pandas
+
+            frame = pandas.read_parquet(path)
+            names, rows = tuple(map(str, frame.columns)), partial(frame.itertuples, index=False)
+    except Exception as fault:  # of either package, which have none in common
+        raise WrongUsage(f"{path.name} cannot be read as Parquet: {fault}") from fault
 
     def records() -> Iterator[Record]:
         for k, row in enumerate(rows()):

@@ -26,7 +26,7 @@ def run(
 
     known = Settings.from_environment()
     rows = [_row(PREFIX + name.upper(), _shown(name, getattr(known, name))) for name in Settings.model_fields]
-    rows += [_row(name, os.environ.get(name) or default) for name, default in CLIENT.items()]
+    rows += [_row(name, _without_password(os.environ.get(name) or default)) for name, default in CLIENT.items()]
     rows = [row for row in rows if not changed or row["from"] != "default"]
     if as_json:
         print_json("settings", {"items": rows})

@@ -13,6 +13,8 @@ from service.web.view import Answer, Moved, Route, Shown, View
 
 MOVES = 200
 """So many of the latest moves of the live pointer are looked back on."""
+MOST_DIGITS = 19
+"""A number of so many is no version."""
 
 
 def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
@@ -34,7 +36,10 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
 def act(view: View) -> Answer:
     """Rolls back, if the version that the form showed is still live."""
     name, live = view.params["model"], view.form.get("if_live", "")
-    order = {"reason": view.form.get("reason", ""), "if_live": int(live) if live.isdecimal() else live}
+    order = {
+        "reason": view.form.get("reason", ""),
+        "if_live": int(live) if live.isdecimal() and len(live) < MOST_DIGITS else live,
+    }
     try:
         view.api.post(address("models", name, "rollback"), RolledBack, order)
     except Refused as refused:
