@@ -26,6 +26,9 @@ from service.learning.backbones.family import Family
 SETTING = "TSUIKA_WEIGHTS"
 """The setting that names files of weights."""
 
+MOST_WORK = 2**40
+"""Most multiply-adds of one row: half a minute of a core. The largest networks of timm have half as many."""
+
 FAMILIES = (efficientnet.FAMILY, minilm.FAMILY, program.FAMILY, residual.FAMILY, timm.FAMILY, torchvision.FAMILY)
 """All families. The first whose pattern fits a name makes the backbone; the last takes every name."""
 
@@ -172,6 +175,8 @@ def facts(backbone: PretrainedBackbone) -> tuple[int, int]:
     width, work = measured(skeleton(backbone.name, backbone.side), row)
     if width > WIDEST_EXACT:
         raise ValueError(f"it has {width:,} features; exact sums take {WIDEST_EXACT:,}")
+    if work > MOST_WORK:
+        raise ValueError(f"it multiplies and adds {work:,} times for a row; {MOST_WORK:,} are the most")
     return width, work
 
 

@@ -11,9 +11,8 @@ weights, as the tensor `program`.
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,13 +25,13 @@ from service.learning.backbones.family import Family
 from service.learning.backbones.program_graph import (
     DTYPES,
     MEMORY,
-    ON_NUMBERS,
-    TARGET,
     Graph,
     Node,
+    function_of,
     read_archive,
     unpacked,
 )
+from service.learning.backbones.program_meter import Meter
 
 PREFIX = "program/"
 NAME = re.compile(rf"({PREFIX}[a-z0-9][a-zA-Z0-9_-]*)(?:\.([0-9a-f]{{12}}))?")
@@ -44,8 +43,6 @@ MEAN, STD = (0.0,) * 3, (1.0,) * 3
 MAKING = tuple(f"torch.ops.aten.{name}." for name in ("arange", "full", "ones", "zeros"))
 """Operators that make tensors of nothing: where the images are."""
 LEAST_SIDE = 16
-MOST_NUMBERS = 2**26
-"""Most numbers of one tensor on the way of one image."""
 
 _graphs: dict[str, Graph] = {}
 """Graphs that this process has read, by digest."""
@@ -59,9 +56,15 @@ class Program(nn.Module):
         self.graph = graph
         for k, weight in enumerate(graph.weights):
             self.register_buffer(f"weight_{k}", torch.empty(weight.shape, dtype=DTYPES[weight.dtype]))
-        self._steps = [(_function(node), node, last) for node, last in zip(graph.nodes, _last_uses(graph), strict=True)]
+        self._steps = [
+            (function_of(node), node, last) for node, last in zip(graph.nodes, _last_uses(graph), strict=True)
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, None)
+
+    def run(self, x: Tensor, meter: Meter | None) -> Tensor:
+        """The same, and `meter` watches."""
         held: dict[str, Any] = {
             weight.argument: getattr(self, f"weight_{k}") for k, weight in enumerate(self.graph.weights)
         }
@@ -72,6 +75,8 @@ class Program(nn.Module):
             if node.target.startswith(MAKING):
                 names["device"] = x.device
             _keep(function(*places, **names), node, held)
+            if meter is not None:
+                meter.step(node, [*places, *names.values()], held, last)
             for name in last:
                 held.pop(name, None)
         return cast(Tensor, held[self.graph.result])
@@ -87,7 +92,8 @@ class ProgramExtractor(ImageExtractor):
     def _of_body(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if _graph_of(weights) != self.graph:
             raise RuntimeError("these are the weights of another program")
-        return {f"weight_{k}": weights[weight.name] for k, weight in enumerate(self.graph.weights)}
+        # half precision is kept as float32, which holds the same numbers
+        return {f"weight_{k}": weights[w.name].to(DTYPES[w.dtype]) for k, w in enumerate(self.graph.weights)}
 
     def blocks(self) -> Blocks:
         """None: a program stands still."""
@@ -104,7 +110,7 @@ def learn(weights: Mapping[str, Tensor]) -> str:
     """Remembers the graph that stands beside these weights. -> its digest. Raises ValueError where none does."""
     graph = _graph_of(weights)
     if graph.digest not in _graphs:
-        _check_sizes(graph)
+        _check_run(graph, (graph.side or (LEAST_SIDE * 2,))[0])
         _graphs[graph.digest] = graph
     return graph.digest
 
@@ -131,9 +137,13 @@ def exists(name: str) -> bool:
 
 
 def make(name: str, side: int | None) -> ProgramExtractor:
-    """Makes the network without weights. Raises ValueError for a program that this process has not read."""
+    """Makes the network without weights. Raises ValueError for a program that this process has not read, or that cannot
+    work on such a side."""
     graph = _known(name)
-    return ProgramExtractor(graph, side or (graph.side or (224, 224))[0])
+    side = side or (graph.side or (224, 224))[0]
+    if graph.side != (side, side):
+        _check_run(graph, side)
+    return ProgramExtractor(graph, side)
 
 
 def _native_side(name: str, images: ImageInput) -> int:
@@ -161,46 +171,21 @@ def _graph_of(weights: Mapping[str, Tensor]) -> Graph:
     return graph
 
 
-def _check_sizes(graph: Graph) -> None:
-    """Runs it on one image without numbers. Raises ValueError for a step that takes too much memory, or cannot run."""
+def _check_run(graph: Graph, side: int) -> None:
+    """Runs it on a block of images without numbers. Raises ValueError where it cannot, or does what it may not."""
     with torch.device("meta"):
-        side = graph.side or (LEAST_SIDE * 2, LEAST_SIDE * 2)
-        program, x = Program(graph), torch.empty(1, 3, *side)
-        for k in range(len(program._steps)):
-            function, node, last = program._steps[k]
-            program._steps[k] = (_measuring(function), node, last)
+        extractor = ProgramExtractor(graph, side)
+        rows = extractor.rows_at_once(0)
         try:
-            features = program(x)
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, NotImplementedError) as error:
+            program, x = cast(Program, extractor.body), torch.empty(rows, 3, side, side)
+            features = program.run(x, Meter(rows, x, program.buffers()))
+            shape = list(features.shape)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
             raise ValueError(
                 f"it cannot run: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
             ) from error
-    if features.ndim != 2:
-        raise ValueError(f"it gives {list(features.shape)} for an image, and a vector of features is due")
-
-
-def _measuring(function: Callable[..., Any]) -> Callable[..., Any]:
-    def measured(*places: Any, **names: Any) -> Any:
-        result = function(*places, **names)
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, Tensor) and tensor.numel() > MOST_NUMBERS:
-                raise ValueError(
-                    f"one of its steps makes {tensor.numel():,} numbers of an image; {MOST_NUMBERS:,} are the most"
-                )
-        return result
-
-    return measured
-
-
-def _function(node: Node) -> Callable[..., Any]:
-    if node.target in ON_NUMBERS:
-        return cast(Callable[..., Any], getattr(operator, node.target.removeprefix("_operator.")))
-    match = TARGET.fullmatch(node.target)
-    assert match is not None, "graphs are checked"
-    try:
-        return cast(Callable[..., Any], getattr(getattr(torch.ops.aten, match[1]), match[2]))
-    except AttributeError as error:
-        raise ValueError(f"this release of torch has no operator {node.target}") from error
+    if len(shape) != 2 or shape[0] != rows:
+        raise ValueError(f"it gives {shape} for {rows} images, and a vector of features is due for each")
 
 
 def _given(kind: str, value: Any, held: Mapping[str, Any]) -> Any:
@@ -233,7 +218,7 @@ def _keep(result: Any, node: Node, held: dict[str, Any]) -> None:
         held.update(zip(names[1:], result, strict=True))
     elif len(names) == 1:
         held[names[0]] = result
-    else:
+    elif names:
         held.update(zip(names, result, strict=True))
 
 

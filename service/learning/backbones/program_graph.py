@@ -11,34 +11,41 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import operator
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 MOST_NODES = 20_000
 MOST_JSON_BYTES = 64 * 2**20
+MOST_GRAPH_BYTES = 16 * 2**20
+"""Of a graph as it is kept; real ones have a tenth."""
+MOST_EXPANDED = 2**26
+"""Most numbers of a tensor that has more of them than are stored."""
 CHANNELS = 3
 TARGET = re.compile(r"torch\.ops\.aten\.([a-z0-9_]+)\.([A-Za-z0-9_]+)")
 NAMES = """
-_assert_tensor_metadata _to_copy _unsafe_view abs adaptive_avg_pool1d adaptive_avg_pool2d
-adaptive_max_pool2d add addmm alias amax amin arange argmax avg_pool2d baddbmm batch_norm
-bitwise_and bitwise_not bmm cat celu chunk clamp clamp_max clamp_min clone constant_pad_nd
-contiguous conv1d conv2d cos cumsum detach div dropout einsum elu embedding eq erf exp expand
-expand_as feature_dropout flatten full full_like ge gelu glu group_norm gt hardsigmoid hardswish
-hardtanh index index_select instance_norm interpolate layer_norm le leaky_relu lift_fresh_copy
-linalg_norm linalg_vector_norm linear log log_softmax logical_and logical_not logical_or lt matmul
-max max_pool2d maximum mean min minimum mish mm movedim mul narrow native_layer_norm ne neg norm
-ones ones_like pad permute pixel_shuffle pixel_unshuffle pow prelu reciprocal reflection_pad2d relu
-relu6 remainder repeat replication_pad2d reshape rms_norm roll rsqrt rsub
-scaled_dot_product_attention select selu sigmoid silu sin slice softmax softplus split
-split_with_sizes sqrt squeeze stack std sub sum swapaxes sym_size t tanh to transpose tril triu
-unbind unflatten unfold unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_nearest2d var
-var_mean view view_as where zeros zeros_like
+_assert_tensor_metadata _to_copy _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa abs
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d add addmm alias amax amin arange
+argmax avg_pool2d baddbmm batch_norm bitwise_and bitwise_not bmm cat ceil celu chunk clamp
+clamp_max clamp_min clone constant_pad_nd contiguous conv1d conv2d copy cos cumsum detach div
+dropout einsum elu embedding eq erf exp expand expand_as feature_dropout fill flatten floor full
+full_like ge gelu glu group_norm gt hardsigmoid hardswish hardtanh index index_select
+instance_norm interpolate layer_norm le leaky_relu lift_fresh_copy linalg_norm
+linalg_vector_norm linear log log_softmax logical_and logical_not logical_or lt masked_fill
+matmul max max_pool2d maximum mean min minimum mish mm movedim mul narrow native_layer_norm ne
+neg new_full new_ones new_zeros norm ones ones_like pad permute pixel_shuffle pixel_unshuffle
+pow prelu reciprocal reflection_pad2d relu relu6 remainder repeat replication_pad2d reshape
+rms_norm roll round rsqrt rsub scaled_dot_product_attention select selu sigmoid silu sin slice
+softmax softplus split split_with_sizes sqrt squeeze stack std sub sum swapaxes sym_size t tanh
+to transpose tril triu type_as unbind unflatten unfold unsqueeze upsample_bicubic2d
+upsample_bilinear2d upsample_nearest2d var var_mean view view_as where zero zeros zeros_like
 """
 OPERATORS = frozenset(NAMES.split())
 """Operators of aten that a program may use, without the underscore of those that work in place."""
@@ -104,6 +111,8 @@ class Graph(NamedTuple):
 
 def unpacked(data: bytes) -> Graph:
     """Inverse of `Graph.packed`, whoever wrote the bytes. Raises ValueError where they are no graph that may run."""
+    if len(data) > MOST_GRAPH_BYTES:
+        raise ValueError(f"its graph has more than {MOST_GRAPH_BYTES:,} bytes")
     try:
         row, side, weights, nodes, result = json.loads(data)
         graph = Graph(
@@ -111,7 +120,7 @@ def unpacked(data: bytes) -> Graph:
             None if side is None else (int(side[0]), int(side[1])),
             [Weight(str(a), str(n), [int(size) for size in shape], int(dtype)) for a, n, shape, dtype in weights],
             [
-                Node(str(t), [(str(n), bool(p), str(k), v) for n, p, k, v in args], list(outs))
+                Node(str(t), [(str(n), bool(p), str(k), v) for n, p, k, v in args], list(map(str, outs)))
                 for t, args, outs in nodes
             ],
             str(result),
@@ -130,26 +139,65 @@ def check(graph: Graph) -> None:
     if any(weight.dtype not in DTYPES or min(weight.shape, default=0) < 0 for weight in graph.weights):
         raise ValueError("a tensor of it is of an unknown kind")
     for node in graph.nodes:
-        _check_target(node, held)
-        for name, _, kind, value in node.arguments:
+        for _, _, kind, _ in node.arguments:
             if kind not in KINDS and kind not in CODED:
                 raise ValueError(f"it uses an argument of an unknown kind ({kind[:40]})")
-            if name in ("train", "training", "use_input_stats") and value is True:
-                raise ValueError("it was exported while it trained: call .eval() before torch.export.export")
-            if name == "dropout_p" and value:
-                raise ValueError("it drops answers at random: call .eval() before torch.export.export")
+        function = function_of(node)
+        if isinstance(function, OpOverload):
+            _check_operator(node, function, held)
 
 
-def _check_target(node: Node, held: set[str]) -> None:
+def function_of(node: Node) -> Callable[..., Any]:
+    """What a step calls. Raises ValueError for what is no operator that may be used."""
     if node.target in ON_NUMBERS:
-        return
+        return _of_sizes(getattr(operator, node.target.removeprefix("_operator.")))
     match = TARGET.fullmatch(node.target)
     name = match[1] if match is not None else ""
-    in_place = name.endswith("_") and not name.startswith("_")
-    if (name.removesuffix("_") if in_place else name) not in OPERATORS:
+    if match is None or (name.removesuffix("_") if in_place(node.target) else name) not in OPERATORS:
         raise ValueError(f"it uses the operator {node.target[:100]}, which is not one of those that are known here")
-    if in_place and any(kind == "as_tensor" and value in held for _, _, kind, value in node.arguments[:1]):
+    function = getattr(getattr(torch.ops.aten, name, None), match[2], None)
+    if not isinstance(function, OpOverload):
+        raise ValueError(f"this release of torch has no operator {node.target[:100]}")
+    return cast(Callable[..., Any], function)
+
+
+def in_place(target: str) -> bool:
+    """Whether an operator writes to its first argument."""
+    match = TARGET.fullmatch(target)
+    return match is not None and match[1].endswith("_") and not match[1].startswith("_")
+
+
+def _of_sizes(function: Callable[..., Any]) -> Callable[..., Any]:
+    def of_sizes(*sizes: Any) -> Any:
+        result = function(*sizes) if all(isinstance(size, int | torch.SymInt) for size in sizes) else None
+        if result is None or (isinstance(result, int) and not -(2**63) <= result < 2**63):
+            raise ValueError("it computes with something that is no size")
+        return result
+
+    return of_sizes
+
+
+def _check_operator(node: Node, function: OpOverload, held: set[str]) -> None:
+    """Checks what an operator is told, by its own names of its arguments; those in the file are anybody's."""
+    due = function._schema.arguments
+    told: dict[str, Any] = {}
+    for k, (name, by_place, _, value) in enumerate(node.arguments):
+        told[due[k].name if by_place and k < len(due) else name] = value
+    for k, argument in enumerate(due):
+        if argument.is_write and argument.name in told and not (k == 0 and in_place(node.target)):
+            raise ValueError(f"{node.target} writes to its argument {argument.name}")
+    written = told.get(due[0].name) if in_place(node.target) else None
+    if isinstance(written, str) and written in held:
         raise ValueError(f"it writes to its own weights or input ({node.target})")
+    # instances are normed by their own moments while nothing trains, too: only those that are kept would move
+    moved = told.get("use_input_stats") and (told.get("running_mean") or told.get("running_var"))
+    if told.get("train") or told.get("training") or moved:
+        raise ValueError("it was exported while it trained: call .eval() before torch.export.export")
+    if told.get("dropout_p"):
+        raise ValueError("it drops answers at random: call .eval() before torch.export.export")
+    if told.get("rounding_mode") not in (None, "floor"):
+        # of the least whole number by -1 it ends the process
+        raise ValueError('it divides and cuts the fraction off; divide with rounding_mode="floor"')
 
 
 def read_archive(path: Path) -> tuple[Graph, dict[str, Tensor]]:
@@ -157,7 +205,7 @@ def read_archive(path: Path) -> tuple[Graph, dict[str, Tensor]]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(archive)
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, EOFError, IndexError, RuntimeError) as error:
         raise ValueError("it is no file of torch.export.save of torch 2.9 or later") from error
 
 
@@ -184,7 +232,13 @@ def _read(archive: zipfile.ZipFile) -> tuple[Graph, dict[str, Tensor]]:
 def _json(archive: zipfile.ZipFile, name: str) -> Any:
     if archive.getinfo(name).file_size > MOST_JSON_BYTES:
         raise ValueError(f"its graph has more than {MOST_JSON_BYTES:,} bytes")
-    return json.loads(archive.read(name))
+    return json.loads(_bytes(archive, name))
+
+
+def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError("it is compressed, and torch.export.save compresses nothing")
+    return archive.read(name)
 
 
 def _graph(graph: Mapping[str, Any], signature: Mapping[str, Any], stored: Mapping[str, Any]) -> Graph:
@@ -277,16 +331,15 @@ def _tensor(archive: zipfile.ZipFile, folder: str, stored: Mapping[str, Any]) ->
         raise ValueError("a tensor of it is of an unknown kind")
     sizes, strides = [_whole(size) for size in meta["sizes"]], [_whole(step) for step in meta["strides"]]
     name = f"{folder}/{stored['path_name']}"
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise ValueError("its weights are compressed")
     dtype = DTYPES[meta["dtype"]]
     if not math.prod(sizes):
         return torch.empty(sizes, dtype=dtype)
-    flat = torch.frombuffer(bytearray(archive.read(name)), dtype=dtype)
+    flat = torch.frombuffer(bytearray(_bytes(archive, name)), dtype=dtype)
     offset = _whole(meta["storage_offset"])
     if (
         offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True)) >= len(flat)
         or min(strides, default=0) < 0
+        or math.prod(sizes) > max(len(flat), MOST_EXPANDED)
     ):
         raise ValueError("a tensor of it is larger than its bytes")
     return flat.as_strided(sizes, strides, offset).clone(memory_format=torch.contiguous_format)

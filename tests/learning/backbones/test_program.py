@@ -211,8 +211,82 @@ def test_a_step_that_takes_much_memory_is_refused(file: Path) -> None:
     huge = json.loads(graph.packed())
     huge[3].append(["torch.ops.aten.zeros.default", [["size", True, "as_ints", [2**40]]], ["much"]])
     weights[program.GRAPH] = torch.frombuffer(bytearray(json.dumps(huge).encode()), dtype=torch.uint8)
-    with pytest.raises(ValueError, match=r"makes 1,099,511,627,776 numbers of an image"):
+    with pytest.raises(ValueError, match=r"hold 4,398,[0-9,]+ bytes at once for 16 images"):
         program.learn(weights)
+
+
+ROW = ["row", True, "as_tensor", "x"]
+FLAT = ["torch.ops.aten.flatten.using_ints", [ROW, ["", True, "as_int", 1]], ["y"]]
+
+
+def step(target: str, *given: tuple[str, Any], result: str = "z", **named: tuple[str, Any]) -> list[Any]:
+    """A step of a graph. Arguments by position have names that say nothing."""
+    arguments = [["", True, *pair] for pair in given] + [[name, False, *pair] for name, pair in named.items()]
+    return [target, arguments, [result]]
+
+
+WEIGHT, VIEW, ONE = ("as_tensor", "w"), ("as_tensor", "v"), ("as_int", 1)
+NOTHING, EPS = ("as_none", None), ("as_float", 0.1)
+VIEWED = step("torch.ops.aten.view.default", WEIGHT, ("as_ints", [3, 1]), result="v")
+MOMENTS = [("as_tensor", "x"), NOTHING, NOTHING, WEIGHT, WEIGHT, ("as_bool", True), EPS, EPS, ("as_bool", False)]
+SQUARES = [step("_operator.mul", *[("as_sym_int", f"n{k}")] * 2, result=f"n{k + 1}") for k in range(40)]
+MANY = [step("torch.ops.aten.zeros.default", ("as_ints", [2**28]), result=f"z{k}") for k in range(3)]
+POOL = step("torch.ops.aten.max_pool2d.default", ("as_tensor", "x"), ("as_ints", [512, 512]), ONE, ("as_int", 256))
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([step("torch.ops.aten.mish.__setattr__", ("as_string", "default"), ("as_string", "x"))], "has no operator"),
+        ([step("torch.ops.aten.mish.__reduce_ex__", ("as_int", 4))], "has no operator"),
+        ([step("torch.ops.aten.add.out", WEIGHT, WEIGHT, out=WEIGHT)], "writes to its argument out"),
+        ([VIEWED, step("torch.ops.aten.add_.Tensor", VIEW, VIEW)], "writes to its own weights"),
+        ([VIEWED, step("torch.ops.aten.squeeze_.default", VIEW)], "writes to its own weights"),
+        ([step("torch.ops.aten.batch_norm.default", *MOMENTS)], "it was exported while it trained"),
+        ([step("torch.ops.aten.instance_norm.default", *MOMENTS)], "it was exported while it trained"),
+        ([step("torch.ops.aten.dropout.default", WEIGHT, EPS, ("as_int", 1))], "it was exported while it trained"),
+        ([step("torch.ops.aten.div.Scalar_mode", WEIGHT, ONE, rounding_mode=("as_string", "trunc"))], "fraction"),
+        ([step("_operator.floordiv", ONE, ("as_int", 0))], "division or modulo by zero"),
+        ([step("_operator.mul", ("as_string", "a"), ("as_int", 10**12))], "is no size"),
+        ([step("_operator.add", ONE, ("as_int", 9), result="n0"), *SQUARES], "is no size"),
+        ([*MANY, step("torch.ops.aten.cat.default", ("as_tensors", ["z0", "z1", "z2"]))], "bytes at once for 16"),
+        ([POOL] * 5, "work through more than"),
+    ],
+)
+def test_graphs_that_do_more_than_give_features_are_refused(steps: list[Any], why: str) -> None:
+    weight = torch.ones(3)
+    graph = ["x", [64, 64], [["w", "weight", [3], 7]], [*steps, FLAT], "y"]
+    weights = {
+        "weight": weight,
+        program.GRAPH: torch.frombuffer(bytearray(json.dumps(graph).encode()), dtype=torch.uint8),
+    }
+    with pytest.raises(ValueError, match=why):
+        program.learn(weights)
+    assert torch.equal(weight, torch.ones(3))
+
+
+class Half(nn.Module):
+    """Works in half precision, sets parts of a tensor, and norms instances by their own moments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3).half(), nn.InstanceNorm2d(8, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.interpolate(x, (12, 12), mode="bilinear", antialias=True)
+        y = self.norm(self.conv(x.half()).float())
+        y[:, 0] = 0
+        y[:, 1:2] = y[:, 2:3]
+        return y.masked_fill(y < 0, 0.5).mean((2, 3))
+
+
+def test_half_precision_and_parts_that_are_set_come_through(tmp_path: Path) -> None:
+    path = written(tmp_path, Half())
+    backbone = admission.check(IMAGE, ANY, named(path))
+    extractor = backbones.load(backbone, backbones.pretrained(backbone, named(path)))
+    x = torch.rand(3, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(extractor(x), torch.export.load(path).module()((x + 1) / 2))
 
 
 @pytest.mark.parametrize(
