@@ -17,6 +17,8 @@ class TsuikaError(Exception):
 
     slug = "error"
     title = "Something went wrong"
+    undone = False
+    """Whether the database has undone the transaction for a reason of the moment: it may run once more at once."""
 
     def __init_subclass__(cls, slug: str | None = None, title: str | None = None) -> None:
         super().__init_subclass__()

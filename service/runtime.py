@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from service.errors import DiskFull
+from service.registry.sql.backend import Bounds
 from service.registry.sql.database import Database
 from service.serving.live import LiveModels
 from service.settings import MiB, Settings
@@ -38,7 +39,15 @@ class Runtime:
                 "not find them. Let TSUIKA_STORE_URL name a place that all of them see.",
                 settings.store_folder,
             )
-        self.database = Database(settings.database_url)
+        self.database = Database(
+            settings.database_url,
+            Bounds(
+                settings.database_kept_connections,
+                settings.database_connections,
+                settings.database_lock_seconds,
+                settings.database_statement_seconds,
+            ),
+        )
         if settings.store_folder is not None:
             settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes, settings.reserve_bytes)

@@ -79,6 +79,18 @@ class Settings(BaseModel):
         "database of PostgreSQL that several services and workers share (`postgresql://user:password@host/name`, with "
         "`tsuika[postgres]`).",
     )
+    database_connections: int = Field(
+        32,
+        ge=1,
+        description="Connections to PostgreSQL that a process may open for reads, and as many for writes.",
+    )
+    database_kept_connections: int = Field(8, ge=1, description="How many of each stay open while nobody needs them.")
+    database_lock_seconds: Seconds = Field(
+        5.0, description="What waits longer in PostgreSQL, for a lock or for one of these connections, is refused."
+    )
+    database_statement_seconds: Seconds = Field(
+        60.0, description="A statement that takes PostgreSQL longer is given up, and so is an idle transaction."
+    )
     store_url: str = Field(
         default_factory=lambda known: (known["data"] / "store").as_uri(),
         description="Where bytes are kept: a folder (`file:///...`), by default in the data folder, or a bucket of S3 "

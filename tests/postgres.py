@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import LiteralString, cast
 from urllib.parse import quote
 
 import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
+from sqlalchemy import Connection
 
 from service.registry.sql.database import migrate
 from service.registry.sql.tables import Table
@@ -74,6 +75,11 @@ class PostgresServer:
         finally:
             self._server.start()
             self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+
+    def cut(self, connection: Connection) -> None:
+        """Ends the server's side of a connection, as a failover or somebody who runs the server does."""
+        driver = cast(psycopg.Connection, connection.connection.dbapi_connection)
+        self._admin.execute("SELECT pg_terminate_backend(%s, 5000)", [driver.info.backend_pid])
 
     def keeps(self, data: bytes) -> bool:
         """Whether these bytes are in the file of any table."""

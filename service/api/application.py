@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 from service import __version__
 from service.api import openapi, pages, problems
@@ -22,6 +23,7 @@ from service.api.health import Health
 from service.api.idempotent_posts import Posts
 from service.api.limits.downloads import Downloads
 from service.api.limits.long_answers import LongAnswers
+from service.api.limits.request_checks import READS_AGAIN
 from service.api.limits.turns import Turns
 from service.api.queries import check_query
 from service.api.reader.process import Reader
@@ -155,8 +157,17 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
     return app
 
 
+class _Nothing(Response):
+    """Sends no answer: the request is asked once more."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, TsuikaError)
+    if error.undone and request.scope[READS_AGAIN]:
+        return _Nothing()
     if problems.status_of(type(error)) == 500:
         raise error
     status, body, headers = problems.problem(error, request.scope["tsuika.request_id"])

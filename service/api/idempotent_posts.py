@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.api.limits.request_checks import Scope
-from service.errors import Busy, InProgress, InvalidContent
+from service.errors import Busy, InProgress, InvalidContent, NotWritable
 from service.intake.json_body import hash_of
 from service.registry.callers.idempotency import Attempt, record, recorded
 from service.runtime import Runtime
@@ -27,7 +27,8 @@ from service.upkeep.named_files import Name
 PATIENCE_SECONDS = 5.0
 """How long a second try waits for the first."""
 TRIES = 3
-"""How often bytes are stored that an erasure sweeps away before their row is there, or that come to another's row."""
+"""How often bytes are stored that an erasure sweeps away before their row is there, or that come to another's row; and
+how often a transaction is begun that the database undoes."""
 KEY_LENGTH = 255
 
 
@@ -96,7 +97,7 @@ class Posts:
         return Done(done.status, done.names, False, done.resource)
 
     def _do(self, attempt: Attempt | None, begin: Begin, common: bool) -> Effect | Done:
-        for _ in range(TRIES):
+        for last in (*[False] * (TRIES - 1), True):
             unnamed = set[Name]()
             try:
                 act = begin(unnamed)
@@ -113,6 +114,9 @@ class Posts:
                 return effect
             except Again:
                 continue
+            except (Busy, NotWritable) as refusal:
+                if not refusal.undone or last:
+                    raise
             finally:
                 gc.discard(self._runtime, unnamed, common)
         raise Busy("What this request stored was swept away by an erasure. Send it again.")

@@ -19,11 +19,13 @@ from service.api import problems
 from service.api.access.scopes import PREDICT
 from service.api.bodies import request_body
 from service.api.context import Context, request_id
+from service.api.idempotent_posts import TRIES
 from service.api.limits import request_checks
 from service.api.limits.long_answers import write
 from service.api.limits.request_checks import (
     AFTERWARDS,
     CALLER,
+    READS_AGAIN,
     TRACE,
     WRITES,
     Message,
@@ -145,7 +147,11 @@ class Dispatcher:
         else:
             await self.context.turns.wait(scope)
             try:
-                await self.app(scope, receive, answer.send)
+                for last in (*[False] * (TRIES - 1), True):
+                    scope[READS_AGAIN] = scope["method"] == "GET" and not last
+                    await self.app(scope, receive, answer.send)
+                    if answer.status:
+                        break
             finally:
                 answer.route = getattr(scope.get("route"), "path", "")
                 answer.model = scope.get("path_params", {}).get("model")

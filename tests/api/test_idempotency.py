@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
-from service.api.idempotent_posts import Act, Effect, Posts
+from service.api.idempotent_posts import TRIES, Act, Effect, Posts
 from service.errors import InProgress, NotFound
 from service.registry.callers.idempotency import Attempt
 from tests.api.conftest import Api
 from tests.making import make_version
+from tests.postgres import PostgresServer
 
 MODEL = "/v1/models/digits"
 KEY = {"Idempotency-Key": "abc"}
@@ -43,6 +45,38 @@ def test_a_repeated_post_has_one_effect(api: Api, path: str, body: dict[str, Any
     assert again.headers.get("location") == first.headers.get("location")
     assert again.json() == first.json()
     assert len(api.ok("GET", f"{MODEL}/deployments")["items"]) in (2, 3)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_post_and_a_read_whose_connection_is_cut_run_again_a_few_times(
+    api: Api, postgres: PostgresServer, keyed: bool
+) -> None:
+    """What the database has undone has no effect, so it is tried again; then it is refused, and has none either."""
+    backend, cuts = api.runtime.database._backend, 0
+
+    def cut(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal cuts
+        if cuts and "batches" in statement:
+            cuts -= 1
+            postgres.cut(connection)
+
+    ways: list[tuple[Engine, str, str, dict[str, Any]]] = [
+        (backend.writers, "POST", f"{MODEL}/batches", {"json": ROWS, "headers": KEY if keyed else {}}),
+        (backend.readers, "GET", f"{MODEL}/batches", {}),
+    ]
+    for engine, method, path, options in ways:
+        event.listen(engine, "before_cursor_execute", cut)
+        cuts = TRIES
+        refused = api(method, path, **options)
+        assert (refused.status_code, cuts) == (503, 0), refused.text
+        assert int(refused.headers["retry-after"]) > 0
+        cuts = TRIES - 1
+        done = api(method, path, **options)
+        assert (done.is_success, cuts) == (True, 0), done.text
+        assert "idempotency-replayed" not in done.headers
+        event.remove(engine, "before_cursor_execute", cut)
+    assert len(api.ok("GET", f"{MODEL}/batches")["items"]) == 1
 
 
 def test_a_replay_shows_the_resource_as_it_is_now(api: Api) -> None:

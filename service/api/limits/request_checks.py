@@ -23,6 +23,8 @@ HEADERS, CALLER = "tsuika.headers", "tsuika.caller"
 """In the scope: headers by name; who calls, once that is known."""
 AFTERWARDS = "tsuika.afterwards"
 """In the scope: functions that are called once the request is over, however it ends."""
+READS_AGAIN = "tsuika.reads_again"
+"""In the scope: whether a read whose transaction the database undoes is asked once more."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)

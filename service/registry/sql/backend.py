@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,17 @@ from service.errors import TsuikaError
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
 Marks = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one process may take of a database that several share. `kept`, `most`: connections for reads, and as many
+    for writes, that stay open, and in all."""
+
+    kept: int = 8
+    most: int = 32
+    lock_seconds: float = BUSY_SECONDS
+    statement_seconds: float = 60.0
 
 
 class Backend(Protocol):

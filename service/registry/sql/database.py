@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import Busy
 from service.registry.sql import sqlite
-from service.registry.sql.backend import Backend, Marks
+from service.registry.sql.backend import Backend, Bounds, Marks
 from service.registry.sql.sqlite import Sqlite
 from service.settings import file_of
 from service.telemetry.metrics import Counter
@@ -24,6 +24,7 @@ Reader = Session | Connection
 """Runs a query that returns columns."""
 _MARKS = "marks"
 _READS, _WRITES = "The database is busy with other reads", "Another write is still at work"
+BOUNDS = Bounds()
 LARGEST = 2**63 - 1
 """The largest whole number that a column holds."""
 
@@ -31,9 +32,9 @@ LARGEST = 2**63 - 1
 class Database:
     """Facts, by two engines on one database: many readers, one writer at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, bounds: Bounds = BOUNDS) -> None:
         self.url = url
-        self._backend: Backend = _backend(url)
+        self._backend: Backend = _backend(url, bounds)
         self.name = self._backend.name
 
     @property
@@ -135,12 +136,12 @@ class Database:
         self._backend.close()
 
 
-def _backend(url: str) -> Backend:
+def _backend(url: str, bounds: Bounds) -> Backend:
     if (file := file_of(url)) is not None:
         return Sqlite(url, file)
     from service.registry.sql.postgres import Postgres
 
-    return Postgres(url)
+    return Postgres(url, bounds)
 
 
 def marks(session: Session) -> Marks | None:

@@ -8,27 +8,29 @@ nobody.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, text
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
-from service.registry.sql import all_rows, backend, schema, unopened
-from service.registry.sql.backend import Marks
+from service.registry.sql import all_rows, schema, unopened
+from service.registry.sql.backend import Bounds, Marks
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
 
 TURN = 0x7473_7569_6B61
 """The number of the advisory lock: "tsuika"."""
-STATEMENT_SECONDS = 60
-"""A statement that takes longer is given up: none of ours should."""
-BUSY, FULL, READ_ONLY = {"55P03", "57014", "53300", "40001", "40P01"}, {"53100"}, {"25006"}
-"""Codes of what may pass (a lock that did not come, a statement that took too long, too many connections, a conflict),
-of a full disk, and of a replica."""
+BUSY, FULL, READ_ONLY = {"55P03", "57014", "53300"}, {"53100"}, {"25006"}
+"""Codes of what may pass (a lock that did not come, a statement that took too long, too many connections), of a full
+disk, and of a replica."""
+CONFLICTS = {"40001", "40P01"}
+"""Codes of transactions that cannot be put in an order, and of those that wait for each other: one is undone."""
 NOT_ALLOWED = "42501"
 """The code of what the role has no right to."""
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
@@ -40,11 +42,11 @@ _SCRUBBED = ("idempotency_keys", "ledger_entries", "batches", "versions")
 class Postgres:
     """A database of PostgreSQL (`Backend`)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, bounds: Bounds) -> None:
         require_driver()
         self.name = schema.name_of(url)
-        self.readers = _engine(url, "default_transaction_read_only=on", isolation_level="REPEATABLE READ")
-        self.writers = _engine(url, "default_transaction_read_only=off", isolation_level="READ COMMITTED")
+        self.readers = _engine(url, "default_transaction_read_only=on", "REPEATABLE READ", bounds)
+        self.writers = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", bounds)
         self._listener = Listener(url)
 
         self._closed = False
@@ -117,6 +119,8 @@ class Postgres:
 def refusal_of(error: DBAPIError) -> TsuikaError | None:
     """The error for what PostgreSQL said, where it may pass or can be mended."""
     code = getattr(error.orig, "sqlstate", None)
+    if code in CONFLICTS:
+        return _undone(Busy("The database has undone this in favour of another transaction; try again."))
     if code in BUSY:
         return Busy("The database is held by another write, or has no time now; try again.")
     if code in FULL:
@@ -129,20 +133,27 @@ def refusal_of(error: DBAPIError) -> TsuikaError | None:
         return InvalidContent("A text holds the character U+0000, which cannot be stored. Leave it out.")
     cut_off = isinstance(error, OperationalError) and (code is None or code.startswith(("08", "57P")))
     if cut_off or error.connection_invalidated:
-        return NotWritable("The database cannot be reached: nothing was stored. Try again in a moment.")
+        away = NotWritable("The database cannot be reached: nothing was stored. Try again in a moment.")
+        # a commit that nobody has answered is no statement: it may have come about
+        return away if error.statement is None else _undone(away)
     return None
 
 
-def _engine(url: str, option: str, isolation_level: str) -> Engine:
-    busy = int(backend.BUSY_SECONDS * 1000)
-    options = f"-c lock_timeout={busy} -c statement_timeout={STATEMENT_SECONDS * 1000} -c {option}"
-    idle = f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS * 1000}"
+def _undone(error: TsuikaError) -> TsuikaError:
+    error.undone = True
+    return error
+
+
+def _engine(url: str, option: str, isolation_level: IsolationLevel, bounds: Bounds) -> Engine:
+    busy, longest = math.ceil(bounds.lock_seconds * 1000), math.ceil(bounds.statement_seconds * 1000)
+    options = f"-c lock_timeout={busy} -c statement_timeout={longest} -c {option}"
+    idle = f"-c idle_in_transaction_session_timeout={longest}"
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level=isolation_level,
-        pool_size=8,
-        max_overflow=24,
-        pool_timeout=backend.BUSY_SECONDS,
+        pool_size=min(bounds.kept, bounds.most),
+        max_overflow=max(0, bounds.most - bounds.kept),
+        pool_timeout=bounds.lock_seconds,
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": f"{options} {idle}", **ALIVE},
     )
@@ -159,7 +170,7 @@ def prepare(url: str) -> None:
     schema.require_known(schema.name_of(url), revision)
     if revision == schema.revisions()[-1]:
         return
-    engine = _engine(url, "default_transaction_read_only=off", isolation_level="READ COMMITTED")
+    engine = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", Bounds())
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(_TURN)

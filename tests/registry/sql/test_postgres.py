@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import create_engine, event, make_url, select, text
 
 from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models
-from service.registry.sql import backend, pg_driver, schema, unopened
+from service.registry.sql import pg_driver, schema, unopened
+from service.registry.sql.backend import Bounds
 from service.registry.sql.database import Database, clock, migrate, now
 from service.registry.sql.tables import Batch, Installation, Table, Version
 from tests.postgres import PostgresServer
@@ -186,9 +187,8 @@ def test_a_connection_that_hangs_without_a_word_hides_no_commit(
     proxy.close()
 
 
-def test_writers_take_turns_and_do_not_wait_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.1)
-    impatient = Database(database.url)
+def test_writers_take_turns_and_do_not_wait_for_ever(database: Database) -> None:
+    impatient = Database(database.url, Bounds(lock_seconds=0.1))
     with database.writing() as session:
         model(session)
         with pytest.raises(Busy), impatient.writing():
@@ -196,6 +196,38 @@ def test_writers_take_turns_and_do_not_wait_for_ever(database: Database, monkeyp
         with impatient.reading() as other, pytest.raises(Exception, match="no model"):
             models.get(other, "digits")
     impatient.close()
+
+
+def test_a_process_takes_no_more_of_the_server_than_it_may(database: Database) -> None:
+    modest = Database(database.url, Bounds(kept=2, most=1, lock_seconds=0.05, statement_seconds=0.1))
+    with modest.looking() as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "100ms"
+        with pytest.raises(Busy, match="other reads"), modest.looking():
+            pass
+    with pytest.raises(Busy) as slow, modest.looking() as connection:
+        connection.execute(text("SELECT pg_sleep(5)"))
+    assert not slow.value.undone
+    modest.close()
+
+
+@pytest.mark.parametrize("moment", ["begin", "commit"])
+def test_a_transaction_whose_connection_is_cut_may_run_once_more_unless_its_commit_was_under_way(
+    database: Database, postgres: PostgresServer, moment: str
+) -> None:
+    engine = database._backend.writers
+    event.listen(engine, moment, postgres.cut, once=True)
+    with pytest.raises(NotWritable) as cut, database.writing() as session:
+        model(session)
+    assert cut.value.undone == (moment == "begin")
+    with database.writing() as session:
+        model(session)  # the next one has a new connection
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_a_transaction_that_gives_way_to_another_may_run_once_more(database: Database, code: str) -> None:
+    with pytest.raises(Busy) as undone, database.writing() as session:
+        session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no order' USING ERRCODE = '{code}'; END $$"))
+    assert undone.value.undone
 
 
 def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database, postgres: PostgresServer) -> None:
