@@ -15,10 +15,8 @@ from service.client.errors import (
     MissingColumns,
     NoRoom,
     NotFound,
-    NotLearned,
     NotLive,
     Refused,
-    Rejected,
     StillRunning,
     TooLarge,
     Unauthorized,
@@ -27,7 +25,7 @@ from service.client.errors import (
     Unreachable,
 )
 from service.client.model import AsyncModel, RemoteModel
-from service.client.result import Result
+from service.client.result import NotLearned, Rejected, Result
 from service.client.table_rows import table_columns
 from service.contract.resources import NumberPredictions, Predictions
 

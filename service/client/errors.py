@@ -27,16 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import httpx
 from pydantic import ValidationError
 
 from service.contract.resources import FieldProblem, Problem
 from service.errors import TsuikaError
-
-if TYPE_CHECKING:
-    from service.client.result import Result
 
 
 class ClientError(TsuikaError):
@@ -49,18 +46,6 @@ class Unreachable(ClientError):
 
 class StillRunning(ClientError):
     """The update goes on, but the caller's time is over."""
-
-
-class NotLearned(ClientError):
-    """The update failed, or somebody cancelled it."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(result.sentence)
-        self.result = result
-
-
-class Rejected(NotLearned):
-    """The gate rejected the version: it is kept and not live."""
 
 
 class Refused(ClientError):

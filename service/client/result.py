@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple, Self
 
-from service.client.errors import NotLearned, Rejected
+from service.client.errors import ClientError
 from service.contract.enums import UpdateState, Verdict
 from service.contract.number_report import Errors, NumberReport
 from service.contract.report import Report
@@ -184,3 +184,15 @@ def amount(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+class NotLearned(ClientError):
+    """The update failed, or somebody cancelled it."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.sentence)
+        self.result = result
+
+
+class Rejected(NotLearned):
+    """The gate rejected the version: it is kept and not live."""
