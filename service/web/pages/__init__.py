@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from service.web.pages import compare, lineage, model, models, predict, rollback, sign_in, update, version
+from service.web.pages import (
+    audit,
+    compare,
+    keys,
+    limits,
+    lineage,
+    model,
+    models,
+    predict,
+    rollback,
+    sign_in,
+    update,
+    version,
+)
 from service.web.view import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -14,5 +27,8 @@ ROUTES: tuple[Route, ...] = (
     lineage.ROUTE,
     predict.ROUTE,
     rollback.ROUTE,
+    *keys.ROUTES,
+    limits.ROUTE,
+    audit.ROUTE,
     *sign_in.ROUTES,
 )

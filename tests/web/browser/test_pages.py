@@ -36,6 +36,9 @@ PAGES = {
     "lineage-numbers": "/models/prices/lineage",
     "predict": "/models/mistakes/predict",
     "predict-numbers": "/models/prices/predict",
+    "keys": "/keys",
+    "limits": "/limits",
+    "audit": "/audit",
     "missing": "/models/nobody",
 }
 """By the name of the picture: every page is looked at by every test here."""

@@ -1,0 +1,122 @@
+"""Pages for who runs a service: keys, limits, the audit."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+
+from service.web.pages import audit
+from tests.api.conftest import MakeApi
+from tests.making import make_version
+from tests.web.test_pages import HTML, KEY, Person
+
+
+@pytest.fixture
+def admin(make_api: MakeApi) -> Person:
+    """Who signed in with the key of the service."""
+    person = Person(make_api(key=KEY))
+    person.sends("/sign-in", "/sign-in", key=KEY)
+    return person
+
+
+def test_a_key_is_made_with_scopes_and_models_and_its_secret_is_shown_once(admin: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    for name in ("digits", "other"):
+        admin.api.ok("POST", "/v1/models", {"name": name, "input": {"kind": "vector", "size": 3}}, headers=bearer)
+    assert "No key was made yet." in admin.looks("/keys").text
+    made = admin.sends(
+        "/keys",
+        "/keys",
+        **{"name": "<i>till</i>", "scope-predict": "yes", "models": "digits, other", "expires_at": "2099-01-31"},
+    )
+    [secret] = re.findall(r"<code>(\S+)</code></pre>", made.text)
+    assert made.headers["cache-control"] == "no-store"
+    assert "shown this once" in made.text
+    [key] = admin.api.ok("GET", "/v1/keys", headers=bearer)["items"]
+    assert (key["name"], key["scopes"], key["models"]) == ("<i>till</i>", ["predict"], ["digits", "other"])
+    assert key["expires_at"].startswith("2099-01-31T00:00:00")
+    listed = admin.looks("/keys").text
+    assert secret not in listed
+    assert "One key here opens something now." in listed
+    assert "&lt;i&gt;till&lt;/i&gt;" in listed
+    assert "<i>" not in made.text + listed
+    assert admin.api("GET", "/v1/models", headers={"authorization": f"Bearer {secret}"}).status_code == 200
+
+
+def test_a_second_click_makes_no_second_key_and_shows_no_secret(admin: Person) -> None:
+    shown = admin.looks("/keys").text
+    hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}
+    form = {**hidden, "name": "till", "scope-predict": "yes"}
+    first, second = (admin.api("POST", "/keys", data=form, headers=HTML) for _ in range(2))
+    assert "shown this once" in first.text
+    assert "was made before" in second.text
+    assert "<pre" not in second.text
+    assert "One key here" in second.text
+
+
+def test_a_key_that_cannot_be_made_is_answered_beside_its_fields(admin: Person) -> None:
+    for field, sent in {
+        "scopes": {"name": "till"},
+        "models": {"name": "till", "scope-learn": "yes", "models": "NO!"},
+        "expires_at": {"name": "till", "scope-learn": "yes", "expires_at": "tomorrow"},
+    }.items():
+        refused = admin.sends("/keys", "/keys", **sent)
+        assert refused.status_code == 422, field
+        assert f'id="{field}-fault"' in refused.text
+        assert 'value="till"' in refused.text
+    assert "No key was made yet." in admin.looks("/keys").text
+
+
+def test_a_key_is_revoked_on_a_page_that_says_what_changes(admin: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    key = admin.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["predict"]}, headers=bearer)
+    path = f"/keys/{key['id']}/revoke"
+    assert f'href="{path}"' in admin.looks("/keys").text
+    assert "is refused from now on" in admin.looks(path).text
+    assert admin.sends(path, path).headers["location"] == "/keys"
+    assert admin.api("GET", "/v1/models", headers={"authorization": f"Bearer {key['secret']}"}).status_code == 401
+    assert ">revoked<" in admin.looks("/keys").text
+    assert "opens nothing any more" in admin.looks(path).text
+    assert admin.looks("/keys/none/revoke").status_code == 404
+
+
+def test_who_may_not_see_keys_and_the_audit_gets_a_sentence(admin: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    key = admin.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["predict"]}, headers=bearer)
+    till = Person(admin.api)
+    till.sends("/sign-out", "/")
+    till.sends("/sign-in", "/sign-in", key=key["secret"])
+    for path in ("/keys", "/audit"):
+        refused = till.looks(path)
+        assert (refused.status_code, 'role="alert"' in refused.text) == (403, True)
+    assert till.looks("/limits").status_code == 200
+
+
+def test_limits_are_those_of_the_service(admin: Person) -> None:
+    page = unescape(admin.looks("/limits").text)
+    limits = admin.api.ok("GET", "/v1/limits", headers={"authorization": f"Bearer {KEY}"})["items"]
+    assert f"{len(limits)} limits" in page
+    assert all(limit["bounds"] in page and limit["beyond"] in page for limit in limits)
+
+
+def test_the_audit_is_paged_and_of_one_model(admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "ENTRIES", 3)
+    bearer = {"authorization": f"Bearer {KEY}"}
+    for name in ("digits", "other"):
+        admin.api.ok("POST", "/v1/models", {"name": name, "input": {"kind": "vector", "size": 3}}, headers=bearer)
+    for seed in range(2):
+        make_version(admin.api.runtime, seed=seed)
+    for n in range(4):
+        order = {"version": 1 + n % 2, "reason": f"<b>{n}</b>"}
+        admin.api.ok("POST", "/v1/models/digits/deployments", order, headers=bearer)
+    page = admin.looks("/audit").text
+    assert "&lt;b&gt;3&lt;/b&gt;" in page
+    [older] = re.findall(r'href="(/audit\?cursor=[^"]+)"', page)
+    assert "&lt;b&gt;0&lt;/b&gt;" in admin.looks(unescape(older)).text
+    of_other = admin.looks("/audit?model=other").text
+    assert "&lt;b&gt;" not in of_other
+    assert 'value="other"' in of_other
+    unknown = admin.looks("/audit?model=nobody")
+    assert (unknown.status_code, 'id="model-fault"' in unknown.text) == (422, True)
