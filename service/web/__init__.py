@@ -11,10 +11,11 @@ server imports pages when the first one is asked for.
     client         the API: get, find, post; address() makes paths of parts
     browser        cookies: key, token against forgery, language
     forms          fields of a form; faults() puts a refusal beside its fields
+    upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
     estimates, verdicts    reports in words and numbers
     charts/        SVG of numbers: pure functions
-    pages/         one file a page, and ROUTES, the list of them
+    pages/         one file a page, those of rows in data/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of
     catalogue/     en.toml and ja.toml: the same keys with the same placeholders
     static/        one stylesheet, one icon; scripts, where a page is better with one
@@ -45,6 +46,7 @@ A chart is a pure function in `charts/`: numbers in, Markup out, by the elements
 they show. It has a title and a description in sentences, a narrow picture of its own for phones (`class="small"`,
 inside `<div class="wide">`), and its numbers stand in a table on the same page.
 
-A file that a browser uploads does not fit into a form of fields (`forms.FORM_BYTES`): give its route a reader of its
-own that passes the bytes on to the API as they come.
+A file that a browser uploads does not fit into a form of fields (`forms.FORM_BYTES`): `upload.py` reads the fields
+before it, `Route.sends` says where it goes, and it streams to the API; `act` finds the answer in `view.sent`.
+`pages/data/send.py` is the example.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from service.contract.enums import JSON
 from service.contract.resources import Problem
+from service.errors import InvalidContent
 
 R = TypeVar("R", bound=BaseModel)
 Scope = MutableMapping[str, Any]
@@ -26,6 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 """The application of the service, as the port calls it."""
 
+CHUNKED = (b"transfer-encoding", b"chunked")
 HIDDEN = (403, 404)
 """Statuses of what the key may not read, or what is not there for it."""
 
@@ -36,6 +38,24 @@ class Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the API answered."""
+
+    status: int
+    body: bytes
+
+    def taken(self) -> bytes:
+        """The body of an answer that is none of a refusal. Raises Refused."""
+        if self.status >= 400:
+            raise Refused(Problem.model_validate_json(self.body))
+        return self.body
+
+    def read(self, kind: type[R]) -> R:
+        """The resource. Raises Refused."""
+        return kind.model_validate_json(self.taken())
 
 
 @dataclass(frozen=True)
@@ -76,18 +96,23 @@ class ApiClient:
         """-> the body of the answer. `path`: made by `address`; members of `query` that are None are left out. Raises
         Refused."""
         content = b"" if body is None else json.dumps(body).encode()
-        scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, content)
-        status, answer = anyio.from_thread.run(_ask, self.door, scope, content)
-        if status >= 400:
-            raise Refused(Problem.model_validate_json(answer))
-        return answer
+        of_body = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))] if content else []
+        scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, of_body)
+        return Sent(*anyio.from_thread.run(_ask, self.door, scope, _whole(content))).taken()
 
-    def _scope(self, method: str, path: str, query: dict[str, Any], content: bytes) -> Scope:
+    async def stream(self, path: str, media: str, query: Mapping[str, str], receive: Receive) -> Sent:
+        """Sends a body as it comes, in the event loop. Raises InvalidContent where it is cut off."""
+        scope = self._scope("POST", path, dict(query), [(b"content-type", media.encode()), CHUNKED])
+        status, answer = await _ask(self.door, scope, receive)
+        if not answer:
+            raise InvalidContent("The file was cut off. Send it again.")
+        return Sent(status, answer)
+
+    def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]
         if self.key is not None:
             headers.append((b"authorization", b"Bearer " + self.key.encode("latin-1", "replace")))
-        if content:
-            headers += [(b"content-type", JSON.encode()), (b"content-length", str(len(content)).encode())]
+        headers += of_body
         if self.attempt is not None and method != "GET":
             headers.append((b"idempotency-key", self.attempt.encode("latin-1", "replace")))
         same = {name: self.origin[name] for name in ("type", "asgi", "http_version", "scheme", "server", "client")}
@@ -107,9 +132,9 @@ def address(*parts: str | int) -> str:
     return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
 
 
-async def _ask(door: Door, scope: Scope, content: bytes) -> tuple[int, bytes]:
-    """-> status and body of the answer"""
-    status, pieces, sent = 500, [], False
+def _whole(content: bytes) -> Receive:
+    """Receives a body in one piece."""
+    sent = False
 
     async def receive() -> Message:
         nonlocal sent
@@ -117,6 +142,13 @@ async def _ask(door: Door, scope: Scope, content: bytes) -> tuple[int, bytes]:
             await asyncio.Event().wait()  # the browser waits as long as its page does
         sent = True
         return {"type": "http.request", "body": content, "more_body": False}
+
+    return receive
+
+
+async def _ask(door: Door, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    """-> status and body of the answer; no body where the sender hung up"""
+    status, pieces = 500, list[bytes]()
 
     async def send(message: Message) -> None:
         nonlocal status

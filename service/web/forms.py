@@ -15,6 +15,7 @@ MOST_FIELDS = 1000
 SECONDS = 30.0
 """In which it must have come."""
 
+MOST_DIGITS = 18
 GENERAL = ""
 """Stands for the form as a whole, among its fields."""
 
@@ -47,3 +48,8 @@ def faults(problem: Problem) -> dict[str, str]:
     by_field = {fault.pointer.lstrip("/").replace("/", "."): fault.detail for fault in problem.errors}
     general = {} if problem.detail in by_field.values() else {GENERAL: problem.detail}
     return general | by_field
+
+
+def whole(text: str) -> int | str:
+    """A whole number that was typed, or stands in an address; what is none stays text, which the API refuses."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else text

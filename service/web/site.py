@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from service.web.client import ApiClient, Door, Receive, Refused, Scope, Send
 from service.web.forms import read_form
 from service.web.pages import ROUTES
 from service.web.rendering import render
+from service.web.upload import MULTIPART, Upload
 from service.web.view import Answer, Moved, Page, Shown, View
 from service.web.words import Words
 
@@ -72,7 +73,8 @@ class Site:
         if (match is None or page is None) and "text/html" not in headers_of(scope).get("accept", ""):
             raise NotFound("There is nothing at this address. The interface is described at /docs.")
         browser = Browser.of(scope)
-        form = await read_form(receive) if asks == "POST" else {}
+        upload = await _upload(scope, receive) if asks == "POST" and route is not None and route.sends else None
+        form = upload.fields if upload else await read_form(receive) if asks == "POST" else {}
         view = View(
             api=ApiClient(self._door, scope, browser.key, form.get("attempt")),
             words=Words(browser.language),
@@ -84,8 +86,21 @@ class Site:
             page = _no_page
         elif asks == "POST" and not browser.wrote(form, scope):
             page = _not_ours
+        elif upload is not None and upload.name and route is not None and route.sends is not None:
+            to = route.sends(view, upload.name)
+            view = replace(view, sent=await view.api.stream(to.path, to.media, to.query, upload.receive))
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))
         return route.path if route else ""
+
+
+async def _upload(scope: Scope, receive: Receive) -> Upload | None:
+    """The form with a file that is sent, up to its file; None where it is one of fields alone."""
+    content_type = headers_of(scope).get("content-type", "")
+    if not content_type.lower().startswith(MULTIPART):
+        return None
+    upload = Upload(receive, content_type)
+    await upload.read_fields()
+    return upload
 
 
 def _made(page: Page, view: View, browser: Browser) -> _Made:

@@ -6,19 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.web.client import ApiClient
+from service.web.client import ApiClient, Sent
 from service.web.words import Words
 
 
 @dataclass(frozen=True)
 class View:
-    """One request of a page. `params`: what stands in the braces of its route; `form`: fields, where one was sent."""
+    """One request of a page. `params`: what stands in the braces of its route; `form`: fields, where one was sent;
+    `sent`: what the API answered to its file."""
 
     api: ApiClient
     words: Words
     params: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str] = field(default_factory=dict)
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,20 @@ Page = Callable[[View], Answer]
 
 
 @dataclass(frozen=True)
+class Sending:
+    """Where a file goes: a path of the API, the media type, and what is said in the query."""
+
+    path: str
+    media: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Route:
-    """An address, {name} for what varies: how it is shown, and what a form that is sent there does."""
+    """An address, {name} for what varies: how it is shown, and what a form that is sent there does. `sends`: of a form
+    with a file, where a file of that name goes; it asks the API nothing."""
 
     path: str
     show: Page | None = None
     act: Page | None = None
+    sends: Callable[[View, str], Sending] | None = None

@@ -11,22 +11,29 @@ from service.web.pages import (
     model,
     models,
     predict,
+    promote,
     rollback,
     sign_in,
     update,
     version,
 )
+from service.web.pages.data import batch, batches, disputes, send
 from service.web.view import Route
 
 ROUTES: tuple[Route, ...] = (
     models.ROUTE,
     model.ROUTE,
     version.ROUTE,
-    update.ROUTE,
     compare.ROUTE,
     lineage.ROUTE,
     predict.ROUTE,
+    *update.ROUTES,
+    promote.ROUTE,
     rollback.ROUTE,
+    *batches.ROUTES,
+    *batch.ROUTES,
+    *disputes.ROUTES,
+    send.ROUTE,
     *keys.ROUTES,
     limits.ROUTE,
     audit.ROUTE,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.contract.enums import DeploymentKind, UpdateState, Verdict
+from service.contract.enums import DeploymentKind, DisputeState, UpdateState, Verdict
 from service.contract.number_report import NumberReport
-from service.contract.resources import Deployment, Lineage, Model, Update, Version
+from service.contract.resources import Deployment, Lineage, Model, ModelDispute, Update, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.history import History, Mark, Step, history
@@ -51,6 +51,9 @@ def show(view: View) -> Answer:
     versions = view.api.find(address("models", name, "versions"), Listed[Version], limit=VERSIONS)
     moves = view.api.find(address("models", name, "deployments"), Listed[Deployment], limit=DEPLOYMENTS)
     updates = view.api.find(address("models", name, "updates"), Listed[Update], limit=UPDATES)
+    disputes = view.api.find(
+        address("models", name, "disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1
+    )
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
     went_live = {move.version for move in moves.items} if moves is not None else set()
     lines = [_line(version, verdicts, went_live, view.words) for version in versions.items] if versions else []
@@ -66,6 +69,7 @@ def show(view: View) -> Answer:
         "forgotten": live.version.report.forgetting if live and live.version.report else None,
         "held": [line for line in lines if line.version.number in held],
         "failed": _failed(updates.items if updates else []),
+        "disputes": disputes.items if disputes else [],
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
         "moves": moves.items if moves else [],

@@ -8,13 +8,11 @@ from service.contract.enums import DeploymentKind
 from service.contract.resources import Deployment, Model, RolledBack, Version
 from service.contract.resources import Page as Listed
 from service.web.client import Refused, address
-from service.web.forms import faults
+from service.web.forms import faults, whole
 from service.web.view import Answer, Moved, Route, Shown, View
 
 MOVES = 200
 """So many of the latest moves of the live pointer are looked back on."""
-MOST_DIGITS = 19
-"""A number of so many is no version."""
 
 
 def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
@@ -26,7 +24,7 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
     facts = {
         "model": model,
         "before": before,
-        "left_out": len(_learned(view, name, model.live_version) - _learned(view, name, before)),
+        "left_out": len(learned_by(view, name, model.live_version) - learned_by(view, name, before)),
         "reason": view.form.get("reason", ""),
         "faults": wrong or {},
     }
@@ -35,11 +33,8 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
 
 def act(view: View) -> Answer:
     """Rolls back, if the version that the form showed is still live."""
-    name, live = view.params["model"], view.form.get("if_live", "")
-    order = {
-        "reason": view.form.get("reason", ""),
-        "if_live": int(live) if live.isdecimal() and len(live) < MOST_DIGITS else live,
-    }
+    name = view.params["model"]
+    order = {"reason": view.form.get("reason", ""), "if_live": whole(view.form.get("if_live", ""))}
     try:
         view.api.post(address("models", name, "rollback"), RolledBack, order)
     except Refused as refused:
@@ -55,7 +50,7 @@ def goes_back_to(moves: Sequence[Deployment]) -> int | None:
     return next((move.previous_version for move in standing), None)
 
 
-def _learned(view: View, model: str, version: int | None) -> set[str]:
+def learned_by(view: View, model: str, version: int | None) -> set[str]:
     """Batches of a version."""
     facts = view.api.find(address("models", model, "versions", version), Version) if version is not None else None
     return set(facts.batches) if facts is not None else set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from service.contract.enums import Verdict
 from service.contract.number_report import NumberReport
 from service.contract.report import Report, Score
 from service.contract.resources import Model, Update, Version
@@ -75,6 +76,7 @@ def show(view: View) -> Answer:
         "short": short(verdict, report, words),
         "colour": COLOURS[verdict] if verdict is not None else "",
         "why": report.gate.why if report is not None else "",
+        "waits": verdict is Verdict.HELD,
         "good": estimates.how_good(report, words),
         "old": estimates.old_classes(report),
         "new": estimates.new_classes(report),

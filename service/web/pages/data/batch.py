@@ -1,0 +1,72 @@
+"""One batch: what it holds, what became of it, rows whose label is doubtful; and how it is taken back."""
+
+from __future__ import annotations
+
+from service.contract.enums import BatchState
+from service.contract.resources import Batch, Model, Suspects, Update
+from service.web.client import Refused, address
+from service.web.forms import faults
+from service.web.pages.data.batches import COLOURS, holds
+from service.web.view import Answer, Moved, Route, Shown, View
+
+SUSPECTS = 100
+"""So many a report names at most."""
+
+
+def show(view: View) -> Answer:
+    """The page of a batch."""
+    name = view.params["model"]
+    model, batch = _read(view)
+    judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number"
+    path = address("models", name, "batches", batch.id)
+    suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if judged else None
+    facts = {
+        "model": model,
+        "batch": batch,
+        "holds": holds(batch, view.words),
+        "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
+        "colour": COLOURS.get(batch.state, ""),
+        "suspects": suspects,
+    }
+    return Shown("data/batch.html", facts, json=path)
+
+
+def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+    """Says what taking a batch back changes, and asks for a reason."""
+    model, batch = _read(view)
+    facts = {
+        "model": model,
+        "batch": batch,
+        "holds": holds(batch, view.words),
+        "reason": view.form.get("reason", ""),
+        "erase": "erase" in view.form,
+        "faults": wrong or {},
+    }
+    return Shown("data/retract.html", facts, json=address("models", model.name, "batches", batch.id), status=status)
+
+
+def retract(view: View) -> Answer:
+    """Takes the batch back, and shows the update that does it."""
+    name = view.params["model"]
+    order = {
+        "batches": [view.params["batch"]],
+        "reason": view.form.get("reason", ""),
+        "erase": "erase" in view.form,
+    }
+    try:
+        update = view.api.post(address("models", name, "retractions"), Update, order)
+    except Refused as refused:
+        return ask(view, faults(refused.problem), refused.problem.status)
+    return Moved(f"/updates/{update.id}")
+
+
+def _read(view: View) -> tuple[Model, Batch]:
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    return model, view.api.get(address("models", name, "batches", view.params["batch"]), Batch)
+
+
+ROUTES = (
+    Route("/models/{model}/batches/{batch}", show),
+    Route("/models/{model}/batches/{batch}/retract", ask, retract),
+)

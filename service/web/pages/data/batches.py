@@ -1,0 +1,66 @@
+"""The batches of a model: what each holds and what became of it; what waits to be learned, and a button for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.contract.enums import BatchState
+from service.contract.resources import Batch, Model, NumberSummary, Update
+from service.contract.resources import Page as Listed
+from service.web.client import Refused, address
+from service.web.forms import faults
+from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.words import Words, amount
+
+BATCHES_A_PAGE = 50
+MOST_CLASSES = 6
+"""Classes of a batch that a line names, those with most rows."""
+COLOURS = {BatchState.PENDING: "warn", BatchState.LEARNED: "good", BatchState.REJECTED: "bad"}
+
+
+def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+    """The list, newest first."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    path = address("models", name, "batches")
+    listed = view.api.get(path, Listed[Batch], limit=BATCHES_A_PAGE, cursor=view.query.get("cursor"))
+    facts = {
+        "model": model,
+        "lines": [(batch, holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
+        "next_cursor": listed.next_cursor,
+        "faults": wrong or {},
+    }
+    return Shown("data/batches.html", facts, json=path, status=status)
+
+
+def learn(view: View) -> Answer:
+    """Orders an update of all that waits, and shows it."""
+    name = view.params["model"]
+    try:
+        update = view.api.post(address("models", name, "updates"), Update, {"batches": "pending"})
+    except Refused as refused:
+        return show(view, faults(refused.problem), refused.problem.status)
+    return Moved(f"/updates/{update.id}")
+
+
+def holds(batch: Batch, words: Words) -> str:
+    """Its labels with their rows, those with most first; of numbers their mean and range."""
+    if batch.target_summary is not None:
+        of = batch.target_summary if isinstance(batch.target_summary, list) else [batch.target_summary]
+        return "; ".join(_range(summary, words) for summary in of)
+    return counted(sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])), words)
+
+
+def counted(labels: Sequence[tuple[str, int]], words: Words) -> str:
+    """[("8", 60), ("9", 40)] -> "8: 60, 9: 40"; labels beyond the first few are counted."""
+    named = [words("batches.count", label=label, rows=rows) for label, rows in labels[:MOST_CLASSES]]
+    if len(labels) > MOST_CLASSES:
+        named.append(words("batches.more_classes", n=len(labels) - MOST_CLASSES))
+    return words("list.comma").join(named)
+
+
+def _range(summary: NumberSummary, words: Words) -> str:
+    return words("batches.range", mean=amount(summary.mean), low=amount(summary.min), high=amount(summary.max))
+
+
+ROUTES = (Route("/models/{model}/batches", show), Route("/models/{model}/learn", show, learn))

@@ -1,0 +1,66 @@
+"""Making a version live by hand: what the gate found, what will change and what is left out, a reason, one button."""
+
+from __future__ import annotations
+
+from service.contract.enums import BatchState, Verdict
+from service.contract.resources import Batch, Deployment, Model, Update, Version
+from service.contract.resources import Page as Listed
+from service.web.client import Refused, address
+from service.web.forms import faults, whole
+from service.web.pages.rollback import learned_by
+from service.web.verdicts import COLOURS, short
+from service.web.view import Answer, Moved, Route, Shown, View
+
+BATCHES = 200
+"""So many of the latest batches are asked whether they were taken back."""
+GONE = (BatchState.RETRACTED, BatchState.ERASED)
+
+
+def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+    """Says what a promotion changes, and asks for a reason."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    version = view.api.get(address("models", name, "versions", view.params["version"]), Version)
+    update = view.api.find(address("updates", version.update), Update) if version.update is not None else None
+    verdict = update.verdict if update is not None else None
+    live = learned_by(view, name, model.live_version)
+    learned, gone = set(version.batches), _taken_back(view, name)
+    facts = {
+        "model": model,
+        "version": version,
+        "short": short(verdict, version.report, view.words),
+        "colour": COLOURS[verdict] if verdict is not None else "",
+        "why": version.report.gate.why if version.report is not None else "",
+        "against": verdict is Verdict.REJECTED,
+        "taken_back": bool(learned & gone),
+        "left_out": len(live - learned - gone),
+        "brings": len(learned - live),
+        "reason": view.form.get("reason", ""),
+        "faults": wrong or {},
+    }
+    return Shown("promote.html", facts, json=address("models", name, "versions", version.number), status=status)
+
+
+def act(view: View) -> Answer:
+    """Promotes, if the version that the form showed is still live; or has it learned again on that one."""
+    name, rebase = view.params["model"], "rebase" in view.form
+    order = {"version": whole(view.params["version"]), "reason": view.form.get("reason", ""), "rebase": rebase}
+    if live := view.form.get("if_live", ""):
+        order["if_live"] = whole(live)
+    path = address("models", name, "deployments")
+    try:
+        if rebase:
+            return Moved(f"/updates/{view.api.post(path, Update, order).id}")
+        view.api.post(path, Deployment, order)
+    except Refused as refused:
+        return ask(view, faults(refused.problem), refused.problem.status)
+    return Moved(f"/models/{name}")
+
+
+def _taken_back(view: View, model: str) -> set[str]:
+    """Batches that nobody misses in a version, and that none which goes live may have learned."""
+    listed = view.api.get(address("models", model, "batches"), Listed[Batch], limit=BATCHES)
+    return {batch.id for batch in listed.items if batch.state in GONE}
+
+
+ROUTE = Route("/models/{model}/versions/{version}/promote", ask, act)

@@ -1,0 +1,104 @@
+"""A form with a file, read as it comes from the browser (multipart/form-data, RFC 7578): its fields, then its file.
+
+The file is the body of a request to the API, piece by piece: no more of it is held here than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from service.errors import BodyTimeout, InvalidContent, TooLarge
+from service.web.client import Message, Receive
+from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
+
+MULTIPART = "multipart/form-data"
+_BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=?-]{1,70})"?\s*(?:;|$)', re.I)
+_DISPOSITION = re.compile(
+    rb'content-disposition: *form-data; *name="([^"\r\n]*)"(; *filename="([^"\r\n]*)")?', re.I
+)  # browsers write quotes in names as %22
+END = b"\r\n"
+
+
+class Upload:
+    """`fields`: those that stand before the file; `name`: of the file, "" where none was chosen."""
+
+    def __init__(self, receive: Receive, content_type: str) -> None:
+        """Raises InvalidContent where the type names no boundary."""
+        match = _BOUNDARY.search(content_type)
+        if match is None:
+            raise _broken()
+        self.fields: dict[str, str] = {}
+        self.name = ""
+        self._receive, self._more = receive, True
+        self._line = END + b"--" + match[1].encode()
+        self._data = END  # the first boundary begins a line, too
+        self._ended = self._gone = False
+
+    async def read_fields(self) -> None:
+        """Reads up to the first byte of the file. Raises TooLarge, BodyTimeout, InvalidContent."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self._until(self._line, FORM_BYTES)
+                while not await self._part():
+                    pass
+        except TimeoutError:
+            raise BodyTimeout(f"The form was not whole after {SECONDS:g} s. Send it again.") from None
+
+    async def _part(self) -> bool:
+        """Reads the next field. -> whether the file begins, or nothing follows"""
+        if (await self._until(END, FORM_BYTES)).startswith(b"--"):
+            self._ended = True
+            return True
+        head = _DISPOSITION.search(await self._until(END + END, FORM_BYTES))
+        if head is None or len(self.fields) > MOST_FIELDS:
+            raise _broken()
+        if head[2] is not None:
+            self.name = head[3].decode("utf-8", "replace")
+            return True
+        self.fields[head[1].decode("utf-8", "replace")] = (await self._until(self._line, FORM_BYTES)).decode(
+            "utf-8", "replace"
+        )
+        return False
+
+    async def _until(self, mark: bytes, most: int) -> bytes:
+        """-> what stands before the next mark; the mark is passed by"""
+        while (at := self._data.find(mark)) < 0:
+            if len(self._data) > most:
+                raise TooLarge(f"The fields beside a file have at most {most:,} bytes.")
+            await self._read()
+            if self._gone or (not self._more and mark not in self._data):
+                raise InvalidContent("The form was cut off. Send it again.")
+        before, self._data = self._data[:at], self._data[at + len(mark) :]
+        return before
+
+    async def _read(self) -> None:
+        message = await self._receive()
+        self._gone = message["type"] == "http.disconnect"
+        self._more = message.get("more_body", False)
+        self._data += message.get("body", b"")
+
+    async def receive(self) -> Message:
+        """The next piece of the file, as an ASGI application receives the body of a request; a file that is cut off is
+        one whose sender hung up."""
+        if self._ended:
+            while not self._gone:  # whoever asks on waits to hear that the browser hangs up
+                await self._read()
+                self._data = b""
+            return {"type": "http.disconnect"}
+        while True:
+            at = self._data.find(self._line)
+            if at >= 0:
+                self._ended = True
+                return {"type": "http.request", "body": self._data[:at], "more_body": False}
+            whole = len(self._data) - len(self._line)  # what follows may be the beginning of the boundary
+            if whole > 0:
+                piece, self._data = self._data[:whole], self._data[whole:]
+                return {"type": "http.request", "body": piece, "more_body": True}
+            if self._gone or not self._more:
+                return {"type": "http.disconnect"}
+            await self._read()
+
+
+def _broken() -> InvalidContent:
+    return InvalidContent("This is not a form of a page. Load the page again.")

@@ -1,0 +1,147 @@
+"""Pages that act, in Chromium: for who cannot see well, who has no mouse, on a phone, in both languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import Server
+from tests.web.browser.conftest import PICTURES, Look, Open
+from tests.web.browser.test_pages import PLACE
+
+pytestmark = pytest.mark.browser
+
+WANTED = "[...document.querySelectorAll('a, button, input:not([type=hidden]), [tabindex]')].length"
+
+
+@pytest.fixture(scope="module")
+def pages(site: Server) -> dict[str, str]:
+    """Addresses by the name of their picture."""
+    with httpx.Client(base_url=site.url, timeout=60) as http:
+
+        def first(path: str) -> Any:
+            return http.get(path).raise_for_status().json()["items"][0]["id"]
+
+        def made(path: str, body: dict[str, Any]) -> Any:
+            return http.post(path, json=body).raise_for_status().json()
+
+        columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
+        made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
+        made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
+        updates = "/v1/models/disputed/updates?wait=60"
+        rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
+        made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
+        wrong = [[x + 0.01, y] for x, y in rows]
+        made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
+        waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
+        batch = made("/v1/models/empty/batches", waiting)["id"]
+        of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
+        return {
+            "promote": "/models/grown/versions/2/promote",
+            "promote-taken-back": "/models/mistakes/versions/3/promote",
+            "cancel-ended": f"/updates/{first('/v1/models/mistakes/updates')}/cancel",
+            "batches": "/models/mistakes/batches",
+            "batches-numbers": "/models/prices/batches",
+            "batches-hostile": "/models/empty/batches",
+            "batch": of,
+            "batch-hostile": f"/models/empty/batches/{batch}",
+            "retract": f"{of}/retract",
+            "send": "/models/guests/send",
+            "send-json": "/models/grown/send",
+            "disputes": "/models/disputed/disputes",
+            "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
+        }
+
+
+@pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
+def test_axe_finds_nothing_and_nothing_sticks_out(
+    site: Server, open_page: Open, axe: Look, pages: dict[str, str], width: int, scheme: str, language: str
+) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page = open_page(f"{site.url}/?lang={language}", width, color_scheme=scheme)
+    found: dict[str, Any] = {}
+    for name, path in pages.items():
+        page.goto(site.url + path)
+        page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}-{language}.png", full_page=True)
+        found[name] = axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate("document.querySelectorAll('main img, main b b').length") == 0, name
+        assert page.evaluate("document.querySelectorAll('.primary').length") <= 1, name
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_every_link_leads_somewhere_and_the_tab_key_reaches_it(
+    site: Server, open_page: Open, pages: dict[str, str]
+) -> None:
+    page = open_page(site.url)
+    links: set[str] = set()
+    for path in pages.values():
+        page.goto(site.url + path)
+        links |= set(page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)"))
+        if path == pages["dispute"]:
+            continue  # two answers are one stop
+        wanted, places = page.evaluate(WANTED), list[int]()
+        for _ in range(wanted):
+            page.keyboard.press("Tab")
+            places.append(page.evaluate(PLACE))
+        assert places == sorted(set(places)), path
+    with httpx.Client() as client:
+        answers = {link: client.get(link).status_code for link in links}
+    assert {link: status for link, status in answers.items() if status != 200} == {}
+
+
+def test_a_version_is_promoted_by_the_keyboard_alone(site: Server, open_page: Open) -> None:
+    page = open_page(f"{site.url}/models/grown/versions/2/promote")
+    page.focus("#reason")
+    page.keyboard.type("I <b>know</b> better")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models/grown")
+    assert "Version 2 is live." in page.inner_text("main")
+    assert "I <b>know</b> better" in page.inner_text("main")
+    httpx.post(f"{site.url}/v1/models/grown/rollback").raise_for_status()
+
+
+def test_a_dispute_is_settled_by_the_keyboard_alone(site: Server, open_page: Open, pages: dict[str, str]) -> None:
+    page = open_page(site.url + pages["dispute"])
+    page.focus("#confirmed")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.type("a slip")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Settled: the model is right.")
+
+
+def test_a_batch_is_taken_back_and_watched(site: Server, open_page: Open) -> None:
+    sent = {"inputs": [[[[0] * 8] * 8]] * 20, "labels": ["0"] * 20, "source": "to go"}
+    batch = httpx.post(f"{site.url}/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
+    page = open_page(f"{site.url}/models/grown/batches/{batch}/retract")
+    page.check("#erase")
+    page.click("button.primary")
+    page.wait_for_url("**/updates/*")
+    page.wait_for_selector("text=Nothing was to be done.", timeout=60_000)
+    page.goto(f"{site.url}/models/grown/batches/{batch}")
+    page.wait_for_selector("text=Erased.")
+
+
+def test_a_file_is_refused_with_its_line_and_then_learned(
+    site: Server, open_page: Open, axe: Look, pages: dict[str, str], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    request.node.expected_complaints = ["422 (Unprocessable"]
+    page = open_page(site.url + pages["send"])
+    rows = [f"{k},Osaka,{('yes', 'no')[k % 2]}" for k in range(40)]
+    file = tmp_path / "guests.csv"
+    for slip, sentence in (("yse", "Line 42"), ("yes", "")):
+        file.write_text("\n".join(["nights,<b>city</b>,label", *rows, f"3,Osaka,{slip}"]) + "\n")
+        page.set_input_files("#file", file)
+        page.focus(".primary")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        if sentence:
+            assert sentence in page.inner_text("#file-fault")
+            assert axe(page) == ""
+    assert "/updates/" in page.url
+    page.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
+    assert httpx.get(f"{site.url}/v1/models/guests/batches").json()["items"][0]["rows"] == 41

@@ -1,0 +1,130 @@
+"""Pages that act, through the door: promote, cancel, try again, learn, take back, settle."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.conftest import Api
+from tests.api.routes.test_disputes import opened
+from tests.making import make_version
+from tests.web.test_pages import Person
+
+ROWS = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": ["a", "<b>"], "new_classes": "allow", "source": "<i>till</i>"}
+
+
+@pytest.fixture
+def person(api: Api) -> Person:
+    return Person(api)
+
+
+def send(api: Api, first: int = 1) -> str:
+    """-> the id of a batch of two rows"""
+    batch: str = api.ok("POST", "/v1/models/digits/batches", {**ROWS, "inputs": [[first, 2, 3], [3, 2, first]]})["id"]
+    return batch
+
+
+def test_a_promotion_says_what_changes_and_what_is_left_out(person: Person) -> None:
+    one, other = send(person.api, 1), send(person.api, 2)
+    make_version(person.api.runtime, learned=[one])
+    make_version(person.api.runtime, seed=1, learned=[other], promote=False)
+    assert "/models/digits/versions/2/promote" in person.looks("/models/digits/versions/2").text
+    page = "/models/digits/versions/2/promote"
+    asked = person.looks(page).text
+    assert "Version 1 stops answering now, and version 2 answers." in asked
+    assert "It has learned one batch that the live version has not." in asked
+    assert "It lacks one batch that the live version has learned: that one waits again." in asked
+    late = person.sends(page, page, if_live="7")
+    assert (late.status_code, 'role="alert"' in late.text) == (409, True)
+    for if_live in ("9" * 5000, "seven"):
+        assert person.sends(page, page, if_live=if_live).status_code == 422
+    moved = person.sends(page, page, reason="<i>checked</i>")
+    assert (moved.status_code, moved.headers["location"]) == (303, "/models/digits")
+    assert "&lt;i&gt;checked&lt;/i&gt;" in person.looks("/models/digits").text
+    assert person.api.ok("GET", "/v1/models/digits")["live_version"] == 2
+    assert "<form" not in person.looks(page).text.partition("<main")[2]
+
+
+def test_a_batch_that_was_taken_back_is_not_said_to_be_left_out(person: Person) -> None:
+    one = send(person.api, 1)
+    make_version(person.api.runtime, learned=[one])
+    make_version(person.api.runtime, seed=1, promote=False)
+    make_version(person.api.runtime, seed=2, learned=[one], promote=False)
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [one]})
+    assert "It lacks" not in person.looks("/models/digits/versions/2/promote").text
+    assert "It has learned rows that were taken back" in person.looks("/models/digits/versions/3/promote").text
+
+
+def test_an_update_is_stopped_and_tried_again(person: Person) -> None:
+    update = person.api.ok("POST", "/v1/models/digits/updates", ROWS)["id"]
+    cancel = f"/updates/{update}/cancel"
+    assert f'href="{cancel}"' in person.looks(f"/updates/{update}").text
+    assert "its batches wait to be learned again" in person.looks(cancel).text
+    stopped = person.sends(cancel, cancel)
+    assert (stopped.status_code, stopped.headers["location"]) == (303, f"/updates/{update}")
+    assert person.api.ok("GET", f"/v1/updates/{update}")["state"] == "cancelled"
+    assert "It has ended already." in person.looks(cancel).text
+    retry = f"/updates/{update}/retry"
+    assert person.sends(retry, f"/updates/{update}").status_code == 303
+    assert person.api.ok("GET", f"/v1/updates/{update}")["state"] == "queued"
+
+
+def test_what_waits_is_learned_by_one_button(person: Person) -> None:
+    send(person.api)
+    listed = person.looks("/models/digits/batches").text
+    assert "One batch waits to be learned: 2 rows." in listed
+    assert "&lt;b&gt;: 1, a: 1" in listed
+    assert "&lt;i&gt;till&lt;/i&gt;" in listed
+    moved = person.sends("/models/digits/learn", "/models/digits/batches")
+    [update] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert moved.headers["location"] == f"/updates/{update['id']}"
+
+
+@pytest.mark.parametrize("erase", [False, True])
+def test_a_batch_is_taken_back_with_a_reason(person: Person, erase: bool) -> None:
+    batch = send(person.api)
+    make_version(person.api.runtime, learned=[batch])
+    page = f"/models/digits/batches/{batch}"
+    shown = person.looks(page).text
+    assert "The version that is live has learned it." in shown
+    assert "&lt;b&gt;" in shown
+    assert "<b>:" not in shown
+    asked = person.looks(f"{page}/retract").text
+    assert "Version 1, which is live, has learned it." in asked
+    fields = {"reason": "wrong labels", **({"erase": "on"} if erase else {})}
+    moved = person.sends(f"{page}/retract", f"{page}/retract", **fields)
+    update = person.api.ok("GET", "/v1/models/digits/updates")["items"][0]
+    assert moved.headers["location"] == f"/updates/{update['id']}"
+    assert (update["kind"], update["reason"], update["erase"]) == ("retract", "wrong labels", erase)
+    wrong = person.sends(f"{page}/retract", f"{page}/retract", reason="x" * 2001)
+    assert (wrong.status_code, 'id="reason-fault"' in wrong.text) == (422, True)
+
+
+def test_a_dispute_is_settled_with_a_reason(person: Person) -> None:
+    make_version(person.api.runtime)
+    person.api.ok("POST", "/v1/models/digits/classes", {"names": ["a", "b"]})
+    dispute = opened(person.api, {})
+    assert "/models/digits/disputes" in person.looks("/models/digits").text
+    page = f"/models/digits/disputes/{dispute}"
+    assert f'href="{page}"' in person.looks("/models/digits/disputes").text
+    wrong = person.sends(page, page, verdict="nobody", reason="x")
+    assert (wrong.status_code, 'id="verdict-fault"' in wrong.text) == (422, True)
+    assert person.sends(page, page, verdict="confirmed", reason="<b>since May</b>").status_code == 303
+    settled = person.looks(page).text
+    assert "Settled: the labels are right." in settled
+    assert "&lt;b&gt;since May&lt;/b&gt;" in settled
+    assert "<form" not in settled.partition("<main")[2]
+
+
+def test_a_model_without_batches_or_disputes_says_so(person: Person) -> None:
+    assert "No rows have come yet." in person.looks("/models/digits/batches").text
+    assert "No label is in dispute." in person.looks("/models/digits/disputes").text
+    missing = person.looks("/models/digits/disputes/dis_0")
+    assert (missing.status_code, "no such dispute" in missing.text) == (404, True)
+
+
+def test_numbers_are_said_by_their_mean_and_range(person: Person) -> None:
+    model = {"name": "load", "input": {"kind": "vector", "size": 1}, "target": {"kind": "number"}}
+    person.api.ok("POST", "/v1/models", model)
+    batch = person.api.ok("POST", "/v1/models/load/batches", {"inputs": [[1], [2]], "targets": [1, 4]})["id"]
+    assert "mean 2.5, from 1 to 4" in person.looks("/models/load/batches").text
+    assert person.looks(f"/models/load/batches/{batch}").status_code == 200

@@ -1,0 +1,158 @@
+"""A file that a browser sends: read as it comes, streamed to the API, refused beside its field."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from service.errors import InvalidContent, TooLarge, TsuikaError
+from service.web.client import Message
+from service.web.forms import FORM_BYTES, MOST_FIELDS
+from service.web.upload import Upload
+from tests.api.conftest import MakeApi
+from tests.web.test_pages import HTML, Person
+
+KIND = "multipart/form-data; boundary=x-y"
+FIELDS = b'--x-y\r\nContent-Disposition: form-data; name="token"\r\n\r\nabc\r\n'
+FILE = b'--x-y\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\n'
+CONTENT = b"a,label\r\n1,\r\n--x-\r\n--x\r\n2,b\r\n"
+LAST = b"\r\n--x-y--\r\n"
+
+
+def read(sent: bytes, piece: int, whole: bool = True) -> tuple[dict[str, str], str, bytes, str]:
+    """-> fields, name of the file, its bytes, type of the last message. whole: the browser does not hang up."""
+    pieces = [sent[at : at + piece] for at in range(0, len(sent), piece)]
+
+    async def receive() -> Message:
+        if not pieces:
+            return {"type": "http.disconnect"}
+        body = pieces.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(pieces) or not whole}
+
+    async def run() -> tuple[dict[str, str], str, bytes, str]:
+        upload, content = Upload(receive, KIND), b""
+        await upload.read_fields()
+        while upload.name:
+            message = await upload.receive()
+            content += message.get("body", b"")
+            if not message.get("more_body", False):
+                after = await upload.receive()
+                assert after["type"] == "http.disconnect"
+                return upload.fields, upload.name, content, message["type"]
+        return upload.fields, "", b"", ""
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 64, 10_000])
+def test_a_file_comes_through_as_it_is_however_it_is_cut(piece: int) -> None:
+    assert read(FIELDS + FILE + CONTENT + LAST, piece) == ({"token": "abc"}, "a.csv", CONTENT, "http.request")
+    assert read(FIELDS + LAST[2:], piece) == ({"token": "abc"}, "", b"", "")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_file_that_is_cut_off_ends_as_a_sender_that_hung_up(whole: bool) -> None:
+    fields, _, content, last = read(FIELDS + FILE + CONTENT, 16, whole)
+    assert (fields, last) == ({"token": "abc"}, "http.disconnect")
+    assert CONTENT.startswith(content)
+    with pytest.raises(InvalidContent, match="cut off"):
+        read(FIELDS[:-10], 16, whole)
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (b"x" * (FORM_BYTES + 200_000), TooLarge),
+        (FIELDS.replace(b"abc", b"x" * (FORM_BYTES + 200_000)), TooLarge),
+        (FIELDS.replace(b"Content-Disposition", b"Disposition") + LAST, InvalidContent),
+        (b"".join(FIELDS.replace(b"token", b"f%d" % k) for k in range(MOST_FIELDS + 5)) + LAST, InvalidContent),
+    ],
+)
+def test_what_is_no_form_is_refused(sent: bytes, error: type[TsuikaError]) -> None:
+    with pytest.raises(error):
+        read(sent, 65536)
+    with pytest.raises(InvalidContent):
+        Upload(lambda: asyncio.sleep(0, {}), "multipart/form-data")
+
+
+STAYS = {
+    "name": "stays",
+    "classes": ["yes", "no"],
+    "input": {"kind": "table", "columns": [{"name": "nights", "kind": "number"}, {"name": "city", "kind": "category"}]},
+}
+GOOD = b"nights,city,label\n" + b"".join(b"%d,Osaka,%s\n" % (k, (b"yes", b"no")[k % 2]) for k in range(20))
+
+
+@pytest.fixture
+def person(make_api: MakeApi) -> Person:
+    api = make_api(max_body_bytes=300_000)
+    api.ok("POST", "/v1/models", STAYS)
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
+    return Person(api)
+
+
+def send(person: Person, content: bytes, name: str = "a.csv", model: str = "stays", **fields: str) -> httpx.Response:
+    page = f"/models/{model}/send"
+    form = person.looks(page).text
+    assert 'enctype="multipart/form-data"' in form
+    hidden = {unescape(n): unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)}
+    files: Any = {"file": (name, content)}
+    return person.api("POST", page, data={**hidden, **fields}, files=files, headers=HTML)
+
+
+def test_a_file_is_sent_and_its_update_is_shown(person: Person) -> None:
+    assert 'href="/models/stays/send"' in person.looks("/models/stays").text
+    assert "Columns: nights and city;" in person.looks("/models/stays/send").text
+    moved = send(person, GOOD, new_classes="on", source="<b>till</b>")
+    [update] = person.api.ok("GET", "/v1/models/stays/updates")["items"]
+    assert (moved.status_code, moved.headers["location"]) == (303, f"/updates/{update['id']}")
+    [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
+    assert (batch["rows"], batch["label_counts"], batch["source"]) == (20, {"yes": 10, "no": 10}, "<b>till</b>")
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "status", "sentence"),
+    [
+        (GOOD.replace(b"5,Osaka,no", b"5,Osaka,on"), {}, 422, "Line 7"),
+        (GOOD.replace(b"\n7,", b"\nmany,"), {"new_classes": "on"}, 422, 'Line 9, column "nights"'),
+        (GOOD.replace(b"nights", b"<b>"), {"new_classes": "on"}, 422, "nights"),
+        (GOOD + b"1,2\n" * 100_000, {"new_classes": "on"}, 413, "300,000 bytes"),
+        (b"", {"new_classes": "on"}, 422, "line"),
+        (b"\xff\xfe\x00", {"new_classes": "on"}, 422, "UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(
+    person: Person, content: bytes, fields: dict[str, str], status: int, sentence: str
+) -> None:
+    refused = send(person, content, **fields)
+    assert refused.status_code == status
+    [fault] = re.findall(r'id="file-fault" role="alert">(.*?)</span>', refused.text, re.S)
+    assert sentence in unescape(fault)
+    assert "<b>" not in fault
+    assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []
+
+
+def test_what_is_wrong_with_a_field_stands_beside_that_field(person: Person) -> None:
+    refused = send(person, GOOD, new_classes="on", source="x" * 201)
+    assert (refused.status_code, 'id="source-fault"' in refused.text) == (422, True)
+    assert "Choose a file." in send(person, b"", name="").text
+    missing = send(person, GOOD, new_classes="on", target="answer")
+    assert (missing.status_code, "answer" in missing.text) == (422, True)
+
+
+def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
+    body = b'{"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}'
+    assert "&#34;inputs&#34;: [[0.5, 3, 7.25], …]" in person.looks("/models/digits/send").text
+    assert send(person, body, "rows.json", "digits").status_code == 303
+    as_table = send(person, GOOD, model="digits")
+    assert (as_table.status_code, "digits takes vectors" in as_table.text) == (415, True)
+
+
+def test_a_file_of_a_form_that_is_not_ours_is_not_read(person: Person) -> None:
+    assert send(person, GOOD, new_classes="on", token="x" * 32).status_code == 403
+    assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []
