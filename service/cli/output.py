@@ -25,15 +25,12 @@ MARKS = {"promoted": ("●", "green"), "held": ("◐", "yellow"), "rejected": ("
 
 def stdout() -> Console:
     """Where results go."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
-    return console
+    return _console(stderr=False)
 
 
 def stderr() -> Console:
     """Where progress and refusals go."""
-    return Console(highlight=False, markup=False, emoji=False, stderr=True)
+    return _console(stderr=True)
 
 
 def print_json(schema: str, members: Mapping[str, Any]) -> None:
@@ -77,3 +74,10 @@ def csv_cell(value: str | float) -> str | float:
 def plain(text: str) -> str:
     """A text from elsewhere without what would move the cursor or colour the terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console

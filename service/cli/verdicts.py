@@ -85,11 +85,14 @@ def _print_verdict(update: Update) -> None:
         console.print(Text(f"  {plain(line)}", style="dim"))
     name = f"{update.model}@{update.version}"
     ways = [f"Report: tsuika report {name}"]
-    if update.verdict == "promoted":
+    if result.can_roll_back:
         ways.insert(0, f"Undo: tsuika rollback {update.model}")
     elif update.verdict == "held":
-        ways.insert(0, f"Make it live all the same: tsuika promote {name}")
-    if update.verdict != "promoted" and update.batches:
+        ready = update.report is not None and update.report.gate.outcome == "pass"
+        ways.insert(0, f"Make it live{'' if ready else ' all the same'}: tsuika promote {name}")
+        if ready:
+            ways.insert(1, "with --auto later good ones go live by themselves")
+    if not result.can_roll_back and update.kind == "learn" and update.batches:
         ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))

@@ -10,7 +10,7 @@ from html import escape
 from typing import NamedTuple, Self
 
 from service.client.errors import ClientError
-from service.contract.enums import UpdateState, Verdict
+from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.number_report import Errors, NumberReport
 from service.contract.report import Report
 from service.contract.resources import AnyReport, Update
@@ -90,13 +90,21 @@ class Result:
         return self
 
     @property
+    def can_roll_back(self) -> bool:
+        """Whether a version that may answer was live before: not before the first one, and not before a retraction."""
+        first = self.update.base_version is None
+        return self.verdict is Verdict.PROMOTED and self.update.kind is UpdateKind.LEARN and not first
+
+    @property
     def next_steps(self) -> dict[str, str]:
         """What can be done now -> the call that does it, or the address where it is done."""
         name, steps = self.update.model, dict[str, str]()
-        if self.verdict is Verdict.PROMOTED:
+        if self.can_roll_back:
             steps["Undo"] = f'client.model("{name}").rollback("why")'
         if self.verdict is Verdict.HELD:
             steps["Make it live"] = f'client.model("{name}").promote({self.version}, "why")'
+        if self.verdict is not None and not self.can_roll_back and self.update.kind is UpdateKind.LEARN:
+            steps["Take the rows back"] = f'client.model("{name}").retract({self.batches}, "why")'
         if self.verdict is not None:
             steps["Page"] = self.page
         return steps

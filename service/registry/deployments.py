@@ -74,7 +74,9 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
             )
         way = way[: numbers.index(to) + 1]
     if not way or way[-1].version_id is None:
-        raise Conflict(f"{model.name} has no version before this one to go back to.")
+        raise Conflict(
+            f"{model.name} has no version before this one to go back to. To take rows back, retract their batch."
+        )
     _require_target(session, model, versions.by_id(session, way[-1].version_id, slim=True))
     undone = []
     for step in way:

@@ -94,7 +94,9 @@ def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
     value = send(rents, "plans/batches?new_values=refuse", text.replace("Osaka", "Osako"))
     assert value.json()["detail"].startswith('Line 2, column "city": "Osako" is a new value of city')
     assert value.json()["detail"].endswith("To take new values, add ?new_values=take to the address.")
-    assert typo.json()["detail"].endswith("To add new classes, add ?new_classes=allow to the address.")
+    assert typo.json()["detail"].endswith(
+        "To add new classes, send new_classes=allow, in the address: ?new_classes=allow."
+    )
     new = send(rents, "plans/batches?new_classes=allow", text.replace("no,3", "perhaps,3"))
     assert new.status_code == 201, new.text
 

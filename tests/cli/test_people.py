@@ -83,7 +83,8 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     pushed = tsuika("push", "fruits", first, "--method", "ridge")
     assert pushed.code == DONE
     assert pushed.out.startswith("● Live: version 1. It knows apple and pear")
-    assert "Undo: tsuika rollback fruits   Report: tsuika report fruits@1" in pushed.out
+    assert "Report: tsuika report fruits@1   Take the rows back: tsuika retract fruits bat_" in pushed.out
+    assert "Undo" not in pushed.out, "there is no version before the first one"
     assert 'first.csv: 120 rows, 4 columns, labels in "label".' in pushed.err
 
     more = save(tmp_path / "more.csv", rows(["plum"], seed=1))
@@ -117,7 +118,13 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert tsuika("rollback", "fruits").code == USAGE
     back = tsuika("rollback", "fruits", "--reason", "just to see")
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
-    assert tsuika("promote", "fruits@2", "--reason", "it was good").code == DONE
+    assert "tsuika promote fruits@2 --auto" in back.out
+    ready = tsuika("push", "fruits", save(tmp_path / "later.csv", rows(["apple", "pear"], seed=5)), "--method", "ridge")
+    assert "Make it live: tsuika promote fruits@3   with --auto" in ready.out
+    assert tsuika("promote", "fruits@2", "--auto", "--reason", "it was good").code == DONE
+    assert [item["promotion"] for item in tsuika("models", "--json").json["items"] if item["name"] == "fruits"] == [
+        "auto"
+    ]
     batch = again.json["batches"][0]
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)

@@ -36,7 +36,9 @@ REPORT: dict[str, Any] = {
 
 def result(why: str = REPORT["gate"]["why"], verdict: str = "promoted", **members: Any) -> Result:
     report = {**REPORT, "gate": {**REPORT["gate"], "why": why}}
-    update = an_update("succeeded", verdict=verdict, version=2, report=report, **members)
+    update = an_update(
+        "succeeded", **{"verdict": verdict, "version": 2, "base_version": 1, "report": report, **members}
+    )
     return Result(Update.model_validate(update), "http://service/models/digits")
 
 
@@ -50,6 +52,20 @@ def test_a_result_reads_as_its_report_card() -> None:
         "  Page: http://service/models/digits"
     )
     assert [line.name for line in lines_of(Report.model_validate(REPORT))] == ["old classes", "new classes"]
+
+
+@pytest.mark.parametrize(
+    ("members", "steps"),
+    [
+        ({}, ["Undo", "Page"]),
+        ({"base_version": None}, ["Take the rows back", "Page"]),
+        ({"verdict": "rejected"}, ["Take the rows back", "Page"]),
+        ({"verdict": "held"}, ["Make it live", "Take the rows back", "Page"]),
+        ({"kind": "retract"}, ["Page"]),
+    ],
+)
+def test_a_result_names_the_ways_that_there_are(members: dict[str, Any], steps: list[str]) -> None:
+    assert list(result(**members).next_steps) == steps
 
 
 @pytest.mark.parametrize(

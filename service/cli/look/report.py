@@ -82,6 +82,6 @@ def _batch(console: Console, report: Any) -> None:
         console.print(plain(f"Note: {note}"))
     suspects = getattr(report.batch, "suspect_rows", [])[:SUSPECTS]
     if suspects:
-        console.print("\nRows whose label looks wrong, the likeliest first:")
+        console.print("\nRows whose label looks wrong, counted from 0, the likeliest first:")
         rows = [[row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in suspects]
         print_table(console, ["batch", "row", "label", "rather", "sure"], rows, "row sure")

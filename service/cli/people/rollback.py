@@ -35,6 +35,6 @@ def run(
         lines.append(
             f"  {counted(len(done.left_out), 'batch waits', 'batches wait')} again: {', '.join(done.left_out)}"
         )
-    lines.append(f"  New versions wait for you. Undo: tsuika promote {model}@{done.previous_version}")
+    lines.append(f"  New versions wait for you. Undo both: tsuika promote {model}@{done.previous_version} --auto")
     print_result("rollback", done.model_dump(mode="json"), lines, as_json)
     return DONE

@@ -12,7 +12,7 @@ from service.contract.requests import MOST_CLASSES
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
 
-ALLOW = ('send "new_classes": "allow"', "add ?new_classes=allow to the address")
+ALLOW = ('send "new_classes": "allow"', "send new_classes=allow, in the address: ?new_classes=allow")
 """The remedy of an unknown label, of a body of JSON and of a file, whose query says the rest."""
 NAMED = 10
 """Unknown labels that an answer names."""

@@ -205,8 +205,8 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
     """A note on rows that the rest contradicts."""
     if not rows:
         return []
-    count = "1 row carries" if len(rows) == 1 else f"{len(rows)} rows carry"
-    return [f"{count} a label that a head of all other rows is sure is another; they are listed."]
+    count, them = ("1 row carries", "it") if len(rows) == 1 else (f"{len(rows)} rows carry", "them")
+    return [f"{count} a label that a head of all other rows is sure is another; the report lists {them}."]
 
 
 def _notes(a: Assessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
@@ -219,8 +219,8 @@ def _notes(a: Assessment, evidence: Evidence, both: bool | None, listed: Sequenc
             f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
         )
     if surely := sum(row.score >= a.policy.familiar.confident for row in listed):
-        rows = "1 row carries" if surely == 1 else f"{surely} rows carry"
-        notes.append(f"{rows} a label that version {a.live} is sure is another; they are listed.")
+        rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely} rows carry", "them")
+        notes.append(f"{rows} a label that version {a.live} is sure is another; the report lists {them}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:
         notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")

@@ -362,7 +362,9 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     assert report.notes == [], "one of four rows may well have a label with the score 0.1"
     surer = Answers(own.classes, np.where(alone.probabilities == 0.1, 0.05, alone.probabilities))
     report = assess(changed(replace(first, batch=batch), candidate_on_batch=surer, yardstick_on_batch=surer)).batch
-    assert report.notes == ["1 row carries a label that a head of all other rows is sure is another; they are listed."]
+    assert report.notes == [
+        "1 row carries a label that a head of all other rows is sure is another; the report lists it."
+    ]
 
 
 def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> None:
