@@ -1,37 +1,27 @@
 """What a model of somebody's rows would be: its input, its target, and which column holds that. A guess that is said.
 
-Nothing is imported and nothing is sent: the first rows say what they are.
+Nothing is imported and nothing is sent: the rows say what they are. `tsuika init` guesses a file by the same rule.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.client.table_rows import are_dicts, is_frame, table_columns, whole
+from service.client.column_facts import DIFFERENT, FEWEST_NUMBERS, ColumnFacts, input_of
+from service.client.csv_file import csv_file, lines_of
+from service.client.table_rows import are_dicts, is_frame, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
 """What the column of labels or targets is called, the likeliest first."""
-ROWS_READ = 5000
-"""Rows of a file that are looked at."""
-FEWEST_NUMBERS, DIFFERENT = 20, 0.9
-"""From so many whole numbers on, of which such a share differ, they are no names of classes."""
-NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
-"""What programs write where nothing is known: the service refuses such a cell and says so."""
 CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 """Modes of PIL that are not of three channels."""
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
 """By the type of colour in the header of a PNG file."""
 MOST_CHANNELS = 16
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
-"""A number; one that begins with 0 is a postcode or the like."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +51,11 @@ def guess(inputs: Any, labels: Any = None, column: str | None = None, leave_out:
 
     Raises ValueError where the rows do not say.
     """
+    if (file := csv_file(inputs)) is not None:
+        return _of_file(file.content, column, leave_out)
     table = _columns_of(inputs)
     if table is None:
-        return Guess(_input_of(inputs), target_of(labels))
+        return Guess(_input_of_rows(inputs), target_of(labels))
     if labels is None and column is None:
         column = label_column([name for name in table if name not in leave_out])
     if column is not None and column not in table:
@@ -74,23 +66,38 @@ def guess(inputs: Any, labels: Any = None, column: str | None = None, leave_out:
     return Guess({"kind": "table", "columns": table_columns(rows)}, target_of(known), column)
 
 
+def _of_file(content: Path | bytes, column: str | None, leave_out: Sequence[str]) -> Guess:
+    """What a model of a CSV file would be, by all of its rows."""
+    lines = lines_of(content)
+    facts = {name: ColumnFacts() for name in next(lines, [])}
+    for line in lines:
+        if len(line) == len(facts):
+            for fact, cell in zip(facts.values(), line, strict=True):
+                fact.add(cell or None)
+    if column is None:
+        column = label_column([name for name in facts if name not in leave_out])
+    elif column not in facts:
+        raise ValueError(f'There is no column "{column}". There are {_listed(facts)}.')
+    inputs = {name: fact for name, fact in facts.items() if name != column and name not in leave_out}
+    measured = column is not None and facts[column].measures
+    return Guess(input_of(inputs), {"kind": "number"} if measured else None, column)
+
+
 def label_column(names: Iterable[str], inputs: Iterable[str] = ()) -> str | None:
     """The column that holds labels or targets: by its name, else the only one that is no input of the model, or, where
     nothing is known of inputs, the last one."""
     known = set(inputs)
     others = [name for name in names if name not in known]
-    by_name = {name.strip().casefold(): name for name in reversed(others)}
-    for word in LABELS:
-        if word in by_name:
-            return by_name[word]
-    if known:
-        return others[0] if len(others) == 1 else None
-    return others[-1] if others else None
+    named = named_label(others)
+    if named is not None or not others:
+        return named
+    return others[-1] if not known else others[0] if len(others) == 1 else None
 
 
-def header_of(content: Path | bytes) -> list[str]:
-    """The names of the columns of a CSV file."""
-    return next(_lines(content), [])
+def named_label(names: Sequence[str]) -> str | None:
+    """The column that is called as columns of labels are, the likeliest first."""
+    by_name = {name.strip().casefold(): name for name in reversed(names)}
+    return next((by_name[word] for word in LABELS if word in by_name), None)
 
 
 def target_of(labels: Any) -> dict[str, Any] | None:
@@ -114,30 +121,10 @@ def _columns_of(inputs: Any) -> dict[str, list[Any]] | None:
     if are_dicts(inputs):
         names = dict.fromkeys(name for row in inputs for name in row)
         return {name: [row.get(name) for row in inputs] for name in names}
-    if isinstance(inputs, str | Path) or (isinstance(inputs, bytes) and not inputs.startswith(tuple(FILES))):
-        lines = _lines(inputs if isinstance(inputs, bytes) else Path(inputs))
-        header = next(lines, [])
-        rows = [line for line in itertools.islice(lines, ROWS_READ) if len(line) == len(header)]
-        return {name: [_cell(row[k]) for row in rows] for k, name in enumerate(header)}
     return None
 
 
-def _lines(content: Path | bytes) -> Iterator[list[str]]:
-    data = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
-    with io.TextIOWrapper(data, "utf-8-sig", errors="replace", newline="") as text:
-        yield from csv.reader(text)
-
-
-def _cell(text: str) -> Any:
-    text = text.strip()
-    if not text or text.casefold() in NOTHING:
-        return None
-    if text in ("true", "false"):
-        return text == "true"
-    return whole(float(text)) if _NUMBER.fullmatch(text) else text
-
-
-def _input_of(rows: Any) -> dict[str, Any]:
+def _input_of_rows(rows: Any) -> dict[str, Any]:
     shape = _shape(rows)
     first = rows[0] if isinstance(rows, list | tuple) and rows else None
     if isinstance(first, str):

@@ -10,8 +10,9 @@ from pydantic import RootModel
 
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.csv_file import csv_file
-from service.client.learning import Learning, given
+from service.client.csv_file import CsvFile, csv_file, lines_of, rows_of
+from service.client.guess import label_column
+from service.client.learning import NO_TABLES, Learning, given
 from service.client.result import Result
 from service.client.values import NumpyFile, many_numbers, plain_labels
 from service.client.waiting import FINAL, looks, now
@@ -99,13 +100,19 @@ class AsyncModel(Learning):
 
         -> Predictions of a model of classes, with `classes`: `top` lists more than the best class. NumberPredictions of
         a model of numbers, with `values` and `intervals`; `level` is the share of rows to come whose value an interval
-        is meant to hold. `source` says where the rows come from, whose own head answers where there is one. Rows of a
-        table may be a CSV file, by its path or as bytes. Many numbers travel as bytes, not as JSON.
+        is meant to hold. `source` says where the rows come from, whose own head answers where there is one. Rows
+        of numbers, texts or a table may be a CSV file, by its path or as bytes. Many numbers travel as bytes, not as
+        JSON.
         """
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=source)
-        file = csv_file(inputs) or await self._numpy_file(inputs)
+        file: CsvFile | NumpyFile | None = csv_file(inputs)
+        if isinstance(file, CsvFile) and (facts := await self.facts()).takes in NO_TABLES:
+            header = next(lines_of(file.content), [])
+            label = label_column(header) if len(header) > (facts.size or 1) else None
+            inputs, file = rows_of(file, facts.takes == "text", [label] if label else [])[0], None
+        file = file or await self._numpy_file(inputs)
         if file is not None:
             return (await self._transport.call("POST", path, AnyPredictions, file, **query)).root
         body = given(inputs=await self._rows(inputs, learns=False), **query)

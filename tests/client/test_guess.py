@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from service.client.guess import guess, header_of, label_column, target_of
+from service.cli.files import guess as files
+from service.cli.files.readers import open_file
+from service.client.guess import guess, label_column, target_of
 from service.client.values import plain
 
 TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"
@@ -62,10 +64,28 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
             ("balcony", "boolean"),
             ("since", "date"),
         ]
-    assert header_of(TABLE)[0] == "city"
     assert guess(TABLE, column="city", leave_out=["rent"]).column == "city"
     with pytest.raises(ValueError, match='no column "city2"'):
         guess(TABLE, column="city2")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["p0,p1,label", "1,2.5,a", "3,4,b"],
+        ["p0,p1,label", "1,,a", "3,4,b"],
+        ["width,height,y", *(f"{k},{k}.5,{k}" for k in range(40))],
+        ["text,kind", "a sentence with several words,a", "another one that is as long,b"],
+        ["size,postcode,opened,sold,last", "1.5,0123,2026-11-29,true,3", "NA,4567,2026-11-30,False,4"],
+        [",".join([*(f"name of {k}x" for k in range(223)), "label"]), ",".join(["1"] * 224)],
+    ],
+    ids=["numbered", "numbered, a gap", "named", "texts", "mixed", "wide"],
+)
+def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("\n".join(lines))
+    one, other = guess(file), files.guess(open_file(file), None, None)
+    assert (one.input, one.target, one.column) == (other.body["input"], other.body.get("target"), other.label)
 
 
 def test_frames_and_dicts_are_tables() -> None:

@@ -172,6 +172,24 @@ def test_a_file_is_pushed_by_its_path(client: Client, tmp_path: Path, capsys: py
     assert len(list(model.batches())) == 1
 
 
+def test_a_file_of_numbered_columns_is_pushed_and_predicted(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, labels = corners(0)
+    lines = [",".join(map(str, [*row, label])) for row, label in zip(np.asarray(rows).tolist(), labels, strict=True)]
+    file = tmp_path / "corners.csv"
+    file.write_text("\n".join(["p0,p1,p2,p3,label", *lines]))
+    model = client.model("corners-of-a-file")
+    assert model.push(file).verdict == "promoted"
+    assert 'rows of 4 numbers; predicts classes from column "label".' in capsys.readouterr().err
+    assert model.predict(file).classes == model.predict(rows).classes
+    with pytest.raises(InvalidContent, match="labels is missing"):
+        model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
+    file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
+    with pytest.raises(ValueError, match='Row 1 of the file, column "p2"'):
+        model.push(file)
+
+
 def test_images_are_pushed_as_people_have_them(client: Client, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 120, (60, 8, 8, 3))
     pixels[np.arange(60), :, :, 2 * (np.arange(60) % 2)] += 130

@@ -40,18 +40,14 @@ class DataFile:
 
         None where there is none. Raises WrongUsage.
         """
-        from service.client.guess import LABELS
+        from service.client.guess import named_label
 
         if asked is not None:
             if asked not in self.columns:
                 raise WrongUsage(f'{self.name} has no column "{asked}". It has {quoted(self.columns)}.')
             return asked
         others = [name for name in self.columns if name not in inputs]
-        by_name = {name.casefold(): name for name in reversed(others)}
-        for usual in LABELS:
-            if usual in by_name:
-                return by_name[usual]
-        return others[0] if inputs and len(others) == 1 else None
+        return named_label(others) or (others[0] if inputs and len(others) == 1 else None)
 
     def wrong(self, place: int | str, sentence: str) -> WrongUsage:
         """The refusal of a record."""

@@ -1,0 +1,99 @@
+"""What the columns of a file are: looked through cell by cell, and what a model of such a file takes and predicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.client.table_rows import MANY_VALUES
+
+NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
+"""What programs write where nothing is known: the service refuses such a cell and says so."""
+TEXT_CHARACTERS = 20
+"""Cells of a text have so many characters on average."""
+MOST_VALUES = 2000
+"""All categories of a model together have so many values, but for those of many values."""
+COUNTED_VALUES = 10_000
+"""Different values of a column that are counted: a model has no more classes."""
+WIDEST_TABLE = 222
+"""Number columns that a table has room for with all of their pieces."""
+FEWEST_NUMBERS, DIFFERENT = 20, 0.9
+"""From so many whole numbers on, of which such a share differ, they are no names of classes."""
+NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number; one that begins with 0, such as 0123, is a postcode or the like."""
+DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
+NUMBERED = re.compile(r"(.*?)[0-9]+")
+
+
+@dataclass
+class ColumnFacts:
+    """What the cells of a column are: each flag holds for all that are not empty."""
+
+    numbers: bool = True
+    booleans: bool = True
+    dates: bool = True
+    clock: bool = False
+    fractions: bool = False
+    cells: int = 0
+    gaps: int = 0
+    characters: int = 0
+    values: set[str] = field(default_factory=set)
+
+    def add(self, cell: Any) -> None:
+        """Looks at one more cell."""
+        text = "" if cell is None else str(cell)
+        if text in self.values:
+            self.cells += 1
+            self.characters += len(text)
+            return
+        if cell is None or text.lower() in NOTHING:
+            self.gaps += 1
+            return
+        self.cells += 1
+        self.characters += len(text)
+        if len(self.values) < COUNTED_VALUES:
+            self.values.add(text)
+        if self.numbers:
+            typed = isinstance(cell, int | float) and not isinstance(cell, bool)
+            self.numbers = typed or NUMBER.fullmatch(text) is not None
+            self.fractions = self.fractions or (self.numbers and not float(text).is_integer())
+        if self.booleans:
+            self.booleans = text.lower() in ("true", "false")
+        if self.dates:
+            date = DATE.fullmatch(text)
+            self.dates = date is not None
+            self.clock = self.clock or (date is not None and date[1] is not None)
+
+    @property
+    def measures(self) -> bool:
+        """Whether the cells are a target: numbers with fractions, or whole ones of which nearly all differ."""
+        counted = min(self.cells, COUNTED_VALUES)
+        return self.numbers and (self.fractions or len(self.values) >= max(FEWEST_NUMBERS, DIFFERENT * counted))
+
+    def column(self, name: str) -> dict[str, Any]:
+        """The column as a model of tables declares it."""
+        if self.cells and self.booleans:
+            return {"name": name, "kind": "boolean"}
+        if self.cells and self.numbers:
+            return {"name": name, "kind": "number"}
+        if self.cells and self.dates:
+            return {"name": name, "kind": "date"} | ({} if self.clock else {"parts": ["weekday", "year"]})
+        many = len(self.values) > min(max(MANY_VALUES, self.cells / 2), MOST_VALUES)
+        return {"name": name, "kind": "category"} | ({"many": True} if many else {})
+
+
+def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:
+    """The input of a model of these columns: texts where there is one, of long cells; a vector where all are numbers
+    without gaps that are numbered (p0, p1, ...), or too many for a table; else a table."""
+    if len(facts) == 1:
+        [fact] = facts.values()
+        wordy = fact.cells and fact.characters / fact.cells >= TEXT_CHARACTERS
+        if wordy and not (fact.numbers or fact.dates or fact.booleans):
+            return {"kind": "text"}
+    numbers = all(fact.numbers and not fact.gaps for fact in facts.values())
+    stems = {match[1] if (match := NUMBERED.fullmatch(name)) else name for name in facts}
+    if numbers and (len(facts) > WIDEST_TABLE or (len(stems) == 1 and len(facts) > 1)):
+        return {"kind": "vector", "size": len(facts)}
+    return {"kind": "table", "columns": [fact.column(name) for name, fact in facts.items()]}
