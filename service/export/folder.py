@@ -60,12 +60,20 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
             f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
             f"{len(rows)} rows, and {CLOSE:g} is allowed. Nothing was written. Is the client of the service's release?"
         )
+    card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows))
+    there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(data)
-    torch.export.save(graph, folder / PROGRAM)
-    done = Exported(folder, facts.number, len(rows), difference)
-    (folder / CARD).write_text(model_card(model.info(), facts, checkpoint.layout, done.difference, done.rows))
-    return done
+    try:
+        (folder / WEIGHTS).write_bytes(data)
+        torch.export.save(graph, folder / PROGRAM)
+        (folder / CARD).write_text(card, encoding="utf-8")
+    except BaseException:
+        for name in (WEIGHTS, PROGRAM, CARD):
+            (folder / name).unlink(missing_ok=True)
+        if not there:
+            folder.rmdir()
+        raise
+    return Exported(folder, facts.number, len(rows), difference)
 
 
 def _whole(program: Program, number: int) -> dict[str, Any]:
@@ -82,4 +90,4 @@ def _difference(answer: Predictions | NumberPredictions, own: NDArray[np.float64
         return float(np.max(np.abs(values - own) / np.where(size > 0, size, 1.0)))
     place = {name: k for k, name in enumerate(program.names)}
     shares = [(row, share) for row, prediction in enumerate(answer.predictions) for share in prediction.top]
-    return max(abs(share.score - float(own[row, place[share.class_]])) for row, share in shares)
+    return float(np.max([abs(share.score - float(own[row, place[share.class_]])) for row, share in shares]))

@@ -16,7 +16,9 @@ from service.contract.resources import Model, Version
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
 from service.learning.network.checkpoint import Layout
 
-MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&]")
+MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&~]")
+PIPE = "\\|"
+"""A | that does not end a cell of a table."""
 MOST_CLASSES = 200
 """Classes that the card lists with their accuracy."""
 LOAD = """```python
@@ -36,7 +38,7 @@ CELLS = {
 def model_card(model: Model, version: Version, layout: Layout, difference: float, rows: int) -> str:
     """The card, as Markdown. `difference`: the largest between program and service, on so many rows."""
     return "\n".join(
-        [*_header(model, version), *_facts(model, version), *_quality(version), *_use(layout, difference, rows)]
+        [*_header(model, version), *_facts(model, version, layout), *_quality(version), *_use(layout, difference, rows)]
     )
 
 
@@ -51,9 +53,10 @@ def _header(model: Model, version: Version) -> Iterator[str]:
     yield ""
 
 
-def _facts(model: Model, version: Version) -> Iterator[str]:
+def _facts(model: Model, version: Version, layout: Layout) -> Iterator[str]:
     if model.target.kind == "number":
-        yield f"It predicts numbers: {', '.join(version.classes) or 'one a row'}."
+        several = len(layout.outputs) > 1
+        yield f"It predicts {'numbers' if several else 'a number'}: {', '.join(map(_code, layout.outputs))}."
     else:
         named = ", ".join(map(_code, version.classes[:MOST_CLASSES]))
         more = len(version.classes) - MOST_CLASSES
@@ -106,7 +109,7 @@ def _classes(report: Report) -> Iterator[str]:
     if scores:
         yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
     for name, score in list(scores.items())[:MOST_CLASSES]:
-        yield f"| {_code(name)} | {score.accuracy:.1%} | {score.rows:,} |"
+        yield f"| {_code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
 
 
 def _use(layout: Layout, difference: float, rows: int) -> Iterator[str]:
@@ -145,11 +148,10 @@ def _plain(text: str) -> str:
 
 
 def _code(name: str) -> str:
-    """A name as code, whatever is in it: no cell of a table ends in it, and no markup begins."""
-    shown = name.replace("|", "\\|")
+    """A name as code, whatever is in it: no markup begins."""
     fence = "`" * (max((len(run) for run in _backticks(name)), default=0) + 1)
     pad = " " if "`" in name else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
+    return f"{fence}{pad}{name}{pad}{fence}"
 
 
 def _backticks(name: str) -> list[str]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from service.client import Client, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
+from service.contract.tables import TableInput
 from service.export import folder
+from service.export.sample_rows import sample_rows
 from service.learning.data.serialization import pack
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
@@ -96,7 +100,7 @@ def run_card(exported: Path) -> tuple[list[str], np.ndarray]:
 def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) -> None:
     card = (export_version(classes(client, "leaves-card"), "live", tmp_path / "out").folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: tsuika\npipeline_tag: tabular-classification\n")
-    assert "It predicts one of 3 classes: `in`, `` o`u\\|t ``, `on`." in card
+    assert "It predicts one of 3 classes: `in`, `` o`u|t ``, `on`." in card
     assert "| `` o`u\\|t `` |" in card
     assert "Live: version 1. It knows in, o\\`u\\|t and on" in card
     assert json.dumps(["in", "o`u|t", "on"]) in card
@@ -126,6 +130,43 @@ def test_program_that_answers_otherwise_is_not_written(
     with pytest.raises(ProgramDiffers, match="Nothing was written"):
         export_version(model, 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_export_that_cannot_be_finished_leaves_nothing(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(graph: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    model = classes(client, "leaves-nothing")
+    monkeypatch.setattr(torch.export, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_version(model, 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_program_that_answers_with_no_number_differs() -> None:
+    shares = [SimpleNamespace(class_=name, score=0.5) for name in ("a", "b")]
+    answer: Any = SimpleNamespace(predictions=[SimpleNamespace(top=shares)])
+    program: Any = SimpleNamespace(names=["a", "b"])
+    assert np.isnan(folder._difference(answer, np.array([[0.5, np.nan]]), program))
+
+
+def test_rows_to_compare_are_such_as_the_service_takes() -> None:
+    table = TypeAdapter[Any](TableInput).validate_python(
+        {"kind": "table", "columns": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number"}]}
+    )
+    scale = {"mean": torch.zeros(2), "std": torch.ones(2)}
+    layout = SimpleNamespace(input=table, numbers=SimpleNamespace(from_=1))
+    rows, _ = sample_rows(cast(Any, SimpleNamespace(layout=layout, parts={"scale": scale})))
+    assert any(row["a"] is None for row in rows)
+    assert all(row["b"] is not None for row in rows)
+    image = ImageInput(kind="image", channels=3, height=512, width=512)
+    scale = {"mean": torch.tensor(127.5), "std": torch.tensor(127.5)}
+    layout = SimpleNamespace(input=image, numbers=None)
+    pixels, _ = sample_rows(cast(Any, SimpleNamespace(layout=layout, parts={"scale": scale})))
+    assert pixels.nbytes < 2**26
 
 
 def test_the_page_is_as_it_says(client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
