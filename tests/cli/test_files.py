@@ -75,6 +75,16 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     assert guessed.body["input"] == {"kind": "vector", "size": 2}
 
 
+@pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])
+def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str, tmp_path: Path) -> None:
+    cells = [third if k == 2 else str(1500 + k) for k in range(40)]
+    (tmp_path / "a.csv").write_text("rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells)))
+    file = open_file(tmp_path / "a.csv")
+    with pytest.raises(WrongUsage, match=r'a.csv, line 4: .* "price" differ, and ".*" is no number. Write numbers as'):
+        guess(file, None, None)
+    assert len(guess(file, None, "class").body["classes"]) == 40
+
+
 def test_what_programs_write_for_nothing_is_a_gap_and_what_begins_with_0_is_no_number(tmp_path: Path) -> None:
     lines = ["size,postcode,opened,sold,label", "1.5,0123,2026-11-29,true,a", "NA,4567,2026-11-30,false,b"]
     (tmp_path / "x.csv").write_text("\n".join(lines))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
-from service.cli.files.labels import count_labels
-from service.client.column_facts import ColumnFacts, input_of
+from service.cli.files.labels import LabelCounts, count_labels
+from service.client.column_facts import DIFFERENT, FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
 from service.client.guess import LABELS
 
 
@@ -33,6 +34,8 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     facts = _facts(file)
     labels = count_labels(file, found)
     numbers = target == "number" or (target is None and facts[found].measures)
+    if target is None and not numbers:
+        _require_classes(file, found, labels)
     inputs = {name: fact for name, fact in facts.items() if name != found}
     spec, takes = _takes(file, inputs)
     body: dict[str, Any] = {"input": spec}
@@ -50,6 +53,19 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
             first = labels.counts[rare[0]]
             lines.append(f'"{rare[0]}" is in one row alone ({file.at(first.place)}): is it a slip?')
     return Guess(body, lines, found)
+
+
+def _require_classes(file: DataFile, label: str, labels: LabelCounts) -> None:
+    """Raises WrongUsage where nearly no label comes again and they have digits: numbers, some written otherwise."""
+    different = len(labels.counts)
+    strange = next((name for name in labels.counts if not NUMBER.fullmatch(name)), "")
+    digits = any(letter.isdigit() for name in islice(labels.counts, FEWEST_NUMBERS) for letter in name)
+    if strange and digits and different >= max(FEWEST_NUMBERS, DIFFERENT * labels.rows):
+        place = file.at(labels.counts[strange].place)
+        raise WrongUsage(
+            f'{file.name}, {place}: nearly all values of "{label}" differ, and "{strange[:100]}" is no number. Write '
+            "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class."
+        )
 
 
 def _last(file: DataFile) -> str:
