@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from uvicorn import Config
 from uvicorn._types import ASGI3Application, HTTPScope
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -30,6 +29,7 @@ from service.server.flow import Flow, UnreadWatch
 from service.server.idle_timer import IdleTimer
 from service.server.incoming import Incoming
 from service.server.known_heads import MOST_DIGITS, KnownHead, known_by, read_again
+from service.server.long_bodies import UNTAKEN_BYTES, LongBodies
 from service.server.unreadable import Unreadable, last_answer
 from service.telemetry.requests import UNREAD, of_route
 
@@ -224,7 +224,7 @@ class HttpProtocol(asyncio.Protocol):
             request.body = request.body + body if request.body else body
         elif not cycle.response_complete:
             cycle.body += body
-            if len(cycle.body) > HIGH_WATER_LIMIT:
+            if len(cycle.body) > UNTAKEN_BYTES:
                 self.flow.pause_reading()
             cycle.message_event.set()
 
@@ -290,6 +290,8 @@ class HttpProtocol(asyncio.Protocol):
         )
         cycle.body, request.body = bytearray(request.body), b""
         cycle.more_body = not request.whole
+        if not request.whole:
+            self.transport.set_protocol(LongBodies(self))
         if cycle.body or request.whole:
             cycle.message_event.set()
         request.cycle = cycle

@@ -13,7 +13,9 @@ from itertools import groupby
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import tritonclient.http as triton
 
 from service.registry import batches, models
 from service.registry.sql.database import Database
@@ -43,6 +45,22 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def service(environment: Environment) -> Server:
     return environment.services[0]
+
+
+def test_a_triton_client_gets_of_each_service_the_numbers_that_others_get(
+    environment: Environment, new_model: NewModel
+) -> None:
+    caller = new_model()
+    caller.learn(0)
+    predictions = caller.predict(ROWS)["predictions"]
+    shares = [{share["class"]: share["score"] for share in row["top"]} for row in predictions]
+    due = np.array([[row[name] for name in sorted(row)] for row in shares], np.float32)
+    rows = triton.InferInput("input", list(np.shape(ROWS)), "FP32")
+    rows.set_data_from_numpy(np.array(ROWS, np.float32))
+    for service in environment.services:
+        with triton.InferenceServerClient(service.url.removeprefix("http://")) as client:
+            until(lambda client=client: client.is_model_ready(caller.name), what="a look at what is live")
+            assert np.array_equal(client.infer(caller.name, [rows]).as_numpy("scores"), due)
 
 
 class Client(threading.Thread):
