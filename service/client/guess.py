@@ -12,7 +12,7 @@ from typing import Any
 
 from service.client.column_facts import DIFFERENT, FEWEST_NUMBERS, ColumnFacts, input_of
 from service.client.csv_file import csv_file, lines_of
-from service.client.table_rows import are_dicts, is_frame, table_columns
+from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
@@ -117,7 +117,8 @@ def target_of(labels: Any) -> dict[str, Any] | None:
 def _columns_of(inputs: Any) -> dict[str, list[Any]] | None:
     """The cells of a table by column; None where rows are of no table."""
     if is_frame(inputs):
-        return {str(name): [None if is_missing(cell) else cell for cell in inputs[name]] for name in inputs.columns}
+        columns = names_of(inputs).items()
+        return {name: [None if is_missing(cell) else cell for cell in inputs[at]] for name, at in columns}
     if are_dicts(inputs):
         names = dict.fromkeys(name for row in inputs for name in row)
         return {name: [row.get(name) for row in inputs] for name in names}

@@ -15,7 +15,7 @@ from service.client.csv_file import CsvFile, check_in_file, check_no_columns, cs
 from service.client.errors import Conflict, MissingColumns, NotFound
 from service.client.guess import guess, label_column
 from service.client.result import Result
-from service.client.table_rows import are_dicts, is_frame, table_rows, whole
+from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
 from service.client.transport import Transport
 from service.client.values import are_numbers, plain, plain_labels, plain_targets
 from service.client.waiting import OnProgress, bar, until_final
@@ -338,13 +338,15 @@ def split_frame(
     targets = [] if target is None else [target] if isinstance(target, str) else list(target)
     named = [*targets, *([] if group is None else [group])]
     check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
-    if missing := [name for name in named if name not in list(frame.columns)]:
-        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(map(str, frame.columns))}.")
+    there = names_of(frame)
+    if missing := [name for name in named if str(name) not in there]:
+        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(there)}.")
+    taken = [there[str(name)] for name in named]
     if targets:
-        columns = [list(frame[name]) for name in targets]
+        columns = [list(frame[name]) for name in taken[: len(targets)]]
         labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
-    groups = list(frame[group]) if group is not None else groups
-    return frame[[name for name in frame.columns if name not in named]], labels, groups
+    groups = list(frame[taken[-1]]) if group is not None else groups
+    return frame[[name for name in frame.columns if name not in taken]], labels, groups
 
 
 def given(**members: Any) -> dict[str, Any]:

@@ -23,6 +23,17 @@ def is_frame(rows: Any) -> bool:
     return hasattr(rows, "to_dict") and hasattr(rows, "columns")
 
 
+def names_of(frame: Any) -> dict[str, Any]:
+    """The columns of a frame: their names as text -> what the frame itself calls them. Raises ValueError where two have
+    one name."""
+    names: dict[str, Any] = {}
+    for name in frame.columns:
+        if str(name) in names:
+            raise ValueError(f'The frame has two columns called "{name}". Rename one, or leave it out.')
+        names[str(name)] = name
+    return names
+
+
 def are_dicts(rows: Any) -> bool:
     """Whether rows are a list of dicts."""
     return isinstance(rows, list | tuple) and bool(rows) and isinstance(rows[0], Mapping)
@@ -53,7 +64,7 @@ def table_columns(rows: Any) -> list[dict[str, Any]]:
             )
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
-    return [{"name": name, **_kind([c for c in cells if c is not None])} for name, cells in columns.items()]
+    return [{"name": name, **_kind(name, [c for c in cells if c is not None])} for name, cells in columns.items()]
 
 
 def plain_cell(cell: Any) -> Any:
@@ -70,8 +81,8 @@ def plain_cell(cell: Any) -> Any:
 
 
 def _columns(frame: Any) -> dict[str, list[Any]]:
-    """The cells of a frame by column."""
-    return {str(name): [whole(plain_cell(cell)) for cell in frame[name]] for name in frame.columns}
+    """The cells of a frame by column. Raises ValueError."""
+    return {name: [whole(plain_cell(cell)) for cell in frame[at]] for name, at in names_of(frame).items()}
 
 
 def whole(cell: Any) -> Any:
@@ -83,8 +94,12 @@ def _present(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: cell for name, cell in cells if cell is not None}
 
 
-def _kind(cells: list[Any]) -> dict[str, Any]:
+def _kind(name: str, cells: list[Any]) -> dict[str, Any]:
     types = set(map(type, cells))
+    if strange := [cell for cell in cells if not isinstance(cell, str | bool | int | float)]:
+        raise ValueError(
+            f'Column "{name}" holds {type(strange[0]).__name__}. A cell is a number, text, true or false, or a date.'
+        )
     if types == {bool}:
         return {"kind": "boolean"}
     if types and types <= {int, float}:

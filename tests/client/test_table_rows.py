@@ -11,9 +11,12 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas
 import pytest
 
 from service.client import Client, table_columns
+from service.client.guess import guess
+from service.client.learning import split_frame
 from service.client.table_rows import table_rows
 
 
@@ -104,6 +107,22 @@ def test_columns_are_proposed_by_what_is_there() -> None:
 def test_columns_are_not_proposed_from_a_path(rows: Any) -> None:
     with pytest.raises(ValueError, match=r"Columns are proposed from a frame or a list of dicts"):
         table_columns(rows)
+
+
+@pytest.mark.parametrize("cell", [[1], {"a": 1}, 1j, b"x", object()])
+def test_a_column_of_what_is_no_cell_is_refused_before_a_model_is_made_of_it(cell: Any) -> None:
+    with pytest.raises(ValueError, match=f'Column "rooms" holds {type(cell).__name__}'):
+        table_columns([{"city": "Osaka", "rooms": cell}])
+
+
+def test_two_columns_of_one_name_are_refused_and_names_need_not_be_text() -> None:
+    twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
+    for call in (table_rows, table_columns, guess, lambda frame: split_frame(frame, None, None, "a", None)):
+        with pytest.raises(ValueError, match='two columns called "a"'):
+            call(twice)
+    numbered = pandas.DataFrame([[1.5, "x", "p"], [2.5, "y", "q"]])
+    rest, labels, groups = split_frame(numbered, None, None, "1", "2")
+    assert (table_rows(rest), labels, groups) == ([{"0": 1.5}, {"0": 2.5}], ["x", "y"], ["p", "q"])
 
 
 def test_a_frame_is_sent_as_the_model_takes_it() -> None:
