@@ -13,6 +13,7 @@ import pytest
 from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
 from service.registry.sql.tables import Update as Row
+from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
 from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
@@ -172,6 +173,26 @@ def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
     assert "It went back to version 1." in page
+
+
+def test_a_rollback_to_an_erased_version_is_not_offered(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    with person.api.runtime.database.writing() as session:
+        session.query(Version).filter_by(number=1).one().erased_at = 1.0
+    asked = person.looks("/models/digits/rollback").text
+    assert "Version 1, which was live before, was erased on request." in asked
+    assert 'action="/models/digits/rollback"' not in asked
+
+
+def test_a_page_of_many_models_does_not_say_how_many_there_are(person: Person) -> None:
+    for n in range(20):
+        person.api.ok("POST", "/v1/models", {"name": f"m{n}", "input": {"kind": "vector", "size": 3}})
+    first = person.looks("/").text
+    assert "20 models of more are on this page." in first
+    assert "Nothing waits for you" not in first
+    following = person.looks(re.findall(r'href="(/\?cursor=[^"]*)"', first)[0]).text
+    assert "One model of several is on this page." in following
 
 
 def test_a_form_that_is_too_old_is_answered_beside_itself(person: Person) -> None:

@@ -21,10 +21,12 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
     model = view.api.get(address("models", name), Model)
     moves = view.api.get(address("models", name, "deployments"), Listed[Deployment], limit=MOVES)
     before = goes_back_to(moves.items)
+    version = view.api.find(address("models", name, "versions", before), Version) if before is not None else None
     facts = {
         "model": model,
         "before": before,
-        "left_out": len(learned_by(view, name, model.live_version) - learned_by(view, name, before)),
+        "erased": version is not None and version.erased_at is not None,
+        "left_out": len(learned_by(view, name, model.live_version).difference(version.batches if version else ())),
         "reason": view.form.get("reason", ""),
         "faults": wrong or {},
     }
