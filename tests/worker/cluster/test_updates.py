@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +134,36 @@ def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_
         assert learned(Worker(on_two), on_two, [large(on_two, 33_000)]) == expected[:1]
     finally:
         node.leave()
+
+
+def doubled_by_another(once: str, number: int) -> int:
+    """Twice the number; whoever is the first to be asked dies as a killed process does."""
+    with suppress(FileExistsError):
+        Path(once).touch(exist_ok=False)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+@pytest.mark.usefixtures("_variables")
+def test_a_task_whose_process_is_killed_is_done_by_another(head: Node, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    script = f"""
+from functools import partial
+from operator import add
+from service.worker.cluster.connection import Attempt
+from service.worker.cluster.tasks import OnCluster
+from tests.worker.cluster.test_updates import doubled_by_another
+Attempt({head.address!r}, 1).wait()
+function = partial(doubled_by_another, {str(once)!r})
+print(OnCluster(2).total(function, range(10), add), list(OnCluster(2).each(function, range(3))))
+"""
+    command = [sys.executable, "-c", script]
+    variables = {**environment(), "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "90 [0, 2, 4]" in said.stdout.splitlines(), said.stderr  # Ray reports the death there, too
+    assert once.exists()
 
 
 def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_is_killed_is_learned_by_another(
