@@ -19,6 +19,7 @@ from service.export import folder
 from service.export.sample_rows import sample_rows
 from service.learning.data.serialization import pack
 from service.learning.network.input_scale import InputScale
+from service.learning.network.lifts import make_lift
 from service.learning.network.network import fresh, parts_of
 from tests.client.conftest import KEY
 from tests.running import ROOT
@@ -130,6 +131,14 @@ def test_program_that_answers_otherwise_is_not_written(
     with pytest.raises(ProgramDiffers, match="Nothing was written"):
         export_version(model, 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_random_convolutions_take_any_number_of_rows() -> None:
+    lift = make_lift("conv", (1, 16, 16))
+    rows = torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        graph = torch.export.export(lift, (rows[:2],), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
+        assert torch.allclose(graph(rows), lift(rows), atol=1e-5)
 
 
 def test_export_that_cannot_be_finished_leaves_nothing(

@@ -101,8 +101,10 @@ class Lift(nn.Module):
         if self.kind == "none":
             return x.flatten(1)
         if self.kind == "conv":
-            images = x.reshape(len(x), *self.shape)
-            h = torch.cat([self._convolved(part) for part in torch.split(images, self._at_once)])
+            images = x.reshape(x.shape[0], *self.shape)
+            # an exported program takes any number of rows, which cannot be split beforehand
+            parts = [images] if torch.compiler.is_exporting() else torch.split(images, self._at_once)
+            h = torch.cat([self._convolved(part) for part in parts])
         elif self.kind == "relu":
             h = F.linear(x.flatten(1), self.weight).relu()
         else:
