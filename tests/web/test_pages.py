@@ -69,6 +69,7 @@ def test_the_first_page_says_how_to_begin(make_api: MakeApi) -> None:
     assert page.status_code == 200
     assert "There is no model here yet." in page.text
     assert "tsuika demo --keep" in page.text
+    assert "tsuika init wine wine.csv\ntsuika push wine wine.csv" in page.text
     assert page.headers["content-security-policy"] == POLICY
     assert page.headers["content-type"] == "text/html; charset=utf-8"
 
