@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html import unescape
 from typing import Any
 
 import pytest
+from PIL import Image
 from pydantic import TypeAdapter
 
 from service.contract.enums import Verdict
-from service.contract.inputs import InputSpec
+from service.contract.inputs import ImageInput, InputSpec
 from service.contract.number_report import Errors
 from service.contract.report import ClassScore, Score
 from service.contract.resources import LineageNode, Model
@@ -21,11 +23,11 @@ from service.web.charts.lineage import MOST_LANES, Node, lanes_of, lineage
 from service.web.estimates import Estimate, share
 from service.web.pages.compare import Pair, Side, better, pairs, sentence
 from service.web.pages.lineage import note
-from service.web.pages.predict import Unreadable, rows
+from service.web.pages.predict import Pad, Unreadable, pad, rows
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
-from tests.web.test_pages import Person
+from tests.web.test_pages import HTML, Person
 
 EN = Words("en")
 PATH = "/models/digits/predict"
@@ -78,6 +80,13 @@ def test_what_is_no_row_gets_a_sentence(typed: str) -> None:
     assert EN(fault.value.args[0])
 
 
+def test_small_images_of_a_known_range_can_be_drawn() -> None:
+    assert pad(model(IMAGE)) == Pad(1, 2, 2, 0.0, 255.0)
+    assert pad(model({**IMAGE, "scale": {"range": [0, 16]}})) == Pad(1, 2, 2, 0.0, 16.0)
+    for spec in (VECTOR, {**IMAGE, "width": 65}, {**IMAGE, "scale": {"mean": 0.5, "std": 1}}):
+        assert pad(model(spec)) is None
+
+
 def test_a_model_is_asked_with_numbers_and_answers_with_its_version(person: Person) -> None:
     make_version(person.api.runtime, classes=("a", "<i>b</i>"))
     assert f'href="{PATH}"' in person.looks("/models/digits").text
@@ -94,6 +103,23 @@ def test_a_model_is_asked_with_numbers_and_answers_with_its_version(person: Pers
     assert "<i>b" not in page.text
     many = person.sends(PATH, PATH, rows="1 2 3\n4 5 6").text
     assert "It answers 2 rows." in many
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_an_image_file_is_asked_about(person: Person) -> None:
+    runtime, path = person.api.runtime, "/models/pictures/predict"
+    spec = ImageInput(kind="image", channels=1, height=4, width=4)
+    make_model(runtime, "pictures", spec)
+    make_version(runtime, "pictures", spec=spec)
+    Image.new("L", (4, 4), 200).save(picture := io.BytesIO(), "PNG")
+    shown = person.looks(path).text
+    assert 'enctype="multipart/form-data"' in shown
+    hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}
+    for content, status, part in ((picture.getvalue(), 200, "It is “"), (b"no image", 422, 'id="file-fault"')):
+        sent = {"file": ("drawn.png", content, "image/png")}
+        answer = person.api("POST", path, data={**hidden, "version": "1"}, files=sent, headers=HTML)
+        assert (answer.status_code, part in answer.text) == (status, True), answer.text
+    assert 'type="file"' not in person.looks(PATH).text
 
 
 def test_any_version_can_be_asked_and_one_that_is_not_there_is_a_sentence(person: Person) -> None:

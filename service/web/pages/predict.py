@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.contract.inputs import TextInput, VectorInput
+from service.contract.enums import JPEG, PNG
+from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
 from service.contract.resources import (
     Model,
     NumberPredictions,
@@ -22,18 +23,35 @@ from service.contract.resources import (
 )
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
-from service.web.client import Refused, address
-from service.web.forms import faults
-from service.web.view import Answer, Route, Shown, View
+from service.web.client import Refused, Sent, address
+from service.web.forms import GENERAL, faults
+from service.web.view import Answer, Route, Sending, Shown, View
 from service.web.words import amount, percent, round_percent
 
 MOST_COLUMNS = 200
 """A table of more columns is asked for as JSON, not by a field a column."""
 EXACT = 2**53
 """Whole numbers below it are exact."""
+PIXELS = (0.0, 255.0)
+"""Range of the pixels of an image file."""
+OF_FILE = (400, 408, 413, 415, 422)
+"""Statuses of what is wrong with a file."""
+MOST_DRAWN = 64
+"""Pixels of a side of an image that can be drawn."""
 TOP = 10
 """Best classes that are listed of a row."""
 PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
+
+
+@dataclass(frozen=True)
+class Pad:
+    """A place to draw an image of this shape, from `low`, the ground, to `high`, the ink."""
+
+    channels: int
+    height: int
+    width: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,9 @@ def ask(view: View) -> Answer:
 
 def act(view: View) -> Answer:
     """Asks the version that was named, or the live one, and shows its answer above the same form."""
-    name, version = view.params["model"], view.form.get("version", "").strip()
-    model = view.api.get(address("models", name), Model)
+    model = view.api.get(address("models", view.params["model"]), Model)
+    if view.sent is not None:
+        return _of_file(view, model, view.sent)
     try:
         order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.kind == "class" else {})
         body = json.dumps(order, ensure_ascii=False)
@@ -74,12 +93,33 @@ def act(view: View) -> Answer:
         return _page(view, model, wrong={"rows": view.words(fault.args[0])}, status=422)
     except RecursionError:
         return _page(view, model, wrong={"rows": view.words("predict.no_json")}, status=422)
-    where = address("models", name, *(("versions", version) if version else ()), "predictions")
+    where = _path(view)
     try:
         answer = PREDICTED.validate_json(view.api.send("POST", where, order))
     except Refused as refused:
         return _page(view, model, wrong=beside(model, refused.problem), status=refused.problem.status)
     return _page(view, model, answer=answer, call=(where, body))
+
+
+def sending(view: View, name: str) -> Sending:
+    """Where an image file goes: the form says how many of the best classes are listed."""
+    query = {"top": view.form["top"]} if "top" in view.form else {}
+    return Sending(_path(view), PNG if name.lower().endswith(".png") else JPEG, query)
+
+
+def _path(view: View) -> str:
+    """The predictions of the version that was named, or of the live one."""
+    version = view.form.get("version", "").strip()
+    return address("models", view.params["model"], *(("versions", version) if version else ()), "predictions")
+
+
+def _of_file(view: View, model: Model, sent: Sent) -> Answer:
+    try:
+        return _page(view, model, answer=PREDICTED.validate_json(sent.taken()))
+    except Refused as refused:
+        place = "file" if refused.problem.status in OF_FILE else GENERAL
+        wrong = {place: refused.problem.detail}
+        return _page(view, model, wrong=wrong, status=refused.problem.status)
 
 
 def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
@@ -137,6 +177,21 @@ def _number_of(typed: str) -> float | int | None:
     return int(number) if number.is_integer() and abs(number) < EXACT else number
 
 
+def pad(model: Model) -> Pad | None:
+    """Where an image for the model can be drawn; None where it takes none, or a large one, or says no range."""
+    spec = model.input
+    if not isinstance(spec, ImageInput) or isinstance(spec.scale, MomentsScale) or max(spec.shape) > MOST_DRAWN:
+        return None
+    low, high = spec.scale.range if spec.scale is not None else PIXELS
+    return Pad(spec.channels, spec.height, spec.width, low, high)
+
+
+def takes_files(model: Model) -> bool:
+    """Whether the pixels of an image file are numbers that the model takes."""
+    spec = model.input
+    return isinstance(spec, ImageInput) and (spec.scale is None or getattr(spec.scale, "range", None) == PIXELS)
+
+
 def beside(model: Model, problem: Problem) -> dict[str, str]:
     """A refusal beside the field of its column; beside the one field where there is no other."""
     fields = {cell.name: cell.field for cell in cells(model)}
@@ -160,12 +215,15 @@ def _page(
         "model": model,
         "kind": model.input.kind,
         "cells": cells(model),
+        "pad": pad(model),
         "form": view.form,
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
         "sentences": sentences(view, model, answer) if answer is not None else [],
         "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
         "call": call,
+        "takes_files": takes_files(model),
+        "most": TOP if model.target.kind == "class" else None,
         "faults": wrong or {},
     }
     return Shown("predict.html", facts, json=address("models", model.name), status=status)
@@ -195,4 +253,4 @@ def _number(view: View, name: str, value: float, span: tuple[float, float] | Non
     )
 
 
-ROUTE = Route("/models/{model}/predict", ask, act)
+ROUTE = Route("/models/{model}/predict", ask, act, sending)
