@@ -72,6 +72,14 @@ class ColumnFacts:
         counted = min(self.cells, COUNTED_VALUES)
         return self.numbers and (self.fractions or len(self.values) >= max(FEWEST_NUMBERS, DIFFERENT * counted))
 
+    @property
+    def strange(self) -> str | None:
+        """A cell that is no number where nearly none comes again and some have digits: of prices, one with a slip."""
+        often = len(self.values) < max(FEWEST_NUMBERS, DIFFERENT * min(self.cells, COUNTED_VALUES))
+        if often or not any(letter.isdigit() for value in self.values for letter in value):
+            return None
+        return min((value for value in self.values if not NUMBER.fullmatch(value)), default=None)
+
     def column(self, name: str) -> dict[str, Any]:
         """The column as a model of tables declares it."""
         if self.cells and self.booleans:

@@ -80,6 +80,12 @@ def _of_file(content: Path | bytes, column: str | None, leave_out: Sequence[str]
         raise ValueError(f'There is no column "{column}". There are {_listed(facts)}.')
     inputs = {name: fact for name, fact in facts.items() if name != column and name not in leave_out}
     measured = column is not None and facts[column].measures
+    if column is not None and not measured and (strange := facts[column].strange):
+        raise ValueError(
+            f'Nearly all values of "{column}" differ, and "{strange[:100]}" is no number. Write numbers as 12500 or '
+            "12.5, without a unit or anything between thousands. If these are classes, say it first: "
+            "client.create_model(name, {...})."
+        )
     return Guess(input_of(inputs), {"kind": "number"} if measured else None, column)
 
 

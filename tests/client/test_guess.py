@@ -88,6 +88,15 @@ def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str]
     assert (one.input, one.target, one.column) == (other.body["input"], other.body.get("target"), other.label)
 
 
+@pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])
+def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> None:
+    cells = [third if k == 2 else str(1500 + k) for k in range(40)]
+    file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
+    with pytest.raises(ValueError, match=r'Nearly all values of "price" differ, and ".*" is no number'):
+        guess(file.encode())
+    assert guess(file.replace(third, "1502").encode()).target == {"kind": "number"}
+
+
 def test_frames_and_dicts_are_tables() -> None:
     frame = pandas.DataFrame({"age": [31, None], "label": ["a", "b"]})
     made = guess(frame)
