@@ -25,6 +25,9 @@ from service.client.table_rows import is_frame
 from service.contract.enums import Verdict
 from service.contract.resources import NumberPredictions, Predictions, Update
 
+HIDDEN = "…"
+"""Stands for a key."""
+
 
 class _Face(BaseEstimator):
     """What both have in common. After a fit, `model_` is the name of the model, and `version_` the version that
@@ -42,13 +45,27 @@ class _Face(BaseEstimator):
         seconds: float = 600.0,
     ) -> None:
         """model: its name; without one each fit makes a model, whose name begins with sklearn-. url, key: of the
-        service, as of Client. settings: of a model that is made, as of `Client.create_model`. seconds: longest wait
-        for a fit."""
+        service, as of Client; a key in TSUIKA_KEY is neither pickled nor shown by the pipeline or search that
+        holds this. settings: of a model that is made, as of `Client.create_model`. seconds: longest wait for a fit."""
         self.model = model
         self.url = url
         self.key = key
         self.settings = settings
         self.seconds = seconds
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """The parameters that are not the default, without the key."""
+        plain = type(self)()
+        changed = {n: v for n, v in self.get_params(deep=False).items() if v != getattr(plain, n)}
+        shown = (f"{name}={HIDDEN if name == 'key' else repr(value)}" for name, value in changed.items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _get_params_html(self, *args: Any, **options: Any) -> Any:
+        """What a notebook lists, without the key."""
+        params = super()._get_params_html(*args, **options)
+        if params["key"] is not None:
+            params["key"] = HIDDEN
+        return params
 
     def _make(self, X: Any) -> None:
         """Makes a model of such rows. Raises Conflict where one of that name exists."""

@@ -50,12 +50,15 @@ def csv_file(inputs: Any) -> CsvFile | None:
 
 
 def lines_of(content: Path | bytes) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first."""
+    """The lines of a CSV file as cells, its header first. Raises ValueError for a cell that does not end."""
     data = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
     with io.TextIOWrapper(data, "utf-8-sig", errors="replace", newline="") as text:
-        for line in csv.reader(text, skipinitialspace=True):
-            if line:
-                yield [cell.strip() for cell in line]
+        try:
+            for line in csv.reader(text, skipinitialspace=True):
+                if line:
+                    yield [cell.strip() for cell in line]
+        except csv.Error as fault:
+            raise ValueError(f"This CSV file cannot be read: {fault}. Is there a quote that is never closed?") from None
 
 
 def rows_of(file: CsvFile, texts: bool, without: Sequence[str]) -> tuple[list[Any], dict[str, list[str | None]]]:

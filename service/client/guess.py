@@ -70,10 +70,14 @@ def _of_file(content: Path | bytes, column: str | None, leave_out: Sequence[str]
     """What a model of a CSV file would be, by all of its rows."""
     lines = lines_of(content)
     facts = {name: ColumnFacts() for name in next(lines, [])}
+    rows = 0
     for line in lines:
+        rows += 1
         if len(line) == len(facts):
             for fact, cell in zip(facts.values(), line, strict=True):
                 fact.add(cell or None)
+    if not rows:
+        raise ValueError("This CSV file has no row: its first line names the columns, and a row stands in each other.")
     if column is None:
         column = label_column([name for name in facts if name not in leave_out])
     elif column not in facts:

@@ -110,3 +110,10 @@ def test_a_stream_of_numbers_has_numbers_for_targets(client: Client) -> None:
         model.learn_one({"x": k % 10, "weekend": k % 7 > 4}, k % 10)
     assert client.model("counts").info().target.kind == "number"
     assert model.predict_one({"x": 7, "weekend": False}) == pytest.approx(7, abs=1)
+
+
+def test_an_estimator_shows_no_key() -> None:
+    made = TsuikaClassifier("digits", key="a-secret")
+    assert repr(made) == "TsuikaClassifier(key=…, model='digits')"
+    assert clone(made).key == "a-secret"
+    assert "secret" not in made._repr_html_()

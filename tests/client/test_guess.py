@@ -65,6 +65,11 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
             ("since", "date"),
         ]
     assert guess(TABLE, column="city", leave_out=["rent"]).column == "city"
+    for empty in (b"", b"a,b,label\n"):
+        with pytest.raises(ValueError, match="no row"):
+            guess(empty)
+    with pytest.raises(ValueError, match="quote that is never closed"):
+        guess(b'a,label\n"' + b"x" * 200_000)
     with pytest.raises(ValueError, match='no column "city2"'):
         guess(TABLE, column="city2")
 
