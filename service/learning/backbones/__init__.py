@@ -55,10 +55,14 @@ def exists(name: str) -> bool:
     return family(name).exists(name)
 
 
-def resolved(spec: InputSpec, backbone: PretrainedBackbone) -> PretrainedBackbone:
-    """The backbone with its side on such images, as it is stored with a version."""
+def resolved(
+    spec: InputSpec, backbone: PretrainedBackbone, weights: Mapping[str, Tensor] | None = None
+) -> PretrainedBackbone:
+    """The backbone with its side on such images, as it is stored with a version. `weights`: may say what it is."""
     if backbone.side is not None or not isinstance(spec, ImageInput):
         return backbone
+    if weights is not None and (learn := family(backbone.name).learn) is not None:
+        learn(weights)
     return backbone.model_copy(update={"side": native_side(backbone.name, spec)})
 
 

@@ -195,6 +195,9 @@ def _check_operator(node: Node, function: OpOverload, held: set[str]) -> None:
         raise ValueError("it was exported while it trained: call .eval() before torch.export.export")
     if told.get("dropout_p"):
         raise ValueError("it drops answers at random: call .eval() before torch.export.export")
+    one = isinstance(told.get("dim"), list) and len(told["dim"]) == 1
+    if node.target.startswith("torch.ops.aten.linalg_norm.") and told.get("ord") is not None and not one:
+        raise ValueError("it takes the norm of matrices, whose singular values take minutes; name one dimension")
     if told.get("rounding_mode") not in (None, "floor"):
         # of the least whole number by -1 it ends the process
         raise ValueError('it divides and cuts the fraction off; divide with rounding_mode="floor"')

@@ -156,7 +156,7 @@ def fresh(
         backbone = fresh_stages(named.channels, spec.shape, generator)
     elif isinstance(named, PretrainedBackbone):
         assert pretrained is not None, "a pretrained backbone needs its weights"
-        named = resolved(spec, named)
+        named = resolved(spec, named, pretrained)
         backbone = load(named, pretrained)
     else:
         widths = [prod(scaled_shape(spec)), *(named.hidden if isinstance(named, MlpBackbone) else [])]

@@ -115,6 +115,8 @@ def test_a_version_carries_it_to_where_no_file_is(
     monkeypatch.setattr(program, "_graphs", {})
     extractor = backbones.load(checked, weights)
     assert extractor(torch.zeros(2, 3, 16, 16)).shape == (2, 8)
+    monkeypatch.setattr(program, "_graphs", {})
+    assert backbones.resolved(IMAGE, ANY.model_copy(update={"name": checked.name}), weights) == checked
     with pytest.raises((RuntimeError, ValueError), match="program"):
         backbones.load(checked, {k: t for k, t in weights.items() if k != program.GRAPH})
 
@@ -251,6 +253,7 @@ POOL = step("torch.ops.aten.max_pool2d.default", ("as_tensor", "x"), ("as_ints",
         ([step("_operator.add", ONE, ("as_int", 9), result="n0"), *SQUARES], "is no size"),
         ([*MANY, step("torch.ops.aten.cat.default", ("as_tensors", ["z0", "z1", "z2"]))], "bytes at once for 16"),
         ([POOL] * 5, "work through more than"),
+        ([step("torch.ops.aten.linalg_norm.ord_str", WEIGHT, ("as_string", "nuc"))], "norm of matrices"),
     ],
 )
 def test_graphs_that_do_more_than_give_features_are_refused(steps: list[Any], why: str) -> None:
