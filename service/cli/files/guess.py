@@ -29,30 +29,30 @@ class Guess:
 
 def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. Raises WrongUsage where there is no label."""
-    found = file.label_column(label) or _last(file)
-    why = "as asked" if label else "by its name" if found.casefold() in LABELS else "the last column"
+    label_name = file.label_column(label) or _last(file)
+    why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     facts = _facts(file)
-    labels = count_labels(file, found)
-    numbers = target == "number" or (target is None and facts[found].measures)
+    labels = count_labels(file, label_name)
+    numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
-        _require_classes(file, found, labels)
-    inputs = {name: fact for name, fact in facts.items() if name != found}
+        _require_classes(file, label_name, labels)
+    inputs = {name: fact for name, fact in facts.items() if name != label_name}
     spec, takes = _takes(file, inputs)
     body: dict[str, Any] = {"input": spec}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
     if numbers:
         body["target"] = {"kind": "number"}
-        lines.append(f'Target: the number in "{found}" ({why}). If these are names of classes: --target class.')
+        lines.append(f'Target: the number in "{label_name}" ({why}). If these are names of classes: --target class.')
     else:
         body["classes"] = list(labels.counts)
         counted = ", ".join(f"{name} ({count.rows:,})" for name, count in list(labels.counts.items())[:10])
         more = f" and {len(labels.counts) - 10:,} more" if len(labels.counts) > 10 else ""
-        lines.append(f'Classes: {counted}{more}, from "{found}" ({why}).')
+        lines.append(f'Classes: {counted}{more}, from "{label_name}" ({why}).')
         rare = [name for name, count in labels.counts.items() if count.rows == 1]
         if rare and len(labels.counts) > len(rare):
             first = labels.counts[rare[0]]
             lines.append(f'"{rare[0]}" is in one row alone ({file.at(first.place)}): is it a slip?')
-    return Guess(body, lines, found)
+    return Guess(body, lines, label_name)
 
 
 def _require_classes(file: DataFile, label: str, labels: LabelCounts) -> None:

@@ -37,12 +37,12 @@ def pictures(path: Path) -> DataFile:
 def _names(path: Path) -> list[PurePosixPath]:
     """The files by their names below `path`, in order; hidden ones are passed over."""
     if path.is_dir():
-        found = [PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file()]
+        paths = [PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file()]
     else:
         with zipfile.ZipFile(path) as archive:
-            found = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
+            paths = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
     hidden = ("__MACOSX", ".")
-    kept = [name for name in found if not any(part.startswith(hidden) for part in name.parts)]
+    kept = [name for name in paths if not any(part.startswith(hidden) for part in name.parts)]
     return sorted(name for name in kept if name.suffix.lower() in ENDINGS)
 
 

@@ -35,24 +35,24 @@ def columns_of(
     spec = model.input
     inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
     due = spec.size if spec.kind == "vector" else 1
-    found = file.label_column(label, inputs)
+    label_name = file.label_column(label, inputs)
     if spec.kind != "table" and label is None and not learns and len(file.columns) == due:
-        found = None
-    elif spec.kind != "table" and found is None and len(file.columns) == due + 1:
-        found = file.columns[-1]
+        label_name = None
+    elif spec.kind != "table" and label_name is None and len(file.columns) == due + 1:
+        label_name = file.columns[-1]
     if group is not None and group not in file.columns:
         raise WrongUsage(f'{file.name} has no column "{group}". It has {quoted(file.columns)}.')
-    others = [name for name in file.columns if name not in (found, group)]
+    others = [name for name in file.columns if name not in (label_name, group)]
     if spec.kind == "table":
-        return Columns(_table_places(file, inputs, others, model.name), found, group)
+        return Columns(_table_places(file, inputs, others, model.name), label_name, group)
     takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
     if len(others) != due:
-        beside = f' beside "{found}"' if found else ""
+        beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
         raise WrongUsage(
             f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row."
         )
-    return Columns(tuple(map(file.columns.index, others)), found, group)
+    return Columns(tuple(map(file.columns.index, others)), label_name, group)
 
 
 def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], model: str) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def new_values(
     for batch in brought:
         for name, values in batch.items():
             counts.setdefault(name, Counter()).update(values)
-    found: NewValues = {}
+    by_column: NewValues = {}
     for place, column in spec.growing.items():
         codes = frozenset(learned.codes[place].tolist()) if place in learned.codes else frozenset()
         new = [v for v in counts.get(column.name, ()) if value_code(v) not in codes]
@@ -36,5 +36,5 @@ def new_values(
         listed = sorted(new, key=lambda value: (-rows[value], value))[:MOST]
         known = [name for name in vocabulary.get(column.name, ()) if value_code(name) in codes]
         near = near_matches(listed, known)
-        found[column.name] = [NewValue(value=value, rows=rows[value], near=near[value]) for value in listed]
-    return found
+        by_column[column.name] = [NewValue(value=value, rows=rows[value], near=near[value]) for value in listed]
+    return by_column
