@@ -176,7 +176,7 @@ class Service:
             retry_delay_seconds=0.0,
         )
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(runtime, "Database", lambda url: Registry(url, self.power))
+            patched.setattr(runtime, "Database", lambda url, _: Registry(url, self.power))
             patched.setattr(runtime, "open_store", lambda url, *_, **__: Store(folder_of(url), self.power))
             patched.setattr(runtime, "Cache", lambda root, most, _: Sums(root, most, self.power))
             self.runtime = runtime.Runtime(settings)
