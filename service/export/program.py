@@ -23,9 +23,6 @@ from service.learning.network.checkpoint import LAYOUT, SERVED, Checkpoint, kind
 from service.learning.network.network import Network, build
 from service.learning.network.values import VALUES, learned_values
 
-TOKENS = 128
-"""Token ids of a text in the program's input: as many as the service reads of one."""
-
 
 def read_file(data: bytes) -> Checkpoint:
     """The version that `GET .../weights` gave, without the state of methods. Raises CorruptArtifact."""

@@ -11,6 +11,8 @@ from service.contract.resources import AnyReport
 from service.web.words import Words, amount, percent
 
 Z95 = 1.96
+SAME = 0.0005
+"""Differences below this are none to people who read percent with one digit."""
 
 
 @dataclass(frozen=True)

@@ -65,18 +65,18 @@ def list_keys(as_json: Json = False) -> int:
     from service.registry.callers import keys
     from service.registry.callers.actor import COMMAND_LINE, act_as
 
-    found: list[contract_keys.Key] = []
+    listed: list[contract_keys.Key] = []
     with database() as opened:
         act_as(COMMAND_LINE)
         with opened.reading() as session:
             cursor: str | None = None
             while True:
                 rows, cursor = keys.page(session, AT_ONCE, cursor)
-                found += map(keys.resource, rows)
+                listed += map(keys.resource, rows)
                 if cursor is None:
                     break
-    items = [key.model_dump(mode="json") for key in found]
-    print_result("keys", {"items": items}, [_line(key) for key in found], as_json)
+    items = [key.model_dump(mode="json") for key in listed]
+    print_result("keys", {"items": items}, [_line(key) for key in listed], as_json)
     return DONE
 
 

@@ -12,14 +12,12 @@ from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.changes import Change, changes
 from service.web.client import address
-from service.web.estimates import Estimate, share
+from service.web.estimates import SAME, Estimate, share
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, percent, round_percent
 
 CHOICES = 200
 """So many of the latest versions can be chosen."""
-SAME = 0.0005
-"""Differences below this are none to people who read percent with one digit."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from service.contract.resources import Model, Update, Version
 from service.web import estimates
 from service.web.charts.changes import Change, changes
 from service.web.client import address
-from service.web.estimates import Estimate, share
+from service.web.estimates import SAME, Estimate, share
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, round_percent
@@ -23,8 +23,6 @@ MOST_CLASSES = 20
 """Classes of a matrix that can be read."""
 MOST_CONFUSIONS = 100
 """A report that lists so many may lack others."""
-SAME = 0.0005
-"""Changes below this are none to people who read percent with one digit."""
 
 
 @dataclass(frozen=True)
