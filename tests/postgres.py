@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import LiteralString, cast
 from urllib.parse import quote
@@ -69,12 +71,12 @@ class PostgresServer:
     @contextmanager
     def away(self) -> Iterator[None]:
         """A time in which it is gone, as after a crash."""
+        self._admin.execute("CHECKPOINT")  # or it has every database of the run to write again when it returns
         self._kill()
         try:
             yield
         finally:
-            self._server.start()
-            self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+            self._return()
 
     def cut(self, connection: Connection) -> None:
         """Ends the server's side of a connection, as a failover or somebody who runs the server does."""
@@ -89,6 +91,20 @@ class PostgresServer:
     def close(self) -> None:
         """Ends it at once: nobody needs its files."""
         self._kill()
+
+    def _return(self) -> None:
+        with suppress(subprocess.TimeoutExpired):  # its library waits 10 s; the server goes on starting after them
+            self._server.start()
+        deadline = time.monotonic() + 60.0
+        while True:
+            try:
+                self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+            except psycopg.OperationalError:  # not yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _kill(self) -> None:
         self._admin.close()

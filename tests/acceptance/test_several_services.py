@@ -203,17 +203,19 @@ def test_while_the_database_is_away_predictions_go_on_and_the_update_is_learned_
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with postgres.away():
-        gone_at = time.monotonic()
-        refused = here.http.post(f"{here.path}/batches", json={"inputs": inputs, "labels": labels})
-        assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
-        until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
-        assert here.http.get(here.path).status_code == 503
-        while time.monotonic() < gone_at + 10.0:
-            time.sleep(0.1)
-    until(lambda: here.ok("GET", "/readyz")["status"] == "ready", what="the return")
-    over.set()
-    asking.join()
+    try:
+        with postgres.away():
+            gone_at = time.monotonic()
+            refused = here.http.post(f"{here.path}/batches", json={"inputs": inputs, "labels": labels})
+            assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True), refused.text
+            until(lambda: here.ok("GET", "/readyz")["status"] == "degraded", what="the notice")
+            assert here.http.get(here.path).status_code == 503
+            while time.monotonic() < gone_at + 10.0:
+                time.sleep(0.1)
+        until(lambda: here.ok("GET", "/readyz")["status"] == "ready", what="the return")
+    finally:
+        over.set()
+        asking.join()
     assert refusals == []
     assert here.ok("POST", f"{here.path}/batches", {"inputs": inputs, "labels": labels})["state"] == "pending"
     assert network.end(update)["state"] == "succeeded"
