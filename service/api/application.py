@@ -30,6 +30,7 @@ from service.api.reader.process import Reader
 from service.api.routes import (
     aliases,
     audit,
+    batch_rows,
     batches,
     corrections,
     deployments,
@@ -59,6 +60,7 @@ log = logging.getLogger("tsuika.requests")
 ROUTERS = (
     models.routes,
     batches.routes,
+    batch_rows.routes,
     updates.routes,
     update_events.routes,
     retractions.routes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
@@ -14,6 +13,7 @@ import httpx
 
 from service.client.values import FILES
 from service.contract.enums import CSV
+from service.guessing import csv_facts
 
 PIECE_BYTES = 64 * 1024
 
@@ -50,15 +50,9 @@ def csv_file(inputs: Any) -> CsvFile | None:
 
 
 def lines_of(content: Path | bytes) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first. Raises ValueError for a cell that does not end."""
-    data = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
-    with io.TextIOWrapper(data, "utf-8-sig", errors="replace", newline="") as text:
-        try:
-            for line in csv.reader(text, skipinitialspace=True):
-                if line:
-                    yield [cell.strip() for cell in line]
-        except csv.Error as fault:
-            raise ValueError(f"This CSV file cannot be read: {fault}. Is there a quote that is never closed?") from None
+    """The lines of a CSV file as cells, its header first. Raises ValueError where it is no text in UTF-8, or has a cell
+    that does not end."""
+    return csv_facts.lines_of(io.BytesIO(content) if isinstance(content, bytes) else content.open("rb"))
 
 
 def rows_of(file: CsvFile, texts: bool, without: Sequence[str]) -> tuple[list[Any], dict[str, list[str | None]]]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.client.column_facts import DIFFERENT, FEWEST_NUMBERS, ColumnFacts, input_of
 from service.client.csv_file import csv_file, lines_of
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
+from service.guessing.column_facts import DIFFERENT, FEWEST_NUMBERS, input_of
+from service.guessing.csv_facts import Unguessable, check_label, facts_of
+from service.guessing.label_column import label_column
 
-LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
-"""What the column of labels or targets is called, the likeliest first."""
 CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 """Modes of PIL that are not of three channels."""
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
@@ -68,46 +68,19 @@ def guess(inputs: Any, labels: Any = None, column: str | None = None, leave_out:
 
 def _of_file(content: Path | bytes, column: str | None, leave_out: Sequence[str]) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    lines = lines_of(content)
-    facts = {name: ColumnFacts() for name in next(lines, [])}
-    rows = 0
-    for line in lines:
-        rows += 1
-        if len(line) == len(facts):
-            for fact, cell in zip(facts.values(), line, strict=True):
-                fact.add(cell or None)
-    if not rows:
-        raise ValueError("This CSV file has no row: its first line names the columns, and a row stands in each other.")
+    facts = facts_of(lines_of(content))
     if column is None:
         column = label_column([name for name in facts if name not in leave_out])
     elif column not in facts:
         raise ValueError(f'There is no column "{column}". There are {_listed(facts)}.')
     inputs = {name: fact for name, fact in facts.items() if name != column and name not in leave_out}
-    measured = column is not None and facts[column].measures
-    if column is not None and not measured and (strange := facts[column].strange):
-        raise ValueError(
-            f'Nearly all values of "{column}" differ, and "{strange[:100]}" is no number. Write numbers as 12500 or '
-            "12.5, without a unit or anything between thousands. If these are classes, say it first: "
-            "client.create_model(name, {...})."
-        )
-    return Guess(input_of(inputs), {"kind": "number"} if measured else None, column)
-
-
-def label_column(names: Iterable[str], inputs: Iterable[str] = ()) -> str | None:
-    """The column that holds labels or targets: by its name, else the only one that is no input of the model, or, where
-    nothing is known of inputs, the last one."""
-    known = set(inputs)
-    others = [name for name in names if name not in known]
-    named = named_label(others)
-    if named is not None or not others:
-        return named
-    return others[-1] if not known else others[0] if len(others) == 1 else None
-
-
-def named_label(names: Sequence[str]) -> str | None:
-    """The column that is called as columns of labels are, the likeliest first."""
-    by_name = {name.strip().casefold(): name for name in reversed(names)}
-    return next((by_name[word] for word in LABELS if word in by_name), None)
+    if column is None:
+        return Guess(input_of(inputs))
+    try:
+        check_label(column, facts[column])
+    except Unguessable as slip:
+        raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
+    return Guess(input_of(inputs), {"kind": "number"} if facts[column].measures else None, column)
 
 
 def target_of(labels: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from service.client.csv_file import CsvFile, check_in_file, check_no_columns, csv_file, lines_of, number_of, rows_of
 from service.client.errors import Conflict, MissingColumns, NotFound
-from service.client.guess import guess, label_column
+from service.client.guess import guess
 from service.client.result import Result
 from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
 from service.client.transport import Transport
@@ -21,6 +21,7 @@ from service.client.values import are_numbers, plain, plain_labels, plain_target
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Update
+from service.guessing.label_column import label_column
 
 NO_TABLES = ("vector", "text")
 """Models whose rows are no table: the client reads a CSV file for them."""

@@ -11,7 +11,6 @@ from pydantic import RootModel
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.csv_file import CsvFile, csv_file, lines_of, rows_of
-from service.client.guess import label_column
 from service.client.learning import NO_TABLES, Learning, given
 from service.client.result import Result
 from service.client.values import NumpyFile, many_numbers, plain_labels
@@ -33,6 +32,7 @@ from service.contract.resources import (
     Update,
     Version,
 )
+from service.guessing.label_column import label_column
 
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
@@ -61,7 +61,7 @@ class AsyncModel(Learning):
         return await self._transport.call("PATCH", self._path, Model, changes)
 
     async def archive(self) -> None:
-        """Stop serving it. Its name stays taken."""
+        """Stop serving it. Its name stays taken, unless it never had rows."""
         await self._transport.send("DELETE", self._path)
 
     # Asking

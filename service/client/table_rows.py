@@ -10,9 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from service.client.values import is_missing
+from service.guessing.column_facts import MANY_VALUES
 
-MANY_VALUES = 100
-"""A category of more values, most of which are in one row alone, is one of many values."""
 LARGEST_WHOLE = 2.0**53
 """Floats up to here that are whole numbers are meant as such."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)

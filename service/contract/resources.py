@@ -121,6 +121,17 @@ class Batch(Resource):
     erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
 
 
+class BatchRow(Resource):
+    row: int = Field(description="Its number in the batch, from 0.")
+    label: str | None = Field(description="Its label; null where targets are numbers.")
+    targets: list[float] | None = Field(description="Its numbers to predict; null where it has a label.")
+    input: Any = Field(description="As it could be sent: numbers, an image as numbers, a text, the cells of a table.")
+
+
+class BatchRows(Page[BatchRow]):
+    """Rows of a batch, in the order of their numbers."""
+
+
 class Classes(Resource):
     classes: list[str]
 

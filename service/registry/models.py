@@ -25,9 +25,13 @@ from service.registry.sql.tables import Batch, Installation, Model, Update, Vers
 
 
 def create(session: Session, request: CreateModel) -> Model:
-    """Creates a model without versions. Raises Conflict when the name is taken, also by an archived model."""
+    """Creates a model without versions. Raises Conflict when the name is taken, also by an archived model that ever had
+    rows or versions."""
     taken = session.scalar(select(Model).where(Model.name == request.name))
-    if taken is not None:
+    if taken is not None and taken.archived_at is not None and not _was_used(session, taken):
+        taken.name = f"{taken.name}/{taken.id}"  # no model can be called so
+        session.flush()
+    elif taken is not None:
         gone = " by an archived model" if taken.archived_at else ""
         raise Conflict(f'The name "{request.name}" is taken{gone}. Choose another name.')
     _check_order(request.gate)
@@ -49,6 +53,11 @@ def create(session: Session, request: CreateModel) -> Model:
     session.flush()
     audit.record(session, Action.MODEL_CREATED, model.name)
     return model
+
+
+def _was_used(session: Session, model: Model) -> bool:
+    """Whether anything was ever sent to a model."""
+    return any(session.scalar(select(of.id).where(of.model_id == model.id).limit(1)) for of in (Batch, Update, Version))
 
 
 _NAMED = select(Model).where(Model.name == bindparam("name"))  # made once: making it takes longer than running it
@@ -139,7 +148,8 @@ def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any
 
 
 def archive(session: Session, model: Model) -> None:
-    """Stops serving and learning; the name stays taken, the history stays. What was to be erased still is."""
+    """Stops serving and learning; the history stays, and the name stays taken where there is any. What was to be erased
+    still is."""
     model.archived_at = now()
     audit.record(session, Action.MODEL_ARCHIVED, model.name)
     going = select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None), Update.erase.is_(False))

@@ -2,8 +2,8 @@
 
 A page is a client of the API, in this process. It asks `/v1/...` through the door that every request passes
 (`client.py`), with the key that its browser signed in with: access, limits, audit and idempotency are the API's, and no
-page has a rule of its own. So a page imports `service.contract` and `service.errors`, and nothing behind the API. The
-server imports pages when the first one is asked for.
+page has a rule of its own. So a page imports `service.contract`, `service.guessing` and `service.errors`, and nothing
+behind the API. The server imports pages when the first one is asked for.
 
     addresses      which paths are pages: all that the server knows before the first is asked for
     site           finds the page, checks a form, runs the page in a thread, sends the answer
@@ -48,5 +48,6 @@ inside `<div class="wide">`), and its numbers stand in a table on the same page.
 
 A file that a browser uploads does not fit into a form of fields (`forms.FORM_BYTES`): `upload.py` reads the fields
 before it, `Route.sends` says where it goes, and it streams to the API; `act` finds the answer in `view.sent`.
-`pages/data/send.py` is the example.
+`pages/data/send.py` is the example. With `Route.looks` a page looks at the beginning of a file itself (`view.head`), as
+`pages/make.py` does to guess a model. What a file says is guessed by `service.guessing`, and by no page.
 """

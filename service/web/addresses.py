@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ROOTS = frozenset({"", "audit", "keys", "limits", "models", "sign-in", "sign-out", "static", "updates"})
+ROOTS = frozenset({"", "audit", "keys", "limits", "models", "new", "sign-in", "sign-out", "static", "updates"})
 """First parts of the paths of pages; a test compares them with the list of pages."""
 
 

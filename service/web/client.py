@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
@@ -59,6 +59,17 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Sending:
+    """Where a file goes: a path of the API, the media type, and what is said in the query. `model`: a new one that it
+    is the first of, as the API takes it."""
+
+    path: str
+    media: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    model: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class ApiClient:
     """Calls of the API on behalf of one request of a page, from the thread that answers it.
 
@@ -95,15 +106,35 @@ class ApiClient:
     def send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> bytes:
         """-> the body of the answer. `path`: made by `address`; members of `query` that are None are left out. Raises
         Refused."""
+        return anyio.from_thread.run(self._send, method, path, body, query).taken()
+
+    async def _send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Sent:
         content = b"" if body is None else json.dumps(body).encode()
         of_body = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))] if content else []
         scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, of_body)
-        return Sent(*anyio.from_thread.run(_ask, self.door, scope, _whole(content))).taken()
+        return Sent(*await _ask(self.door, scope, _whole(content)))
 
-    async def stream(self, path: str, media: str, query: Mapping[str, str], receive: Receive) -> Sent:
-        """Sends a body as it comes, in the event loop. Raises InvalidContent where it is cut off."""
-        scope = self._scope("POST", path, dict(query), [(b"content-type", media.encode()), CHUNKED])
-        status, answer = await _ask(self.door, scope, receive)
+    async def stream(self, to: Sending, receive: Receive) -> Sent:
+        """Sends a body as it comes, in the event loop. A new model that it is the first of is made once the body is
+        whole, and is archived where the body is refused: it had no rows, so its name is free again. Raises
+        InvalidContent where the body is cut off."""
+        made: Sent | None = None
+
+        async def received() -> Message:
+            nonlocal made
+            message = await receive()
+            if to.model is None or message["type"] != "http.request" or message.get("more_body", False):
+                return message
+            first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-model")
+            made = await asyncio.create_task(first._send("POST", address("models"), to.model))
+            return message if made.status < 400 else {"type": "http.disconnect"}
+
+        scope = self._scope("POST", to.path, dict(to.query), [(b"content-type", to.media.encode()), CHUNKED])
+        status, answer = await _ask(self.door, scope, received)
+        if made is not None and made.status >= 400:
+            return made
+        if to.model is not None and made is not None and status >= 400:
+            await self._send("DELETE", address("models", to.model["name"]))
         if not answer:
             raise InvalidContent("The file was cut off. Send it again.")
         return Sent(status, answer)

@@ -11,6 +11,7 @@ import jinja2
 
 from service import __version__
 from service.web.browser import Browser
+from service.web.upload import HEAD_BYTES
 from service.web.view import Shown
 from service.web.words import LANGUAGES, Words, amount, moment, percent
 
@@ -28,7 +29,7 @@ def templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "moment": moment}
-    environment.globals |= {"tsuika": __version__, "languages": LANGUAGES}
+    environment.globals |= {"tsuika": __version__, "languages": LANGUAGES, "head_bytes": HEAD_BYTES + 1}
     return environment
 
 

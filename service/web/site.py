@@ -29,7 +29,8 @@ MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "tex
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("style", "script", "img", "connect")),
+        *(f"{kind}-src 'self'" for kind in ("style", "script", "connect")),
+        "img-src 'self' data:",  # rows that are images
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -73,7 +74,7 @@ class Site:
         if (match is None or page is None) and "text/html" not in headers_of(scope).get("accept", ""):
             raise NotFound("There is nothing at this address. The interface is described at /docs.")
         browser = Browser.of(scope)
-        upload = await _upload(scope, receive) if asks == "POST" and route is not None and route.sends else None
+        upload = await _upload(scope, receive) if asks == "POST" and route and (route.sends or route.looks) else None
         form = upload.fields if upload else await read_form(receive) if asks == "POST" else {}
         view = View(
             api=ApiClient(self._door, scope, browser.key, form.get("attempt")),
@@ -86,9 +87,11 @@ class Site:
             page = _no_page
         elif asks == "POST" and not browser.wrote(form, scope):
             page = _not_ours
-        elif upload is not None and upload.name and route is not None and route.sends is not None:
-            to = route.sends(view, upload.name)
-            view = replace(view, sent=await view.api.stream(to.path, to.media, to.query, upload.receive))
+        elif upload is not None and upload.name and route is not None:
+            if route.sends is not None:
+                view = replace(view, sent=await view.api.stream(route.sends(view, upload.name), upload.receive))
+            else:
+                view = replace(view, head=await upload.head())
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))
         return route.path if route else ""
 

@@ -6,18 +6,39 @@ The file is the body of a request to the API, piece by piece: no more of it is h
 from __future__ import annotations
 
 import asyncio
+import io
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 
 from service.errors import BodyTimeout, InvalidContent, TooLarge
+from service.guessing.csv_facts import lines_of
 from service.web.client import Message, Receive
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
 MULTIPART = "multipart/form-data"
+HEAD_BYTES = 1024 * 1024
+"""Of a file that is looked at."""
 _BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=?-]{1,70})"?\s*(?:;|$)', re.I)
 _DISPOSITION = re.compile(
     rb'content-disposition: *form-data; *name="([^"\r\n]*)"(; *filename="([^"\r\n]*)")?', re.I
 )  # browsers write quotes in names as %22
 END = b"\r\n"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a file. `whole`: it is all of it."""
+
+    name: str
+    data: bytes
+    whole: bool
+
+    def lines(self) -> list[list[str]]:
+        """Its whole lines as cells, where it is a CSV file. Raises Unguessable."""
+        data = self.data if self.whole else self.data[: self.data.rfind(b"\n") + 1]
+        lines = list(lines_of(io.BytesIO(data)))
+        return lines if self.whole else lines[:-1]  # a cell of the last one may go on behind it
 
 
 class Upload:
@@ -77,6 +98,21 @@ class Upload:
         self._gone = message["type"] == "http.disconnect"
         self._more = message.get("more_body", False)
         self._data += message.get("body", b"")
+
+    async def head(self) -> Head:
+        """The beginning of the file; its rest is read and thrown away, since a browser looks for an answer once it has
+        sent all. Raises InvalidContent where it is cut off."""
+        data, more = b"", True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                while more:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        raise InvalidContent("The file was cut off. Send it again.")
+                    if len(data) <= HEAD_BYTES:
+                        data += message["body"]
+                    more = message["more_body"]
+        return Head(self.name, data[:HEAD_BYTES], not more and len(data) <= HEAD_BYTES)
 
     async def receive(self) -> Message:
         """The next piece of the file, as an ASGI application receives the body of a request; a file that is cut off is

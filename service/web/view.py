@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.web.client import ApiClient, Sent
+from service.web.client import ApiClient, Sending, Sent
+from service.web.upload import Head
 from service.web.words import Words
 
 
 @dataclass(frozen=True)
 class View:
     """One request of a page. `params`: what stands in the braces of its route; `form`: fields, where one was sent;
-    `sent`: what the API answered to its file."""
+    `sent`: what the API answered to its file; `head`: the beginning of a file that is looked at."""
 
     api: ApiClient
     words: Words
@@ -21,6 +22,7 @@ class View:
     query: Mapping[str, str]
     form: Mapping[str, str] = field(default_factory=dict)
     sent: Sent | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,12 @@ Page = Callable[[View], Answer]
 
 
 @dataclass(frozen=True)
-class Sending:
-    """Where a file goes: a path of the API, the media type, and what is said in the query."""
-
-    path: str
-    media: str
-    query: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Route:
-    """An address, {name} for what varies: how it is shown, and what a form that is sent there does. `sends`: of a form
-    with a file, where a file of that name goes; it asks the API nothing."""
+    """An address, {name} for what varies: how it is shown, and what a form that is sent there does. Of a form with a
+    file, `sends`: where a file of that name goes; it asks the API nothing; `looks`: `act` looks at its beginning."""
 
     path: str
     show: Page | None = None
     act: Page | None = None
     sends: Callable[[View, str], Sending] | None = None
+    looks: bool = False

@@ -14,8 +14,9 @@ from PIL import Image
 
 from service.cli.files import guess as files
 from service.cli.files.readers import open_file
-from service.client.guess import guess, label_column, target_of
+from service.client.guess import guess, target_of
 from service.client.values import plain
+from service.guessing.label_column import label_column
 
 TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"
 
@@ -70,6 +71,14 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
             guess(empty)
     with pytest.raises(ValueError, match="quote that is never closed"):
         guess(b'a,label\n"' + b"x" * 200_000)
+    for wrong, sentence in (
+        (b"city,label\nM\xfcnchen,a\n", "not UTF-8: a byte of line 2"),
+        (b"a,a,label\n1,2,b\n", 'called "a"'),
+        (b"a,,label\n1,2,b\n", "Column 2"),
+        (b"a;label\n1;b\n", "Commas part cells"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            guess(wrong)
     with pytest.raises(ValueError, match='no column "city2"'):
         guess(TABLE, column="city2")
 

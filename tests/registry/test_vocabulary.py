@@ -70,11 +70,16 @@ def test_whatever_is_taken_is_normal_trimmed_and_once(names: list[str]) -> None:
     assert models.clean_class_names(cleaned, "/names") == cleaned
 
 
-def test_a_name_is_taken_for_ever(database: Database) -> None:
+def test_a_name_is_taken_for_ever_by_what_had_rows(database: Database) -> None:
     with database.writing() as session:
-        digits = model(session)
+        mistaken = model(session)
         with pytest.raises(Conflict, match="is taken"):
             model(session)
+        models.archive(session, mistaken)
+        digits = model(session)
+        assert digits.id != mistaken.id
+        assert models.get(session, "digits") is digits
+        batch(session, digits)
         models.archive(session, digits)
         session.flush()
         with pytest.raises(Conflict, match="archived"):

@@ -96,13 +96,15 @@ def person(make_api: MakeApi) -> Person:
     return Person(api)
 
 
-def send(person: Person, content: bytes, name: str = "a.csv", model: str = "stays", **fields: str) -> httpx.Response:
+def send(
+    person: Person, content: bytes, name: str = "a.csv", model: str = "stays", look: str = "", **fields: str
+) -> httpx.Response:
     page = f"/models/{model}/send"
     form = person.looks(page).text
     assert 'enctype="multipart/form-data"' in form
     hidden = {unescape(n): unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)}
     files: Any = {"file": (name, content)}
-    return person.api("POST", page, data={**hidden, **fields}, files=files, headers=HTML)
+    return person.api("POST", page + look, data={**hidden, **fields}, files=files, headers=HTML)
 
 
 def test_a_file_is_sent_and_its_update_is_shown(person: Person) -> None:
@@ -113,6 +115,17 @@ def test_a_file_is_sent_and_its_update_is_shown(person: Person) -> None:
     assert (moved.status_code, moved.headers["location"]) == (303, f"/updates/{update['id']}")
     [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
     assert (batch["rows"], batch["label_counts"], batch["source"]) == (20, {"yes": 10, "no": 10}, "<b>till</b>")
+
+
+def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) -> None:
+    assert 'data-look="/models/stays/send/look"' in person.looks("/models/stays/send").text
+    named = GOOD.replace(b"label", b"<b>again")
+    shown = send(person, named, look="/look", source="till").text
+    assert '<option value="&lt;b&gt;again" selected>' in shown
+    assert 'value="till"' in shown
+    assert 'input id="target"' in send(person, named.replace(b"city", b"town"), look="/look").text
+    assert 'id="file-fault"' in send(person, b"nights,city,label\nM\xfc", look="/look").text
+    assert send(person, named, target="<b>again", new_classes="on").status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/invocations": {"POST": PREDICT},
     "/v1/models/{model}/batches": {"GET": READ, "POST": LEARN},
     "/v1/models/{model}/batches/{batch}": {"GET": READ},
+    "/v1/models/{model}/batches/{batch}/rows": {"GET": PROMOTE},
     "/v1/models/{model}/batches/{batch}/suspects": {"GET": READ},
     "/v1/models/{model}/batches/{batch}/corrections": {"POST": PROMOTE},
     "/v1/models/{model}/classes": {"GET": ANY, "POST": LEARN},

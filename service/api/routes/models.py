@@ -112,7 +112,8 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
 
 @routes.delete("/v1/models/{model}", status_code=204, responses=refusals(404, 412), openapi_extra=takes(None, IF_MATCH))
 def archive_model(request: Request, shared: Shared, model: str) -> Response:
-    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken."""
+    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken unless it never
+    had rows."""
     with shared.runtime.database.writing() as session:
         record = models.get(session, model)
         check_if_match(request, session, record)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
+from service.guessing.label_column import named_label
 
 
 class Record(NamedTuple):
@@ -40,8 +41,6 @@ class DataFile:
 
         None where there is none. Raises WrongUsage.
         """
-        from service.client.guess import named_label
-
         if asked is not None:
             if asked not in self.columns:
                 raise WrongUsage(f'{self.name} has no column "{asked}". It has {quoted(self.columns)}.')

@@ -1,7 +1,7 @@
 """What model a file is for: its inputs, its target and its classes, guessed from all of its rows and said in sentences.
 
-The rule is the client's (`service/client/column_facts.py`). A guess is a body of `POST /v1/models`, to be looked at
-before it is used.
+The rule is that of the client and the pages (`service/guessing/column_facts.py`). A guess is a body of
+`POST /v1/models`, to be looked at before it is used.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
-from service.client.column_facts import DIFFERENT, FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
-from service.client.guess import LABELS
+from service.guessing.column_facts import DIFFERENT, FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
+from service.guessing.label_column import LABELS
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from service.web.pages import (
     keys,
     limits,
     lineage,
+    make,
     model,
     models,
     predict,
@@ -17,11 +18,12 @@ from service.web.pages import (
     update,
     version,
 )
-from service.web.pages.data import batch, batches, disputes, send
+from service.web.pages.data import batch, batches, correct, disputes, send
 from service.web.view import Route
 
 ROUTES: tuple[Route, ...] = (
     models.ROUTE,
+    *make.ROUTES,
     model.ROUTE,
     version.ROUTE,
     compare.ROUTE,
@@ -32,8 +34,9 @@ ROUTES: tuple[Route, ...] = (
     rollback.ROUTE,
     *batches.ROUTES,
     *batch.ROUTES,
+    correct.ROUTE,
     *disputes.ROUTES,
-    send.ROUTE,
+    *send.ROUTES,
     *keys.ROUTES,
     limits.ROUTE,
     audit.ROUTE,

@@ -23,9 +23,9 @@ from service.contract.resources import (
 )
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
-from service.web.client import Refused, Sent, address
+from service.web.client import Refused, Sending, Sent, address
 from service.web.forms import GENERAL, faults
-from service.web.view import Answer, Route, Sending, Shown, View
+from service.web.view import Answer, Route, Shown, View
 from service.web.words import amount, percent, round_percent
 
 MOST_COLUMNS = 200

@@ -7,10 +7,13 @@ from service.contract.resources import Batch, Model, Suspects, Update
 from service.web.client import Refused, address
 from service.web.forms import faults
 from service.web.pages.data.batches import COLOURS, holds
+from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View
 
 SUSPECTS = 100
 """So many a report names at most."""
+ROWS = 20
+"""On one page, beside those whose label is doubtful."""
 
 
 def show(view: View) -> Answer:
@@ -20,9 +23,16 @@ def show(view: View) -> Answer:
     judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number"
     path = address("models", name, "batches", batch.id)
     suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if judged else None
+    numbers = [row.row for row in suspects.items] if suspects else []
+    there = batch.state is not BatchState.ERASED and batch.merged is None
+    looked = look(view, model, limit=ROWS, cursor=view.query.get("from")) if there else None
+    doubtful = look(view, model, rows=",".join(map(str, numbers)), limit=SUSPECTS) if looked and numbers else None
     facts = {
         "model": model,
         "batch": batch,
+        "looked": looked,
+        "doubtful": {line.number: line for line in doubtful.lines} if doubtful else {},
+        "corrects": judged and batch.state is not BatchState.RETRACTED,
         "holds": holds(batch, view.words),
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
         "colour": COLOURS.get(batch.state, ""),

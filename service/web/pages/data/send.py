@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from service.contract.enums import CSV, JSON
 from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
-from service.web.client import Refused, address
+from service.guessing.csv_facts import Unguessable, facts_of
+from service.guessing.label_column import label_column
+from service.web.client import Refused, Sending, address
 from service.web.forms import GENERAL
-from service.web.view import Answer, Moved, Route, Sending, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
 FIELDS = ("target", "source")
@@ -17,8 +21,11 @@ OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
-    """Says what a file may be, and asks for one."""
+def ask(
+    view: View, wrong: dict[str, str] | None = None, status: int = 200, others: Sequence[str] | None = None
+) -> Answer:
+    """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
+    know, the one that is probably predicted first."""
     model = view.api.get(address("models", view.params["model"]), Model)
     table = model.input.kind == "table"
     facts = {
@@ -27,11 +34,28 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "numbers": model.target.kind == "number",
         "example": example(model),
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
+        "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS},
-        "new_classes": "new_classes" in view.form if wrong else not model.classes,
+        "new_classes": "new_classes" in view.form if wrong or others is not None else not model.classes,
         "faults": wrong or {},
     }
     return Shown("data/send.html", facts, json=address("models", model.name, "updates"), status=status)
+
+
+def look(view: View) -> Answer:
+    """Fills in which column of a CSV file is predicted: the one that the model does not know."""
+    if view.head is None or view.head.name.lower().endswith(".json"):
+        return ask(view, others=[])
+    try:
+        names = list(facts_of(view.head.lines()))
+    except Unguessable as fault:
+        return ask(view, {"file": view.words(f"make.file_{fault.why}", **fault.values)}, 422)
+    model = view.api.get(address("models", view.params["model"]), Model)
+    known = list(model.input.places) if isinstance(model.input, TableInput) else []
+    label = label_column(names, known)
+    if label is None or getattr(model.target, "size", 1) > 1:
+        return ask(view, others=[])
+    return ask(view, others=[label, *(name for name in names if name not in known and name != label)])
 
 
 def example(model: Model) -> str:
@@ -77,4 +101,7 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
     return {field: " ".join(sentences) for field, sentences in said.items()}
 
 
-ROUTE = Route("/models/{model}/send", ask, act, sending)
+ROUTES = (
+    Route("/models/{model}/send", ask, act, sending),
+    Route("/models/{model}/send/look", ask, look, looks=True),
+)

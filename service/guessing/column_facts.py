@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.client.table_rows import MANY_VALUES
-
+MANY_VALUES = 100
+"""A category of more values, most of which are in one row alone, is one of many values."""
 NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
 """What programs write where nothing is known: the service refuses such a cell and says so."""
 TEXT_CHARACTERS = 20

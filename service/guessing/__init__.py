@@ -1,0 +1,8 @@
+"""What model a file is for, guessed from its cells: one rule for the terminal, the Python client and the pages.
+
+Nothing is imported but the standard library, and nothing is sent. A guess is said, and somebody confirms it.
+
+    column_facts    the cells of a column; the input of a model of such columns
+    label_column    which column is predicted
+    csv_facts       a CSV file, line by line: the facts of its columns, and why some say nothing
+"""

@@ -1,0 +1,79 @@
+"""Correcting rows of a batch: which get another label, which are taken out, and what that changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from service.contract.enums import BatchState
+from service.contract.resources import Batch, Model, Suspects, Update
+from service.contract.tables import TableInput
+from service.web.client import Refused, address
+from service.web.forms import GENERAL, faults
+from service.web.pages.data.rows import look
+from service.web.view import Answer, Moved, Route, Shown, View
+
+MOST = 100
+"""Rows that are corrected at once: so many suspects a report names, and so many rows the API shows by their numbers."""
+MOST_CLASSES = 100
+"""Classes of a list to choose from; of more a name is typed."""
+CHOSEN = re.compile(r"row-([0-9]{1,9})")
+LABEL, BEFORE = "label-", "before-"
+"""Fields of a row: what is right, and what it says now."""
+
+
+def ask(view: View, wrong: Mapping[str, str] | None = None, status: int = 200) -> Answer:
+    """Shows the rows that were chosen with what each may be, and says what correcting them changes."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    path = address("models", name, "batches", view.params["batch"])
+    batch = view.api.get(path, Batch)
+    listed = None
+    if batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number":
+        listed = view.api.find(f"{path}/suspects", Suspects, limit=MOST)
+    suggested = {row.row: row.suggested for row in listed.items} if listed else {}
+    chosen = [int(match[1]) for field in view.query if (match := CHOSEN.fullmatch(field))]
+    if "suspects" in view.query:
+        chosen = list(suggested)
+    chosen = chosen or [int(number) for number in map(_row_of, view.form) if number]
+    looked = look(view, model, rows=",".join(map(str, chosen[:MOST])), limit=MOST) if chosen else None
+    facts = {
+        "model": model,
+        "batch": batch,
+        "looked": looked,
+        "suggested": suggested,
+        "classes": model.classes if len(model.classes) <= MOST_CLASSES else [],
+        "takes_out": not (isinstance(model.input, TableInput) and model.input.growing),
+        "form": view.form,
+        "faults": wrong or {},
+    }
+    return Shown("data/correct.html", facts, json=path, status=status)
+
+
+def act(view: View) -> Answer:
+    """Orders the correction, and shows its update."""
+    name, batch = view.params["model"], view.params["batch"]
+    labels = {
+        number: label.strip() or None
+        for field, label in view.form.items()
+        if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
+    }
+    if not labels:
+        return ask(view, {GENERAL: view.words("correct.nothing")}, 422)
+    order = {"rows": labels, "reason": view.form.get("reason", "")}
+    try:
+        update = view.api.post(address("models", name, "batches", batch, "corrections"), Update, order)
+    except Refused as refused:
+        placed = faults(refused.problem).items()
+        wrong = {GENERAL if place == "rows" else place.replace("rows.", LABEL): said for place, said in placed}
+        return ask(view, wrong, refused.problem.status)
+    return Moved(f"/updates/{update.id}")
+
+
+def _row_of(field: str) -> str:
+    """The number of the row whose label a field holds; "" of another field."""
+    number = field.removeprefix(LABEL)
+    return number if number != field and number.isdecimal() else ""
+
+
+ROUTE = Route("/models/{model}/batches/{batch}/correct", ask, act)

@@ -1,0 +1,209 @@
+"""Making a model from a file: what it is for is guessed from its beginning, shown, corrected, then made and learned.
+
+A page keeps nothing from one form to the next. So the beginning of the file is looked at and thrown away, and the next
+form sends the whole; the model is made once that is here. `static/look.js` sends the beginning alone and keeps the file
+chosen; without a script it is chosen once more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.contract.enums import CSV
+from service.contract.keys import Key
+from service.contract.requests import ModelName
+from service.contract.resources import Limits, Model, Update
+from service.contract.resources import Page as Listed
+from service.guessing.column_facts import ColumnFacts, input_of
+from service.guessing.csv_facts import Unguessable, check_label, facts_of
+from service.guessing.label_column import label_column
+from service.web.browser import headers_of
+from service.web.client import Refused, Sending, address
+from service.web.pages.data.batches import counted
+from service.web.pages.data.send import beside
+from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.words import Words
+
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "number": {"kind": "number"},
+    "category": {"kind": "category"},
+    "many": {"kind": "category", "many": True},
+    "day": {"kind": "date", "parts": ["weekday", "year"]},
+    "date": {"kind": "date"},
+    "boolean": {"kind": "boolean"},
+}
+"""What a column can be, as a model declares it."""
+MOST_COLUMNS = 200
+"""A file of more columns is taken as it was guessed, without a field a column."""
+EXAMPLES = 3
+"""Cells of a column that are shown."""
+MEGABYTE = 1024**2
+NAME: TypeAdapter[str] = TypeAdapter(ModelName)
+NAMED: TypeAdapter[list[tuple[str, str]]] = TypeAdapter(list[tuple[str, str]])
+"""Name and guessed kind of each column, which the form carries."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the file. `field`: of its kind; `examples`: its first cells."""
+
+    field: str
+    name: str
+    kind: str
+    examples: Sequence[str] = ()
+
+
+def ask(view: View, wrong: Mapping[str, str] | None = None, status: int = 200) -> Answer:
+    """Asks for a name and a file."""
+    facts = {
+        "may": view.api.find(address("keys"), Listed[Key], limit=1) is not None,
+        "name": view.form.get("name", ""),
+        "faults": wrong or {},
+    }
+    return Shown("make.html", facts, json=address("models"), status=status)
+
+
+def look(view: View) -> Answer:
+    """Shows what the file is for, as its beginning says."""
+    wrong = _unready(view)
+    if wrong or view.head is None:
+        return ask(view, wrong or {"file": view.words("send.no_file")}, 422)
+    try:
+        lines = view.head.lines()
+        facts = facts_of(lines)
+    except Unguessable as fault:
+        return ask(view, {"file": view.words(f"make.file_{fault.why}", **fault.values)}, 422)
+    label = label_column(facts)
+    if label is None or len(facts) < 2:
+        return ask(view, {"file": view.words("make.one_column")}, 422)
+    measures = facts[label].measures
+    slip: dict[str, str] = {}
+    try:
+        check_label(label, facts[label])
+    except Unguessable as fault:
+        slip = {"predicts": view.words("make.file_slip", **fault.values)}
+    inputs = {name: fact for name, fact in facts.items() if name != label}
+    form = {
+        "name": view.form["name"].strip(),
+        "target": label,
+        "predicts": "" if slip else "number" if measures else "class",
+        "kind": input_of(inputs)["kind"],
+    }
+    looked = {
+        "rows": len(lines) - 1,
+        "whole": view.head.whole,
+        "classes": "" if measures or slip else _classes(lines, label, view.words),
+    }
+    return _confirm(form, _columns_of(facts, lines), slip, looked)
+
+
+def sending(view: View, _: str) -> Sending:
+    """Where the file goes, and the model that it is the first of."""
+    form = view.form
+    inputs = [column for column in _chosen(form) if column.name != form.get("target")]
+    spec: dict[str, Any] = {"kind": form.get("kind", "")}
+    if spec["kind"] == "table":
+        spec["columns"] = [{"name": column.name, **KINDS.get(column.kind, {})} for column in inputs]
+    elif spec["kind"] == "vector":
+        spec["size"] = len(inputs)
+    name, target = form.get("name", ""), {"kind": form.get("predicts", "")}
+    query = {"target": form.get("target", "")} | ({"new_classes": "allow"} if target["kind"] == "class" else {})
+    return Sending(address("models", name, "updates"), CSV, query, {"name": name, "input": spec, "target": target})
+
+
+def send(view: View) -> Answer:
+    """Shows the update that learns the file, or what is wrong with it."""
+    wrong, status = {"file": view.words("send.no_file")}, 422
+    if view.sent is not None:
+        try:
+            return Moved(f"/updates/{view.sent.read(Update).id}")
+        except Refused as refused:
+            wrong, status = beside(refused.problem, view.words), refused.problem.status
+    names = ("name", "target", "predicts", "kind")
+    return _confirm({name: view.form.get(name, "") for name in names}, _chosen(view.form), wrong, status=status)
+
+
+def _confirm(
+    form: Mapping[str, str],
+    columns: Sequence[Column],
+    wrong: Mapping[str, str],
+    looked: Mapping[str, Any] | None = None,
+    status: int = 200,
+) -> Shown:
+    """Asks whether the guess is right. `looked`: what is known of the file while it is looked at."""
+    inputs = [column for column in columns if column.name != form["target"]]
+    kinds = ["table"]
+    if all(column.kind == "number" for column in inputs):
+        kinds.append("vector")
+    if len(inputs) == 1:
+        kinds.append("text")
+    facts = {
+        "form": form,
+        "columns": columns,
+        "fields": len(columns) <= MOST_COLUMNS,
+        "named": NAMED.dump_json([(column.name, column.kind) for column in columns]).decode(),
+        "kinds": kinds if form["kind"] in kinds else [form["kind"], *kinds],
+        "column_kinds": list(KINDS),
+        "looked": looked,
+        "faults": wrong,
+    }
+    return Shown("confirm.html", facts, json=address("models"), status=status)
+
+
+def _unready(view: View) -> dict[str, str]:
+    """What is wrong before the file is looked at, by field."""
+    name = view.form.get("name", "").strip()
+    try:
+        NAME.validate_python(name)
+    except ValidationError:
+        return {"name": view.words("make.bad_name")}
+    if view.api.find(address("models", name), Model) is not None:
+        return {"name": view.words("make.taken")}
+    limits = view.api.get(address("limits"), Limits).items
+    most = next((limit.value for limit in limits if limit.name == "body"), None)
+    size = view.form.get("size") or headers_of(view.api.origin).get("content-length", "")
+    if most is not None and size.isdecimal() and int(size) > most:
+        shown = {"size": f"{int(size) / MEGABYTE:,.0f}", "most": f"{most / MEGABYTE:,.0f}"}
+        return {"file": view.words("make.too_large", **shown)}
+    return {}
+
+
+def _columns_of(facts: Mapping[str, ColumnFacts], lines: Sequence[Sequence[str]]) -> list[Column]:
+    rows = [line for line in lines[1 : EXAMPLES + 1] if len(line) == len(facts)]
+    return [
+        Column(f"kind-{place}", name, _kind(fact.column(name)), [line[place] for line in rows])
+        for place, (name, fact) in enumerate(facts.items())
+    ]
+
+
+def _kind(declared: Mapping[str, Any]) -> str:
+    """The name of what a column is guessed to be."""
+    return next(kind for kind, members in KINDS.items() if {**members, "name": declared["name"]} == declared)
+
+
+def _chosen(form: Mapping[str, str]) -> list[Column]:
+    """The columns that a form carries, each of the kind that was chosen."""
+    try:
+        named = NAMED.validate_json(form.get("columns", ""))
+    except ValidationError:
+        return []
+    return [Column(f"kind-{place}", name, form.get(f"kind-{place}", kind)) for place, (name, kind) in enumerate(named)]
+
+
+def _classes(lines: Sequence[Sequence[str]], label: str, words: Words) -> str:
+    """What the labels are; one of a single row may be a slip."""
+    place, width = lines[0].index(label), len(lines[0])
+    counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place])
+    said = words("make.classes", classes=counted(counts.most_common(), words))
+    rare = [name for name, rows in counts.items() if rows == 1]
+    if rare and len(counts) > len(rare):
+        said += " " + words("make.slip", n=len(rare), names=rare)
+    return said
+
+
+ROUTES = (Route("/new", ask, look, looks=True), Route("/new/send", ask, send, sending))

@@ -1,0 +1,46 @@
+// Looks at a file: its beginning alone goes out, and the file stays chosen in the page that comes back. Where the form
+// itself asks for a look that happens when it is sent, else as soon as a file is chosen.
+const main = document.getElementById("main");
+const looks = input => new URL(input.dataset.look, location).href;
+const look = async (form, input) => {
+  const [file] = input.files;
+  const sent = new FormData();
+  for (const [name, value] of new FormData(form)) if (name !== input.name) sent.append(name, value);
+  sent.append("size", file.size);
+  sent.append(input.name, file.slice(0, input.dataset.head), file.name);
+  const answer = await fetch(looks(input), { method: "POST", body: sent, headers: { accept: "text/html" } });
+  if (answer.redirected) {
+    location.assign(answer.url);
+    return;
+  }
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const next = page.getElementById("file");
+  const refused = page.getElementById("file-fault");
+  main.replaceChildren(...page.getElementById("main").childNodes);
+  if (next && !refused) next.files = input.files;
+  document.title = page.title;
+};
+main.addEventListener("submit", async event => {
+  const form = event.target;
+  const input = form.querySelector("[data-look]");
+  if (!input || looks(input) !== form.action) return;
+  event.preventDefault();
+  try {
+    await look(form, input);
+    const title = main.querySelector("h1");
+    title.tabIndex = -1;
+    title.focus();
+  } catch {
+    form.submit(); // the browser says itself what is in the way
+  }
+});
+main.addEventListener("change", async event => {
+  const input = event.target;
+  if (!input.dataset.look || looks(input) === input.form.action || !input.files.length) return;
+  try {
+    await look(input.form, input);
+    document.getElementById("file").focus();
+  } catch {
+    // nothing is filled in, and the file is sent as it is
+  }
+});

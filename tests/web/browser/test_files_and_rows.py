@@ -1,0 +1,95 @@
+"""A file becomes a model, and rows of a batch are corrected, in Chromium: with a script and without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.running import Server
+from tests.web.browser.conftest import PICTURES, Look, Open
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+STAYS = "nights,<b>city</b>,price,label\n" + "".join(
+    f"{k % 9},{('Osaka', 'Kyoto')[k % 2]},{k}.5,{('yes', 'no')[k % 2]}\n" for k in range(60)
+)
+
+
+def check(page: Page, axe: Look, name: str, width: int) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}-{width}.png", full_page=True)
+    assert axe(page) == ""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelectorAll('main b b, main th b').length") == 0
+
+
+@pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
+def test_a_file_becomes_a_model_by_the_keyboard_alone(
+    site: Server,
+    open_page: Open,
+    axe: Look,
+    width: int,
+    scheme: str,
+    language: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    request.node.expected_complaints = ["422 (Unprocessable"]
+    file = tmp_path / "stays.csv"
+    page = open_page(f"{site.url}/new?lang={language}", width, color_scheme=scheme)
+    page.fill("#name", f"stays-{width}")
+    for content in (STAYS.encode("utf-16"), STAYS.encode()):
+        file.write_bytes(content)
+        page.set_input_files("#file", file)
+        page.focus(".primary")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#file-fault" if content != STAYS.encode() else "#target")
+        check(page, axe, f"make-{'fault' if content != STAYS.encode() else 'confirm'}", width)
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.evaluate("document.getElementById('file').files.length") == 1  # it is chosen still
+    page.select_option("#kind-2", "category")
+    page.focus(".primary")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/updates/*")
+    model = httpx.get(f"{site.url}/v1/models/stays-{width}").raise_for_status().json()
+    assert [column["kind"] for column in model["input"]["columns"]] == ["number", "category", "category"]
+    page.wait_for_selector("[href$='/versions/1']", timeout=60_000)
+
+
+def test_without_a_script_the_file_is_chosen_twice(site: Server, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "stays.csv"
+    file.write_text(STAYS)
+    page = open_page(f"{site.url}/new", java_script_enabled=False)
+    page.fill("#name", "stays-plain")
+    for _ in range(2):
+        page.set_input_files("#file", file)
+        page.click(".primary")
+    page.wait_for_url("**/updates/*")
+
+
+def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Look) -> None:
+    images = [[[[16 * (k % 2 == (row + column) % 2) for column in range(8)] for row in range(8)]] for k in range(30)]
+    sent = {"inputs": images, "labels": ["01"[k % 2] for k in range(29)] + ["0"], "source": "to correct"}
+    batch = httpx.post(f"{site.url}/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
+    page = open_page(f"{site.url}/models/grown/batches/{batch}?from=20")
+    assert page.evaluate("document.querySelectorAll('img.pixels').length") == 10
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth === 8)")
+    check(page, axe, "rows", 1280)
+    page.focus("[name=row-29]")
+    page.keyboard.press("Space")
+    page.focus("form button:not(header *)")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/correct?row-29=on")
+    page.select_option("[name=label-29]", "1")
+    page.fill("#reason", "I looked at it")
+    check(page, axe, "correct-row", 1280)
+    page.click(".primary")
+    page.wait_for_url("**/updates/*")
+    made = httpx.get(f"{site.url}/v1/models/grown/batches").raise_for_status().json()["items"][0]
+    assert (made["corrects"], made["label_counts"]) == (batch, {"0": 15, "1": 15})

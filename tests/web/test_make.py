@@ -1,0 +1,176 @@
+"""A model from a file: guessed, shown, corrected, made once the file is whole, and not made where it is refused."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from service.web.upload import HEAD_BYTES
+from tests.api.conftest import Api, MakeApi
+from tests.web.test_pages import HTML, KEY, Person
+
+ROWS = b"".join(b"%d,Osaka,%d.5,2026-11-%02d,%s\n" % (k, k, k % 28 + 1, (b"yes", b"<b>no")[k % 2]) for k in range(30))
+STAYS = b"nights,<i>city</i>,price,day,again\n" + ROWS
+
+
+@pytest.fixture
+def person(make_api: MakeApi) -> Person:
+    return Person(make_api(max_body_bytes=300_000))
+
+
+def look(person: Person, content: bytes, name: str = "stays", file: str = "a.csv", **fields: str) -> httpx.Response:
+    return sent(person, "/new", person.looks("/new").text, content, file, name=name, **fields)
+
+
+def sent(person: Person, path: str, page: str, content: bytes, file: str = "a.csv", **fields: str) -> httpx.Response:
+    """Sends the form that stands on a page, with a file."""
+    [form] = [form for form in re.findall(r"<form.*?</form>", page, re.S) if f'action="{path}"' in form]
+    filled = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form))
+    for select, options in re.findall(r'<select id="[^"]*" name="([^"]*)".*?>(.*?)</select>', form, re.S):
+        filled[select] = re.findall(r'<option value="([^"]*)" selected>', options)[0]
+    filled |= dict(re.findall(r'name="(\w+)" type="radio" value="(\w+)" required checked', form))
+    data = {unescape(name): unescape(value) for name, value in filled.items()} | fields
+    files: Any = {"file": (file, content)}
+    return person.api("POST", path, data=data, files=files, headers=HTML)
+
+
+def nothing_is_there(api: Api) -> bool:
+    return bool(api.ok("GET", "/v1/models")["items"] == [])
+
+
+def test_a_file_says_what_it_is_for_and_becomes_a_model_that_learns_it(person: Person) -> None:
+    assert 'href="/new"' in person.looks("/").text
+    shown = look(person, STAYS)
+    assert shown.status_code == 200
+    assert "30 rows were looked at. The classes are &lt;b&gt;no: 15, yes: 15." in shown.text
+    assert '<option value="again" selected>' in shown.text
+    assert "0 · 1 · 2" in shown.text
+    assert "<i>" not in shown.text
+    assert nothing_is_there(person.api)
+    moved = sent(person, "/new/send", shown.text, STAYS)
+    [update] = person.api.ok("GET", "/v1/models/stays/updates")["items"]
+    assert (moved.status_code, moved.headers["location"]) == (303, f"/updates/{update['id']}")
+    model = person.api.ok("GET", "/v1/models/stays")
+    assert [(column["name"], column["kind"]) for column in model["input"]["columns"]] == [
+        ("nights", "number"),
+        ("<i>city</i>", "category"),
+        ("price", "number"),
+        ("day", "date"),
+    ]
+    assert model["input"]["columns"][3]["parts"] == ["weekday", "year"]
+    assert (model["target"]["kind"], model["classes"]) == ("class", ["yes", "<b>no"])
+    again = sent(person, "/new/send", shown.text, STAYS)  # a second click
+    assert again.headers["location"] == moved.headers["location"]
+
+
+def test_what_is_guessed_wrong_is_corrected(person: Person) -> None:
+    shown = look(person, STAYS).text
+    sent(person, "/new/send", shown, STAYS, target="price", predicts="number", **{"kind-1": "many"})
+    model = person.api.ok("GET", "/v1/models/stays")
+    assert (model["target"]["kind"], len(model["input"]["columns"])) == ("number", 4)
+    assert model["input"]["columns"][1]["many"]
+    [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
+    assert (batch["rows"], batch["target_summary"]["min"]) == (30, 0.5)
+
+
+PRICES = b"rooms,price\n" + b"".join(b"%d,%d.25\n" % (k % 5, 500 + k) for k in range(40))
+
+
+def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
+    shown = look(person, PRICES.replace(b"520.25", b"52O.25"))
+    fault = re.search(r'id="predicts-fault" role="alert">(.*?)</span>', shown.text, re.S)
+    assert fault is not None
+    assert "“52O.25” is no number" in fault[1]
+    assert "required checked" not in shown.text
+    refused = sent(person, "/new/send", shown.text, PRICES)  # nobody has said what is predicted
+    assert refused.status_code == 422
+    assert nothing_is_there(person.api)
+    assert 'value="number" required checked' in look(person, PRICES).text
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "place", "sentence"),
+    [
+        (b"city,label\nM\xfcnchen,a\n", {}, "file", "not UTF-8: a byte of line 2"),
+        (b"a,b,label\n", {}, "file", "no row"),
+        (b"", {}, "file", "no row"),
+        (b"a,<b>,<b>\n1,2,3\n", {}, "file", "called “&lt;b&gt;”"),
+        (b"a;b\n1;2\n", {}, "file", "Commas part cells"),
+        (b"a,,b\n1,2,3\n", {}, "file", "Column 2"),
+        (b"a\n1\n", {}, "file", "one column"),
+        (b'a,b\n"' + b"x" * 200_000, {}, "file", "never closed"),
+        (STAYS, {"size": str(2 * 1024**3)}, "file", "2,048 MB"),
+        (STAYS, {"name": "Stays"}, "name", "lower-case letter"),
+        (STAYS, {"name": "digits"}, "name", "a model of this name"),
+        (STAYS, {"file": ""}, "file", "Choose a file."),
+    ],
+)
+def test_what_is_wrong_stands_beside_its_field_and_nothing_is_made(
+    person: Person, content: bytes, fields: dict[str, str], place: str, sentence: str
+) -> None:
+    person.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
+    refused = look(person, content, **fields)
+    fault = re.search(rf'id="{place}-fault"[^>]*>(.*?)</span>', refused.text, re.S)
+    assert (refused.status_code, fault is not None) == (422, True)
+    assert fault is not None
+    assert sentence in fault[1]
+    assert len(person.api.ok("GET", "/v1/models")["items"]) == 1
+
+
+def test_a_long_file_is_guessed_from_its_beginning(make_api: MakeApi) -> None:
+    person = Person(make_api())
+    line = b'1,"two\nlines and \xe3\x81\x82",yes\n'
+    long = b"n,words,label\n" + line * (HEAD_BYTES // len(line) + 500)
+    shown = look(person, long).text
+    rows = re.search(r"its first ([0-9,]+) rows were looked at", shown)
+    assert rows is not None
+    assert int(rows[1].replace(",", "")) == pytest.approx(HEAD_BYTES / len(line), abs=3)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (STAYS + b"many,Kyoto,1,2026-11-30,yes\n", "Line 32"),
+        (STAYS + b"1,2\n" * 100_000, "300,000 bytes"),
+        (STAYS.replace(b"nights", b"night"), "night"),
+    ],
+)
+def test_a_file_that_is_refused_leaves_no_model_and_its_name_free(
+    person: Person, content: bytes, sentence: str
+) -> None:
+    shown = look(person, STAYS).text
+    refused = sent(person, "/new/send", shown, content)
+    fault = re.search(r'id="file-fault" role="alert">(.*?)</span>', refused.text, re.S)
+    assert fault is not None
+    assert sentence in unescape(fault[1])
+    assert nothing_is_there(person.api)
+    moved = sent(person, "/new/send", refused.text, STAYS)
+    assert moved.status_code == 303
+    assert [model["name"] for model in person.api.ok("GET", "/v1/models")["items"]] == ["stays"]
+
+
+def test_a_file_that_is_cut_off_makes_nothing(person: Person) -> None:
+    shown = look(person, STAYS).text
+    request = person.api.http.build_request("POST", "/new/send", data=_hidden(shown), files={"file": ("a.csv", STAYS)})
+    body = request.read()
+    cut = {"content": body[: len(body) // 2], "headers": {**HTML, "content-type": request.headers["content-type"]}}
+    assert person.api("POST", "/new/send", **cut).status_code == 422
+    assert nothing_is_there(person.api)
+
+
+def _hidden(page: str) -> dict[str, str]:
+    pairs = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page)
+    return {unescape(name): unescape(value) for name, value in pairs} | {"target": "again", "predicts": "class"}
+
+
+def test_who_may_make_no_models_is_told_before(make_api: MakeApi) -> None:
+    api = make_api(key=KEY)
+    made = api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["learn"]}, headers={"authorization": f"Bearer {KEY}"})
+    cookies = f"tsuika_key={made['secret']}"
+    shown = api("GET", "/new", headers={**HTML, "cookie": cookies}).text
+    assert "may not make models" in shown
+    assert 'type="file"' not in shown

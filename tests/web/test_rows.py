@@ -1,0 +1,125 @@
+"""Rows of a batch on its page, and their correction: chosen, confirmed, ordered."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from service.contract.report import SuspectRow
+from service.registry import models, versions
+from service.registry.sql.tables import Version
+from service.web.charts.picture import SIDE, picture
+from tests.api.conftest import Api, MakeApi
+from tests.making import make_version
+from tests.web.test_pages import HTML, KEY, Person
+
+ROWS = {"inputs": [[k, 2, 3] for k in range(30)], "labels": ["a", "<b>"] * 15, "new_classes": "allow"}
+
+
+@pytest.fixture
+def person(api: Api) -> Person:
+    return Person(api)
+
+
+def sent(api: Api, rows: dict[str, Any] = ROWS, model: str = "digits") -> str:
+    batch: str = api.ok("POST", f"/v1/models/{model}/batches", rows)["id"]
+    return batch
+
+
+def pixels(image: list[list[list[float]]], low: float = 0, high: float = 255) -> Image.Image:
+    address = picture(image, low, high)
+    return Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/png;base64,"))))
+
+
+def test_an_image_is_drawn_as_its_numbers_say() -> None:
+    grey = pixels([[[0, 8, 16], [16, 99, -5]]], 0, 16)
+    assert (grey.mode, grey.size, list(grey.getdata())) == ("L", (3, 2), [0, 128, 255, 255, 255, 0])
+    colours = pixels([[[255.0, 0.0]], [[0.0, 255.0]], [[7.0, 7.0]]])
+    assert (colours.mode, list(colours.getdata())) == ("RGB", [(255, 0, 7), (0, 255, 7)])
+    assert pixels([[[1.0]], [[2.0]]], 1, 1).size == (1, 1)
+    assert max(pixels([[[0.0] * 300] * 10]).size) <= SIDE
+
+
+def test_the_page_of_a_batch_shows_its_rows(person: Person) -> None:
+    page = f"/models/digits/batches/{sent(person.api)}"
+    shown = person.looks(page).text
+    assert shown.count('type="checkbox" name="row-') == 20
+    assert "19 2 3" in shown
+    assert "<b>" not in shown.partition("<main")[2].replace("<b>Waits", "")
+    [after] = re.findall(rf'href="{page}\?(from=\d+)"', shown)
+    assert "29 2 3" in person.looks(f"{page}?{after}").text
+    assert person.looks(f"{page}?from=nonsense").status_code == 422
+
+
+def test_chosen_rows_are_corrected(person: Person) -> None:
+    batch = sent(person.api)
+    page = f"/models/digits/batches/{batch}/correct"
+    asked = person.looks(f"{page}?row-3=on&row-4=on&row-5=on").text
+    assert asked.count("<select") == 3
+    assert "has not learned this batch" in asked
+    same = {"before-3": "<b>", "label-3": "<b>"}
+    unchanged = person.sends(page, f"{page}?row-3=on", **same)
+    assert (unchanged.status_code, "Nothing is changed yet" in unchanged.text) == (422, True)
+    wrong = person.sends(page, f"{page}?row-3=on", **{**same, "label-3": "c"})
+    assert (wrong.status_code, 'id="label-3-fault"' in wrong.text) == (422, True)
+    fields = {**same, "before-4": "a", "label-4": "<b>", "before-5": "<b>", "label-5": "", "reason": "looked"}
+    moved = person.sends(page, f"{page}?row-3=on", **fields)
+    [newest, *_] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert (moved.status_code, moved.headers["location"]) == (303, f"/updates/{newest['id']}")
+    new, old = person.api.ok("GET", "/v1/models/digits/batches")["items"]
+    assert (new["corrects"], new["label_counts"], old["state"]) == (batch, {"a": 14, "<b>": 15}, "retracted")
+    assert "No row was chosen" in person.looks(page).text
+
+
+def test_doubtful_rows_are_marked_and_corrected_together(person: Person) -> None:
+    batch = sent(person.api)
+    make_version(person.api.runtime, classes=["a", "<b>"], learned=[batch])
+    doubtful = SuspectRow(batch=batch, row=7, label="<b>", suggested="a", score=0.99)
+    with person.api.runtime.database.writing() as session:
+        version = versions.get(session, models.get(session, "digits"), 1)
+        session.get_one(Version, version.id).report = {"batch": {"suspect_rows": [doubtful.model_dump()]}}
+    shown = person.looks(f"/models/digits/batches/{batch}").text
+    assert "Correct the doubtful row…" in shown
+    assert shown.count('name="row-7"') == 1
+    assert 'class="mark warn">doubtful' in shown
+    asked = person.looks(f"/models/digits/batches/{batch}/correct?suspects=on").text
+    assert "Version 1, which is live, has learned this batch." in asked
+    assert '<option value="a" selected>a</option>' in asked
+
+
+def test_rows_of_each_kind_are_shown(person: Person) -> None:
+    api = person.api
+    image = {"kind": "image", "channels": 1, "height": 2, "width": 2, "scale": {"mean": 1, "std": 2}}
+    columns = [{"name": "<i>n", "kind": "number"}, {"name": "ok", "kind": "boolean"}, {"name": "x", "kind": "number"}]
+    kinds: dict[str, tuple[dict[str, Any], Any, str]] = {
+        "images": (image, [[[0, 1], [2, 3]]], 'src="data:image/png;base64,'),
+        "tables": ({"kind": "table", "columns": columns}, {"<i>n": 2.5, "ok": True}, "<td>2.5</td>"),
+        "texts": ({"kind": "text"}, "<i>" + "x" * 400, "&lt;i&gt;xxx"),
+        "wide": ({"kind": "vector", "size": 9}, list(range(9)), "0 1 2 3 4 5 6 7 …"),
+    }
+    for name, (spec, row, words) in kinds.items():
+        api.ok("POST", "/v1/models", {"name": name, "input": spec})
+        shown = person.looks(f"/models/{name}/batches/{sent(api, {'inputs': [row], 'labels': ['a']}, name)}").text
+        assert words in shown
+        assert "<i>" not in shown
+
+
+def test_rows_that_are_gone_or_may_not_be_read_are_not_shown(make_api: MakeApi) -> None:
+    api = make_api(key=KEY)
+    operator = {"authorization": f"Bearer {KEY}"}
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=operator)
+    batch = api.ok("POST", "/v1/models/digits/batches", ROWS, headers=operator)["id"]
+    made = api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["learn"]}, headers=operator)
+    page = f"/models/digits/batches/{batch}"
+    shown = api("GET", page, headers={**HTML, "cookie": f"tsuika_key={made['secret']}"}).text
+    assert "may not look at rows" in shown
+    assert "checkbox" not in shown
+    api.ok("POST", "/v1/models/digits/retractions", {"batches": [batch]}, headers=operator)
+    taken = api("GET", page, headers={**HTML, "cookie": f"tsuika_key={KEY}"}).text
+    assert "19 2 3" in taken
+    assert "checkbox" not in taken
