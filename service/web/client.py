@@ -28,6 +28,7 @@ Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 """The application of the service, as the port calls it."""
 
 CHUNKED = (b"transfer-encoding", b"chunked")
+REPLAYED = b"idempotency-replayed"
 HIDDEN = (403, 404)
 """Statuses of what the key may not read, or what is not there for it."""
 
@@ -42,10 +43,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """What the API answered."""
+    """What the API answered. `replayed`: to a second try of what was done before."""
 
     status: int
     body: bytes
+    replayed: bool = False
 
     def taken(self) -> bytes:
         """The body of an answer that is none of a refusal. Raises Refused."""
@@ -106,38 +108,37 @@ class ApiClient:
     def send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> bytes:
         """-> the body of the answer. `path`: made by `address`; members of `query` that are None are left out. Raises
         Refused."""
-        return anyio.from_thread.run(self._send, method, path, body, query).taken()
-
-    async def _send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Sent:
         content = b"" if body is None else json.dumps(body).encode()
+        return anyio.from_thread.run(self._send, method, path, content, query).taken()
+
+    async def _send(self, method: str, path: str, content: bytes = b"", query: dict[str, Any] | None = None) -> Sent:
         of_body = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))] if content else []
         scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, of_body)
-        return Sent(*await _ask(self.door, scope, _whole(content)))
+        return await _ask(self.door, scope, _whole(content))
 
     async def stream(self, to: Sending, receive: Receive) -> Sent:
         """Sends a body as it comes, in the event loop. A new model that it is the first of is made once the body is
         whole, and is archived where the body is refused: it had no rows, so its name is free again. Raises
         InvalidContent where the body is cut off."""
-        made: Sent | None = None
+        made, model = list[Sent](), json.dumps(to.model).encode()
 
         async def received() -> Message:
-            nonlocal made
             message = await receive()
             if to.model is None or message["type"] != "http.request" or message.get("more_body", False):
                 return message
             first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-model")
-            made = await asyncio.create_task(first._send("POST", address("models"), to.model))
-            return message if made.status < 400 else {"type": "http.disconnect"}
+            made.append(await asyncio.create_task(first._send("POST", address("models"), model)))
+            return message if made[0].status < 400 else {"type": "http.disconnect"}
 
         scope = self._scope("POST", to.path, dict(to.query), [(b"content-type", to.media.encode()), CHUNKED])
-        status, answer = await _ask(self.door, scope, received)
-        if made is not None and made.status >= 400:
-            return made
-        if to.model is not None and made is not None and status >= 400:
+        answer = await _ask(self.door, scope, received)
+        if made and made[0].status >= 400:
+            return made[0]
+        if to.model is not None and made and not made[0].replayed and answer.status >= 400:
             await self._send("DELETE", address("models", to.model["name"]))
-        if not answer:
+        if not answer.body:
             raise InvalidContent("The file was cut off. Send it again.")
-        return Sent(status, answer)
+        return answer
 
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]
@@ -177,16 +178,16 @@ def _whole(content: bytes) -> Receive:
     return receive
 
 
-async def _ask(door: Door, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-    """-> status and body of the answer; no body where the sender hung up"""
-    status, pieces = 500, list[bytes]()
+async def _ask(door: Door, scope: Scope, receive: Receive) -> Sent:
+    """The answer; without a body where the sender hung up."""
+    status, replayed, pieces = 500, False, list[bytes]()
 
     async def send(message: Message) -> None:
-        nonlocal status
+        nonlocal status, replayed
         if message["type"] == "http.response.start":
-            status = message["status"]
+            status, replayed = message["status"], REPLAYED in (name.lower() for name, _ in message["headers"])
         else:
             pieces.append(message.get("body", b""))
 
     await door(scope, receive, send)
-    return status, b"".join(pieces)
+    return Sent(status, b"".join(pieces), replayed)
