@@ -29,7 +29,7 @@ from service.api.health import Health
 from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
-from service.errors import Busy, StoreAway, TsuikaError
+from service.errors import Busy, NotFound, StoreAway, TsuikaError
 from service.registry.sql import unopened
 from service.server.listening import BACKLOG, accepting, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
@@ -38,6 +38,7 @@ from service.telemetry import logs, tracing
 from service.telemetry.requests import NO_ROUTE, of_route
 from service.tuning import priority
 from service.tuning.malloc import keep_freed
+from service.web.addresses import is_page, wants_html
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -105,6 +106,8 @@ class _Front:
             await self.door(scope, receive, send)
         elif self.health.answers(scope):
             await self.health.answer(scope, send)
+        elif is_page(scope["path"]) and (wants_html(scope) or scope["path"].startswith("/static/")):
+            await _show(scope, send, self.health.waiting_for or "")
         else:
             sentence = f"The service is starting: it waits for {self.health.waiting_for}."
             await _refuse(scope, send, Busy(sentence, retry_after=1), "starting")
@@ -128,7 +131,22 @@ class _Full:
             await _refuse(scope, send, Busy(sentence, retry_after=1), "unread", (b"connection", b"close"))
 
 
-async def _refuse(scope: Scope, send: Send, error: Busy, request_id: str, *more: tuple[bytes, bytes]) -> None:
+async def _show(scope: Scope, send: Send, waiting_for: str) -> None:
+    """Sends browsers a page that loads itself again until the real one is there, with its stylesheet."""
+    from service.web.starting import answer
+
+    try:
+        status, headers, data = answer(scope, waiting_for)
+    except NotFound as error:
+        await _refuse(scope, send, error, "starting")
+        return
+    of_route(scope["method"], NO_ROUTE).add(status, 0.0)
+    length = (b"content-length", str(len(data)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
+
+
+async def _refuse(scope: Scope, send: Send, error: TsuikaError, request_id: str, *more: tuple[bytes, bytes]) -> None:
     status, body, headers = problems.problem(error, request_id)
     of_route(scope["method"], NO_ROUTE).add(status, 0.0)
     media, data = problems.encoded_problem(scope["path"], body)

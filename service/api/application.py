@@ -111,11 +111,6 @@ class Application(FastAPI):
         """The document as JSON."""
         return json.dumps(self.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
-    @cached_property
-    def written_page(self) -> str:
-        """The document as an HTML page."""
-        return pages.page(self.openapi())
-
 
 @cache
 def _description() -> dict[str, Any]:

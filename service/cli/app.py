@@ -43,6 +43,8 @@ VERBS = {
     },
     "Decide": {
         "promote": ("people.promote", "make a version live by hand"),
+        "rebase": ("people.rebase", "learn a version again on the live one"),
+        "retry": ("people.retry", "try an update again that failed"),
         "retract": ("people.retract", "take a batch back out"),
         "export": ("people.exporting", "write a version to a file"),
         "import": ("people.importing", "take in a version from a file"),

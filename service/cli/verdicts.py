@@ -32,6 +32,7 @@ def print_update(schema: str, update: Update, as_json: bool) -> int:
         stdout().print(plain(result_of(update).sentence))
     else:
         stderr().print(Text(f"✕ {plain(result_of(update).sentence)}", style="red"))
+        stderr().print(Text(f"  Try it again: tsuika retry {update.id}", style="dim"))
     if update.verdict is not None:
         return CODES[update.verdict]
     return DONE if update.state == "succeeded" else ERROR
@@ -92,6 +93,8 @@ def _print_verdict(update: Update) -> None:
         ways.insert(0, f"Make it live{'' if ready else ' all the same'}: tsuika promote {name}")
         if ready:
             ways.insert(1, "with --auto later good ones go live by themselves")
+    elif update.verdict == "superseded":
+        ways.insert(0, f"Learn it again on what is live: tsuika rebase {name}")
     if not result.can_roll_back and update.kind == "learn" and update.batches:
         ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
     ways.append(f"Page: {result.page}")

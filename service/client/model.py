@@ -14,7 +14,7 @@ from service.client.csv_file import CsvFile, csv_file, lines_of, rows_of
 from service.client.learning import NO_TABLES, Learning, given
 from service.client.result import Result
 from service.client.values import NumpyFile, many_numbers, plain_labels
-from service.client.waiting import FINAL, looks, now
+from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.report import Certificate
 from service.contract.resources import (
@@ -142,6 +142,15 @@ class AsyncModel(Learning):
         """Make a version live by hand. Raises LiveMoved when another version is live than `if_live`."""
         body = given(version=version, reason=reason, if_live=if_live)
         return await self._transport.call("POST", f"{self._path}/deployments", Deployment, body)
+
+    async def rebase(
+        self, version: int, *, wait: float | None = 600.0, on_progress: OnProgress | None = None
+    ) -> Update:
+        """Learn a version that waits, or was set aside, again on the one that is live, where another went live since it
+        was made: nothing of either is left out, and the gate judges anew. Waits as `push` does."""
+        body = {"version": version, "rebase": True}
+        update = await self._transport.call("POST", f"{self._path}/deployments", Update, body)
+        return update if wait is None else await until_final(self._transport, update, wait, on_progress)
 
     async def rollback(self, reason: str = "", *, to: int | None = None, if_live: int | None = None) -> RolledBack:
         """Undo the latest promotion that is not yet undone; the version before answers from now on."""
@@ -316,6 +325,7 @@ class RemoteModel(Blocking[AsyncModel]):
     predict_proba = blocking(AsyncModel.predict_proba)
     compare = blocking(AsyncModel.compare)
     promote = blocking(AsyncModel.promote)
+    rebase = blocking(AsyncModel.rebase)
     rollback = blocking(AsyncModel.rollback)
     settle_dispute = blocking(AsyncModel.settle_dispute)
     set_alias = blocking(AsyncModel.set_alias)

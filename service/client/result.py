@@ -103,6 +103,10 @@ class Result:
             steps["Undo"] = f'client.model("{name}").rollback("why")'
         if self.verdict is Verdict.HELD:
             steps["Make it live"] = f'client.model("{name}").promote({self.version}, "why")'
+        if self.verdict is Verdict.SUPERSEDED:
+            steps["Learn it again"] = f'client.model("{name}").rebase({self.version})'
+        if self.update.state in (UpdateState.FAILED, UpdateState.CANCELLED):
+            steps["Try it again"] = f'client.retry("{self.update.id}")'
         if self.verdict is not None and not self.can_roll_back and self.update.kind is UpdateKind.LEARN:
             steps["Take the rows back"] = f'client.model("{name}").retract({self.batches}, "why")'
         if self.verdict is not None:

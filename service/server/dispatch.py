@@ -116,6 +116,7 @@ class Dispatcher:
         if is_page(scope["path"]):
             if self._site is None:
                 self._site = await run_in_threadpool(_site, self)
+            answer.site = self._site
             answer.route = await self._site(scope, receive, answer.send)
             return
         caller = self.context.keyring.admit(scope)
@@ -187,6 +188,7 @@ class _Answering:
         self.complete = False
         self.route = ""  # as the framework writes it
         self.model: str | None = None
+        self.site: Site | None = None  # that answers it, where it asks for a page
         self._scope, self._send, self._context = scope, send, context
         self._began = time.perf_counter()
 
@@ -215,6 +217,9 @@ class _Answering:
         if self.status:
             return
         media, data = problems.encoded_problem(self._scope["path"], body)
+        if self.site is not None and (page := self.site.refusal(self._scope, body)) is not None:
+            media, data, of_page = page
+            headers = [*of_page, *headers]
         await self.whole(status, media, data, headers, more=unread is not None)
         if unread is not None:
             await request_checks.linger(unread)

@@ -6,6 +6,8 @@ page has a rule of its own. So a page imports `service.contract`, `service.guess
 behind the API. The server imports pages when the first one is asked for.
 
     addresses      which paths are pages: all that the server knows before the first is asked for
+    frame          headers of every page, and the files that it loads
+    starting       what browsers see while the service starts
     site           finds the page, checks a form, runs the page in a thread, sends the answer
     view           what a page gets (View) and answers with (Shown, Moved); Route
     client         the API: get, find, post; address() makes paths of parts
@@ -13,11 +15,12 @@ behind the API. The server imports pages when the first one is asked for.
     forms          fields of a form; faults() puts a refusal beside its fields
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
-    estimates, verdicts    reports in words and numbers
+    estimates, verdicts, reasons    reports in words and numbers
     charts/        SVG of numbers: pure functions
     pages/         one file a page, those of rows in data/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of
-    catalogue/     en.toml and ja.toml: the same keys with the same placeholders
+    catalogue/     en.toml and ja.toml: the same keys with the same placeholders, but for `reason`, which the gate says
+                   itself in English
     static/        one stylesheet, one icon; scripts, where a page is better with one
 
 **Add a page.**
@@ -28,15 +31,17 @@ behind the API. The server imports pages when the first one is asked for.
    show)` and add it to ROUTES. A new first part of a path goes into `addresses.ROOTS`.
 2. `templates/NAME.html` extends base.html and fills `title`, `path` and `main`. Order: what is live and how good, what
    waits for you, how it went, everything else. A sentence before each number; one button of class `primary`. Put every
-   sentence into both catalogues, `t("name.key", n=3)`. What comes from the service in English (`gate.why`, details of
-   problems) stands in an element with `lang="en"`. Everything is escaped: never use `| safe`, never build HTML in
-   Python. Inline styles and scripts do not run (Content-Security-Policy): colours and sizes are classes of style.css.
+   sentence into both catalogues, `t("name.key", n=3)`. A verdict's sentence is `reasons.verdict_sentence`, shown by
+   `parts.why`; what else comes from the service in English (notes, details of problems) stands in an element with
+   `lang="en"`. Everything is escaped: never use `| safe`, never build HTML in Python. Inline styles and scripts do not
+   run (Content-Security-Policy): colours and sizes are classes of style.css.
 3. `Shown(..., json=address(...))` links the same as JSON.
 4. What changes something is a form: `{% call parts.form("/models/...") %} ... {% endcall %}` around fields and a button
    in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`, whose
    Idempotency-Key is the form's, with `if_live` in a hidden field where the call takes it. On `Refused` show the page
-   again with `faults(refused.problem)`: `parts.field` puts each sentence beside its field. `pages/rollback.py` is the
-   example. What changes what is live has a page of its own, which says beforehand what will change.
+   again with `faults(refused.problem)`: `parts.field` puts each sentence beside its field. A new kind of error gets a
+   sentence in both catalogues, `refusal.KIND`. `pages/rollback.py` is the example. What changes what is live has a page
+   of its own, which says beforehand what will change.
 5. Links to the page come with the page: from the page above it, and into the frame's navigation if it is not of one
    model.
 6. Tests: what is pure in tests/web in milliseconds; the page through the door in tests/web/test_pages.py; and its

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-ROOTS = frozenset({"", "audit", "keys", "limits", "models", "new", "sign-in", "sign-out", "static", "updates"})
+from collections.abc import MutableMapping
+from typing import Any
+
+ROOTS = frozenset({"", "audit", "docs", "keys", "limits", "models", "new", "sign-in", "sign-out", "static", "updates"})
 """First parts of the paths of pages; a test compares them with the list of pages."""
+
+
+def wants_html(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a browser asks, which shows a page to somebody."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def is_page(path: str) -> bool:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
 from starlette.requests import cookie_parser
 
 from service.web.client import Scope
-from service.web.words import LANGUAGES
+from service.web.words import LANGUAGES, accepted, spoken
 
 KEY, TOKEN, LANGUAGE = "tsuika_key", "tsuika_token", "tsuika_language"
 """Names of cookies."""
@@ -49,7 +49,7 @@ class Browser:
             key=unquote(cookies[KEY]) if cookies.get(KEY) else None,
             token=token if known else secrets.token_urlsafe(24),
             is_new=not known,
-            language=_language([chosen, cookies.get(LANGUAGE), *_accepted(headers.get("accept-language", ""))]),
+            language=spoken([chosen, cookies.get(LANGUAGE), *accepted(headers.get("accept-language", ""))]),
             chooses=chosen in LANGUAGES,
             secure=headers.get("origin", "").startswith("https:"),
         )
@@ -87,20 +87,3 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 def _cookie(name: str, value: str) -> str:
     return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict"
-
-
-def _language(wishes: Sequence[str | None]) -> str:
-    """The first wish that we speak, else English."""
-    return next((wish for wish in wishes if wish in LANGUAGES), "en") or "en"
-
-
-def _accepted(header: str) -> list[str]:
-    """ "ja-JP;q=0.8, en" -> ["en", "ja"]: the languages of Accept-Language, the most wanted first."""
-    weighed = []
-    for place, wish in enumerate(header[:500].split(",")):
-        name, _, weight = wish.strip().partition(";q=")
-        try:
-            weighed.append((-float(weight or 1), place, name.partition("-")[0].lower()))
-        except ValueError:
-            continue
-    return [name for weight, _, name in sorted(weighed) if weight]

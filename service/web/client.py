@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
@@ -27,6 +28,8 @@ Send = Callable[[Message], Awaitable[None]]
 Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 """The application of the service, as the port calls it."""
 
+COUNTED = "tsuika.counted"
+"""In the scope: keys for which this page has counted among what they may ask a second, as the API knows it."""
 CHUNKED = (b"transfer-encoding", b"chunked")
 REPLAYED = b"idempotency-replayed"
 HIDDEN = (403, 404)
@@ -113,7 +116,8 @@ class ApiClient:
 
     async def _send(self, method: str, path: str, content: bytes = b"", query: dict[str, Any] | None = None) -> Sent:
         of_body = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))] if content else []
-        scope = self._scope(method, path, {k: v for k, v in (query or {}).items() if v is not None}, of_body)
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        scope = self._attempting(content)._scope(method, path, asked, of_body)
         return await _ask(self.door, scope, _whole(content))
 
     async def stream(self, to: Sending, receive: Receive) -> Sent:
@@ -140,6 +144,13 @@ class ApiClient:
             raise InvalidContent("The file was cut off. Send it again.")
         return answer
 
+    def _attempting(self, content: bytes) -> ApiClient:
+        """The same, whose Idempotency-Key is of this content, too: who goes back and sends a form with another reason
+        asks for something else."""
+        if self.attempt is None:
+            return self
+        return replace(self, attempt=f"{self.attempt}-{sha256(content).hexdigest()[:16]}")
+
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]
         if self.key is not None:
@@ -150,6 +161,7 @@ class ApiClient:
         same = {name: self.origin[name] for name in ("type", "asgi", "http_version", "scheme", "server", "client")}
         return {
             **same,
+            COUNTED: self.origin.setdefault(COUNTED, set()),
             "method": method,
             "path": unquote(path),
             "raw_path": path.encode(),

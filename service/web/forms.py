@@ -43,11 +43,32 @@ async def read_form(receive: Receive) -> dict[str, str]:
         ) from None
 
 
+class Said(str):
+    """A sentence of the API, in English. `slug`: the kind of its refusal, which pages have words of their own for;
+    `own`: words that say more than these."""
+
+    slug: str
+    own: str
+
+    def __new__(cls, sentence: str, slug: str, own: str = "") -> Said:
+        said = super().__new__(cls, sentence)
+        said.slug, said.own = slug, own
+        return said
+
+
 def faults(problem: Problem) -> dict[str, str]:
     """Sentences of a refusal by the field that they are of; GENERAL has what is of none."""
-    by_field = {fault.pointer.lstrip("/").replace("/", "."): fault.detail for fault in problem.errors}
-    general = {} if problem.detail in by_field.values() else {GENERAL: problem.detail}
+    slug = slug_of(problem)
+    by_field: dict[str, str] = {
+        fault.pointer.lstrip("/").replace("/", "."): Said(fault.detail, slug) for fault in problem.errors
+    }
+    general = {} if problem.detail in by_field.values() else {GENERAL: Said(problem.detail, slug)}
     return general | by_field
+
+
+def slug_of(problem: Problem) -> str:
+    """The kind of a refusal: "live-moved"."""
+    return problem.type.rpartition("/")[2]
 
 
 def whole(text: str) -> int | str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 
@@ -33,13 +35,14 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def render(shown: Shown, browser: Browser, words: Words) -> str:
-    """The page as HTML."""
+def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str]) -> str:
+    """The page as HTML. query: of its address, which it keeps in another language."""
     frame: dict[str, Any] = {
         "t": words,
         "token": browser.token,
         "attempt": secrets.token_urlsafe(18),
         "signed_in": browser.key is not None,
         "json": shown.json,
+        "in_language": lambda code: "?" + urlencode({**query, "lang": code}),
     }
     return templates().get_template(shown.template).render({**frame, **shown.facts})

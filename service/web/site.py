@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 import anyio.to_thread
 
 from service.contract.resources import Problem
 from service.errors import NotFound
+from service.web.addresses import wants_html
 from service.web.browser import Browser, headers_of, query_of
 from service.web.client import ApiClient, Door, Receive, Refused, Scope, Send
-from service.web.forms import read_form
+from service.web.forms import read_form, slug_of
+from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
 from service.web.rendering import render
 from service.web.upload import MULTIPART, Upload
@@ -24,35 +25,20 @@ from service.web.words import Words
 
 AT_ONCE = 4
 """Pages that are made at the same time, in threads of their own: those of the API stay free for what pages ask it."""
-STATIC = Path(__file__).parent / "static"
-MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("style", "script", "connect")),
-        "img-src 'self' data:",  # rows that are images
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-HEADERS = (
-    ("content-security-policy", POLICY),
-    ("x-frame-options", "DENY"),
-    ("x-content-type-options", "nosniff"),
-    ("cache-control", "no-store"),
-    ("referrer-policy", "same-origin"),  # with no-referrer a browser would not say from which origin a form comes
-)
 PATTERNS = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path)), route) for route in ROUTES]
 
 
 @dataclass(frozen=True)
 class _Made:
-    """An answer as it is sent."""
+    """An answer as it is sent. `media`: its type, None where it has no body."""
 
     status: int
     body: bytes
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    media: str | None = None
+
+
+Refusal = tuple[bytes, bytes, list[tuple[bytes, bytes]]]
 
 
 class Site:
@@ -67,11 +53,12 @@ class Site:
         browser asks for it, and what `read_form` raises."""
         path, asks = scope["path"], scope["method"]
         if path.startswith("/static/") and asks == "GET":
-            await _send(send, static(path.removeprefix("/static/")))
+            media, data = static(path)
+            await _send(send, _Made(200, data, media=media))
             return "/static/{file}"
         match, route = next(((m, r) for pattern, r in PATTERNS if (m := pattern.fullmatch(path))), (None, None))
         page: Page | None = {"GET": route.show, "POST": route.act}.get(asks) if route is not None else None
-        if (match is None or page is None) and "text/html" not in headers_of(scope).get("accept", ""):
+        if (match is None or page is None) and not wants_html(scope):
             raise NotFound("There is nothing at this address. The interface is described at /docs.")
         browser = Browser.of(scope)
         upload = await _upload(scope, receive) if asks == "POST" and route and (route.sends or route.looks) else None
@@ -95,6 +82,15 @@ class Site:
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))
         return route.path if route else ""
 
+    def refusal(self, scope: Scope, problem: Mapping[str, object]) -> Refusal | None:
+        """What the door refuses of a page, as a page: media type, body, headers; None where no browser asks for it."""
+        if not wants_html(scope):
+            return None
+        api, browser = ApiClient(self._door, scope), Browser.of(scope)
+        view = View(api, Words(browser.language), {}, query_of(scope))
+        made = _rendered(_of_refusal(view, Problem.model_validate(problem)), view, browser)
+        return HTML.encode(), made.body, encoded(made.headers)
+
 
 async def _upload(scope: Scope, receive: Receive) -> Upload | None:
     """The form with a file that is sent, up to its file; None where it is one of fields alone."""
@@ -112,23 +108,35 @@ def _made(page: Page, view: View, browser: Browser) -> _Made:
         answer = page(view)
     except Refused as refused:
         answer = _of_problem(view, refused.problem)
-    cookies = tuple(
-        ("set-cookie", cookie) for cookie in browser.cookies(answer.key if isinstance(answer, Moved) else None)
-    )
     if isinstance(answer, Moved):
+        cookies = (("set-cookie", cookie) for cookie in browser.cookies(answer.key))
         return _Made(303, b"", (("location", answer.to), *cookies))
-    body = render(answer, browser, view.words).encode()
-    language = ("content-language", browser.language)
-    return _Made(answer.status, body, (("content-type", "text/html; charset=utf-8"), language, *cookies))
+    return _rendered(answer, view, browser)
+
+
+def _rendered(shown: Shown, view: View, browser: Browser) -> _Made:
+    body = render(shown, browser, view.words, view.query).encode()
+    cookies = (("set-cookie", cookie) for cookie in browser.cookies())
+    return _Made(shown.status, body, (("content-language", browser.language), *cookies), HTML)
 
 
 def _of_problem(view: View, problem: Problem) -> Answer:
-    """Who has no good key signs in, and comes back; else the sentence of the problem."""
+    """Who has no good key signs in, and comes back; else what the problem means."""
     if problem.status == 401:
-        origin = view.api.origin
-        here = origin["path"] if origin["method"] == "GET" else "/"
+        here = "?".join(filter(None, (view.api.origin["path"], urlencode(view.query))))
         return Moved(f"/sign-in?next={quote(here, safe='')}")
-    return Shown("problem.html", {"title": problem.title, "sentence": problem.detail}, status=problem.status)
+    return _of_refusal(view, problem)
+
+
+def _of_refusal(view: View, problem: Problem) -> Shown:
+    """What a refusal means, in words of the page and of the API; what may pass by itself is asked for again."""
+    said = {
+        "title": view.words("problem.title"),
+        "sentence": view.words.refusal(slug_of(problem)),
+        "original": problem.detail,
+        "again": problem.status == 503 and view.api.origin["method"] in ("GET", "HEAD"),
+    }
+    return Shown("problem.html", said, status=problem.status)
 
 
 def _no_page(view: View) -> Answer:
@@ -145,17 +153,8 @@ def _not_ours(view: View) -> Answer:
     )
 
 
-@cache
-def static(name: str) -> _Made:
-    """A file of `static/`. Raises NotFound."""
-    if name not in {file.name for file in STATIC.iterdir()}:
-        raise NotFound("There is no such file.")
-    file = STATIC / name
-    return _Made(200, file.read_bytes(), (("content-type", MEDIA[file.suffix]),))
-
-
 async def _send(send: Send, made: _Made) -> None:
-    fields = (*HEADERS, ("content-length", str(len(made.body))), *made.headers)
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in fields]
+    of_body = (("content-length", str(len(made.body))), *((("content-type", made.media),) if made.media else ()))
+    headers = encoded((*made.headers, *of_body))
     await send({"type": "http.response.start", "status": made.status, "headers": headers})
     await send({"type": "http.response.body", "body": made.body})

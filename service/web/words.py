@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service.errors import KINDS
+
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """What they call themselves, by their code."""
 FOLDER = Path(__file__).parent / "catalogue"
@@ -57,10 +59,23 @@ class Words:
         shown = {name: self.listed(value) if isinstance(value, list) else value for name, value in values.items()}
         return sentence.format(**shown)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether the catalogue has a sentence of that key."""
+        return key in self._sentences
+
+    def refusal(self, slug: str) -> str:
+        """What a refusal of that kind means, and what helps."""
+        return self(f"refusal.{slug}") if f"refusal.{slug}" in self else self("refusal.error")
+
+    def failure(self, title: str) -> str:
+        """What the title of an update's error means: that of a kind of error, which has a sentence."""
+        slug = next((slug for slug, kind in KINDS.items() if kind.title == title), "learning-failed")
+        return self.refusal(slug)
+
     def named(self, kind: str, name: str) -> str:
         """What a rule or a phase (`kind`) is called: its own name where a newer service has one that we do not know."""
         key = f"{kind}.{name}"
-        return self(key) if key in self._sentences else name
+        return self(key) if key in self else name
 
     def listed(self, names: Sequence[str]) -> str:
         """["8", "9"] -> "8 and 9"; many names are counted."""
@@ -69,6 +84,23 @@ class Words:
         if len(names) < 2:
             return "".join(names)
         return self("list.two", first=self("list.comma").join(names[:-1]), last=names[-1])
+
+
+def spoken(wishes: Sequence[str | None]) -> str:
+    """The first language that is wished for and that we speak, else English."""
+    return next((wish for wish in wishes if wish in LANGUAGES), "en") or "en"
+
+
+def accepted(header: str) -> list[str]:
+    """ "ja-JP;q=0.8, en" -> ["en", "ja"]: the languages of Accept-Language, the most wanted first."""
+    weighed = []
+    for place, wish in enumerate(header[:500].split(",")):
+        name, _, weight = wish.strip().partition(";q=")
+        try:
+            weighed.append((-float(weight or 1), place, name.partition("-")[0].lower()))
+        except ValueError:
+            continue
+    return [name for weight, _, name in sorted(weighed) if weight]
 
 
 def percent(share: float) -> str:

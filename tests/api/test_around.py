@@ -23,7 +23,6 @@ PUBLIC = {
     "/health",
     "/ping",
     "/readyz",
-    "/docs",
     "/openapi.json",
     "/v2/health/live",
     "/v2/health/ready",
@@ -191,9 +190,9 @@ def test_of_a_long_query_little_is_read(api: Api, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_description_is_written_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = {path: api("GET", path).content for path in ("/openapi.json", "/docs")}
+    first = api("GET", "/openapi.json").content
     monkeypatch.setattr("service.api.openapi.describe", lambda _: pytest.fail("it is made anew"))
-    assert {path: api("GET", path).content for path in first} == first
+    assert api("GET", "/openapi.json").content == first
 
 
 def test_the_schemas_of_methods_are_derived_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,16 +334,6 @@ def test_the_description_is_whole(api: Api) -> None:
     }
     assert document["components"]["schemas"]["CreateModel"]["examples"]
     assert document["info"]["version"]
-
-
-def test_the_documentation_needs_no_other_server(api: Api) -> None:
-    page = api("GET", "/docs")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "/v1/models/{model}/rollback" in page.text
-    assert "<script" not in page.text
-    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-    assert (page.headers["x-frame-options"], page.headers["referrer-policy"]) == ("DENY", "no-referrer")
-    assert "http" not in page.text.replace("http-equiv", "").split("<body>")[0]
 
 
 def test_methods_are_described_with_their_parameters(api: Api) -> None:

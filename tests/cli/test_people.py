@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from service.cli import main
-from service.cli.exits import DONE, INTERRUPTED, REJECTED, USAGE
+from service.cli.exits import DONE, ERROR, INTERRUPTED, REJECTED, USAGE
 from service.cli.output import csv_cell, plain
+from service.client import Client
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}
@@ -125,6 +126,16 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert [item["promotion"] for item in tsuika("models", "--json").json["items"] if item["name"] == "fruits"] == [
         "auto"
     ]
+    on_live = tsuika("rebase", "fruits@3")
+    assert (on_live.code, on_live.out[:17]) == (DONE, "● Live: version 4"), "version 3 was made on version 1"
+    with Client() as client:
+        fruit = [{"weight": 7, "sugar": 1, "acid": 3, "colour": 5 + k} for k in range(2)]
+        queued = [client.model("fruits").update([row], ["apple"], wait=None) for row in fruit]
+        client.cancel(queued[-1].id)
+    tried = tsuika("retry", queued[-1].id)
+    assert (tried.code, queued[-1].id in tsuika("updates", "fruits").out) == (DONE, True)
+    assert tsuika("retry", queued[-1].id).code == ERROR, "it has not failed"
+
     batch = again.json["batches"][0]
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)

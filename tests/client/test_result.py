@@ -34,11 +34,11 @@ REPORT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def result(why: str = REPORT["gate"]["why"], verdict: str = "promoted", **members: Any) -> Result:
+def result(
+    why: str = REPORT["gate"]["why"], verdict: str = "promoted", state: str = "succeeded", **members: Any
+) -> Result:
     report = {**REPORT, "gate": {**REPORT["gate"], "why": why}}
-    update = an_update(
-        "succeeded", **{"verdict": verdict, "version": 2, "base_version": 1, "report": report, **members}
-    )
+    update = an_update(state, **{"verdict": verdict, "version": 2, "base_version": 1, "report": report, **members})
     return Result(Update.model_validate(update), "http://service/models/digits")
 
 
@@ -61,6 +61,8 @@ def test_a_result_reads_as_its_report_card() -> None:
         ({"base_version": None}, ["Take the rows back", "Page"]),
         ({"verdict": "rejected"}, ["Take the rows back", "Page"]),
         ({"verdict": "held"}, ["Make it live", "Take the rows back", "Page"]),
+        ({"verdict": "superseded"}, ["Learn it again", "Take the rows back", "Page"]),
+        ({"verdict": None, "state": "failed"}, ["Try it again"]),
         ({"kind": "retract"}, ["Page"]),
     ],
 )

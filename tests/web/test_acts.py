@@ -44,6 +44,28 @@ def test_a_promotion_says_what_changes_and_what_is_left_out(person: Person) -> N
     assert "<form" not in person.looks(page).text.partition("<main")[2]
 
 
+def test_a_version_that_waits_while_another_went_live_is_learned_again(person: Person) -> None:
+    first, waits, later = (send(person.api, n) for n in (1, 2, 3))
+    make_version(person.api.runtime, learned=[first])
+    make_version(person.api.runtime, seed=1, learned=[first, waits], promote=False)
+    assert "Learn it again" not in person.looks("/models/digits/versions/2").text
+    make_version(person.api.runtime, seed=2, learned=[first, later])
+    page, promote = "/models/digits/versions/2", "/models/digits/versions/2/promote"
+    shown = person.looks(page).text
+    assert "Version 3 went live since it was made." in shown
+    assert "Learn it again on version 3" in shown
+    asked = person.looks(promote).text
+    assert asked.index('name="rebase"') < asked.index(">Make version 2 live<"), "Enter does what leaves nothing out"
+    for where in (page, promote):
+        moved = person.sends(promote, where, **({"rebase": "on"} if where == promote else {}))
+        update = person.api.ok("GET", "/v1/models/digits/updates")["items"][0]
+        assert (moved.status_code, moved.headers["location"]) == (303, f"/updates/{update['id']}")
+        assert (update["state"], update["batches"]) == ("queued", [first, waits])
+    assert person.api.ok("GET", "/v1/models/digits")["live_version"] == 3
+    make_version(person.api.runtime, seed=3, learned=[first, waits, later])
+    assert "Learn it again" not in person.looks(page).text, "what is live has learned all of it"
+
+
 def test_a_batch_that_was_taken_back_is_not_said_to_be_left_out(person: Person) -> None:
     one = send(person.api, 1)
     make_version(person.api.runtime, learned=[one])

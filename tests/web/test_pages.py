@@ -15,11 +15,11 @@ from service.contract.resources import Progress, Update
 from service.registry.sql.tables import Update as Row
 from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
+from service.web.frame import POLICY
 from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
 from service.web.pages.update import seconds_left
 from service.web.pages.version import matrix
-from service.web.site import POLICY
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_version
 
@@ -53,7 +53,7 @@ def person(api: Api) -> Person:
 
 def test_every_page_lies_beneath_a_root_that_the_server_knows() -> None:
     assert {route.path[1:].partition("/")[0] for route in ROUTES} | {"static"} == ROOTS
-    for path in ("/v1/models", "/v2", "/metrics", "/docs", "/openapi.json", "/version", "/nowhere", "/v1"):
+    for path in ("/v1/models", "/v2", "/metrics", "/openapi.json", "/version", "/nowhere", "/v1"):
         assert not is_page(path)
 
 
@@ -120,6 +120,28 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     ended = person.looks(f"/updates/{update}").text
     assert "It was cancelled." in ended
     assert "live.js" not in ended
+
+
+def test_an_update_that_failed_says_why_and_is_found_however_old(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.web.pages.update.UPDATES_A_PAGE", 2)
+    sent = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
+    update = person.api.ok("POST", "/v1/models/digits/updates", sent)["id"]
+    with person.api.runtime.database.writing() as session:
+        row = session.get_one(Row, update)
+        row.state, row.error = "failed", {"title": "Training diverged", "detail": "<b>nan</b> in epoch 2"}
+    page = person.looks(f"/updates/{update}").text
+    assert "Training left the finite numbers" in page
+    assert "&lt;b&gt;nan&lt;/b&gt; in epoch 2" in page
+    assert f'action="/updates/{update}/retry"' in page
+    assert "Training left the finite numbers" in person.looks("/models/digits").text
+    for n in range(2):
+        person.api.ok("POST", "/v1/models/digits/updates", {**sent, "inputs": [[n, n, n]]})
+    first = person.looks("/models/digits/updates").text
+    assert update not in first
+    [older] = re.findall(r'href="(/models/digits/updates\?cursor=[^"]+)"', first)
+    assert f'href="/updates/{update}"' in person.looks(unescape(older)).text
 
 
 def test_the_time_that_is_left_is_told_while_it_trains() -> None:
@@ -299,6 +321,76 @@ def test_forms_have_a_limit(person: Person) -> None:
     assert large.status_code == 413
     for content in (b"%ff=%ff", b"&".join(b"a%d=1" % k for k in range(1001))):
         assert person.api("POST", "/models/digits/rollback", content=content).status_code == 422
+
+
+def test_a_form_that_cannot_be_read_is_answered_by_a_page(person: Person) -> None:
+    headers = {**HTML, "accept-language": "ja"}
+    for content, more, status, sentence in (
+        (b"a" * (1024 * 1024 + 1), {}, 413, "大きすぎるため"),
+        (b"%ff=%ff", {}, 422, "このままでは受け付けられません"),
+        (b"nothing", {"content-type": "multipart/form-data; boundary=x"}, 422, "このままでは受け付けられません"),
+    ):
+        page = person.api("POST", "/models/digits/send", content=content, headers={**headers, **more})
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert sentence in page.text
+        assert page.headers["content-security-policy"] == POLICY
+
+
+def test_another_language_keeps_what_the_page_shows(person: Person) -> None:
+    assert 'href="?before=2&amp;x=%3Cb%3E&amp;lang=ja"' in person.looks("/?before=2&x=<b>&lang=en").text
+
+
+def test_the_interface_is_a_page(shut: Person) -> None:
+    page = shut.looks("/docs?lang=ja")
+    assert page.status_code == 200
+    assert "/v1/models/{model}/rollback" in page.text
+    assert "<script" not in page.text
+    assert page.headers["content-security-policy"] == POLICY
+    assert "プログラムから使える" in page.text
+
+
+def test_a_form_that_is_sent_with_other_content_is_no_second_click(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    hidden = dict(
+        re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', person.looks("/models/digits/rollback").text)
+    )
+    first, other = (
+        person.api("POST", "/models/digits/rollback", data={**hidden, "reason": reason}, headers=HTML)
+        for reason in ("one", "other")
+    )
+    assert (first.status_code, other.status_code) == (303, 409)
+    assert "Another version went live since this page was loaded." in other.text
+
+
+def test_a_page_counts_as_one_request_of_a_key_and_too_many_are_told_to_wait(shut: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    shut.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=bearer)
+    make_version(shut.api.runtime)
+    for rate, status in ((2, 200), (0.001, 429)):  # to sign in counts, too
+        made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["admin"], "rate": rate}, headers=bearer)
+        shut.api.http.cookies.clear()
+        assert shut.sends("/sign-in", "/sign-in", key=made["secret"]).status_code == 303
+        page = shut.looks("/models/digits")
+        assert page.status_code == status
+        assert ("More was asked at once than this key may ask." in page.text) == (status == 429)
+
+
+def test_a_key_that_ends_while_a_page_is_open_leads_back_to_that_page(shut: Person) -> None:
+    make_bearer = {"authorization": f"Bearer {KEY}"}
+    shut.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=make_bearer)
+    make_version(shut.api.runtime)
+    make_version(shut.api.runtime, seed=1)
+    made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["admin"]}, headers=make_bearer)
+    shut.sends("/sign-in", "/sign-in", key=made["secret"])
+    page = "/models/digits/rollback"
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shut.looks(page).text))
+    assert shut.api("DELETE", f"/v1/keys/{made['id']}", headers=make_bearer).status_code == 204
+    for away in (shut.looks(f"{page}?a=1"), shut.api("POST", page, data=hidden, headers=HTML)):
+        assert away.status_code == 303
+        assert away.headers["location"].startswith("/sign-in?next=%2Fmodels%2Fdigits%2Frollback")
+        assert "This key does not open the service" in shut.looks(away.headers["location"]).text
+    assert len(shut.api.ok("GET", "/v1/models/digits/deployments", headers=make_bearer)["items"]) == 2
 
 
 def test_the_stylesheet_and_the_icon_come_from_here(person: Person) -> None:

@@ -9,7 +9,9 @@ from string import Formatter
 
 import pytest
 
+from service import errors
 from service.contract.enums import Verdict
+from service.errors import KINDS
 from service.learning.gate.gate import RULES
 from service.learning.gate.number_gate import NUMBER_RULES
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
@@ -24,7 +26,8 @@ def placeholders(sentence: object) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_catalogue_has_the_keys_and_placeholders_of_english(language: str) -> None:
-    english, other = catalogue("en"), catalogue(language)
+    english = catalogue("en")
+    other = {key: sentence for key, sentence in catalogue(language).items() if not key.startswith("reason.")}
     assert other.keys() == english.keys()
     for key, sentence in other.items():
         assert placeholders(sentence) - {"n"} == placeholders(english[key]) - {"n"}, key
@@ -36,8 +39,9 @@ def test_every_key_that_pages_name_is_there_and_every_one_that_is_there_is_named
     sources = "\n".join(path.read_text() for path in WEB.rglob("?*[a-z].*") if path.suffix in (".py", ".html"))
     named = set(re.findall(r'(?:\bt|\bwords|self|\.words)\("([a-z_.]+)"[,)]', sources))
     made = {m[0] for m in re.findall(r'\(f?"([a-z_.]+?[._])("|\{)', sources)}
+    made |= {"refusal."}
     made |= {f"{kind}." for kind in re.findall(r'\.named\("([a-z]+)", ', sources)}
-    keys = catalogue("en").keys()
+    keys = catalogue("ja").keys()
     assert named <= keys
     assert not [
         key for key in keys - named if not any(key.startswith(prefix) for prefix in made) and f'"{key}"' not in sources
@@ -49,6 +53,19 @@ def test_each_verdict_and_each_rule_of_the_gate_has_words() -> None:
     assert all(words(f"verdict.{verdict}") for verdict in Verdict)
     assert [name for _, name, _ in (*RULES, *NUMBER_RULES) if words.named("rule", name) == name] == []
     assert words.named("rule", "of_tomorrow") == "of_tomorrow"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_kind_of_refusal_has_words(language: str) -> None:
+    words = Words(language)
+    lacking = [
+        slug for slug, kind in KINDS.items() if kind.__module__ == errors.__name__ and f"refusal.{slug}" not in words
+    ]
+    assert lacking == []
+    assert {"refusal.internal", "refusal.method-not-allowed"} <= catalogue(language).keys()
+    assert words.refusal("of-tomorrow") == words("refusal.error")
+    assert words.failure("Training diverged") == words("refusal.diverged")
+    assert words.failure("Of tomorrow") == words("refusal.learning-failed")
 
 
 def test_counts_and_lists_are_those_of_the_language() -> None:

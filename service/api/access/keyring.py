@@ -12,14 +12,14 @@ import threading
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
 from service.api.access.rates import Rates
 from service.api.health import ALIVE, READY
-from service.api.limits.request_checks import CALLER, Scope, check_host, header
+from service.api.limits.request_checks import CALLER, COUNTED, Scope, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
 from service.registry.callers.keys import PREFIX_LENGTH, StoredKey
 from service.registry.sql.database import Database, now
 from service.settings import Settings
 
-PUBLIC = ALIVE | READY | {"/openapi.json", "/docs"}
+PUBLIC = ALIVE | READY | {"/openapi.json"}
 """Paths that need no key."""
 
 
@@ -60,14 +60,18 @@ class Keyring:
             self._mark = mark
 
     def admit(self, scope: Scope) -> Caller:
-        """Who calls; each request is counted once. Compares keys in constant time. Raises ForbiddenHost, Unauthorized,
-        TooMany."""
+        """Who calls; each request is counted once, and all that a page asks as one. Compares keys in constant time.
+        Raises ForbiddenHost, Unauthorized, TooMany."""
         known: Caller | None = scope.get(CALLER)
         if known is not None:
             return known
         check_host(scope, self._settings, self.asks)
         caller = self.caller(scope)
-        self._rates.take(caller)
+        counted: set[str] | None = scope.get(COUNTED)
+        if counted is None or caller.name not in counted:
+            self._rates.take(caller)
+        if counted is not None:
+            counted.add(caller.name)
         scope[CALLER] = caller
         return caller
 

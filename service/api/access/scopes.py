@@ -76,7 +76,6 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v2/health/live": {"GET": ANY},
     "/v2/health/ready": {"GET": ANY},
     "/openapi.json": {"GET": ANY},
-    "/docs": {"GET": ANY},
 }
 """By the path of the route and the method. A route that is not here cannot be called."""
 

@@ -21,6 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 CONTENT_LENGTH, TRACE = b"content-length", b"traceparent"
 HEADERS, CALLER = "tsuika.headers", "tsuika.caller"
 """In the scope: headers by name; who calls, once that is known."""
+COUNTED = "tsuika.counted"
+"""In the scope of what a page asks: callers for whom it has counted, which it does once."""
 AFTERWARDS = "tsuika.afterwards"
 """In the scope: functions that are called once the request is over, however it ends."""
 READS_AGAIN = "tsuika.reads_again"

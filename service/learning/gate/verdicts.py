@@ -11,8 +11,7 @@ from service.learning.wording import MANY, listed, lowered, percent, rows, trust
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 REBASE = (
-    'If another version goes live first, promote this one with "rebase": true, so that it has learned '
-    "that one's rows, too."
+    "If another version goes live first, have this one learned again on that one (rebase), so that nothing is left out."
 )
 
 

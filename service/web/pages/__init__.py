@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.web.pages import (
     audit,
     compare,
+    docs,
     keys,
     limits,
     lineage,
@@ -40,5 +41,6 @@ ROUTES: tuple[Route, ...] = (
     *keys.ROUTES,
     limits.ROUTE,
     audit.ROUTE,
+    docs.ROUTE,
     *sign_in.ROUTES,
 )

@@ -16,6 +16,7 @@ from service.web.charts.history import History, Mark, Step, history
 from service.web.client import address
 from service.web.estimates import Estimate
 from service.web.pages.models import held_now
+from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, percent
@@ -28,12 +29,13 @@ UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
 
 @dataclass(frozen=True)
 class Line:
-    """A version in the table. `short`: what became of it, in a few words."""
+    """A version in the table. `short`: what became of it, in a few words; `why`: in a sentence."""
 
     version: Version
     verdict: Verdict | None
     went_live: bool
     short: str
+    why: str
     old: Estimate | None
     new: Estimate | None
     error: Estimate | None
@@ -88,7 +90,8 @@ def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: C
     if went_live and verdict not in (Verdict.PROMOTED, None):
         text = words("verdict.by_order", verdict=text)
     estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
-    return Line(version, verdict, went_live, text, *estimated)
+    why = verdict_sentence(verdict, version.number, version.parent, report, words)
+    return Line(version, verdict, went_live, text, why, *estimated)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:

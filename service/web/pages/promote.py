@@ -1,4 +1,5 @@
-"""Making a version live by hand: what the gate found, what will change and what is left out, a reason, one button."""
+"""Making a version live by hand: what the gate found, what will change and what is left out, a reason, one button; and
+learning it again on the live one, where another went live since it was made."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from service.contract.resources import Page as Listed
 from service.web.client import Refused, address
 from service.web.forms import faults, whole
 from service.web.pages.rollback import learned_by
+from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View
 
@@ -30,7 +32,7 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "version": version,
         "short": short(verdict, version.report, view.words),
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "why": version.report.gate.why if version.report is not None else "",
+        "why": verdict_sentence(verdict, version.number, version.parent, version.report, view.words),
         "against": verdict is Verdict.REJECTED,
         "taken_back": bool(learned & gone),
         "left_out": len(live - learned - gone),

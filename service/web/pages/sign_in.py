@@ -21,7 +21,8 @@ def show(view: View) -> Answer:
     except Refused as refused:
         if refused.problem.status != 401:
             raise
-        return _form(view, view.query.get("next", "/"))
+        ended = {} if view.api.key is None else {"key": view.words("sign_in.wrong")}
+        return _form(view, view.query.get("next", "/"), ended)
     return Moved(_after(view.query.get("next", "/")))
 
 

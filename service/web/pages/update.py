@@ -1,4 +1,4 @@
-"""One update: how far it is while it runs, and what became of it."""
+"""One update: how far it is while it runs, and what became of it; and all updates of a model."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service.contract.enums import UpdateState
-from service.contract.resources import Update
+from service.contract.resources import Model, Update
+from service.contract.resources import Page as Listed
 from service.web.charts.losses import losses
 from service.web.client import Refused, address
 from service.web.forms import faults
+from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View
 
 UNFINISHED = (UpdateState.QUEUED, UpdateState.RUNNING)
 RETRIED = (UpdateState.FAILED, UpdateState.CANCELLED)
+UPDATES_A_PAGE = 50
 
 
 def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
@@ -27,11 +30,29 @@ def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> 
         "chart": losses(curve, view.words) if curve else None,
         "left": seconds_left(update, datetime.now(UTC)),
         "short": short(update.verdict, update.report, view.words) if update.verdict is not None else "",
+        "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "colour": COLOURS[update.verdict] if update.verdict is not None else "bad",
         "retried": update.state in RETRIED,
         "faults": wrong or {},
     }
     return Shown("update.html", facts, json=address("updates", update.id), status=status)
+
+
+def show_all(view: View) -> Answer:
+    """Those of a model, newest first."""
+    name = view.params["model"]
+    model = view.api.get(address("models", name), Model)
+    path = address("models", name, "updates")
+    listed = view.api.get(path, Listed[Update], limit=UPDATES_A_PAGE, cursor=view.query.get("cursor"))
+    lines = [_line(view, update) for update in listed.items]
+    return Shown("updates.html", {"model": model, "lines": lines, "next_cursor": listed.next_cursor}, json=path)
+
+
+def _line(view: View, update: Update) -> tuple[Update, str, str]:
+    """An update, what became of it in a few words, and their colour."""
+    if update.verdict is not None:
+        return update, short(update.verdict, update.report, view.words), COLOURS[update.verdict]
+    return update, view.words(f"update.{update.state}"), "bad" if update.state is UpdateState.FAILED else ""
 
 
 def ask_cancel(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
@@ -70,6 +91,7 @@ def seconds_left(update: Update, now: datetime) -> float | None:
 
 
 ROUTES = (
+    Route("/models/{model}/updates", show_all),
     Route("/updates/{update}", show),
     Route("/updates/{update}/cancel", ask_cancel, cancel),
     Route("/updates/{update}/retry", show, retry),

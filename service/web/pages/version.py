@@ -15,6 +15,8 @@ from service.web import estimates
 from service.web.charts.changes import Change, changes
 from service.web.client import address
 from service.web.estimates import SAME, Estimate, share
+from service.web.pages.rollback import learned_by
+from service.web.reasons import rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, round_percent
@@ -23,6 +25,7 @@ MOST_CLASSES = 20
 """Classes of a matrix that can be read."""
 MOST_CONFUSIONS = 100
 """A report that lists so many may lack others."""
+WAITING = (Verdict.HELD, Verdict.SUPERSEDED)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ def show(view: View) -> Answer:
         "report": report,
         "short": short(verdict, report, words),
         "colour": COLOURS[verdict] if verdict is not None else "",
-        "why": report.gate.why if report is not None else "",
+        "why": verdict_sentence(verdict, version.number, version.parent, report, words),
         "waits": verdict is Verdict.HELD,
+        "outdated": verdict in WAITING and _outdated(view, model, version),
         "good": estimates.how_good(report, words),
         "old": estimates.old_classes(report),
         "new": estimates.new_classes(report),
@@ -84,9 +88,18 @@ def show(view: View) -> Answer:
         "chart": _chart(groups, isinstance(report, NumberReport), words),
         "matrix": matrix(report.after) if isinstance(report, Report) else None,
         "confusions": report.after.confusions if isinstance(report, Report) and report.after is not None else [],
-        "rules": report.gate.rules if report is not None else [],
+        "rules": [(rule, rule_sentence(rule, version.parent, report, words)) for rule in report.gate.rules]
+        if report is not None
+        else [],
     }
     return Shown("version.html", facts, json=address("models", name, "versions", version.number))
+
+
+def _outdated(view: View, model: Model, version: Version) -> bool:
+    """Whether another version went live since this one was made, and has not learned all that it has."""
+    if version.erased_at is not None or model.live_version in (None, version.number, version.parent):
+        return False
+    return not learned_by(view, model.name, model.live_version).issuperset(version.batches)
 
 
 def _groups(report: Report | NumberReport | None) -> list[Group]:

@@ -423,7 +423,7 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
     )
     ready = spoken(a, Verdict.HELD)
     assert ready.startswith("Ready: version 2 passed every check and waits for you.")
-    assert '"rebase": true' in ready
+    assert "learned again on that one (rebase)" in ready
     assert spoken(a, Verdict.SUPERSEDED).startswith("Set aside: version 1 stopped being live while this was learning.")
     better = changed(
         a, base=says("ab", "ab" * 194 + "ba" * 6), candidate=says("abn", "ab" * 200), yardstick=says("abn", "ab" * 200)

@@ -30,6 +30,7 @@ PAGES = {
     "number-version": "/models/prices/versions/12",
     "hostile-version": "/models/hostile/versions/1",
     "rollback": "/models/mistakes/rollback",
+    "updates": "/models/mistakes/updates",
     "compare": "/models/mistakes/compare?before=1&after=2",
     "compare-hostile": "/models/hostile/compare?before=1&after=1",
     "compare-numbers": "/models/prices/compare?before=11&after=12",
@@ -40,6 +41,7 @@ PAGES = {
     "keys": "/keys",
     "limits": "/limits",
     "audit": "/audit",
+    "docs": "/docs",
     "missing": "/models/nobody",
 }
 """By the name of the picture: every page is looked at by every test here."""

@@ -10,13 +10,13 @@ from service.contract.tables import TableInput
 from service.guessing.csv_facts import Unguessable, facts_of
 from service.guessing.label_column import label_column
 from service.web.client import Refused, Sending, address
-from service.web.forms import GENERAL
+from service.web.forms import GENERAL, Said, slug_of
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
 FIELDS = ("target", "source")
 """Members of the query of a CSV file that are fields of the form."""
-UNKNOWN_LABELS = "/problems/unknown-labels"
+UNKNOWN_LABELS = "unknown-labels"
 OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
@@ -89,16 +89,24 @@ def act(view: View) -> Answer:
 
 def beside(problem: Problem, words: Words) -> dict[str, str]:
     """Sentences of a refusal by field; what is of a row or a column stands beside the file, with its line."""
-    said: dict[str, list[str]] = {}
+    slug, said = slug_of(problem), dict[str, list[str]]()
+    if slug == UNKNOWN_LABELS:  # its detail says how a program would mend it
+        near = (problem.model_extra or {}).get("near", {})
+        names = [_named(name, near.get(name, ()), words) for name in (problem.model_extra or {}).get("unknown", ())]
+        own = words("send.unknown", n=len(names), names=names)
+        return {"file": Said(" ".join(fault.detail for fault in problem.errors), slug, own)}
     if not any(fault.detail == problem.detail for fault in problem.errors):
         said["file" if problem.status in OF_FILE else GENERAL] = [problem.detail]
     for fault in problem.errors:
         if fault.detail not in problem.detail or fault.detail == problem.detail:
             first = fault.pointer.lstrip("/").partition("/")[0]
             said.setdefault(first if first in FIELDS else "file", []).append(fault.detail)
-    if problem.type == UNKNOWN_LABELS:
-        said["file"].append(words("send.unknown"))
-    return {field: " ".join(sentences) for field, sentences in said.items()}
+    return {field: Said(" ".join(sentences), slug) for field, sentences in said.items()}
+
+
+def _named(name: str, near: Sequence[str], words: Words) -> str:
+    """A label that is no class, and the class that it looks like."""
+    return words("send.near", name=name, near=near[0]) if near else words("send.label", name=name)
 
 
 ROUTES = (

@@ -1,0 +1,126 @@
+"""What the gate said, in other languages than its own, from the figures of its report: sentences of the catalogue.
+
+The gate's own sentences are English; pages in English show those.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.number_report import NumberReport
+from service.contract.report import Report, Rule
+from service.contract.resources import AnyReport
+from service.web.estimates import how_good
+from service.web.verdicts import deciding
+from service.web.words import Words, amount, percent
+
+OWN = "en"
+"""The language of the gate."""
+VISIBLE = 1e-9
+"""Two measurements of one thing differ by less."""
+
+
+def verdict_sentence(
+    verdict: Verdict | None, version: int | None, base: int | None, report: AnyReport | None, words: Words
+) -> str:
+    """What became of a version and why; "" where nothing was judged. base: the version that it was made from."""
+    if report is None:
+        return ""
+    if words.language == OWN:
+        return report.gate.why
+    rule = deciding(report)
+    why = rule_sentence(rule, base, report, words) if rule is not None else ""
+    if verdict is None:
+        return why
+    key, gained = str(verdict), ""
+    if verdict is Verdict.HELD and report.gate.outcome is Outcome.PASS:
+        key = "ready"
+    elif verdict is Verdict.PROMOTED and rule is not None:
+        key = "by_order"
+    elif verdict is Verdict.PROMOTED:
+        key, gained = ("unproven", "") if report.gate.unproven else ("promoted", _gained(report, words))
+    stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
+    return words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
+
+
+def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
+    """What a rule found; that of the gate where a newer service has a rule that we do not know."""
+    if words.language == OWN:
+        return rule.why
+    if rule.passed is None:
+        return words("reason.no_evidence")
+    if rule.passed and rule.value is None and rule.name != "sound":
+        return words("reason.does_not_apply")
+    kinds = ("number", "class") if isinstance(report, NumberReport) else ("class",)
+    keys = (f"reason.{kind}.{rule.name}.{variant}" for kind in kinds for variant in _variants(rule, report))
+    key = next((key for key in keys if key in words), None)
+    return words(key, **_figures(rule, base, report, words)) if key is not None else rule.why
+
+
+def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:
+    """Names of the sentences of a rule, that which says most first."""
+    if rule.severity is None:
+        return ("passes",)
+    known = rule.value is not None
+    if isinstance(report, Report):
+        of_report = {
+            "contradicts_class": bool(report.batch.disputes),
+            "disagrees_broadly": report.batch.conflicts is not None,
+            "worst_class": _is_worst(rule, report),
+        }
+        known = of_report.get(rule.name, known)
+    if not known:
+        return ("unmeasured", "fires")
+    return ("held", "fires") if rule.severity is Severity.HELD else ("fires",)
+
+
+def _is_worst(rule: Rule, report: Report) -> bool:
+    """Whether the class that lost most is the one that the rule speaks of."""
+    return report.worst_class is not None and abs(report.worst_class.drop - (rule.value or 0.0)) < VISIBLE
+
+
+def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> dict[str, Any]:
+    """What the sentences of rules may name."""
+    figures: dict[str, Any] = {"live": base, "trusted": report.after.rows if report.after else 0}
+    for name, value in (("value", rule.value), ("limit", rule.limit)):
+        figures[name] = amount(value) if value is not None else "–"
+        figures[f"{name}_percent"] = percent(value) if value is not None else "–"
+        figures[f"{name}_points"] = f"{100 * value:.1f}".replace("-", "−") if value is not None else "–"
+    if isinstance(report, NumberReport):
+        return figures | {"outliers": len(report.batch.outliers)}
+    batch = report.batch
+    rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
+    return figures | {
+        "rows": rows,
+        "conflicts": batch.conflicts or 0,
+        "usual": round((batch.expected or 0.0) * rows),
+        "names": words.listed([f"「{name}」" for name in report.new_classes.names]),
+        "name": dispute.class_ if dispute is not None else "",
+        "suggested": dispute.suggested if dispute is not None else "",
+        "worst": report.worst_class.name if report.worst_class is not None else "",
+    }
+
+
+def _gained(report: AnyReport, words: Words) -> str:
+    """What it knows now, and what became of what it knew."""
+    if isinstance(report, NumberReport):
+        if report.before is None or report.after is None:
+            return how_good(report, words)
+        change = {"before": amount(report.before.mae), "after": amount(report.after.mae), "n": report.before.rows}
+        kept = words(f"reason.kept.error_{_direction(report.rise_interval)}", **change)
+        return f"{how_good(report, words)}{kept}"
+    new, old = report.new_classes.names, report.old_classes
+    knows = words("reason.kept.knows", names=[f"「{name}」" for name in sorted(new)]) if new else ""
+    if report.before is None or old.before is None or old.after is None or old.interval is None:
+        return knows + how_good(report, words)
+    change = {"before": f"{100 * old.before:.1f}", "after": percent(old.after), "n": report.before.rows}
+    low, high = old.interval
+    return knows + words(f"reason.kept.accuracy_{_direction((-high, -low))}", **change)
+
+
+def _direction(worse: tuple[float, float] | None) -> str:
+    """Which way a loss lies, by its interval."""
+    if worse is None or worse[0] <= 0 <= worse[1]:
+        return "same"
+    return "worse" if worse[0] > 0 else "better"
