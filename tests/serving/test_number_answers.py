@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from service.contract.inputs import VectorInput
+from service.contract.tables import TableInput, value_code
 from service.errors import CorruptArtifact, InvalidContent, NotLive
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
@@ -25,7 +27,7 @@ from service.serving.kinds.numbers import Values
 from service.serving.loaded_versions import USUAL_LEVEL, Loaded
 from service.serving.loader import _architecture
 from service.serving.predictor import Predictor
-from tests.making import number_checkpoint
+from tests.making import number_checkpoint, table_checkpoint
 from tests.serving.test_predictor import checkpoint as class_checkpoint
 
 ONE = NumberGrid(names=["MW"], offset=[500.0], step=[64 / UNIT_STEPS])
@@ -146,6 +148,23 @@ def test_versions_of_other_kinds_do_not_share_a_pace() -> None:
     names = [_architecture(layout.model_dump(mode="json")) for layout in layouts]
     assert names[0] == names[2]
     assert len(set(names)) == 3
+
+
+def test_a_row_with_a_new_value_has_the_interval_of_such_rows(batcher: Batcher) -> None:
+    spec = TableInput.model_validate({"kind": "table", "columns": [{"name": "shop", "kind": "category"}]})
+    made = table_checkpoint(spec, {"shop": ["a", "b"]}, grid=ONE)
+    usual = number_checkpoint(ONE).parts["interval"]
+    new = {**usual, "quantiles": torch.cat([usual["quantiles"], 100 * torch.ones(1, 1, 99)], 1)}
+    version = Loaded(1, "load", 7, "", Predictor(replace(made, parts={**made.parts, "interval": new})))
+    few = np.array([value_code("a"), value_code("c"), np.nan])[:, None]
+    many, options = np.tile(few, (40, 1)), version.settled(PredictOptions(level=0.5))
+    asked = asyncio.run(_answered(batcher, version, many, options))
+    for answers in (predict(version, few, options).answers, predict(version, many, options).answers, asked):
+        assert answers.intervals is not None
+        wide = np.diff(answers.intervals[:, 0])[:, 0] == 200 * 64
+        assert wide.tolist() == [False, True, False] * (len(answers.values) // 3)
+    other = predict(version, many, options).answers.part(1, 3, PredictOptions(level=0.9))
+    assert (np.diff(other.intervals[:, 0])[:, 0] == 200 * 64).tolist() == [True, False]
 
 
 @pytest.fixture

@@ -67,6 +67,10 @@ class LearnedValues:
             unknown[:, place] = ~np.isin(column, codes) & ~np.isnan(column.astype(np.float64))
         return unknown
 
+    def novel(self, inputs: Array) -> Bools:
+        """Which rows have such a value. [n, columns] -> [n]"""
+        return np.asarray(self.unknown(inputs).any(1))
+
     def known_only(self, inputs: Array) -> Array:
         """Rows in which values that were never learned are missing; the same array where there are none."""
         unknown = self.unknown(inputs)

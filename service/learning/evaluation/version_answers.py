@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.learning.data.matrices import matrix
-from service.learning.data.rows import FeatureRows, Rows
+from service.learning.data.rows import Bools, FeatureRows, Rows
 from service.learning.data.sides import parted
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
@@ -130,6 +130,13 @@ class VersionAnswers:
             return answered_by_source(self.version, "head", batch.take(rows), some, _head(self.network, some))
 
         return outputs
+
+    def novel(self) -> Bools:
+        """Which of the update's own rows have a value of a category that the version never learned. [n]"""
+        raw = self.rows.data.batch
+        if VALUES not in self.version.parts or not len(raw):
+            return np.zeros(len(self.rows.batch), bool)
+        return learned_values(self.version).novel(raw.inputs)
 
     def _known_batch(self) -> tuple[FeatureRows, Callable[[], Rows]]:
         """The update's own rows, with features and raw; of tables, values that the version never learned are missing,

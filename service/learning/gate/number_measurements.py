@@ -138,7 +138,8 @@ class Stopped:
 class BatchFigures:
     """What the batch looks like beside the last promoted ones. mean, median: of errors, over what is usual of such
     rows · order: rank correlation of target and value · bias: mean of target - value, in usual errors; off: the same in
-    the targets' unit · stopped: the batches just before it, None where they are too few to be evidence."""
+    the targets' unit · stopped: the batches just before it, None where they are too few to be evidence · novel: rows
+    whose value of a category the live version has not learned, where hardly any others are there."""
 
     rows: int
     mean: Beside
@@ -152,6 +153,7 @@ class BatchFigures:
     outliers: Outlying | None = None
     commonest: Commonest | None = None
     stopped: Stopped | None = None
+    novel: int = 0
 
     @property
     def follows(self) -> bool:

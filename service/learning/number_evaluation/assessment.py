@@ -52,7 +52,8 @@ class Tested:
 
     target [n, k]: as sent · missed [n, k]: how many of the levels 0.01 to 0.99 had an interval that missed it, 255
     where there was none · mean [b, k]: mean target of each batch, whether it was tested or not · yardsticks [n, k]: by
-    name, what they answer, as targets · sums: None where no batch was tested.
+    name, what they answer, as targets · sums: None where no batch was tested · novel [n]: rows with a value of a
+    category that the version before had not learned; None: no row.
     """
 
     __test__ = False
@@ -73,6 +74,12 @@ class Tested:
     mean: Floats = field(default_factory=lambda: np.zeros((0, 1)))
     yardsticks: Mapping[str, Floats] = field(default_factory=dict)
     sums: ErrorSums | None = None
+    novel: NDArray[np.bool_] | None = None
+
+    @property
+    def familiar(self) -> NDArray[np.bool_]:
+        """Rows without such values: what was usual. [n]"""
+        return np.ones(len(self.error), bool) if self.novel is None else ~self.novel
 
     def of(self, learned: Collection[str], own: Collection[str] | None = None) -> Tested:
         """The same without what came of batches that are not among `learned`: those that were taken back. own: of the
@@ -98,6 +105,7 @@ class Tested:
             mean=self.mean[kept],
             yardsticks={name: values[rows] for name, values in self.yardsticks.items()},
             sums=self.sums and self.sums.take(kept),
+            novel=None if self.novel is None else self.novel[rows],
         )
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -108,6 +116,8 @@ class Tested:
         arrays |= {f"yardstick.{k}": values for k, values in enumerate(self.yardsticks.values())}
         if self.sums is not None:
             arrays |= {f"sums.{name}": getattr(self.sums, name) for name in SUMS}
+        if self.novel is not None:
+            arrays["novel"] = self.novel
         return arrays | {"names": np.frombuffer(named, np.uint8).copy()}
 
     @staticmethod
@@ -121,6 +131,7 @@ class Tested:
             figures=tuple(figures),
             yardsticks={name: np.asarray(arrays[f"yardstick.{k}"]) for k, name in enumerate(yardsticks)},
             sums=ErrorSums(space, *(np.asarray(arrays[f"sums.{name}"]) for name in SUMS)) if space else None,
+            novel=np.asarray(arrays["novel"]) if "novel" in arrays else None,
             **plain,
         )
 
@@ -179,7 +190,8 @@ class NumberAssessment:
     fold · base: to T likewise, to B by the head it serves; None for a first version · same: as base, with the strength,
     decay, lift and kind of the candidate, where these are others (`Learned.without`) · usual [n, k]: the error that the
     base usually makes on a row like that, None where too few rows were tested · alone [n, k]: out-of-fold answers of a
-    head of this batch alone, see `figures` · stopped: figures of the batches in a row that were stopped since the
+    head of this batch alone, see `figures` · novel [n]: rows of B with a value of a category that the base has not
+    learned; None: no row · stopped: figures of the batches in a row that were stopped since the
     base came, oldest first, for each number · sound: every number of the candidate is finite · known: rows that the
     base has learned, fewer where older batches count less · fades: in base and candidate older batches count less ·
     challenges: base and candidate learned the same rows, so all in which they differ is by their settings.
@@ -197,6 +209,7 @@ class NumberAssessment:
     live: int | None = None
     usual: Floats | None = None
     alone: Floats | None = None
+    novel: NDArray[np.bool_] | None = None
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
     sound: bool = True

@@ -11,7 +11,7 @@ from torch import Tensor
 from service.contract.number_policy import NumberPolicy
 from service.contract.targets import NumberTarget
 from service.learning.absent_rows import lacking
-from service.learning.data.rows import FeatureRows, Ints, distinct
+from service.learning.data.rows import Bools, FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.examine import HALF, Candidate, UpdateContext, ledger_space
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
@@ -153,6 +153,7 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
         same=base_answers(answered.same, trusted, batch) if answered.same is not None else None,
         live=context.live,
         alone=own_answers(own, space.features, goals),
+        novel=_novel(answered),
         past=context.past,
         stopped=context.stopped,
         challenges=context.challenges,
@@ -163,6 +164,12 @@ def _assessment(answered: _Answered, learned: Learned, context: NumberContext) -
     if a.base is None:
         return a
     return replace(a, usual=usual_errors(recent(a), rows.ledger, space, own))
+
+
+def _novel(answered: _Answered) -> Bools | None:
+    """Which of the update's own rows have a value of a category that the base has not learned; None: no row has."""
+    novel = answered.before.novel()[answered.batch] if answered.before is not None else None
+    return novel if novel is not None and novel.any() else None
 
 
 def _known(data: Data, rows: int, decay: float) -> int:

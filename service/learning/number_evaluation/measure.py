@@ -31,8 +31,10 @@ from service.learning.number_evaluation.batch.figures import (
     SETTINGS,
     Usual,
     chance,
+    familiar,
     figures_of,
     just_moved,
+    novel_rows,
     outliers,
     own_order,
     ratios,
@@ -66,8 +68,8 @@ def measure(a: NumberAssessment) -> NumberMeasured:
     """The numbers for the gate."""
     if a.base is None:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
-    ratio, figures, part = ratios(a), figures_of(a), len(a.batch) / a.known if a.known else 0.0
-    numbers = [_measured(a, k, ratio, figures[k]) for k in range(a.grid.size)]
+    figures, part = figures_of(a), len(a.batch) / a.known if a.known else 0.0
+    numbers = [_measured(a, k, figures[k]) for k in range(a.grid.size)]
     return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a))
 
 
@@ -75,11 +77,11 @@ def _number(a: NumberAssessment, k: int) -> OneNumber:
     return OneNumber(a.grid.names[k], a.grid.size, a.grid.scale == "log")
 
 
-def _measured(a: NumberAssessment, k: int, ratio: Floats | None, figures: Mapping[str, float]) -> OneNumber:
+def _measured(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> OneNumber:
     assert a.base is not None
     return replace(
         _number(a, k),
-        batch=None if ratio is None or not len(ratio) else _batch(a, k, ratio, figures),
+        batch=_batch(a, k, figures),
         harm=_trusted(a, k),
         regions=tuple(_regions(a, k)),
         since=tuple(_since(a, k)),
@@ -137,7 +139,7 @@ def _rise(a: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
 
 def _tested_error(a: NumberAssessment, k: int) -> float:
     """Mean |error| on tested rows of the last batches, in units; 0 without any."""
-    errors = np.concatenate([np.zeros(0), *(np.abs(tested.error[:, k]) for tested in recent(a))])
+    errors = np.concatenate([np.zeros(0), *(np.abs(t.error[t.familiar, k]) for t in recent(a))])
     return float(errors.mean()) if len(errors) else 0.0
 
 
@@ -210,14 +212,17 @@ def remembered(a: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:
     return tested.trusted_error[there], here
 
 
-def _batch(a: NumberAssessment, k: int, ratio: Floats, figures: Mapping[str, float]) -> BatchFigures | None:
-    """ratio [n, k], n >= 1. None where nothing is usual."""
-    assert a.base is not None
+def _batch(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> BatchFigures | None:
+    """Of the rows that the base may know, see `familiar`. None without rows, or where nothing is usual."""
+    known = familiar(a)
+    ratio = ratios(known)
+    if ratio is None or known.base is None or not len(ratio):
+        return None
     usual, rows = Usual.of(a, k), len(ratio)
     mean, median, bias = (usual.beside(figures, name, rows) for name in (MEAN, MEDIAN, BIAS))
     if mean is None or median is None or bias is None:
         return None
-    error = sizes(a.batch_goals[:, k], a.base.on_batch[:, k])
+    error = sizes(known.batch_goals[:, k], known.base.on_batch[:, k])
     unit = float(a.grid.unit[k])
     return BatchFigures(
         rows=rows,
@@ -225,13 +230,14 @@ def _batch(a: NumberAssessment, k: int, ratio: Floats, figures: Mapping[str, flo
         median=median,
         order=usual.beside(figures, ORDER, rows),
         bias=bias,
-        off=unit * float((a.batch_goals[:, k] - a.base.on_batch[:, k]).mean()),
+        off=unit * float((known.batch_goals[:, k] - known.base.on_batch[:, k]).mean()),
         error=unit * float(error.mean()),
         own=own_order(a, k),
-        repair=best_repair(a, error / ratio[:, k], median.usual, k),
-        outliers=outliers(a, ratio, k),
+        repair=best_repair(known, error / ratio[:, k], median.usual, k),
+        outliers=outliers(known, ratio, k),
         commonest=_commonest(a, k),
         stopped=stopped(a, k, figures, rows),
+        novel=novel_rows(known),
     )
 
 

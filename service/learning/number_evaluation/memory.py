@@ -32,6 +32,7 @@ def remember(
     batch, numbers = _of_batches_with_rows(a.batch), a.grid.size
     kept = _kept(batch) if a.base is not None else np.zeros(0, np.int64)
     value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
+    usual = np.ones(len(batch), bool) if a.novel is None else ~a.novel
     error, ratio, mark = a.batch_goals - value, ratios(a), {MOVED: 1.0} if moved else {}
     judging = batch.judging & np.isfinite(a.candidate.on_batch).all(1)
     trusted = FeatureRows.concat([a.trusted.bare(), batch.take(judging).bare()])
@@ -49,10 +50,11 @@ def remember(
         trusted_row=trusted.row.astype(np.int32),
         trusted_error=np.abs(own),
         target=batch.targets[kept].reshape(-1, numbers),
-        missed=missed(part, value[kept], error[kept]),
+        missed=missed(part, value[kept], error[kept], ~usual[kept]),
         mean=means(batch.batches, batch).reshape(-1, numbers),
         yardsticks={name: values[kept] for name, values in yardsticks.items()} if len(kept) else {},
-        sums=error_sums(space, batch, error) if len(kept) else None,
+        sums=error_sums(space, batch.take(usual), error[usual]) if len(kept) else None,
+        novel=None if a.novel is None or not len(kept) else a.novel[kept],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from service.contract.targets import Target
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.values import VALUES, learned_values
 from service.serving.kinds import classes, numbers
 from service.serving.kinds.kind import AnyKind
 from service.serving.kinds.output_tensors import OutputShape
@@ -21,7 +22,8 @@ def kind_of_target(checkpoint: Checkpoint) -> AnyKind:
     layout = checkpoint.layout
     if layout.numbers is None:
         return classes.ClassKind(layout.classes)
-    return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL))
+    values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
+    return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL), values)
 
 
 def outputs_of(target: Target, known: int = -1, parts: Collection[str] = (INTERVAL,)) -> list[OutputShape]:

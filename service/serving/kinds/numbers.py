@@ -11,10 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from service.errors import InvalidContent
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import NumberGrid
 from service.learning.network.checkpoint import Tensors
-from service.learning.number_evaluation.bounds import bounds
+from service.learning.number_evaluation.bounds import GROUPS, NO_ROWS, Bools, bounds
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
 
@@ -26,6 +27,8 @@ FEWER = {
 }
 """What to do where an answer would have too many numbers, by whether they were wanted as bytes."""
 NOTHING = np.empty((0, 0))
+FEW = 4
+"""Rows whose cells are looked up one by one."""
 
 
 class _OneNumber(msgspec.Struct):
@@ -44,7 +47,8 @@ class Values(NamedTuple):
     numbers: values, lower and upper ends of their intervals at `level` [3, n, k]; values alone [1, n, k] where no level
     was asked for, or the version has no intervals.
     given: what the head gave, in units of the grid [n, k]. added: the column of the rows that is added back [n, 1], if
-    one is. Intervals of another level need both.
+    one is. novel: rows with a value of a category that was never learned [n], where these have intervals of their own.
+    Intervals of another level need all three.
     outside: rows with values outside the range that the model declares.
     """
 
@@ -54,6 +58,7 @@ class Values(NamedTuple):
     added: Array
     level: float | None = None
     outside: frozenset[int] = frozenset()
+    novel: Bools = NO_ROWS
 
     @property
     def values(self) -> Floats:
@@ -71,17 +76,18 @@ class Values(NamedTuple):
         return bool(np.isfinite(self.given).all())
 
     def part(self, start: int, stop: int, options: PredictOptions) -> Values:
-        kind, numbers, given, added, level, outside = self
+        kind, numbers, given, added, level, outside, novel = self
         same = options.level is None or options.level == level
         if same and start == 0 and stop == numbers.shape[1]:
             return self
         if outside:
             outside = frozenset(k - start for k in outside if start <= k < stop)
         rows = slice(start, stop)
-        given, added = given[rows], added[rows]
+        given, added, novel = given[rows], added[rows], novel[rows]
         if same:
-            return Values(kind, numbers[:, rows], given, added, level, outside)
-        return Values(kind, kind.numbers(given, added, options.level), given, added, options.level, outside)
+            return Values(kind, numbers[:, rows], given, added, level, outside, novel)
+        numbers = kind.numbers(given, added, options.level, novel)
+        return Values(kind, numbers, given, added, options.level, outside, novel)
 
     def marked(self, outside: frozenset[int]) -> Values:
         return self._replace(outside=outside)
@@ -112,6 +118,7 @@ class Values(NamedTuple):
             numbers=np.concatenate([p.numbers for p in parts], 1),
             given=np.concatenate([p.given for p in parts]),
             added=np.concatenate([p.added for p in parts]),
+            novel=np.concatenate([p.novel for p in parts]),
             outside=outside,
         )
 
@@ -124,27 +131,46 @@ def shapes(columns: int, intervals: bool) -> list[OutputShape]:
 
 class NumberKind(Kind[Values]):
     """A version that predicts numbers. names: what the numbers of a row are called; none where it learned no row.
-    interval: the part that intervals are read from; None where the version has none."""
+    interval: the part that intervals are read from; None where the version has none. values: that it has learned; None
+    where all count."""
 
     ignorance = "has learned no row"
 
-    def __init__(self, grid: NumberGrid, names: Sequence[str], interval: Tensors | None) -> None:
+    def __init__(
+        self, grid: NumberGrid, names: Sequence[str], interval: Tensors | None, values: LearnedValues | None = None
+    ) -> None:
         self.names, self.order = names, range(len(names))
         self.outputs = (VALUE,) if interval is None else (VALUE, INTERVAL)
         self._from = self.added_back = grid.from_
         self._grid = grid if grid.from_ is None else grid.model_copy(update={"from_": 0})  # answers keep that column
         self._unit, self._origin = grid.unit, np.array(grid.offset)
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
+        apart = self._interval is not None and self._interval["quantiles"].shape[1] > GROUPS
+        self._values = values if apart else None
+        self._known = (
+            {place: frozenset(codes.tolist()) for place, codes in values.codes.items()} if apart and values else {}
+        )
 
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Values:
         answers = given.numpy().astype(np.float64)
         added = NOTHING if self._from is None else inputs[:, self._from, None].copy()
-        return Values(self, self.numbers(answers, added, options.level), answers, added, options.level)
+        novel = self._novel(inputs)
+        numbers = self.numbers(answers, added, options.level, novel)
+        return Values(self, numbers, answers, added, options.level, novel=novel)
 
-    def numbers(self, given: Floats, added: Array, level: float | None) -> Floats:
+    def _novel(self, inputs: Array) -> Bools:
+        if self._values is None:
+            return NO_ROWS
+        if len(inputs) > FEW:
+            return self._values.novel(inputs)
+        rows = zip(*(inputs[:, place].tolist() for place in self._known), strict=True)
+        learned = self._known.values()
+        return np.array([any(c not in codes and c == c for c, codes in zip(row, learned, strict=True)) for row in rows])
+
+    def numbers(self, given: Floats, added: Array, level: float | None, novel: Bools) -> Floats:
         """[3, n, k], or [1, n, k], see `Values`."""
         part = self._interval
-        answers = given[None] if part is None or level is None else bounds(part, given, level)
+        answers = given[None] if part is None or level is None else bounds(part, given, level, novel)
         goals = answers * self._unit + self._origin  # `NumberGrid.value`, whose arrays are made once here
         return self._grid.targets(goals, added)
 

@@ -9,6 +9,7 @@ import numpy as np
 from service.contract.inputs import VectorInput
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
+from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Array
 from service.learning.data.serialization import pack, unpack
@@ -27,8 +28,10 @@ from tests.updating import run_update
 class Lineage(NumberStream):
     """Every version goes live, whatever the gate says; the method is ridge, by default without lift and decay."""
 
-    def __init__(self, columns: int, target: NumberTarget | None = None, policy: NumberPolicy | None = None) -> None:
-        super().__init__(VectorInput(kind="vector", size=columns), target)
+    def __init__(
+        self, columns: int | TableInput, target: NumberTarget | None = None, policy: NumberPolicy | None = None
+    ) -> None:
+        super().__init__(VectorInput(kind="vector", size=columns) if isinstance(columns, int) else columns, target)
         self.policy = policy or NumberPolicy()
         self.past: list[tuple[int, Tested]] = []
         self.candidates: list[Candidate] = []

@@ -8,6 +8,7 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import AnyReport, NumberReport
+from service.contract.tables import value_code
 from service.contract.targets import ColumnYardstick
 from service.learning.data.rows import Rows
 from service.learning.data.target_grid import Floats
@@ -20,6 +21,7 @@ from service.learning.number_evaluation.bounds import bounds
 from tests.learning.memory_data import MemoryData, in_space
 from tests.learning.number_evaluation.lineage import Lineage
 from tests.learning.number_streams import number, values
+from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, shop, spent
 
 WEIGHTS = np.array([2.0, -1.0, 0.5])
 
@@ -433,3 +435,21 @@ def test_a_version_with_another_head_is_measured_beside_ridge() -> None:
     report = stream.grow(*drawn(1))
     assert report.tested is not None
     assert report.yardsticks["ridge"].mae == pytest.approx(report.tested.mae, rel=0.02)
+
+
+def test_a_city_that_comes_late_is_not_held_against_its_batch_and_widens_its_own_intervals() -> None:
+    stream = Lineage(SHOP)
+    cities = [CITIES, CITIES, (LATE,), (*CITIES, LATE)]
+    made = [shop(120, seed=seed, cities=some) for seed, some in enumerate(cities)]
+    reports = [stream.grow(rows, spent(rows)) for rows in made]
+    assert [report.gate.outcome for report in reports] == [Outcome.PASS] * 4
+    memories = [tested for _, tested in stream.past]
+    assert [memory.novel is None for memory in memories] == [True, True, False, True]
+    late = memories[2]
+    assert late.novel is not None
+    assert late.novel.tolist() == (made[2][late.row, CITY] == value_code(LATE)).tolist()
+    assert reports[2].batch.figures[0]["novel"] > 0.9
+    parts = [candidate.checkpoint.parts["interval"]["quantiles"] for candidate in stream.candidates]
+    assert [part.shape[1] for part in parts] == [5, 5, 6, 6]
+    assert parts[3][0, 5, 89] > 2 * parts[3][0, :5, 89].max(), "Nairobi lay 5 above what was known"
+    assert stream.retracted("bat_002").checkpoint.parts["interval"]["quantiles"].shape[1] == 5

@@ -23,6 +23,7 @@ from service.learning.number_evaluation.batch.figures import (
     MEAN,
     MEDIAN,
     MOVED,
+    NOVEL,
     ORDER,
     OWN,
     SETTINGS,
@@ -92,6 +93,34 @@ def test_another_unit_is_named(
     )
 
 
+def test_targets_that_run_against_what_is_expected_are_turned_around(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, 250 - targets)
+    assert report.outcome is Outcome.FAIL
+    assert report.why.startswith("Rejected: all 96 targets look turned around: subtracted from 25"), report.why
+    few = stream.judged(inputs[:4], 250 - targets[:4])
+    assert "wrong_unit" not in fired(few), "four rows show no order"
+
+
+def test_a_repair_that_halves_the_errors_needs_little_surprise(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """After two batches hardly anything surprises; but another shop may well be 2.54 times as dear."""
+    measured = measure(stream.assessment(*batch))
+    figures = measured.numbers[0].batch
+    assert figures is not None
+    repair = Repair("/ 2.54", "look 2.54 times too large", "divided by 2.54", 1.1)
+
+    def judged(median: Beside, novel: int = 0) -> GateReport:
+        few = replace(figures, mean=replace(median, p=0.3), median=median, repair=repair, novel=novel)
+        return judge_numbers(replace(measured, numbers=[replace(measured.numbers[0], batch=few)]), stream.policy)
+
+    assert fired(judged(Beside(2.5, 1.0, 0.09))) == {"wrong_unit": "rejected"}
+    assert fired(judged(Beside(2.5, 1.0, 0.11))) == {}
+    assert fired(judged(Beside(2.0, 1.0, 0.09))) == {}, "1.1 is more than half of it"
+    assert fired(judged(Beside(2.5, 1.0, 0.09), novel=96)) == {}
+
+
 def test_shuffled_targets_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     inputs, targets = batch
     report = stream.judged(inputs, stream.random.permutation(targets))
@@ -138,7 +167,7 @@ def test_few_rows_of_one_value_prove_nothing(stream: Stream) -> None:
 
 def test_targets_far_from_any_usual_error_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     inputs, targets = batch
-    report = stream.judged(inputs, 2 * targets.mean() - targets)
+    report = stream.judged(inputs, 400 - 3 * targets)
     assert fired(report)["contradicts_everything"] == "rejected"
     assert "times as far as usual from what version 7 expects (off by" in report.why
 
@@ -259,7 +288,7 @@ def test_a_power_of_ten_that_surprises_little_is_no_move_either(
     measured = measure(stream.assessment(*batch))
     figures = measured.numbers[0].batch
     assert figures is not None
-    far, aside = Beside(2.5, 0.8, 0.018), Beside(-2.5, -0.1, 0.0004)
+    far, aside = Beside(2.5, 0.8, 0.2), Beside(-2.5, -0.1, 0.0004)
     repair = Repair("* 10", "look 10 times too small", "multiplied by 10", 1.12, slip)
     figures = replace(figures, mean=far, median=far, bias=aside, repair=repair, stopped=Stopped(2, agrees=True))
     again = replace(measured, numbers=[replace(measured.numbers[0], batch=figures)])
@@ -297,6 +326,50 @@ def test_once_the_stream_has_moved_usual_is_what_came_since_and_old_rows_may_say
     assert fired(judge_numbers(measure(followed), stream.policy)) == {}
     idle = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 1.0)))
     assert fired(judge_numbers(measure(idle), stream.policy))["forgets"] == "rejected"
+
+
+def test_what_the_live_version_cannot_know_is_not_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """Rows that have a value of a category for the first time: another shop, whose prices lie elsewhere."""
+    inputs, targets = batch
+    new = np.ones(ROWS, bool)
+    assert fired(stream.judged(inputs, targets + 9)) == {"disagrees_broadly": "held"}
+    report = stream.judged(inputs, targets + 9, novel=new)
+    assert report.outcome is Outcome.PASS
+    assert any(
+        rule.why.endswith("96 rows have values of a category that version 7 has not learned.") for rule in report.rules
+    )
+    assert fired(stream.judged(inputs, 10 * targets, novel=new))["wrong_unit"] == "rejected"
+    shuffled = stream.random.permutation(targets)
+    assert fired(stream.judged(inputs, shuffled, novel=new))["unlearnable"] == "rejected"
+
+
+def test_where_some_rows_have_new_values_the_others_are_judged(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    new = np.arange(ROWS) < 70
+    apart = np.where(new[:, None], targets + 20, targets)
+    assert fired(stream.judged(inputs, apart)) == {"disagrees_broadly": "held"}
+    assert fired(stream.judged(inputs, apart, novel=new)) == {}
+    assert fired(stream.judged(inputs, targets + 20, novel=new)) == {"disagrees_broadly": "held"}
+    a = stream.assessment(inputs, apart, novel=new)
+    alone = stream.assessment(inputs[70:], targets[70:])
+    assert {**figures_of(a)[0], OWN: 0} == {**figures_of(alone)[0], OWN: 0}
+
+
+def test_figures_of_new_values_are_not_usual(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    first = stream.assessment(inputs, targets + 9, novel=np.arange(ROWS) < 80)
+    assert figures_of(first)[0][NOVEL] == 80 / 96
+    kept = replace(memory_of(first), novel=first.novel)
+    a, before = (stream.assessment(inputs, targets + 9, past=NumberPast([*stream.past, *p])) for p in ([(8, kept)], []))
+    assert fired(judge_numbers(measure(a), stream.policy)) == {"disagrees_broadly": "held"}
+    now, then = measure(a).numbers[0].batch, measure(before).numbers[0].batch
+    assert now is not None
+    assert then is not None
+    assert (now.mean.usual, now.bias.usual) == (then.mean.usual, then.bias.usual)
+    stopped = [list(figures_of(first))] * 2
+    unlike = measure(stream.assessment(inputs, targets + 9, stopped=stopped)).numbers[0].batch
+    assert unlike is not None
+    assert unlike.stopped is None
 
 
 def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, Floats]) -> None:

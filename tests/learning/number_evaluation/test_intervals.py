@@ -86,6 +86,40 @@ def test_fewer_than_twenty_errors_make_no_interval() -> None:
     assert interval_part(errors(np.ones(20))) is not None
 
 
+def test_rows_with_new_values_have_intervals_of_their_own_once_such_errors_were_made() -> None:
+    random = np.random.default_rng(4)
+
+    def batch(name: str, new: int) -> Tested:
+        novel = np.arange(100) < new
+        made = memory(name, 100)
+        error = np.where(novel[:, None], 10.0, 1.0) * random.uniform(0.5, 1, (100, 1))
+        return replace(made, error=error, novel=novel if new else None)
+
+    few, enough_of_them = (
+        [batch("a", 0), batch("b", 19)],
+        [batch("a", 0), batch("b", 20), *(batch(n, 0) for n in "cdefgh")],
+    )
+    of_few, part = (arrays(latest(tested)) for tested in (few, enough_of_them))
+    assert of_few["quantiles"].shape == (1, 5, 99), "19 are too few"
+    assert of_few["quantiles"].max() < 1, "and no other row's interval is made of them"
+    value, novel = np.zeros((2, 1)), np.array([False, True])
+    _, low, high = bounds(part, value, 0.9, novel)
+    width = (high - low)[:, 0] / 2
+    assert width[0] < 1
+    assert 8 < width[1] < 10
+    np.testing.assert_array_equal(bounds(of_few, value, 0.9, novel), bounds(of_few, value, 0.9))
+    assert covered(missed(part, value, np.full((2, 1), 5.0), novel), 0.9) == 0.5
+    assert latest(enough_of_them).batches == {*"bdefgh"}, "the last five of usual rows, and one of new values"
+
+
+def test_what_new_values_missed_moves_no_level() -> None:
+    exact = np.rint((np.arange(99) + 0.5) / 99 * 99 - 0.5).astype(np.uint8)[:, None]
+    missing = np.full((50, 1), LEVELS - 1, np.uint8)
+    tested = replace(memory("b", 149), missed=np.concatenate([exact, missing]), novel=np.arange(149) >= 99)
+    np.testing.assert_array_equal(levels_due([tested])[:, 0], np.arange(99))
+    assert levels_due([replace(tested, novel=None)])[80, 0] > 80
+
+
 def test_levels_that_missed_say_how_much_was_covered_at_any_level() -> None:
     random = np.random.default_rng(2)
     part = arrays(errors(random.normal(size=600), random.normal(size=600)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,13 @@ from service.learning.statistics import at_least, one_more, rank_correlation, si
 Bools = NDArray[np.bool_]
 
 MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"
-OWN, GAIN, SETTINGS, MOVED = "own_order", "gain", "settings", "moved"
+OWN, GAIN, SETTINGS, MOVED, NOVEL = "own_order", "gain", "settings", "moved", "novel"
 """Names of the figures that a version keeps for each number of a row: logarithms of the mean ratio (ratios cut at
 `MOST`), of the median ratio and of its 99 % quantile · rank correlation of targets with the base's answers · mean error
 over the usual mean |error| · rank correlation with the out-of-fold answers of a head of the batch alone · what the
 update gained on its own rows, and what other settings alone cost on trusted rows, see `measure.gained` · 1 where it
-passed since it is like stopped batches before it: usual is what came since. One that a batch is too small for is left
-out."""
+passed since it is like stopped batches before it: usual is what came since · the share of rows with new values, where
+hardly any others are: such figures are not usual. One that a batch is too small for is left out."""
 ROUNDING = 2.0**-14
 """Errors below this, in units, count as this: four steps of the grid."""
 MOST = 20.0
@@ -82,7 +82,7 @@ def just_moved(a: NumberAssessment) -> bool:
 def usual_size(a: NumberAssessment) -> Floats | None:
     """Mean |error| that is usual of any row: of the last tested rows; while these are few, of trusted rows too, by the
     head that never saw them. None where there are neither. -> [k]"""
-    tested = np.concatenate([np.zeros((0, a.grid.size)), *(np.abs(t.error) for t in recent(a))])
+    tested = np.concatenate([np.zeros((0, a.grid.size)), *(np.abs(t.error[t.familiar]) for t in recent(a))])
     if len(tested) < FEW and a.base is not None:
         tested = np.concatenate([tested, _finite(np.abs(a.trusted_goals - a.base.on_trusted))])
     return np.maximum(tested.mean(0), ROUNDING) if len(tested) else None
@@ -104,7 +104,7 @@ def outlying(a: NumberAssessment) -> Bools:
     beyond, ratio = _beyond(a), ratios(a)
     if beyond is None or ratio is None or a.base is None:
         return np.zeros(a.batch_goals.shape, bool)
-    last = np.concatenate([np.abs(tested.error) for tested in recent(a)])
+    last = np.concatenate([np.abs(tested.error[tested.familiar]) for tested in recent(a)])
     far = np.abs(a.batch_goals - a.base.on_batch) > np.quantile(last, OUTLYING, axis=0)
     return np.asarray((ratio > beyond) & far)
 
@@ -120,23 +120,52 @@ def farthest(a: NumberAssessment, most: int = 100) -> list[tuple[int, int]]:
 
 def _beyond(a: NumberAssessment) -> Floats | None:
     """Ratio from which a row is an outlier; None until a few errors of two batches are known. -> [k]"""
-    known = [ratio for ratio in (_finite(tested.ratio) for tested in recent(a)) if len(ratio)]
+    known = [ratio for ratio in (_finite(t.ratio[t.familiar]) for t in recent(a)) if len(ratio)]
     if len(known) < 2 or sum(map(len, known)) < FEW:
         return None
     return np.asarray(a.policy.outliers.times * np.quantile(np.concatenate(known), OUTLYING, axis=0))
 
 
 def figures_of(a: NumberAssessment) -> tuple[dict[str, float], ...]:
-    """Figures of the update's rows, for each number of a row. Without a base, only the order of its own."""
-    ratio, size = ratios(a), usual_size(a)
+    """Figures of the update's rows, see `familiar`, for each number of a row. Without a base, only the order of its
+    own."""
+    known = familiar(a)
+    ratio, size, new = ratios(known), usual_size(a), novel_rows(known)
     kept = []
     for k in range(a.grid.size):
         figures = dict[str, float]()
-        if ratio is not None and size is not None and a.base is not None and len(ratio):
-            figures = _figures(a.batch_goals[:, k], a.base.on_batch[:, k], ratio[:, k], float(size[k]))
+        if ratio is not None and size is not None and known.base is not None and len(ratio):
+            figures = _figures(known.batch_goals[:, k], known.base.on_batch[:, k], ratio[:, k], float(size[k]))
+            figures |= {NOVEL: new / len(ratio)} if new else {}
         own = own_order(a, k)
         kept.append(figures | ({} if own is None else {OWN: own.value}))
     return tuple(kept)
+
+
+def familiar(a: NumberAssessment) -> NumberAssessment:
+    """The same without rows whose value of a category is new to the base, which cannot know how far off they lie;
+    with them, where few others are there: fewer than 20, and than half."""
+    if a.novel is None or a.base is None:
+        return a
+    known = ~a.novel
+    if known.sum() < min(FEW, len(known) / 2):
+        return a
+    return replace(
+        a,
+        batch=a.batch.take(known),
+        batch_goals=a.batch_goals[known],
+        candidate=replace(a.candidate, on_batch=a.candidate.on_batch[known]),
+        base=replace(a.base, on_batch=a.base.on_batch[known]),
+        same=a.same and replace(a.same, on_batch=a.same.on_batch[known]),
+        usual=None if a.usual is None else a.usual[known],
+        alone=None if a.alone is None else a.alone[known],
+        novel=None,
+    )
+
+
+def novel_rows(a: NumberAssessment) -> int:
+    """Rows whose value of a category is new to the base."""
+    return 0 if a.novel is None else int(a.novel.sum())
 
 
 def _figures(goals: Floats, values: Floats, ratio: Floats, size: float) -> dict[str, float]:
@@ -170,7 +199,7 @@ def own_order(a: NumberAssessment, k: int) -> OwnOrder | None:
 
 def usual_batches(a: NumberAssessment, k: int) -> list[Tested]:
     """The last promoted batches that were tested, since the stream has moved, if it has."""
-    kept = [tested for tested in recent(a) if k < len(tested.figures) and MEAN in tested.figures[k]]
+    kept = [t for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k] and NOVEL not in t.figures[k]]
     return kept[max((place for place, tested in enumerate(kept) if MOVED in tested.figures[k]), default=0) :]
 
 

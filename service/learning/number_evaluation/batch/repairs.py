@@ -10,6 +10,7 @@ import numpy as np
 from service.learning.gate.number_measurements import Repair
 from service.learning.number_evaluation.assessment import Floats, NumberAssessment
 from service.learning.number_evaluation.batch.figures import sizes
+from service.learning.statistics import ordered_by_chance
 from service.learning.wording import amount
 
 FACTORS = (10.0, 100.0, 1000.0, 60.0, 3.6, 2.54, 1.609344, 0.45359237, 0.3048)
@@ -43,6 +44,16 @@ def _mistakes() -> Iterator[Mistake]:
 
 
 MISTAKES = tuple(_mistakes())
+TURNED = 1e-3
+"""Chance of an order below which targets run against the base's answers."""
+
+
+def _turned(targets: Floats, values: Floats) -> Iterator[Mistake]:
+    """Large for small, such as what is left for what was used: where the order is surely the other way round, the sum
+    of both is guessed by their medians. As targets [n]"""
+    if ordered_by_chance(-targets, values) < TURNED:
+        both = float(np.median(targets) + np.median(values))
+        yield Mistake(f"{amount(both)} - target", "look turned around", f"subtracted from {amount(both)}", -1.0, both)
 
 
 def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Repair | None:
@@ -54,7 +65,9 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
         return None
     targets, values = a.batch.targets[:, k], a.base.on_batch[:, k]
     tried = []
-    for mistake in MISTAKES:
+    sent_for = values * a.grid.unit[k] + (targets - a.batch_goals[:, k] * a.grid.unit[k])
+    turned = () if a.grid.scale == "log" else _turned(targets, sent_for)
+    for mistake in (*MISTAKES, *turned):
         goals = _goals(a, targets, targets * mistake.times + mistake.plus, k)
         if np.isfinite(goals).all():
             error = sizes(goals, values)

@@ -20,6 +20,7 @@ from service.learning.number_evaluation.batch.figures import (
     LAST_OWN,
     MEAN,
     MEDIAN,
+    NOVEL,
     ORDER,
     OWN,
     Usual,
@@ -35,7 +36,8 @@ def stopped(a: NumberAssessment, k: int, figures: Mapping[str, float], rows: int
 
     figures: of this batch's number k, of so many rows.
     """
-    before = [kept[k] for kept in a.stopped if k < len(kept) and MEAN in kept[k] and _ordered(a, k, kept[k])]
+    of_number = [kept[k] for kept in a.stopped if k < len(kept)]
+    before = [kept for kept in of_number if MEAN in kept and NOVEL not in kept and _ordered(a, k, kept)]
     if len(before) < a.policy.moved.batches:
         return None
     usual = Usual(a, before[-LAST_OWN:])
