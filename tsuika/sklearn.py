@@ -23,7 +23,8 @@ from service.client.answers import class_name
 from service.client.guess import guess
 from service.client.table_rows import is_frame
 from service.contract.enums import Verdict
-from service.contract.resources import NumberPredictions, Predictions, Update
+from service.contract.predictions import NumberPredictions, Predictions
+from service.contract.resources import Update
 
 HIDDEN = "…"
 """Stands for a key."""

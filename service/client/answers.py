@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from service.client.errors import ClientError
 from service.client.result import amount, percent
+from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.report import SuspectRow
-from service.contract.resources import NumberPredictions, Predictions, Version
+from service.contract.resources import Version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

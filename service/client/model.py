@@ -16,6 +16,7 @@ from service.client.result import Result
 from service.client.values import NumpyFile, many_numbers, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
+from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.report import Certificate
 from service.contract.resources import (
     Alias,
@@ -24,9 +25,7 @@ from service.contract.resources import (
     Lineage,
     Model,
     ModelDispute,
-    NumberPredictions,
     Page,
-    Predictions,
     RolledBack,
     Suspects,
     Update,

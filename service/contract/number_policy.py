@@ -133,12 +133,11 @@ class NumberPolicy(Strict):
     )
     recent_batches: int = Field(20, ge=1, le=1000, description="Batches that are recent, and that are usual.")
 
-
-def out_of_order(policy: NumberPolicy) -> tuple[str, str] | None:
-    """As `policy.out_of_order`, of rules for numbers."""
-    for name in ("forgets", "worst_region"):
-        rule: NumberForgets | WorstRegion = getattr(policy, name)
-        if rule.max_rise > rule.reject_rise:
-            wrong = f"{name}.max_rise ({rule.max_rise:g}) is over reject_rise ({rule.reject_rise:g})"
-            return f"/{name}/max_rise", f"{wrong}: nothing would be held. Let it be at most reject_rise."
-    return None
+    def out_of_order(self) -> tuple[str, str] | None:
+        """As of `GatePolicy`."""
+        for name in ("forgets", "worst_region"):
+            rule: NumberForgets | WorstRegion = getattr(self, name)
+            if rule.max_rise > rule.reject_rise:
+                wrong = f"{name}.max_rise ({rule.max_rise:g}) is over reject_rise ({rule.reject_rise:g})"
+                return f"/{name}/max_rise", f"{wrong}: nothing would be held. Let it be at most reject_rise."
+        return None

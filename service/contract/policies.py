@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.contract import number_policy, policy
 from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
 from service.contract.strict import Unlimited
@@ -46,10 +45,3 @@ def _has(policy: Any, path: Sequence[str]) -> bool:
             return False
         policy = policy.model_fields[name].annotation
     return True
-
-
-def out_of_order(chosen: AnyPolicy) -> tuple[str, str] | None:
-    """Returns where two thresholds of a rule contradict each other, and a sentence; None where none do."""
-    if isinstance(chosen, NumberPolicy):
-        return number_policy.out_of_order(chosen)
-    return policy.out_of_order(chosen)

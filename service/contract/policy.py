@@ -223,15 +223,14 @@ class GatePolicy(Strict):
     )
     recent_batches: int = Field(20, ge=1, le=1000, description="Batches that are recent.")
 
-
-def out_of_order(policy: GatePolicy) -> tuple[str, str] | None:
-    """Returns where two thresholds of a rule contradict each other, and a sentence; None where none do. This is no
-    validator, since a PATCH names some thresholds alone and what is stored must still be read."""
-    forgets, worst = policy.forgets, policy.worst_class
-    if forgets.p_reject > forgets.p_hold:
-        wrong = f"forgets.p_reject ({forgets.p_reject:g}) is over p_hold ({forgets.p_hold:g})"
-        return "/forgets/p_reject", f"{wrong}: what is rejected would not even be held. Let it be at most p_hold."
-    if worst.max_drop > worst.reject_drop:
-        wrong = f"worst_class.max_drop ({worst.max_drop:g}) is over reject_drop ({worst.reject_drop:g})"
-        return "/worst_class/max_drop", f"{wrong}: nothing would be held. Let it be at most reject_drop."
-    return None
+    def out_of_order(self) -> tuple[str, str] | None:
+        """Where two thresholds of a rule contradict each other, and a sentence; None where none do. This is no
+        validator, since a PATCH names some thresholds alone and what is stored must still be read."""
+        forgets, worst = self.forgets, self.worst_class
+        if forgets.p_reject > forgets.p_hold:
+            wrong = f"forgets.p_reject ({forgets.p_reject:g}) is over p_hold ({forgets.p_hold:g})"
+            return "/forgets/p_reject", f"{wrong}: what is rejected would not even be held. Let it be at most p_hold."
+        if worst.max_drop > worst.reject_drop:
+            wrong = f"worst_class.max_drop ({worst.max_drop:g}) is over reject_drop ({worst.reject_drop:g})"
+            return "/worst_class/max_drop", f"{wrong}: nothing would be held. Let it be at most reject_drop."
+        return None

@@ -12,7 +12,7 @@ from service.contract.enums import Interference, Outcome, Severity
 class Fact(BaseModel):
     """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence". A newer service may tell more."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class ClassScore(Fact):
@@ -26,8 +26,6 @@ class Confusion(Fact):
     class_: str = Field(serialization_alias="class", validation_alias="class")
     answer: str
     rows: int
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class Score(Fact):
@@ -118,8 +116,6 @@ class Dispute(Fact):
     rows: int
     source: str | None
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
 
 class Settled(Dispute):
     """What this batch says about a dispute that another update had opened. Of the `sure` rows that the live version
@@ -187,8 +183,6 @@ class MoreRows(Fact):
     more: int = Field(description="Rows more: 20, or as many again.")
     gain: float | None = Field(description="Null: too few rows to tell.")
     interval: tuple[float, float] | None
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class CurvePoint(Fact):

@@ -33,7 +33,7 @@ AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 class Resource(BaseModel):
     """An answer; unknown fields from a newer service are ignored by the client."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class Page(Resource, Generic[T]):
@@ -224,8 +224,6 @@ class ModelDispute(Resource):
     reason: str
     remedy: str = Field(description="What can be done now.")
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
 
 class ShardInfo(Resource):
     part: str
@@ -301,74 +299,6 @@ class RolledBack(Resource):
     promotion: Promotion
     deployment: Deployment
     left_out: list[str]
-
-
-class ClassShare(Resource):
-    class_: str = Field(alias="class")
-    score: float
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-
-class Prediction(ClassShare):
-    top: list[ClassShare]
-
-
-Notes = Annotated[
-    list[str],
-    Field(
-        description="What is odd about the rows, such as values of categories that the version has not learned, which "
-        "count as missing; left out where nothing is."
-    ),
-]
-
-
-class Predictions(Resource):
-    model: str
-    version: int
-    predictions: list[Prediction]
-    notes: Notes = []
-
-    @property
-    def classes(self) -> list[str]:
-        """By row: its best class."""
-        return [row.class_ for row in self.predictions]
-
-
-class ValuePrediction(Resource):
-    value: float
-    interval: tuple[float, float] | None = Field(
-        default=None, description="Lower and upper end; null where the version has learned too few rows for one."
-    )
-
-
-class ValuesPrediction(Resource):
-    values: list[float] = Field(description="In the order of the names of the target.")
-    intervals: list[tuple[float, float]] | None = Field(default=None, description="One for each value, likewise.")
-
-
-class NumberPredictions(Resource):
-    """Of a model of numbers: one number a row, or several."""
-
-    model: str
-    version: int
-    level: float = Field(description="Share of rows to come whose value an interval is meant to hold.")
-    predictions: list[ValuePrediction] | list[ValuesPrediction]
-    notes: Notes = []
-
-    @property
-    def values(self) -> list[float] | list[list[float]]:
-        """By row: its number, or the list of its numbers."""
-        rows: Any = self.predictions
-        return [row.value if isinstance(row, ValuePrediction) else row.values for row in rows]
-
-    @property
-    def intervals(self) -> list[tuple[float, float]] | list[list[tuple[float, float]]] | None:
-        """By row: the (lower, upper) end of its number, or the list of those of its numbers; None where the version has
-        no intervals yet."""
-        rows: Any = self.predictions
-        intervals: list[Any] = [row.interval if isinstance(row, ValuePrediction) else row.intervals for row in rows]
-        return None if None in intervals else intervals
 
 
 class MethodInfo(Resource):

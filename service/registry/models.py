@@ -13,7 +13,7 @@ from service.contract import resources
 from service.contract.enums import Action, UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
 from service.contract.names import clean_class_name, clean_number_name
-from service.contract.policies import AnyPolicy, out_of_order, policy_of
+from service.contract.policies import AnyPolicy, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, NumberTarget, Target
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
@@ -134,7 +134,7 @@ def changed_target(model: Model, change: PatchTarget) -> NumberTarget:
 
 def _check_order(policy: AnyPolicy) -> None:
     """Raises InvalidContent where thresholds contradict each other."""
-    if contradiction := out_of_order(policy):
+    if contradiction := policy.out_of_order():
         pointer, sentence = contradiction
         raise InvalidContent.at(f"/gate{pointer}", sentence)
 

@@ -25,7 +25,7 @@ from service.api.limits.request_checks import Receive, Scope, header
 from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header
-from service.contract import inference as contract
+from service.contract import predictions as contract
 from service.contract.enums import JSON, RAW
 from service.contract.inputs import InputSpec, TextInput
 from service.contract.tables import TableInput

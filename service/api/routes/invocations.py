@@ -17,7 +17,7 @@ from service.api.context import Context, Shared, access
 from service.api.limits.request_checks import HEADERS, media_type
 from service.api.openapi import WORDS, WRITING, takes
 from service.api.routes import predictions
-from service.contract import invocations as contract
+from service.contract import predictions as contract
 from service.contract.enums import CSV, JSON
 from service.errors import Conflict, NotFound
 from service.registry import models

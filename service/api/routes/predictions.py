@@ -19,8 +19,9 @@ from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_sc
 from service.api.limits.request_checks import Receive, Scope, unless_gone
 from service.api.openapi import TIMEOUT, refusals, takes
 from service.api.reader.spool import Spooled
-from service.contract import requests, resources
+from service.contract import requests
 from service.contract.enums import CSV, JPEG, NPY, PNG, RAW
+from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
@@ -124,7 +125,7 @@ QUERY: list[dict[str, Any]] = [
 ]
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
-    "response_model": resources.Predictions | resources.NumberPredictions,
+    "response_model": Predictions | NumberPredictions,
     "responses": {
         200: {
             "description": "Best classes, or numbers with their intervals.",

@@ -16,7 +16,8 @@ from service.cli.demonstration.prices import line
 from service.cli.demonstration.teller import Teller
 from service.client import Client, InvalidContent, RemoteModel
 from service.contract.enums import UpdateState, Verdict
-from service.contract.resources import NumberPredictions, Update
+from service.contract.predictions import NumberPredictions
+from service.contract.resources import Update
 from service.errors import TsuikaError
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from service.cli.demonstration.teller import Teller, percent
 from service.client import Client, RemoteModel
 from service.contract.enums import UpdateState
-from service.contract.resources import NumberPredictions, Update
+from service.contract.predictions import NumberPredictions
+from service.contract.resources import Update
 from service.errors import TsuikaError
 
 Floats = NDArray[np.float64]

@@ -25,7 +25,8 @@ from service.cli.output import csv_cell, plain, print_json, print_table, stdout
 from service.learning.wording import amount
 
 if TYPE_CHECKING:
-    from service.contract.resources import Model, NumberPredictions, Predictions
+    from service.contract.predictions import NumberPredictions, Predictions
+    from service.contract.resources import Model
 
 SHOWN = 20
 """Rows that a terminal shows."""

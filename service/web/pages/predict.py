@@ -13,14 +13,8 @@ from pydantic import TypeAdapter
 
 from service.contract.enums import JPEG, PNG
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
-from service.contract.resources import (
-    Model,
-    NumberPredictions,
-    Predictions,
-    Problem,
-    ValuePrediction,
-    ValuesPrediction,
-)
+from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
+from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
 from service.web.client import Refused, Sending, Sent, address

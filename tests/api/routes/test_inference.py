@@ -13,7 +13,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from service import __version__
-from service.contract.inference import InferenceResponse, ModelMetadata
+from service.contract.predictions import InferenceResponse, ModelMetadata
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.acceptance.service import until

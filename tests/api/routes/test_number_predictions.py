@@ -13,8 +13,7 @@ import tritonclient.http as triton
 
 from service.api.limits import long_answers
 from service.contract.enums import NPY, RAW
-from service.contract.inference import InferenceResponse, ModelMetadata
-from service.contract.resources import NumberPredictions
+from service.contract.predictions import InferenceResponse, ModelMetadata, NumberPredictions
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.registry import models
 from service.runtime import Runtime

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from service.api.bodies import prediction_bodies
 from service.api.bodies.prediction_bodies import PredictMembers
 from service.contract.inputs import RangeScale, VectorInput
+from service.contract.predictions import Predictions
 from service.contract.requests import Predict
-from service.contract.resources import Predictions
 from service.serving.loaded_versions import Loaded
 from tests.api.conftest import Api, pointers
 from tests.making import make_model, make_version
