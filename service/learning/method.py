@@ -35,86 +35,68 @@ class Data(Protocol):
     @property
     def target(self) -> Target:
         """What the model predicts."""
-        ...
 
     @property
     def architecture(self) -> Architecture:
         """The architecture of the model's first version."""
-        ...
 
     @property
     def batch(self) -> Rows:
         """The update's own labelled rows, raw inputs."""
-        ...
 
     @property
     def unlabelled(self) -> Array:
         """Raw inputs of the update's rows without a label. [u, ...]"""
-        ...
 
     @property
     def known_rows(self) -> int:
         """Rows of base.learned."""
-        ...
 
     @property
     def kept_rows(self) -> int:
         """Rows of base.learned whose raw inputs are still stored."""
-        ...
 
     @property
     def known_batches(self) -> tuple[str, ...]:
         """Batches of base.learned."""
-        ...
 
     @property
     def known_sources(self) -> frozenset[str]:
         """Sources of base.learned, by name."""
-        ...
 
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         """Values of categories that a version of base.learned and the update knows, None where inputs are no tables.
         base: what the update is learned on, which knows those of base.learned"""
-        ...
 
     def new_values(self, base: Checkpoint | None) -> NewValues:
         """Values of the update's own rows that the base has not learned, and learned ones that look like them; none for
         a first version."""
-        ...
 
     @property
     def exam(self) -> Rows:
         """Trusted rows: judging rows of base.learned, bounded a class and source; raw inputs."""
-        ...
 
     def pretrained(self) -> Tensors:
         """Weights of the model's pretrained backbone for a first version. Raises MethodRefused."""
-        ...
 
     def kept(self) -> Rows:
         """All rows of base.learned, raw inputs, ordered by batch id and row. Reads the history."""
-        ...
 
     def ledger(self, space: Space) -> Ledger:
         """Sums of base.learned in that space; rebuilt from kept rows where no entry is stored."""
-        ...
 
     def entry(self, space: Space) -> FeatureRows:
         """The update's own rows with rounded features, computed once a space."""
-        ...
 
     def grown(self, space: Space) -> Ledger:
         """The ledger with the entry, for a version that learns everything. Computed once a space."""
-        ...
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
-        ...
 
     def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
         """`grown` with each batch weighted by age and source; its selecting rows are those that still count. Without
         `own` the update's batch weighs nothing."""
-        ...
 
     def tested(
         self,
@@ -127,15 +109,12 @@ class Data(Protocol):
         """Scores of each of the last batches by the sums of those before it, for each of the weights, which differ in
         their decay alone, one below 1; remembered under `key`. Batches that weigh nothing are left out; [] where there
         are no rows to learn or to score."""
-        ...
 
     def recent_exam(self, batches: int) -> Rows:
         """Trusted rows of the last batches of base.learned, bounded; raw inputs."""
-        ...
 
     def recent_features(self, batches: int, space: Space) -> FeatureRows:
         """The same rows with rounded features."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,11 +38,9 @@ class Tasks(Protocol):
 
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """The results, in the order of the items."""
-        ...
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         """The results added up in the order of the items, of which there is one at least; `add` is associative."""
-        ...
 
 
 class InSequence:

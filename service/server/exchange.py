@@ -15,7 +15,6 @@ class RequestHandler(Protocol):
 
     def takes(self, request: Request) -> bool:
         """Takes a whole request if it can; its connection then hears `reply`, or `run` after all."""
-        ...
 
 
 class PendingAnswer(Protocol):
@@ -23,7 +22,6 @@ class PendingAnswer(Protocol):
 
     def leave(self) -> None:
         """Called when the client has disconnected."""
-        ...
 
 
 class Connection(Protocol):
@@ -32,20 +30,16 @@ class Connection(Protocol):
     @property
     def congested(self) -> bool:
         """Whether the client reads so slowly that answers pile up."""
-        ...
 
     @property
     def usual_headers(self) -> Headers:
         """The headers of every answer; a new list object when they have changed."""
-        ...
 
     def reply(self, request: Request, answer: bytes) -> None:
         """Writes a whole answer, with its head."""
-        ...
 
     def run(self, request: Request) -> None:
         """Lets the application answer the request."""
-        ...
 
 
 class Request:

@@ -30,15 +30,12 @@ class Receiver(Protocol):
 
     def begins(self, scope: Scope, keep_alive: bool) -> None:
         """Takes a whole head. keep_alive: more requests may follow on the connection."""
-        ...
 
     def brings(self, body: bytes) -> None:
         """Takes the next bytes of the body."""
-        ...
 
     def ends(self) -> None:
         """Takes the end of the body."""
-        ...
 
 
 class Incoming:

@@ -46,27 +46,21 @@ class Artifacts(Protocol):
     def put(self, area: str, data: bytes) -> str:
         """Stores bytes durably and returns their digest. Bytes that exist are touched, and repaired if damaged. Raises
         DiskFull, NotWritable."""
-        ...
 
     def get(self, area: str, digest: str) -> bytes:
         """Reads bytes and verifies their digest. Raises CorruptArtifact, also if they are missing."""
-        ...
 
     def has(self, area: str, digest: str) -> bool:
         """Whether the bytes exist, undamaged or not."""
-        ...
 
     def delete(self, area: str, digest: str) -> None:
         """Deletes the bytes, if they exist."""
-        ...
 
     def sweep(self, area: str, digest: str, older_than: float) -> bool:
         """Deletes the bytes unless they were stored or touched since; returns whether it did."""
-        ...
 
     def names(self) -> Iterator[tuple[str, str, float]]:
         """Yields (area, digest, time last stored or touched) of all bytes."""
-        ...
 
 
 class Store(Artifacts, Protocol):
@@ -74,27 +68,21 @@ class Store(Artifacts, Protocol):
 
     def trouble(self) -> str | None:
         """Why nothing can be stored, or None; it waits for nothing."""
-        ...
 
     def names(self, within: str = "*") -> Iterator[tuple[str, str, float]]:
         """As of Artifacts, or of one area."""
-        ...
 
     def clear_temporary(self, older_than: float, dry_run: bool = False) -> int:
         """Deletes old temporary files, which killed writers left, unless it is a dry run; returns how many."""
-        ...
 
     def sweep_temporary(self, area: str) -> None:
         """Deletes all temporary files of an area, and those without an area in their name; `put` tries again then."""
-        ...
 
     def sync(self, names: Iterable[tuple[str, str]]) -> None:
         """Makes the deletion of these (area, digest), and of temporary files, durable."""
-        ...
 
     def forget_cached(self) -> None:
         """Deletes what is kept of the store on this machine: some of it may be erased."""
-        ...
 
 
 def length(store: Artifacts, area: str, digest: str) -> int | None:

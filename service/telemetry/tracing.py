@@ -26,7 +26,6 @@ class Span(Protocol):
 
     def tell(self, name: str | None = None, failed: bool = False, **facts: Fact) -> None:
         """Gives it another name, marks that what it is of failed, and adds attributes; `__` in their names is a dot."""
-        ...
 
 
 class Tracer(Protocol):
@@ -35,15 +34,12 @@ class Tracer(Protocol):
     def span(self, name: str, parent: str | None, asked: bool) -> AbstractContextManager[Span]:
         """A span that lasts as long as the block, within that of the caller, or within `parent`, a traceparent.
         `asked`: whether it is a request of somebody else."""
-        ...
 
     def traceparent(self) -> str | None:
         """Of the span at work."""
-        ...
 
     def end(self, seconds: float) -> None:
         """Sends what is not sent yet, as far as that takes so long at most; makes no spans afterwards."""
-        ...
 
 
 class _NoSpan:

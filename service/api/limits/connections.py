@@ -44,15 +44,12 @@ class Connection(Protocol):
     @property
     def waits_since(self) -> float | None:
         """Since when no request of its sender is whole; None while one is answered."""
-        ...
 
     def give_way(self) -> None:
         """Closes it at once."""
-        ...
 
     def cut_off(self) -> None:
         """Closes it at once, whatever is being answered."""
-        ...
 
 
 class Place(Enum):

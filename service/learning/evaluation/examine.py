@@ -58,7 +58,6 @@ class Memory(Protocol):
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +78,9 @@ class AnyBout(Protocol):
     @property
     def won(self) -> bool:
         """Whether the challenger is better by more than a margin, and not by luck."""
-        ...
 
     def sentence(self, name: str, champion: str = "what serves") -> str:
         """Says how both did, and what it takes to win."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

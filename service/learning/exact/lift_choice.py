@@ -67,19 +67,15 @@ class LiftTrial(Protocol):
     @property
     def numbers(self) -> NumberGrid | None:
         """The grid of targets that are numbers, None where they are classes."""
-        ...
 
     def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
         """Chooses lifts of the scaled input by `rows`, all there are."""
-        ...
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
         """The score of the base's lift, where it may stay without a trial; see `stays`."""
-        ...
 
     def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
         """Whether lifts beside the first `alone` features of the space help, and the scores of both."""
-        ...
 
 
 @dataclass(frozen=True)

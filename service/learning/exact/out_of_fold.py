@@ -35,20 +35,16 @@ class Equations(Protocol):
 
     def factor(self) -> Floats:
         """Returns L of A = L L', its lower triangle. Raises MethodRefused."""
-        ...
 
     def head(self, factor: Floats) -> Head:
         """Returns the head in grid units."""
-        ...
 
     def alone(self, rest: Sums) -> Equations:
         """Returns the equations of some of the rows, with the shrinkage of all."""
-        ...
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
         """Returns, in coordinates of V, for classes with n [C] rows left at coordinates `means` [v, C]: the change of A
         apart from S_w [v, v] and the right side [v, C], both times `scale`; and the bias, a function of V' w."""
-        ...
 
 
 class RidgeDowndate:

@@ -46,33 +46,27 @@ class Solver(Protocol):
     @property
     def prior(self) -> float:
         """Power of the counts to which the prior of a class is proportional."""
-        ...
 
     @property
     def name(self) -> Name:
         """Name of the form in layouts."""
-        ...
 
     @property
     def left_out(self) -> bool:
         """Whether discriminants were asked for, and ridge alone was surely better."""
-        ...
 
     def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
         """Solves the learning rows; strength and form are those that suit the selecting rows best: `select` are sums of
         all of those, `selected` some of the rows."""
-        ...
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         """Solves any rows with a strength that was chosen before."""
-        ...
 
     def out_of_fold(
         self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, run: Run
     ) -> tuple[Head, Iterator[LeftOut]]:
         """Returns the head of `total`, as `solve` does, and answers to the entry's rows, which are in it, by heads
         without their group of folds."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

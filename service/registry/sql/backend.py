@@ -37,48 +37,36 @@ class Backend(Protocol):
 
     def require_place(self) -> None:
         """Raises NotWritable where what is written now would be lost."""
-        ...
 
     def begun(self, connection: Connection) -> None:
         """Called once a transaction that writes has begun. Raises SchemaMismatch where the tables are not ours."""
-        ...
 
     def committing(self, connection: Connection) -> None:
         """Called before its commit."""
-        ...
 
     def committed(self, connection: Connection) -> Marks | None:
         """Called after it. -> `mark` before and after it, None where others may have committed in between"""
-        ...
 
     def refusal(self, error: DBAPIError) -> TsuikaError | None:
         """The error for what the database said, where it may pass or can be mended."""
-        ...
 
     def mark(self) -> int:
         """Another number once anybody has committed anything. Takes microseconds, in any thread."""
-        ...
 
     def trouble(self) -> str | None:
         """Why nothing can be written, if that is known. Takes microseconds."""
-        ...
 
     def foreign(self) -> str | None:
         """Why this version must not write the tables, where another one has upgraded them meanwhile. As quick."""
-        ...
 
     def faults(self) -> list[str]:
         """Sentences on what is damaged in its own files, as far as it can tell."""
-        ...
 
     def snapshot(self, file: Path) -> None:
         """Writes all of one moment into a new file of SQLite, while others read and write. Raises DiskFull."""
-        ...
 
     def scrub(self) -> None:
         """Removes what deleted and replaced rows have left in the files. Raises Busy, DiskFull, NotWritable."""
-        ...
 
     def close(self) -> None:
         """Closes all connections."""
-        ...

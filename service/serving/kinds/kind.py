@@ -37,7 +37,6 @@ class RowAnswers(Protocol):
     @property
     def values(self) -> Floats:
         """The numbers of the answers [n, columns]."""
-        ...
 
     @property
     def outside(self) -> frozenset[int]: ...
@@ -45,32 +44,25 @@ class RowAnswers(Protocol):
     @property
     def finite(self) -> bool:
         """Whether the head gave nothing but numbers."""
-        ...
 
     def part(self, start: int, stop: int, options: PredictOptions) -> Self:
         """The answers to the rows from `start` to `stop`, as these options ask."""
-        ...
 
     def marked(self, outside: frozenset[int]) -> Self:
         """The same, with these rows outside the declared range."""
-        ...
 
     def kept(self, options: PredictOptions) -> Self:
         """A copy that holds no more than these options ask. At most one row outside the declared range stays named."""
-        ...
 
     def room(self, rows: int) -> Self:
         """Arrays like these for so many rows."""
-        ...
 
     def put(self, part: Self, start: int, stop: int) -> Self:
         """Copies the answers to the rows from `start` to `stop` into these arrays."""
-        ...
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """Joins the rows of several parts."""
-        ...
 
 
 class Listing(NamedTuple):

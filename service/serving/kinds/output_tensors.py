@@ -33,15 +33,12 @@ class OutputTensor(Protocol):
 
     def described(self, binary: bool) -> dict[str, Any]:
         """Name, datatype, shape and parameters, without its data."""
-        ...
 
     def json(self) -> Iterator[bytes]:
         """Yields its elements as JSON, with commas between them."""
-        ...
 
     def binary(self) -> Iterator[bytes]:
         """Yields its elements as bytes."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

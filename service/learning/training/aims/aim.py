@@ -36,28 +36,22 @@ class Loss(Protocol):
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean over rows, a scalar."""
-        ...
 
     def mixed(self, columns: int, *parts: Tensor, weights: Sequence[float] = ()) -> Loss:
         """The loss of a step that takes as many rows of each part; at least one row. parts: y of each · weights: of
         each part in the loss, by default all alike."""
-        ...
 
     def between(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """How far outputs are from those of a teacher, as answers. -> [n]"""
-        ...
 
     def apart(self, outputs: Tensor, before: Tensor) -> Tensor:
         """How far outputs are from what they were, each by itself. -> [n, C]"""
-        ...
 
     def right(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Which rows are answered rightly. -> [n] bool"""
-        ...
 
     def report(self) -> Mapping[str, Any]:
         """What an update's report says of it."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
