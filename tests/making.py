@@ -18,7 +18,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.learning.network.table_scale import TableScale
-from service.learning.network.values import with_values
 from service.registry import deployments, models, states, updates, versions
 from service.registry.updates import Order
 from service.runtime import Runtime
@@ -87,7 +86,7 @@ def table_checkpoint(
     if learned is None:
         return checkpoint
     counts = {column: dict.fromkeys(values, 1) for column, values in learned.items()}
-    return with_values(checkpoint, LearnedValues.of(spec, [counts]), [])
+    return checkpoint.with_values(LearnedValues.of(spec, [counts]), [])
 
 
 def keep_version(

@@ -19,9 +19,8 @@ from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack
-from service.learning.network.checkpoint import LAYOUT, SERVED, Checkpoint, kind_of
+from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, kind_of
 from service.learning.network.network import Network, build
-from service.learning.network.values import VALUES, learned_values
 
 
 def read_file(data: bytes) -> Checkpoint:
@@ -55,7 +54,7 @@ class Program(nn.Module):
             self.register_buffer("offset", torch.tensor(self.grid.offset, dtype=torch.float64))
         self._learned: list[int] = []
         if VALUES in checkpoint.parts:
-            for place, codes in learned_values(checkpoint).codes.items():
+            for place, codes in checkpoint.learned_values().codes.items():
                 self._learned.append(place)
                 self.register_buffer(f"learned_{place}", torch.from_numpy(codes))
 

@@ -10,7 +10,6 @@ from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.method import Data, Learned, Method
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.values import with_values
 from service.learning.run import Run
 
 
@@ -23,7 +22,7 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, r
     learned = update(base, data, params, run)
     if (values := data.values(base)) is not None:
         learned = replace(
-            learned, checkpoint=with_values(learned.checkpoint, values, (*data.known_batches, *data.batch.batches))
+            learned, checkpoint=learned.checkpoint.with_values(values, (*data.known_batches, *data.batch.batches))
         )
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):

@@ -25,11 +25,9 @@ from service.api.limits.connections import CLOSING_SECONDS, Bounds, Place
 from service.api.limits.request_checks import CONTENT_LENGTH, Scope, header
 from service.server import unreadable
 from service.server.exchange import Request, RequestHandler
-from service.server.flow import Flow, UnreadWatch
-from service.server.idle_timer import IdleTimer
+from service.server.flow import UNTAKEN_BYTES, Flow, IdleTimer, LongBodies, UnreadWatch
 from service.server.incoming import Incoming
 from service.server.known_heads import MOST_DIGITS, KnownHead, known_by, read_again
-from service.server.long_bodies import UNTAKEN_BYTES, LongBodies
 from service.server.unreadable import Unreadable, last_answer
 from service.telemetry.requests import UNREAD, of_route
 

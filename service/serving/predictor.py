@@ -18,10 +18,9 @@ from service.learning.backbones.extractor import Extractor, SharedWeights, share
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.checkpoint import LAYOUT, SERVED, Checkpoint, Tensors, kind_of
+from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, Tensors, kind_of
 from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
-from service.learning.network.values import VALUES, learned_values
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
 from service.serving.kinds import kind_of_target
@@ -70,7 +69,7 @@ class Predictor:
         source_heads = [_head(tensors) for tensors in checkpoint.source_heads()]
         # only the steps are kept; the rest of the network is freed
         ending = Ending(self.kind.order, layout.temperature, self.kind.last)
-        values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
+        values = checkpoint.learned_values() if VALUES in checkpoint.parts else None
         steps = forwards(network, [network.head, *source_heads], ending, values)
         give_way()
         self._forward, self._source_forwards = steps[0], dict(zip(layout.sources, steps[1:], strict=True))

@@ -17,7 +17,6 @@ from service.learning.data.learned_values import LearnedValues
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import fresh, parts_of
 from service.learning.network.table_scale import TableScale
-from service.learning.network.values import with_values
 from service.registry import batches, models
 from tests.api.conftest import Api, pointers
 from tests.making import keep_version, make_model
@@ -60,7 +59,7 @@ def rents(api: Api) -> Api:
         SPEC, Architecture(), TableScale.fitted(SPEC, rows), ["yes", "no"], torch.Generator().manual_seed(0)
     )
     made = Checkpoint(network.layout, parts_of(network))
-    keep_version(api.runtime, "plans", with_values(made, LearnedValues.of(SPEC, [{"city": {"Osaka": 2}}]), []))
+    keep_version(api.runtime, "plans", made.with_values(LearnedValues.of(SPEC, [{"city": {"Osaka": 2}}]), []))
     return api
 
 

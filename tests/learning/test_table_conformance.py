@@ -20,7 +20,6 @@ from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
-from service.learning.network.values import learned_values
 from service.learning.run import Run
 from service.learning.update import learn
 from tests.learning.memory_data import MemoryData
@@ -65,7 +64,7 @@ def test_a_batch_with_values_that_are_new_is_learned_or_refused_with_the_remedy(
         return
     got = made.checkpoint
     assert set(got.classes) == {*base.classes, "a new class"}
-    assert value_code(LATE) in learned_values(got).codes[CITY]
+    assert value_code(LATE) in got.learned_values().codes[CITY]
     with torch.no_grad():
         answers = build(got)(torch.from_numpy(rows))
         again = Checkpoint(got.layout, {p: unpack_shard(pack_shard(t)) for p, t in got.parts.items()}, got.learned)

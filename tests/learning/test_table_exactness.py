@@ -18,8 +18,7 @@ from service.learning.data.serialization import pack_shard, unpack_shard
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.methods import resolve
-from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.values import VALUES, learned_values
+from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.learning.run import Run
 from service.learning.update import learn
 from tests.learning.memory_data import MemoryData
@@ -97,7 +96,7 @@ def test_taking_a_batch_back_is_never_having_seen_it(kind: str) -> None:
     spoilt = make("bat_2", shop(50, seed=3, cities=(LATE,)))
     never, digest = solved(kind, base, [first], honest)
     with_all, _ = solved(kind, never, [first, honest], spoilt)
-    assert value_code(LATE) in learned_values(with_all).codes[CITY]
+    assert value_code(LATE) in with_all.learned_values().codes[CITY]
     again, left = solved(kind, with_all, [first, honest], Rows.empty(SHOP.shape))
     assert (bits(again), left) == (bits(never), digest)
     assert again.learned[VALUES] == {"bat_first", "bat_1"}
@@ -108,8 +107,8 @@ def test_when_everything_was_taken_back_no_value_is_known(kind: str) -> None:
     base, _ = start(kind)
     blank, _ = solved(kind, base, [], Rows.empty(SHOP.shape))
     assert blank.outputs == ()
-    assert [*learned_values(blank).codes] == [*SHOP.growing], "every growing column has its codes, none of them here"
-    assert all(not len(codes) for codes in learned_values(blank).codes.values())
+    assert [*blank.learned_values().codes] == [*SHOP.growing], "every growing column has its codes, none of them here"
+    assert all(not len(codes) for codes in blank.learned_values().codes.values())
     assert pack_shard(unpack_shard(pack_shard(blank.parts[VALUES]))) == pack_shard(blank.parts[VALUES])
 
 

@@ -18,9 +18,8 @@ from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
-from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.learning.network.network import Network, build
-from service.learning.network.values import VALUES, learned_values
 
 Logits = NDArray[np.float64]
 Outputs = Callable[[slice], Logits]
@@ -144,7 +143,7 @@ class VersionAnswers:
         batch, raw = self.rows.batch, self.rows.data.batch
         if VALUES not in self.version.parts or not len(raw):
             return batch, lambda: raw
-        unknown = learned_values(self.version).unknown(raw.inputs)
+        unknown = self.version.learned_values().unknown(raw.inputs)
         changed = unknown.any(1)
         known = replace(raw, inputs=np.where(unknown, np.nan, raw.inputs)) if changed.any() else raw
         if changed.any() and self.same_space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -12,9 +12,13 @@ from torch import Tensor
 
 from service.contract.inputs import Backbone, IdentityBackbone, InputSpec
 from service.contract.strict import Listed, Strict, Unlimited
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.target_grid import NumberGrid
 
 Tensors = Mapping[str, Tensor]
+
+VALUES = "values"
+"""The part of a version of tables that says which values of categories it has learned."""
 
 SERVED = frozenset({"scale", "values", "backbone", "lift", "neck", "head", "interval"})
 """Kinds of parts that answer. The judge's heads and the state of methods do not."""
@@ -186,3 +190,13 @@ class Checkpoint:
     def source_heads(self) -> list[Tensors]:
         """The heads that sources have of their own, in the layout's order."""
         return [self.parts[source_head(k)] for k in range(len(self.layout.sources))]
+
+    def learned_values(self) -> LearnedValues:
+        """The values of categories that it has learned; none where its inputs are no tables."""
+        return LearnedValues.load({place: codes.numpy() for place, codes in self.parts.get(VALUES, {}).items()})
+
+    def with_values(self, values: LearnedValues, batches: Collection[str]) -> Checkpoint:
+        """The same version with these values, learned from these batches."""
+        part = {place: torch.from_numpy(codes) for place, codes in values.arrays().items()}
+        learned = {**self.learned, VALUES: frozenset(batches)}
+        return replace(self, parts={**self.parts, VALUES: part}, learned=learned)

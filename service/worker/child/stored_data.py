@@ -23,7 +23,6 @@ from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.values import learned_values
 from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
 from service.worker.child.model_store import Memory, ModelStore
@@ -131,13 +130,13 @@ class StoredData:
         named = all(b in self._values for b in self._known)
         if base is None or (named and not foreign(base)):
             return own
-        return own.with_values(learned_values(base))
+        return own.with_values(base.learned_values())
 
     def new_values(self, base: Checkpoint | None) -> NewValues:
         if base is None or not isinstance(self.input, TableInput):
             return {}
         brought = [self._values[b] for b in self._new if b in self._values]
-        return new_values(self.input, learned_values(base), brought, self._vocabulary)
+        return new_values(self.input, base.learned_values(), brought, self._vocabulary)
 
     def ledger(self, space: Space) -> Ledger:
         name = self._store.name("ledger", space.id, learned=self._known)

@@ -17,7 +17,6 @@ from service.intake.formats.safetensors_file import read_weights
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
-from service.learning.network.values import learned_values
 from service.learning.run import Run
 from service.learning.update import learn
 from service.serving.predictor import Predictor
@@ -46,7 +45,7 @@ def nowhere(_: object) -> Any:
 def test_an_exported_version_answers_the_same_and_knows_its_values(exported: Checkpoint) -> None:
     came = imported(foreign(exported), SHOP, nowhere)
     assert np.allclose(Predictor(came).answer(ROWS).values, Predictor(exported).answer(ROWS).values, atol=1e-6)
-    assert learned_values(came).codes[CITY].tolist() == learned_values(exported).codes[CITY].tolist()
+    assert came.learned_values().codes[CITY].tolist() == exported.learned_values().codes[CITY].tolist()
 
 
 def test_the_bytes_of_an_exported_version_are_read_as_they_were_written(exported: Checkpoint) -> None:

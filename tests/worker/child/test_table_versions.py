@@ -11,7 +11,6 @@ from benchmarks.running.workbench import Model
 from service.contract.report import Report
 from service.contract.tables import value_code
 from service.contract.targets import NumberTarget
-from service.learning.network.values import learned_values
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, buys, shop, spent
 
 TYPO = "Osakka"
@@ -53,14 +52,14 @@ def test_new_values_are_told_of_numbers_too_and_a_first_version_has_none() -> No
 
 def test_what_is_taken_back_is_subtracted_and_its_values_are_unknown_again(classes: Model) -> None:
     before = classes.predictor()
-    assert value_code(LATE) in learned_values(classes.checkpoint()).codes[CITY]
+    assert value_code(LATE) in classes.checkpoint().learned_values().codes[CITY]
     taken = classes.retract([classes.newest])
     assert taken.why.startswith("Subtracted"), "no weight was trained, so nothing is replayed"
     assert taken.report.certificate is not None
     status = {fact.part: fact.status for fact in taken.report.certificate.shards}
     assert status["values"] == "recomputed"
     assert status["scale"] == "never saw it"
-    codes = learned_values(classes.checkpoint()).codes[CITY]
+    codes = classes.checkpoint().learned_values().codes[CITY]
     assert set(codes.tolist()) == {value_code(city) for city in CITIES}
     rows = shop(5, seed=9, cities=(LATE,))
     missing = rows.copy()
@@ -97,4 +96,4 @@ def test_without_the_first_batch_its_scale_stands_and_values_of_others_are_compu
         assert status["values"] == "recomputed"
         assert status["scale"].startswith("decided by it")
         assert "scale" in taken.report.certificate.decided, "scales, knots and the salt are those of the first batch"
-        assert len(learned_values(model.checkpoint()).codes[CITY]) == len(CITIES)
+        assert len(model.checkpoint().learned_values().codes[CITY]) == len(CITIES)

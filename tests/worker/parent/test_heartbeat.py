@@ -15,8 +15,7 @@ from service.registry.updates import Order
 from service.runtime import Runtime
 from service.tuning.messages import Progress
 from service.worker.parent.child_process import Yielding
-from service.worker.parent.heartbeat import Heartbeat
-from service.worker.parent.loss_curve import LossCurve
+from service.worker.parent.heartbeat import Heartbeat, LossCurve
 from tests.registry.facts import model
 from tests.worker.made import claimed, store_batch
 
