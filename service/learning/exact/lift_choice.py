@@ -72,7 +72,8 @@ class LiftTrial(Protocol):
         """Chooses lifts of the scaled input by `rows`, all there are."""
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
-        """The score of the base's lift, where it may stay without a trial; see `stays`."""
+        """The score of the base's lift where it may stay without a trial. grown: makes the ledger of all rows in the
+        base's space, which holds up to 200 rows of fold 2 a class."""
 
     def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
         """Whether lifts beside the first `alone` features of the space help, and the scores of both."""
@@ -86,47 +87,60 @@ class ByAccuracy:
     numbers: NumberGrid | None = None
 
     def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
-        return choose_lifts(spec, scale, rows, self.solver, run)
+        """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold
+        decides.
+
+        With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups k = fold // 2); with fewer than
+        20 rows or one class: convolutions for images, none for vectors. Where convolutions do best and leave a tenth of
+        the rows wrong, twice as many filters are tried, too.
+        """
+        tried = tried_rows(rows)
+        if not _can_tell(tried):
+            return LiftChoice(without_rows(spec), {})
+        candidates, score_of = candidate_lifts(spec, len(rows)), partial(self.score_of_lifts, spec, scale, tried, run)
+        tried_scores = scores_of(candidates, score_of, len(tried), run)
+        scores = {lift_names(lifts): round(score, 4) for lifts, score in zip(candidates, tried_scores, strict=True)}
+        losses = [-score for score in tried_scores]
+        place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
+        best, chosen = -losses[place], candidates[place]
+        if best >= ROOM:
+            enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
+            return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
+        wider = twice_the_filters(spec, chosen, len(rows))
+        if wider is not None:
+            score = score_of(wider)
+            scores[lift_names(wider)] = round(score, 4)
+            chosen = wider if score > best + WORTH else chosen
+        return LiftChoice(chosen, scores)
+
+    def score_of_lifts(self, spec: InputSpec, scale: AnyScale, tried: Rows, run: Run, lifts: list[Lift]) -> float:
+        """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
+        run.check()
+        space = Space.of(identity_network(spec, scale, lifts))
+        return unseen_accuracy(feature_rows(space, tried, run.silent), space.shift, self.solver, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
-        return stays(base, grown, rows, self.solver)
+        """Returns the balanced accuracy of the base's lift on fold 2, by a head of folds 3-9, where it may stay
+        untried: it was far ahead when it was chosen, and still does well. None: a lift is to be chosen."""
+        exact = base.exact
+        if exact is None or not exact.lift_ahead or exact.lift_rows <= WIDE_ROWS < rows:
+            return None
+        ledger, name = grown(), lift_names(base.lifts) or f"none {prod(scaled_shape(base.input))}"
+        selected = ledger.selected
+        head = self.solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
+        score = balanced_accuracy(head.logits(selected.values(ledger.shift)), selected.labels)
+        return {name: round(score, 4)} if score >= ROOM else None
 
     def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:
-        return worth_beside(both, alone, rows, self.solver, run)
-
-
-def choose_lifts(spec: InputSpec, scale: AnyScale, rows: Rows, solver: Solver, run: Run) -> LiftChoice:
-    """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold decides.
-
-    `rows`: raw inputs, all there are. With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups
-    k = fold // 2); with fewer than 20 rows or one class: convolutions for images, none for vectors. Where convolutions
-    do best and leave a tenth of the rows wrong, twice as many filters are tried, too.
-    """
-    tried = tried_rows(rows)
-    if not _can_tell(tried):
-        return LiftChoice(without_rows(spec), {})
-    candidates, score_of = candidate_lifts(spec, len(rows)), partial(score_of_lifts, spec, scale, tried, solver, run)
-    tried_scores = scores_of(candidates, score_of, len(tried), run)
-    scores = {lift_names(lifts): round(score, 4) for lifts, score in zip(candidates, tried_scores, strict=True)}
-    losses = [-score for score in tried_scores]
-    place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
-    best, chosen = -losses[place], candidates[place]
-    if best >= ROOM:
-        enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
-        return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
-    wider = twice_the_filters(spec, chosen, len(rows))
-    if wider is not None:
-        score = score_of(wider)
-        scores[lift_names(wider)] = round(score, 4)
-        chosen = wider if score > best + WORTH else chosen
-    return LiftChoice(chosen, scores)
-
-
-def score_of_lifts(spec: InputSpec, scale: AnyScale, tried: Rows, solver: Solver, run: Run, lifts: list[Lift]) -> float:
-    """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
-    run.check()
-    space = Space.of(identity_network(spec, scale, lifts))
-    return unseen_accuracy(feature_rows(space, tried, run.silent), space.shift, solver, run)
+        """Whether they win enough, and both scores, as in `choose`; False and no scores where rows are too few."""
+        tried = tried_rows(rows)
+        if not _can_tell(tried):
+            return False, {}
+        entry = feature_rows(both, tried, run)
+        sides = (entry.with_features(entry.inputs[:, :m]) for m in (alone, both.width))
+        scores = [unseen_accuracy(side, both.shift, self.solver, run) for side in sides]
+        report = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
+        return scores[1] > scores[0] + WORTH, report
 
 
 def scores_of(
@@ -149,22 +163,6 @@ def chosen_of(losses: Sequence[float], lean: float) -> int:
     return best if losses[best] < losses[0] + lean else 0
 
 
-def stays(base: Layout, grown: Callable[[], Ledger], rows: int, solver: Solver) -> dict[str, float] | None:
-    """Returns the balanced accuracy of the base's lift on fold 2, by a head of folds 3-9, where it may stay untried: it
-    was far ahead when it was chosen, and still does well. None: a lift is to be chosen.
-
-    `grown`: makes the ledger of all rows in the base's space, which holds up to 200 rows of fold 2 a class.
-    """
-    exact = base.exact
-    if exact is None or not exact.lift_ahead or exact.lift_rows <= WIDE_ROWS < rows:
-        return None
-    ledger, name = grown(), lift_names(base.lifts) or f"none {prod(scaled_shape(base.input))}"
-    selected = ledger.selected
-    head = solver.solve(ledger.learn, ledger.shift, exact.alpha).aligned(selected.names)
-    score = balanced_accuracy(head.logits(selected.values(ledger.shift)), selected.labels)
-    return {name: round(score, 4)} if score >= ROOM else None
-
-
 def lift_names(lifts: Sequence[Lift] | Sequence[LiftLayout]) -> str:
     """Returns kinds and widths, as reports name them."""
     return " + ".join(f"{lift.kind} {lift.width}" for lift in lifts)
@@ -173,19 +171,6 @@ def lift_names(lifts: Sequence[Lift] | Sequence[LiftLayout]) -> str:
 def _ahead(scores: Mapping[str, float], best: str) -> bool:
     most = scores[best]
     return all(s <= most - FAR and 1 - s >= AHEAD * (1 - most) for name, s in scores.items() if name != best)
-
-
-def worth_beside(both: Space, alone: int, rows: Rows, solver: Solver, run: Run) -> tuple[bool, dict[str, float]]:
-    """Returns whether lifts beside the first `alone` features of the space win enough, and both scores, as in
-    `choose_lifts`; False and no scores where rows are too few."""
-    tried = tried_rows(rows)
-    if not _can_tell(tried):
-        return False, {}
-    entry = feature_rows(both, tried, run)
-    sides = (entry.with_features(entry.inputs[:, :m]) for m in (alone, both.width))
-    scores = [unseen_accuracy(side, both.shift, solver, run) for side in sides]
-    report = {f"{m} features": round(s, 4) for m, s in zip((alone, both.width), scores, strict=True)}
-    return scores[1] > scores[0] + WORTH, report
 
 
 def tried_rows(rows: Rows) -> Rows:

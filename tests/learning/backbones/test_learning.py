@@ -154,11 +154,11 @@ def test_a_text_gets_random_features_beside_once_rows_are_as_many_and_show_that_
     monkeypatch.setattr("service.learning.exact.frozen_features.WIDE", 18)
     stream, tried = Stream(TEXT, Architecture.usual(TEXT)), []
 
-    def helps(both: Space, alone: int, *_: object) -> tuple[bool, dict[str, float]]:
+    def helps(_: object, both: Space, alone: int, *__: object) -> tuple[bool, dict[str, float]]:
         tried.append((alone, both.width))
         return True, {"384 features": 0.5, "402 features": 0.6}
 
-    monkeypatch.setattr("service.learning.exact.lift_choice.worth_beside", helps)
+    monkeypatch.setattr("service.learning.exact.lift_choice.ByAccuracy.beside", helps)
     few, many = (stream.learn(RIDGE, *sentences(["weather", "music"], n)).checkpoint for n in (3, 6))
     assert [lift.kind for lift in few.layout.lifts] == []
     assert [lift.kind for lift in many.layout.lifts] == ["none", "relu"]

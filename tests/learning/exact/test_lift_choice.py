@@ -13,7 +13,7 @@ from service.contract.targets import NumberTarget
 from service.learning.data.rows import Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact import lift_choice
-from service.learning.exact.lift_choice import LiftChoice, balanced_accuracy, choose_lifts
+from service.learning.exact.lift_choice import ByAccuracy, LiftChoice, balanced_accuracy
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
@@ -30,7 +30,7 @@ SOLVER = Ridge(0.25)
 
 def chosen(x: np.ndarray, y: list[str], spec: InputSpec = PLANE, solver: Ridge | Discriminants = SOLVER) -> LiftChoice:
     rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
-    return choose_lifts(spec, scale_for(spec, rows.inputs)[0], rows, solver, Run())
+    return ByAccuracy(solver).choose(spec, scale_for(spec, rows.inputs)[0], rows, Run())
 
 
 def corners(n: int) -> tuple[np.ndarray, list[str]]:
@@ -59,7 +59,7 @@ def test_candidates_that_are_tried_elsewhere_have_the_same_scores(monkeypatch: p
     targets = x[:, :1] * x[:, 1:]
     scale, elsewhere = scale_for(PLANE, rows.inputs)[0], Elsewhere()
     numbers = BySquaredError(NumberGrid.fitted(NumberTarget(kind="number"), targets))
-    for choose in (partial(choose_lifts, solver=SOLVER), numbers.choose):
+    for choose in (ByAccuracy(SOLVER).choose, numbers.choose):
         here, there = (choose(PLANE, scale, rows, run=Run(tasks=tasks)) for tasks in (IN_SEQUENCE, elsewhere))
         rows = replace(rows, targets=targets)
         assert there.scores == here.scores
@@ -93,7 +93,7 @@ def test_judging_rows_decide_nothing() -> None:
     scale, _ = scale_for(PLANE, rows.inputs)
     without, judges = rows.take(rows.folds > 1), rows.take(rows.folds < 2)
     spoilt = Rows.concat([without, replace(judges, inputs=judges.inputs * 0)])
-    tried = [choose_lifts(PLANE, scale, r, SOLVER, Run()).scores for r in (without, spoilt)]
+    tried = [ByAccuracy(SOLVER).choose(PLANE, scale, r, Run()).scores for r in (without, spoilt)]
     assert tried[0] == tried[1]
 
 
