@@ -14,7 +14,6 @@ AnyPolicy = GatePolicy | NumberPolicy
 
 
 def policy_kind(target: Target) -> type[GatePolicy] | type[NumberPolicy]:
-    """The policy of models with that target."""
     return NumberPolicy if target.kind == "number" else GatePolicy
 
 
@@ -24,7 +23,6 @@ NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
 
 
 def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
-    """The policy that a model with that target stores."""
     return NUMBER_POLICY.as_stored(stored) if target.kind == "number" else CLASS_POLICY.as_stored(stored)
 
 

@@ -115,7 +115,6 @@ class NumberTarget(Strict):
 
     @property
     def called(self) -> tuple[str, ...]:
-        """What the numbers of a row are called."""
         if self.names is not None:
             return tuple(self.names)
         return tuple("value" if k == 0 else f"value_{k + 1}" for k in range(self.size))

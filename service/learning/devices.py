@@ -83,7 +83,6 @@ def release(device: torch.device) -> None:
 
 
 def memory(device: torch.device) -> str:
-    """The memory of a device in words."""
     if device.type != "cuda":
         return f"The memory of {device} is full"
     free, total = torch.cuda.mem_get_info(device)

@@ -218,7 +218,6 @@ class Setting:
 
     @classmethod
     def of(cls, base: Checkpoint | None, data: Data) -> Setting:
-        """The setting when the update is learned."""
         live, brings = base.layout if base is not None else None, frozenset(data.batch.counts())
         known, kept = data.known_rows, data.kept_rows
         return cls(data.input, data.architecture, live, True, known, kept, brings, data.target)
@@ -283,7 +282,6 @@ class Method:
 
     @property
     def moves(self) -> tuple[Moves, ...]:
-        """Weights that it may move."""
         if issubclass(self.Params, TrunkParams):
             return ("head", "backbone", "pretrained")
         return ("head", "added") if issubclass(self.Params, GradientParams) else ("head",)

@@ -73,7 +73,6 @@ class Reached:
 
     @property
     def bytes(self) -> int:
-        """Memory of the tensors."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
 
@@ -107,7 +106,6 @@ class Trainings:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to save."""
         return self._clock() - self._saved >= self._every
 
     def save(self, reached: Reached) -> None:

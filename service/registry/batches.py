@@ -89,7 +89,6 @@ def known_values(session: Session, model: Model, wanted: ValueNames) -> dict[str
 
 
 def new_batch_id() -> str:
-    """An id for rows that are about to be stored."""
     return new_id("bat")
 
 
@@ -113,7 +112,6 @@ def named(session: Session, model: Model, ids: Sequence[str], pointer: str = "/b
 
 
 def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
-    """Classes that these batches have rows of."""
     counts = select(Batch.label_counts).where(Batch.id.in_(among(session, ids))).execution_options(yield_per=AT_ONCE)
     return {name for of_batch in session.scalars(counts) for name in of_batch}
 
@@ -147,7 +145,6 @@ def of(session: Session, model: Model) -> list[Batch]:
 
 
 def live_learned(session: Session, model: Model) -> frozenset[str]:
-    """What the live version learned."""
     if model.live_version_id is None:
         return frozenset()
     return frozenset(session.execute(select(Version.learned).where(Version.id == model.live_version_id)).scalar_one())

@@ -35,7 +35,6 @@ class Decision:
 
 
 def open_all(session: Session, model: Model, update: Update, disputed: Sequence[Disputed]) -> None:
-    """Opens what the batches of a held update dispute."""
     for each in disputed:
         dispute = Dispute(
             id=new_id("dsp"),

@@ -47,7 +47,6 @@ class ToDo(NamedTuple):
 
 
 def queue(session: Session) -> Queue:
-    """The updates that are open now."""
     at = clock(session)
     counts = dict(
         session.execute(
@@ -219,7 +218,6 @@ def put_off(session: Session, update: Update, why: dict[str, str], delay: float)
 
 
 def _any(session: Session, condition: ColumnElement[bool]) -> bool:
-    """Whether there is such an update."""
     return session.scalar(select(Update.id).where(condition).limit(1)) is not None
 
 

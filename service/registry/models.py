@@ -114,12 +114,10 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
 
 
 def target_of(model: Model) -> Target:
-    """What a model predicts."""
     return STORED_TARGET.as_stored(model.target)
 
 
 def input_of(model: Model) -> InputSpec:
-    """What a model takes."""
     return INPUT_SPEC.as_stored(model.input)
 
 

@@ -172,7 +172,6 @@ def find(session: Session, update_id: str) -> Update:
 
 
 def unknown(update_id: str) -> NotFound:
-    """The error for an update that does not exist."""
     return NotFound(f'There is no update "{update_id[:64]}".')
 
 

@@ -65,7 +65,6 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
 
 
 def next_number(session: Session, model: Model) -> int:
-    """The number that the next version of the model gets."""
     return (session.scalar(select(func.max(Version.number)).where(Version.model_id == model.id)) or 0) + 1
 
 

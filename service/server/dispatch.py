@@ -69,7 +69,6 @@ class Dispatcher:
 
     @property
     def open_requests(self) -> int:
-        """How many requests are being answered."""
         return self._open + self.fast_path.open_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -178,7 +178,6 @@ class _Prediction:
         self._send(request_id(self._request.scope), 200, b"application/json", answer.json(), headers)
 
     def refuse(self, error: Busy | DeadlinePassed) -> None:
-        """Answers with the error."""
         self._fast_path.log_refusal(error)
         own_id = request_id(self._request.scope)
         kind = cast(Hashable, type(error))  # it is, though mypy takes the instances' method for the class's

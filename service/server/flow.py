@@ -27,7 +27,6 @@ class Flow(FlowControl):
         self.pause_reading()
 
     def release(self) -> None:
-        """Reads again."""
         self._held = False
         self.resume_reading()
 
@@ -85,7 +84,6 @@ class IdleTimer:
             self._at, self._timer = until, self._loop.call_at(until, self._look)
 
     def end(self) -> None:
-        """Removes the deadline and the timer."""
         self.until = None
         if self._timer is not None:
             self._timer.cancel()

@@ -69,7 +69,6 @@ class Answer:
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about the rows."""
         predictor = self.loaded.predictor
         notes = [*self.of_file, *(outside_range(predictor.input) if self.answers.outside else [])]
         return notes + unlearned(self.names, predictor.known, predictor.input, self.version) if self.names else notes

@@ -182,12 +182,10 @@ class LiveModels:
         self._versions.drop(lambda loaded: loaded.model_id == model_id and loaded.number in numbers)
 
     def drop_model(self, name: str) -> None:
-        """Drops an archived model."""
         self._table.drop(name)
         self._versions.drop(lambda loaded: loaded.model == name)
 
     def close(self) -> None:
-        """Stops loading."""
         self._loader.close()
 
     def _load_requested(self, name: str, number: int | None) -> Loaded:

@@ -88,7 +88,6 @@ class LoadedVersions:
             return {name: loaded.number for name, loaded in self._answering.items()}
 
     def loaded(self) -> list[Loaded]:
-        """All loaded versions."""
         with self._lock:
             return list(self._loaded.values())
 
@@ -113,7 +112,6 @@ class LoadedVersions:
 
     @property
     def bytes(self) -> int:
-        """Memory of all loaded versions."""
         with self._lock:
             return _Size(self._loaded.values()).bytes
 
@@ -154,7 +152,6 @@ class _Size:
                 self._holders[shared.digest] += 1
 
     def remove(self, loaded: Loaded) -> None:
-        """Subtracts a version."""
         self.bytes -= loaded.predictor.bytes + OVERHEAD_BYTES
         if (shared := loaded.predictor.shared) is not None:
             self._holders[shared.digest] -= 1

@@ -65,7 +65,6 @@ class Loader:
         return Loaded(model_id, name, number, wanted, predictor, architecture, partial(self._level, name))
 
     def close(self) -> None:
-        """Stops loading."""
         for thread in (self._first_loader, self._swap_loader):
             thread.shutdown(wait=False, cancel_futures=True)
 

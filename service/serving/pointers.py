@@ -48,7 +48,6 @@ class PointerTable:
             return self.read(reader, name)
 
     def drop(self, name: str) -> None:
-        """Removes a model."""
         self._pointers.pop(name, None)
 
     def knows(self, name: str) -> bool:
@@ -56,7 +55,6 @@ class PointerTable:
         return name in self._pointers
 
     def live(self, name: str) -> int | None:
-        """The number of the live version."""
         pointers = self._pointers.get(name)
         return pointers.live if pointers is not None else None
 
@@ -70,7 +68,6 @@ class PointerTable:
         return () if pointers is None or pointers.previous is None else (pointers.previous,)
 
     def level(self, name: str) -> float:
-        """The level of intervals that a model has."""
         pointers = self._pointers.get(name)
         return USUAL_LEVEL if pointers is None or pointers.level is None else pointers.level
 

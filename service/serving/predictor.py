@@ -99,7 +99,6 @@ class Predictor:
         return self.answer(inputs, PredictOptions(source=source)).values
 
     def head_of(self, source: str | None) -> Forward:
-        """The forward pass for rows of that source."""
         return self._forward if source is None else self._source_forwards.get(source, self._forward)
 
     def run_pass(

@@ -111,7 +111,6 @@ class Formatter(logging.Formatter):
 
 
 def _trace() -> Ids:
-    """The trace that the line belongs to."""
     place = tracing.traceparent()
     return {} if place is None else {"trace_id": place.split("-")[1]}
 

@@ -74,7 +74,6 @@ class Counter:
             self._values[key] = self._values.get(key, 0.0) + by
 
     def family(self) -> Family:
-        """What it has counted."""
         with self._lock:
             samples = [Sample(tuple(zip(self._names, key, strict=True)), v) for key, v in self._values.items()]
         return Family(self._name, "counter", self._help, samples)
@@ -89,7 +88,6 @@ class Buckets:
         self._bounds, self.counts, self.sum = bounds, [0] * (len(bounds) + 1), 0.0
 
     def observe(self, value: float) -> None:
-        """Counts one value."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
@@ -113,14 +111,12 @@ class Histogram:
         _counting.append(self)
 
     def observe(self, value: float, *labels: str) -> None:
-        """Counts one value."""
         with self._lock:
             if (buckets := self._values.get(labels)) is None:
                 buckets = self._values[labels] = Buckets(self._bounds)
             buckets.observe(value)
 
     def family(self) -> Family:
-        """What it has counted."""
         with self._lock:
             samples = [
                 sample

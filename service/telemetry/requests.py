@@ -32,14 +32,12 @@ _routes: dict[tuple[str, str], RouteFigures] = {}
 
 
 def of_route(method: str, route: str) -> RouteFigures:
-    """The figures of a method and route."""
     if (figures := _routes.get((method, route))) is None:
         figures = _routes[method, route] = RouteFigures()
     return figures
 
 
 def families() -> Iterator[Family]:
-    """All that were counted."""
     counts, seconds = list[Sample](), list[Sample]()
     for (method, route), figures in list(_routes.items()):
         labels = (("method", method), ("route", route))

@@ -72,7 +72,6 @@ def end(seconds: float) -> None:
 
 
 def on() -> bool:
-    """Whether spans are made."""
     return _tracer is not None
 
 

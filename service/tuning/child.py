@@ -107,6 +107,5 @@ def listen(source: TextIO, heard: Callable[[dict[str, Any]], None]) -> None:
 
 
 def say(sink: TextIO, message: Message) -> None:
-    """Sends a message to the parent."""
     sink.write(line_of(message))
     sink.flush()

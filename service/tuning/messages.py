@@ -57,7 +57,6 @@ class Refused:
 
     @classmethod
     def of(cls, error: TsuikaError) -> Refused:
-        """The message that tells an error."""
         return cls(error.slug, error.detail, error.errors if isinstance(error, AtFields) else [], error.members)
 
     def error(self) -> TsuikaError:
@@ -72,7 +71,6 @@ BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Done, Refuse
 
 
 def line_of(message: Message) -> str:
-    """A message as a line."""
     return json.dumps({type(message).__name__: vars(message)}) + "\n"
 
 

@@ -100,7 +100,6 @@ class _Copying:
         return names - self.lengths.keys()
 
     def prune(self, names: set[Name]) -> None:
-        """Deletes all but these."""
         unnamed = [(area, digest) for area, digest, _ in self._copies.names() if (area, digest) not in names]
         for area, digest in unnamed:
             self._copies.delete(area, digest)

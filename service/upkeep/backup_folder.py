@@ -77,7 +77,6 @@ class BackupFolder:
 
     @property
     def store(self) -> LocalArtifacts:
-        """Its stored files."""
         return LocalArtifacts(self.path / STORE)
 
     @contextmanager
@@ -133,7 +132,6 @@ class BackupFolder:
 
 
 def sha256_of(file: Path) -> str:
-    """The digest of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

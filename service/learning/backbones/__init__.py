@@ -34,7 +34,6 @@ FAMILIES = (efficientnet.FAMILY, minilm.FAMILY, program.FAMILY, residual.FAMILY,
 
 
 def family(name: str) -> Family:
-    """The family of a backbone of that name."""
     return next(family for family in FAMILIES if family.has(name))
 
 

@@ -45,7 +45,6 @@ class SharedWeights(Mapping[str, Tensor]):
 
     @cached_property
     def bytes(self) -> int:
-        """Memory of the tensors."""
         return sum(t.untyped_storage().nbytes() for t in self._tensors.values()) + self._more_bytes
 
     @cached_property

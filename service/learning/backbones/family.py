@@ -54,5 +54,4 @@ class Family:
     pinned: Callable[[str, str], str] = lambda name, digest: name
 
     def has(self, name: str) -> bool:
-        """Whether the name is one of this family."""
         return re.fullmatch(self.names, name, re.DOTALL) is not None

@@ -53,7 +53,6 @@ class LearnedValues:
         return {str(place): codes for place, codes in self.codes.items()}
 
     def with_values(self, others: LearnedValues) -> LearnedValues:
-        """Values of both."""
         none = np.zeros(0)
         return LearnedValues(
             {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}

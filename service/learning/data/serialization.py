@@ -71,7 +71,6 @@ def digest(data: bytes) -> str:
 
 
 def pack_shard(tensors: Mapping[str, Tensor]) -> bytes:
-    """Packs one part of a checkpoint."""
     return pack({name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()})
 
 

@@ -266,7 +266,6 @@ def settings_lost(a: Assessment) -> Mapping[str, float]:
 
 
 def _more(now: Mapping[str, float], then: Mapping[str, float]) -> dict[str, float]:
-    """What was lost in between."""
     return {name: lost - then.get(name, 0.0) for name, lost in now.items() if lost != then.get(name, 0.0)}
 
 

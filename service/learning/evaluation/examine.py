@@ -132,7 +132,6 @@ class UpdateContext(ABC):
         return candidate
 
     def cost(self, base: Checkpoint | None, learned: Learned, data: Data) -> Cost:
-        """What the update has cost until now."""
         return cost_of(
             base, learned, data, started=self.started, wait_seconds=self.wait_seconds, retraining=self.retraining
         )

@@ -143,7 +143,6 @@ def _as_sure(new: Floats, old: Floats, called: Mapping[int, Ints], beside: Mappi
 
 
 def _without(answers: Answers, classes: Sequence[str]) -> Answers:
-    """As if it knew these classes alone."""
     some = answers.over(classes)
     return Answers(some.classes, some.probabilities / np.maximum(some.probabilities.sum(1, keepdims=True), TINY))
 

@@ -52,14 +52,12 @@ class SourceHeads(Generic[H]):
     note: str
 
     def parts(self, tensors: Callable[[H], Tensors]) -> dict[str, Tensors]:
-        """As parts of a version."""
         parts: dict[str, Tensors] = {}
         for k, (served, judged) in enumerate(zip(self.served, self.judged, strict=True)):
             parts |= {source_head(k): tensors(served), f"judge.source.{k}": tensors(judged)}
         return parts
 
     def report(self) -> dict[str, object]:
-        """What a report says of them."""
         return {"sources": list(self.names), "source_pull": self.pull, "source_pulls_tried": self.scores}
 
 

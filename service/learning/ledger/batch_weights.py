@@ -91,12 +91,10 @@ def add_up(start: Ledger, decay: float, batches: Weighted, entry: Callable[[str]
 
 
 def aged(decay: float, batches: Weighted) -> dict[str, float]:
-    """Returns the weight of each batch, its age included."""
     return {batch: weight * decay ** (len(batches) - 1 - k) for k, (batch, weight) in enumerate(batches)}
 
 
 def weighted_sums(entry: FeatureRows, weight: Mapping[str, float]) -> Sums:
-    """Sums up rows, each with the weight of its batch."""
     total = Sums.empty(entry.inputs.shape[1])
     for k, batch in enumerate(entry.batches):
         if batch_weight := weight.get(batch, 0.0):

@@ -164,7 +164,6 @@ def unpack_entry(data: bytes) -> FeatureRows | SummedEntry:
 
 
 def sums_of(entry: FeatureRows | SummedEntry) -> Sums:
-    """Returns the sums of every row of an entry."""
     return entry.all if isinstance(entry, SummedEntry) else Sums.of(entry)
 
 

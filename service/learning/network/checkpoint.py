@@ -38,7 +38,6 @@ def kind_of(part: str) -> str:
 
 
 def of_kinds(parts: Mapping[str, Tensors], kinds: Collection[str]) -> dict[str, Tensors]:
-    """The parts of these kinds."""
     return {part: tensors for part, tensors in parts.items() if kind_of(part) in kinds}
 
 
@@ -180,7 +179,6 @@ class Checkpoint:
         return sum(t.numel() for ts in answering.values() for t in ts.values() if t.dtype != torch.uint8)
 
     def served(self) -> dict[str, Tensors]:
-        """The parts that answer."""
         return of_kinds(self.parts, SERVED)
 
     def frozen(self) -> dict[str, Tensors]:

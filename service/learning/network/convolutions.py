@@ -114,7 +114,6 @@ class Convolutions(nn.Module):
 
     @property
     def width(self) -> int:
-        """Features it gives."""
         return list(self)[-1].out_features * self.fields
 
     def forward(self, x: Tensor) -> Tensor:

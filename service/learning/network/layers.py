@@ -69,7 +69,6 @@ def stored(layers: Sequence[GrownLinear], branches: nn.ModuleList) -> Iterator[B
 
 
 def block_layouts(layer: GrownLinear) -> list[BlockLayout]:
-    """Layouts of the blocks of a layer."""
     return [BlockLayout(rows=b.rows, columns=b.columns, part=b.part, key=b.key) for b in layer]
 
 
@@ -80,7 +79,6 @@ def stage_layouts(backbone: Convolutions) -> list[list[BlockLayout]]:
 
 
 def inserted_layouts(backbone: nn.Module, neck: nn.Module) -> list[InsertedLayout]:
-    """Layouts of the inserted layers."""
     return [
         InsertedLayout(of=of, layer=k, rows=i.rows, columns=i.columns, part=i.part, key=i.key)
         for of, owner in (("backbone", backbone), ("neck", neck))
@@ -90,7 +88,6 @@ def inserted_layouts(backbone: nn.Module, neck: nn.Module) -> list[InsertedLayou
 
 
 def low_rank_layouts(branches: nn.ModuleList) -> list[LowRankLayout]:
-    """Layouts of the branches."""
     return [
         LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
         for b in (cast(LowRank, branch) for branch in branches)

@@ -83,7 +83,6 @@ class Lift(nn.Module):
 
     @property
     def width(self) -> int:
-        """Features it gives."""
         if self.kind == "none":
             return prod(self.shape)
         if self.kind == "conv":

@@ -88,7 +88,6 @@ def _padded(layer: nn.Conv2d, x: Tensor, y: Tensor) -> Tensor:
 
 
 def attach(backbone: nn.Module, branch: LowRank) -> LowRank:
-    """Hooks a branch to its layer."""
     layer = backbone.get_submodule(branch.at)
     layer.register_forward_hook(branch.add_to)
     branch.layers = (layer,)

@@ -58,7 +58,6 @@ class Dense(nn.Module):
 
     @property
     def width(self) -> int:
-        """Features it gives."""
         return cast(GrownLinear, self.layers[-1]).out_features if len(self.layers) else self.in_width
 
     def forward(self, x: Tensor) -> Tensor:

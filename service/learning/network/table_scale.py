@@ -146,7 +146,6 @@ class TableScale(nn.Module):
 
 
 def column_salt(name: str, salt: int) -> int:
-    """What is mixed into the codes of a column."""
     return int(value_code(f"{salt} {name}"))
 
 

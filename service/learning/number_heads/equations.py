@@ -76,7 +76,6 @@ class NumberMoments:
         return cls(width, columns, mass, mean, products, goal, cross, np.maximum(spread, 0.0))
 
     def first(self, features: int) -> NumberMoments:
-        """The same of the first features alone."""
         n = int(np.searchsorted(self.columns, features))
         columns, mean, cross = self.columns[:n], self.mean[:n], self.cross[:n]
         return replace(self, features=features, columns=columns, mean=mean, products=self.products[:n, :n], cross=cross)
@@ -126,7 +125,6 @@ class NumberEquations:
         return cholesky(left, alpha * self.variance, alpha)
 
     def head(self, factor: Floats) -> NumberHead:
-        """The head, from the factor."""
         solved = substitute(factor, self.moments.cross).T
         weight = np.zeros((len(solved), self.moments.features))
         weight[:, self.moments.columns] = solved * 2.0**self.shift

@@ -97,7 +97,6 @@ class Framed:
         return [*self.layer, *(branch for branch in branches if self.layer in branch.layers)]
 
     def _copied(self) -> dict[tuple[Owner, int], Tensor]:
-        """Weights and biases as they are now."""
         return {(owner, k): p.detach().clone() for owner in self._owners() for k, p in enumerate(_tensors(owner))}
 
     def _home(self, owner: Owner) -> Owner:

@@ -393,7 +393,6 @@ def _selecting_logits(learner: Learner) -> tuple[Tensor, Tensor]:
 
 
 def _class_rows(learner: Learner) -> list[int]:
-    """Rows of each class, of history and batch."""
     known, own = learner.training_rows.counted.all, learner.data.batch.counts()
     history = dict(zip(known.classes, known.n.tolist(), strict=True))
     return [int(history.get(name, 0)) + own.get(name, 0) for name in learner.classes]

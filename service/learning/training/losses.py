@@ -43,7 +43,6 @@ class Pull:
         return self._summed([None] * len(self.pairs))
 
     def loss(self) -> Tensor:
-        """The penalty itself."""
         return self.strength * self._summed(self.stiffness or [None] * len(self.pairs))
 
     def _summed(self, stiffness: Sequence[Tensor | None]) -> Tensor:
@@ -91,7 +90,6 @@ class GroupLasso:
     strength: float
 
     def loss(self) -> Tensor:
-        """The penalty itself."""
         return self.strength * torch.cat([unit_norms(b) for b in self.blocks]).sum()
 
     @torch.no_grad()

@@ -180,7 +180,6 @@ class Best:
 
 @torch.no_grad()
 def put(into: list[nn.Parameter], values: list[Tensor]) -> None:
-    """Writes values into parameters, in place."""
     for p, value in zip(into, values, strict=True):
         p.copy_(value)
 

@@ -23,7 +23,6 @@ class Watch:
 
     @classmethod
     def before(cls, learner: Learner, memory: Labelled) -> Watch:
-        """Measures before training."""
         new = learner.batch.take(~learner.aim.new(learner.batch.y))
         enough = memory.rows >= ENOUGH and new.rows >= ENOUGH
         return cls(

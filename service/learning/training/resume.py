@@ -78,11 +78,9 @@ class Course:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to save."""
         return self._trainings is not None and self._trainings.due
 
     def save(self, facts: Facts, tensors: Mapping[str, Tensor]) -> None:
-        """Saves where the training stands."""
         assert self._trainings is not None
         self._trainings.save(self._now(facts, tensors))
 

@@ -62,12 +62,10 @@ class TrainingRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of a row in training."""
         return scaled_shape(self.data.input) if self.moves and not self.thawed else (self.space.features,)
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Sums of the history."""
         return self.data.ledger(self.space)
 
     @property
@@ -169,12 +167,10 @@ class TrainingRows:
 
     @property
     def rate(self) -> float:
-        """The factor of a learning rate for these rows."""
         return 1.0 if self._framed is None else self.frame.rate
 
     @property
     def first_layer(self) -> GrownLinear:
-        """The first layer that trains."""
         trunk = [*cast(Dense | Convolutions, self.network.backbone).layers] if self.moves and not self.thawed else []
         return cast(GrownLinear, [*trunk, *self.network.neck.layers, self.network.head][0])
 

@@ -31,5 +31,4 @@ def act_as(actor: Actor) -> None:
 
 
 def acting() -> Actor:
-    """Who acts."""
     return _acting.get()

@@ -84,7 +84,6 @@ def page(
 
 
 def resources_of(rows: list[AuditEntry]) -> list[contract_keys.AuditEntry]:
-    """Rows as the API shows them."""
     return [shown(contract_keys.AuditEntry, row) for row in rows]
 
 

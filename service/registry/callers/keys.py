@@ -178,7 +178,6 @@ def hash_of(installation_secret: bytes, secret: str) -> str:
 
 
 def resource(key: ApiKey) -> contract_keys.Key:
-    """A key as the API shows it."""
     return shown(contract_keys.Key, key, good=_is_good(key))
 
 
@@ -188,7 +187,6 @@ def new_resource(key: ApiKey, secret: str | None) -> contract_keys.NewKey:
 
 
 def resources_of(keys: Collection[ApiKey]) -> list[contract_keys.Key]:
-    """Keys as the API shows them."""
     return [resource(key) for key in keys]
 
 

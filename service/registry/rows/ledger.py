@@ -30,5 +30,4 @@ def lacking(session: Session, model: Model, space: str, batch_ids: Collection[st
 
 
 def erase(session: Session, batch_ids: Sequence[str]) -> None:
-    """Deletes the entries of these batches."""
     session.execute(delete(LedgerEntry).where(LedgerEntry.batch_id.in_(among(session, batch_ids))))

@@ -132,7 +132,6 @@ class Database:
             event.listen(engine, "begin", lambda _: do(), insert=True)
 
     def close(self) -> None:
-        """Closes all connections."""
         self._backend.close()
 
 

@@ -132,7 +132,6 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Questions that wait for their turn."""
         return sum(len(q.small.waiting) + len(q.large.waiting) for q in self._queues.values())
 
     def close(self) -> None:

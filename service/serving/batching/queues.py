@@ -35,11 +35,9 @@ class VersionQueues:
 
     @property
     def rows(self) -> int:
-        """How many rows wait."""
         return self.small.rows + self.large.rows
 
     def queue_for(self, rows: int) -> Queue:
-        """The queue for a question of so many rows."""
         return self.small if rows <= SHARE else self.large
 
     @property
@@ -49,5 +47,4 @@ class VersionQueues:
 
     @property
     def due(self) -> Queue:
-        """The queue whose turn it is."""
         return self.large if self.large.waiting and (self.large_next or not self.small.waiting) else self.small

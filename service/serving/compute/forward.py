@@ -190,7 +190,6 @@ class _Lifting:
 
     @property
     def steps(self) -> list[Step]:
-        """The steps of the backbone, and the matrices of the lifts."""
         return [*self.features.steps, *(lift.matrix for _, lift in self._lifts if isinstance(lift, _MatrixLift))]
 
 

@@ -92,7 +92,6 @@ class PackedMatrix:
 
     @property
     def packed_bytes(self) -> int:
-        """Memory of the packed matrix."""
         return 0 if self._packed is None else self.weight.numel() * self.weight.element_size()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -134,7 +133,6 @@ def available() -> bool:
 
 @cache
 def _packs_filters() -> bool:
-    """Whether oneDNN packs filters."""
     weight, x = torch.ones(1, 1, 3, 3), torch.ones(1, 1, 4, 4)
     try:
         return torch.allclose(Packed(weight, None, SAME, x.shape)(x), F.conv2d(x, weight, padding=1))

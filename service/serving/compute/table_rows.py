@@ -269,7 +269,6 @@ class TableStep:
 
     @property
     def steps(self) -> list[PackedMatrix]:
-        """Its matrices."""
         return [self._layer.matrix, *(lift.matrix.matrix for lift in self._lifts if lift.matrix is not None)]
 
 

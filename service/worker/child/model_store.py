@@ -60,7 +60,6 @@ class Memory:
         return thing if isinstance(thing, kind) else None
 
     def drop(self, name: str) -> None:
-        """Holds it no more."""
         self._held.pop(name, None)
 
     def hold(self, name: str, thing: Thing) -> None:
@@ -137,7 +136,6 @@ class ModelStore:
         return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run))
 
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
-        """Stores an entry, and notes that it was made here."""
         digest = self.store.put(self.area, pack_rows(entry))
         self.entries[batch_id, space.id] = digest
         made = Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device)

@@ -61,7 +61,6 @@ class Execution:
 
     @property
     def why(self) -> str:
-        """Why this method."""
         return self.chosen.why if self.chosen else "Nothing was left to learn."
 
 

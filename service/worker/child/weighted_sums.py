@@ -32,7 +32,6 @@ class WeightedSums:
         return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
-        """The sums of these batches."""
         ledger = self._summed(space, decay, weighted)
         if keep:
             name = self._name(space, decay, weighted)

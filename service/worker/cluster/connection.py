@@ -45,7 +45,6 @@ class Facts:
 
     @classmethod
     def here(cls, paths: Sequence[str] = ()) -> Facts:
-        """Those of this process."""
         versions = {"tsuika": __version__, "python": platform.python_version()}
         for library in LIBRARIES:
             try:
@@ -79,7 +78,6 @@ class Attempt:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is not over."""
         return self._thread.is_alive()
 
     def wait(self) -> None:
@@ -104,7 +102,6 @@ class Attempt:
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The nodes that are there, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 

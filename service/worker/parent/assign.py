@@ -185,7 +185,6 @@ def _step(update: Update, new: Sequence[str]) -> Step:
 
 
 def stored(version: Version) -> Stored:
-    """A version as the child finds it."""
     return Stored(
         number=version.number,
         layout=version.layout,
@@ -195,7 +194,6 @@ def stored(version: Version) -> Stored:
 
 
 def places(runtime: Runtime, model: Model) -> Places:
-    """Where the bytes of a model are."""
     settings = runtime.settings
     return Places(
         store=settings.store_url,

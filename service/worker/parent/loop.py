@@ -89,7 +89,6 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begins to claim."""
         self._runtime.on_change(self._child.wake)
         self._thread.start()
 

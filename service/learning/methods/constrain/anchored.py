@@ -62,12 +62,10 @@ class Anchor:
 
     @classmethod
     def of(cls, learner: Learner, importance: Importance | None = None) -> Anchor:
-        """Where the weights of a learner stand."""
         stars = {name: p.detach().clone() for name, p in learner.body.named_parameters() if p.requires_grad}
         return cls(stars, importance.clipped() if importance else None)
 
     def pull(self, learner: Learner, strength: float) -> Pull:
-        """The pull on the weights that the base had."""
         shared = {name: p for name, p in shared_weights(learner).items() if name in self.stars}
         stiffness = [self.stiffness[name] for name in shared] if self.stiffness is not None else None
         slow = {id(p) for p in learner.slow}

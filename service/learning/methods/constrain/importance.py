@@ -120,7 +120,6 @@ def known_rows(learner: Learner) -> float:
 
 
 def trained(body: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that train."""
     return ((name, p) for name, p in body.named_parameters() if p.requires_grad)
 
 

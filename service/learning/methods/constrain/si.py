@@ -68,7 +68,6 @@ class Path:
         torch._foreach_addcmul_(list(self.credit.values()), self._gradients, list(moved), -1.0)
 
     def kept(self) -> list[Tensor]:
-        """What has to be kept where the training is interrupted."""
         return list(self.credit.values())
 
     @property

@@ -21,7 +21,6 @@ from service.learning.training.learner import Learner
 
 
 def layers_of(network: Network) -> list[GrownLinear]:
-    """Layers of the backbone."""
     assert isinstance(network.backbone, Dense | Convolutions)
     return [cast(GrownLinear, layer) for layer in network.backbone.layers]
 
@@ -108,14 +107,12 @@ def narrowed_head(network: Network) -> Block:
 
 
 def _put_head(network: Network, weight: Tensor, bias: Tensor) -> Block:
-    """Makes these the only block of the head."""
     block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
     network.head.blocks = nn.ModuleList([block])
     return block
 
 
 def _copy(block: Block, part: str) -> Block:
-    """A copy that trains, in a part of its own."""
     copied = deepcopy(block)
     copied.part = part
     for p in copied.parameters():

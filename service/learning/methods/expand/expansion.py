@@ -43,7 +43,6 @@ class Expansion:
 
     @property
     def blocks(self) -> list[Block | Inserted]:
-        """All that may train."""
         blocks = [*self.units, *self.inserted, self.rows, *self.bridges]
         return [block for block in blocks if block is not None]
 
@@ -66,7 +65,6 @@ class Expansion:
         ]
 
     def consumers(self, layer: int) -> GrownLinear:
-        """The layer after a hidden layer."""
         return self.layers[layer + 1].layer if layer + 1 < len(self.layers) else self.network.head
 
     @torch.no_grad()

@@ -123,7 +123,6 @@ class _Orthogonal:
         return torch.stack(shared).sum() if shared else torch.zeros(())
 
     def objective(self, body: nn.Module, step: Step) -> Tensor:
-        """The loss of a step with the penalty."""
         return self.loss(body(step.x), step.y) + self.strength * self.overlap()
 
 

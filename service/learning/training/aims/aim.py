@@ -73,7 +73,6 @@ class Aim(ABC):
 
     @property
     def columns(self) -> int:
-        """Columns of the head."""
         return len(self.names)
 
     @property
