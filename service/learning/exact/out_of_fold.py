@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from service.learning.data.matrices import blank, matrix, parts
-from service.learning.data.rows import FeatureRows, Ints, places_in_bounds
+from service.learning.data.rows import Bools, FeatureRows, Ints, places_in_bounds
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
@@ -160,16 +160,22 @@ def left_out(
         yield _by_rows(equations, places, labels[places], inner[:, np.concatenate([places, always])])
 
 
-def judged_out_of_fold(
-    out_of_fold: Callable[[FeatureRows], tuple[Head, Iterable[LeftOut]]], entry: FeatureRows, classes: Sequence[str]
-) -> tuple[Head, Floats]:
-    """Answers at most 200 rows a class, as many as trusted rows; more would show little more. `out_of_fold` leaves them
-    out with their near-duplicates and groups. Rows with a near-duplicate in another fold are not answered.
-    -> the head, logits [n, C], NaN in the other rows"""
+def judged_rows(entry: FeatureRows) -> tuple[Bools, Ints]:
+    """Which rows of an update are answered out of fold: as many as trusted rows, at most 200 a class, of numbers 2,000
+    a source, since more would show little more; none with a near-duplicate in another fold. -> [n], and the places of
+    those with their near-duplicates and groups"""
     single = np.flatnonzero(~parted(entry.marks, entry.folds))
     judged = np.zeros(len(entry), bool)
     judged[single[places_in_bounds(entry.take(single))]] = True
-    left = np.flatnonzero(near(entry.marks, entry.kin, judged))
+    return judged, np.flatnonzero(near(entry.marks, entry.kin, judged))
+
+
+def judged_out_of_fold(
+    out_of_fold: Callable[[FeatureRows], tuple[Head, Iterable[LeftOut]]], entry: FeatureRows, classes: Sequence[str]
+) -> tuple[Head, Floats]:
+    """Answers rows that are judged; `out_of_fold` leaves them out with their near-duplicates and groups. -> the head,
+    logits [n, C], NaN in the other rows"""
+    judged, left = judged_rows(entry)
     head, answers = out_of_fold(entry.take(left))
     logits = blank(len(entry), len(classes))
     _fill(logits, answers, classes, left)

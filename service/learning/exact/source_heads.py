@@ -68,7 +68,7 @@ def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Es
     """
     ledger, shift = weighted.ledger, estimator.shift
     selected = ledger.selected
-    names = _with_rows(selected, ledger.width) if wish else ()
+    names = sources_with_rows(selected, ledger.width, LEAST_ROWS) if wish else ()
     if len(names) < 2:
         return None
     own = [weighted.of_source(name).ledger for name in names]
@@ -127,11 +127,11 @@ def answered_by_source(version: Checkpoint, part: str, rows: Rows, features: Flo
     return answers
 
 
-def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
-    """Returns sources with enough selecting rows, those with most of them, by name."""
+def sources_with_rows(selected: FeatureRows, width: int, least: int) -> tuple[str, ...]:
+    """Returns sources with enough selecting rows, of two classes or more, those with most of them, by name."""
     rows = Counter(selected.sources[k] for k in selected.source)
     labels = {name: len(np.unique(selected.labels[mask])) for name, mask in by_source(selected.sources, selected)}
-    enough = [name for name, n in rows.items() if name and n >= LEAST_ROWS and labels[name] > 1]
+    enough = [name for name, n in rows.items() if name and n >= least and (selected.numeric or labels[name] > 1)]
     most = max(int(MOST_WORK / max(width, 1) ** 3), FEWEST)
     return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
 

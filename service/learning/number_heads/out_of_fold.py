@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, places_in_bounds
-from service.learning.data.sides import near, parted
+from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import NumberGrid
-from service.learning.exact.out_of_fold import FEW
+from service.learning.exact.out_of_fold import FEW, judged_rows
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Floats
@@ -49,13 +48,10 @@ class LeavingOut:
         return answers
 
     def judged(self, entry: FeatureRows, counts: Floats) -> Floats:
-        """Answers at most 2,000 rows a source, as many as trusted rows; more would show little more. They are left out
-        with their near-duplicates and groups; rows with a near-duplicate in another fold are not answered. -> [n, k]"""
+        """Answers rows that are judged (`judged_rows`), left out with their near-duplicates and groups. -> [n, k], NaN
+        in the other rows"""
         answers = np.full((len(entry), self._grid.size), np.nan)
-        single = np.flatnonzero(~parted(entry.marks, entry.folds))
-        judged = np.zeros(len(entry), bool)
-        judged[single[places_in_bounds(entry.take(single))]] = True
-        left = np.flatnonzero(near(entry.marks, entry.kin, judged))
+        judged, left = judged_rows(entry)
         answers[left] = self.answers(entry.take(left), counts[left])
         answers[~judged] = np.nan
         return answers

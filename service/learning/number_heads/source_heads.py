@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.source_heads import FEWEST, MOST_WORK, PULLS, SourceHeads, Wish, by_source, pulled
+from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_source, pulled, sources_with_rows
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
@@ -33,7 +32,7 @@ def number_source_heads(
     grid = space.numbers
     assert grid is not None, "the space of numbers has their grid"
     selected = ledger.selected
-    names = _with_rows(selected, space.features) if wish else ()
+    names = sources_with_rows(selected, space.features, LEAST_ROWS) if wish else ()
     if len(names) < 2:
         return None
 
@@ -78,14 +77,6 @@ def answered_by_own(
         equations = NumberEquations(total, space.numbers.size, space.shift)
         answers[mask] = LeavingOut(equations, alpha, space.numbers, run).judged(entry, counts)[mask]
     return answers
-
-
-def _with_rows(selected: FeatureRows, width: int) -> tuple[str, ...]:
-    """Sources with enough selecting rows, those with most of them, by name."""
-    rows = Counter(selected.sources[k] for k in selected.source)
-    enough = [name for name, n in rows.items() if name and n >= LEAST_ROWS]
-    most = max(int(MOST_WORK / max(width, 1) ** 3), FEWEST)
-    return tuple(sorted(sorted(enough, key=lambda name: (-rows[name], name))[:most]))
 
 
 def _note(names: Sequence[str], own: float, shared: float) -> str:
