@@ -30,13 +30,13 @@ def at_least(k: int, n: int, p: float) -> float:
     return 1.0 if p >= 1 else float(bdtrc(k - 1, n, p))
 
 
-def wilson(k: int, n: int, z: float = Z95) -> Interval | None:
+def wilson(k: int, n: int) -> Interval | None:
     """Interval of a share k of n (Wilson 1927); None without rows."""
     if n == 0:
         return None
-    share, room = k / n, z * z / n
+    share, room = k / n, Z95 * Z95 / n
     centre = (share + room / 2) / (1 + room)
-    half = z * math.sqrt(share * (1 - share) / n + room / (4 * n)) / (1 + room)
+    half = Z95 * math.sqrt(share * (1 - share) / n + room / (4 * n)) / (1 + room)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

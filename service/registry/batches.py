@@ -168,6 +168,10 @@ def pending(session: Session, model: Model) -> list[Batch]:
     return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned and is_whole(b)]
 
 
+def taken_back(session: Session, update: Update) -> bool:
+    return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
+
+
 def is_erased(batch: Batch) -> bool:
     """Whether its bytes are gone; from the end of its retraction until then it is retracted."""
     return batch.erased_at is not None and batch.doomed is None

@@ -13,7 +13,7 @@ from service.contract import resources
 from service.contract.enums import Action, DisputeState, UpdateKind
 from service.contract.report import Dispute as Disputed
 from service.errors import Conflict, NotFound
-from service.registry import paging, states, versions
+from service.registry import batches, paging, states, versions
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import ANONYMOUS, SERVICE
 from service.registry.sql.database import elements, now
@@ -62,7 +62,7 @@ def open_before(session: Session, model: Model, update: Update) -> list[tuple[Di
     return [
         (dispute, opened)
         for dispute, opened in reversed(latest)
-        if opened.id != update.id and not own.intersection(opened.batches) and not _taken_back(session, opened)
+        if opened.id != update.id and not own.intersection(opened.batches) and not batches.taken_back(session, opened)
     ]
 
 
@@ -193,10 +193,6 @@ def _decided(session: Session, model: Model) -> CompoundSelect[str]:
     """Updates with disputes whose version was made live, or one of whose batches was taken back."""
     each = elements(session, Update.batches)
     disputing = Update.id.in_(select(Dispute.update_id).where(Dispute.model_id == model.id))
-    batches = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
+    learned = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
     live = select(Update.id).join(Deployment, Deployment.version_id == Update.version_id)
-    return batches.where(disputing, Batch.retracted_at.is_not(None)).union(live.where(disputing))
-
-
-def _taken_back(session: Session, update: Update) -> bool:
-    return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
+    return learned.where(disputing, Batch.retracted_at.is_not(None)).union(live.where(disputing))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from service.contract.inputs import InputSpec
 from service.contract.tables import TableInput
 from service.intake.kinds.tables import ValueNames
+from service.learning.wording import listed
 from service.serving.predictor import declared_range
 
 VALUES, COLUMNS = 5, 10
@@ -51,11 +52,7 @@ def _listed(values: list[str]) -> str:
     quoted = [f'"{_cut(value)}"' for value in values[:VALUES]]
     if (more := len(values) - VALUES) > 0:
         quoted.append(f"{more} more")
-    return _joined(quoted)
-
-
-def _joined(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return listed(quoted)
 
 
 def _cut(name: str) -> str:

@@ -14,9 +14,8 @@ from torch import Tensor
 from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
 from service.contract.tables import TableInput
 from service.errors import CorruptArtifact, InvalidContent
-from service.learning.backbones.extractor import Extractor, SharedWeights, shared
+from service.learning.backbones.extractor import Extractor, SharedWeights, tensors_of
 from service.learning.data.rows import Array
-from service.learning.data.serialization import unpack_shard
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, Tensors, kind_of
 from service.learning.network.input_scale import IMAGE_RANGE
@@ -179,13 +178,11 @@ def load(
         parsed = LAYOUT.as_stored(layout)
         for shard in shards:
             part, digest = shard["part"], shard["digest"]
-            if part == "backbone.0" and isinstance(parsed.backbone, PretrainedBackbone):
-                if parsed.low_rank:  # branches add to its layers before the norms, which folding would remove
-                    parts[part] = shared(digest, get)
-                else:
-                    backbone = served(parsed.backbone, digest, get)
+            # low-rank branches add to layers before the norms, which folding would remove
+            if part == "backbone.0" and isinstance(parsed.backbone, PretrainedBackbone) and not parsed.low_rank:
+                backbone = served(parsed.backbone, digest, get)
             elif kind_of(part) in SERVED:
-                parts[part] = unpack_shard(get(digest))
+                parts[part] = tensors_of(parsed.backbone, part, digest, get)
         give_way()
         return Predictor(Checkpoint(parsed, parts), like, backbone)
     except InvalidContent as missing:

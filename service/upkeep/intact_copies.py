@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import select
 
-from service.contract.inputs import PretrainedBackbone
 from service.errors import CorruptArtifact
-from service.learning.backbones.extractor import shared
-from service.learning.data.serialization import pack_rows, unpack_rows, unpack_shard
+from service.learning.backbones.extractor import tensors_of
+from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.feature_space import Space, feature_rows
-from service.learning.network.checkpoint import LAYOUT, Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import LAYOUT, Checkpoint
 from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, Artifacts, model_area
@@ -69,18 +69,14 @@ class IntactCopies:
                     Version.id.desc()
                 )
             ).all()
+        read = partial(self._store.get, SHARDS)
         for stored, shards in versions:
             layout = LAYOUT.as_stored(stored)
             try:
-                parts = {shard["part"]: self._part(layout, shard["part"], shard["digest"]) for shard in shards}
+                parts = {s["part"]: tensors_of(layout.backbone, s["part"], s["digest"], read) for s in shards}
                 space = Space.of(Checkpoint(layout, parts))
             except CorruptArtifact:
                 continue
             if space.id == space_id:
                 return space
         return None
-
-    def _part(self, layout: Layout, part: str, digest: str) -> Tensors:
-        if part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
-            return shared(digest, lambda name: self._store.get(SHARDS, name))
-        return unpack_shard(self._store.get(SHARDS, digest))

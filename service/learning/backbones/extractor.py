@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from service.contract.inputs import Backbone, PretrainedBackbone
 from service.learning.data.rows import Array
 from service.learning.data.serialization import digest, pack_shard, unpack_shard
 
@@ -66,6 +67,13 @@ def shared(name: str, read: Callable[[str], bytes]) -> SharedWeights:
         with _cache_lock:
             weights = _cache.setdefault(name, unpacked)
     return weights
+
+
+def tensors_of(backbone: Backbone, part: str, name: str, read: Callable[[str], bytes]) -> Mapping[str, Tensor]:
+    """The tensors of a stored part, those of a pretrained backbone shared."""
+    if part == "backbone.0" and isinstance(backbone, PretrainedBackbone):
+        return shared(name, read)
+    return unpack_shard(read(name))
 
 
 class Extractor(nn.Module):

@@ -147,7 +147,6 @@ def make_lift(
     kind: LiftKind,
     shape: Sequence[int],
     width: int | None = None,
-    seed: int = LIFT_SEED,
     reach: float = CLIP,
     spread: float | None = None,
 ) -> Lift:
@@ -160,7 +159,7 @@ def make_lift(
     """
     if kind == "none":
         return Lift(kind, shape, torch.zeros(0), torch.zeros(0), CLIP if spread is None else reach)
-    draw = np.random.RandomState(seed)
+    draw = np.random.RandomState(LIFT_SEED)
     if kind == "conv":
         return _convolutions(shape, width, draw, reach)
     inputs = prod(shape)
@@ -168,7 +167,7 @@ def make_lift(
     if kind == "relu":
         bound = min(reach * sqrt(inputs) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
         return Lift(kind, shape, _tensor(weight), torch.zeros(0), float(np.float32(bound)))
-    phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
+    phase = np.random.RandomState(LIFT_SEED + 1).uniform(0, 2 * pi, len(weight))
     frequency = weight * BANDWIDTH / (spread or (1.0 if reach >= CLIP else RANGED_SPREAD))
     return Lift(kind, shape, _tensor(frequency), _tensor(phase), 1.0)
 
@@ -209,7 +208,7 @@ def lift_of(spec: InputSpec, kind: LiftKind, width: int | None = None) -> Lift:
     return make_lift(kind, spec.shape, width, reach=input_reach(spec))
 
 
-def table_lift(spec: TableInput, kind: LiftKind, width: int | None = None, seed: int = LIFT_SEED) -> Lift:
+def table_lift(spec: TableInput, kind: LiftKind, width: int | None = None) -> Lift:
     """Makes the lift of that kind over the fixed features of a table's rows.
 
     Every column weighs alike, the parts of a date as three; pieces of numbers have no weight, since they say again what
@@ -218,11 +217,11 @@ def table_lift(spec: TableInput, kind: LiftKind, width: int | None = None, seed:
     shape = (spec.features,)
     if kind in ("none", "conv"):
         return make_lift(kind, shape)
-    drawn = np.random.RandomState(seed).standard_normal((width or WIDTH, spec.features))
+    drawn = np.random.RandomState(LIFT_SEED).standard_normal((width or WIDTH, spec.features))
     weight = drawn * table_weights(spec)
     if kind == "relu":
         return Lift(kind, shape, _tensor(weight), torch.zeros(0), RELU_REACH)
-    phase = np.random.RandomState(seed + 1).uniform(0, 2 * pi, len(weight))
+    phase = np.random.RandomState(LIFT_SEED + 1).uniform(0, 2 * pi, len(weight))
     return Lift(kind, shape, _tensor(weight * BANDWIDTH), _tensor(phase), 1.0)
 
 

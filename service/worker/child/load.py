@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
-from service.contract.inputs import PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
 from service.errors import CorruptArtifact
-from service.learning.backbones.extractor import shared
-from service.learning.data.serialization import unpack, unpack_shard
+from service.learning.backbones.extractor import tensors_of
+from service.learning.data.serialization import unpack
 from service.learning.evaluation.assessment import Correctness, Past
 from service.learning.evaluation.examine import Context, UpdateContext
-from service.learning.network.checkpoint import LAYOUT, Checkpoint, Layout, Tensors
+from service.learning.network.checkpoint import LAYOUT, Checkpoint
 from service.learning.number_evaluation.assessment import NumberPast, Tested
 from service.learning.number_evaluation.examine import NumberContext
 from service.storage.artifacts import SHARDS, Artifacts
-from service.worker.assignment import Assignment, Shard, Stored
+from service.worker.assignment import Assignment, Stored
 
 log = logging.getLogger("tsuika.child")
 
@@ -26,10 +26,10 @@ log = logging.getLogger("tsuika.child")
 def load(stored: Stored, store: Artifacts) -> Checkpoint:
     """Reads a version from its shards, each verified; weights of a pretrained backbone are shared. Raises
     CorruptArtifact."""
-    layout = LAYOUT.as_stored(stored.layout)
+    layout, read = LAYOUT.as_stored(stored.layout), partial(store.get, SHARDS)
     return Checkpoint(
         layout=layout,
-        parts={s.part: _part(layout, s, store) for s in stored.shards},
+        parts={s.part: tensors_of(layout.backbone, s.part, s.digest, read) for s in stored.shards},
         learned={s.part: frozenset(s.learned) for s in stored.shards},
     )
 
@@ -66,9 +66,3 @@ def _memories(assignment: Assignment, store: Artifacts) -> list[tuple[int, dict[
         else:
             memories.append((remembered.version, arrays))
     return memories
-
-
-def _part(layout: Layout, shard: Shard, store: Artifacts) -> Tensors:
-    if shard.part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
-        return shared(shard.digest, lambda digest: store.get(SHARDS, digest))
-    return unpack_shard(store.get(SHARDS, shard.digest))

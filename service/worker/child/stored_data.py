@@ -217,10 +217,23 @@ class StoredData:
         return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]
 
     def recent_exam(self, batches: int) -> Rows:
-        return self._weighted.recent_exam(batches, self.input.shape)
+        last, empty = self._known[-batches:], Rows.empty(self.input.shape)
+
+        def read() -> Rows:
+            kept = [self._store.batch(b) for b in last if b in self._store.rows]
+            return bounded(Rows.concat([rows.take(rows.judging) for rows in kept])) if kept else empty
+
+        rows = self._store.memory.recall(self._store.name("recent exam", "", learned=last), read)
+        return rows if len(rows) else empty
 
     def recent_features(self, batches: int, space: Space) -> FeatureRows:
-        return self._weighted.recent_features(batches, space)
+        last = self._known[-batches:]
+
+        def read() -> FeatureRows:
+            entries = [self._store.entry(b, space) for b in last]
+            return bounded(FeatureRows.concat([FeatureRows.none(space.width), *(e.take(e.judging) for e in entries)]))
+
+        return self._store.memory.recall(self._store.name("recent exam", space.id, learned=last), read)
 
     def trusted(self, space: Space) -> dict[str, Trusted]:
         """Numbers of the rows of new batches that judge and select in the grown ledger."""

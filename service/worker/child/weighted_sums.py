@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.learning.data.rows import FeatureRows, Rows, bounded
+from service.learning.data.rows import FeatureRows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -43,27 +43,6 @@ class WeightedSums:
     def entry(self, space: Space) -> Callable[[str], FeatureRows]:
         """A function to the rounded features of a batch."""
         return lambda batch: self._store.entry(batch, space)
-
-    def recent_exam(self, batches: int, shape: tuple[int, ...]) -> Rows:
-        """Trusted rows of the last batches of the base that are kept, bounded a class and source: raw inputs."""
-        last = self._known[-batches:]
-
-        def read() -> Rows:
-            kept = [self._store.batch(b) for b in last if b in self._store.rows]
-            return bounded(Rows.concat([rows.take(rows.judging) for rows in kept])) if kept else Rows.empty(shape)
-
-        rows = self._store.memory.recall(self._store.name("recent exam", "", learned=last), read)
-        return rows if len(rows) else Rows.empty(shape)
-
-    def recent_features(self, batches: int, space: Space) -> FeatureRows:
-        """The same rows with rounded features, and those that were deleted."""
-        last = self._known[-batches:]
-
-        def read() -> FeatureRows:
-            entries = [self.entry(space)(b) for b in last]
-            return bounded(FeatureRows.concat([FeatureRows.none(space.width), *(e.take(e.judging) for e in entries)]))
-
-        return self._store.memory.recall(self._store.name("recent exam", space.id, learned=last), read)
 
     def _summed(self, space: Space, decay: float, weighted: Weighted) -> Ledger:
         """Sums these batches by Horner's rule, from the sums of the most first ones that memory or cache has."""

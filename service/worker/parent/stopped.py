@@ -32,7 +32,7 @@ def stopped_before(session: Session, model: Model, update: Update) -> list[tuple
         if report is not None and report.gate.outcome is Outcome.PASS:
             break
         contents = _contents(session, other)
-        if report is None or not shows_a_move(report) or seen & contents or _taken_back(session, other):
+        if report is None or not shows_a_move(report) or seen & contents or batches.taken_back(session, other):
             continue
         if updates.ordered_by(session, other) != deployments.BY_GATE:
             stopped.append((other, report))
@@ -52,7 +52,3 @@ def learn_again(session: Session, model: Model, update: Update) -> None:
 
 def _contents(session: Session, update: Update) -> set[str]:
     return {session.get_one(Batch, b).digest for b in update.batches}
-
-
-def _taken_back(session: Session, update: Update) -> bool:
-    return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
