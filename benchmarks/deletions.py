@@ -65,7 +65,7 @@ def taken_back(stream: Stream, method: str) -> Deleted:
         _learn(another, train, [p for k, p in enumerate(parts) if k not in gone])
         anew_seconds = time.process_time() - began
         digests = result.ledger_digest, other.made.ledger_digest if other.made else None
-        scores = [m.predictor().probabilities(test.inputs) for m in (model, other)]
+        scores = [m.predictor().answer(test.inputs).values for m in (model, other)]
         return Deleted(
             stream.name,
             method,

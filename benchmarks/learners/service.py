@@ -106,11 +106,12 @@ class Service(Learner):
         if self.stream.backbone:
             predictor = remembering(predictor, self.model.checkpoint())
         if not self.stream.sourced:
-            return Answers(predictor.probabilities(rows.inputs), [*predictor.names])
+            return Answers(predictor.answer(rows.inputs).values, [*predictor.names])
         probabilities = np.zeros((len(rows), len(predictor.names)))
         for domain in np.unique(rows.domain):
             of_domain = rows.domain == domain
-            probabilities[of_domain] = predictor.probabilities(rows.inputs[of_domain], source=str(domain))
+            options = PredictOptions(source=str(domain))
+            probabilities[of_domain] = predictor.answer(rows.inputs[of_domain], options).values
         return Answers(probabilities, [*predictor.names])
 
     @property

@@ -322,7 +322,7 @@ class Model:
     def predict(self, inputs: Array, result: Result | None = None) -> NDArray[np.object_]:
         """The class of each row by the live version, or by the one that an update made. -> [n] names"""
         predictor = self.predictor(result)
-        best = predictor.probabilities(inputs).argmax(1)
+        best = predictor.answer(inputs).values.argmax(1)
         return np.asarray(np.array(predictor.names, object)[best])
 
     def values(self, inputs: Array, result: Result | None = None) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ import msgspec
 
 from service.errors import KnowsNothing
 from service.intake.kinds.tables import ValueNames
-from service.learning.data.rows import Array
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.kinds.output_tensors import OutputTensor
 from service.serving.loaded_versions import Loaded
@@ -77,13 +76,6 @@ class Answer:
 def is_long(loaded: Loaded, rows: int, options: PredictOptions) -> bool:
     """Whether an answer is written in more than one piece."""
     return rows * loaded.predictor.kind.scores(options) > PIECE
-
-
-def predict(loaded: Loaded, inputs: Array, options: PredictOptions = USUAL) -> Answer:
-    """Computes an answer in this thread, by the source's head if it has one. Raises InvalidContent, KnowsNothing."""
-    check_knows(loaded)
-    options = loaded.settled(options)
-    return Answer(loaded, loaded.predictor.answer(inputs, options), options)
 
 
 def check_knows(loaded: Loaded) -> None:

@@ -23,7 +23,7 @@ from service.learning.network.network import Network, build
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
 from service.serving.kinds import kind_of_target
-from service.serving.kinds.kind import USUAL, Floats, PredictOptions, RowAnswers
+from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.pace import Pace, most_rows
 from service.tuning.priority import give_way
 
@@ -91,11 +91,6 @@ class Predictor:
         starts = range(0, max(len(inputs), 1), cap)
         passes = [self.run_pass(inputs[k : k + cap], step, options=options) for k in starts]
         return passes[0].concat(passes)
-
-    def probabilities(self, inputs: Array, source: str | None = None) -> Floats:
-        """Of a version that predicts classes: softmax(logits / temperature) of raw rows [n, ...] -> [n, C], each row
-        sums to 1."""
-        return self.answer(inputs, PredictOptions(source=source)).values
 
     def head_of(self, source: str | None) -> Forward:
         return self._forward if source is None else self._source_forwards.get(source, self._forward)

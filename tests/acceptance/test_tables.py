@@ -16,10 +16,10 @@ from service.client import Client, InvalidContent
 from service.contract.inputs import INPUT_SPEC
 from service.intake.kinds.rows import read_rows
 from service.runtime import Runtime
-from service.serving.answers import predict
 from service.settings import Settings
 from tests import traces
 from tests.acceptance.service import Caller
+from tests.answering import predict
 from tests.running import Server
 
 COLUMNS: list[dict[str, Any]] = [

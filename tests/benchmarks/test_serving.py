@@ -43,7 +43,7 @@ def test_the_imported_network_is_the_one_that_peers_serve(network: str) -> None:
     rows = torch.tensor([row(network)])
     with torch.inference_mode():
         expected = torch.softmax(build(network)(rows), 1).numpy()
-    assert np.allclose(Predictor(version).probabilities(rows.numpy()), expected, atol=1e-6)
+    assert np.allclose(Predictor(version).answer(rows.numpy()).values, expected, atol=1e-6)
 
 
 def test_without_h2load_it_says_what_to_install(

@@ -23,6 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.method import Learned, Method
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from tests.answering import values_of
 from tests.updating import make_rows
 
 SECRET = b"a secret of tests"
@@ -68,7 +69,7 @@ class MemoryData:
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         if not isinstance(self.input, TableInput):
             return None
-        return LearnedValues.of_rows(self.input, np.concatenate([self.kept().inputs, self.batch.inputs]))
+        return values_of(self.input, np.concatenate([self.kept().inputs, self.batch.inputs]))
 
     def new_values(self, base: Checkpoint | None) -> NewValues:
         """None: rows in memory do not say the names of their values."""

@@ -21,6 +21,7 @@ from service.learning.methods import resolve
 from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.learning.run import Run
 from service.learning.update import learn
+from tests.answering import values_of
 from tests.learning.memory_data import MemoryData
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, class_rows, shop, target_rows
 
@@ -115,7 +116,7 @@ def test_when_everything_was_taken_back_no_value_is_known(kind: str) -> None:
 def test_values_by_name_are_those_of_rows() -> None:
     rows = shop(80)
     counts = {"city": {city: int((rows[:, CITY] == value_code(city)).sum()) for city in CITIES}}
-    by_name, by_row = LearnedValues.of(SHOP, [counts]), LearnedValues.of_rows(SHOP, rows)
+    by_name, by_row = LearnedValues.of(SHOP, [counts]), values_of(SHOP, rows)
     assert {place: codes.tolist() for place, codes in by_name.codes.items()} == {
         place: codes.tolist() for place, codes in by_row.codes.items()
     }

@@ -37,7 +37,7 @@ def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_predi
     before, inputs = old.rows(), np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
     recipes = [(json.loads(row["layout"]), json.loads(row["shards"])) for row in before["versions"]]
     predicted = [
-        load(*recipe, lambda digest: old.store.get(SHARDS, digest)).probabilities(inputs) for recipe in recipes
+        load(*recipe, lambda digest: old.store.get(SHARDS, digest)).answer(inputs).values for recipe in recipes
     ]
     migrate(old.url)
     after = old.rows()
@@ -50,7 +50,7 @@ def test_a_store_of_each_revision_is_brought_up_to_date_with_every_row_and_predi
     try:
         assert runtime.live.get("digits").number == 2
         for number, probabilities in zip((1, 2), predicted, strict=True):
-            answered = runtime.live.at("digits", number).predictor.probabilities(inputs)
+            answered = runtime.live.at("digits", number).predictor.answer(inputs).values
             assert np.array_equal(answered, probabilities)
     finally:
         runtime.close()

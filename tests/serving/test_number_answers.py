@@ -19,7 +19,7 @@ from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
-from service.serving.answers import PIECE, Answer, predict
+from service.serving.answers import PIECE, Answer
 from service.serving.batching import batcher as batching
 from service.serving.batching.batcher import Batcher
 from service.serving.kinds.kind import PredictOptions, RowAnswers
@@ -27,6 +27,7 @@ from service.serving.kinds.numbers import Values
 from service.serving.loaded_versions import USUAL_LEVEL, Loaded
 from service.serving.loader import _architecture
 from service.serving.predictor import Predictor
+from tests.answering import predict
 from tests.making import number_checkpoint, table_checkpoint
 from tests.serving.test_predictor import checkpoint as class_checkpoint
 

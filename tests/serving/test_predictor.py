@@ -13,12 +13,12 @@ from service.errors import CorruptArtifact, NotLive
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import build, fresh, parts_of
-from service.serving.answers import predict
 from service.serving.kinds.classes import Probabilities, largest
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.pace import MOST_ROWS, Pace, most_rows
 from service.serving.predictor import Predictor
+from tests.answering import predict
 
 SPEC = VectorInput(kind="vector", size=4)
 
@@ -37,7 +37,7 @@ def loaded(made: Checkpoint) -> Loaded:
 def test_scores_are_the_tempered_softmax_and_sum_to_one() -> None:
     made = checkpoint(["b", "c", "a"], temperature=2.0)
     rows = np.random.default_rng(0).normal(size=(2 * MOST_ROWS + 3, 4)).astype(np.float32)
-    probabilities = Predictor(made).probabilities(rows)
+    probabilities = Predictor(made).answer(rows).values
     with torch.no_grad():
         wanted = torch.softmax(build(made)(torch.from_numpy(rows)).double() / 2.0, 1).numpy()
     assert np.allclose(probabilities, wanted[:, [2, 0, 1]], atol=1e-6)
@@ -46,7 +46,7 @@ def test_scores_are_the_tempered_softmax_and_sum_to_one() -> None:
 
 def test_extreme_rows_give_numbers() -> None:
     rows = np.array([[3.4e38, -3.4e38, 0, 1e-45]], np.float32)
-    assert np.isfinite(Predictor(checkpoint(["a", "b"])).probabilities(rows)).all()
+    assert np.isfinite(Predictor(checkpoint(["a", "b"])).answer(rows).values).all()
 
 
 @pytest.mark.parametrize("top", [1, 2, 9])
@@ -66,7 +66,7 @@ def test_images_of_bytes_are_taken_as_they_are() -> None:
     spec = ImageInput(kind="image", channels=1, height=2, width=2)
     predictor = Predictor(checkpoint(["a", "b"], spec=spec))
     bytes_of = np.array([[[[0, 255], [3, 4]]]], np.uint8)
-    assert np.array_equal(predictor.probabilities(bytes_of), predictor.probabilities(bytes_of.astype(np.float32)))
+    assert np.array_equal(predictor.answer(bytes_of).values, predictor.answer(bytes_of.astype(np.float32)).values)
 
 
 def test_a_version_that_answers_nothing_but_nan_is_not_served() -> None:

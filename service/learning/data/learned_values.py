@@ -38,12 +38,6 @@ class LearnedValues:
         return cls({place: np.array(sorted(map(value_code, known)), np.float64) for place, known in names.items()})
 
     @classmethod
-    def of_rows(cls, spec: TableInput, inputs: Array) -> LearnedValues:
-        """Values of these rows. [n, columns]"""
-        columns = {place: inputs[:, place].astype(np.float64) for place in spec.growing}
-        return cls({place: np.unique(column[~np.isnan(column)]) for place, column in columns.items()})
-
-    @classmethod
     def load(cls, tensors: Mapping[str, Floats]) -> LearnedValues:
         """Inverse of `arrays`."""
         return cls({int(place): np.asarray(codes, np.float64) for place, codes in tensors.items()})

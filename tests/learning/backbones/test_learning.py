@@ -175,7 +175,7 @@ def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
         stream.checkpoint = done.checkpoint
     predictor = Predictor(done.checkpoint)
     texts = np.array(["is there rain", "play a song of this band", "money on my card", "sunny " * 50], object)
-    answers = [predictor.names[k] for k in predictor.probabilities(texts).argmax(1)]
+    answers = [predictor.names[k] for k in predictor.answer(texts).values.argmax(1)]
     assert answers == ["weather", "music", "bank", "weather"]
     with pytest.raises(MethodRefused, match="conv"):
         RIDGE.update(None, data, resolve({"name": "ridge", "lift": ["none", "conv"]})[1], Run())

@@ -20,10 +20,10 @@ from service.learning.methods.freeze import lda, ridge
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.imported import Foreign, imported
 from service.learning.run import Run
-from service.serving.answers import predict
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor
+from tests.answering import predict
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData
 from tests.updating import make_rows, run_update
@@ -58,7 +58,7 @@ def learned(method: Method, parts: Sequence[Rows], **params: object) -> Learned:
 
 def accuracy(checkpoint: Checkpoint, rows: Rows, source: str | None) -> float:
     predictor = Predictor(checkpoint)
-    answers = predictor.probabilities(rows.inputs, source).argmax(1)
+    answers = predictor.answer(rows.inputs, PredictOptions(source=source)).values.argmax(1)
     return float(np.mean([predictor.names[k] == label for k, label in zip(answers, rows.label_names(), strict=True)]))
 
 

@@ -57,7 +57,7 @@ def learned(base: Checkpoint, name: str, given: MemoryData) -> Candidate:
 
 def share(version: Checkpoint, rows: tuple[Array, list[str]]) -> float:
     predictor = Predictor(version)
-    best = predictor.probabilities(rows[0]).argmax(1)
+    best = predictor.answer(rows[0]).values.argmax(1)
     return float(np.mean([predictor.names[k] == label for k, label in zip(best, rows[1], strict=True)]))
 
 

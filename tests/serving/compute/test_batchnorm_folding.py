@@ -157,13 +157,13 @@ def test_versions_share_the_folded_network_and_nobody_holds_the_other_weights() 
     assert 0.8 * whole < first.shared.bytes < 1.1 * whole
     assert first.bytes < 0.2 * whole
     for predictor, (_, _, network) in zip((first, second), made, strict=True):
-        assert np.allclose(predictor.probabilities(ROWS), probabilities(network, ROWS), atol=1e-5)
+        assert np.allclose(predictor.answer(ROWS).values, probabilities(network, ROWS), atol=1e-5)
 
 
 def test_branches_beside_convolutions_speak_before_the_norms() -> None:
     store = Store()
     plain, (layout, shards, network) = stored(store, 1)[2], stored(store, 1, branch=True)
-    answered = load(layout, shards, store.__getitem__).probabilities(ROWS)
+    answered = load(layout, shards, store.__getitem__).answer(ROWS).values
     assert np.allclose(answered, probabilities(network, ROWS), atol=1e-5)
     assert not np.allclose(answered, probabilities(plain, ROWS), atol=1e-3)
 

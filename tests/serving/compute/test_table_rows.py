@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import Architecture, MlpBackbone
 from service.contract.tables import TableInput, value_code
-from service.learning.data.learned_values import LearnedValues
 from service.learning.network.blocks import Bottleneck, GrownLinear, Inserted, new_block
 from service.learning.network.lifts import lift_of
 from service.learning.network.network import Network, fresh
 from service.learning.network.table_scale import TableScale
 from service.serving.compute.forward import Ending, forwards
 from service.serving.compute.table_rows import TableStep
+from tests.answering import values_of
 
 Floats = NDArray[np.float64]
 
@@ -101,7 +101,7 @@ MADE = {
 def test_it_answers_as_its_modules_do(kind: str, how: str) -> None:
     spec = table(kind)
     network, rows = MADE[how](spec), rows_of(spec, 9)
-    before, values = rows.copy(), LearnedValues.of_rows(spec, rows_of(spec, 300, seed=2, values=20))
+    before, values = rows.copy(), values_of(spec, rows_of(spec, 300, seed=2, values=20))
     assert values.unknown(rows).any() == bool(spec.growing)
     for learned, seen in ((values, values.known_only(rows)), (None, rows)):
         with torch.no_grad(), warnings.catch_warnings():
@@ -121,7 +121,7 @@ def test_rows_without_anything_and_numbers_at_the_ends_of_a_float64() -> None:
     network, largest = made(spec, ["none", "relu"]), np.finfo(np.float64).max
     rows = np.full((4, len(spec.columns)), np.nan)
     rows[1:, 1] = rows[1:, 6] = [largest, -largest, 5e-324]
-    values = LearnedValues.of_rows(spec, rows[:0])
+    values = values_of(spec, rows[:0])
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("error")
         (step,) = forwards(network, [network.head], ENDING, values)
