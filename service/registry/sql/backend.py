@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +16,7 @@ from service.errors import TsuikaError
 BUSY_SECONDS = 5.0
 """How long a write waits for the one before it."""
 Marks = tuple[int, int]
+E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Closes all connections."""
+
+
+@contextmanager
+def refusing(kind: type[E], refusal: Callable[[E], TsuikaError | None]) -> Iterator[None]:
+    """Raises errors of that kind as ours, where there is one for them."""
+    try:
+        yield
+    except kind as error:
+        if (ours := refusal(error)) is not None:
+            raise ours from error
+        raise

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
 from service.registry.sql import all_rows, schema, unopened
-from service.registry.sql.backend import Bounds, Marks
+from service.registry.sql.backend import Bounds, Marks, refusing
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
 
@@ -93,16 +93,12 @@ class Postgres:
         """Writes tables anew, without what was deleted or replaced, which VACUUM alone leaves in their pages. Each is
         locked while it is written, however long it takes. Its log of writes, replicas and backups keep what they have
         until they are recycled: that is for whoever runs the database."""
-        try:
-            with self.writers.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.detach()  # no other statement may take as long
-                connection.execute(text("SET statement_timeout = 0"))
-                for table in _SCRUBBED:
-                    connection.execute(text(f"VACUUM (FULL) {table}"))
-        except DBAPIError as error:
-            if (refusal := self.refusal(error)) is not None:
-                raise refusal from error
-            raise
+        with refusing(DBAPIError, refusal_of), self.writers.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()  # no other statement may take as long
+            connection.execute(text("SET statement_timeout = 0"))
+            for table in _SCRUBBED:
+                connection.execute(text(f"VACUUM (FULL) {table}"))
 
     def close(self) -> None:
         self._closed = True
@@ -172,16 +168,12 @@ def prepare(url: str) -> None:
         return
     engine = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", Bounds())
     try:
-        with engine.begin() as connection:
+        with refusing(DBAPIError, refusal_of), engine.begin() as connection:
             connection.exec_driver_sql(_TURN)
             if not inspect(connection).has_table("alembic_version"):
                 _create(connection)
             schema.upgrade(connection)
             connection.execute(_NOTIFY)
-    except DBAPIError as error:
-        if (refusal := refusal_of(error)) is not None:
-            raise refusal from error
-        raise
     finally:
         engine.dispose()
 

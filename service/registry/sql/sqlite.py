@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaError
 from service.registry.sql import backend, schema, unopened
-from service.registry.sql.backend import Marks
+from service.registry.sql.backend import Marks, refusing
 
 LARGEST_LOG = 16 * 2**20
 """To so many bytes the log is cut back once a long reader, as of a backup, lets it: less than the room on the disk that
@@ -58,7 +59,7 @@ class Sqlite:
         return (before, after) if _commits(connection.connection) == commits else None
 
     def refusal(self, error: DBAPIError) -> TsuikaError | None:
-        return _refusal(str(error.orig)) if isinstance(error, OperationalError) else None
+        return _refusal(error) if isinstance(error, OperationalError) else None
 
     def mark(self) -> int:
         with self._marking:
@@ -92,14 +93,12 @@ class Sqlite:
             return self._foreign[1]
 
     def faults(self) -> list[str]:
-        connection = self.readers.raw_connection()
-        try:
-            damaged = [str(row[0]) for row in _rows(connection, f"PRAGMA integrity_check({MOST_FAULTS})")]
-            astray = _rows(connection, "PRAGMA foreign_key_check")
-        except sqlite3.DatabaseError as error:
-            damaged, astray = [str(error)], []
-        finally:
-            connection.close()
+        with closing(self.readers.raw_connection()) as connection:
+            try:
+                damaged = [str(row[0]) for row in _rows(connection, f"PRAGMA integrity_check({MOST_FAULTS})")]
+                astray = _rows(connection, "PRAGMA foreign_key_check")
+            except sqlite3.DatabaseError as error:
+                damaged, astray = [str(error)], []
         sentences = [f"The database is damaged: {words}." for words in damaged if words != "ok"]
         if astray:
             sentences.append(f"{len(astray)} rows name others that are not there, the first in {astray[0][0]}.")
@@ -107,18 +106,10 @@ class Sqlite:
 
     def snapshot(self, file: Path) -> None:
         """It holds up nobody: the log grows meanwhile. Nothing of deleted rows is in the new file."""
-        try:
-            connection = self.readers.raw_connection()
-            try:
-                driver = connection.driver_connection
-                assert driver is not None
-                driver.execute("VACUUM INTO ?", (str(file),))
-            finally:
-                connection.close()
-        except sqlite3.OperationalError as error:
-            if (refusal := _refusal(str(error))) is not None:
-                raise refusal from error
-            raise
+        with refusing(sqlite3.OperationalError, _refusal), closing(self.readers.raw_connection()) as connection:
+            driver = connection.driver_connection
+            assert driver is not None
+            driver.execute("VACUUM INTO ?", (str(file),))
 
     def scrub(self) -> None:
         """Rewrites the file and empties its log: nothing of what was deleted or replaced is left in either.
@@ -128,18 +119,11 @@ class Sqlite:
         MB.
         """
         try:
-            connection = self.writers.raw_connection()
-            try:
+            with refusing(sqlite3.OperationalError, _refusal), closing(self.writers.raw_connection()) as connection:
                 _rows(connection, "VACUUM")
                 [(busy, _, _)] = _rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
         except TimeoutError:
             raise Busy("Another write is still at work; try again.") from None
-        except sqlite3.OperationalError as error:
-            if (refusal := _refusal(str(error))) is not None:
-                raise refusal from error
-            raise
         if busy:
             raise Busy("The database is being read; try again.")
 
@@ -162,20 +146,18 @@ def prepare(url: str, revision: str) -> None:
     """Brings the tables to that revision: see `database.migrate`."""
     engine = engine_of(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, foreign_keys=False)
     try:
-        unopened.require_upgradable(url)
-        with engine.begin() as connection:
-            if _at_head(connection):
-                return
-            schema.upgrade(connection, revision)
-            if broken := connection.execute(text("PRAGMA foreign_key_check")).all():
-                raise SchemaMismatch(
-                    f"The upgrade of {engine.url.database} would leave {len(broken)} rows that name others which are "
-                    f"not there, the first in {broken[0][0]}: nothing was changed. Restore the file from a copy."
-                )
-    except OperationalError as error:
-        if (refusal := _refusal(str(error.orig))) is not None:
-            raise refusal from error
-        raise
+        with refusing(OperationalError, _refusal):
+            unopened.require_upgradable(url)
+            with engine.begin() as connection:
+                if _at_head(connection):
+                    return
+                schema.upgrade(connection, revision)
+                if broken := connection.execute(text("PRAGMA foreign_key_check")).all():
+                    raise SchemaMismatch(
+                        f"The upgrade of {engine.url.database} would leave {len(broken)} rows that name others which "
+                        f"are not there, the first in {broken[0][0]}: nothing was changed. "
+                        "Restore the file from a copy."
+                    )
     finally:
         engine.dispose()
 
@@ -225,8 +207,9 @@ def _writable(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _refusal(words: str) -> TsuikaError | None:
+def _refusal(error: Exception) -> TsuikaError | None:
     """The error for SQLite's words about a failed write, where it may pass or can be mended."""
+    words = str(getattr(error, "orig", error))
     if "locked" in words:
         return Busy("The database is held by another write; try again.")
     if "full" in words:
