@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from service.client.result import Result
+    from service.contract.number_report import AnyReport
     from service.contract.report import ClassScore, Report
-    from service.contract.resources import AnyReport, Update
+    from service.contract.resources import Update
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
 """Exit codes of the verdicts."""

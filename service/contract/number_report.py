@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -133,5 +133,5 @@ class NumberReport(Fact):
     learning_curve: None = None
 
 
-AnyReport = Report | NumberReport
-"""The report of an update, of classes or of numbers."""
+AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
+"""The report of an update, of classes or of numbers: neither is valid as the other."""

@@ -19,15 +19,12 @@ from service.contract.enums import (
     Verdict,
 )
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.number_report import NumberReport
+from service.contract.number_report import AnyReport
 from service.contract.policies import AnyPolicy
-from service.contract.report import Report, SuspectRow
+from service.contract.report import SuspectRow
 from service.contract.targets import ClassTarget, Target
 
 T = TypeVar("T")
-
-AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
-"""Of an update of a model that predicts classes, or of one that predicts numbers: neither is valid as the other."""
 
 
 class Resource(BaseModel):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from service.contract.number_report import NumberReport
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import Report
-from service.contract.resources import AnyReport
 from service.web.words import Words, amount, percent
 
 Z95 = 1.96

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.number_report import AnyReport
 from service.contract.report import Rule
-from service.contract.resources import AnyReport
 from service.web.words import Words
 
 COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.contract.number_report import Errors, NumberReport
+from service.contract.number_report import AnyReport, Errors, NumberReport
 from service.contract.report import Report, Score
-from service.contract.resources import AnyReport, Model, Version
+from service.contract.resources import Model, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.changes import Change, changes
