@@ -11,9 +11,9 @@ from typing import NamedTuple, Self
 
 from service.client.errors import ClientError
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import Errors, NumberReport
+from service.contract.number_report import AnyReport, Errors, NumberReport
 from service.contract.report import Report
-from service.contract.resources import AnyReport, Update
+from service.contract.resources import Update
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
 WAITING = "◌"
