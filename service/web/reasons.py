@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import NumberReport
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import Report, Rule
-from service.contract.resources import AnyReport
 from service.web.estimates import how_good
 from service.web.verdicts import deciding
 from service.web.words import Words, amount, percent

@@ -43,20 +43,20 @@ class Measured:
     covered: float
 
 
-def market() -> Iterator[Week]:
+def market(weeks: int = WEEKS) -> Iterator[Week]:
     """Weeks of a made-up power market: fuel gets dearer, and wind counts for more and more."""
     random = np.random.default_rng(0)
     hour = np.arange(HOURS)
     daily, working = 2 * np.pi * hour / 24, (hour < 5 * 24).astype(float)
     before, fuel = np.zeros(HOURS), 60.0
-    for week in range(-1, WEEKS):
+    for week in range(-1, weeks):
         fuel += random.normal(1.0, 2.0)
         warmth = 12 + 6 * np.sin(daily - 2) + random.normal(0, 3) + random.normal(0, 1, HOURS)
         wind = np.clip(
             8 + 3 * np.sin(2 * np.pi * hour / 60 + random.uniform(0, 6)) + random.normal(0, 1, HOURS), 0, None
         )
         demand = 12 * np.sin(daily - 1.2) + 9 * working - 0.8 * warmth
-        prices = fuel + demand - (1.2 + 1.5 * max(week, 0) / WEEKS) * wind + random.normal(0, 2, HOURS)
+        prices = fuel + demand - (1.2 + 1.5 * max(week, 0) / weeks) * wind + random.normal(0, 2, HOURS)
         if week >= 0:
             columns = (np.sin(daily), np.cos(daily), working, warmth, wind, before)
             yield Week(np.stack(columns, 1).round(3), prices.round(2))
