@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.contract.targets import Target
-from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.values import VALUES, learned_values
+from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.serving.kinds import classes, numbers
 from service.serving.kinds.kind import AnyKind
 from service.serving.kinds.output_tensors import OutputShape
@@ -22,7 +21,7 @@ def kind_of_target(checkpoint: Checkpoint) -> AnyKind:
     layout = checkpoint.layout
     if layout.numbers is None:
         return classes.ClassKind(layout.classes)
-    values = learned_values(checkpoint) if VALUES in checkpoint.parts else None
+    values = checkpoint.learned_values() if VALUES in checkpoint.parts else None
     return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL), values)
 
 
