@@ -135,7 +135,7 @@ class VersionAnswers:
         raw = self.rows.data.batch
         if VALUES not in self.version.parts or not len(raw):
             return np.zeros(len(self.rows.batch), bool)
-        return learned_values(self.version).novel(raw.inputs)
+        return self.version.learned_values().novel(raw.inputs)
 
     def _known_batch(self) -> tuple[FeatureRows, Callable[[], Rows]]:
         """The update's own rows, with features and raw; of tables, values that the version never learned are missing,
