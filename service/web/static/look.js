@@ -1,5 +1,5 @@
-// Looks at a file: its beginning alone goes out, and the file stays chosen in the page that comes back. Where the form
-// itself asks for a look that happens when it is sent, else as soon as a file is chosen.
+// Looks at a file: its beginning alone goes out, and the file stays chosen. Where the form itself asks for the look, the
+// page that comes back takes the place of this one; else, as soon as a file is chosen, the part that tells of it does.
 const main = document.getElementById("main");
 const looks = input => new URL(input.dataset.look, location).href;
 const look = async (form, input) => {
@@ -9,16 +9,8 @@ const look = async (form, input) => {
   sent.append("size", file.size);
   sent.append(input.name, file.slice(0, input.dataset.head), file.name);
   const answer = await fetch(looks(input), { method: "POST", body: sent, headers: { accept: "text/html" } });
-  if (answer.redirected) {
-    location.assign(answer.url);
-    return;
-  }
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const next = page.getElementById("file");
-  const refused = page.getElementById("file-fault");
-  main.replaceChildren(...page.getElementById("main").childNodes);
-  if (next && !refused) next.files = input.files;
-  document.title = page.title;
+  if (answer.redirected) location.assign(answer.url);
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
 };
 main.addEventListener("submit", async event => {
   const form = event.target;
@@ -26,7 +18,12 @@ main.addEventListener("submit", async event => {
   if (!input || looks(input) !== form.action) return;
   event.preventDefault();
   try {
-    await look(form, input);
+    const page = await look(form, input);
+    const next = page.getElementById("file");
+    const refused = page.getElementById("file-fault");
+    main.replaceChildren(...page.getElementById("main").childNodes);
+    if (next && !refused) next.files = input.files;
+    document.title = page.title;
     const title = main.querySelector("h1");
     title.tabIndex = -1;
     title.focus();
@@ -38,8 +35,17 @@ main.addEventListener("change", async event => {
   const input = event.target;
   if (!input.dataset.look || looks(input) === input.form.action || !input.files.length) return;
   try {
-    await look(input.form, input);
-    document.getElementById("file").focus();
+    const page = await look(input.form, input);
+    const looked = page.getElementById("looked");
+    const fault = page.getElementById("file-fault");
+    if (!looked) return;
+    document.getElementById("looked").replaceChildren(...looked.childNodes);
+    document.getElementById("file-fault")?.remove();
+    if (fault) input.after(fault);
+    for (const name of ["aria-invalid", "aria-describedby"]) {
+      if (fault) input.setAttribute(name, page.getElementById("file").getAttribute(name));
+      else input.removeAttribute(name);
+    }
   } catch {
     // nothing is filled in, and the file is sent as it is
   }

@@ -93,3 +93,28 @@ def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Lo
     page.wait_for_url("**/updates/*")
     made = httpx.get(f"{site.url}/v1/models/grown/batches").raise_for_status().json()["items"][0]
     assert (made["corrects"], made["label_counts"]) == (batch, {"0": 15, "1": 15})
+
+
+def test_the_column_that_is_predicted_is_filled_in_once_a_file_is_chosen(
+    site: Server, open_page: Open, axe: Look, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    request.node.expected_complaints = ["422 (Unprocessable"]
+    columns = [{"name": "nights", "kind": "number"}, {"name": "city", "kind": "category"}]
+    model = {"name": "again", "input": {"kind": "table", "columns": columns}}
+    httpx.post(f"{site.url}/v1/models", json=model).raise_for_status()
+    file = tmp_path / "again.csv"
+    page = open_page(f"{site.url}/models/again/send")
+    page.fill("#source", "the desk")
+    file.write_text("nights,city\n")
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#file-fault")
+    check(page, axe, "send-fault", 1280)
+    file = file.with_name("mended.csv")
+    file.write_text("nights,city,<b>again\n" + "".join(f"{k % 7},Osaka,{'yn'[k % 2]}\n" for k in range(40)))
+    page.set_input_files("#file", file)
+    page.wait_for_selector("select#target")
+    assert page.input_value("#target") == "<b>again"
+    assert (page.query_selector("#file-fault"), page.input_value("#source")) == (None, "the desk")
+    check(page, axe, "send-looked", 1280)
+    page.click(".primary")
+    page.wait_for_url("**/updates/*")
