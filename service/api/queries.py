@@ -1,13 +1,15 @@
-"""Query parameters that a route does not declare are refused: a misspelt one would silently do nothing."""
+"""The query of an address, read strictly: a parameter that nobody knows would silently do nothing, and is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from service.api.limits.request_checks import check_length
 from service.api.validation import unknown
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to
@@ -27,6 +29,25 @@ async def check_query(request: Request) -> None:
     if strange:
         errors = [(pointer_to([name]), _sentence(name, known)) for name in strange[:LISTED]]
         raise InvalidContent(errors[0][1], errors)
+
+
+def pairs_of(query: bytes) -> list[tuple[str, str]]:
+    """The names and values of a query. Raises InvalidContent, LongAddress."""
+    check_length(query)
+    try:
+        return parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidContent.at("", "The query is not UTF-8 in percent signs.") from None
+
+
+def once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The values by name. Raises InvalidContent for a name that stands there twice."""
+    members: dict[str, str] = {}
+    for name, value in pairs:
+        if name in members:
+            raise InvalidContent.at(pointer_to([name]), f"The query says {name[:100]} twice.")
+        members[name] = value
+    return members
 
 
 def _sentence(name: str, known: Sequence[str]) -> str:

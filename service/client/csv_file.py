@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,36 +54,9 @@ def lines_of(content: Path | bytes) -> Iterator[list[str]]:
     return csv_facts.lines_of(io.BytesIO(content) if isinstance(content, bytes) else content.open("rb"))
 
 
-def rows_of(file: CsvFile, texts: bool, without: Sequence[str]) -> tuple[list[Any], dict[str, list[str | None]]]:
-    """The rows of a file for a model that takes no table: texts, or else numbers in the order of the columns; and the
-    cells of the columns `without`, which are none of its inputs. Raises ValueError."""
-    lines = lines_of(file.content)
-    header = next(lines, [])
-    if missing := [name for name in without if name not in header]:
-        raise ValueError(f"The file has no column {missing[0]!r}. It has {', '.join(header)}.")
-    places = [place for place, name in enumerate(header) if name not in without]
-    if texts and len(places) != 1:
-        raise ValueError(f"The model takes one text a row. The file has {', '.join(header)}.")
-    rows: list[Any] = []
-    beside: dict[str, list[str | None]] = {name: [] for name in without}
-    for number, line in enumerate(lines, 1):
-        if len(line) != len(header):
-            raise ValueError(f"Row {number:,} of the file has {len(line)} cells, and its header {len(header)}.")
-        rows.append(line[places[0]] if texts else [number_of(line[k], number, header[k]) for k in places])
-        for name, cells in beside.items():
-            cells.append(line[header.index(name)] or None)
-    return rows, beside
-
-
-def number_of(cell: str, row: int, column: str) -> float:
-    """A cell as a number. Raises ValueError with its place."""
-    try:
-        number = float(cell)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f'Row {row:,} of the file, column "{column}": {cell[:100]!r} is not a number.')
-    return number
+def header_of(content: Path | bytes) -> list[str]:
+    """The names of the columns."""
+    return next(lines_of(content), [])
 
 
 def check_in_file(**members: Any) -> None:

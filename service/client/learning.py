@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import CsvFile, check_in_file, check_no_columns, csv_file, lines_of, number_of, rows_of
+from service.client.csv_file import CsvFile, check_in_file, check_no_columns, csv_file, header_of
 from service.client.errors import Conflict, MissingColumns, NotFound
 from service.client.guess import guess
 from service.client.result import Result
@@ -22,9 +22,6 @@ from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Update
 from service.guessing.label_column import label_column
-
-NO_TABLES = ("vector", "text")
-"""Models whose rows are no table: the client reads a CSV file for them."""
 
 
 class RowOptions(TypedDict, total=False):
@@ -268,7 +265,7 @@ class Learning(Handle):
         file = csv_file(inputs)
         if file is None and not is_frame(inputs):
             return None
-        names = next(lines_of(file.content), []) if file is not None else [str(name) for name in inputs.columns]
+        names = header_of(file.content) if file is not None else [str(name) for name in inputs.columns]
         try:
             inputs_of_model = (await self.facts()).columns
         except NotFound:
@@ -282,10 +279,6 @@ class Learning(Handle):
         method = rest.pop("method", None)
         if (file := csv_file(inputs)) is not None:
             check_in_file(labels=labels, groups=groups)
-            if (await self.facts()).takes in NO_TABLES:
-                inputs, labels, groups = await self._file_rows(file, target, group)
-                target = group = file = None
-        if file is not None:
             named = method if method is None or isinstance(method, str) else json.dumps(method)
             return file, {**rest, **given(target=target, group=group, method=named)}
         if is_frame(inputs) and (target is not None or group is not None):
@@ -296,22 +289,6 @@ class Learning(Handle):
         rows = await self._rows(inputs, learns=True)
         body = given(inputs=rows, **await self._annotated(labels), groups=plain_labels(groups), method=chosen)
         return {**body, **rest}, {}
-
-    async def _file_rows(self, file: CsvFile, target: Any, group: str | None) -> tuple[Any, Any, Any]:
-        """Rows, labels and groups of a file, for a model that takes numbers or texts. Raises ValueError."""
-        facts = await self.facts()
-        names = [name for name in next(lines_of(file.content), []) if name != group]
-        named = target or (label_column(names) if len(names) > (facts.size or 1) else None)
-        targets = [named] if isinstance(named, str) else list(named or ())
-        rows, beside = rows_of(file, facts.takes == "text", [*targets, *([group] if group else [])])
-        columns: list[Any] = [beside[name] for name in targets]
-        if facts.predicts == "number":
-            columns = [
-                [None if cell is None else number_of(cell, k, name) for k, cell in enumerate(cells, 1)]
-                for name, cells in zip(targets, columns, strict=True)
-            ]
-        several = [list(row) for row in zip(*columns, strict=True)] if columns else None
-        return rows, columns[0] if len(columns) == 1 else several, beside[group] if group else None
 
     async def _annotated(self, labels: Any) -> dict[str, Any]:
         """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once

@@ -10,8 +10,8 @@ from pydantic import RootModel
 
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.csv_file import CsvFile, csv_file, lines_of, rows_of
-from service.client.learning import NO_TABLES, Learning, given
+from service.client.csv_file import CsvFile, csv_file, header_of
+from service.client.learning import Learning, given
 from service.client.result import Result
 from service.client.values import NumpyFile, many_numbers, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
@@ -107,10 +107,9 @@ class AsyncModel(Learning):
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=source)
         file: CsvFile | NumpyFile | None = csv_file(inputs)
-        if isinstance(file, CsvFile) and (facts := await self.facts()).takes in NO_TABLES:
-            header = next(lines_of(file.content), [])
-            label = label_column(header) if len(header) > (facts.size or 1) else None
-            inputs, file = rows_of(file, facts.takes == "text", [label] if label else [])[0], None
+        if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
+            header = header_of(file.content)
+            query |= given(target=label_column(header) if len(header) > (facts.size or 1) else None)
         file = file or await self._numpy_file(inputs)
         if file is not None:
             return (await self._transport.call("POST", path, AnyPredictions, file, **query)).root

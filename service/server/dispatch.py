@@ -120,7 +120,7 @@ class Dispatcher:
             return
         caller = self.context.keyring.admit(scope)
         act_as(Actor(caller.name, answer.request_id))
-        request_checks.check_query(scope["query_string"])
+        request_checks.check_length(scope["query_string"])
         scope["tsuika.request_id"] = answer.request_id
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:

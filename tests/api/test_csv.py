@@ -150,12 +150,13 @@ REFUSED = [
     ("rents/updates?target=price&again=perhaps", "/again", "again should"),
     ("rents/updates?target=price&method={", "/method", "method is not JSON"),
     ("rents/updates?target=price&group=house&method=magic", "/method/name", "magic"),
-    ("rents/updates?target=price&source=a&source=b", "", "twice"),
+    ("rents/updates?target=price&source=a&source=b", "/source", "The query says source twice."),
     ("rents/updates?target=price&batches=pending", "/batches", "not known"),
     ("rents/batches?target=price", "/inputs", '"house"'),
     ("rents/batches?target=prise&group=house", "/target", '"price"'),
     ("rents/batches?group=house", "/target", "?target=NAME"),
-    ("plans/predictions?target=price", "", "target is not known"),
+    ("plans/predictions?target=prise", "/target", 'no column "prise". Near: "price"'),
+    ("plans/predictions?source=a&source=b", "/source", "twice"),
 ]
 
 
@@ -206,11 +207,7 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
     assert 'Line 3, column "rooms": - is no number. Leave the cell empty' in wrong.json()["detail"]
 
 
-def test_other_models_and_other_encodings_are_refused(rents: Api) -> None:
-    for path in ("digits/batches", "digits/updates"):
-        refused = send(rents, path, "a,b,c\n1,2,3\n")
-        assert refused.status_code == 415, path
-        assert "digits takes vectors, and CSV is read by models whose input is a table" in refused.json()["detail"]
+def test_other_encodings_are_refused(rents: Api) -> None:
     latin = send(rents, "rents/batches?target=price", TEXT, **{"Content-Type": "text/csv; charset=iso-8859-1"})
     assert (latin.status_code, "UTF-8" in latin.json()["detail"]) == (415, True)
     utf8 = send(rents, "rents/batches?target=price&group=house", TEXT, **{"Content-Type": "Text/CSV;charset=UTF-8"})
@@ -228,15 +225,14 @@ def test_a_file_that_comes_as_json_is_asked_whether_it_is_one(rents: Api, monkey
     asked = " Is this a CSV file? Send Content-Type: text/csv."
     for limit in (256 * 1024, 0):
         monkeypatch.setattr(LARGE, limit)
-        for path in ("rents/updates", "rents/batches", "plans/predictions"):
+        for path in ("rents/updates", "rents/batches", "plans/predictions", "digits/batches"):
             broken = send(rents, path, TEXT, **{"Content-Type": "application/json"})
             assert (broken.status_code, broken.json()["detail"].endswith(asked)) == (400, True), path
             assert asked not in send(rents, path, '{"inputs": [', **{"Content-Type": "application/json"}).text
-        assert asked not in send(rents, "digits/batches", TEXT, **{"Content-Type": "application/json"}).text
     form = send(rents, "rents/updates", TEXT, **{"Content-Type": "application/x-www-form-urlencoded"})
     assert form.status_code == 415
     assert "The body came as application/x-www-form-urlencoded." in form.json()["detail"]
-    assert "application/json. Taken here, too: text/csv, for tables." in form.json()["detail"]
+    assert "application/json. Taken here, too: text/csv, but for images." in form.json()["detail"]
 
 
 def test_the_description_of_the_interface_has_files() -> None:

@@ -421,14 +421,13 @@ def test_a_version_is_sent_with_what_says_what_it_is() -> None:
 def test_a_csv_file_is_streamed_and_sent_again(tmp_path: Path) -> None:
     file = tmp_path / "prices.csv"
     file.write_bytes(b"a,price\n" + b"1,2\n" * 50_000)
-    table = a_model(input={"kind": "table", "columns": [{"name": "a", "kind": "number"}]})
     done = ok(an_update("succeeded"), 202)
-    door = Door(ok(table), httpx.ConnectError("down"), done, ok(an_update("succeeded"), 202))
+    door = Door(httpx.ConnectError("down"), done, ok(an_update("succeeded"), 202))
     rents = client(door).model("rents")
     method = {"name": "ridge", "alpha": 1}
     rents.update(file, target="price", group="house", source="north", method=method, seed=3, wait=None)
     rents.update(str(file), target=["load", "peak"], method="ridge", wait=None)
-    _, first, again, named = door.requests
+    first, again, named = door.requests
     for request in (first, again, named):
         assert request.headers["content-type"] == "text/csv"
         assert request.headers["content-length"] == str(file.stat().st_size)
@@ -445,11 +444,11 @@ def test_a_csv_file_is_stored_and_predicted_too() -> None:
     stored = {"id": "bat_1", "model": "rents", "rows": 1, "label_counts": {}, "digest": "d", "source": None}
     stored |= {"state": "pending", "in_live": False, "updates": [], "received_at": NOW, "retracted_at": None}
     table = a_model(input={"kind": "table", "columns": [{"name": "a", "kind": "number"}]})
-    door = Door(ok(table), ok({**stored, "erased_at": None}, 201), ok(answer))
+    door = Door(ok({**stored, "erased_at": None}, 201), ok(table), ok(answer))
     rents = client(door).model("rents")
     rents.add_batch(b"a,price\n1,2\n", target="price", again=True)
     assert rents.predict(b"a\n1\n", level=0.8).values == [2.0]
-    assert dict(door.requests[1].url.params) == {"target": "price", "again": "true"}
+    assert dict(door.requests[0].url.params) == {"target": "price", "again": "true"}
     assert dict(door.requests[2].url.params) == {"level": "0.8"}
     assert door.requests[2].read() == b"a\n1\n"
 

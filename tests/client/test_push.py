@@ -183,10 +183,11 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     assert model.push(file).verdict == "promoted"
     assert 'rows of 4 numbers; predicts classes from column "label".' in capsys.readouterr().err
     assert model.predict(file).classes == model.predict(rows).classes
-    with pytest.raises(InvalidContent, match="labels is missing"):
+    assert model.predict(b"p0,p1,p2,p3,kind\n" + file.read_bytes().partition(b"\n")[2]).classes[:3] == list("012")
+    with pytest.raises(InvalidContent, match='No column is called "target" or "label"'):
         model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
-    with pytest.raises(ValueError, match='Row 1 of the file, column "p2"'):
+    with pytest.raises(InvalidContent, match='Line 2, column "p2": "three" is not a number'):
         model.push(file)
 
 

@@ -6,18 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
-from service.api.limits.request_checks import check_query
 from service.api.openapi import takes
+from service.api.queries import once, pairs_of
 from service.api.reader.annotations import Due
 from service.api.validation import validated
 from service.contract.enums import CSV
-from service.contract.inputs import InputSpec
+from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
-from service.contract.tables import TableInput, value_text
+from service.contract.tables import value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
-from service.intake.formats.csv_header import Meant
+from service.intake.formats.csv_header import Meant, Spec
 from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, read_value
 
 TARGET, GROUP = "target", "group"
@@ -29,13 +28,10 @@ MOST_DIGITS = 10
 Order = TypeVar("Order", CreateBatch, CreateUpdate)
 
 
-def table_of(spec: InputSpec, model: str) -> TableInput:
-    """The columns that a CSV file is read by. Raises UnsupportedMedia where rows are of no table."""
-    if not isinstance(spec, TableInput):
-        kinds = {"vector": "vectors", "image": "images"}.get(spec.kind, "texts")
-        raise UnsupportedMedia(
-            f"{model} takes {kinds}, and CSV is read by models whose input is a table. Send application/json."
-        )
+def in_lines(spec: InputSpec, model: str) -> Spec:
+    """The input that a CSV file is read by. Raises UnsupportedMedia for images."""
+    if isinstance(spec, ImageInput):
+        raise UnsupportedMedia(f"{model} takes images, and no line of a CSV file is one. Send application/json.")
     return spec
 
 
@@ -44,7 +40,9 @@ def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBo
 
     Raises InvalidContent, LongAddress.
     """
-    members, targets = _members(query, kind)
+    pairs = _pairs(query, kind)
+    targets = [value for name, value in pairs if name == TARGET]
+    members = once(pair for pair in pairs if pair[0] != TARGET)
     group = members.pop(GROUP, None)
     read = {name: _READERS.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
@@ -65,7 +63,7 @@ def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[s
     fields = [(name, field) for name, field in kind.model_fields.items() if name not in NOT_IN_QUERY]
     described = [_parameter(name, {"type": _TYPES.get(name, "string")}, field.description) for name, field in fields]
     extra = takes(kind, *_COLUMNS, *described, *parameters)
-    sentence = "A table in UTF-8: a line of column names in any order, then a row a line, as RFC 4180 has it."
+    sentence = "UTF-8, as RFC 4180 has it: a line of column names, then a row a line. For tables, vectors and texts."
     extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
     return extra
 
@@ -75,25 +73,10 @@ def _parameter(name: str, schema: dict[str, Any], description: str | None) -> di
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": sentence}
 
 
-def _members(query: bytes, kind: type[Order]) -> tuple[dict[str, str], list[str]]:
-    """-> the members of a query by name, and the columns that hold the target. Raises InvalidContent, LongAddress."""
-    pairs = _pairs(query, kind)
-    targets = [value for name, value in pairs if name == TARGET]
-    members = dict(pair for pair in pairs if pair[0] != TARGET)
-    if len(members) + len(targets) < len(pairs):
-        raise InvalidContent.at("", "The query says something twice.")
-    return members, targets
-
-
 def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
     """What a query says about a CSV file; other names are checked before. Raises InvalidContent, LongAddress."""
-    check_query(query)
-    try:
-        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise InvalidContent.at("", "The query is not UTF-8 in percent signs.") from None
     known = {TARGET, GROUP, *kind.model_fields}.difference(NOT_IN_QUERY)
-    return [(name, value) for name, value in pairs if name in known]
+    return [(name, value) for name, value in pairs_of(query) if name in known]
 
 
 def _method(text: str) -> Any:

@@ -1,18 +1,16 @@
 """The body of a prediction as MLflow's scoring server takes it, as the native body that asks the same.
 
 https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally: JSON with one of `dataframe_split`,
-`dataframe_records`, `instances` and `inputs`, or a CSV file. As pandas writes them, NaN stands for what is missing.
+`dataframe_records`, `instances` and `inputs`. As pandas writes them, NaN stands for what is missing. (A CSV file is one
+for either.)
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.contract.enums import CSV
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import ROWS
@@ -22,10 +20,8 @@ PARAMS = ("source",)
 """Members of `params` that a prediction knows."""
 
 
-def native_body(data: bytes, media: str, spec: InputSpec) -> bytes:
-    """The body of JSON that asks the same; a CSV file of a table is one already. Raises BrokenJSON, InvalidContent."""
-    if media == CSV:
-        return data if spec.kind == "table" else _json({ROWS: _shaped(_rows_of_file(data), spec)})
+def native_body(data: bytes, spec: InputSpec) -> bytes:
+    """The body of JSON that asks the same. Raises BrokenJSON, InvalidContent."""
     body = _read(data)
     named = [name for name in FORMATS if name in body]
     if len(named) != 1:
@@ -79,23 +75,6 @@ def _named(columns: Any, row: Any, pointer: str) -> dict[str, Any]:
     if not isinstance(columns, list) or not isinstance(row, Sequence) or len(row) != len(columns):
         raise InvalidContent.at(pointer, "A row has a value for each of columns.")
     return dict(zip(map(str, columns), row, strict=True))
-
-
-def _rows_of_file(data: bytes) -> list[Any]:
-    """The rows of a CSV file with a header, of numbers where a cell is one. Raises InvalidContent."""
-    try:
-        header, *lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    except (UnicodeDecodeError, csv.Error, ValueError):
-        sentence = "The body is no CSV file in UTF-8 with a line of column names and a row a line."
-        raise InvalidContent.at("", sentence) from None
-    return [_named(header, list(map(_cell, line)), "") for line in lines if line]
-
-
-def _cell(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text or None
 
 
 def _shaped(rows: list[Any], spec: InputSpec) -> list[Any]:

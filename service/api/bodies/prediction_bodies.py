@@ -6,20 +6,20 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.bodies.csv_bodies import table_of
-from service.api.limits.request_checks import Scope, check_query, header, media_type
+from service.api.bodies.csv_bodies import TARGET, in_lines
+from service.api.limits.request_checks import Scope, header, media_type
+from service.api.queries import once, pairs_of
 from service.api.validation import validated
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, JSON, PNG
 from service.contract.inputs import InputSpec
 from service.contract.requests import LONGEST_SOURCE
-from service.contract.tables import TableInput
+from service.contract.tables import TableInput, value_text
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.intake.formats.csv_header import Meant
@@ -125,8 +125,8 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
 
 def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
-    options = options_of_query(scope["query_string"])
-    table = read_csv([body], table_of(loaded.input, loaded.model), Meant(), loaded.model)
+    options, meant = asked_of_file(scope["query_string"])
+    table = read_csv([body], in_lines(loaded.input, loaded.model), meant, loaded.model)
     check_added_back(table.named.rows, loaded, places=lambda: table.places)
     return Question(table.named.rows, options, table.named.names, table.notes)
 
@@ -138,7 +138,7 @@ def read_question(data: bytes, loaded: Loaded) -> Question:
     """
     if (quick := _read_quickly(data, loaded)) is not None:
         return quick
-    body = (read_object_or_csv if loaded.input.kind == "table" else read_object)(data)
+    body = (read_object if loaded.input.kind == "image" else read_object_or_csv)(data)
     options = read_options(body)
     rows, names = read_named_rows(body.rows, loaded.input, loaded.model)
     check_added_back(rows, loaded)
@@ -197,7 +197,7 @@ def _usual_options(members: dict[str, Any]) -> PredictOptions:
 
 def read_query(query: bytes, loaded: Loaded) -> Question:
     """The row of a query, and how to answer it. Raises InvalidContent, LongAddress."""
-    members = _members(query, ("input", *OPTIONS))
+    members = once(_pairs(query, ("input", *OPTIONS)))
     if "input" not in members:
         raise InvalidContent.at("/input", "input is missing: one row, ?input=[0,3,...] or ?input=text.")
     options = _options(members)
@@ -229,31 +229,30 @@ def check_added_back(
 
 def options_of_query(query: bytes) -> PredictOptions:
     """How to answer rows that are the whole body. Raises InvalidContent, LongAddress."""
-    return _options(_members(query, OPTIONS)) if query else USUAL
+    return _options(once(_pairs(query, OPTIONS))) if query else USUAL
+
+
+def asked_of_file(query: bytes) -> tuple[PredictOptions, Meant]:
+    """The same of a CSV file, and its columns that hold what is right. Raises InvalidContent, LongAddress."""
+    pairs = _pairs(query, (*OPTIONS, TARGET))
+    targets = tuple(value_text(value) for name, value in pairs if name == TARGET)
+    return _options(once(pair for pair in pairs if pair[0] != TARGET)), Meant(targets=targets)
 
 
 def refuse_query(query: bytes) -> None:
     """Raises InvalidContent where a query has members that belong into its JSON body, LongAddress where it is long."""
-    for name in _members(query, OPTIONS) if query else ():
+    for name, _ in _pairs(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
 
 
-def _members(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
-    """The members of a query by name. Raises InvalidContent, LongAddress."""
-    check_query(query)
-    try:
-        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        sentence = "The query is not UTF-8 in percent signs. POST the row instead."
-        raise InvalidContent.at(f"/{known[0]}", sentence) from None
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise InvalidContent.at("", "The query says something twice.")
-    for name in members:
+def _pairs(query: bytes, known: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The members of a query. Raises InvalidContent, LongAddress."""
+    pairs = pairs_of(query)
+    for name, _ in pairs:
         if name not in known:
             listed = f"{', '.join(known[:-1])} and {known[-1]}"
             raise InvalidContent.at("", f"{name[:100]} is not known here. Known are {listed}.")
-    return members
+    return pairs
 
 
 def _options(members: dict[str, str]) -> PredictOptions:

@@ -17,10 +17,11 @@ from fastapi import Request
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from service.api.bodies.csv_bodies import read_order, table_of
+from service.api.bodies.csv_bodies import in_lines, read_order
 from service.api.bodies.csv_bodies import refuse_query as refuse_options
 from service.api.bodies.prediction_bodies import (
     Question,
+    asked_of_file,
     check_added_back,
     options_of_query,
     read_options,
@@ -36,7 +37,6 @@ from service.api.reader.store_rows import Making, identity_of, make, settled
 from service.api.reader.tasks import (
     ARRAY,
     MEMBERS,
-    as_rows,
     load_array,
     load_labels,
     load_names,
@@ -61,6 +61,7 @@ from service.intake.kinds.images import is_heavy
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.pictures import SIGNATURES
 from service.intake.kinds.rows import read_named_rows
+from service.intake.kinds.texts import as_rows
 from service.learning.data.sides import FOLDING, Folding
 from service.registry import models
 from service.registry.rows.arrival import Arrival
@@ -205,7 +206,7 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
         report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True))
         body = RowBody(members_of(spooled), due, spooled, report)
     else:
-        read_members = read_object_or_csv if isinstance(due.input, TableInput) else read_object
+        read_members = read_object if isinstance(due.input, ImageInput) else read_object_or_csv
         body = RowBody(read_members(spooled, (ROWS, TARGETS)), due)
     order = validated(kind, body.json)
     _check_words(order, body.json, due)
@@ -214,7 +215,7 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 
 def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tuple[Order, RowBody]:
     """The same of a CSV file."""
-    spec = table_of(due.input, due.model)
+    spec = in_lines(due.input, due.model)
     order, members, meant = read_order(scope["query_string"], kind, due)
     body: bytes | Spooled = scope["tsuika.body"]
     if not isinstance(body, Spooled):
@@ -298,13 +299,13 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     Raises BrokenJSON, InvalidContent, UnsupportedMedia, Busy, TooLarge, DiskFull.
     """
     media = media_type(scope)
-    if media in READERS or media == CSV:
-        options = options_of_query(scope["query_string"])
     if media == CSV:
-        spec = table_of(loaded.input, loaded.model).model_dump(mode="json")
-        report = await shared.reader.wait(spooled, "read asked file", spec=spec, model=loaded.model)
+        options, meant = asked_of_file(scope["query_string"])
+        task = {"spec": in_lines(loaded.input, loaded.model).model_dump(mode="json"), "targets": meant.targets}
+        report = await shared.reader.wait(spooled, "read asked file", **task, model=loaded.model)
         return (await _named(spooled, options, loaded))._replace(notes=report["notes"])
     if media in READERS:
+        options = options_of_query(scope["query_string"])
         rows = await asyncio.to_thread(READERS[media], spooled.mapped(), loaded.input, loaded.model)
         return Question(rows, options)
     refuse_query(scope["query_string"])

@@ -77,7 +77,7 @@ def check_host(scope: Scope, settings: Settings, asks_for_key: bool) -> None:
         raise ForbiddenHost("A page of another origin may not ask here.")
 
 
-def check_query(query: bytes) -> None:
+def check_length(query: bytes) -> None:
     """Raises LongAddress for a query over the limit."""
     if len(query) > QUERY_BYTES:
         raise LongAddress(f"The query of this address is over {QUERY_BYTES:,} bytes. POST rows in a body.")
@@ -139,7 +139,7 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         return
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
-        also = also or (f" Taken here, too: {CSV}, for tables." if _takes_rows(scope) else "")
+        also = also or (f" Taken here, too: {CSV}, but for images." if _takes_rows(scope) else "")
         also = also or (f" Taken here, too: {CSV}." if invokes(scope) else "")
         came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
         raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")

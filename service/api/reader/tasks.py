@@ -11,7 +11,7 @@ import logging
 import mmap
 import queue
 import resource
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from service.api.reader.annotations import DUE, Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import MAKING, identity_of, make, settled
-from service.contract.inputs import INPUT_SPEC, InputSpec
+from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.requests import MOST_ROWS
-from service.contract.tables import TableInput
 from service.contract.targets import ClassTarget
 from service.errors import DiskFull, InvalidContent, TooLarge
 from service.intake.formats.csv_header import Meant
@@ -48,6 +47,7 @@ from service.intake.kinds.brought_values import BroughtValues
 from service.intake.kinds.labels import Labels
 from service.intake.kinds.rows import Named, read_named_rows
 from service.intake.kinds.tables import ValueNames
+from service.intake.kinds.texts import as_rows
 from service.learning.data.sides import FOLDING
 from service.settings import inherited_log_format
 from service.storage.artifacts import Artifacts
@@ -99,14 +99,6 @@ def load_texts(folder: Path) -> Iterator[list[str]]:
             yield [json.loads(line) for line in lines]
 
 
-def as_rows(texts: Iterable[str]) -> NDArray[Any]:
-    """Texts as one array. [n] object"""
-    listed = list(texts)
-    rows = np.empty(len(listed), object)
-    rows[:] = listed
-    return rows
-
-
 def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
     """As `read`, of a prediction; the usual body by the fast reader. Raises BrokenJSON, InvalidContent."""
     if (
@@ -139,7 +131,7 @@ def read(folder: Path, due: Due) -> dict[str, Any]:
     groups is returned as `fault`, so that the faults of the other members come before it. Raises BrokenJSON,
     InvalidContent, TooLarge.
     """
-    read_members = read_object_or_csv if due.input.kind == "table" else read_object
+    read_members = read_object if due.input.kind == "image" else read_object_or_csv
     body = read_members((folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS))
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
@@ -185,9 +177,9 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
     return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
 
 
-def read_asked_file(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
-    """As `read_question`, of a CSV file. Raises InvalidContent."""
-    table = _table(folder, spec, Meant(), model)
+def read_asked_file(folder: Path, spec: InputSpec, targets: Sequence[str], model: str) -> dict[str, Any]:
+    """As `read_question`, of a CSV file. targets: columns of it that hold what is right. Raises InvalidContent."""
+    table = _table(folder, spec, Meant(targets=tuple(targets)), model)
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     _save_names(folder, table.named)
@@ -195,7 +187,7 @@ def read_asked_file(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]
 
 
 def _table(folder: Path, spec: InputSpec, meant: Meant, model: str) -> CsvTable:
-    assert isinstance(spec, TableInput)
+    assert not isinstance(spec, ImageInput)
     with (folder / "body").open("rb") as file:
         return read_csv(pieces_of(file), spec, meant, model)
 
@@ -296,7 +288,7 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
             meant = Meant(due.target, tuple(task["targets"]), task["group"])
             return read_file(folder, due, meant, task["members"])
         case "read asked file":
-            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
+            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), task["targets"], task["model"])
         case "read tensor":
             spec = INPUT_SPEC.as_stored(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])

@@ -73,9 +73,10 @@ def _only_model(request: Request, shared: Context) -> str:
 async def _invoke(request: Request, shared: Context, name: str) -> Response:
     scope = request.scope
     loaded = await shared.runtime.live.fetch(name, None)
-    media = media_type(scope)
-    body = await asyncio.to_thread(native_body, scope["tsuika.body"], media, loaded.input)
-    native = CSV if media == CSV and loaded.input.kind == "table" else JSON
+    media, body = media_type(scope), scope["tsuika.body"]
+    if media != CSV:
+        body = await asyncio.to_thread(native_body, body, loaded.input)
+    native = CSV if media == CSV else JSON
     headers = [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")]
     asked = {**scope, "query_string": b"", "headers": [*headers, (b"content-type", native.encode())]}
     asked["path"] = f"/v1/models/{name}/predictions"

@@ -123,6 +123,13 @@ QUERY: list[dict[str, Any]] = [
         "description": "Where rows come from, likewise: their own head answers where the version has one.",
     },
 ]
+TARGET_COLUMN = {
+    "name": "target",
+    "in": "query",
+    "schema": {"type": "array", "items": {"type": "string"}},
+    "description": "With a CSV file alone: a column that is no input, since it holds what is right; named "
+    "again for each of several. By default target and label.",
+}
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
     "response_model": Predictions | NumberPredictions,
@@ -139,13 +146,13 @@ ROWS_ALONE = {
     NPY: "A numpy file: float32, float64 or uint8, (rows, ...).",
     PNG: "One image, for a model of images.",
     JPEG: "One image, for a model of images.",
-    CSV: "Rows of a table in UTF-8: a line of column names in any order, then a row a line.",
+    CSV: "Rows of a table, of numbers or texts in UTF-8: a line of column names, then a row a line.",
 }
 
 
 def _takes_rows() -> dict[str, Any]:
     """Describes the bodies of a POST: JSON, or rows alone, whose `top`, `level` and `source` stand in the query."""
-    extra = takes(requests.Predict, *QUERY[1:], TIMEOUT)
+    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, description in ROWS_ALONE.items():
         content[media] = {"schema": {"type": "string", "format": "binary", "description": description}}

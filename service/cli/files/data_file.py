@@ -22,7 +22,7 @@ class Record(NamedTuple):
 @dataclass(frozen=True)
 class DataFile:
     """`records` reads the file from its beginning each time. unit: what a place is, "line", "row" or "picture" ·
-    header: the line on which the columns are named · is_csv: the service takes it as it is, for a model of tables"""
+    header: the line on which the columns are named · is_csv: the service takes it as it is, but for images"""
 
     path: Path
     columns: tuple[str, ...]

@@ -65,9 +65,9 @@ def run(
 
 
 def _parts(file: DataFile, info: Model, label: str | None) -> Iterator[Any]:
-    """The rows of a file, some at a time; a CSV file of a table goes as it is."""
+    """The rows of a file, some at a time; a CSV file goes as it is, where nobody names a column of it."""
     columns = columns_of(file, info, label)
-    if file.is_csv and info.input.kind == "table":
+    if file.is_csv and (info.input.kind == "table" or (label is None and info.input.kind != "image")):
         yield file.path
         return
     each = inputs_of(file, columns, info.input)

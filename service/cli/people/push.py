@@ -120,7 +120,7 @@ def _known(remote: RemoteModel, path: Path) -> Model:
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
-    """A CSV file of a table goes as it is, while it is read; other rows are read first.
+    """A CSV file goes as it is, while it is read; other rows are read first.
 
     Raises WrongUsage for a row that the service refuses.
     """
@@ -134,7 +134,7 @@ def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
 
 def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
     assert columns.label is not None
-    if file.is_csv and info.input.kind == "table":
+    if file.is_csv and info.input.kind != "image":
         return remote.update(file.path, target=columns.label, group=columns.group, **options)
     numbers = info.target.kind == "number"
     groups = None if columns.group is None else annotations_of(file, columns.group, numbers=False)

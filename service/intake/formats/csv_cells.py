@@ -1,4 +1,4 @@
-"""The cells of a column of a CSV file, which are text -> one float64 each, NaN where a cell is empty.
+"""The cells of a column of a CSV file, which are text -> one float64 each, NaN where a cell is empty and may be.
 
 A text is read as the value that JSON has in its place, and then as that is: a table is the same table in both forms.
 Numbers are converted without a step of Python's each; all else once for each text.
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader, no_number, quoted_cell
+from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 
 Floats = NDArray[np.float64]
 
 KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 """Texts of all columns, and of one of them, whose readings are kept."""
 EMPTY = "Leave the cell empty where nothing is known."
+NO_GAPS = "Numbers of a vector are all there: fill it in, or leave the row out."
 NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
 """What programs write where a number is missing, in small letters."""
 UNNAMED = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
@@ -39,10 +41,10 @@ class ColumnFault(Exception):
 
 class ColumnReader:
     """Reads the cells of a column. `one` reads a text that is not blank, and raises CellFault; `kept`: about how many
-    texts are known at once, so that none of them is read twice."""
+    texts are known at once, so that none of them is read twice; `gaps`: a blank cell is NaN, and no matter of `one`."""
 
-    def __init__(self, one: Callable[[str], float], kept: int) -> None:
-        self._known, self._kept = _Known(one), kept
+    def __init__(self, one: Callable[[str], float], kept: int, gaps: bool = True) -> None:
+        self._known, self._kept, self._gaps = _Known(one, gaps), kept, gaps
 
     def read(self, cells: Sequence[str]) -> Floats:
         """-> [cells]. Raises ColumnFault for the first that is wrong."""
@@ -57,7 +59,9 @@ class ColumnReader:
 
 
 class NumberReader(ColumnReader):
-    """Reads numbers, all at once where each is written as usual."""
+    """Reads numbers, all at once where each is written as usual and none is beyond `largest`."""
+
+    largest = LARGEST_CELL
 
     def read(self, cells: Sequence[str]) -> Floats:
         if _OF_NUMBERS.fullmatch("".join(cells)):
@@ -65,14 +69,24 @@ class NumberReader(ColumnReader):
                 numbers = np.array([float(cell) if cell else np.nan for cell in cells], np.float64)
             except ValueError:
                 return super().read(cells)
-            if not (np.abs(numbers) > LARGEST_CELL).any():
+            good = np.abs(numbers) <= self.largest
+            if (good | np.isnan(numbers) if self._gaps else good).all():
                 return numbers + 0.0  # -0 + 0 = 0
         return super().read(cells)
 
 
+class VectorReader(NumberReader):
+    """Reads the numbers of a vector, which are all there, as a float32 can hold them."""
+
+    largest = LARGEST
+
+    def __init__(self, columns: int) -> None:
+        super().__init__(_of_vector, _kept(columns), gaps=False)
+
+
 def column_reader(column: Column, names: Names, columns: int) -> ColumnReader:
     """The reader of one of so many columns; `names` takes the values of an open category by their code."""
-    read, kept = cell_reader(column, names), min(KEPT_OF_COLUMN, KEPT_TEXTS // columns)
+    read, kept = cell_reader(column, names), _kept(columns)
     if isinstance(column, NumberColumn):
         return NumberReader(lambda text: read(number_of(text)), kept)
     if isinstance(column, BooleanColumn):
@@ -83,13 +97,32 @@ def column_reader(column: Column, names: Names, columns: int) -> ColumnReader:
     return ColumnReader(lambda text: read(text if text in declared else named(text, "a value")), kept)
 
 
+def _kept(columns: int) -> int:
+    return min(KEPT_OF_COLUMN, KEPT_TEXTS // columns)
+
+
 def number_of(text: str) -> float:
     """The number that a text is. Raises CellFault."""
-    if _NUMBER.fullmatch(text):
+    if is_number(text):
         return float(text)  # or infinite: beyond what is taken, and refused as such
     if text.lower() in NOTHING:
         raise CellFault(f"{text} is no number. {EMPTY}")
     raise CellFault(no_number(text))
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as files write it."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _of_vector(text: str) -> float:
+    if not text or text.lower() in NOTHING:
+        raise CellFault(f"{f'{text} is no number' if text else 'It is empty'}. {NO_GAPS}")
+    if not is_number(text):
+        raise CellFault(no_number(text, "leave the row out"))
+    if abs(number := float(text)) > LARGEST:
+        raise CellFault(TOO_LARGE)
+    return number
 
 
 def named(text: str, thing: str) -> str:
@@ -119,11 +152,11 @@ def _date(text: str) -> str:
 class _Known(dict[str, float]):
     """Texts and what they were read as; one that is not there is read."""
 
-    def __init__(self, one: Callable[[str], float]) -> None:
+    def __init__(self, one: Callable[[str], float], gaps: bool) -> None:
         super().__init__()
-        self._one = one
+        self._one, self._gaps = one, gaps
 
     def __missing__(self, text: str) -> float:
         stripped = text.strip()
-        value = self[text] = self._one(stripped) if stripped else np.nan
+        value = self[text] = self._one(stripped) if stripped or not self._gaps else np.nan
         return value

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from service.contract.inputs import TextInput, VectorInput
 from service.contract.tables import TableInput, value_text
 from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
+from service.intake.formats.csv_cells import is_number
 from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
@@ -23,12 +26,15 @@ EXCEL = (
 )
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
+Spec = TableInput | VectorInput | TextInput
+"""Inputs of which a row may be a line of a file."""
+
 
 @dataclass(frozen=True)
 class Meant:
-    """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows bring none;
-    `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a row belongs
-    to."""
+    """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows are asked about
+    and bring none; `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a
+    row belongs to."""
 
     target: Target | None = None
     targets: tuple[str, ...] = ()
@@ -46,25 +52,38 @@ class Meant:
         return TARGETS if self.target is not None and self.target.kind == "number" else LABELS
 
 
-class Header:
-    """Which cell of a row is which column."""
+def width_of(spec: Spec) -> int:
+    """How many columns hold the inputs of a row."""
+    return 1 if isinstance(spec, TextInput) else spec.shape[0]
 
-    def __init__(self, line: int, header: Sequence[str], spec: TableInput, meant: Meant, model: str) -> None:
+
+class Header:
+    """Which cell of a row is which column. inputs: in the order of the model, or, where the model names none, in that
+    of the file; left_out: what a file of rows to be predicted has beside them."""
+
+    def __init__(self, line: int, header: Sequence[str], spec: Spec, meant: Meant, model: str) -> None:
         self.names = [value_text(name) for name in header]
         self._line, self._learned = line, meant.target is not None
-        self._check_names(spec)
-        self._check_any(spec, model)
-        self.targets = self._targets(spec, meant)
-        self.group = self._group(spec, meant)
+        self._places = tuple(spec.places) if isinstance(spec, TableInput) else ()
+        self._check_names(width_of(spec))
+        if self._places:
+            self._check_any(model)
+        elif isinstance(spec, VectorInput):
+            self._check_no_row(meant)
+        self.targets = self._targets(meant)
+        self.group = self._group(meant)
         others = {*self.targets, *([] if self.group is None else [self.group])}
-        self._check_columns({name for name in self.names if name not in others}, spec, model)
-        known = others.union(spec.places)
+        free = [name for name in self.names if name not in others]
+        if self._places:
+            self._check_columns(free, model)
+        self.inputs = self._places or self._inputs(free, spec, meant, model)
+        known = others.union(self.inputs)
         self.left_out = tuple(name for name in self.names if name not in known)
 
-    def _check_names(self, spec: TableInput) -> None:
+    def _check_names(self, width: int) -> None:
         if self.names[0].lower().startswith("sep=") and len(self.names) <= 2:
             raise self._refusal(" is a note of Excel: remove it.")
-        if len(self.names) == 1 and len(spec.columns) > 1:
+        if len(self.names) == 1 and width + self._learned > 1:
             for mark, word in OTHER_SEPARATORS.items():
                 if mark in self.names[0]:
                     remedy = EXCEL if mark == ";" else "Save the file with commas."
@@ -78,18 +97,37 @@ class Header:
             stand = "stands" if len(twice) == 1 else "stand"
             raise self._refusal(f": {listed(twice)} {stand} there twice. Each column has a name of its own.")
 
-    def _check_any(self, spec: TableInput, model: str) -> None:
+    def _check_any(self, model: str) -> None:
         """Raises InvalidContent where no name is a column's, nor nearly one: mostly it is a row, and there is no
         header."""
-        if spec.places.keys().isdisjoint(self.names) and not any(
-            near_matches(self.names[:NAMED], spec.places).values()
-        ):
-            sentence = f" names no column of {model}: {listed(spec.places)}. The first line of a file is its header."
+        if {*self._places}.isdisjoint(self.names) and not any(near_matches(self.names[:NAMED], self._places).values()):
+            sentence = f" names no column of {model}: {listed(self._places)}. The first line of a file is its header."
             raise self._refusal(sentence)
 
-    def _targets(self, spec: TableInput, meant: Meant) -> tuple[str, ...]:
+    def _check_no_row(self, meant: Meant) -> None:
+        """Raises InvalidContent where names are numbers that do not count up: it is a row, and there is no header."""
+        numbers = [float(name) for name in self.names if is_number(name)]
+        counted = all(map(float.is_integer, numbers)) and all(b - a == 1 for a, b in pairwise(numbers))
+        if not counted and {*USUAL, *meant.targets}.isdisjoint(self.names):
+            raise self._refusal(" has numbers where columns are named. The first line of a file is its header.")
+
+    def _inputs(self, free: Sequence[str], spec: Spec, meant: Meant, model: str) -> tuple[str, ...]:
+        """The columns of a vector, or that of a text: all that are nothing else. Raises InvalidContent."""
+        width = width_of(spec)
+        aside = () if self._learned else (*meant.targets, *(USUAL if len(free) > width else ()))
+        inputs = tuple(name for name in free if name not in aside)
+        if len(inputs) != width:
+            takes = f"{width:,} numbers" if isinstance(spec, VectorInput) else "one text"
+            here = f"there are {len(inputs):,} columns" if len(inputs) > 1 else f"there is {len(inputs)} column"
+            beside = f" beside {listed(self.targets)}" if self.targets else ""
+            raise self._refusal(f", the header: {model} takes {takes} a row, and {here}{beside}: {listed(inputs)}.")
+        return inputs
+
+    def _targets(self, meant: Meant) -> tuple[str, ...]:
         """The columns that hold the target."""
         if meant.target is None:
+            for name in meant.targets:
+                self._check_other(name, "target")
             return ()
         size = meant.target.size if isinstance(meant.target, NumberTarget) else 1
         if meant.targets:
@@ -97,12 +135,12 @@ class Header:
                 due = "one column" if size == 1 else f"{size} columns, each once: ?target=A&target=B"
                 raise InvalidContent.at("/target", f"target names {due}.")
             for name in meant.targets:
-                self._check_other(name, "target", spec)
+                self._check_other(name, "target")
             return meant.targets
         called = tuple(meant.target.names or ()) if isinstance(meant.target, NumberTarget) else ()
         candidates = [called] if called else []
         candidates += [(name,) for name in USUAL] if size == 1 else []
-        there = [names for names in candidates if all(n in self.names and n not in spec.places for n in names)]
+        there = [names for names in candidates if all(n in self.names and n not in self._places for n in names)]
         if len(there) != 1:
             why = f"No column is called {' or '.join(map(listed, candidates))}"
             if there:
@@ -110,30 +148,31 @@ class Header:
             raise InvalidContent.at("/target", f"Which column is predicted? {why}: say it in the query, ?target=NAME.")
         return there[0]
 
-    def _group(self, spec: TableInput, meant: Meant) -> str | None:
+    def _group(self, meant: Meant) -> str | None:
         if meant.group is not None:
-            self._check_other(meant.group, "group", spec)
+            self._check_other(meant.group, "group")
             if meant.group in self.targets:
                 raise InvalidContent.at("/group", f"{quoted(meant.group)} is the target already.")
         return meant.group
 
-    def _check_other(self, name: str, member: str, spec: TableInput) -> None:
+    def _check_other(self, name: str, member: str) -> None:
         """Raises InvalidContent where a name of the query is no column beside the inputs."""
-        if name in spec.places:
+        if name in self._places:
             raise InvalidContent.at(f"/{member}", f"{quoted(name)} is an input of the model. Name another column.")
         if name not in self.names:
             near = near_matches([name], self.names)[name]
             also = f" Near: {listed(near)}." if near else f" It has {listed(self.names)}."
             raise InvalidContent.at(f"/{member}", f"The header has no column {quoted(name)}.{also}")
 
-    def _check_columns(self, names: set[str], spec: TableInput, model: str) -> None:
+    def _check_columns(self, names: Sequence[str], model: str) -> None:
         """Raises InvalidContent unless these are the columns of the model. Rows to be predicted may have more, such as
         the target: where none is missing, none is taken for another."""
-        missing = [name for name in spec.places if name not in names]
-        unknown = [name for name in self.names if name in names and name not in spec.places]
+        there, due = {*names}, {*self._places}
+        missing = [name for name in self._places if name not in there]
+        unknown = [name for name in names if name not in due]
         sentences = []
         if unknown and (missing or self._learned):
-            near = near_matches(unknown[:NAMED], spec.places)
+            near = near_matches(unknown[:NAMED], self._places)
             meant = [name for names in near.values() for name in names[:1]]
             sentences.append(
                 f"{model} has no column {listed(unknown)}: "

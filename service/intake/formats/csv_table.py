@@ -1,7 +1,7 @@
-"""A CSV file of a table -> one float64 a column, and what it says of each row beside: target or label, and group.
+"""A CSV file -> rows of a table, of numbers or of texts, and what it says of each beside: target or label, and group.
 
-The header names the columns, in any order. Faults name the line, as an editor counts them, and the column; their
-pointer is that of the same cell sent as JSON, whose rows are counted from 0.
+The header names the columns, those of a table in any order. Faults name the line, as an editor counts them, and the
+column; their pointer is that of the same cell sent as JSON, whose rows are counted from 0.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.inputs import TextInput
 from service.contract.requests import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
@@ -23,11 +25,12 @@ from service.intake.formats.csv_cells import (
     ColumnFault,
     ColumnReader,
     NumberReader,
+    VectorReader,
     column_reader,
     named,
     number_of,
 )
-from service.intake.formats.csv_header import Header, Meant, listed, quoted
+from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, width_of
 from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import TAKE
@@ -35,8 +38,10 @@ from service.intake.kinds.cells import CellFault, Names
 from service.intake.kinds.labels import ALLOW, too_many_classes
 from service.intake.kinds.rows import Named
 from service.intake.kinds.tables import check_cells
+from service.intake.kinds.texts import as_rows, clean_text
 
 Floats = NDArray[np.float64]
+Text = TypeVar("Text", str, str | None)
 Take = Callable[[Sequence[str]], None]
 """Takes the cells of a column, a few rows at a time. Raises ColumnFault."""
 
@@ -74,8 +79,8 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """named: the rows [n, columns] · targets: NaN where one is not known; labels and groups: None · notes: on columns
-    that were left out."""
+    """named: the rows, as `read_named_rows` gives them · targets: NaN where one is not known; labels and groups: None ·
+    notes: on columns that were left out."""
 
     named: Named
     places: Places
@@ -85,7 +90,7 @@ class CsvTable:
     notes: Sequence[str] = ()
 
 
-def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str) -> CsvTable:
+def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str) -> CsvTable:
     """The rows of a file. Raises InvalidContent with the pointer, line and column of the first fault."""
     checked = _Checked(pieces)
     records = records_of(checked.each())
@@ -95,7 +100,7 @@ def read_csv(pieces: Iterable[bytes], spec: TableInput, meant: Meant, model: str
     try:
         header = Header(line, cells, spec, meant, model)
     except InvalidContent:
-        if not checked.breaks and len(cells) > len(spec.columns) + meant.columns:
+        if not checked.breaks and len(cells) > width_of(spec) + meant.columns:
             raise InvalidContent.at("", ONE_LINE) from None
         raise
     reading = _Reading(header, spec, meant, model)
@@ -129,27 +134,35 @@ class _Checked:
 class _Reading:
     """Rows that were read so far, and those that wait to be read together."""
 
-    def __init__(self, header: Header, spec: TableInput, meant: Meant, model: str) -> None:
-        self._header, self._meant, self._model = header, meant, model
-        self._spec, self._columns = spec, len(spec.columns)
+    def __init__(self, header: Header, spec: Spec, meant: Meant, model: str) -> None:
+        self._header, self._meant, self._model, self._spec = header, meant, model, spec
+        self._table = spec if isinstance(spec, TableInput) else None
+        self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
         self._waiting: list[list[str]] = []
         self._characters = 0
         self._at_once = max(1, CELLS_AT_ONCE // len(header.names))
         self._lines = array("l")
         self._numbers, self._targets = bytearray(), bytearray()
+        self._dtype = np.float32 if self._table is None else np.float64
         self._labels: list[str | None] = []
         self._groups: list[str | None] = []
-        self._names: dict[int, Names] = {place: {} for place in spec.growing}
+        self._texts: list[str] = []
+        self._names: dict[int, Names] = {place: {} for place in (self._table.growing if self._table else ())}
         self._rows = np.empty((self._at_once, self._columns))
         self._goals = np.empty((self._at_once, len(header.targets)))
         self._cells = {name: k for k, name in enumerate(header.names)}
-        self._takers = [*self._of_inputs(spec), *self._of_others()]
+        self._takers = [*self._of_inputs(), *self._of_others()]
 
-    def _of_inputs(self, spec: TableInput) -> Iterator[tuple[int, Take]]:
+    def _of_inputs(self) -> Iterator[tuple[int, Take]]:
         """What takes the cells of each input: the place of its cell in a row, and the function."""
-        for place, column in enumerate(spec.columns):
-            reader = column_reader(column, self._names.get(place, {}), self._columns)
-            yield self._cells[column.name], partial(_put, self._rows[:, place], reader)
+        for place, name in enumerate(self._header.inputs):
+            if isinstance(self._spec, TextInput):
+                yield self._cells[name], partial(_add, self._texts, partial(_read_texts, self._spec, self._model))
+                return
+            reader: ColumnReader = VectorReader(self._columns)
+            if self._table is not None:
+                reader = column_reader(self._table.columns[place], self._names.get(place, {}), self._columns)
+            yield self._cells[name], partial(_put, self._rows[:, place], reader)
 
     def _of_others(self) -> Iterator[tuple[int, Take]]:
         """The same of targets or labels, and of groups."""
@@ -157,9 +170,9 @@ class _Reading:
             if self._meant.word == TARGETS:
                 yield self._cells[name], partial(_put, self._goals[:, k], NumberReader(number_of, KEPT_OF_COLUMN))
             else:
-                yield self._cells[name], partial(_add, self._labels, _Names("a label"))
+                yield self._cells[name], partial(_add, self._labels, _Names("a label").read)
         if self._header.group is not None:
-            yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group"))
+            yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group").read)
 
     def add(self, line: int, cells: list[str], length: int) -> None:
         """Takes one more row, of so many characters. Raises InvalidContent."""
@@ -180,7 +193,7 @@ class _Reading:
         waiting, self._waiting, self._characters = self._waiting, [], 0
         if not waiting:
             return
-        check_cells(len(self._lines), self._spec)
+        check_cells(len(self._lines), self._columns or 1)
         columns = list(zip(*waiting, strict=True))
         first = len(self._lines) - len(waiting)
         faults = []
@@ -193,7 +206,7 @@ class _Reading:
             row, k, sentence = min(faults)
             raise self._refusal(first + row, k, sentence)
         self._check_whole(self._goals[: len(waiting)], first)
-        self._numbers += self._rows[: len(waiting)].tobytes()
+        self._numbers += self._rows[: len(waiting)].astype(self._dtype, copy=False).tobytes()
         self._targets += self._goals[: len(waiting)].tobytes()
 
     def table(self) -> CsvTable:
@@ -203,8 +216,9 @@ class _Reading:
         header, n = self._header, len(self._lines)
         headers = {self._meant.word: ", ".join(header.targets), GROUPS: header.group or ""}
         word = self._meant.word if header.targets else None
+        numbers = np.frombuffer(self._numbers, self._dtype).reshape(n, self._columns)
         return CsvTable(
-            Named(np.frombuffer(self._numbers).reshape(n, self._columns), self._names),
+            Named(as_rows(self._texts) if self._texts else numbers, self._names),
             Places(self._lines, headers),
             self._labels if word == LABELS else None,
             np.frombuffer(self._targets).reshape(n, -1) if word == TARGETS else None,
@@ -228,9 +242,15 @@ class _Reading:
     def _refusal(self, row: int, cell: int, sentence: str) -> InvalidContent:
         """The refusal of a cell, by its place in the row."""
         name, header = self._header.names[cell], self._header
-        steps: list[int | str] = [GROUPS, row] if name == header.group else [ROWS, row, name]
-        if name in header.targets:
+        steps: list[int | str] = [ROWS, row]
+        if name == header.group:
+            steps = [GROUPS, row]
+        elif name in header.targets:
             steps = [self._meant.word, row, *([header.targets.index(name)] if len(header.targets) > 1 else [])]
+        elif self._table is not None:
+            steps.append(name)
+        elif self._columns:
+            steps.append(header.inputs.index(name))
         return refused_at(self._lines[row], f", column {quoted(name)}: {sentence}", pointer_to(steps))
 
 
@@ -238,8 +258,19 @@ def _put(into: Floats, reader: ColumnReader, cells: Sequence[str]) -> None:
     into[: len(cells)] = reader.read(cells)
 
 
-def _add(listed: list[str | None], names: _Names, cells: Sequence[str]) -> None:
-    listed += names.read(cells)
+def _add(taken: list[Text], read: Callable[[Sequence[str]], list[Text]], cells: Sequence[str]) -> None:
+    taken += read(cells)
+
+
+def _read_texts(spec: TextInput, model: str, cells: Sequence[str]) -> list[str]:
+    """Texts in NFC. Raises ColumnFault."""
+    texts: list[str] = []
+    try:
+        for cell in cells:
+            texts.append(clean_text(cell, spec, model))
+    except CellFault as fault:
+        raise ColumnFault(len(texts), f"It {fault.sentence}") from None
+    return texts
 
 
 class _Names:

@@ -49,7 +49,7 @@ def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str) -> Nam
         raise InvalidContent(
             f"{first[:100]} has {rows:,} rows, and {spec.columns[other].name[:100]} {counts[other]:,}."
         )
-    check_cells(rows, spec)
+    check_cells(rows, len(spec.columns))
     read = np.full((rows, len(spec.columns)), np.nan)
     names: dict[int, Names] = {place: {} for place in spec.growing}
     for place, column in cells.items():

@@ -82,7 +82,7 @@ def owned(numbers: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
 def read_file(kind: str, body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     """One PNG or JPEG file -> uint8 [1, c, h, w]. Raises InvalidContent, UnsupportedMedia."""
     if not isinstance(spec, ImageInput):
-        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send {_media(spec)}.")
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}, not images. Send {JSON} or {CSV}.")
     return images.read_file(body[:], spec, "", "The body", model, kind)[None]
 
 
@@ -119,10 +119,5 @@ def _header(body: Body) -> tuple[tuple[int, ...], bool, Any, int]:
 
 def _shape(spec: InputSpec, model: str) -> tuple[int, ...]:
     if isinstance(spec, TextInput | TableInput):
-        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}. Send them as {_media(spec)}.")
+        raise UnsupportedMedia(f"{model} takes {ROWS[spec.kind]}. Send them as {JSON} or {CSV}.")
     return spec.shape
-
-
-def _media(spec: InputSpec) -> str:
-    """The content types of rows of a model that takes none of these."""
-    return f"{JSON} or {CSV}" if isinstance(spec, TableInput) else JSON

@@ -104,8 +104,9 @@ def quoted_cell(text: str) -> str:
     return f'"{shown}{"..." * (len(text) > SHOWN)}"'
 
 
-def no_number(text: str) -> str:
-    """The sentence about a text that is no number, with the number that is meant, where that is plain."""
+def no_number(text: str, otherwise: str = "leave the cell empty (JSON: null)") -> str:
+    """The sentence about a text that is no number, with the number that is meant, where that is plain. otherwise: what
+    to do where there is none."""
     text = text.strip()
     if _PARTED.fullmatch(text[: SHOWN + 1]):
         meant = _meant(text)
@@ -113,7 +114,7 @@ def no_number(text: str) -> str:
         return f"{quoted_cell(text)} is not a number here: {write} for decimals and nothing between thousands."
     numbers = _NUMBERS.findall(text[: SHOWN + 1])
     meant = f"{numbers[0]}, without unit," if len(numbers) == 1 else "one such as 12.5, without unit,"
-    return f"{quoted_cell(text)} is not a number: write {meant} or leave the cell empty (JSON: null)."
+    return f"{quoted_cell(text)} is not a number: write {meant} or {otherwise}."
 
 
 def _meant(text: str) -> str:

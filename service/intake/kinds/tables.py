@@ -47,7 +47,7 @@ class TableReader:
 
     def read(self, rows: Sequence[Any], model: str) -> tuple[Floats, ValueNames]:
         """Rows as Python has them, or `msgspec.Raw` each -> [n, columns], missing NaN. Raises InvalidContent."""
-        check_cells(len(rows), self.spec)
+        check_cells(len(rows), len(self.names))
         readers, names = self._started()
         read = np.empty((len(rows), len(readers)))
         for k, row in enumerate(rows):
@@ -206,11 +206,12 @@ def is_heavy(body: bytes, spec: TableInput) -> bool:
     return most_rows(body) * len(spec.columns) > HERE_CELLS
 
 
-def check_cells(rows: int, spec: TableInput) -> None:
+def check_cells(rows: int, columns: int) -> None:
     """Raises InvalidContent where rows are more than a body may have, or more than memory is spent on."""
-    most = min(MOST_ROWS, MOST_CELLS // len(spec.columns))
+    most = min(MOST_ROWS, MOST_CELLS // columns)
     if rows > most:
-        sentence = f"A body has at most {most:,} rows of {len(spec.columns):,} columns, and this one has more."
+        of = f" of {columns:,} columns" if columns > 1 else ""
+        sentence = f"A body has at most {most:,} rows{of}, and this one has more."
         raise InvalidContent.at("/inputs", f"{sentence} Send it in several.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from service.contract.inputs import TextInput
 from service.errors import InvalidContent
 from service.intake.json_body import is_text, read_value
+from service.intake.kinds.cells import CellFault
 from service.intake.kinds.numbers import word
 
 BEYOND_MARKS = 0x20000
@@ -35,29 +37,37 @@ def read_texts(rows: msgspec.Raw | Any, spec: TextInput, model: str) -> NDArray[
         raise _fault(rows, model) from None
     if not texts:
         raise InvalidContent.at("/inputs", "inputs is empty. Send at least one text.")
-    read = np.empty(len(texts), object)
-    read[:] = [_clean(text, k, spec.length, model) for k, text in enumerate(texts)]
-    return read
+    read: list[str] = []
+    try:
+        for text in texts:
+            read.append(clean_text(text, spec, model))
+    except CellFault as fault:
+        k = len(read)
+        raise InvalidContent.at(f"/inputs/{k}", f"Text {k + 1} {fault.sentence}") from None
+    return as_rows(read)
 
 
-def _clean(text: str, k: int, length: int, model: str) -> str:
-    """One text in NFC. Raises InvalidContent where it is empty, too long, or not text."""
+def as_rows(texts: Iterable[str]) -> NDArray[Any]:
+    """Texts as one array. [n] object"""
+    listed = list(texts)
+    rows = np.empty(len(listed), object)
+    rows[:] = listed
+    return rows
+
+
+def clean_text(text: str, spec: TextInput, model: str) -> str:
+    """One text in NFC. Raises CellFault where it is empty, too long, or not text: its sentence begins with the verb."""
     if not text.isascii():
         if not is_text(text):
-            raise InvalidContent.at(f"/inputs/{k}", "This text holds half of a surrogate pair. Send whole characters.")
+            raise CellFault("holds half of a surrogate pair. Send whole characters.")
         if _many_marks().search(text):
-            sentence = f"Text {k + 1} has more than {MOST_MARKS} combining marks in a row. Take them out."
-            raise InvalidContent.at(f"/inputs/{k}", sentence)
+            raise CellFault(f"has more than {MOST_MARKS} combining marks in a row. Take them out.")
         text = unicodedata.normalize("NFC", text)
-    if len(text) > length:
-        raise InvalidContent.at(
-            f"/inputs/{k}",
-            f"Text {k + 1} has {len(text):,} characters; {model} takes at most {length:,}. Shorten it, or split it.",
-        )
+    if len(text) > spec.length:
+        most = f"{model} takes at most {spec.length:,}. Shorten it, or split it."
+        raise CellFault(f"has {len(text):,} characters; {most}")
     if not text or text.isspace():
-        raise InvalidContent.at(
-            f"/inputs/{k}", f"Text {k + 1} is empty. Send text that says something, or leave the row out."
-        )
+        raise CellFault("is empty. Send text that says something, or leave the row out.")
     return text
 
 

@@ -101,7 +101,7 @@ def test_tables_texts_images_and_numbers(api: Api) -> None:
         assert invoke(api, {"inputs": ROWS}, name) == [row.get("value", row.get("values")) for row in native]
     text = TextInput(kind="text")
     for body in ({"dataframe_split": {"columns": ["text"], "data": [["a"], ["b"]]}}, {"inputs": ["a", "b"]}):
-        assert json.loads(native_body(json.dumps(body).encode(), "application/json", text)) == {"inputs": ["a", "b"]}
+        assert json.loads(native_body(json.dumps(body).encode(), text)) == {"inputs": ["a", "b"]}
 
 
 @pytest.mark.parametrize(

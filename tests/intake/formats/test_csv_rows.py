@@ -1,0 +1,137 @@
+"""CSV files of vectors and of texts: the rows that JSON has, in the order of the file, refused with line and column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from service.contract.inputs import TextInput, VectorInput
+from service.contract.targets import ClassTarget, NumberTarget
+from service.errors import InvalidContent
+from service.intake.formats.csv_header import Meant, Spec
+from service.intake.formats.csv_table import CsvTable, read_csv
+from service.intake.kinds.rows import read_rows
+
+VECTOR, TEXT = VectorInput(kind="vector", size=3), TextInput(kind="text", length=20)
+CLASS, PRICE = Meant(ClassTarget()), Meant(NumberTarget(kind="number"), ("price",))
+ASKED = Meant()
+NUMBERS = [[1, -2.5, 1e-50], [0.1, 16777217, 3.25]]
+WRITTEN = "p0,p1,label,p2\n1,-2.5,a,1e-50\n0.1, 16777217 ,b,3.25\n"
+GOOD = "1,2,a,3\n" * 5
+
+
+def read(text: str, meant: Meant, spec: Spec) -> CsvTable:
+    return read_csv([text.encode()], spec, meant, "wine")
+
+
+def test_vectors_are_those_of_json() -> None:
+    table = read(WRITTEN, CLASS, VECTOR)
+    expected = read_rows(NUMBERS, VECTOR, "wine")
+    assert table.named.rows.dtype == expected.dtype == np.float32
+    np.testing.assert_array_equal(table.named.rows, expected)
+    assert (table.labels, table.named.names, table.notes) == (["a", "b"], {}, [])
+    targets = read("price,x,house,y,z\n5,1,k,2,3\n,4,,5,6\n", Meant(PRICE.target, PRICE.targets, "house"), VECTOR)
+    np.testing.assert_array_equal(targets.named.rows, [[1, 2, 3], [4, 5, 6]])
+    assert targets.targets is not None
+    np.testing.assert_array_equal(targets.targets, [[5], [np.nan]])
+    assert targets.groups == ["k", None]
+
+
+def test_texts_are_those_of_json() -> None:
+    texts = ["my card, please", ' cafe\u0301\n"x" ', "東京", "NA"]
+    out = io.StringIO()
+    csv.writer(out).writerows([["text", "label"], *([text, "a"] for text in texts)])
+    table = read(out.getvalue(), CLASS, TEXT)
+    assert table.named.rows.dtype == object
+    assert table.named.rows.tolist() == read_rows(texts, TEXT, "wine").tolist()
+    assert read("question\nhello\n", ASKED, TEXT).named.rows.tolist() == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("meant", "header", "left_out"),
+    [
+        (ASKED, "a,b,c", []),
+        (ASKED, "a,label,b,c", ["label"]),
+        (ASKED, "target,a,label,b,c", ["target", "label"]),
+        (Meant(targets=("species",)), "a,b,c,species", ["species"]),
+        (ASKED, "0,1,2", []),
+        (ASKED, "2019,2020,2021,label", ["label"]),
+        (Meant(targets=("1.5",)), "0.5,1.0,1.25,1.5", ["1.5"]),
+    ],
+)
+def test_rows_to_be_predicted_leave_out_what_is_right(meant: Meant, header: str, left_out: list[str]) -> None:
+    names = header.split(",")
+    table = read(f"{header}\n{','.join('1' if name in left_out else '7' for name in names)}\n", meant, VECTOR)
+    assert table.named.rows.tolist() == [[7, 7, 7]]
+    assert bool(table.notes) == bool(left_out)
+    assert all(f'"{name}"' in table.notes[0] for name in left_out)
+
+
+FAULTS = [
+    ("line 7", VECTOR, f"a,b,label,c\n{GOOD}1,2,a\n", "/inputs/5", "Line 7 has 3 cells, and the header 4."),
+    (
+        "a word",
+        VECTOR,
+        f"a,b,label,c\n{GOOD}1,two,a,3\n",
+        "/inputs/5/1",
+        'Line 7, column "b": "two" is not a number: write one such as 12.5, without unit, or leave the row out.',
+    ),
+    (
+        "a gap",
+        VECTOR,
+        f"a,b,label,c\n{GOOD}1,2,a,\n1,x,a,3\n",
+        "/inputs/5/2",
+        'Line 7, column "c": It is empty. Numbers of a vector are all there: fill it in, or leave the row out.',
+    ),
+    ("NaN", VECTOR, "a,b,c,label\n1,NaN,3,a\n", "/inputs/0/1", 'column "b": NaN is no number. Numbers of a vector'),
+    ("beyond a float32", VECTOR, "a,b,c,label\n1,4e38,3,a\n", "/inputs/0/1", "beyond what a float32 can hold"),
+    ("no label", VECTOR, "a,b,c\n1,2,3\n", "/target", 'No column is called "target" or "label": say it in the query'),
+    ("no header", VECTOR, "5.1,3.5,1.4,setosa\n", "/inputs", "Line 1 has numbers where columns are named."),
+    (
+        "too many columns",
+        VECTOR,
+        "id,a,b,c,label\n1,1,2,3,a\n",
+        "/inputs",
+        'Line 1, the header: wine takes 3 numbers a row, and there are 4 columns beside "label": "id", "a", "b", "c".',
+    ),
+    (
+        "other separators",
+        VECTOR,
+        "a;b;c;label\n1;2;3;a\n",
+        "/inputs",
+        "Line 1 has semicolons where commas part cells.",
+    ),
+    ("no label of a text", TEXT, "text,class\nhello,a\n", "/target", '?target=NAME'),
+    ("two columns", TEXT, "id,text,label\n1,hello,a\n", "/inputs", "wine takes one text a row, and there are 2"),
+    ("an empty text", TEXT, 'text,label\nhello,a\n" ",a\n', "/inputs/1", 'Line 3, column "text": It is empty.'),
+    ("a long text", TEXT, f"text,label\n{'x' * 21},a\n", "/inputs/0", "It has 21 characters; wine takes at most 20."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "pointer", "words"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS]
+)
+def test_a_fault_is_told_with_its_line_and_column(spec: Spec, text: str, pointer: str, words: str) -> None:
+    with pytest.raises(InvalidContent) as refused:
+        read(text, CLASS, spec)
+    ((at, sentence),) = refused.value.errors
+    assert (at, refused.value.detail) == (pointer, sentence)
+    assert words in sentence
+
+
+@pytest.mark.parametrize("header", ["5.1,3.5,1.4", "1,2,4", "-1,2,3"])
+def test_a_row_of_numbers_is_no_header(header: str) -> None:
+    with pytest.raises(InvalidContent, match=r"Line 1 has numbers where columns are named\. The first line"):
+        read(f"{header}\n1,2,3\n", ASKED, VECTOR)
+
+
+def test_no_matter_where_the_pieces_are_cut() -> None:
+    for text, spec in ((WRITTEN.encode(), VECTOR), ('text,label\n"a\r\nb",x\r\nZürich,y\n'.encode(), TEXT)):
+        whole = read_csv([text], spec, CLASS, "wine")
+        for cut in range(1, len(text)):
+            parts = read_csv([text[:cut], text[cut:]], spec, CLASS, "wine")
+            assert json.dumps(parts.named.rows.tolist()) == json.dumps(whole.named.rows.tolist())
