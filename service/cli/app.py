@@ -63,6 +63,8 @@ VERBS = {
     },
 }
 """Groups of verbs -> each verb's file and a line about it."""
+AS_JSON = "tsuika.json"
+"""In the context of the command: whether it was asked for JSON."""
 EPILOG = "Exit codes: 0 done, 1 error, 2 wrong usage, settings or file, 3 rejected, 4 held, 130 interrupted."
 
 
@@ -75,6 +77,7 @@ class Verbs(TyperGroup):
         self.commands = {name: TyperCommand(name, help=line) for name, line in lines}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        ctx.meta[AS_JSON] = "--json" in args
         name, known, rest = super().resolve_command(ctx, args)
         return name, None if known is None or name is None else _verb(name), rest
 
@@ -88,8 +91,10 @@ class Verbs(TyperGroup):
         formatter.write(f"\n{EPILOG}\n")
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the verb. Raises Exit with its code; what was refused for a known reason is one line."""
+        """Runs the verb. Raises Exit with its code; what was refused for a known reason is one line, and with --json
+        the problem on stdout, too."""
         keep_to_ourselves()
+        refused: TsuikaError | None = None
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
@@ -99,15 +104,17 @@ class Verbs(TyperGroup):
             code = ERROR
         except WrongUsage as wrong:
             typer.secho(f"✕ {wrong}", err=True, fg="red" if "NO_COLOR" not in os.environ else None)
-            code = USAGE
+            code, refused = USAGE, wrong
         except OSError as error:
             if error.filename is None:
                 raise
             typer.secho(f"✕ {error.filename}: {error.strerror}.", err=True)
-            code = USAGE
+            code, refused = USAGE, WrongUsage(f"{error.filename}: {error.strerror}.")
         except TsuikaError as error:
             typer.echo(f"tsuika {ctx.invoked_subcommand}: {error}", err=True)
-            code = USAGE if isinstance(error, ImpossibleSettings) else ERROR
+            code, refused = USAGE if isinstance(error, ImpossibleSettings) else ERROR, error
+        if refused is not None and ctx.meta.get(AS_JSON):
+            _print_problem(refused)
         raise typer.Exit(code)
 
 
@@ -134,6 +141,15 @@ def _verb(name: str) -> Any:
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
     single.command(name, cls=getattr(module, "Command", None))(module.run)
     return get_command(single)
+
+
+def _print_problem(refused: TsuikaError) -> None:
+    """The problem as JSON: that of the service where it refused, with the sentence of the terminal."""
+    from service.cli.output import print_json
+
+    problem = getattr(refused.__cause__ or refused, "problem", None)
+    members = {"title": refused.title} if problem is None else problem.model_dump(mode="json")
+    print_json("problem", {**members, "detail": str(refused)})
 
 
 def _reader_gone() -> bool:

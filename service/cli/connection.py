@@ -25,7 +25,7 @@ def connected() -> Iterator[Client]:
         try:
             yield client
         except (InvalidContent, ValueError) as refused:
-            raise WrongUsage(str(refused)) from None
+            raise WrongUsage(str(refused)) from refused
 
 
 def url() -> str:

@@ -7,21 +7,25 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import CsvFile, check_in_file, check_no_columns, csv_file, header_of
+from service.client.csv_file import check_in_file, check_no_columns, csv_file, header_of
 from service.client.errors import Conflict, MissingColumns, NotFound
 from service.client.guess import guess
 from service.client.result import Result
 from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
 from service.client.transport import Transport
-from service.client.values import are_numbers, plain, plain_labels, plain_targets
+from service.client.values import are_numbers, many_numbers, plain, plain_labels, plain_targets, rows_file
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Update
 from service.guessing.label_column import label_column
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class RowOptions(TypedDict, total=False):
@@ -106,6 +110,11 @@ class Handle:
     def _result(self, update: Update) -> Result:
         return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
 
+    async def _array(self, inputs: Any) -> NDArray[Any] | None:
+        """Rows as one array, where they are many numbers and the model takes them as bytes; else None."""
+        array = many_numbers(inputs)
+        return array if array is not None and (await self.facts()).takes in ("vector", "image") else None
+
     async def _rows(self, inputs: Any, learns: bool) -> Any:
         """Rows as JSON. A frame is rows of a table or of numbers: the service says once which the model takes. Of rows
         to be predicted, columns that the model lacks stay here. Raises MissingColumns."""
@@ -169,16 +178,13 @@ class Learning(Handle):
         called target or label. Returns the update once it is final, with verdict and report; with `wait=None` at once,
         queued. Raises as `push`.
         """
-        body, query = await self._sent(inputs, labels, options)
-        if isinstance(body, CsvFile):
-            check_in_file(batches=batches)
-        elif batches is not None:
-            body["batches"] = batches if isinstance(batches, str) else list(batches)
+        stored = batches if batches is None or isinstance(batches, str) else list(batches)
+        body, query = await self._sent(inputs, labels, {**options, "batches": stored})
         return await self._ordered("updates", body, wait, on_progress, **query)
 
     async def add_batch(self, inputs: Any, labels: Any = None, **options: Unpack[RowOptions]) -> Batch:
         """Store rows without learning them yet; rows whose label is None are no class's. All as of `update`."""
-        body, query = await self._sent(inputs, labels, options)
+        body, query = await self._sent(inputs, labels, {**options})
         return await self._transport.call("POST", f"{self._path}/batches", Batch, body, **query)
 
     async def declare(self, *names: str) -> list[str]:
@@ -250,7 +256,8 @@ class Learning(Handle):
                 raise
         target, group = options.get("target"), options.get("group")
         named = target if isinstance(target, str) or target is None else None
-        guessed = guess(inputs, labels, named, [group] if group is not None else [])
+        leave_out = [group] if group is not None else []
+        guessed = await self._transport.aside(partial(guess, inputs, labels, named, leave_out))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         try:
             made = await self._transport.call("POST", "/v1/models", Model, body)
@@ -272,13 +279,13 @@ class Learning(Handle):
             inputs_of_model = ()
         return label_column([name for name in names if name != group], inputs_of_model)
 
-    async def _sent(self, inputs: Any, labels: Any, options: UpdateOptions | RowOptions) -> tuple[Any, dict[str, Any]]:
+    async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
         rest = given(**options)
         target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
         method = rest.pop("method", None)
         if (file := csv_file(inputs)) is not None:
-            check_in_file(labels=labels, groups=groups)
+            check_in_file(labels=labels, groups=groups, batches=rest.get("batches"))
             named = method if method is None or isinstance(method, str) else json.dumps(method)
             return file, {**rest, **given(target=target, group=group, method=named)}
         if is_frame(inputs) and (target is not None or group is not None):
@@ -286,9 +293,10 @@ class Learning(Handle):
         else:
             check_no_columns(target=target, group=group)
         chosen = {"name": method} if isinstance(method, str) else method
-        rows = await self._rows(inputs, learns=True)
-        body = given(inputs=rows, **await self._annotated(labels), groups=plain_labels(groups), method=chosen)
-        return {**body, **rest}, {}
+        members = given(**await self._annotated(labels), groups=plain_labels(groups), method=chosen) | rest
+        if (array := await self._array(inputs)) is not None:
+            return await self._transport.aside(partial(rows_file, array, members)), {}
+        return {**given(inputs=await self._rows(inputs, learns=True)), **members}, {}
 
     async def _annotated(self, labels: Any) -> dict[str, Any]:
         """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, Self, overload
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.csv_file import CsvFile, csv_file, header_of
 from service.client.learning import Learning, given
 from service.client.result import Result
-from service.client.values import NumpyFile, many_numbers, plain_labels
+from service.client.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.predictions import NumberPredictions, Predictions
@@ -106,11 +107,12 @@ class AsyncModel(Learning):
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=source)
-        file: CsvFile | NumpyFile | None = csv_file(inputs)
+        file: CsvFile | Bytes | None = csv_file(inputs)
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
             header = header_of(file.content)
             query |= given(target=label_column(header) if len(header) > (facts.size or 1) else None)
-        file = file or await self._numpy_file(inputs)
+        if file is None and (array := await self._array(inputs)) is not None:
+            file = await self._transport.aside(partial(numpy_file, array))
         if file is not None:
             return (await self._transport.call("POST", path, AnyPredictions, file, **query)).root
         body = given(inputs=await self._rows(inputs, learns=False), **query)
@@ -285,13 +287,6 @@ class AsyncModel(Learning):
 
     def _version(self, version: int | str) -> str:
         return f"{self._path}/versions/{quote(str(version), safe='')}"
-
-    async def _numpy_file(self, inputs: Any) -> NumpyFile | None:
-        """Rows as a numpy file, where they are many numbers and the model takes one; else None. Raises ValueError."""
-        array = many_numbers(inputs)
-        if array is None or (await self.facts()).takes not in ("vector", "image"):
-            return None
-        return NumpyFile(array)
 
 
 class RemoteModel(Blocking[AsyncModel]):

@@ -11,7 +11,7 @@ import time
 import uuid
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import httpx
@@ -20,11 +20,12 @@ from pydantic import BaseModel, ValidationError
 from service import __version__
 from service.client.csv_file import CsvFile
 from service.client.errors import ClientError, Unreachable, refuse
-from service.client.values import NumpyFile
+from service.client.values import Bytes
 from service.contract.enums import RAW
 from service.contract.resources import Page
 
 R = TypeVar("R", bound=BaseModel)
+T = TypeVar("T")
 
 ATTEMPTS = 4
 READ_SECONDS = 90.0
@@ -60,6 +61,10 @@ class Transport(ABC):
         """Returns after that time."""
 
     @abstractmethod
+    async def aside(self, work: Callable[[], T]) -> T:
+        """What a function returns that works for long, without holding up others."""
+
+    @abstractmethod
     async def _deliver(self, request: httpx.Request) -> httpx.Response:
         """The answer of the service. Raises httpx.TransportError."""
 
@@ -83,7 +88,7 @@ class Transport(ABC):
         if isinstance(body, CsvFile):
             request = self._http.build_request(method, path, params=present, content=body, headers=body.headers)
             request.stream = body  # of either client
-        elif isinstance(body, NumpyFile):
+        elif isinstance(body, Bytes):
             request = self._http.build_request(method, path, params=present, content=body.data, headers=body.headers)
         elif isinstance(body, bytes):
             headers = {"Content-Type": RAW}
@@ -153,6 +158,9 @@ class BlockingTransport(Transport):
     async def pause(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        return work()
+
     async def _deliver(self, request: httpx.Request) -> httpx.Response:
         return self._http.send(request)
 
@@ -171,6 +179,11 @@ class AsyncTransport(Transport):
         import anyio  # httpx brings it, and needs it here alone
 
         await anyio.sleep(seconds)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        import anyio.to_thread
+
+        return await anyio.to_thread.run_sync(work)
 
     async def _deliver(self, request: httpx.Request) -> httpx.Response:
         return await self._http.send(request)

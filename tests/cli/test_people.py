@@ -190,6 +190,13 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     assert (unread.code, unread.out) == (USAGE, "")
     assert 'number.csv: Line 2, column "acid": ' in unread.err
     assert unread.err.endswith("Nothing was stored.\n")
+    for file, at_fault in ((tmp_path / "slip.csv", []), (number, [("/inputs/0/acid", 'Line 2, column "acid"')])):
+        told = tsuika("push", "basket", file, "--json")
+        assert (told.code, told.json["schema"]) == (USAGE, "tsuika.problem/1")
+        assert told.json["detail"] in told.err
+        errors = told.json.get("errors", [])
+        assert [(error["pointer"], error["detail"][:21]) for error in errors] == at_fault
+    assert tsuika("push", "nobody", number, "--json").json["status"] == 404
     assert stored(tsuika, "basket") == before
 
     mixed = rows(["apple", "pear", "plum"], 80, seed=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from service.client import (
     UnknownLabels,
     Unreachable,
 )
+from service.client.guess import Guess, guess
 from service.client.values import plain, plain_labels
 from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy
@@ -451,6 +453,37 @@ def test_a_csv_file_is_stored_and_predicted_too() -> None:
     assert dict(door.requests[0].url.params) == {"target": "price", "again": "true"}
     assert dict(door.requests[2].url.params) == {"level": "0.8"}
     assert door.requests[2].read() == b"a\n1\n"
+
+
+def test_bytes_are_sent_again_as_they_are_under_the_same_key() -> None:
+    door = Door(ok(a_model()), httpx.ConnectError("down"), ok(an_update("succeeded"), 202))
+    rows = np.arange(1280, dtype=np.float32).reshape(20, 64)
+    client(door).model("digits").update(rows, ["a"] * 20, source="shop", method="ridge", wait=None)
+    _, first, again = door.requests
+    assert first.headers["content-type"] == "application/x-safetensors"
+    assert first.headers["idempotency-key"] == again.headers["idempotency-key"]
+    assert first.read() == again.read()
+    body = json.loads(json.loads(first.read()[8:].partition(b"}}")[0] + b"}}")["__metadata__"]["body"])
+    assert body == {"labels": ["a"] * 20, "source": "shop", "method": {"name": "ridge"}}
+
+
+def test_a_large_file_is_looked_through_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def guessed(*rows: Any) -> Guess:
+        threads.append(threading.get_ident())
+        return guess(*rows)
+
+    monkeypatch.setattr("service.client.learning.guess", guessed)
+    answers = [problem(404, "not-found"), problem(404, "not-found"), ok(a_model(), 201), ok(an_update(), 202)]
+
+    async def push() -> None:
+        transport = httpx.MockTransport(lambda request: answers.pop(0))
+        async with AsyncClient("http://service", transport=transport) as made:
+            await made.model("digits").push(b"a,b,label\n1,2,x\n", wait=None)
+
+    asyncio.run(push())
+    assert (len(threads), threading.get_ident() in threads) == (1, False)
 
 
 def test_what_is_no_file_is_told_before_anything_is_sent() -> None:

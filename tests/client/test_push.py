@@ -86,6 +86,21 @@ def test_many_numbers_travel_as_bytes_and_are_answered_alike(flowers: RemoteMode
         flowers.predict(np.full((1200, 4), np.nan))
 
 
+def test_many_numbers_are_learned_as_bytes_and_are_the_batch_that_json_is(client: Client) -> None:
+    rows, labels = corners(6, 400)
+    model = client.create_model("by-bytes", {"kind": "vector", "size": 4})
+    sent: list[str] = []
+    model._core._transport._http.event_hooks["request"] = [lambda request: sent.append(request.headers["content-type"])]
+    as_json = model.add_batch(rows.tolist(), labels, source="shop")
+    same = [model.add_batch(kind(rows), labels, source="shop") for kind in (np.asarray, torch.tensor, pandas.DataFrame)]
+    assert [batch.id for batch in same] == [as_json.id] * 3
+    assert model.update(np.asarray(rows, np.float64), labels, method="ridge", source="shop").batches == [as_json.id]
+    model._core._transport._http.event_hooks["request"] = []
+    assert sent == ["application/json", *["application/x-safetensors"] * 4]
+    with pytest.raises(ValueError, match="not all are finite"):
+        model.add_batch(np.full((400, 4), np.nan), labels)
+
+
 def test_a_version_is_pinned_and_compared(client: Client, url: str) -> None:
     model = client.model("pinned")
     model.push(*corners(0))
@@ -186,6 +201,10 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     assert model.predict(b"p0,p1,p2,p3,kind\n" + file.read_bytes().partition(b"\n")[2]).classes[:3] == list("012")
     with pytest.raises(InvalidContent, match='No column is called "target" or "label"'):
         model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
+    with pytest.raises(ValueError, match="line 2 has bytes that begin no character"):
+        client.model("never-made").push("p0,p1,label\n1,2,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(NotFound):
+        client.model("never-made").info()
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
     with pytest.raises(InvalidContent, match='Line 2, column "p2": "three" is not a number'):
         model.push(file)

@@ -11,7 +11,7 @@ from service.api.openapi import takes
 from service.api.queries import once, pairs_of
 from service.api.reader.annotations import Due
 from service.api.validation import validated
-from service.contract.enums import CSV
+from service.contract.enums import CSV, SAFETENSORS
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import value_text
@@ -59,12 +59,15 @@ def refuse_query(query: bytes, kind: type[Order]) -> None:
 
 
 def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[str, Any]) -> dict[str, Any]:
-    """The `openapi_extra` of a route that takes rows as JSON, or as a CSV file with the rest in its query."""
+    """The `openapi_extra` of a route that takes rows as JSON, as a CSV file with the rest in its query, or an array."""
     fields = [(name, field) for name, field in kind.model_fields.items() if name not in NOT_IN_QUERY]
     described = [_parameter(name, {"type": _TYPES.get(name, "string")}, field.description) for name, field in fields]
     extra = takes(kind, *_COLUMNS, *described, *parameters)
     sentence = "UTF-8, as RFC 4180 has it: a line of column names, then a row a line. For tables, vectors and texts."
     extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
+    arrays = "Rows of numbers or images as the tensor inputs; in its metadata, as body, JSON of all else."
+    schema = {"type": "string", "format": "binary", "description": arrays}
+    extra["requestBody"]["content"][SAFETENSORS] = {"schema": schema}
     return extra
 
 

@@ -45,7 +45,7 @@ from service.api.reader.tasks import (
     load_values,
 )
 from service.api.validation import validated
-from service.contract.enums import CSV
+from service.contract.enums import CSV, SAFETENSORS
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
@@ -54,6 +54,7 @@ from service.intake.formats import oip_tables
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
+from service.intake.formats.rows_file import read_rows_file
 from service.intake.json_body import LABELS, ROWS, TARGETS, JsonBody, read_object, read_object_or_csv
 from service.intake.kinds import tables
 from service.intake.kinds.brought_values import BroughtValues
@@ -198,13 +199,18 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 
     Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
     """
-    if media_type(request.scope) == CSV:
+    media = media_type(request.scope)
+    if media == CSV:
         return _read_file(shared, request.scope, kind, due)
     refuse_options(request.scope["query_string"], kind)
-    spooled = spool_if_heavy(shared, request.scope, request.scope["tsuika.body"], due.input)
+    spooled: bytes | Spooled = request.scope["tsuika.body"]
+    if media != SAFETENSORS:
+        spooled = spool_if_heavy(shared, request.scope, spooled, due.input)
     if isinstance(spooled, Spooled):
-        report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True))
+        report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True), media=media)
         body = RowBody(members_of(spooled), due, spooled, report)
+    elif media == SAFETENSORS:
+        body = RowBody(read_rows_file(spooled, due.input, due.model, (TARGETS,)), due)
     else:
         read_members = read_object if isinstance(due.input, ImageInput) else read_object_or_csv
         body = RowBody(read_members(spooled, (ROWS, TARGETS)), due)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.api.limits.connections import CLOSING_SECONDS
-from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS
+from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS, SAFETENSORS
 from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
 from service.settings import Settings
 
@@ -31,7 +31,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)
 """A Host header: a name or an address, in brackets of version 6; and a port."""
-IMPORT_TYPES = ("application/octet-stream", "application/x-safetensors", "multipart/form-data")
+IMPORT_TYPES = (RAW, SAFETENSORS, "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
 MERGES = "/merges"
 """How the path ends to which a ledger is sent, never as multipart/form-data."""
@@ -133,13 +133,15 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         return
     charset = parameters.lower().replace('"', "").replace(" ", "")
     in_utf8 = "charset=" not in charset or "charset=utf-8" in charset
+    if media == SAFETENSORS and _stores_rows(scope):
+        return
     if media == CSV and (_takes_rows(scope) or invokes(scope)):
         if not in_utf8:
             raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8 alone. Save it so.")
         return
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
-        also = also or (f" Taken here, too: {CSV}, but for images." if _takes_rows(scope) else "")
+        also = also or (f" Taken here, too: {CSV}; {SAFETENSORS} of arrays." if _stores_rows(scope) else "")
         also = also or (f" Taken here, too: {CSV}." if invokes(scope) else "")
         came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
         raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
@@ -165,12 +167,17 @@ def brings_rows(scope: Scope) -> bool:
     """Whether the body holds rows, as JSON, numbers or tensors; a picture is one row."""
     if _infers(scope) or (_predicts(scope) and media_type(scope) in (RAW, NPY)):
         return True
-    return _takes_rows(scope) and media_type(scope) in (JSON, CSV)
+    return _takes_rows(scope) and media_type(scope) in (JSON, CSV, SAFETENSORS)
 
 
 def _takes_rows(scope: Scope) -> bool:
     """Whether the route takes rows."""
-    return bool(scope["path"].endswith(("/predictions", "/batches", "/updates")))
+    return bool(scope["path"].endswith("/predictions")) or _stores_rows(scope)
+
+
+def _stores_rows(scope: Scope) -> bool:
+    """Whether the route takes rows to keep them."""
+    return bool(scope["path"].endswith(("/batches", "/updates")))
 
 
 def invokes(scope: Scope) -> bool:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from service.api.reader.annotations import DUE, Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import MAKING, identity_of, make, settled
+from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.requests import MOST_ROWS
 from service.contract.targets import ClassTarget
@@ -32,6 +33,7 @@ from service.intake.formats.csv_lines import pieces_of
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
+from service.intake.formats.rows_file import read_rows_file
 from service.intake.json_body import (
     GROUPS,
     LABELS,
@@ -111,7 +113,7 @@ def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
         (folder / MEMBERS).write_text(json.dumps({ROWS: [], **given}))
         save_rows(folder, rows)
         return {"rows": len(rows)}
-    return read(folder, Due(model=model, input=spec, target=ClassTarget()))
+    return read(folder, Due(model=model, input=spec, target=ClassTarget()), JSON)
 
 
 def read_tensor(
@@ -124,15 +126,18 @@ def read_tensor(
     return {**request._asdict(), "rows": len(request.rows), "names": {}}
 
 
-def read(folder: Path, due: Due) -> dict[str, Any]:
+def read(folder: Path, due: Due, media: str) -> dict[str, Any]:
     """Writes rows, labels or targets, and groups, and the other members of the body, into files.
 
     -> {"rows": count, "hash": of the parsed body, with its rows and targets by what they hold}. A fault of these or the
     groups is returned as `fault`, so that the faults of the other members come before it. Raises BrokenJSON,
     InvalidContent, TooLarge.
     """
-    read_members = read_object if due.input.kind == "image" else read_object_or_csv
-    body = read_members((folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS))
+    data, apart = (folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS)
+    if media == SAFETENSORS:
+        body = read_rows_file(data, due.input, due.model, apart)
+    else:
+        body = (read_object if due.input.kind == "image" else read_object_or_csv)(data, apart)
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
@@ -280,7 +285,7 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     match task["do"]:
         case "read":
-            return read(folder, DUE.as_stored(task["due"]))
+            return read(folder, DUE.as_stored(task["due"]), task["media"])
         case "read question":
             return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
         case "read file":

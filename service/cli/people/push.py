@@ -114,9 +114,9 @@ def _known(remote: RemoteModel, path: Path) -> Model:
 
     try:
         return remote.info()
-    except NotFound:
+    except NotFound as missing:
         hint = f"Make it for this file: tsuika init {remote.name} {path}"
-        raise WrongUsage(f"There is no model {remote.name}. {hint}") from None
+        raise WrongUsage(f"There is no model {remote.name}. {hint}") from missing
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
@@ -129,7 +129,7 @@ def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
     try:
         return _sent(remote, file, columns, info, **options)
     except InvalidContent as refused:
-        raise WrongUsage(f"{file.name}: {refused} Nothing was stored.") from None
+        raise WrongUsage(f"{file.name}: {refused} Nothing was stored.") from refused
 
 
 def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:

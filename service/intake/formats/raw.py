@@ -58,11 +58,7 @@ def read_npy(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
         raise InvalidContent.at("", sentence) from None
     if numbers not in TAKEN:
         raise InvalidContent.at("", f"An array of {str(numbers)[:60]} is not taken. Send float32, float64 or uint8.")
-    if shape == shape_of_row:
-        raise InvalidContent.at("", "This is one bare row, and an array of rows is due: send row[None].")
-    if len(shape) != 1 + len(shape_of_row) or shape[1:] != shape_of_row or not shape[0] > 0:
-        wanted = ", ".join(str(k) for k in shape_of_row)
-        raise InvalidContent.at("", f"The array has shape {str(shape)[:100]}; {model} takes (rows, {wanted}).")
+    check_shape(shape, shape_of_row, model)
     dtype = np.dtype(numbers)
     data, needed = memoryview(body)[start:], prod(shape) * dtype.itemsize
     if len(data) != needed:
@@ -70,6 +66,15 @@ def read_npy(body: Body, spec: InputSpec, model: str) -> NDArray[Any]:
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     with np.errstate(over="ignore"):
         return owned(array, np.uint8 if dtype.kind == "u" and isinstance(spec, ImageInput) else np.float32)
+
+
+def check_shape(shape: tuple[int, ...], of_row: tuple[int, ...], model: str) -> None:
+    """Raises InvalidContent where an array is not one of such rows."""
+    if shape == of_row:
+        raise InvalidContent.at("", "This is one bare row, and an array of rows is due: send row[None].")
+    if len(shape) != 1 + len(of_row) or shape[1:] != of_row or not shape[0] > 0:
+        wanted = ", ".join(str(k) for k in of_row)
+        raise InvalidContent.at("", f"The array has shape {str(shape)[:100]}; {model} takes (rows, {wanted}).")
 
 
 def owned(numbers: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:

@@ -41,14 +41,14 @@ def read_numbers(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model:
     return narrowed(numbers)
 
 
-def narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
+def narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
     """Rows as they are kept: images [n, c, h, w] of whole numbers in 0..255 as uint8, all else as float32."""
     if numbers.ndim == 4 and _are_bytes(numbers[0, 0, 0]) and _are_bytes(numbers):  # a line of pixels mostly tells
         return numbers.astype(np.uint8)
-    return numbers.astype(np.float32)
+    return numbers.astype(np.float32, copy=False)
 
 
-def _are_bytes(numbers: NDArray[np.float64]) -> bool:
+def _are_bytes(numbers: NDArray[Any]) -> bool:
     return bool(numbers.min() >= 0 and numbers.max() <= 255 and (numbers == np.rint(numbers)).all())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.inputs import InputSpec
@@ -41,9 +42,11 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
 
 
 def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
-    """As `read_rows`, with the values of categories by name."""
+    """As `read_rows`, with the values of categories by name. Rows that are an array were read before."""
     if spec.kind == "vector":  # first, and by a string: the cheapest test on the busiest path
-        return Named(read_numbers(rows, spec, model))
+        return Named(rows if isinstance(rows, np.ndarray) else read_numbers(rows, spec, model))
+    if isinstance(rows, np.ndarray):
+        return Named(rows)
     if spec.kind == "image":
         return Named(read_images(rows, spec, model))
     if spec.kind == "table":
