@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,8 @@ class Exported:
 
 
 def export_version(model: RemoteModel, version: int | str, folder: Path) -> Exported:
-    """Writes a version as safetensors, as a program of `torch.export`, and as a model card; then asks the service and
-    the program the same rows.
+    """Asks the service and a program of `torch.export` the same rows, then writes the version as safetensors, as that
+    program, and as a model card: beside the folder, which takes its name once it is whole.
 
     Raises FileExistsError for a folder that has files, ProgramDiffers where the two do not agree, and what the client
     raises.
@@ -61,17 +63,16 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
             f"{len(rows)} rows, and {CLOSE:g} is allowed. Nothing was written. Is the client of the service's release?"
         )
     card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows))
-    there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    whole = folder.resolve()
+    beside = whole.with_name(f".{whole.name}.{uuid.uuid4().hex}")
+    beside.mkdir(parents=True)
     try:
-        (folder / WEIGHTS).write_bytes(data)
-        torch.export.save(graph, folder / PROGRAM)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        (beside / WEIGHTS).write_bytes(data)
+        torch.export.save(graph, beside / PROGRAM)
+        (beside / CARD).write_text(card, encoding="utf-8")
+        beside.rename(whole)  # takes the place of an empty folder
     except BaseException:
-        for name in (WEIGHTS, PROGRAM, CARD):
-            (folder / name).unlink(missing_ok=True)
-        if not there:
-            folder.rmdir()
+        shutil.rmtree(beside, ignore_errors=True)
         raise
     return Exported(folder, facts.number, len(rows), difference)
 

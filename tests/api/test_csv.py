@@ -232,13 +232,14 @@ def test_a_file_that_comes_as_json_is_asked_whether_it_is_one(rents: Api, monkey
     form = send(rents, "rents/updates", TEXT, **{"Content-Type": "application/x-www-form-urlencoded"})
     assert form.status_code == 415
     assert "The body came as application/x-www-form-urlencoded." in form.json()["detail"]
-    assert "application/json. Taken here, too: text/csv, but for images." in form.json()["detail"]
+    assert "application/json. Taken here, too: text/csv; application/x-safetensors of arrays." in form.json()["detail"]
 
 
 def test_the_description_of_the_interface_has_files() -> None:
     for kind, more in ((CreateBatch, {"again"}), (CreateUpdate, {"method", "seed"})):
         described = takes_rows(kind)
-        assert {"application/json", "text/csv"} == described["requestBody"]["content"].keys()
+        content = described["requestBody"]["content"]
+        assert content.keys() == {"application/json", "text/csv", "application/x-safetensors"}
         named = {parameter["name"] for parameter in described["parameters"]}
         assert named >= {"target", "group", "source", "new_classes", "new_values", *more}
         assert not named & {"inputs", "labels", "targets", "groups", "batches"}

@@ -390,7 +390,7 @@ DUE = {"model": "digits", "input": {"kind": "vector", "size": 3}, "target": {"ki
 
 
 def ask(aside: Reader, body: Spooled) -> int:
-    rows: int = aside.run(body, "read", due=DUE)["rows"]
+    rows: int = aside.run(body, "read", due=DUE, media="application/json")["rows"]
     return rows
 
 
@@ -451,7 +451,7 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
             waiting = thread.submit(ask, aside, body)
             time.sleep(0.1)
             monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
-            behind = aside._submit(body, "read", {"due": DUE})
+            behind = aside._submit(body, "read", {"due": DUE, "media": "application/json"})
             with pytest.raises(Busy, match="may wait"):
                 ask(aside, body)
             with pytest.raises(Busy, match="took more than"):

@@ -152,7 +152,25 @@ def test_export_that_cannot_be_finished_leaves_nothing(
     monkeypatch.setattr(torch.export, "save", full)
     with pytest.raises(OSError, match="No space left"):
         export_version(model, 1, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_that_is_killed_leaves_no_folder_of_that_name(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, seen = classes(client, "leaves-killed"), list[bool]()
+    save = torch.export.save
+
+    def looked(graph: Any, path: Path) -> None:
+        save(graph, path)
+        seen.append(path.parent.name.startswith("."))
+
+    monkeypatch.setattr(torch.export, "save", looked)
+    export_version(model, 1, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    export_version(model, 1, tmp_path / "empty")
+    assert seen == [True, True]
+    assert {path.name: len(list(path.iterdir())) for path in tmp_path.iterdir()} == {"out": 3, "empty": 3}
 
 
 def test_program_that_answers_with_no_number_differs() -> None:

@@ -201,7 +201,7 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     assert model.predict(b"p0,p1,p2,p3,kind\n" + file.read_bytes().partition(b"\n")[2]).classes[:3] == list("012")
     with pytest.raises(InvalidContent, match='No column is called "target" or "label"'):
         model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
-    with pytest.raises(ValueError, match="line 2 has bytes that begin no character"):
+    with pytest.raises(ValueError, match="a byte of line 2 begins no character"):
         client.model("never-made").push("p0,p1,label\n1,2,caf\u00e9\n".encode("latin-1"))
     with pytest.raises(NotFound):
         client.model("never-made").info()

@@ -20,6 +20,8 @@ USUAL = ("target", "label")
 """What the column of the target or label is called where nobody says it."""
 NAMED = 10
 """Columns that a refusal names."""
+GROWING = 4
+"""So many steps up from number to number are hardly those of a row."""
 EXCEL = (
     "Excel writes semicolons where the system's decimal sign is a comma; pandas: "
     'read_csv(f, sep=";", decimal=",").to_csv(g, index=False).'
@@ -65,11 +67,11 @@ class Header:
         self.names = [value_text(name) for name in header]
         self._line, self._learned = line, meant.target is not None
         self._places = tuple(spec.places) if isinstance(spec, TableInput) else ()
+        if isinstance(spec, VectorInput):
+            self._check_no_row()
         self._check_names(width_of(spec))
         if self._places:
             self._check_any(model)
-        elif isinstance(spec, VectorInput):
-            self._check_no_row(meant)
         self.targets = self._targets(meant)
         self.group = self._group(meant)
         others = {*self.targets, *([] if self.group is None else [self.group])}
@@ -104,11 +106,14 @@ class Header:
             sentence = f" names no column of {model}: {listed(self._places)}. The first line of a file is its header."
             raise self._refusal(sentence)
 
-    def _check_no_row(self, meant: Meant) -> None:
-        """Raises InvalidContent where names are numbers that do not count up: it is a row, and there is no header."""
+    def _check_no_row(self) -> None:
+        """Raises InvalidContent where names are numbers: it is a row, and there is no header. Columns are called 0, 1,
+        2 or 2024, 2025, and many of them by what grows, such as wavelengths."""
         numbers = [float(name) for name in self.names if is_number(name)]
-        counted = all(map(float.is_integer, numbers)) and all(b - a == 1 for a, b in pairwise(numbers))
-        if not counted and {*USUAL, *meant.targets}.isdisjoint(self.names):
+        steps = [second - first for first, second in pairwise(numbers)]
+        counted = all(map(float.is_integer, numbers)) and all(step == 1 for step in steps)
+        grows = len(steps) >= GROWING and all(step > 0 for step in steps)
+        if not (counted or grows) and {*USUAL}.isdisjoint(self.names):
             raise self._refusal(" has numbers where columns are named. The first line of a file is its header.")
 
     def _inputs(self, free: Sequence[str], spec: Spec, meant: Meant, model: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def read_picture(data: bytes, kind: str, shape: tuple[int, ...], model: str) -> 
             most = f"{MOST_TEXT_BYTES // 2**20} MB"
             raise NoPicture(f"has texts, or a colour profile, of more than {most}. Save it without them.") from None
         raise NoPicture(BROKEN) from None
-    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1).copy()  # the image's own cannot be written to
 
 
 def _check_signature(data: bytes, kind: str) -> None:

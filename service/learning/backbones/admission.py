@@ -16,6 +16,7 @@ from service.learning.backbones import (
     facts,
     family,
     file_of,
+    load,
     missing_code,
     native_side,
     pinned,
@@ -55,6 +56,8 @@ def check(
     if made_by.learn is not None:
         backbone = resolved(spec, pinned(backbone, files))
     _check_side(spec, backbone)
+    if made_by.check_rows is not None:
+        _check_rows(backbone, made_by, files)
     return backbone
 
 
@@ -130,6 +133,14 @@ def _check_side(spec: InputSpec, backbone: PretrainedBackbone) -> None:
             f'The backbone "{_short(backbone.name)}" cannot work on {backbone.side} x {backbone.side} pixels '
             f"({reason(error)}). Leave the side out: it then takes {native_side(backbone.name, spec)}.",
         ) from error
+
+
+def _check_rows(backbone: PretrainedBackbone, made_by: Family, files: Mapping[str, str]) -> None:
+    assert made_by.check_rows is not None
+    try:
+        made_by.check_rows(load(backbone, pretrained(backbone, files)))
+    except (RuntimeError, ValueError) as error:
+        raise _refused(f'The program "{_short(backbone.name)}" cannot be used: {reason(error)}.') from error
 
 
 def _installed(files: Mapping[str, str]) -> list[str]:

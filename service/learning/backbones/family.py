@@ -35,7 +35,8 @@ class Family:
     is · example: name of a file of weights · trains: whether
     anything of it can ·
     learn(weights): remembers an architecture that stands beside its weights, -> its digest; called(name): the name
-    of its file in the settings; pinned(name, digest): the name by which a version knows it.
+    of its file in the settings; pinned(name, digest): the name by which a version knows it; check_rows(extractor): runs
+    one that anybody may have written, and refuses what is no function of a row alone.
     """
 
     names: str
@@ -52,6 +53,7 @@ class Family:
     learn: Callable[[Mapping[str, Tensor]], str] | None = None
     called: Callable[[str], str] = lambda name: name
     pinned: Callable[[str, str], str] = lambda name, digest: name
+    check_rows: Callable[[Extractor], None] | None = None
 
     def has(self, name: str) -> bool:
         return re.fullmatch(self.names, name, re.DOTALL) is not None

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from service.contract.inputs import ImageInput
-from service.learning.backbones.extractor import Blocks, ImageExtractor
+from service.errors import InvalidContent
+from service.learning.backbones.extractor import Blocks, Extractor, ImageExtractor
 from service.learning.backbones.family import Family
 from service.learning.backbones.program_graph import (
     DTYPES,
@@ -43,9 +44,17 @@ MEAN, STD = (0.0,) * 3, (1.0,) * 3
 MAKING = tuple(f"torch.ops.aten.{name}." for name in ("arange", "full", "ones", "zeros"))
 """Operators that make tensors of nothing: where the images are."""
 LEAST_SIDE = 16
+SAME = 1e-4
+"""Features of an image are the same up to such a part of the largest: kernels round otherwise in another place."""
 
 _graphs: dict[str, Graph] = {}
 """Graphs that this process has read, by digest."""
+_alone: set[tuple[str, int]] = set()
+"""Those that were found to look at each image alone, by digest and side."""
+
+
+class StepFailed(InvalidContent, RuntimeError):
+    """A step of a program cannot work on these images."""
 
 
 class Program(nn.Module):
@@ -64,7 +73,7 @@ class Program(nn.Module):
         return self.run(x, None)
 
     def run(self, x: Tensor, meter: Meter | None) -> Tensor:
-        """The same, and `meter` watches."""
+        """The same, and `meter` watches. Raises StepFailed."""
         held: dict[str, Any] = {
             weight.argument: getattr(self, f"weight_{k}") for k, weight in enumerate(self.graph.weights)
         }
@@ -74,7 +83,13 @@ class Program(nn.Module):
             names = {name: _given(kind, value, held) for name, by_place, kind, value in node.arguments if not by_place}
             if node.target.startswith(MAKING):
                 names["device"] = x.device
-            _keep(function(*places, **names), node, held)
+            try:
+                result = function(*places, **names)
+            except torch.OutOfMemoryError:
+                raise
+            except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                raise _failed(node, error) from error
+            _keep(result, node, held)
             if meter is not None:
                 meter.step(node, [*places, *names.values()], held, last)
             for name in last:
@@ -181,11 +196,36 @@ def _check_run(graph: Graph, side: int) -> None:
             features = program.run(x, Meter(rows, x, program.buffers()))
             shape = list(features.shape)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"it cannot run: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
-            ) from error
+            raise ValueError(f"it cannot run: {_line(error)}") from error
     if len(shape) != 2 or shape[0] != rows:
         raise ValueError(f"it gives {shape} for {rows} images, and a vector of features is due for each")
+
+
+def check_rows(extractor: Extractor) -> None:
+    """Runs it on images of chance, once in a process. Raises ValueError where it cannot, or where the features of an
+    image depend on the image beside it."""
+    assert isinstance(extractor, ProgramExtractor)
+    if (key := (extractor.graph.digest, extractor.side)) in _alone:
+        return
+    chance = torch.Generator().manual_seed(0)
+    first, second, third = torch.rand(3, 1, 3, extractor.side, extractor.side, generator=chance) * 2 - 1
+    with torch.inference_mode():
+        ahead, behind = extractor(torch.cat([first, second]))[0], extractor(torch.cat([third, first]))[1]
+    if not torch.isfinite(ahead).all():
+        raise ValueError("it gives features that are not finite")
+    if not torch.allclose(ahead, behind, rtol=0, atol=SAME * float(ahead.abs().max())):
+        raise ValueError("the features that it gives of an image depend on the other images of a batch")
+    _alone.add(key)
+
+
+def _failed(node: Node, error: Exception) -> StepFailed:
+    step = node.target.removeprefix("torch.ops.")
+    sentence = f"The step {step} of the program cannot work on these images: {_line(error)}."
+    return StepFailed(f"{sentence} Send others, or take another backbone.", [("/inputs", sentence)])
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _given(kind: str, value: Any, held: Mapping[str, Any]) -> Any:
@@ -249,4 +289,5 @@ FAMILY = Family(
     learn=learn,
     called=called,
     pinned=pinned,
+    check_rows=check_rows,
 )

@@ -60,7 +60,6 @@ def test_texts_are_those_of_json() -> None:
         (Meant(targets=("species",)), "a,b,c,species", ["species"]),
         (ASKED, "0,1,2", []),
         (ASKED, "2019,2020,2021,label", ["label"]),
-        (Meant(targets=("1.5",)), "0.5,1.0,1.25,1.5", ["1.5"]),
     ],
 )
 def test_rows_to_be_predicted_leave_out_what_is_right(meant: Meant, header: str, left_out: list[str]) -> None:
@@ -123,7 +122,15 @@ def test_a_fault_is_told_with_its_line_and_column(spec: Spec, text: str, pointer
     assert words in sentence
 
 
-@pytest.mark.parametrize("header", ["5.1,3.5,1.4", "1,2,4", "-1,2,3"])
+def test_wavelengths_are_names_of_columns() -> None:
+    waves = VectorInput(kind="vector", size=5)
+    table = read("kind,400.5,401,401.5,402,402.5\na,1,2,3,4,5\n", Meant(ClassTarget(), ("kind",)), waves)
+    assert table.named.rows.tolist() == [[1, 2, 3, 4, 5]]
+    with pytest.raises(InvalidContent, match="Line 1 has numbers"):
+        read("a,400.5,401,400,402,402.5\na,1,2,3,4,5\n", Meant(ClassTarget(), ("a",)), waves)
+
+
+@pytest.mark.parametrize("header", ["5.1,3.5,1.4", "1,2,4", "-1,2,3", "0,0,0"])
 def test_a_row_of_numbers_is_no_header(header: str) -> None:
     with pytest.raises(InvalidContent, match=r"Line 1 has numbers where columns are named\. The first line"):
         read(f"{header}\n1,2,3\n", ASKED, VECTOR)

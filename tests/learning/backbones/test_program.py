@@ -292,6 +292,39 @@ def test_half_precision_and_parts_that_are_set_come_through(tmp_path: Path) -> N
         assert torch.equal(extractor(x), torch.export.load(path).module()((x + 1) / 2))
 
 
+class Mixes(nn.Module):
+    """Takes the mean of a batch from each of its rows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = x.flatten(1)[:, :8]
+        return features - features.mean(0, keepdim=True)
+
+
+class Looks(nn.Module):
+    """Looks something up in a table by what the pixels are, which bright images are beyond."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(4, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table((x.mean((1, 2, 3)) * 5).long())
+
+
+def test_a_program_that_mixes_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContent, match="depend on the other images of a batch"):
+        admission.check(IMAGE, ANY, named(written(tmp_path, Mixes())))
+
+
+def test_a_step_that_some_images_are_nothing_for_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, Looks())
+    backbone = admission.check(IMAGE, ANY, named(path))
+    extractor = backbones.load(backbone, backbones.pretrained(backbone, named(path)))
+    assert extractor(torch.zeros(2, 3, 16, 16)).shape == (2, 8)
+    with pytest.raises(InvalidContent, match=r"The step aten.embedding.default of the program cannot work .* range"):
+        extractor(torch.ones(2, 3, 16, 16))
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b"{}", b"[1,2,3,4,5]", b"\xff", b"[" * 100_000, b'["x",null,[],[["a"]],"y"]']
 )
