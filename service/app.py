@@ -26,7 +26,7 @@ import uvloop
 from service import __version__
 from service.api import problems
 from service.api.health import Health
-from service.api.limits.connections import KEEP_ALIVE_SECONDS, Bounds
+from service.api.limits.connections import Bounds
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, NotFound, StoreAway, TsuikaError
@@ -209,7 +209,7 @@ class _Process:
                 headers=[("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=settings.idle_seconds,
                 timeout_graceful_shutdown=max(1, int(settings.stop_seconds * 0.5)),
             )
         )

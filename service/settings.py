@@ -115,7 +115,33 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(64 * MiB, ge=1024, description="Largest body of a request.")
     body_timeout_seconds: Seconds = Field(60.0, description="A body that arrives more slowly is cut off.")
     answer_timeout_seconds: Seconds = Field(60.0, description="A long answer that is taken more slowly is cut off.")
+    idle_seconds: int = Field(
+        75, ge=1, description="A connection is closed so long after its last answer; a proxy in front closes sooner."
+    )
+    unsent_bytes: int = Field(
+        256 * MiB,
+        ge=MiB,
+        description="Answers of all connections that wait in memory to be taken; beyond it the connection that takes "
+        "nothing for the longest is cut off.",
+    )
+    waiting_requests: int = Field(
+        256,
+        ge=1,
+        description="Requests with rows to learn that may wait to be stored, each with its body in memory, and as many "
+        "others that write.",
+    )
+    waiting_large_bodies: int = Field(
+        8, ge=1, description="Large bodies, and versions from elsewhere, that may wait on disk to be stored."
+    )
+    reading_seconds: Seconds = Field(120.0, description="Reading one large body is given up after so long.")
+    update_waits: int = Field(1000, ge=0, description="Callers that may wait for an update at once (`wait`).")
     event_streams: int = Field(100, ge=1, description="Callers that may follow the events of updates at once.")
+    downloads: int = Field(16, ge=1, description="Weights and sums that may be sent at once, each a file on the disk.")
+    scores_at_once: int = Field(
+        4_000_000,
+        ge=1,
+        description="Scores of all long answers that are made at once; a million take about 12 MB of memory.",
+    )
     queue_seconds: Seconds = Field(1.0, description="Predictions that would wait longer than this are refused.")
     serving_bytes: int = Field(
         2048 * MiB, ge=0, description="Memory of loaded versions; those not asked for the longest make room for others."
@@ -142,6 +168,7 @@ class Settings(BaseModel):
     queued_updates: int | None = Field(1000, ge=1, description="Updates of a model that may wait at once.")
     key_queued_updates: int | None = Field(None, ge=1, description="Updates that one key may have waiting.")
     model_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches of a model.")
+    model_aliases: int = Field(1000, ge=1, description="Aliases of a model; each service has them all in memory.")
     key_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches that one key has sent.")
     ledger_min_rows: int = Field(
         1,

@@ -143,9 +143,9 @@ def build(runtime: Runtime, health: Health | None = None) -> FastAPI:
         posts=posts,
         batcher=Batcher(settings.queue_seconds),
         reader=Reader(settings),
-        answers=LongAnswers(),
-        turns=Turns(),
-        downloads=Downloads(settings.data / "spool"),
+        answers=LongAnswers(settings.scores_at_once),
+        turns=Turns(settings),
+        downloads=Downloads(settings.data / "spool", settings.downloads),
     )
     app.add_exception_handler(TsuikaError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)

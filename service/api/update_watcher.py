@@ -30,8 +30,6 @@ log = logging.getLogger("tsuika.api")
 
 UNCLAIMED_SECONDS = 60.0
 """After so long without a worker, /readyz says that none is there."""
-MOST_WAITS = 1000
-"""Callers that wait for an update at once; a further one gets the update as it stands, as when its time is over."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ class Watcher:
     async def until_settled(self, update_id: str, seconds: float) -> bool:
         """Waits until the update is final and served here; -> whether it is. Ends early when the process stops, and at
         once where too many wait."""
-        if self._waits >= MOST_WAITS:
+        if self._waits >= self._runtime.settings.update_waits:
             return False
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds

@@ -21,8 +21,6 @@ LIVE, PREVIOUS = "live", "previous"
 RESERVED = (LIVE, PREVIOUS)
 DIGITS = len(str(LARGEST))
 """Of the largest number that a version can have."""
-MOST = 1000
-"""Aliases that a model may have: all of them are in the memory of every process that serves it."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +109,15 @@ def present(session: Session, model: Model, text: str) -> Version:
     return versions.present(session, model, version(session, model, text).number)
 
 
-def put(session: Session, model: Model, name: str, number: int, by: str) -> bool:
-    """Points a name at a version; -> whether the name is new. Raises NotFound, Erased, Conflict."""
+def put(session: Session, model: Model, name: str, number: int, by: str, most: int) -> bool:
+    """Points a name at a version, where a model may have so many; -> whether the name is new. Raises NotFound, Erased,
+    Conflict."""
     target = versions.present(session, model, number)
     known = _find(session, model, name)
     if known is None:
         count = session.scalar(select(func.count()).select_from(Alias).where(Alias.model_id == model.id)) or 0
-        if count >= MOST:
-            raise Conflict(f"{model.name} has {MOST:,} aliases already. Delete one that is no longer used.")
+        if count >= most:
+            raise Conflict(f"{model.name} has {most:,} aliases already. Delete one that is no longer used.")
     alias = known or Alias(model_id=model.id, name=name)
     alias.version_id, alias.by, alias.at = target.id, by, now()
     session.add(alias)

@@ -446,11 +446,11 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
         body = spooled(aside)
         assert ask(aside, body) == 1
         stop(pid(aside))
-        monkeypatch.setattr(reader, "TASK_SECONDS", 0.3)
+        monkeypatch.setattr(aside, "_seconds", 0.3)
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(ask, aside, body)
             time.sleep(0.1)
-            monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
+            monkeypatch.setattr(aside, "_seconds", 30.0)
             behind = aside._submit(body, "read", {"due": DUE, "media": "application/json"})
             with pytest.raises(Busy, match="may wait"):
                 ask(aside, body)
@@ -465,10 +465,10 @@ def test_one_that_does_not_read_a_long_task_is_ended(aside: Reader, monkeypatch:
     body = spooled(aside)
     assert ask(aside, body) == 1
     stop(pid(aside))
-    monkeypatch.setattr(reader, "TASK_SECONDS", 0.3)
+    monkeypatch.setattr(aside, "_seconds", 0.3)
     with pytest.raises(Busy, match="took more than"):
         aside.run(body, "read", due={**DUE, "model": "digits" * 100_000})
-    monkeypatch.setattr(reader, "TASK_SECONDS", 30.0)
+    monkeypatch.setattr(aside, "_seconds", 30.0)
     assert ask(aside, body) == 1
 
 

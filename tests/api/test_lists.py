@@ -26,7 +26,7 @@ def full(api: Api) -> Api:
         for k in range(MANY):
             batch = facts.batch(session, digits).id
             facts.promoted(session, digits, [batch]).report = None
-            aliases.put(session, digits, f"alias-{k}", k + 1, "somebody")
+            aliases.put(session, digits, f"alias-{k}", k + 1, "somebody", 1000)
             facts.learn(session, digits, [batch])
         for k in range(MANY):
             facts.model(session, f"model-{k}")

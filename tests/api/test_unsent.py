@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from service.api.limits import connections
 from service.api.limits.connections import Bounds, Unsent
 from service.server.protocol import HttpProtocol
 from tests.api.conftest import MakeApi
@@ -28,9 +27,8 @@ class Noted:
         self.over = True
 
 
-def test_the_one_that_waits_for_the_longest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_UNSENT", 100)
-    unsent = Unsent()
+def test_the_one_that_waits_for_the_longest_goes_first() -> None:
+    unsent = Unsent(100)
     first, second, third, fourth = some = [Noted() for _ in range(4)]
     unsent.waits(first, 40)
     unsent.waits(second, 60)
@@ -51,12 +49,13 @@ def test_the_one_that_waits_for_the_longest_goes_first(monkeypatch: pytest.Monke
 
 
 def test_one_who_reads_is_answered_though_others_do_not(make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_UNSENT", 500_000)
     api = make_api(key="secret")
     make_model(api.runtime)
     make_version(api.runtime, classes=NAMES)
     api.ok("POST", PATH, {"inputs": [[1, 2, 3]]}, headers=KEY)
-    monkeypatch.setattr("tests.server.test_fast_path.HttpProtocol", partial(HttpProtocol, bounds=Bounds()))
+    monkeypatch.setattr(
+        "tests.server.test_fast_path.HttpProtocol", partial(HttpProtocol, bounds=Bounds(unsent_bytes=500_000))
+    )
     port = Port(api)
 
     async def go() -> bytes:

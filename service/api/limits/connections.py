@@ -17,16 +17,12 @@ log = logging.getLogger("tsuika")
 
 HEAD_BYTES = 64 * 1024
 """Most bytes of a head, that is address and headers; and of chunk extensions and trailers of a body."""
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection may be idle after an answer."""
 CLOSING_SECONDS = 2.0
 """How long the sender of a refused request may go on sending, so that it reads the refusal."""
 SPARE, SPARE_SECONDS = 64, 1.0
 """Connections beyond the limit, which may ask for health alone, and how soon they must."""
 OWN_FILES = 128
 """Files that a process has open besides its connections: database, store, large bodies."""
-MOST_UNSENT = 256 * 1024 * 1024
-"""Bytes of answers of all connections that wait in memory for their readers."""
 UNREAD_SECONDS, UNREAD_BYTES = 30.0, 32 * 1024
 """Of an answer that waits for its reader so many bytes must be taken in so long: else nobody reads it in earnest."""
 LONG_HEAD, LONG_FRAMES = "Send less; rows belong into the body.", "Leave them out, or declare Content-Length."
@@ -61,10 +57,11 @@ class Place(Enum):
 
 
 class Unsent:
-    """Answers of all connections that wait in memory for their readers: beyond `MOST_UNSENT` bytes those are cut off
-    whose readers took nothing for the longest."""
+    """Answers of all connections that wait in memory for their readers: beyond `most` bytes those are cut off whose
+    readers took nothing for the longest."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._bytes: dict[Connection, int] = {}  # in the order in which they began to wait
         self._sum = 0
 
@@ -73,7 +70,7 @@ class Unsent:
         self.goes_on(connection)
         self._bytes[connection] = size
         self._sum += size
-        while self._sum > MOST_UNSENT and len(self._bytes) > 1:
+        while self._sum > self._most and len(self._bytes) > 1:
             longest = next(iter(self._bytes))
             self.goes_on(longest)
             longest.cut_off()
@@ -86,20 +83,25 @@ class Unsent:
 @dataclass
 class Bounds:
     """Limits of the connections of a process. head_seconds: from the first byte of a head, or from the beginning of a
-    connection, to its last byte · body_seconds: likewise of a short body · most: connections."""
+    connection, to its last byte · body_seconds: likewise of a short body · most: connections · unsent_bytes: of answers
+    that wait in memory for their readers."""
 
     head_seconds: float = 10.0
     body_seconds: float = 60.0
     most: int = 5000
-    unsent: Unsent = field(default_factory=Unsent, init=False)
+    unsent_bytes: int = 256 * 1024 * 1024
+    unsent: Unsent = field(init=False)
     _warned_at: float = field(default=-NEWS_SECONDS, init=False)
     _full_until: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.unsent = Unsent(self.unsent_bytes)
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
         """The limits under these settings, with as many connections as this process may have open files."""
         most = room_for(settings.max_connections)
-        return cls(settings.head_timeout_seconds, settings.body_timeout_seconds, most)
+        return cls(settings.head_timeout_seconds, settings.body_timeout_seconds, most, settings.unsent_bytes)
 
     def place(self, connections: Collection[Connection]) -> Place:
         """The place of the newest connection; where there are too many the idle ones are closed, oldest first."""

@@ -19,8 +19,6 @@ from service.errors import Busy
 
 MAKING = 2
 """Files that are made at once: each may take twice the memory of the weights of a pretrained backbone."""
-MOST = 16
-"""Files that are sent at once: each takes its length on disk."""
 WHOLE_BYTES = 256 * 1024
 """A shorter file is sent from memory."""
 PIECE_BYTES = 256 * 1024
@@ -28,11 +26,12 @@ MEDIA = "application/octet-stream"
 
 
 class Downloads:
-    """The downloads of a process. `root`: the folder for files that are being sent; they have no name in it."""
+    """The downloads of a process, at most so many at once. `root`: the folder for files that are being sent; they have
+    no name in it."""
 
-    def __init__(self, root: Path) -> None:
-        self._root, self._open = root, 0
-        self._lane = Lane(MAKING, MOST)
+    def __init__(self, root: Path, most: int) -> None:
+        self._root, self._most, self._open = root, most, 0
+        self._lane = Lane(MAKING, most)
 
     async def send(self, request: Request, make: Callable[[], tuple[bytes, str]]) -> Response:
         """Sends the file that `make`, called in a thread, returns with its name. Raises Busy, DiskFull, and what `make`
@@ -50,7 +49,7 @@ class Downloads:
         return StreamingResponse(_pieces(file), 200, {**headers, "Content-Length": str(size)}, MEDIA)
 
     def _enter(self, scope: Scope) -> None:
-        if self._open >= MOST:
+        if self._open >= self._most:
             raise Busy("As many files as may be are on their way. Ask again in a moment.", retry_after=5)
         self._open += 1
         scope[AFTERWARDS].append(self._leave)

@@ -24,8 +24,6 @@ MOST_SCORES = 100_000
 the event loop 0.4 us and up to a kilobyte: a row of four bytes may ask for a thousand."""
 MOST_BINARY_SCORES = 1_000_000
 """Scores of one answer that lists them as bytes, which are copied."""
-MOST_SCORES_AT_ONCE = 4_000_000
-"""Scores of all long answers that are being made or written: about 50 MB. One that is longer is answered alone."""
 WHOLE_BYTES = 256 * 1024
 """A shorter answer leaves in one piece, with its length."""
 PIECE_BYTES = 64 * 1024
@@ -53,15 +51,18 @@ def check_scores(rows: int, a_row: int, most: int, listing: Listing) -> None:
 
 class LongAnswers:
     """The long answers of a process. One at a time writes a piece, so that however many of them are written, other
-    requests have their turn between two pieces."""
+    requests have their turn between two pieces.
 
-    def __init__(self) -> None:
+    most: scores of all that are being made or written; one that is longer is answered alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._writing = asyncio.Lock()
         self._scores = 0
 
     def admit(self, scope: Scope, scores: int) -> None:
         """Reserves room for an answer of so many scores until the request is over. Raises Busy."""
-        if self._scores and self._scores + scores > MOST_SCORES_AT_ONCE:
+        if self._scores and self._scores + scores > self._most:
             raise Busy("As many long answers as may be made at once are. Ask again in a moment, or for less.", 2)
         self._scores += scores
         scope[AFTERWARDS].append(partial(self._release, scores))

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from service.api.limits.request_checks import AFTERWARDS, WRITES, Scope, brings_rows, is_import
 from service.api.reader.spool import Spooled
 from service.errors import Busy
+from service.settings import Settings
 
 ROWS, ORDERS, LARGE = 8, 4, 4
 """Requests at a time: uploads of rows, all other orders, and large bodies."""
-MOST_WAITING, LARGE_WAITING = 256, 8
-"""Requests that wait for their turn: of small ones each holds its body in memory, of large ones on disk."""
 WRITERS = ROWS + ORDERS + LARGE
 """Threads of handlers that write."""
 READERS = 12
@@ -69,9 +68,9 @@ class Turn:
 class Turns:
     """The turns of a process, one queue for each kind of requests."""
 
-    def __init__(self) -> None:
-        self.rows, self.orders = Lane(ROWS, MOST_WAITING), Lane(ORDERS, MOST_WAITING)
-        self.large = Lane(LARGE, LARGE_WAITING)
+    def __init__(self, settings: Settings) -> None:
+        self.rows, self.orders = (Lane(at_once, settings.waiting_requests) for at_once in (ROWS, ORDERS))
+        self.large = Lane(LARGE, settings.waiting_large_bodies)
 
     async def wait(self, scope: Scope) -> None:
         """Waits until a request that writes has its turn, which ends with it; one that reads has none. Raises Busy."""

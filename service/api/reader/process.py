@@ -21,8 +21,6 @@ from service.tuning.messages import Done, Message, Refused
 
 PROGRAM = "service.api.reader"
 """The program of the process."""
-TASK_SECONDS = 120.0
-"""How long one task may take."""
 WAITING = 12
 """Tasks that wait or run: fewer than the threads of handlers, so that the others go on."""
 FIXED_BYTES, BYTES_A_BYTE = 512 * MiB, 48
@@ -39,7 +37,7 @@ class Reader:
     """Runs tasks over spooled bodies in the reading process; callable from any thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._root = settings.data / "spool"
+        self._root, self._seconds = settings.data / "spool", settings.reading_seconds
         memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
         priority, reserve = settings.child_priority, settings.reserve_bytes
         self._arguments = settings.store_url, str(memory), priority, str(reserve)
@@ -93,12 +91,12 @@ class Reader:
         child = self._warm()
         child.tell(**order)
         try:
-            message = child.hear(TASK_SECONDS)
+            message = child.hear(self._seconds)
         except EOFError:
             log.warning("the process that reads large bodies ended in the middle of one")
             raise Ended("The process that read this body ended. Send it again; if it ends again, in parts.") from None
         if message is None:
-            raise Ended(f"Reading this body took more than {TASK_SECONDS:g} s. Send it in parts.")
+            raise Ended(f"Reading this body took more than {self._seconds:g} s. Send it in parts.")
         return message
 
     def _warm(self) -> Child:

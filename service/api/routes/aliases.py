@@ -34,7 +34,8 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
         if order.version > LARGEST_NUMBER:
             raise InvalidContent.at("/version", f"{model} has no such version.")
         try:
-            new = aliases.put(session, record, name, order.version, caller(request))
+            most = shared.runtime.settings.model_aliases
+            new = aliases.put(session, record, name, order.version, caller(request), most)
         except NotFound as error:
             raise InvalidContent.at("/version", error.detail) from None
         session.flush()

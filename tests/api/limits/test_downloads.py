@@ -36,11 +36,11 @@ def test_a_file_from_disk_is_the_file_from_memory(api: Api, monkeypatch: pytest.
     assert (spooled(api), api.door.context.downloads._open) == ([], 0)
 
 
-def test_so_many_may_be_on_their_way_and_no_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_may_be_on_their_way_and_no_more(api: Api) -> None:
     make_version(api.runtime)
     for path in (WEIGHTS, "/v1/models/digits/versions/1/ledger", "/v1/models/nobody/versions/1/weights"):
         assert api("GET", path).status_code in (200, 404, 409)  # what is refused has no place either
-    monkeypatch.setattr(downloads, "MOST", 0)
+    api.door.context.downloads._most = 0
     refused = api("GET", WEIGHTS)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
 

@@ -105,7 +105,7 @@ def test_the_framework_writes_long_answers_too(answering: Api, monkeypatch: pyte
 
 
 def test_so_many_scores_of_all_answers_are_made_at_once_and_no_more() -> None:
-    answers, most = LongAnswers(), long_answers.MOST_SCORES_AT_ONCE
+    answers, most = LongAnswers(1000), 1000
     over: list[Callable[[], None]] = []
     answers.admit({AFTERWARDS: over}, 2 * most)  # alone
     with pytest.raises(Busy):
@@ -119,7 +119,7 @@ def test_so_many_scores_of_all_answers_are_made_at_once_and_no_more() -> None:
 
 
 def test_between_two_pieces_of_whichever_answers_everybody_has_a_turn() -> None:
-    answers, made = LongAnswers(), list[int]()
+    answers, made = LongAnswers(1000), list[int]()
 
     def pieces() -> Iterator[bytes]:
         for _ in range(20):

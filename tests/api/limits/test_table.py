@@ -20,9 +20,10 @@ def test_the_limits_are_told_as_the_settings_have_them(make_api: MakeApi) -> Non
     assert (limits["top"]["value"], limits["top"]["setting"]) == (1000, None)
 
 
-def test_what_is_refused_has_a_status_that_refusals_have_and_settings_are_real() -> None:
+def test_a_refusal_has_a_status_of_one_and_a_limit_a_setting_or_a_reason_for_none() -> None:
     statuses = {*STATUS.values(), *OTHER_STATUSES}
     assert {row.status for row in ROWS} <= statuses | {None}
+    assert [row.name for row in ROWS if (row.fixed is None) != isinstance(row.value, str)] == []
     named = {limit.setting for limit in limits_of(Settings())} - {None}
     assert named <= {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 

@@ -11,7 +11,6 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from service.api import update_watcher
 from service.api.bodies.new_batch import NewBatch
 from service.api.limits import turns
 from service.errors import Busy
@@ -39,11 +38,8 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     opened.set()
 
 
-def test_uploads_that_wait_keep_nobody_else_waiting(
-    make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turns, "MOST_WAITING", 5)
-    api = make_api()
+def test_uploads_that_wait_keep_nobody_else_waiting(make_api: MakeApi, gate: threading.Event) -> None:
+    api = make_api(waiting_requests=5)
     api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
 
     async def go() -> list[httpx.Response]:
@@ -90,8 +86,9 @@ def test_one_that_waits_for_its_update_lets_others_write(api: Api) -> None:
     assert api.runner.run(go()).status_code == 201
 
 
-def test_where_too_many_wait_an_update_is_answered_as_it_stands(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(update_watcher, "MOST_WAITS", 0)
+def test_where_too_many_wait_an_update_is_answered_as_it_stands(make_api: MakeApi) -> None:
+    api = make_api(update_waits=0)
+    api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
     api.ok("POST", BATCHES, ROWS)
     answer = api("POST", "/v1/models/digits/updates?wait=60", {"batches": "pending"})
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
