@@ -34,7 +34,7 @@ from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpo
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
-from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Result, Step, Stored
+from service.worker.assignment import Assignment, Bits, Lineage, Places, Result, Step, Stored
 from service.worker.child.load import load as load_checkpoint
 from service.worker.child.train import Executor
 
@@ -83,7 +83,7 @@ class Model:
         self.named: dict[str, dict[float, str]] = {}
         self._values: dict[str, dict[str, dict[str, int]]] = {}
         self._folding = Folding(input=input)
-        self._entries: list[Entry] = []
+        self._entries: dict[str, dict[str, str]] = {}
         self._lineage = Lineage()
         self._bits: list[Bits] = []
         self._step: Step | None = None
@@ -260,7 +260,7 @@ class Model:
             sources={b: name for b, name in self._sources.items() if b in known},
             values={b: counts for b, counts in self._values.items() if b in known},
             vocabulary={column: sorted(names.values()) for column, names in self.named.items()},
-            entries=[e for e in self._entries if e.batch in known],
+            entries={space: {b: d for b, d in of.items() if b in known} for space, of in self._entries.items()},
             lineage=self._lineage,
             challenged_rows=self._challenged,
             **{"start": base, **more},
@@ -271,7 +271,8 @@ class Model:
             result = self._executor.execute(assignment)
         self._executor.tidy()
         self.method_seconds = sum(spent)
-        self._entries += result.entries
+        for entry in result.entries:
+            self._entries.setdefault(entry.space, {})[entry.batch] = entry.digest
         self.made = result
         self._step = assignment.steps[-1] if assignment.steps else None
         if self._step and result.method:
@@ -311,7 +312,7 @@ class Model:
     def kept_bytes(self) -> int:
         """Of the live version, of all rows, and of their rounded features in each space that it stood on."""
         shards = sum(s.bytes for s in self._live.shards)
-        digests = {*self._rows.values(), *(e.digest for e in self._entries)}
+        digests = {*self._rows.values(), *(d for of in self._entries.values() for d in of.values())}
         return shards + sum(len(self._store.get(self._places.area, digest)) for digest in digests)
 
     def predictor(self, result: Result | None = None) -> Predictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,13 +109,13 @@ def check_device(name: str | None, settings: Settings) -> None:
             raise InvalidContent.at("/device", missing.detail) from None
 
 
-def check_import(choice: MethodChoice, live: Version | None, present: Collection[str]) -> None:
-    """Raises MethodRefused for a method that cannot go on from an imported version. `present`: classes of which the
-    update, or what the live version learned, has rows."""
+def check_import(choice: MethodChoice, live: Version | None, present: Callable[[], Collection[str]]) -> None:
+    """Raises MethodRefused for a method that cannot go on from an imported version. `present`: reads the classes of
+    which the update, or what the live version learned, has rows."""
     if live is None or choice.name not in METHODS:
         return
-    method = METHODS[choice.name]
-    reason = would_lose(method, missing(LAYOUT.as_stored(live.layout), present))
+    method, layout = METHODS[choice.name], LAYOUT.as_stored(live.layout)
+    reason = would_lose(method, missing(layout, present())) if layout.imported else None
     if live.update_id is None and "path" in method.needs:
         reason = (
             f"{method.name} needs the path of the training that made the version, and version {live.number} was "

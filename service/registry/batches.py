@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import func, select, true
+from sqlalchemy import Row, func, select, true
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
 from service.contract.enums import Action, BatchState
@@ -24,6 +25,7 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 
 AT_ONCE = 500
 """Rows that are read at once where there may be many."""
+FACTS = ("id", "stored_digest", "rows", "kept_rows", "merged", "source", "values", "retracted_at")
 ValueNames = Mapping[str, Collection[str]]
 """Values of categories, by the name of the column."""
 LEARN = 2
@@ -144,6 +146,20 @@ def of(session: Session, model: Model) -> list[Batch]:
     return list(session.scalars(select(Batch).where(Batch.model_id == model.id).order_by(Batch.id)))
 
 
+def facts_of(session: Session, model: Model) -> Sequence[Row[Any]]:
+    """What an update has to know of each batch of the model, oldest first: columns, since there may be many."""
+    query = select(*(getattr(Batch, name) for name in FACTS)).where(Batch.model_id == model.id)
+    return session.execute(query.order_by(Batch.id)).all()
+
+
+def by_id(session: Session, ids: Sequence[str]) -> list[Batch]:
+    """Batches in this order: those that the session does not hold yet are read at once."""
+    absent = [batch_id for batch_id in ids if identity_key(Batch, batch_id) not in session.identity_map]
+    query = select(Batch).where(Batch.id.in_(among(session, absent)))
+    read = {batch.id: batch for batch in session.scalars(query)} if absent else {}
+    return [read.get(batch_id) or session.get_one(Batch, batch_id) for batch_id in ids]
+
+
 def live_learned(session: Session, model: Model) -> frozenset[str]:
     if model.live_version_id is None:
         return frozenset()
@@ -163,9 +179,16 @@ def state(batch: Batch, learned: frozenset[str]) -> BatchState:
 
 def pending(session: Session, model: Model) -> list[Batch]:
     """Batches that wait to be learned and whose rows are there, oldest first."""
-    learned = live_learned(session, model)
-    query = select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.rejected_by.is_(None))
-    return [b for b in session.scalars(query.order_by(Batch.id)) if b.id not in learned and is_whole(b)]
+    each = elements(session, Version.learned)
+    learned = select(each.c.value).select_from(Version).join(each, true()).where(Version.id == model.live_version_id)
+    query = select(Batch).where(
+        Batch.model_id == model.id,
+        Batch.retracted_at.is_(None),
+        Batch.rejected_by.is_(None),
+        Batch.kept_rows == Batch.rows,
+        Batch.id.not_in(learned),
+    )
+    return list(session.scalars(query.order_by(Batch.id)))
 
 
 def taken_back(session: Session, update: Update) -> bool:
@@ -250,22 +273,26 @@ def learning_rows(
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
     """Batches of the model as the API shows them: two queries, however many they are."""
     learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in batches])
-    return [
-        shown(
-            resources.Batch,
-            batch,
-            model=model.name,
-            rows=batch.rows + batch.unlabelled,
-            target_summary=_target_summary(batch),
-            digest=batch.digest or None,
-            state=state(batch, learned),
-            in_live=batch.id in learned,
-            updates=named[batch.id],
-            kept_rows=stored_rows(batch),
-            erased_at=moment(batch.erased_at) if is_erased(batch) else None,
-        )
-        for batch in batches
-    ]
+    return [resource_of(model, batch, learned, named[batch.id]) for batch in batches]
+
+
+def resource_of(
+    model: Model, batch: Batch, learned: frozenset[str] = frozenset(), named_by: Sequence[str] = ()
+) -> resources.Batch:
+    """A batch as the API shows it: a new one, or one that these updates name; `learned`: by the live version."""
+    return shown(
+        resources.Batch,
+        batch,
+        model=model.name,
+        rows=batch.rows + batch.unlabelled,
+        target_summary=_target_summary(batch),
+        digest=batch.digest or None,
+        state=state(batch, learned),
+        in_live=batch.id in learned,
+        updates=list(named_by),
+        kept_rows=stored_rows(batch),
+        erased_at=moment(batch.erased_at) if is_erased(batch) else None,
+    )
 
 
 def judged_by(session: Session, model: Model, batch: Batch) -> Version | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import Float, bindparam, func, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session, aliased
 
@@ -26,6 +26,27 @@ LONGEST_PAUSE_SECONDS = 60.0
 """The longest wait before an update asks again for what is away."""
 AT_ONCE = 0.0
 """`run_after` of what waits for nothing."""
+
+# made once: workers run them again and again, and making one with other names of a table takes longer than running it
+_AT, _BEYOND, _LONGEST = (
+    bindparam("at", type_=Float),
+    bindparam("beyond", type_=Float),
+    bindparam("longest", type_=Float),
+)
+_RUNNING, _OTHER = aliased(Update), aliased(Update)
+_BUSY = select(_RUNNING.model_id).where(_RUNNING.state == UpdateState.RUNNING)
+_RETRACTING = select(_OTHER.model_id).where(_OTHER.state == UpdateState.QUEUED, _OTHER.kind == UpdateKind.RETRACT)
+_DUE = (Update.state == UpdateState.QUEUED) & or_(Update.run_after <= _AT, Update.run_after > _BEYOND)
+_CLAIMABLE = (
+    _DUE & Update.model_id.not_in(_BUSY) & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(_RETRACTING))
+)
+_AHEAD = (Update.state == UpdateState.RUNNING) & (Update.lease_until > _LONGEST)
+_LOST = (Update.state == UpdateState.RUNNING) & (Update.lease_until < _AT) | _AHEAD
+_CLAIM = select(Update).where(_CLAIMABLE).order_by(Update.challenges.is_not(None), Update.id).limit(1)
+_CLAIM = _CLAIM.with_for_update(skip_locked=True)
+_TO_DO = select(select(Update.id).where(_CLAIMABLE).exists(), select(Update.id).where(_LOST).exists())
+_WAITS = select(Update.id).where(_DUE, Update.challenges.is_(None)).limit(1)
+_OPEN = select(Update.id).where(Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))).limit(1)
 
 
 class Queue(NamedTuple):
@@ -58,10 +79,10 @@ def queue(session: Session) -> Queue:
     waiting, running = counts.get(UpdateState.QUEUED, 0), counts.get(UpdateState.RUNNING, 0)
     if not waiting:
         return Queue(0, running)
-    due = (Update.state == UpdateState.QUEUED) & Update.challenges.is_(None) & _due(at)
+    due = _DUE & Update.challenges.is_(None)
     since = select(func.max(UpdateEvent.at).label("at")).join(Update, Update.id == UpdateEvent.update_id).where(due)
     queued = since.group_by(UpdateEvent.update_id).subquery()
-    oldest = session.scalar(select(func.min(queued.c.at)))
+    oldest = session.scalar(select(func.min(queued.c.at)), _times(at))
     if oldest is None:
         return Queue(waiting, running)
     lease = session.scalar(select(func.max(Update.lease_until)).where(Update.state == UpdateState.RUNNING))
@@ -75,13 +96,7 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     challenger waits until nothing else does; its base is that of the update it challenges.
     """
     at = clock(session)
-    update = session.scalars(
-        select(Update)
-        .where(_claimable(at))
-        .order_by(Update.challenges.is_not(None), Update.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
+    update = session.scalars(_CLAIM, _times(at)).first()
     if update is None:
         return None
     model = session.get_one(Model, update.model_id)
@@ -101,25 +116,24 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
 def to_do(session: Session, longest_lease: float) -> ToDo:
     """What there is to do: asked before the write lock is taken."""
     at = clock(session)
-    lost = (Update.state == UpdateState.RUNNING) & (Update.lease_until < at) | _ahead(at, longest_lease)
-    claim, rescue = (select(Update.id).where(condition).exists() for condition in (_claimable(at), lost))
-    return ToDo(*session.execute(select(claim, rescue)).one())
+    return ToDo(*session.execute(_TO_DO, {**_times(at), "longest": at + longest_lease}).one())
 
 
 def any_open(session: Session) -> bool:
     """Whether an update is queued or running: while none is, time alone makes nothing due."""
-    return _any(session, Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)))
+    return session.scalar(_OPEN) is not None
 
 
 def ahead(session: Session, longest_lease: float) -> dict[str, float]:
     """Running updates whose lease ends later than any should -> when."""
-    rows = session.execute(select(Update.id, Update.lease_until).where(_ahead(clock(session), longest_lease)))
+    query = select(Update.id, Update.lease_until).where(_AHEAD)
+    rows = session.execute(query, {"longest": clock(session) + longest_lease})
     return {update_id: until for update_id, until in rows if until is not None}
 
 
 def somebody_waits(session: Session) -> bool:
     """Whether an update is due that is no challenger: then a running challenger makes room."""
-    return _any(session, (Update.state == UpdateState.QUEUED) & _due(clock(session)) & Update.challenges.is_(None))
+    return session.scalar(_WAITS, _times(clock(session))) is not None
 
 
 def beat(session: Session, update_id: str, fence: int, lease_seconds: float, progress: dict[str, Any] | None) -> bool:
@@ -217,21 +231,6 @@ def put_off(session: Session, update: Update, why: dict[str, str], delay: float)
         update.error, update.run_after = why, clock(session) + min(delay, LONGEST_PAUSE_SECONDS)
 
 
-def _any(session: Session, condition: ColumnElement[bool]) -> bool:
-    return session.scalar(select(Update.id).where(condition).limit(1)) is not None
-
-
-def _claimable(at: float) -> ColumnElement[bool]:
-    running, other = aliased(Update), aliased(Update)
-    busy = select(running.model_id).where(running.state == UpdateState.RUNNING)
-    retracting = select(other.model_id).where(other.state == UpdateState.QUEUED, other.kind == UpdateKind.RETRACT)
-    due = (Update.state == UpdateState.QUEUED) & _due(at) & Update.model_id.not_in(busy)
-    return due & ((Update.kind == UpdateKind.RETRACT) | Update.model_id.not_in(retracting))
-
-
-def _due(at: float) -> ColumnElement[bool]:
-    return or_(Update.run_after <= at, Update.run_after > at + LONGEST_DELAY_SECONDS)
-
-
-def _ahead(at: float, longest_lease: float) -> ColumnElement[bool]:
-    return (Update.state == UpdateState.RUNNING) & (Update.lease_until > at + longest_lease)
+def _times(at: float) -> dict[str, float]:
+    """What decides at that time which updates are due."""
+    return {"at": at, "beyond": at + LONGEST_DELAY_SECONDS}

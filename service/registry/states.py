@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Action, Outcome, Promotion, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict
+from service.registry import batches
 from service.registry.callers import audit
 from service.registry.sql.database import now
-from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
+from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 
 S = UpdateState
 MOVES: dict[UpdateState, frozenset[UpdateState]] = {
@@ -62,8 +63,8 @@ def saves_of_ended(session: Session) -> set[tuple[int, str]]:
 
 def unsettle(session: Session, update: Update) -> None:
     """Marks its batches as needed: an update on its way names them, so their rows must stay."""
-    for batch_id in (*update.batches, *(update.adds or ())):
-        session.get_one(Batch, batch_id).settled_at = None
+    for batch in batches.by_id(session, [*update.batches, *(update.adds or ())]):
+        batch.settled_at = None
 
 
 def _settle(session: Session, update: Update) -> None:
@@ -72,8 +73,8 @@ def _settle(session: Session, update: Update) -> None:
         Update.model_id == update.model_id, Update.state.not_in(FINAL), Update.id != update.id
     )
     busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
-    for batch_id in {*update.batches, *(update.adds or ())} - busy:
-        session.get_one(Batch, batch_id).settled_at = now()
+    for batch in batches.by_id(session, sorted({*update.batches, *(update.adds or ())} - busy)):
+        batch.settled_at = now()
 
 
 def _model_of(session: Session, update: Update) -> str:

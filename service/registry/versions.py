@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session, aliased, load_only
 
 from service.contract import resources
@@ -42,6 +42,33 @@ _SLIM = load_only(Version.model_id, Version.number, Version.update_id, Version.l
 _GET_SLIM = _GET.options(_SLIM)
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
 _LEARNED = select(_v.learned).where(_v.id == bindparam("id"))
+_undoing = aliased(Deployment)
+_STANDING = (  # versions not erased whose promotion no rollback has undone
+    select(Version.id)
+    .join(Deployment, Deployment.version_id == Version.id)
+    .where(Deployment.model_id == bindparam("model_id"), Deployment.kind == DeploymentKind.PROMOTE)
+    .where(~exists().where(_undoing.undoes == Deployment.id), Version.erased_at.is_(None))
+)
+_PROMOTED = _STANDING.group_by(Version.id).order_by(func.max(Deployment.id).desc())
+_AGAINST_GATE = (
+    _STANDING.join(Update, Update.id == Version.update_id)
+    .where(Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT))
+    .where(Version.report["gate"]["outcome"].as_string() != Outcome.PASS)
+    .order_by(Deployment.id.desc())
+    .limit(1)
+)
+_CHAIN = select(_v.id, _v.parent_id, literal(1).label("place")).where(_v.id == bindparam("id")).cte(recursive=True)
+_CHAIN = _CHAIN.union_all(
+    select(_v.id, _v.parent_id, _CHAIN.c.place + 1).where(
+        _v.id == _CHAIN.c.parent_id, _CHAIN.c.place < bindparam("most")
+    )
+)
+_EVIDENCE = (
+    select(Version.report["batch"]["evidence"])
+    .join(_CHAIN, _CHAIN.c.id == Version.id)
+    .where(Version.report.is_not(None), _CHAIN.c.place <= bindparam("most"))
+    .order_by(_CHAIN.c.place.desc())
+)
 _RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
 
 
@@ -118,6 +145,11 @@ def learned_by(session: Session, version_id: int) -> list[str]:
     return learned
 
 
+def shards(version: Version) -> list[dict[str, Any]]:
+    """The parts of a version with the batches that each learned: those of the version where it names none."""
+    return [{**s, "learned": version.learned if s["learned"] is None else s["learned"]} for s in version.shards]
+
+
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Version], str | None]:
     """Versions of the model, newest first."""
     return paging.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
@@ -166,21 +198,15 @@ def promoted(session: Session, model: Model) -> list[int]:
 
     The list ends with the last one that went live though the gate had not passed it: what that lost is accepted.
     """
-    last = func.max(Deployment.id)
-    standing = _standing(select(Version.id), model).group_by(Version.id).order_by(last.desc())
-    not_by_gate = Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT)
-    outcome = Version.report["gate"]["outcome"].as_string()
-    promotions = _standing(select(Version.id).join(Update, Update.id == Version.update_id), model)
-    against_gate = promotions.where(not_by_gate, outcome != Outcome.PASS).order_by(Deployment.id.desc())
-    accepted = session.scalar(against_gate.limit(1))
-    ids = list(session.scalars(standing))
+    accepted = session.scalar(_AGAINST_GATE, {"model_id": model.id})
+    ids = list(session.scalars(_PROMOTED, {"model_id": model.id}))
     return ids[: ids.index(accepted) + 1] if accepted is not None else ids
 
 
 def promoted_by_person(session: Session, model: Model, others: Collection[str]) -> int | None:
     """Id of the last version whose promotion stands and was by none of `others`, if it is still there."""
-    by_person = _standing(select(Version.id), model).where(Deployment.by.not_in(others))
-    version_id: int | None = session.scalar(by_person.order_by(Deployment.id.desc()).limit(1))
+    by_person = _STANDING.where(Deployment.by.not_in(others)).order_by(Deployment.id.desc()).limit(1)
+    version_id: int | None = session.scalar(by_person, {"model_id": model.id})
     return version_id
 
 
@@ -191,17 +217,6 @@ def bits(session: Session, ids: Sequence[int]) -> list[tuple[int, str]]:
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def _standing(query: Select[int], model: Model) -> Select[int]:
-    """Restricts a query of versions to those not erased whose promotion no rollback has undone."""
-    undoing = aliased(Deployment)
-    return query.join(Deployment, Deployment.version_id == Version.id).where(
-        Deployment.model_id == model.id,
-        Deployment.kind == DeploymentKind.PROMOTE,
-        ~exists().where(undoing.undoes == Deployment.id),
-        Version.erased_at.is_(None),
-    )
-
-
 def ancestors(session: Session, version: Version | None, most: int | None = None) -> list[Version]:
     """The version and its parents, newest first; at most so many."""
     chain: list[Version] = []
@@ -209,6 +224,12 @@ def ancestors(session: Session, version: Version | None, most: int | None = None
         chain.append(version)
         version = session.get(Version, version.parent_id) if version.parent_id is not None else None
     return chain
+
+
+def evidence(session: Session, version: Version, most: int) -> list[dict[str, Any]]:
+    """What the batches of the version and its parents showed of each class, by the reports; of so many at most, oldest
+    first."""
+    return [found or {} for found in session.scalars(_EVIDENCE, {"id": version.id, "most": most})]
 
 
 def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
@@ -228,6 +249,7 @@ def resources_of(session: Session, model: Model, versions: Sequence[Version]) ->
             parent=parents.get(version.parent_id),
             update=version.update_id,
             batches=version.learned,
+            shards=shards(version),
             method=methods.get(version.update_id),
             architecture=version.layout,
             live=version.id == model.live_version_id,

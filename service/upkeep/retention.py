@@ -160,6 +160,7 @@ def _numbers(rows: Rows) -> dict[str, frozenset[int]]:
 def _entries(session: Session, model: Model) -> dict[str, dict[str, str]]:
     """Batch -> feature space -> digest of its entry."""
     digests: dict[str, dict[str, str]] = {}
-    for entry in ledger.entries(session, model):
-        digests.setdefault(entry.batch_id, {})[entry.feature_space] = entry.digest
+    for space, of_space in ledger.digests(session, model).items():
+        for batch_id, digest in of_space.items():
+            digests.setdefault(batch_id, {})[space] = digest
     return digests

@@ -91,7 +91,7 @@ def stored_sums(runtime: Runtime, model: Model, version: Version) -> Sums | None
     """
     with runtime.database.reading() as session:
         space = version.feature_space
-        digests = {e.batch_id: e.digest for e in ledger.entries(session, model) if e.feature_space == space}
+        digests = ledger.digests(session, model).get(space or "", {})
     total: Sums | None = None
     for batch_id in version.learned:
         if batch_id not in digests:

@@ -23,12 +23,12 @@ class Fact(BaseModel):
 
 
 class Shard(Fact):
-    """One stored part of a version, and the batches that it was learned from."""
+    """One stored part of a version, and the batches that it was learned from; None: from all of the version's."""
 
     part: str
     digest: str
     bytes: int
-    learned: list[str]
+    learned: list[str] | None
 
 
 class Stored(Fact):
@@ -94,8 +94,8 @@ class Places(Fact):
 class Assignment(Fact):
     """Everything that the child needs to execute an update.
 
-    `base` is the live version that it is judged against; `start` is what the first step builds on: the same, except for
-    a retraction that replays the lineage from an older version, or from nothing.
+    `base` is the live version that it is judged against, and on which it learns. A retraction builds on `start`: the
+    same, an older version from which it replays the lineage, or None, nothing.
     """
 
     update: str
@@ -142,7 +142,8 @@ class Assignment(Fact):
     """Time that a challenger may take."""
     challenged_rows: int = 0
     """Rows behind the last challenge of the model."""
-    entries: list[Entry]
+    entries: dict[str, dict[str, str]]
+    """Feature space -> batch -> digest of the stored entry."""
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
     device: str = "cpu"

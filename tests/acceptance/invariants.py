@@ -104,8 +104,9 @@ def _batches_are_there(session: Session, store: Store, model: Model, versions: l
             assert (batch.stored_digest is None) == let_go, f"I4: {batch.id} lost its rows"
         if batch.stored_digest is not None:
             store.get(model_area(model.id), batch.stored_digest)
-    for entry in ledger.entries(session, model):
-        store.get(model_area(model.id), entry.digest)
+    for of_space in ledger.digests(session, model).values():
+        for digest in of_space.values():
+            store.get(model_area(model.id), digest)
     for version in versions:
         assert len(set(version.learned)) == len(version.learned), f"I4: counted twice in version {version.number}"
         assert set(version.learned) <= set(known), f"I4: version {version.number} learned what nobody sent"

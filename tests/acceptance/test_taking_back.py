@@ -215,7 +215,7 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     with database.reading() as session:
         model = models.get(session, caller.name)
         area = model_area(model.id)
-        entries = [e.digest for e in ledger.entries(session, model) if e.batch_id in bad]
+        entries = [of[b] for of in ledger.digests(session, model).values() for b in bad if b in of]
         gone = [batches.get(session, model, b).stored_digest for b in bad] + entries
         kept = [batches.get(session, model, b).stored_digest for b in first]
         digests = {s["digest"] for s in versions.get(session, model, 2).shards}
@@ -270,7 +270,7 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     with runtime.database.reading() as session:
         kept, gone = (session.get_one(Batch, b) for b in (first, second))
         assert gone.stored_digest is None
-        entries = [e.digest for e in ledger.entries(session, model)]
+        entries = [d for of in ledger.digests(session, model).values() for d in of.values()]
         named = {kept.stored_digest, *entries, *(v.bits for v in session.query(Version) if v.erased_at is None)}
     assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
     runtime.close()

@@ -101,7 +101,7 @@ def assignment(name: str, **params: Any) -> Assignment:
         steps=[Step(batches=["bat_1"], method={"name": name, **params}, seed=0)],
         rows={},
         counts={},
-        entries=[],
+        entries={},
     )
 
 

@@ -47,13 +47,14 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
 
     def act(session: Session) -> Effect:
         batch, new = new_batch.accept(session)
-        return Effect(201 if new else 200, {"batch": batch.id})
+        named = {"batch": batch.id}
+        return Effect(201, named, resource=batches.resource_of(record, batch)) if new else Effect(200, named)
 
     with located(rows):
         done = shared.posts.run(attempt(request, body.identity(rows)), begin, brings=True)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
-    return answer(_batch(shared, model, batch_id), done.status, headers)
+    return answer(done.resource or _batch(shared, model, batch_id), done.status, headers)
 
 
 @routes.get("/v1/models/{model}/batches", response_model=resources.Page[resources.Batch], responses=refusals(404))

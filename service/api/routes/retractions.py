@@ -14,7 +14,7 @@ from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
-from service.registry import batches, models, updates
+from service.registry import batches, models, updates, versions
 from service.registry.rows import lineage
 from service.registry.sql.tables import Batch, Model
 from service.registry.updates import Order
@@ -65,7 +65,7 @@ def check_rows(session: Session, model: Model, ids: list[str]) -> None:
     """Raises Conflict where the live version cannot be learned again without these: rows of others were deleted."""
     live = models.live(session, model)
     removed = [b for b in ids if live is not None and b in live.learned]
-    if live is not None and removed and not subtracts(live.layout, live.shards, removed):
+    if live is not None and removed and not subtracts(live.layout, versions.shards(live), removed):
         lineage.require_rows(session, model, live, removed)
 
 

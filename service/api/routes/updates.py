@@ -25,7 +25,7 @@ from service.errors import Conflict, Forbidden, InvalidContent
 from service.intake.json_body import TARGETS
 from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
-from service.registry.sql.tables import Batch, Model, Update
+from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 from service.upkeep import gc
 from service.upkeep.named_files import Name
@@ -73,9 +73,9 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             current = models.get(session, model)
             ids = [accepted.id] if accepted else _stored(session, current, order, method)
             now = Base.of(session, current)
-            learned = now.live.learned if now.live else []
-            check_import(method, now.live, batches.classes_of(session, [*ids, *learned]))
-            brings = batches.classes_of(session, [b for b in ids if b not in set(learned)])
+            learned = frozenset(now.live.learned if now.live else ())
+            check_import(method, now.live, lambda: batches.classes_of(session, [*ids, *learned]))
+            brings = batches.classes_of(session, [b for b in ids if b not in learned])
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             quotas.require_turn(session, current, shared.runtime.settings)
@@ -221,6 +221,6 @@ def _require_scope(request: Request, session: Session, update: Update) -> None:
     """Raises Forbidden where the key may not order updates of this kind: who sends rows stops no retraction, does not
     have labels changed on purpose, and merges no ledger."""
     ordinary = update.kind == UpdateKind.LEARN and update.expect is None
-    ordinary = ordinary and all(session.get_one(Batch, b).merged is None for b in update.batches)
+    ordinary = ordinary and all(batch.merged is None for batch in batches.by_id(session, update.batches))
     needed = KeyScope.LEARN if ordinary else KeyScope.PROMOTE
     access(request).require([needed])

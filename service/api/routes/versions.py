@@ -94,7 +94,7 @@ def _pretrained(facts: Version) -> dict[str, str]:
     """Part and digest of the weights of a pretrained backbone that no batch changed; empty where there is none."""
     if facts.layout["backbone"]["name"] in BUILT_IN:
         return {}
-    return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and not s["learned"]}
+    return {s["part"]: s["digest"] for s in facts.shards if s["part"] == BACKBONE and s["learned"] == []}
 
 
 FILE = {"type": "string", "format": "binary", "description": "safetensors; tensors are named part/name."}

@@ -14,10 +14,10 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 
 def as_learned(session: Session, base: Version) -> list[str]:
     """The batches of the base in the order in which its lineage learned them."""
-    order: dict[str, None] = {}
+    learned, order = frozenset(base.learned), dict[str, None]()
     for version in reversed(versions.ancestors(session, base)):
         update = session.get(Update, version.update_id) if version.update_id is not None else None
-        order |= dict.fromkeys(b for b in _brought(update) if b not in order and b in base.learned)
+        order |= dict.fromkeys(b for b in _brought(update) if b not in order and b in learned)
     return list(order)
 
 
@@ -37,7 +37,8 @@ def replayed(
     steps = []
     for version in reversed(chain[:clean]):
         update = session.get(Update, version.update_id) if version.update_id is not None else None
-        new = [b for b in _brought(update) if b in version.learned and b in final and b not in known]
+        learned = frozenset(version.learned)
+        new = [b for b in _brought(update) if b in learned and b in final and b not in known]
         if new:
             steps.append((version, new))
             known.update(new)

@@ -27,10 +27,11 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
     """Reads a version from its shards, each verified; weights of a pretrained backbone are shared. Raises
     CorruptArtifact."""
     layout, read = LAYOUT.as_stored(stored.layout), partial(store.get, SHARDS)
+    everything = frozenset(stored.learned)
     return Checkpoint(
         layout=layout,
         parts={s.part: tensors_of(layout.backbone, s.part, s.digest, read) for s in stored.shards},
-        learned={s.part: frozenset(s.learned) for s in stored.shards},
+        learned={s.part: everything if s.learned is None else frozenset(s.learned) for s in stored.shards},
     )
 
 

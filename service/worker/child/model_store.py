@@ -91,7 +91,11 @@ class ModelStore:
     def __init__(self, store: Artifacts, cache: Cache, assignment: Assignment, memory: Memory, run: Run) -> None:
         self.store, self.cache, self.assignment, self.memory, self.run = store, cache, assignment, memory, run
         self.area, self.rows = assignment.places.area, assignment.rows
-        self.entries = {(entry.batch, entry.space): entry.digest for entry in assignment.entries}
+        self.entries = {
+            (batch_id, space): digest
+            for space, of_space in assignment.entries.items()
+            for batch_id, digest in of_space.items()
+        }
         self.made: list[Entry] = []
 
     @property

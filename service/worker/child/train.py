@@ -226,8 +226,10 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
     candidate, checkpoint = execution.candidate, execution.candidate.checkpoint
     shards = []
     of_base = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
+    everything = frozenset(execution.data.learned)
     for part, tensors in checkpoint.parts.items() if execution.lost is None else ():
-        learned = sorted(checkpoint.learned.get(part, frozenset()))
+        of_part = checkpoint.learned.get(part, frozenset())
+        learned = None if of_part and of_part == everything else sorted(of_part)
         if isinstance(tensors, SharedWeights) and tensors.digest in of_base:
             shards.append(of_base[tensors.digest].model_copy(update={"part": part, "learned": learned}))
             continue

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Expect, Retention, UpdateKind
@@ -25,7 +26,7 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, Bits, Entry, Lineage, Places, Shard, Step, Stored
+from service.worker.assignment import Assignment, Bits, Lineage, Places, Shard, Step, Stored
 from service.worker.parent.replay_plan import replay
 from service.worker.parent.stopped import stopped_before
 
@@ -44,14 +45,15 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     elif model.archived_at is not None:
         return None  # nothing answers any more: what is to be erased is erased from every version
     else:
-        removed = [b for b in update.batches if base is not None and b in base.learned]
+        of_base = frozenset(base.learned if base is not None else ())
+        removed = [b for b in update.batches if b in of_base]
         if not removed or base is None:
             return None
         adds = [b for b in update.adds or () if session.get_one(Batch, b).retracted_at is None]
         start, steps = replay(session, base, removed, adds)
         order = [*as_learned(session, base), *adds]
     known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
-    every = batches.of(session, model)
+    every = batches.facts_of(session, model)
     needed = [b for b in every if b.id in known]
     return Assignment(
         update=update.id,
@@ -64,23 +66,22 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
-        start=stored(start) if start else None,
+        start=stored(start) if start and update.kind == UpdateKind.RETRACT else None,
         steps=steps,
         removed=removed,
-        appeared={b: list(session.get_one(Batch, b).label_counts) for b in order},
+        appeared={b.id: list(b.label_counts) for b in batches.by_id(session, order)},
         rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
         counts={b.id: b.rows for b in needed},
         kept={b.id: b.kept_rows for b in needed},
-        values=_values(needed, update.batches if update.kind == UpdateKind.LEARN else known - set(removed)),
-        vocabulary=_vocabulary(every, base.learned, update.batches) if base else {},
+        values=_values(needed, set(update.batches) if update.kind == UpdateKind.LEARN else known - set(removed)),
+        vocabulary=_vocabulary(every, set(base.learned), set(update.batches)) if base else {},
         merged=[b.id for b in needed if b.merged is not None],
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, start),
-        entries=[
-            Entry(batch=e.batch_id, space=e.feature_space, digest=e.digest, rows=e.rows, device=e.device)
-            for e in ledger.entries(session, model)
-            if e.batch_id in known
-        ],
+        entries={
+            space: {batch_id: digest for batch_id, digest in of_space.items() if batch_id in known}
+            for space, of_space in ledger.digests(session, model).items()
+        },
         lineage=_lineage(session, model, update, champion or base),
         retention=Retention(model.retention),
         relabels=update.expect == Expect.RELABEL,
@@ -94,12 +95,12 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     )
 
 
-def _values(needed: Sequence[Batch], which: Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
+def _values(needed: Sequence[Row[Any]], which: set[str]) -> dict[str, dict[str, dict[str, int]]]:
     """Rows of each value of a category in these batches, where inputs are tables."""
     return {batch.id: batch.values for batch in needed if batch.values is not None and batch.id in which}
 
 
-def _vocabulary(every: Sequence[Batch], learned: Collection[str], brought: Collection[str]) -> dict[str, list[str]]:
+def _vocabulary(every: Sequence[Row[Any]], learned: set[str], brought: set[str]) -> dict[str, list[str]]:
     """Values of categories that any batch brought, of the columns in which an update brings some that were not learned:
     a report names what they look like."""
     new, old = _names(b for b in every if b.id in brought), _names(b for b in every if b.id in learned)
@@ -108,7 +109,7 @@ def _vocabulary(every: Sequence[Batch], learned: Collection[str], brought: Colle
     return {column: sorted(known.get(column, ())) for column in columns}
 
 
-def _names(of: Iterable[Batch]) -> dict[str, set[str]]:
+def _names(of: Iterable[Row[Any]]) -> dict[str, set[str]]:
     """The values of categories that batches have, by column."""
     names: dict[str, set[str]] = {}
     for batch in of:
@@ -146,7 +147,7 @@ def _to_learn(session: Session, model: Model, update: Update, base: Version | No
     """Batches that the base did not learn and that were not retracted; none where no row of them has a label and the
     method needs labels. Raises Conflict where rows were deleted."""
     known = set(base.learned) if base else set()
-    unknown = (session.get_one(Batch, b) for b in update.batches if b not in known)
+    unknown = batches.by_id(session, [b for b in update.batches if b not in known])
     new = [b for b in unknown if b.retracted_at is None]
     for batch in new:
         if batch.merged is None:
@@ -174,7 +175,7 @@ def _budget(update: Update) -> float:
 def _challenged_rows(session: Session, model: Model) -> int:
     """Rows that the last challenged version of the model learned."""
     champion = updates.last_challenged(session, model)
-    return sum(session.get_one(Batch, b).rows for b in champion.learned) if champion else 0
+    return batches.left_of(session, champion.learned)[0] if champion else 0
 
 
 def _step(update: Update, new: Sequence[str]) -> Step:
@@ -215,11 +216,10 @@ def _lineage(session: Session, model: Model, update: Update, base: Version | Non
             bits=_remembered(session, model, max(policy.slow_loss.versions, policy.recent_batches)),
             stopped=[report.batch.figures for _, report in stopped_before(session, model, update)],
         )
-    recent = versions.ancestors(session, base, policy.contradicts_class.pooled_batches - 1)
     return Lineage(
         bits=_remembered(session, model, policy.slow_loss.versions),
         best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
-        evidence=[Report.model_validate(v.report).batch.evidence for v in reversed(recent) if v.report],
+        evidence=versions.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
     )
 
 

@@ -13,9 +13,9 @@ from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, 
 from service.contract.number_report import NumberReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
-from service.registry import deployments, leases, models, states, updates, versions
+from service.registry import batches, deployments, leases, models, states, updates, versions
 from service.registry.rows import ledger
-from service.registry.sql.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import SHARDS, model_area
@@ -153,6 +153,7 @@ def _require_entries(session: Session, model: Model, version: Version) -> None:
 def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
     """Writes version, entries, verdict, pointer and what follows from them."""
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
+    brought = batches.by_id(session, update.batches)  # held from here on: much of what follows looks at them
     kind = UpdateKind(update.kind)
     expected = _expected_live(session, update)
     before = versions.by_id(session, expected).number if expected is not None else None
@@ -165,18 +166,22 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     facts = result.model_dump(include={field.name for field in fields(versions.Made)} - {"report"})
     made = versions.Made(**facts, report=report.model_copy(update={"gate": gate}).model_dump(mode="json"))
     version = versions.add(session, model, update, base.id if base else None, made)
-    for entry in result.entries:
-        ledger.add(session, entry.batch, entry.space, entry.digest, entry.rows, entry.device)
+    ledger.add_all(
+        session,
+        [
+            LedgerEntry(batch_id=e.batch, feature_space=e.space, digest=e.digest, rows=e.rows, device=e.device)
+            for e in result.entries
+        ],
+    )
     _require_entries(session, model, version)
     update.version_id, update.verdict = version.id, verdict
     update.method, update.why = result.method, result.why
     update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows
-    for batch_id in update.batches:
-        stored = session.get_one(Batch, batch_id)
+    for stored in brought:
         blamed = verdict is Verdict.REJECTED and result.blames_batch
         stored.rejected_by = update.id if blamed else None
-        if batch_id in result.trusted:
-            stored.trusted = result.trusted[batch_id].model_dump()
+        if stored.id in result.trusted:
+            stored.trusted = result.trusted[stored.id].model_dump()
     if verdict is Verdict.PROMOTED:
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)

@@ -20,7 +20,7 @@ def replay(
     """The start and the steps that make `base` without `removed` and with `adds`. Raises Conflict where rows are gone.
 
     Where the sums are enough, one solution takes out and adds; else `adds` are learned last, as `removed` was."""
-    if subtracts(base.layout, base.shards, removed):
+    if subtracts(base.layout, versions.shards(base), removed):
         return base, [_step(session, base, list(adds))]
     lineage.require_rows(session, session.get_one(Model, base.model_id), base, removed)
     start, replayed = lineage.replayed(session, base, removed)

@@ -64,6 +64,7 @@ def test_candidates_that_are_tried_elsewhere_have_the_same_scores(monkeypatch: p
         assert there.scores == here.scores
         assert lift_choice.lift_names(there.lifts) == lift_choice.lift_names(here.lifts)
     assert elsewhere.asked == ["score_of_lifts"] * 3 + ["error_of_lifts"] * 3
+    assert elsewhere.given_arrays == {"score_of_lifts", "error_of_lifts"}, "they try on rows that they are given"
 
 
 def test_more_filters_are_taken_where_they_help_and_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:

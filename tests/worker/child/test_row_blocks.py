@@ -19,7 +19,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
-from service.worker.assignment import Assignment, Places, Result, Step, Stored
+from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
 from service.worker.child import model_store, row_blocks
 from service.worker.child.train import Executor
 from tests.elsewhere import Elsewhere
@@ -72,10 +72,15 @@ def learn(
             "steps": [Step(batches=batches, method=method, seed=3)],
             "base": version,
             "start": version,
-            "entries": base.entries if base else [],
+            "entries": entered(base.entries) if base else {},
         }
     )
     return Executor(tasks).execute(asked)
+
+
+def entered(entries: list[Entry]) -> dict[str, dict[str, str]]:
+    """Entries as an assignment has them."""
+    return {space: {e.batch: e.digest for e in entries if e.space == space} for space in {e.space for e in entries}}
 
 
 def bits(result: Result) -> dict[str, Any]:
@@ -107,6 +112,7 @@ def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
     assert [bits(result) for result in made[1]] == [bits(result) for result in made[0]]
     assert made[1][1].ledger_digest is not None
     assert {"features_of", "sums_of_block"} <= set(elsewhere.asked)
+    assert not elsewhere.given_arrays, "rows are named by the digest of their batch"
 
 
 def test_a_batch_whose_rows_are_not_here_counts_once_in_however_many_blocks(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime:
     assert request.base is not None
     assert (request.base.number, request.base.learned) == (1, ids[:1])
     assert [step.batches for step in request.steps] == [ids[1:2]]
-    assert [entry.batch for entry in request.entries] == ids[:1]
+    assert request.entries == {"5" * 64: {ids[0]: "6" * 64}}
 
 
 @pytest.mark.parametrize(("place", "sent"), [(1, {"city": ["Nara", "Osaka", "Oska"]}), (3, {})])
