@@ -95,7 +95,7 @@ def test_a_level_out_of_bounds_is_refused(answering: Api, level: Any) -> None:
 def test_a_level_in_a_query_is_a_decimal_number(answering: Api, level: str) -> None:
     refused = answering("GET", f"{PATH}?input={ROW}&level={level}")
     assert refused.status_code == 422
-    assert pointers(refused) == ["" if "&" in level else "/level"]
+    assert pointers(refused) == ["/level"]
     assert bare(answering, RAW, np.array([ROW], "<f4").tobytes(), f"{PATH}?level={level}").status_code == 422
 
 
