@@ -7,7 +7,15 @@ from collections.abc import Callable
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.measurements import Finding
-from service.learning.gate.number_measurements import BatchFigures, Beside, NumberMeasured, OneNumber, Outlying, Stopped
+from service.learning.gate.number_measurements import (
+    SURELY,
+    BatchFigures,
+    Beside,
+    NumberMeasured,
+    OneNumber,
+    Outlying,
+    Stopped,
+)
 from service.learning.wording import amount, rows, whole_percent
 
 NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
@@ -209,8 +217,21 @@ def _farthest(far: Outlying) -> str:
 def disagrees_broadly(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:
-    """Rule 4: errors are larger than usual, lie to one side, or the order of targets is another; or the targets follow
-    the rows less than usual, which a head of the batch alone tells whatever the base expects."""
+    """Rule 4: the batch is unlike the last ones. It passes where one head learned it and old rows alike: errors on its
+    own rows surely fell, and those on trusted rows did not rise."""
+    made, harm, own = _unlike(measured, number, batch, policy), number.harm, number.own
+    if made.fires is None or harm is None or own is None:
+        return made
+    few = harm.rows < policy.forgets.min_rows or own.rows < policy.learned_nothing.min_rows
+    if few or harm.rise > 0 or own.p_fall >= SURELY:
+        return made
+    both = f"Both can be right: learned, its own errors fell, and those on {rows(harm.rows)} of before did not rise."
+    return Finding(f"{made.what} {both}", made.value, made.limit)
+
+
+def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Errors are larger than usual, lie to one side, or the order of targets is another; or the targets follow the rows
+    less than usual, which a head of the batch alone tells whatever the base expects."""
     rule, mean, median, far = policy.disagrees_broadly, batch.mean, batch.median, batch.outliers
     largest = max(mean, median, key=lambda figure: (_far_off(figure, policy), _ratio(figure)))
     if _far_off(largest, policy):

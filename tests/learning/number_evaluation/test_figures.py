@@ -234,6 +234,22 @@ def test_targets_to_one_side_are_held(stream: Stream, batch: tuple[Floats, Float
     assert fired(stream.judged(inputs, targets + 1)) == {}
 
 
+def test_what_one_head_can_learn_beside_old_rows_is_not_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """A week unlike the others whose rows say so themselves: learned, its errors fall, and those on old rows stay."""
+    inputs, targets = batch
+    a = stream.assessment(inputs, targets + 9)
+    assert a.base is not None
+
+    def judged(on_trusted: Floats, on_batch: Floats) -> GateReport:
+        return judge_numbers(measure(replace(a, candidate=NumberAnswers(on_trusted, on_batch))), stream.policy)
+
+    assert fired(judged(a.base.on_trusted, a.base.on_batch)) == {"disagrees_broadly": "held"}, "nothing was learned"
+    report = judged(a.base.on_trusted, nearer(a, 0.9))
+    assert report.outcome is Outcome.PASS
+    assert any("Both can be right: learned, its own errors fell" in rule.why for rule in report.rules)
+    assert fired(judged(farther(a, 1.01), nearer(a, 0.9))) == {"disagrees_broadly": "held"}
+
+
 def test_a_stream_that_always_jumps_is_not_held_for_jumping() -> None:
     jumping = Stream(batches=0)
     jumps = np.random.default_rng(3).normal(0, 8, 13)
