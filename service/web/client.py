@@ -104,6 +104,11 @@ class ApiClient:
                 return None
             raise
 
+    def health(self) -> dict[str, Any]:
+        """How the service is, as probes are told; of models, those that the key sees."""
+        told: dict[str, Any] = json.loads(anyio.from_thread.run(self._send, "GET", "/readyz").body)
+        return told
+
     def post(self, path: str, kind: type[R], body: Any = None) -> R:
         """Makes the change of a form. Raises Refused."""
         return kind.model_validate_json(self.send("POST", path, body))

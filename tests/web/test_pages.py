@@ -12,6 +12,7 @@ import pytest
 
 from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
+from service.errors import NotWritable
 from service.registry.sql.tables import Update as Row
 from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
@@ -334,6 +335,31 @@ def test_a_form_that_cannot_be_read_is_answered_by_a_page(person: Person) -> Non
         assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert sentence in page.text
         assert page.headers["content-security-policy"] == POLICY
+
+
+def test_what_is_away_is_said_with_what_goes_on_and_what_waits(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = person.api.door.context.health
+    monkeypatch.setattr(health, "storage", lambda: "<b>It was moved.</b>")
+    monkeypatch.setattr(health, "troubles", lambda: {"digits": "It is damaged."})
+    page = person.looks("/").text
+    assert "Nothing can be stored now: what you send has to wait. What is live goes on answering." in page
+    assert "&lt;b&gt;It was moved.&lt;/b&gt;" in page
+    assert "The live version of digits cannot be loaded." in page
+    monkeypatch.setattr(health, "stopping", True)
+    assert person.looks("/").status_code == 200
+
+    def away(*_: object, **_more: object) -> None:
+        raise NotWritable("The database cannot be reached: nothing was stored. Try again in a moment.")
+
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', person.looks("/keys").text))
+    monkeypatch.setattr(type(person.api.runtime.database), "reading", away)
+    page = person.looks("/models/digits")
+    assert page.status_code == 503
+    assert "What is live goes on answering; what you send has to wait." in page.text
+    assert '<meta http-equiv="refresh" content="5">' in page.text
+    sent = person.api("POST", "/models/digits/learn", data=hidden, headers=HTML)
+    assert sent.status_code == 503
+    assert "http-equiv" not in sent.text, "a form is not sent again by itself"
 
 
 def test_another_language_keeps_what_the_page_shows(person: Person) -> None:

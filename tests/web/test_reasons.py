@@ -60,9 +60,9 @@ def test_the_figures_are_those_of_the_report() -> None:
     said = rule_sentence(rule("contradicts_class", severity=Severity.HELD), 7, disputed, JA)
     assert all(part in said for part in ("「8」", "25.0", "「<3>」"))
     drop = WorstClassDrop(name="3", drop=0.25)
-    assert "「3」が 25.0 ポイント" in rule_sentence(rule("worst_class"), 7, report(worst_class=drop), JA)
+    assert "3 が 25.0 ポイント" in rule_sentence(rule("worst_class"), 7, report(worst_class=drop), JA)
     other = rule_sentence(rule("worst_class", value=0.1), 7, report(worst_class=drop), JA)
-    assert "ひとつのクラスが 10.0 ポイント" in other
+    assert "ひとつのクラスか出所が 10.0 ポイント" in other
     held = rule_sentence(rule("forgets", severity=Severity.HELD), 7, report(), JA)
     assert held.startswith("忘れたおそれがあります。")
 

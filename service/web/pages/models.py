@@ -12,6 +12,8 @@ from service.web.estimates import how_good
 from service.web.view import Answer, Route, Shown, View
 
 MODELS_A_PAGE = 20
+PARTS = ("storage", "disk", "learning")
+"""Of a service, what may be wrong while it goes on answering."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,14 @@ def show(view: View) -> Answer:
     listed = view.api.get(address("models"), Listed[Model], limit=MODELS_A_PAGE, cursor=view.query.get("cursor"))
     lines = [_line(view, model) for model in listed.items]
     lines.sort(key=lambda line: not line.waits)
-    facts = {"lines": lines, "next_cursor": listed.next_cursor, "first": "cursor" not in view.query}
+    health = view.api.health()
+    facts = {
+        "troubles": [(part, health[part]) for part in PARTS if part in health],
+        "ill": sorted(health.get("models", {}).items()),
+        "lines": lines,
+        "next_cursor": listed.next_cursor,
+        "first": "cursor" not in view.query,
+    }
     return Shown("models.html", facts, json=address("models"))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.web import starting
 from tests.running import Server
 from tests.web.browser.conftest import PICTURES, Look, Open
 from tests.web.browser.test_pages import PLACE
@@ -147,3 +148,24 @@ def test_a_file_is_refused_with_its_line_and_then_learned(
     assert "/updates/" in page.url
     page.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
     assert httpx.get(f"{site.url}/v1/models/guests/batches").json()["items"][0]["rows"] == 41
+
+
+def test_what_stands_for_a_page_can_be_read_by_everybody(
+    site: Server, open_page: Open, axe: Look, request: pytest.FixtureRequest
+) -> None:
+    request.node.expected_complaints = ["409 (Conflict", "413 (Request Entity"]
+    scope = {"path": "/", "query_string": b"", "headers": [(b"accept-language", b"ja")]}
+    _, _, page_of_start = starting.answer(scope, "the database")
+    page = open_page(f"{site.url}/models/grown/versions/2/promote?lang=ja", 320, color_scheme="dark")
+    page.evaluate("document.querySelector('[name=if_live]').value = 7")
+    page.click("button.primary")
+    assert "別のバージョンが公開されました" in page.inner_text("[role=alert]")
+    assert axe(page) == ""
+    page.fill("#reason", "x" * 1_100_000)
+    page.click("button.primary")
+    page.wait_for_selector("text=大きすぎるため")
+    assert axe(page) == ""
+    page.set_content(page_of_start.decode().replace('content="2"', 'content="99999"'))  # axe wants time to read it
+    assert "データベースを待っています。" in page.inner_text("main")
+    assert axe(page) == ""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
