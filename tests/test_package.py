@@ -88,6 +88,7 @@ def test_the_installed_command_makes_its_database_in_an_empty_folder(bin: Path, 
     assert (tmp_path / "tsuika-data" / "tsuika.db").stat().st_size > 0
 
 
+@pytest.mark.long
 def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> None:
     """To its end and on: what it says to try works, and Ctrl-C leaves nothing behind."""
     folder, out, err = tmp_path / "empty", tmp_path / "out", tmp_path / "err"

@@ -70,6 +70,8 @@ def shards(server: Server, model: str) -> list[str]:
         return [digest for (digest,) in rows]
 
 
+@pytest.mark.long
+@pytest.mark.sqlite
 def test_images_are_learned_on_efficientnet_class_by_class(shared: Server, client: httpx.Client) -> None:
     made = create(client, "emoji", IMAGE, {"name": "efficientnet_lite0"})
     assert made.status_code == 201, made.text
@@ -90,6 +92,8 @@ def test_images_are_learned_on_efficientnet_class_by_class(shared: Server, clien
     assert set(ask(client, "emoji", exam["inputs"])) <= {"a", "b"}
 
 
+@pytest.mark.long
+@pytest.mark.sqlite
 def test_texts_are_learned_on_minilm_by_default(client: httpx.Client) -> None:
     made = create(client, "intents", {"kind": "text"})
     assert made.status_code == 201, made.text

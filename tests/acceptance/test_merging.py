@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import load
 
 from service.learning.data.serialization import unpack
@@ -133,6 +134,8 @@ def test_labels_that_are_wrong_elsewhere_are_stopped_by_rows_that_are_here(new_m
     assert (done["verdict"], a.live()) == ("rejected", 1), done["report"]["gate"]["why"]
 
 
+@pytest.mark.long
+@pytest.mark.sqlite
 def test_the_page_merges_two_services(tmp_path: Path, shared: Server, migrated: Path) -> None:
     with Server(tmp_path / "south", migrated=migrated) as south, Caller(shared, "ward") as north:
         said = []

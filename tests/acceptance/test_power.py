@@ -1,5 +1,5 @@
-"""The life of one service: the power is cut at each named point, in an epoch, while rows are deleted and while they are
-erased, and at last it is told to stop.
+"""The life of one service: the power is cut in an epoch and while rows are erased, and at last it is told to stop. The
+life of another: the power is cut at each named point, and while rows are deleted.
 
 A longer run of erasures: ERASURE_EXAMPLES=100 pytest -n 0 --timeout 0 tests/acceptance/test_power.py
 """
@@ -41,10 +41,8 @@ LEASE = 3600.0
 AT_ONCE_SECONDS = 5.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
-    """It has the model "digits", and dies before it answers its first POST."""
-    folder = tmp_path_factory.mktemp("power")
+def born(folder: Path, migrated: Path, **settings: Any) -> Server:
+    """It has the model "digits"."""
     (folder / "data").mkdir()
     file = folder / "data" / "tsuika.db"
     shutil.copy(migrated, file)
@@ -52,8 +50,20 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     with database.writing() as session:
         models.create(session, CreateModel.model_validate({"name": "digits", "input": SPEC, "method": RIDGE}))
     database.close()
-    settings = {**QUICK, "lease_seconds": LEASE, "max_attempts": 20}
-    server = Server(folder, worker=False, crash_point="before_answer", **settings)
+    return Server(folder, **QUICK | {"lease_seconds": LEASE, "max_attempts": 20}, **settings)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    server = born(tmp_path_factory.mktemp("power"), migrated)
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    """It dies before it answers its first POST."""
+    server = born(tmp_path_factory.mktemp("points"), migrated, worker=False, crash_point="before_answer")
     yield server
     server.kill()
 
@@ -95,33 +105,8 @@ def waiting(server: Server) -> dict[str, int]:
     return pending.model_dump()
 
 
-def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(server: Server, caller: Caller) -> None:
-    with pytest.raises(httpx.TransportError):
-        post_once(caller)
-    until_it_dies(server)
-    invariants.hold(server.data)
-    assert waiting(server) == {"batches": 1, "rows": 60}
-    for point in POINTS:
-        server.restart(wait=False, worker=True, crash_point=point)
-        until_it_dies(server)
-        invariants.hold(server.data)
-
-    server.restart(crash_point=DELETING[0])  # which is reached once rows are not kept
-    again = post_once(caller)
-    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
-    done = caller.end(again.json()["id"])
-    assert (done["state"], done["verdict"], done["version"]) == ("succeeded", "promoted", 1)
-    events = kinds(server, done["id"])
-    assert (events[0], events[-1]) == ("queued", "succeeded")
-    assert events.count("claimed") == done["attempts"] == len(POINTS)
-    assert (caller.live(), caller.versions()) == (1, [1])
-    for what in ("updates", "batches"):
-        assert len(caller.ok("GET", f"{caller.path}/{what}")["items"]) == 1
-    assert caller.state(done["batches"][0]) == "learned"
-    invariants.hold(server.data, done["batches"])
-
-
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
+    [first] = caller.learn(1)["batches"]
     batch = caller.batch(2)
     update_id = caller.order([batch], method=slow(300))["id"]
     caller.training(update_id)
@@ -129,7 +114,7 @@ def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(se
     assert children
     server.kill()
     assert gone(children), "an orphan trains on"
-    invariants.hold(server.data, [batch])
+    invariants.hold(server.data, [first, batch])
     server.restart()
     back = time.time()
     done = caller.end(update_id)
@@ -137,40 +122,7 @@ def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(se
     claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
     assert claims[-1] - back < AT_ONCE_SECONDS
     assert caller.versions() == [1, 2]
-    invariants.hold(server.data, [batch])
-
-
-def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(server: Server) -> None:
-    with Caller(server, "none") as none, Caller(server, "some") as some:
-        batches = {none: none.create(retention="none").batch(1)}
-        batches[some] = some.create(retention="exemplars", memory_rows=8).batch(2)
-        for caller, batch_id in batches.items():
-            caller.order([batch_id])
-        until_it_dies(server)
-        invariants.hold(server.data, batches.values())
-        for point in DELETING[1:]:
-            server.restart(wait=False, crash_point=point)
-            until_it_dies(server)
-            invariants.hold(server.data, batches.values())
-        del server.settings["crash_point"]
-        server.restart()
-        for caller, rows in ((none, 0), (some, 40)):
-            let_go(caller, batches[caller], rows)
-        until(lambda: not left_to_delete(server), what="every deletion")
-        assert sent_rows(server, none, 1) == (0, 0)
-        for caller in (none, some):
-            learned = caller.learn(3)
-            assert (learned["verdict"], caller.versions()) == ("promoted", [1, 2])
-            let_go(caller, learned["batches"][0], 40)
-            assert caller.state(batches[caller]) == "learned"  # the last test looks at all that is left
-
-
-def left_to_delete(server: Server) -> bool:
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        left = bool(retention.doomed(session))
-    database.close()
-    return left
+    invariants.hold(server.data, [first, batch])
 
 
 def send(caller: Caller, seed: int) -> str:
@@ -293,3 +245,68 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
         assert (row.state, row.attempts) == ("queued", 0)
     database.close()
     invariants.hold(server.data, [queued])
+
+
+@pytest.mark.long
+@pytest.mark.sqlite
+def test_after_a_cut_at_any_point_nothing_is_lost_doubled_or_stuck(mortal: Server) -> None:
+    with Caller(mortal, "digits") as caller:
+        with pytest.raises(httpx.TransportError):
+            post_once(caller)
+        until_it_dies(mortal)
+        invariants.hold(mortal.data)
+        assert waiting(mortal) == {"batches": 1, "rows": 60}
+        for point in POINTS:
+            mortal.restart(wait=False, worker=True, crash_point=point)
+            until_it_dies(mortal)
+            invariants.hold(mortal.data)
+
+        mortal.restart(crash_point=DELETING[0])  # which is reached once rows are not kept
+        again = post_once(caller)
+        assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
+        done = caller.end(again.json()["id"])
+        assert (done["state"], done["verdict"], done["version"]) == ("succeeded", "promoted", 1)
+        events = kinds(mortal, done["id"])
+        assert (events[0], events[-1]) == ("queued", "succeeded")
+        assert events.count("claimed") == done["attempts"] == len(POINTS)
+        assert (caller.live(), caller.versions()) == (1, [1])
+        for what in ("updates", "batches"):
+            assert len(caller.ok("GET", f"{caller.path}/{what}")["items"]) == 1
+        assert caller.state(done["batches"][0]) == "learned"
+        invariants.hold(mortal.data, done["batches"])
+
+
+@pytest.mark.long
+@pytest.mark.sqlite
+def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(mortal: Server) -> None:
+    with Caller(mortal, "none") as none, Caller(mortal, "some") as some:
+        batches = {none: none.create(retention="none").batch(1)}
+        batches[some] = some.create(retention="exemplars", memory_rows=8).batch(2)
+        for caller, batch_id in batches.items():
+            caller.order([batch_id])
+        until_it_dies(mortal)
+        invariants.hold(mortal.data, batches.values())
+        for point in DELETING[1:]:
+            mortal.restart(wait=False, crash_point=point)
+            until_it_dies(mortal)
+            invariants.hold(mortal.data, batches.values())
+        del mortal.settings["crash_point"]
+        mortal.restart()
+        for caller, rows in ((none, 0), (some, 40)):
+            let_go(caller, batches[caller], rows)
+        until(lambda: not left_to_delete(mortal), what="every deletion")
+        assert sent_rows(mortal, none, 1) == (0, 0)
+        for caller in (none, some):
+            learned = caller.learn(3)
+            assert (learned["verdict"], caller.versions()) == ("promoted", [1, 2])
+            let_go(caller, learned["batches"][0], 40)
+            assert caller.state(batches[caller]) == "learned"
+        invariants.hold(mortal.data)
+
+
+def left_to_delete(server: Server) -> bool:
+    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    with database.reading() as session:
+        left = bool(retention.doomed(session))
+    database.close()
+    return left

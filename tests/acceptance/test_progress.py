@@ -14,6 +14,7 @@ from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, children_of, gone, history, kinds, slow, until
 
+pytestmark = pytest.mark.long
 LEASE, DEADLINE = 1.0, 3.0
 
 

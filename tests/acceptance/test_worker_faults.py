@@ -18,6 +18,7 @@ from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
 from tests.running import Server
 
+pytestmark = pytest.mark.long
 LEASE = 2.0
 
 

@@ -41,6 +41,7 @@ def test_a_stream_without_its_data_says_what_to_do(
     assert learning.main(["--streams", "letter", "--methods", "ridge", "--data", str(tmp_path)]) == 2
 
 
+@pytest.mark.long
 def test_updates_are_timed_in_process_and_against_a_real_service(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,6 +119,7 @@ def test_peers_may_keep_as_many_rows_as_fit_into_our_bytes() -> None:
         peers.rows_in_bytes(PLANS["letter"], 2, ours)
 
 
+@pytest.mark.long
 def test_peers_run_in_an_interpreter_of_their_own_and_stand_beside_ours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

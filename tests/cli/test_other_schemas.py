@@ -81,7 +81,11 @@ def test_tables_of_an_older_version_are_left_to_migrate(
     message = refused(command, old.data, capsys)
     assert f"at revision 0002, and this version of Tsuika works with revision {revisions()[-1]}" in message
     assert "tsuika migrate" in message
+
+
+def test_what_is_said_to_run_brings_them_up_to_date(old: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate"]) == DONE
+    assert main(["audit", "verify"]) == DONE
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
