@@ -23,6 +23,9 @@ MOST_COLUMNS = 1000
 CLOSE = 1e-4
 """Largest difference of a score, and of a number as a part of its size or of the spread of the answers: the service
 folds layers together and packs them, and rounds in another order."""
+ROUNDINGS = 16 * 2.0**-23
+"""Largest difference of a score as a part of the largest logit, where that is more: float32 holds 24 bits of a logit,
+and `lda` on labels of chance has logits of 100,000."""
 
 
 class ProgramDiffers(Exception):
@@ -57,10 +60,11 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
     prepared = program.prepared(inputs)
     graph = exported(program, prepared[:2])
     difference = _difference(model.predict(rows, **_whole(program, facts.number)), answers(graph, prepared), program)
-    if not difference <= CLOSE:
+    allowed = max(CLOSE, ROUNDINGS * program.largest_logit(prepared))
+    if not difference <= allowed:
         raise ProgramDiffers(
             f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
-            f"{len(rows)} rows, and {CLOSE:g} is allowed. Nothing was written. Is the client of the service's release?"
+            f"{len(rows)} rows; {allowed:.2g} is allowed. Nothing was written. Is the client of the service's release?"
         )
     card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows))
     whole = folder.resolve()

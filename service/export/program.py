@@ -73,6 +73,13 @@ class Program(nn.Module):
         column = self.grid.from_
         return goals if column is None else goals + rows[:, column, None]
 
+    def largest_logit(self, rows: Tensor) -> float:
+        """Of these rows, by what the softmax is given; 0 where numbers are predicted."""
+        if self.grid is not None:
+            return 0.0
+        with torch.no_grad():
+            return float(self.network.logits(self._features(self._known(rows))).abs().max()) / self.temperature
+
     def _known(self, rows: Tensor) -> Tensor:
         """Rows of a table in which values of categories that were never learned are missing."""
         for place in self._learned:

@@ -90,6 +90,21 @@ def test_program_answers_as_the_service_does(make: Any, client: Client, tmp_path
     assert np.isfinite(answers).all()
 
 
+def test_large_logits_differ_by_what_float32_holds_of_them(client: Client, tmp_path: Path) -> None:
+    rng, classes = np.random.default_rng(5), ["a", "b", "c"]
+    spec = {"kind": "vector", "size": 64, "scale": {"mean": 3.0, "std": 7.0}}
+    model = client.create_model("leaves-large", spec)
+    tensors = {
+        "head.0/weight": rng.normal(0, 0.1, (3, 64)).astype(np.float32),
+        "head.0/bias": np.full(3, 500_000, np.float32),
+    }
+    backbone = {"backbone": {"name": "identity"}}
+    scale = {"mean": 3.0, "std": 7.0}
+    model.import_version(pack(tensors), architecture=backbone, classes=classes, scale=scale, promote=True)
+    done = export_version(model, 1, tmp_path / "out")
+    assert done.difference < folder.ROUNDINGS * 500_100
+
+
 def run_card(exported: Path) -> tuple[list[str], np.ndarray]:
     """Runs the commands that the card gives, as somebody would who has torch alone."""
     code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
