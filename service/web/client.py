@@ -65,12 +65,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Sending:
-    """Where a file goes: a path of the API, the media type, and what is said in the query. `model`: a new one that it
-    is the first of, as the API takes it."""
+    """Where a file goes: a path of the API, the media type, and what is said in the query, a list where a name stands
+    there several times. `model`: a new one that it is the first of, as the API takes it."""
 
     path: str
     media: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | list[str]] = field(default_factory=dict)
     model: Mapping[str, Any] | None = None
 
 
@@ -171,7 +171,7 @@ class ApiClient:
             "path": unquote(path),
             "raw_path": path.encode(),
             "root_path": "",
-            "query_string": urlencode(query).encode(),
+            "query_string": urlencode(query, doseq=True).encode(),
             "headers": headers,
         }
 

@@ -77,6 +77,30 @@ def test_what_is_guessed_wrong_is_corrected(person: Person) -> None:
     assert (batch["rows"], batch["target_summary"]["min"]) == (30, 0.5)
 
 
+def test_a_column_is_left_out_and_the_others_are_learned(person: Person) -> None:
+    shown = look(person, STAYS).text
+    moved = sent(person, "/new/send", shown, STAYS, **{"kind-0": "out", "kind-3": "out"})
+    assert moved.status_code == 303
+    model = person.api.ok("GET", "/v1/models/stays")
+    assert [column["name"] for column in model["input"]["columns"]] == ["<i>city</i>", "price"]
+    [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
+    assert batch["rows"] == 30
+
+
+@pytest.mark.parametrize(
+    ("content", "spec"),
+    [
+        (b"text,kind\n" + b"a sentence with several words,a\nanother one that is long,b\n" * 9, {"kind": "text"}),
+        (b"p0,p1,label\n" + b"1,2.5,a\n3,4,b\n" * 9, {"kind": "vector", "size": 2}),
+    ],
+)
+def test_a_file_of_texts_or_of_numbers_is_no_table(person: Person, content: bytes, spec: dict[str, Any]) -> None:
+    shown = look(person, content).text
+    assert f'<option value="{spec["kind"]}" selected>' in shown
+    assert sent(person, "/new/send", shown, content).status_code == 303
+    assert spec.items() <= person.api.ok("GET", "/v1/models/stays")["input"].items()
+
+
 PRICES = b"rooms,price\n" + b"".join(b"%d,%d.25\n" % (k % 5, 500 + k) for k in range(40))
 
 

@@ -123,9 +123,15 @@ def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) ->
     shown = send(person, named, look="/look", source="till").text
     assert '<option value="&lt;b&gt;again" selected>' in shown
     assert 'value="till"' in shown
-    assert 'input id="target"' in send(person, named.replace(b"city", b"town"), look="/look").text
+    assert '<option value="" selected>choose one' in send(person, named.replace(b"city", b"town"), look="/look").text
     assert 'id="file-fault"' in send(person, b"nights,city,label\nM\xfc", look="/look").text
     assert send(person, named, target="<b>again", new_classes="on").status_code == 303
+    more = b"id," + named.replace(b"\n", b"\n7,").removesuffix(b"7,")
+    extra = re.findall(r'name="extra" value="([^"]*)"', send(person, more, look="/look").text)
+    fields = {"target": "<b>again", "new_classes": "on", "extra": unescape(extra[0])}
+    refused = send(person, more, **fields)
+    assert (refused.status_code, '<option value="id">' in refused.text) == (422, True)
+    assert send(person, more, **fields, leave_out="on").status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -163,7 +169,8 @@ def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
     assert "&#34;inputs&#34;: [[0.5, 3, 7.25], …]" in person.looks("/models/digits/send").text
     assert send(person, body, "rows.json", "digits").status_code == 303
     as_table = send(person, GOOD, model="digits")
-    assert (as_table.status_code, "digits takes vectors" in as_table.text) == (415, True)
+    assert (as_table.status_code, "digits takes 3 numbers a row" in as_table.text) == (422, True)
+    assert send(person, b"a,b,c,right\n1,2,3,a\n", model="digits", target="right").status_code == 303
 
 
 def test_a_file_of_a_form_that_is_not_ours_is_not_read(person: Person) -> None:

@@ -19,8 +19,10 @@ from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, read_value
 
-TARGET, GROUP = "target", "group"
+TARGET, GROUP, LEAVE_OUT = "target", "group", "leave_out"
 """Members of the query that name columns of the file."""
+SEVERAL = (TARGET, LEAVE_OUT)
+"""Those that may stand there more than once."""
 NOT_IN_QUERY = (ROWS, LABELS, TARGETS, GROUPS, "batches")
 """Members of a body of JSON that a file has as columns, or that bring no rows."""
 MOST_DIGITS = 10
@@ -41,14 +43,14 @@ def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBo
     Raises InvalidContent, LongAddress.
     """
     pairs = _pairs(query, kind)
-    targets = [value for name, value in pairs if name == TARGET]
-    members = once(pair for pair in pairs if pair[0] != TARGET)
+    targets, left_out = (tuple(value_text(value) for name, value in pairs if name == of) for of in SEVERAL)
+    members = once(pair for pair in pairs if pair[0] not in SEVERAL)
     group = members.pop(GROUP, None)
     read = {name: _READERS.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
     checked = JsonBody(body, json.dumps(body).encode())
     order = validated(kind, checked)
-    return order, checked, Meant(due.target, tuple(map(value_text, targets)), group and value_text(group))
+    return order, checked, Meant(due.target, targets, group and value_text(group), left_out)
 
 
 def refuse_query(query: bytes, kind: type[Order]) -> None:
@@ -78,7 +80,7 @@ def _parameter(name: str, schema: dict[str, Any], description: str | None) -> di
 
 def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
     """What a query says about a CSV file; other names are checked before. Raises InvalidContent, LongAddress."""
-    known = {TARGET, GROUP, *kind.model_fields}.difference(NOT_IN_QUERY)
+    known = {*SEVERAL, GROUP, *kind.model_fields}.difference(NOT_IN_QUERY)
     return [(name, value) for name, value in pairs_of(query) if name in known]
 
 
@@ -107,4 +109,9 @@ _COLUMNS = (
         "model's target, else target or label.",
     ),
     _parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
+    _parameter(
+        LEAVE_OUT,
+        {"type": "array", "items": {"type": "string"}},
+        "A column that is none of all these, such as a number of the row; named again for each of several.",
+    ),
 )

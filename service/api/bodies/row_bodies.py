@@ -227,7 +227,9 @@ def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tu
     if not isinstance(body, Spooled):
         return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model))
     task = {"due": due.model_dump(mode="json", by_alias=True), "members": members.members}
-    report = shared.reader.run(body, "read file", **task, targets=meant.targets, group=meant.group)
+    report = shared.reader.run(
+        body, "read file", **task, targets=meant.targets, group=meant.group, leave_out=meant.leave_out
+    )
     return order, RowBody(members, due, body, report)
 
 

@@ -290,7 +290,7 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
             return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
         case "read file":
             due = DUE.as_stored(task["due"])
-            meant = Meant(due.target, tuple(task["targets"]), task["group"])
+            meant = Meant(due.target, tuple(task["targets"]), task["group"], tuple(task["leave_out"]))
             return read_file(folder, due, meant, task["members"])
         case "read asked file":
             return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), task["targets"], task["model"])

@@ -36,17 +36,18 @@ Spec = TableInput | VectorInput | TextInput
 class Meant:
     """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows are asked about
     and bring none; `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a
-    row belongs to."""
+    row belongs to; `leave_out`: columns that are none of all these."""
 
     target: Target | None = None
     targets: tuple[str, ...] = ()
     group: str | None = None
+    leave_out: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
         """How many these are."""
         size = self.target.size if isinstance(self.target, NumberTarget) else int(self.target is not None)
-        return size + (self.group is not None)
+        return size + (self.group is not None) + len(self.leave_out)
 
     @property
     def word(self) -> str:
@@ -75,6 +76,8 @@ class Header:
         self.targets = self._targets(meant)
         self.group = self._group(meant)
         others = {*self.targets, *([] if self.group is None else [self.group])}
+        self._check_left_out(meant.leave_out, others)
+        others.update(meant.leave_out)
         free = [name for name in self.names if name not in others]
         if self._places:
             self._check_columns(free, model)
@@ -159,6 +162,12 @@ class Header:
             if meant.group in self.targets:
                 raise InvalidContent.at("/group", f"{quoted(meant.group)} is the target already.")
         return meant.group
+
+    def _check_left_out(self, names: Sequence[str], others: set[str]) -> None:
+        for name in names:
+            self._check_other(name, "leave_out")
+            if name in others:
+                raise InvalidContent.at("/leave_out", f"{quoted(name)} is the target or the group already.")
 
     def _check_other(self, name: str, member: str) -> None:
         """Raises InvalidContent where a name of the query is no column beside the inputs."""

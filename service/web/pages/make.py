@@ -38,6 +38,8 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"kind": "boolean"},
 }
 """What a column can be, as a model declares it."""
+OUT = "out"
+"""A column that the model does not look at."""
 MOST_COLUMNS = 200
 """A file of more columns is taken as it was guessed, without a field a column."""
 EXAMPLES = 3
@@ -105,14 +107,18 @@ def look(view: View) -> Answer:
 def sending(view: View, _: str) -> Sending:
     """Where the file goes, and the model that it is the first of."""
     form = view.form
-    inputs = [column for column in _chosen(form) if column.name != form.get("target")]
+    others = [column for column in _chosen(form) if column.name != form.get("target")]
+    inputs = [column for column in others if column.kind != OUT]
     spec: dict[str, Any] = {"kind": form.get("kind", "")}
     if spec["kind"] == "table":
         spec["columns"] = [{"name": column.name, **KINDS.get(column.kind, {})} for column in inputs]
     elif spec["kind"] == "vector":
         spec["size"] = len(inputs)
     name, target = form.get("name", ""), {"kind": form.get("predicts", "")}
-    query = {"target": form.get("target", "")} | ({"new_classes": "allow"} if target["kind"] == "class" else {})
+    query: dict[str, str | list[str]] = {"target": form.get("target", "")}
+    query["leave_out"] = [column.name for column in others if column.kind == OUT]
+    if target["kind"] == "class":
+        query["new_classes"] = "allow"
     return Sending(address("models", name, "updates"), CSV, query, {"name": name, "input": spec, "target": target})
 
 
@@ -136,7 +142,7 @@ def _confirm(
     status: int = 200,
 ) -> Shown:
     """Asks whether the guess is right. `looked`: what is known of the file while it is looked at."""
-    inputs = [column for column in columns if column.name != form["target"]]
+    inputs = [column for column in columns if column.name != form["target"] and column.kind != OUT]
     kinds = ["table"]
     if all(column.kind == "number" for column in inputs):
         kinds.append("vector")
@@ -148,7 +154,7 @@ def _confirm(
         "fields": len(columns) <= MOST_COLUMNS,
         "named": NAMED.dump_json([(column.name, column.kind) for column in columns]).decode(),
         "kinds": kinds if form["kind"] in kinds else [form["kind"], *kinds],
-        "column_kinds": list(KINDS),
+        "column_kinds": [*KINDS, OUT],
         "looked": looked,
         "faults": wrong,
     }

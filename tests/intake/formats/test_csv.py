@@ -76,6 +76,10 @@ def test_columns_come_in_any_order_beside_target_and_group() -> None:
     np.testing.assert_array_equal(table.targets, [[3.5], [NAN]])
     assert table.groups == ["x", None]
     assert table.labels is None
+    aside = Meant(NumberTarget(kind="number"), ("price",), None, ("id", "shop"))
+    table = read("id,b,price,shop,a\nk1,2,3.5,x,1\n", aside, NUMBERS)
+    np.testing.assert_array_equal(table.named.rows, [[1, 2]])
+    assert table.notes == []
     labels = read("a,label,b\n1,7,2\n1,,2\n1, yes ,2", Meant(ClassTarget()), NUMBERS).labels
     assert labels == ["7", None, "yes"]
 
@@ -200,6 +204,9 @@ def test_a_target_that_nobody_finds_is_asked_for() -> None:
         ("a,b,price\n1,2,3", Meant(number, ("a",)), "/target", '"a" is an input'),
         ("a,b,price\n1,2,3", Meant(number, ("price",), "shop"), "/group", 'no column "shop"'),
         ("a,b,price\n1,2,3", Meant(number, ("price",), "price"), "/group", "target already"),
+        ("a,b,price\n1,2,3", Meant(number, ("price",), None, ("id",)), "/leave_out", 'no column "id"'),
+        ("a,b,price\n1,2,3", Meant(number, ("price",), None, ("b",)), "/leave_out", "input of the model"),
+        ("a,b,price\n1,2,3", Meant(number, ("price",), None, ("price",)), "/leave_out", "target or the group"),
         ("a,b,price\n1,2,-", PRICE, "/targets/0", 'Line 2, column "price": - is no number.'),
         ("a,b,price\n1,2,NA", Meant(ClassTarget(), ("price",)), "/labels/0", 'Line 2, column "price": NA is not'),
     ):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import TypeAdapter, ValidationError
 
 from service.contract.enums import CSV, JSON
 from service.contract.resources import Model, Problem, Update
@@ -14,6 +17,7 @@ from service.web.forms import GENERAL, Said, slug_of
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
+NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 FIELDS = ("target", "source")
 """Members of the query of a CSV file that are fields of the form."""
 UNKNOWN_LABELS = "unknown-labels"
@@ -25,17 +29,18 @@ def ask(
     view: View, wrong: dict[str, str] | None = None, status: int = 200, others: Sequence[str] | None = None
 ) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
-    know, the one that is probably predicted first."""
+    know, or may be what is predicted, the likeliest first."""
     model = view.api.get(address("models", view.params["model"]), Model)
-    table = model.input.kind == "table"
     facts = {
         "model": model,
-        "table": table,
+        "takes_csv": model.input.kind != "image",
         "numbers": model.target.kind == "number",
         "example": example(model),
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
         "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS},
+        "extra": json.dumps(others) if others and model.input.kind == "table" else "",
+        "leave_out": view.head is not None or "leave_out" in view.form,
         "new_classes": "new_classes" in view.form if wrong or others is not None else not model.classes,
         "faults": wrong or {},
     }
@@ -43,7 +48,7 @@ def ask(
 
 
 def look(view: View) -> Answer:
-    """Fills in which column of a CSV file is predicted: the one that the model does not know."""
+    """Fills in which column of a CSV file is predicted: of a table the one that the model does not know."""
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, others=[])
     try:
@@ -52,10 +57,11 @@ def look(view: View) -> Answer:
         return ask(view, {"file": view.words(f"make.file_{fault.why}", **fault.values)}, 422)
     model = view.api.get(address("models", view.params["model"]), Model)
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
-    label = label_column(names, known)
-    if label is None or getattr(model.target, "size", 1) > 1:
+    unknown = [name for name in names if name not in known]
+    if not unknown or getattr(model.target, "size", 1) > 1:
         return ask(view, others=[])
-    return ask(view, others=[label, *(name for name in names if name not in known and name != label)])
+    label = label_column(names, known) or ""  # "": somebody has to choose
+    return ask(view, others=[label, *(name for name in unknown if name != label)])
 
 
 def example(model: Model) -> str:
@@ -70,10 +76,20 @@ def sending(view: View, name: str) -> Sending:
     path = address("models", view.params["model"], "updates")
     if name.lower().endswith(".json"):
         return Sending(path, JSON)
-    query = {field: view.form[field] for field in FIELDS if view.form.get(field)}
+    query: dict[str, str | list[str]] = {field: view.form[field] for field in FIELDS if view.form.get(field)}
+    if "leave_out" in view.form:
+        query["leave_out"] = [column for column in _extra(view.form) if column not in ("", query.get("target"))]
     if "new_classes" in view.form:
         query["new_classes"] = "allow"
     return Sending(path, CSV, query)
+
+
+def _extra(form: Mapping[str, str]) -> list[str]:
+    """Columns of the file that was looked at which the model does not know."""
+    try:
+        return NAMES.validate_json(form.get("extra", ""))
+    except ValidationError:
+        return []
 
 
 def act(view: View) -> Answer:
@@ -83,7 +99,7 @@ def act(view: View) -> Answer:
     try:
         update = view.sent.read(Update)
     except Refused as refused:
-        return ask(view, beside(refused.problem, view.words), refused.problem.status)
+        return ask(view, beside(refused.problem, view.words), refused.problem.status, _extra(view.form) or None)
     return Moved(f"/updates/{update.id}")
 
 
