@@ -82,7 +82,6 @@ class Verbs(TyperGroup):
         return name, None if known is None or name is None else _verb(name), rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Lists the verbs by group."""
         for group, verbs in VERBS.items():
             with formatter.section(group):
                 formatter.write_dl([(name, line) for name, (_, line) in verbs.items()])

@@ -39,7 +39,6 @@ def print_json(schema: str, members: Mapping[str, Any]) -> None:
 
 
 def print_result(schema: str, members: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
-    """Prints an outcome as one JSON object, or in lines."""
     if as_json:
         print_json(schema, members)
         return

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from service.contract.strict import Strict
 
-Share = Field(ge=0, le=1)
-
 
 class Familiar(Strict):
     """Which rows are like what the model has seen, and when the model counts as sure."""

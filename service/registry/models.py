@@ -201,7 +201,6 @@ def _clean_names(names: Sequence[str], pointer: str, clean_name: Callable[[str, 
 
 
 def live(session: Session, model: Model) -> Version | None:
-    """The live version, if there is one."""
     return session.get(Version, model.live_version_id) if model.live_version_id is not None else None
 
 

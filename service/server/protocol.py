@@ -214,7 +214,6 @@ class HttpProtocol(asyncio.Protocol):
             self.flow.hold()
 
     def brings(self, body: bytes) -> None:
-        """Takes the next bytes of the body."""
         request = self._reading
         assert request is not None
         cycle = request.cycle
@@ -227,7 +226,6 @@ class HttpProtocol(asyncio.Protocol):
             cycle.message_event.set()
 
     def ends(self) -> None:
-        """Takes the end of the body."""
         request = self._reading
         assert request is not None
         self._reading = None

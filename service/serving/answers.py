@@ -31,7 +31,6 @@ class Answer:
 
     @property
     def version(self) -> int:
-        """The number of the version."""
         return self.loaded.number
 
     def json(self) -> bytes:

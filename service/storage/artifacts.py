@@ -30,7 +30,6 @@ def exam_area(area: str) -> str:
 
 
 def is_name(area: str, digest: str) -> bool:
-    """Whether both are valid."""
     return bool(_AREA.fullmatch(area) and _DIGEST.fullmatch(digest))
 
 

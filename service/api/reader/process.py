@@ -60,7 +60,6 @@ class Reader:
         return await asyncio.wrap_future(self._submit(body, do, task))
 
     def close(self) -> None:
-        """Ends the process."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._kill()
 

@@ -46,7 +46,6 @@ class Spooled:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def remove(self) -> None:
-        """Deletes the folder and what is in it."""
         self._file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

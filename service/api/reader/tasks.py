@@ -231,7 +231,6 @@ def _annotations(folder: Path) -> Annotations:
 
 
 def load_labels(folder: Path) -> Labels:
-    """The summary of the labels."""
     return msgspec.json.decode((folder / LABELS_SUMMARY).read_bytes(), type=Labels)
 
 

@@ -23,7 +23,6 @@ class Rows:
         return len(self.labels)
 
     def of(self, classes: Collection[str]) -> Rows:
-        """The rows of some classes."""
         return self._take([k for k, label in enumerate(self.labels) if label in classes])
 
     def cut(self, at: int) -> tuple[Rows, Rows]:

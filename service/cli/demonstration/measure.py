@@ -24,7 +24,6 @@ class Answers:
         return float(np.mean([a == b for a, b in zip(self.answers, self.labels, strict=True)]))
 
     def of(self, classes: Collection[str]) -> Answers:
-        """The answers on rows of some classes."""
         which = [k for k, label in enumerate(self.labels) if label in classes]
         return Answers(
             tuple(self.labels[k] for k in which), [self.answers[k] for k in which], [self.scores[k] for k in which]
@@ -44,7 +43,6 @@ class Answers:
 
 
 def ask(model: RemoteModel, version: int, rows: Rows) -> Answers:
-    """Predicts all rows by one version."""
     predictions = model.predict(rows.inputs, top=1000, version=version).predictions
     scores = [{share.class_: share.score for share in prediction.top} for prediction in predictions]
     return Answers(rows.labels, [prediction.class_ for prediction in predictions], scores)

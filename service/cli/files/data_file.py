@@ -49,7 +49,6 @@ class DataFile:
         return named_label(others) or (others[0] if inputs and len(others) == 1 else None)
 
     def wrong(self, place: int | str, sentence: str) -> WrongUsage:
-        """The refusal of a record."""
         return WrongUsage(f"{self.name}, {self.at(place)}: {sentence}")
 
     def at(self, place: int | str) -> str:

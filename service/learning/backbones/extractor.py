@@ -120,7 +120,6 @@ class Extractor(nn.Module):
         return {k: t.detach().clone() for k, t in self.body.state_dict().items()}
 
     def train(self, mode: bool = True) -> Extractor:
-        """Stays in eval mode."""
         return super().train(False)
 
     def prepare(self, inputs: Array) -> Tensor:

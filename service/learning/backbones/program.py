@@ -229,7 +229,6 @@ def _line(error: Exception) -> str:
 
 
 def _given(kind: str, value: Any, held: Mapping[str, Any]) -> Any:
-    """The value of an argument."""
     match kind:
         case "as_tensor":
             return held[value]

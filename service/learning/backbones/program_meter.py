@@ -74,7 +74,6 @@ def _storage(tensor: Tensor) -> tuple[int, int]:
 
 
 def _tensors(values: Iterable[Any]) -> list[Tensor]:
-    """The tensors among values, and in lists of them."""
     return [
         t for value in values for t in (value if isinstance(value, list | tuple) else [value]) if isinstance(t, Tensor)
     ]

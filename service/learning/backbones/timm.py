@@ -12,7 +12,6 @@ SIDE = 224
 
 
 def exists(name: str) -> bool:
-    """Whether it is a model of timm."""
     import timm
 
     return bool(timm.is_model(name.removeprefix(PREFIX)))

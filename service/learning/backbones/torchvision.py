@@ -22,7 +22,6 @@ SIDE = 224
 
 
 def exists(name: str) -> bool:
-    """Whether it is a classifier of torchvision."""
     import torchvision
 
     return name in torchvision.models.list_models(module=torchvision.models)

@@ -30,7 +30,6 @@ class LearnedValues:
 
     @classmethod
     def of(cls, spec: TableInput, batches: Iterable[ValueCounts]) -> LearnedValues:
-        """Values of these batches."""
         names: dict[int, set[str]] = {place: set() for place in spec.growing}
         for batch in batches:
             for column, values in batch.items():

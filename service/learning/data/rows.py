@@ -129,7 +129,6 @@ class Rows:
         )
 
     def bare(self) -> FeatureRows:
-        """Returns the same rows without features."""
         return self.with_features(np.zeros((len(self), 0), np.int16))
 
     def codes(self, classes: Sequence[str]) -> Ints:
@@ -174,7 +173,6 @@ class Rows:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype[np.generic] | type = np.float32) -> Self:
-        """Returns no rows, of that shape."""
         none = np.zeros(0, np.int64)
         return cls(
             np.zeros((0, *shape), dtype),
@@ -197,7 +195,6 @@ class FeatureRows(Rows):
 
     @classmethod
     def none(cls, width: int) -> FeatureRows:
-        """Returns no rows, of that many features."""
         return cls.empty((width,), np.int16)
 
     def values(self, shift: int) -> Floats:

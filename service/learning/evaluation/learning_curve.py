@@ -72,7 +72,6 @@ def learning_curve(
 
 
 def _rows(sums: Sums) -> dict[str, int]:
-    """Rows of each class."""
     return dict(zip(sums.classes, sums.n.astype(int).tolist(), strict=True))
 
 

@@ -48,8 +48,7 @@ class Solver(Protocol):
         """Power of the counts to which the prior of a class is proportional."""
 
     @property
-    def name(self) -> Name:
-        """Name of the form in layouts."""
+    def name(self) -> Name: ...
 
     @property
     def left_out(self) -> bool:

@@ -49,7 +49,6 @@ class BatchWeights:
         return self.decay == 1 and all(weight in (0, 1) for weight in self.sources.values())
 
     def of(self, source: str) -> float:
-        """Returns the weight of a source."""
         return self.sources.get(source, self.sources.get(OTHERS, 1.0))
 
     def weighted(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Weighted:
@@ -62,7 +61,6 @@ class BatchWeights:
         return tuple((batch, weight) for batch, weight in weighed if weight or self.decay < 1)
 
     def sentence(self) -> str:
-        """Describes the weights in words."""
         aged = [f"a batch counts {self.decay:g} times as much with every later one"] if self.decay < 1 else []
         named = [f'"{name}" counts {weight:g}' for name, weight in sorted(self.sources.items()) if weight != 1]
         return "; ".join([*aged, *named])

@@ -70,7 +70,6 @@ class SummedEntry:
 
     @property
     def rows(self) -> int:
-        """Rows of all groups."""
         return sum(getattr(self, name).rows for name in GROUPS)
 
     def has_room_for(self, other: SummedEntry) -> bool:
@@ -119,7 +118,6 @@ class SummedEntry:
         return tensors
 
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Returns the classes of each group, by its name."""
         return {name: getattr(self, name).classes for name in GROUPS}
 
 
@@ -146,7 +144,6 @@ def by_fold(entry: Rows) -> dict[str, Bools]:
 
 
 def group_sums(entry: FeatureRows | SummedEntry) -> Iterator[tuple[str, Sums]]:
-    """Yields the name and the sums of each group."""
     if isinstance(entry, SummedEntry):
         yield from ((name, getattr(entry, name)) for name in GROUPS)
     else:

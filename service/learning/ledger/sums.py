@@ -57,7 +57,6 @@ class Sums:
         return float(self.n.sum())
 
     def first(self, columns: int) -> Sums:
-        """The sums of the first so many features alone."""
         if columns == self.width:
             return self
         kept = np.r_[:columns, self.width]

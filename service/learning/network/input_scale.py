@@ -63,7 +63,6 @@ def load_scale(spec: InputSpec, tensors: Mapping[str, Tensor]) -> AnyScale:
 
 
 def scaled_shape(spec: InputSpec) -> tuple[int, ...]:
-    """Shape of a scaled row."""
     return (spec.features,) if isinstance(spec, TableInput) else spec.shape
 
 

@@ -123,7 +123,6 @@ def class_stamps(
 
 
 def _inputs(layer: GrownLinear, branches: nn.ModuleList, rows: set[int]) -> set[int]:
-    """Inputs of the layer that reach any of these rows."""
     spans = [(b.rows, b.columns) for b in layer]
     owners = [b for b in layer if b.bias is not None]
     for branch in (cast(LowRank, branch) for branch in branches):

@@ -241,5 +241,4 @@ def layout_of(network: Network, classes: Sequence[str], **changes: object) -> La
 
 
 def lift_layouts(lifts: Sequence[Lift]) -> list[LiftLayout]:
-    """Layouts of lifts side by side."""
     return [LiftLayout(kind=lift.kind, width=lift.width) for lift in lifts]

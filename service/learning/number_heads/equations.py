@@ -131,7 +131,6 @@ class NumberEquations:
         return NumberHead(weight, self.moments.goal - solved @ self.moments.mean)
 
     def solve(self, alpha: float) -> NumberHead:
-        """The head with that alpha."""
         return self.head(self.factor(alpha))
 
 

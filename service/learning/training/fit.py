@@ -92,7 +92,6 @@ class Labelled(NamedTuple):
     y: Tensor
 
     def __add__(self, other: object) -> Labelled:
-        """These rows, then the others."""
         assert isinstance(other, Labelled)
         return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
 

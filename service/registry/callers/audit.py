@@ -127,7 +127,6 @@ def _follows(row: Mapping[str, Any], before: str) -> bool:
 
 
 def _hash(before: str, row: Mapping[str, Any]) -> str:
-    """The hash of a row, in hex, given the hash before it."""
     content = {name: row[name] for name in row if name != "hash"} | {"at": round(row["at"] * 1_000_000)}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(before.encode() + text.encode()).hexdigest()

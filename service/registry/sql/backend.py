@@ -71,8 +71,7 @@ class Backend(Protocol):
     def scrub(self) -> None:
         """Removes what deleted and replaced rows have left in the files. Raises Busy, DiskFull, NotWritable."""
 
-    def close(self) -> None:
-        """Closes all connections."""
+    def close(self) -> None: ...
 
 
 @contextmanager

@@ -29,8 +29,7 @@ class AnswerWaiter(Protocol):
     def done(self) -> bool:
         """Whether nobody waits any more."""
 
-    def set_result(self, result: RowAnswers, /) -> None:
-        """Takes the answer."""
+    def set_result(self, result: RowAnswers, /) -> None: ...
 
     def set_exception(self, exception: Exception, /) -> None:
         """Takes the error in place of an answer."""

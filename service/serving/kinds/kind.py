@@ -61,8 +61,7 @@ class RowAnswers(Protocol):
         """Copies the answers to the rows from `start` to `stop` into these arrays."""
 
     @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """Joins the rows of several parts."""
+    def concat(cls, parts: Sequence[Self]) -> Self: ...
 
 
 class Listing(NamedTuple):
@@ -136,8 +135,7 @@ class Kind(ABC, Generic[A]):
         """How outputs that are too long are refused, as JSON or as bytes."""
 
     @abstractmethod
-    def tensor(self, output: str, answers: A) -> OutputTensor:
-        """An output."""
+    def tensor(self, output: str, answers: A) -> OutputTensor: ...
 
 
 AnyKind = Kind[Any]

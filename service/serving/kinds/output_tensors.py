@@ -37,8 +37,7 @@ class OutputTensor(Protocol):
     def json(self) -> Iterator[bytes]:
         """Yields its elements as JSON, with commas between them."""
 
-    def binary(self) -> Iterator[bytes]:
-        """Yields its elements as bytes."""
+    def binary(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,6 @@ class PhaseTimes:
         self._report(phase, done, total)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds up to now, in order of appearance."""
         self._count()
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 

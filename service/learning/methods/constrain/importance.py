@@ -124,7 +124,6 @@ def trained(body: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def mean_of(values: Mapping[str, Tensor]) -> float:
-    """The mean over all weights."""
     count = sum(v.numel() for v in values.values())
     return sum(float(v.double().sum()) for v in values.values()) / max(count, 1)
 

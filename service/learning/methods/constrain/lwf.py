@@ -58,7 +58,6 @@ class Distillation:
     targets: Loss = OF_CLASSES
 
     def loss(self, body: nn.Module, step: Step) -> Tensor:
-        """The loss of the rows of one step."""
         z = body(step.x)
         loss = self.targets(without_old(z, step.y, self.known) if self.masks else z, step.y)
         if self.teacher is None or not self.strength:
