@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateState
@@ -11,6 +15,7 @@ from service.registry import batches, deployments, leases, models, updates, vers
 from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
+from service.worker.parent.assign import assignment
 from service.worker.parent.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
 from tests.worker.made import SPACE, claimed, entry, result, store_batch
@@ -272,3 +277,32 @@ def test_power_cut_around_the_commit_shows_all_or_nothing(
         assert (row.state == "succeeded") == committed
         assert (live(session, digits) == 1) == committed
         assert session.query(Version).count() == session.query(Deployment).count() == committed
+
+
+def test_as_many_statements_are_asked_however_many_batches_the_model_and_the_update_have(runtime: Runtime) -> None:
+    counts = []
+    for name, known, new in (("few", 2, 1), ("many", 9, 5)):
+        with runtime.database.writing() as session:
+            area = model_area(model(session, name).id)
+            ids = [store_batch(runtime, session, name, seed=k).id for k in range(known + new)]
+        for some, all_ in ((ids[:known], ids[:known]), (ids[known:], ids)):
+            with runtime.database.writing() as session:
+                learn(session, models.get(session, name), some)
+            update = claimed(runtime)
+            made = result(runtime, all_, seed=len(all_), area=area)
+            with counted() as asked:
+                with runtime.database.reading() as session:
+                    assert assignment(runtime, session, update) is not None
+                assert publish(runtime, update.id, update.fence, made) == "promoted"
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collects the statements that are run meanwhile."""
+    asked: list[str] = []
+    listening = Engine, "before_cursor_execute", lambda *call: asked.append(call[2])
+    event.listen(*listening)
+    yield asked
+    event.remove(*listening)
