@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from sqlalchemy import select, text
 
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
 from service.registry import batches
 from service.registry.sql.database import Database
+from service.registry.sql.tables import Batch
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
 
 
@@ -130,3 +132,13 @@ def test_learning_rows_are_counted_up_to_what_is_enough(database: Database) -> N
         assert batches.learning_rows(session, digits, ["a", "b", "c"], enough=100) == {"a": 6, "b": 3, "c": 0}
         assert batches.learning_rows(session, digits, ["a"], enough=2)["a"] >= 2
         assert batches.learning_rows(session, digits, [], enough=2) == {}
+
+
+@pytest.mark.sqlite
+def test_the_newest_batches_of_a_model_are_found_without_sorting_all_of_them(database: Database) -> None:
+    with database.reading() as session:
+        query = select(Batch.folds).where(Batch.model_id == 1, Batch.retracted_at.is_(None)).order_by(Batch.id.desc())
+        plan = session.execute(
+            text(f"EXPLAIN QUERY PLAN {query.compile(compile_kwargs={'literal_binds': True})}")
+        ).all()
+    assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_model_id_id (model_id=?)"]

@@ -131,6 +131,7 @@ class Batch(Table):
     __table_args__ = (
         CheckConstraint("kept_as IS NULL OR " + one_of("kept_as", Retention), name="kept_as"),
         Index(None, "model_id", "digest"),
+        Index(None, "model_id", "id"),
         Index(None, "model_id", "settled_at"),
     )
 

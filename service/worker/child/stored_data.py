@@ -238,8 +238,8 @@ class StoredData:
     def trusted(self, space: Space) -> dict[str, Trusted]:
         """Numbers of the rows of new batches that judge and select in the grown ledger."""
         grown = self.grown(space)
-        exam, selected = _numbers(grown.exam), _numbers(grown.selected)
-        return {b: Trusted(exam=exam.get(b, []), selected=selected.get(b, [])) for b in self._new}
+        exam, selected = _numbers(grown.exam, self._new), _numbers(grown.selected, self._new)
+        return {b: Trusted(exam=exam[b], selected=selected[b]) for b in self._new}
 
     def remember(self, space: Space) -> dict[str, Rows | Ledger]:
         """Holds ledger and exam of `space` for the version that learned everything; -> those that the cache should keep
@@ -272,6 +272,7 @@ class StoredData:
         memory.hold(name, thing)
 
 
-def _numbers(rows: Rows) -> dict[str, list[int]]:
+def _numbers(rows: Rows, batches: Sequence[str]) -> dict[str, list[int]]:
     """Batch -> numbers of the rows of it that are here."""
-    return {batch: sorted(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
+    places = {batch: k for k, batch in enumerate(rows.batches)}
+    return {batch: sorted(rows.row[rows.batch == places.get(batch, -1)].tolist()) for batch in batches}
