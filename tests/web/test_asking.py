@@ -50,7 +50,8 @@ def person(api: Api) -> Person:
 
 
 def model(spec: dict[str, Any]) -> Model:
-    return Model.model_construct(name="m", input=TypeAdapter(InputSpec).validate_python(spec))
+    alone: dict[str, Any] = {"name": "m", "input": TypeAdapter(InputSpec).validate_python(spec)}
+    return Model.model_construct(**alone)
 
 
 VECTOR, IMAGE = {"kind": "vector", "size": 3}, {"kind": "image", "channels": 1, "height": 2, "width": 2}

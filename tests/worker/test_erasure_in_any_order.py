@@ -186,7 +186,7 @@ class Service:
     def send(self, kind: int, times: int, again: bool, method: dict[str, Any] | None = None) -> None:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
-        order = CreateBatch(inputs=[], labels=[], new_classes=NewClasses.ALLOW, again=again)
+        order = CreateBatch(inputs=[], labels=[], new_classes=NewClasses.ALLOW, again=again, groups=None)
         decoded = RowsInMemory(np.asarray(inputs, np.float32), Annotations(labels=list(labels)))
         left = iter(range(times))
 

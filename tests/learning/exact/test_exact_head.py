@@ -259,8 +259,9 @@ def test_a_trained_backbone_is_frozen_and_its_history_summed(method: Method, kin
     for which in (rows, old):
         answers = build(got)(torch.from_numpy(x[which])).argmax(1).numpy()
         assert (np.array(got.classes)[answers] == y[which]).mean() > 0.8
+    lifted = method.Params.model_validate({"lift": "relu"})
     with pytest.raises(MethodRefused, match="auto"):
-        method.update(known.checkpoint, known.data(x[rows], list(y[rows])), method.Params(lift="relu"), Run())
+        method.update(known.checkpoint, known.data(x[rows], list(y[rows])), lifted, Run())
 
 
 def test_new_classes_of_digits_are_learned_and_the_old_ones_stay() -> None:

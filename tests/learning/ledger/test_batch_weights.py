@@ -69,7 +69,8 @@ def test_weights_are_those_of_every_row() -> None:
     weights = BatchWeights(0.5, {"": 3.0})
     weighted = weights.weighted(entries, lambda _: "")
     assert aged(0.5, weighted) == {"bat_0": 0.375, "bat_1": 0.75, "bat_2": 1.5, "bat_3": 3.0}
-    empty = Ledger(*[Sums.empty(4)] * 3, FeatureRows.none(4), FeatureRows.none(4), space().id, 0)
+    none = Sums.empty(4), FeatureRows.none(4)
+    empty = Ledger(none[0], none[0], none[0], none[1], none[1], space().id, 0)
     ledger = add_up(empty, 0.5, weighted, entries.__getitem__)
     rows = FeatureRows.concat(list(entries.values()))
     h = np.c_[rows.inputs.astype(float), np.ones(len(rows))]
