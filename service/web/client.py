@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
@@ -122,7 +121,7 @@ class ApiClient:
     async def _send(self, method: str, path: str, content: bytes = b"", query: dict[str, Any] | None = None) -> Sent:
         of_body = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))] if content else []
         asked = {name: value for name, value in (query or {}).items() if value is not None}
-        scope = self._attempting(content)._scope(method, path, asked, of_body)
+        scope = self._scope(method, path, asked, of_body)
         return await _ask(self.door, scope, _whole(content))
 
     async def stream(self, to: Sending, receive: Receive) -> Sent:
@@ -148,13 +147,6 @@ class ApiClient:
         if not answer.body:
             raise InvalidContent("The file was cut off. Send it again.")
         return answer
-
-    def _attempting(self, content: bytes) -> ApiClient:
-        """The same, whose Idempotency-Key is of this content, too: who goes back and sends a form with another reason
-        asks for something else."""
-        if self.attempt is None:
-            return self
-        return replace(self, attempt=f"{self.attempt}-{sha256(content).hexdigest()[:16]}")
 
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]

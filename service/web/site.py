@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -64,7 +65,7 @@ class Site:
         upload = await _upload(scope, receive) if asks == "POST" and route and (route.sends or route.looks) else None
         form = upload.fields if upload else await read_form(receive) if asks == "POST" else {}
         view = View(
-            api=ApiClient(self._door, scope, browser.key, form.get("attempt")),
+            api=ApiClient(self._door, scope, browser.key, _attempt(form, upload.name if upload else "")),
             words=Words(browser.language),
             params=match.groupdict() if match else {},
             query=query_of(scope),
@@ -90,6 +91,14 @@ class Site:
         view = View(api, Words(browser.language), {}, query_of(scope))
         made = _rendered(_of_refusal(view, Problem.model_validate(problem)), view, browser)
         return HTML.encode(), made.body, encoded(made.headers)
+
+
+def _attempt(form: Mapping[str, str], file: str) -> str | None:
+    """What a form is tried as: who goes back and sends it with another reason, or file, asks for something else."""
+    if "attempt" not in form:
+        return None
+    content = repr((file, sorted(form.items()))).encode("utf-8", "replace")
+    return f"{form['attempt']}-{sha256(content).hexdigest()[:16]}"
 
 
 async def _upload(scope: Scope, receive: Receive) -> Upload | None:

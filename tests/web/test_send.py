@@ -176,3 +176,11 @@ def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
 def test_a_file_of_a_form_that_is_not_ours_is_not_read(person: Person) -> None:
     assert send(person, GOOD, new_classes="on", token="x" * 32).status_code == 403
     assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []
+
+
+def test_another_file_of_the_same_form_is_another_one_and_the_same_is_not(person: Person) -> None:
+    fields = {"new_classes": "on", "attempt": "of-one-page"}
+    first, again = (send(person, GOOD, **fields).headers["location"] for _ in range(2))
+    other = send(person, GOOD.replace(b"Osaka", b"Kobe"), "b.csv", **fields)
+    assert first == again
+    assert (other.status_code, other.headers["location"] != first) == (303, True)

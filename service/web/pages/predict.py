@@ -18,7 +18,7 @@ from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
 from service.web.client import Refused, Sending, Sent, address
-from service.web.forms import GENERAL, faults
+from service.web.forms import GENERAL, Said, faults, slug_of
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import amount, percent, round_percent
 
@@ -112,7 +112,7 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
         return _page(view, model, answer=PREDICTED.validate_json(sent.taken()))
     except Refused as refused:
         place = "file" if refused.problem.status in OF_FILE else GENERAL
-        wrong = {place: refused.problem.detail}
+        wrong: dict[str, str] = {place: Said(refused.problem.detail, slug_of(refused.problem))}
         return _page(view, model, wrong=wrong, status=refused.problem.status)
 
 
