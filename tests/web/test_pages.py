@@ -353,10 +353,10 @@ def test_what_is_away_is_said_with_what_goes_on_and_what_waits(person: Person, m
 
     hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', person.looks("/keys").text))
     monkeypatch.setattr(type(person.api.runtime.database), "reading", away)
-    page = person.looks("/models/digits")
-    assert page.status_code == 503
-    assert "What is live goes on answering; what you send has to wait." in page.text
-    assert '<meta http-equiv="refresh" content="5">' in page.text
+    refused = person.looks("/models/digits")
+    assert refused.status_code == 503
+    assert "What is live goes on answering; what you send has to wait." in refused.text
+    assert '<meta http-equiv="refresh" content="5">' in refused.text
     sent = person.api("POST", "/models/digits/learn", data=hidden, headers=HTML)
     assert sent.status_code == 503
     assert "http-equiv" not in sent.text, "a form is not sent again by itself"
