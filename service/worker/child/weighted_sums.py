@@ -45,12 +45,16 @@ class WeightedSums:
         return lambda batch: self._store.entry(batch, space)
 
     def _summed(self, space: Space, decay: float, weighted: Weighted) -> Ledger:
-        """Sums these batches by Horner's rule, from the sums of the most first ones that memory or cache has."""
+        """Sums these batches by Horner's rule, from the sums of the most first ones that memory or cache has.
+
+        Those of the known batches are held: an update asks for sums with its own batches and without them."""
 
         def make() -> Ledger:
             start, n = self._at_hand(space, decay, weighted)
             if not n:
                 self.due.add(self._name(space, decay, weighted))
+            if n < len(self._known) < len(weighted):
+                start, n = self._summed(space, decay, weighted[: len(self._known)]), len(self._known)
             self._store.run.check()
             return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space))
 

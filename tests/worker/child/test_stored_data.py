@@ -10,6 +10,7 @@ import pytest
 
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows
+from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.run import UNWATCHED
@@ -83,6 +84,27 @@ def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     assert sorted(zip(cold.exam.batch, cold.exam.row, strict=True)) == sorted(zip(exam.batch, exam.row, strict=True))
     assert np.array_equal(np.sort(cold.exam.inputs, 0), np.sort(exam.inputs, 0))
     assert data.learned(7) == 2, "what had to be summed anew is cached next time"
+
+
+def test_a_decay_that_is_new_sums_the_known_batches_once(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update asks for sums with its own batch and without it; a decay that was never used begins with none."""
+    read, adds = list[str](), ModelStore.adds
+
+    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
+        read.append(batch)
+        return adds(model_store, batch, here)
+
+    monkeypatch.setattr(ModelStore, "adds", reading)
+    weights, update = BatchWeights(0.5), data.of(8, 1)
+    update.grown(space())
+    read.clear()
+    both = [update.weighted(space(), weights, own=own).all for own in (True, False)]
+    assert [read.count(f"bat_{k}") for k in range(4)] == [1, 1, 1, 1], "of the later ones rows are asked for, too"
+    for own, held in zip((True, False), both, strict=True):
+        data.memory.forget()
+        anew = data.of(8, 1).weighted(space(), weights, own=own).all
+        assert np.array_equal(held.G, anew.G)
+        assert np.array_equal(held.Q, anew.Q)
 
 
 def test_without_a_cache_everything_is_summed(data: Data) -> None:
