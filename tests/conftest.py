@@ -93,6 +93,7 @@ TOGETHER = [
         "cli/test_people.py",
         "cli/test_terminal_page.py",
         "examples/test_cifar.py",
+        "examples/test_programs.py",
     ],
     [
         "client/test_estimators.py",
@@ -100,10 +101,13 @@ TOGETHER = [
         "client/test_inputs.py",
         "client/test_page.py",
         "client/test_push.py",
+        "client/test_scale.py",
         "client/test_service.py",
     ],
 ]
 """Files that use one service: a process of the run takes all of them, so that it is started once."""
+SERVICES = ("shared", "url")
+"""The fixtures that start it, by group."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -135,9 +139,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {"sqlite" if config.getoption("postgres") else "postgres"}
     left_out.update(option for option in ("s3", "ray", "browser", "long") if not config.getoption(option))
     items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
+    for fixture, group in zip(SERVICES, TOGETHER, strict=True):
+        using = {item.path.relative_to(Path(__file__).parent).as_posix() for item in items if _uses(item, fixture)}
+        if alone := using.difference(group):
+            raise pytest.UsageError(f"{', '.join(sorted(alone))}: a service of its own; add it to TOGETHER")
     ranks = {name: rank for rank, name in enumerate(LONG)} | {name: len(LONG) + 1 for name in LATE}
     of_path = {Path(__file__).parent / name: rank for name, rank in ranks.items()}
     items.sort(key=lambda item: of_path.get(item.path, len(LONG)))
+
+
+def _uses(item: pytest.Item, fixture: str) -> bool:
+    """Whether a test asks for a fixture, itself or through others."""
+    return isinstance(item, pytest.Function) and fixture in item.fixturenames
 
 
 def pytest_collection_finish() -> None:

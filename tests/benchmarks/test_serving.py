@@ -22,6 +22,7 @@ from service.contract.inputs import InputSpec
 from service.serving.predictor import Predictor
 
 
+@pytest.mark.long
 def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path / "venvs", "m1", one_core_each())
     with started(CONTENDERS["ours"], place, **SETTINGS, TSUIKA_DATA=str(tmp_path / "data")) as server:
