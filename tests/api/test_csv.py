@@ -131,6 +131,17 @@ def test_labels_that_are_numbers_are_asked_about_before_anything_is_stored(rents
     assert send(rents, "grades/batches", text).status_code == 201
 
 
+@pytest.mark.parametrize("limit", [256 * 1024, 0], ids=["here", "aside"])
+def test_columns_that_are_named_are_left_out(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    extra = "\n".join(f"{line},note {k}" if k else f"{line},note" for k, line in enumerate(TEXT.splitlines())) + "\n"
+    refused = send(rents, "rents/batches?target=price&group=house", extra)
+    assert (refused.status_code, "leave it out" in refused.text) == (422, True)
+    left = send(rents, "rents/batches?target=price&group=house&leave_out=note", extra)
+    same = send(rents, "rents/batches?target=price&group=house", TEXT)
+    assert (left.status_code, same.status_code, same.json()["id"]) == (201, 200, left.json()["id"])
+
+
 def test_an_update_takes_what_json_says_from_the_query(rents: Api) -> None:
     method = '{"name": "ridge", "lift": "none"}'
     query = f"target=price&group=house&wait=0&method={method}&seed=7&source=south&again=true"
