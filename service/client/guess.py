@@ -13,7 +13,7 @@ from typing import Any
 from service.client.csv_file import csv_file, lines_of
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
-from service.guessing.column_facts import DIFFERENT, FEWEST_NUMBERS, input_of
+from service.guessing.column_facts import are_measures, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column
 
@@ -90,10 +90,9 @@ def target_of(labels: Any) -> dict[str, Any] | None:
         return {"kind": "number", "size": len(known[0])}
     if not known or not all(type(label) in (int, float) for label in known):
         return None
-    if all(float(label).is_integer() for label in known):
-        different = len(set(known))
-        if len(known) < FEWEST_NUMBERS or different < DIFFERENT * len(known):
-            return None
+    whole = all(float(label).is_integer() for label in known)
+    if whole and not are_measures({float(label) for label in known}, len(known)):
+        return None
     return {"kind": "number"}
 
 

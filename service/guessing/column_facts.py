@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ WIDEST_TABLE = 222
 """Number columns that a table has room for with all of their pieces."""
 FEWEST_NUMBERS, DIFFERENT = 20, 0.9
 """From so many whole numbers on, of which such a share differ, they are no names of classes."""
+SOME_DIFFER, APART = 1 / 3, 10
+"""Nor are those of which this share differ, so far apart on average: prices, where numbers of classes lie close."""
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number; one that begins with 0, such as 0123, is a postcode or the like."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
@@ -68,16 +70,18 @@ class ColumnFacts:
 
     @property
     def measures(self) -> bool:
-        """Whether the cells are a target: numbers with fractions, or whole ones of which nearly all differ."""
-        counted = min(self.cells, COUNTED_VALUES)
-        return self.numbers and (self.fractions or len(self.values) >= max(FEWEST_NUMBERS, DIFFERENT * counted))
+        """Whether the cells are a target: numbers with fractions, or whole ones that are no names of classes."""
+        return self.numbers and (self.fractions or are_measures([float(value) for value in self.values], self.cells))
 
     @property
     def strange(self) -> str | None:
-        """A cell that is no number where nearly none comes again and some have digits: of prices, one with a slip."""
-        often = len(self.values) < max(FEWEST_NUMBERS, DIFFERENT * min(self.cells, COUNTED_VALUES))
-        if often or not any(letter.isdigit() for value in self.values for letter in value):
-            return None
+        """A cell that is no number where the others are a target, or where nearly none comes again and some have
+        digits: of prices, one with a slip."""
+        numbers = [float(value) for value in self.values if NUMBER.fullmatch(value)]
+        if len(numbers) < DIFFERENT * len(self.values) or not are_measures(numbers, self.cells):
+            often = len(self.values) < max(FEWEST_NUMBERS, DIFFERENT * min(self.cells, COUNTED_VALUES))
+            if often or not any(letter.isdigit() for value in self.values for letter in value):
+                return None
         return min((value for value in self.values if not NUMBER.fullmatch(value)), default=None)
 
     def column(self, name: str) -> dict[str, Any]:
@@ -90,6 +94,16 @@ class ColumnFacts:
             return {"name": name, "kind": "date"} | ({} if self.clock else {"parts": ["weekday", "year"]})
         many = len(self.values) > min(max(MANY_VALUES, self.cells / 2), MOST_VALUES)
         return {"name": name, "kind": "category"} | ({"many": True} if many else {})
+
+
+def are_measures(numbers: Collection[float], cells: int) -> bool:
+    """Whether whole numbers, each once, of so many cells are a target and no names of classes: nearly all differ, or
+    many do and lie far apart."""
+    different = len(numbers)
+    if different < FEWEST_NUMBERS:
+        return False
+    many = different >= SOME_DIFFER * cells and max(numbers) - min(numbers) >= APART * different
+    return many or different >= DIFFERENT * min(cells, COUNTED_VALUES)
 
 
 def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ SENTENCES = {
     "separator": "This CSV file has one column, {column}. Commas part cells: save the file with commas.",
     "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
-    "slip": 'Nearly all values of "{column}" differ, and "{cell}" is no number. Write numbers as 12500 or 12.5, '
+    "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or 12.5, '
     "without a unit or anything between thousands.",
 }
 """Why a file does not say what it is for."""
@@ -82,7 +82,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def check_label(name: str, facts: ColumnFacts) -> None:
-    """Raises Unguessable where nearly no value of a column comes again and one is no number: prices with a slip are no
+    """Raises Unguessable where the values of a column look like numbers and one is none: prices with a slip are no
     classes."""
     if not facts.measures and (strange := facts.strange):
         raise Unguessable("slip", column=name, cell=strange)

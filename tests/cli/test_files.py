@@ -80,9 +80,23 @@ def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str, tmp_pa
     cells = [third if k == 2 else str(1500 + k) for k in range(40)]
     (tmp_path / "a.csv").write_text("rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells)))
     file = open_file(tmp_path / "a.csv")
-    with pytest.raises(WrongUsage, match=r'a.csv, line 4: .* "price" differ, and ".*" is no number. Write numbers as'):
+    with pytest.raises(
+        WrongUsage, match=r'a.csv, line 4: values of "price" look like numbers, and ".*" is none. Write numbers as'
+    ):
         guess(file, None, None)
     assert len(guess(file, None, "class").body["classes"]) == 40
+
+
+def test_na_is_no_class_of_a_file_that_the_service_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("species,sex\na,male\nb,NA\na,female\n")
+    with pytest.raises(WrongUsage, match=r'x.csv, line 3: "NA" is not taken .* "sex" \(the last column\).* --label'):
+        guess(open_file(tmp_path / "x.csv"), None, None)
+    assert guess(open_file(tmp_path / "x.csv"), "species", None).body["classes"] == ["a", "b"]
+
+
+def test_numbers_say_how_they_are_predicted(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,last\n" + "".join(f"{k},{k % 25}\n" for k in range(100)))
+    assert guess(open_file(tmp_path / "x.csv"), None, None).lines[1].endswith("predicted: --target number.")
 
 
 def test_what_programs_write_for_nothing_is_a_gap_and_what_begins_with_0_is_no_number(tmp_path: Path) -> None:

@@ -80,13 +80,18 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert 'Classes: apple (60), pear (60), from "label" (by its name).' in only_said.out
     assert [item for item in tsuika("models", "--json").json["items"] if item["name"] == "fruits"] == []
 
-    assert tsuika("init", "fruits", first).code == DONE
+    assert tsuika("init", "fruits", first, "--label", "colour").code == DONE
+    taken = tsuika("init", "fruits", first)
+    assert (taken.code, "If that model never had rows: --replace." in taken.err) == (1, True)
+    assert tsuika("init", "fruits", first, "--replace").code == DONE
     pushed = tsuika("push", "fruits", first, "--method", "ridge")
     assert pushed.code == DONE
     assert pushed.out.startswith("● Live: version 1. It knows apple and pear")
     assert "Report: tsuika report fruits@1   Take the rows back: tsuika retract fruits bat_" in pushed.out
     assert "Undo" not in pushed.out, "there is no version before the first one"
     assert 'first.csv: 120 rows, 4 columns, labels in "label".' in pushed.err
+    kept = tsuika("init", "fruits", first, "--replace")
+    assert (kept.code, "fruits has had rows" in kept.err) == (USAGE, True)
 
     more = save(tmp_path / "more.csv", rows(["plum"], seed=1))
     unnamed = tsuika("push", "fruits", more, "--new-classes")

@@ -106,9 +106,21 @@ def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str]
 def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> None:
     cells = [third if k == 2 else str(1500 + k) for k in range(40)]
     file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
-    with pytest.raises(ValueError, match=r'Nearly all values of "price" differ, and ".*" is no number'):
+    with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
         guess(file.encode())
     assert guess(file.replace(third, "1502").encode()).target == {"kind": "number"}
+
+
+def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() -> None:
+    def file(labels: list[str]) -> bytes:
+        return "".join(["size,last\n", *(f"{k},{label}\n" for k, label in enumerate(labels))]).encode()
+
+    prices = [str(95_000 + 1_500 * (k * k % 67)) for k in range(80)]  # 34 prices, most of which come again
+    assert guess(file(prices)).target == target_of([int(price) for price in prices]) == {"kind": "number"}
+    with pytest.raises(ValueError, match='Values of "last" look like numbers, and "98o00" is none'):
+        guess(file([*prices, "98o00"]))
+    close = [k * k % 67 for k in range(80)]  # 34 of 67 classes
+    assert guess(file([str(k) for k in close])).target is target_of(close) is None
 
 
 def test_frames_and_dicts_are_tables() -> None:

@@ -108,7 +108,7 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     shown = look(person, PRICES.replace(b"520.25", b"52O.25"))
     fault = re.search(r'id="predicts-fault" role="alert">(.*?)</span>', shown.text, re.S)
     assert fault is not None
-    assert "“52O.25” is no number" in fault[1]
+    assert "look like numbers, and “52O.25” is none" in fault[1]
     assert "required checked" not in shown.text
     refused = sent(person, "/new/send", shown.text, PRICES)  # nobody has said what is predicted
     assert refused.status_code == 422

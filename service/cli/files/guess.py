@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
-from service.guessing.column_facts import DIFFERENT, FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
+from service.guessing.column_facts import FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
 from service.guessing.label_column import LABELS
 
 
@@ -35,7 +34,7 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     labels = count_labels(file, label_name)
     numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
-        _require_classes(file, label_name, labels)
+        _require_classes(file, label_name, labels, facts[label_name])
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
     spec, takes = _takes(file, inputs)
     body: dict[str, Any] = {"input": spec}
@@ -44,10 +43,14 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
         body["target"] = {"kind": "number"}
         lines.append(f'Target: the number in "{label_name}" ({why}). If these are names of classes: --target class.')
     else:
+        _require_names(file, label_name, why, labels)
         body["classes"] = list(labels.counts)
         counted = ", ".join(f"{name} ({count.rows:,})" for name, count in list(labels.counts.items())[:10])
         more = f" and {len(labels.counts) - 10:,} more" if len(labels.counts) > 10 else ""
-        lines.append(f'Classes: {counted}{more}, from "{label_name}" ({why}).')
+        hint = ""
+        if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(NUMBER.fullmatch, labels.counts)):
+            hint = " If these are numbers to be predicted: --target number."
+        lines.append(f'Classes: {counted}{more}, from "{label_name}" ({why}).{hint}')
         rare = [name for name, count in labels.counts.items() if count.rows == 1]
         if rare and len(labels.counts) > len(rare):
             first = labels.counts[rare[0]]
@@ -55,16 +58,27 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     return Guess(body, lines, label_name)
 
 
-def _require_classes(file: DataFile, label: str, labels: LabelCounts) -> None:
-    """Raises WrongUsage where nearly no label comes again and they have digits: numbers, some written otherwise."""
-    different = len(labels.counts)
+def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts) -> None:
+    """Raises WrongUsage where labels look like numbers and one is none: it is written otherwise."""
     strange = next((name for name in labels.counts if not NUMBER.fullmatch(name)), "")
-    digits = any(letter.isdigit() for name in islice(labels.counts, FEWEST_NUMBERS) for letter in name)
-    if strange and digits and different >= max(FEWEST_NUMBERS, DIFFERENT * labels.rows):
+    if strange and fact.strange is not None:
         place = file.at(labels.counts[strange].place)
         raise WrongUsage(
-            f'{file.name}, {place}: nearly all values of "{label}" differ, and "{strange[:100]}" is no number. Write '
+            f'{file.name}, {place}: values of "{label}" look like numbers, and "{strange[:100]}" is none. Write '
             "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class."
+        )
+
+
+def _require_names(file: DataFile, label: str, why: str, labels: LabelCounts) -> None:
+    """Raises WrongUsage for a label that the service takes for none, such as NA, in a CSV file."""
+    from service.intake.formats.csv_cells import UNNAMED
+
+    name = next((name for name in labels.counts if file.is_csv and name in UNNAMED), None)
+    if name is not None:
+        raise file.wrong(
+            labels.counts[name].place,
+            f'"{name}" is not taken as a label, in "{label}" ({why}). Leave the cell empty where nothing is known. '
+            "Is another column predicted? --label COLUMN",
         )
 
 

@@ -97,4 +97,9 @@ def _refusal(file: DataFile, label: str, strange: Mapping[str, Count], classes: 
     if len(names) > LISTED:
         lines.append(f"  and {len(names) - LISTED:,} more")
     one = "A new class?" if len(names) == 1 else "New classes?"
-    return "\n".join([*lines, f"  {one} --new-classes={','.join(names[:LISTED])}"])
+    way = (
+        f"--new-classes={','.join(names)}"
+        if len(names) <= LISTED
+        else "--new-classes alone lists all of them and asks."
+    )
+    return "\n".join([*lines, f"  {one} {way}"])

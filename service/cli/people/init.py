@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
 from service.cli.connection import connected
-from service.cli.exits import DONE
+from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
 from service.cli.options import Json
 from service.cli.output import print_result
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 
 def run(
@@ -22,6 +25,9 @@ def run(
         str | None, Option(metavar="COLUMN", help="The column that is predicted; guessed if left out.")
     ] = None,
     target: Annotated[Literal["class", "number"] | None, Option(help="What is predicted; guessed if left out.")] = None,
+    replace: Annotated[
+        bool, Option("--replace", help="Take the place of a model of that name that never had rows.")
+    ] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what is guessed.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -35,10 +41,28 @@ def run(
         lines.append("Nothing was made.")
     else:
         with connected() as client:
-            client.create_model(**body)
+            _make(client, body, replace)
         also = "" if label is None else f" --label {label}"
         lines.append(f"● {model} is there. Teach it: tsuika push {model} {path}{also}")
     print_result(
         "init", {"made": not dry_run, "model": body, "label": guessed.label, "notes": guessed.lines}, lines, as_json
     )
     return DONE
+
+
+def _make(client: Client, body: dict[str, Any], replace: bool) -> None:
+    """Makes the model. Raises WrongUsage where it would replace one that has had rows."""
+    from service.client.errors import ClientError, Conflict, NotFound
+
+    if replace:
+        try:
+            there = client.model(body["name"])
+            if any(next(listed, None) for listed in (there.updates(), there.batches(), there.versions())):
+                raise WrongUsage(f"{there.name} has had rows, so nothing takes its place. Choose another name.")
+            there.archive()
+        except NotFound:
+            pass  # its name is free
+    try:
+        client.create_model(**body)
+    except Conflict as taken:
+        raise ClientError(f"{taken.detail} If that model never had rows: --replace.") from taken
