@@ -106,7 +106,7 @@ TOGETHER = [
     ],
 ]
 """Files that use one service: a process of the run takes all of them, so that it is started once."""
-SERVICES = ("shared", "url")
+SERVICES = ("shared", "service_url")
 """The fixtures that start it, by group."""
 
 

@@ -14,12 +14,12 @@ KEY = "a-key-for-tests"
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[str]:
+def service_url(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[str]:
     with Server(tmp_path_factory.mktemp("service"), migrated=migrated, key=KEY) as server:
         yield server.url
 
 
 @pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    with Client(url, KEY) as made:
+def client(service_url: str) -> Iterator[Client]:
+    with Client(service_url, KEY) as made:
         yield made

@@ -262,10 +262,10 @@ def test_what_is_no_key_is_refused_and_not_said(key: str) -> None:
     assert "ret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("given", ["service:8000", "http://[::1", "http://host:port", "ftp://service", "http://", "  "])
-def test_what_is_no_address_is_told_with_one_that_is(given: str) -> None:
+@pytest.mark.parametrize("url", ["service:8000", "http://[::1", "http://host:port", "ftp://service", "http://", "  "])
+def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
     with pytest.raises(ClientError, match=r"http://127\.0\.0\.1:8000"):
-        Client(given)
+        Client(url)
 
 
 def test_who_signs_in_by_the_address_is_named_nowhere() -> None:

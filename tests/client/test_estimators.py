@@ -22,8 +22,8 @@ from tsuika.sklearn import TsuikaClassifier, TsuikaRegressor
 
 
 @pytest.fixture(autouse=True)
-def service(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TSUIKA_URL", url)
+def service(service_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSUIKA_URL", service_url)
     monkeypatch.setenv("TSUIKA_KEY", KEY)
 
 

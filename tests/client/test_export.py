@@ -211,11 +211,13 @@ def test_rows_to_compare_are_such_as_the_service_takes() -> None:
     assert pixels.nbytes < 2**26
 
 
-def test_the_page_is_as_it_says(client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_as_it_says(
+    client: Client, service_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wine = client.create_model("wine", {"kind": "vector", "size": 13, "scale": {"range": [-1, 1]}})
     rows = np.random.default_rng(4).uniform(-1, 1, (40, 13))
     wine.update(rows.tolist(), [("barolo", "grignolino")[int(row[0] > 0)] for row in rows])
-    monkeypatch.setenv("TSUIKA_URL", url)
+    monkeypatch.setenv("TSUIKA_URL", service_url)
     monkeypatch.setenv("TSUIKA_KEY", KEY)
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}

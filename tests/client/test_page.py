@@ -16,9 +16,9 @@ PAGE = (ROOT / "docs" / "client.md").read_text()
 
 
 def test_the_snippets_run_as_they_stand(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    service_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TSUIKA_URL", url)
+    monkeypatch.setenv("TSUIKA_URL", service_url)
     monkeypatch.setenv("TSUIKA_KEY", KEY)
     names: dict[str, Any] = {}
     for snippet in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S):

@@ -39,9 +39,9 @@ def corners(seed: int, n: int = 240, classes: int = 3) -> tuple[NDArray[np.float
 
 
 @pytest.fixture(scope="module")
-def flowers(url: str) -> Iterator[RemoteModel]:
+def flowers(service_url: str) -> Iterator[RemoteModel]:
     """A model that its first push has made."""
-    with Client(url, KEY) as client:
+    with Client(service_url, KEY) as client:
         model = client.model("flowers")
         model.push(*corners(0))
         yield model
@@ -101,7 +101,7 @@ def test_many_numbers_are_learned_as_bytes_and_are_the_batch_that_json_is(client
         model.add_batch(np.full((400, 4), np.nan), labels)
 
 
-def test_a_version_is_pinned_and_compared(client: Client, url: str) -> None:
+def test_a_version_is_pinned_and_compared(client: Client, service_url: str) -> None:
     model = client.model("pinned")
     model.push(*corners(0))
     model.push(*corners(1, classes=4), new_classes="allow")
@@ -120,7 +120,7 @@ def test_a_version_is_pinned_and_compared(client: Client, url: str) -> None:
     assert card is not None
     assert (card.version, card.reason[:11]) == (2, "It knows 3;")
     assert repr(card).startswith("● Live: version 2. It knows 3; ")
-    assert f"Page: {url}/models/pinned" in repr(card)
+    assert f"Page: {service_url}/models/pinned" in repr(card)
     assert [look.version for look in model.watch(card.update)] == [2]
     with pytest.raises(LiveMoved):
         model.rollback("too late", if_live=1)
@@ -224,12 +224,12 @@ def test_images_are_pushed_as_people_have_them(client: Client, tmp_path: Path) -
     assert model.predict([images[0], path, held.getvalue()]).classes == ["red"] * 3
 
 
-def test_the_same_with_coroutines(url: str, tmp_path: Path) -> None:
+def test_the_same_with_coroutines(service_url: str, tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     file.write_text("x,label\n" + "".join(f"{k % 2 * 3 + k % 7 / 10},{'ab'[k % 2]}\n" for k in range(60)))
 
     async def work() -> None:
-        async with AsyncClient(url, KEY) as client:
+        async with AsyncClient(service_url, KEY) as client:
             model = client.model("awaited")
             looks: list[str] = []
             first = await model.push(*corners(0), on_progress=lambda update: looks.append(update.state))

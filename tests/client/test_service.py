@@ -145,7 +145,7 @@ def test_new_classes_and_settings(model: RemoteModel) -> None:
     assert (update.verdict, model.info().live_version) == (Verdict.HELD, 1)
 
 
-def test_refusals_have_a_type(client: Client, url: str, model: RemoteModel) -> None:
+def test_refusals_have_a_type(client: Client, service_url: str, model: RemoteModel) -> None:
     empty = client.create_model("empty", INPUT)
     with pytest.raises(NotLive):
         empty.predict([[0, 0, 0, 0]])
@@ -160,7 +160,7 @@ def test_refusals_have_a_type(client: Client, url: str, model: RemoteModel) -> N
         client.cancel(done.id)
     with pytest.raises(Conflict):
         client.retry(done.id)
-    with Client(url, "wrong") as stranger, pytest.raises(Unauthorized):
+    with Client(service_url, "wrong") as stranger, pytest.raises(Unauthorized):
         list(stranger.models())
 
 
@@ -171,12 +171,12 @@ def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None
     assert model.name not in [m.name for m in client.models()]
 
 
-def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, url: str) -> None:
+def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, service_url: str) -> None:
     name = model.info().name
     order = {"name": "till 7", "scopes": ["predict"], "models": [name]}
-    made = httpx.post(f"{url}/v1/keys", json=order, headers={"Authorization": f"Bearer {KEY}"})
+    made = httpx.post(f"{service_url}/v1/keys", json=order, headers={"Authorization": f"Bearer {KEY}"})
     key = made.json()["secret"]
-    with Client(url, key=key) as till:
+    with Client(service_url, key=key) as till:
         inputs, _ = rows(1)
         assert till.model(name).predict(inputs).version == 1
         with pytest.raises(Forbidden, match="learn"):
