@@ -54,7 +54,6 @@ LONG = [
     "cli/test_beside_a_service.py",
     "api/test_large_bodies.py",
     "learning/training/test_unfreezing.py",
-    "worker/test_erasure_in_any_order.py",
     "registry/test_migrations.py",
     "acceptance/test_telemetry.py",
     "benchmarks/test_streams.py",

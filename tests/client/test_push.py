@@ -233,7 +233,8 @@ def test_the_same_with_coroutines(service_url: str, tmp_path: Path) -> None:
             model = client.model("awaited")
             looks: list[str] = []
             first = await model.push(*corners(0), on_progress=lambda update: looks.append(update.state))
-            assert (first.verdict, looks[0]) == ("promoted", "queued")
+            assert first.verdict == "promoted"
+            assert looks[0] in ("queued", "running"), "a worker may be quicker than the first look"
             several = await asyncio.gather(*(model.predict(corners(k)[0]) for k in range(3)))
             assert {answer.version for answer in several} == {1}
             assert [version.number async for version in model.versions()] == [1]

@@ -2,7 +2,8 @@
 
 Registry, store, cache, arrivals, worker and what its child does are the real ones. The child is in this process, each
 of two workers has one, and a kill is a power cut after some operation of the store or the database. A longer run with
-more kinds of moves, by hand: ERASURE_EXAMPLES=500 pytest -n 0 --timeout 0 tests/worker/test_erasure_in_any_order.py
+more kinds of moves, by hand:
+ERASURE_EXAMPLES=500 pytest --long -n 0 --timeout 0 tests/worker/test_erasure_in_any_order.py
 """
 
 from __future__ import annotations
@@ -519,6 +520,7 @@ class Erasing(RuleBasedStateMachine):
         self._folder.cleanup()
 
 
+@pytest.mark.long
 def test_erased_rows_are_nowhere_whatever_ran_meanwhile(migrated: Path) -> None:
     machine = type("ErasingOnACopy", (Erasing,), {"template": migrated})
     run_state_machine_as_test(
