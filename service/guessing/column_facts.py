@@ -26,7 +26,6 @@ SOME_DIFFER, APART = 1 / 3, 10
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number; one that begins with 0, such as 0123, is a postcode or the like."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
-NUMBERED = re.compile(r"(.*?)[0-9]+")
 
 
 @dataclass
@@ -115,7 +114,7 @@ def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:
         if wordy and not (fact.numbers or fact.dates or fact.booleans):
             return {"kind": "text"}
     numbers = all(fact.numbers and not fact.gaps for fact in facts.values())
-    stems = {match[1] if (match := NUMBERED.fullmatch(name)) else name for name in facts}
+    stems = {name.rstrip("0123456789") for name in facts}
     if numbers and (len(facts) > WIDEST_TABLE or (len(stems) == 1 and len(facts) > 1)):
         return {"kind": "vector", "size": len(facts)}
     return {"kind": "table", "columns": [fact.column(name) for name, fact in facts.items()]}

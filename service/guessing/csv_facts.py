@@ -74,11 +74,13 @@ def facts_of(lines: Iterable[Sequence[str]]) -> dict[str, ColumnFacts]:
 def _check_names(names: Sequence[str]) -> None:
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise Unguessable("separator", column=names[0])
+    before = set[str]()
     for place, name in enumerate(names):
         if not name:
             raise Unguessable("nameless", place=place + 1)
-        if name in names[:place]:
+        if name in before:
             raise Unguessable("twice", column=name)
+        before.add(name)
 
 
 def check_label(name: str, facts: ColumnFacts) -> None:

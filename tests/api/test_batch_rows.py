@@ -63,6 +63,14 @@ def test_each_kind_of_input_is_as_it_could_be_sent(api: Api) -> None:
     assert row["input"] == "where is it?"
 
 
+def test_the_last_moment_there_is_stays_a_date(api: Api) -> None:
+    table = {"name": "t", "input": {"kind": "table", "columns": [{"name": "ends", "kind": "date"}]}}
+    moments = ["9999-12-31T23:59:59.999999", "9999-12-31T23:59:60", "9999-12-31", "0001-01-01"]
+    rows = {"inputs": [{"ends": moment} for moment in moments], "labels": ["a"] * 4, "new_classes": "allow"}
+    shown = [row["input"]["ends"] for row in api.ok("GET", stored(api, table, rows))["items"]]
+    assert shown == ["9999-12-31 23:59:59.999999", "9999-12-31 23:59:59.999999", *moments[2:]]
+
+
 def test_what_is_not_there_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"{MODEL}/batches/{api.ok('POST', f'{MODEL}/batches', ROWS)['id']}/rows"
     assert api("GET", f"{MODEL}/batches/bat_0/rows").status_code == 404

@@ -128,6 +128,7 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
         (b"a\n1\n", {}, "file", "one column"),
         (b'a,b\n"' + b"x" * 200_000, {}, "file", "never closed"),
         (STAYS, {"size": str(2 * 1024**3)}, "file", "2,048 MB"),
+        (b"", {"size": "9" * 5000}, "file", "no row"),
         (STAYS, {"name": "Stays"}, "name", "lower-case letter"),
         (STAYS, {"name": "digits"}, "name", "a model of this name"),
         (STAYS, {"file": ""}, "file", "Choose a file."),

@@ -64,6 +64,8 @@ def test_chosen_rows_are_corrected(person: Person) -> None:
     assert (unchanged.status_code, "Nothing is changed yet" in unchanged.text) == (422, True)
     wrong = person.sends(page, f"{page}?row-3=on", **{**same, "label-3": "c"})
     assert (wrong.status_code, 'id="label-3-fault"' in wrong.text) == (422, True)
+    strange = person.sends(page, f"{page}?row-3=on", **{"label-" + "9" * 5000: "c"})
+    assert (strange.status_code, "Nothing is changed yet" in strange.text) == (422, True)
     fields = {**same, "before-4": "a", "label-4": "<b>", "before-5": "<b>", "label-5": "", "reason": "looked"}
     moved = person.sends(page, f"{page}?row-3=on", **fields)
     [newest, *_] = person.api.ok("GET", "/v1/models/digits/updates")["items"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from service.contract.inputs import InputSpec
@@ -13,6 +13,8 @@ from service.learning.data.rows import Array
 
 EPOCH = datetime(1970, 1, 1)
 """Dates are seconds since then, by the clock as it was written."""
+LATEST = datetime.max - EPOCH
+"""The last microsecond of the year 9999, which files write for "never": as float64 seconds it is the year 10000."""
 
 
 def shown_inputs(inputs: Array, spec: InputSpec, values: Mapping[str, Iterable[str]]) -> list[Any]:
@@ -40,5 +42,5 @@ def _reader(column: Column, values: Iterable[str]) -> Callable[[float], Any]:
 
 
 def _moment(seconds: float) -> str:
-    at = EPOCH + timedelta(seconds=seconds)
-    return at.date().isoformat() if seconds % 86_400 == 0 else at.isoformat(" ")
+    at = EPOCH + min(timedelta(seconds=seconds), LATEST)
+    return at.date().isoformat() if at.time() == time.min else at.isoformat(" ")

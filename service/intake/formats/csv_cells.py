@@ -27,7 +27,7 @@ NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--
 UNNAMED = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
 """What no value of an open category, no label and no group is called in a CSV file: a program wrote it for nothing."""
 BOOLEANS = {"true": True, "false": False}
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OF_NUMBERS = re.compile(r"[0-9+\-.eE ]*")
 
 

@@ -126,7 +126,7 @@ class Header:
         inputs = tuple(name for name in free if name not in aside)
         if len(inputs) != width:
             takes = f"{width:,} numbers" if isinstance(spec, VectorInput) else "one text"
-            here = f"there are {len(inputs):,} columns" if len(inputs) > 1 else f"there is {len(inputs)} column"
+            here = f"there are {len(inputs):,} columns" if len(inputs) != 1 else "there is 1 column"
             beside = f" beside {listed(self.targets)}" if self.targets else ""
             raise self._refusal(f", the header: {model} takes {takes} a row, and {here}{beside}: {listed(inputs)}.")
         return inputs

@@ -18,7 +18,7 @@ NAMED = 10
 """Unknown labels that an answer names."""
 TO_ADD = f"To add new classes, {ALLOW[0]}."
 NUMBER_MODEL = 'make the model with "target": {"kind": "number"}.'
-NUMBER = re.compile(r"[-+]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?([0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?")
 """A number, with a point or a comma before its decimals."""
 LEAST_NUMBERS, DIFFERENT = 20, 0.9
 """From so many labels on, with such a share of different ones, numbers with fractions are no names of classes."""

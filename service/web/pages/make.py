@@ -24,6 +24,7 @@ from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
+from service.web.forms import whole
 from service.web.pages.data.batches import counted
 from service.web.pages.data.send import beside
 from service.web.view import Answer, Moved, Route, Shown, View
@@ -172,9 +173,9 @@ def _unready(view: View) -> dict[str, str]:
         return {"name": view.words("make.taken")}
     limits = view.api.get(address("limits"), Limits).items
     most = next((limit.value for limit in limits if limit.name == "body"), None)
-    size = view.form.get("size") or headers_of(view.api.origin).get("content-length", "")
-    if most is not None and size.isdecimal() and int(size) > most:
-        shown = {"size": f"{int(size) / MEGABYTE:,.0f}", "most": f"{most / MEGABYTE:,.0f}"}
+    size = whole(view.form.get("size") or headers_of(view.api.origin).get("content-length", ""))
+    if most is not None and isinstance(size, int) and size > most:
+        shown = {"size": f"{size / MEGABYTE:,.0f}", "most": f"{most / MEGABYTE:,.0f}"}
         return {"file": view.words("make.too_large", **shown)}
     return {}
 

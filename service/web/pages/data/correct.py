@@ -18,6 +18,7 @@ MOST = 100
 MOST_CLASSES = 100
 """Classes of a list to choose from; of more a name is typed."""
 CHOSEN = re.compile(r"row-([0-9]{1,9})")
+NUMBERED = re.compile(r"label-([0-9]{1,9})")
 LABEL, BEFORE = "label-", "before-"
 """Fields of a row: what is right, and what it says now."""
 
@@ -72,8 +73,8 @@ def act(view: View) -> Answer:
 
 def _row_of(field: str) -> str:
     """The number of the row whose label a field holds; "" of another field."""
-    number = field.removeprefix(LABEL)
-    return number if number != field and number.isdecimal() else ""
+    match = NUMBERED.fullmatch(field)
+    return match[1] if match else ""
 
 
 ROUTE = Route("/models/{model}/batches/{batch}/correct", ask, act)
