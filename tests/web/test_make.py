@@ -46,7 +46,7 @@ def test_a_file_says_what_it_is_for_and_becomes_a_model_that_learns_it(person: P
     assert 'href="/new"' in person.looks("/").text
     shown = look(person, STAYS)
     assert shown.status_code == 200
-    assert "30 rows were looked at. The classes are yes: 15, &lt;b&gt;no: 15." in shown.text
+    assert "30 rows were looked at. The classes of “again” are yes: 15, &lt;b&gt;no: 15." in shown.text
     assert '<option value="again" selected>' in shown.text
     assert "0 · 1 · 2" in shown.text
     assert "<i>" not in shown.text

@@ -206,7 +206,7 @@ def _classes(lines: Sequence[Sequence[str]], label: str, words: Words) -> str:
     """What the labels are; one of a single row may be a slip."""
     place, width = lines[0].index(label), len(lines[0])
     counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place])
-    said = words("make.classes", classes=counted(counts.most_common(), words))
+    said = words("make.classes", column=label, classes=counted(counts.most_common(), words))
     rare = [name for name, rows in counts.items() if rows == 1]
     if rare and len(counts) > len(rare):
         said += " " + words("make.slip", n=len(rare), names=rare)

@@ -2,6 +2,7 @@
 // page that comes back takes the place of this one; else, as soon as a file is chosen, the part that tells of it does.
 const main = document.getElementById("main");
 const looks = input => new URL(input.dataset.look, location).href;
+let looking; // while the file that was chosen is looked at
 const look = async (form, input) => {
   const [file] = input.files;
   const sent = new FormData();
@@ -15,6 +16,12 @@ const look = async (form, input) => {
 main.addEventListener("submit", async event => {
   const form = event.target;
   const input = form.querySelector("[data-look]");
+  if (looking) {
+    event.preventDefault();
+    await looking;
+    form.requestSubmit();
+    return;
+  }
   if (!input || looks(input) !== form.action) return;
   event.preventDefault();
   try {
@@ -31,9 +38,13 @@ main.addEventListener("submit", async event => {
     form.submit(); // the browser says itself what is in the way
   }
 });
-main.addEventListener("change", async event => {
+main.addEventListener("change", event => {
   const input = event.target;
   if (!input.dataset.look || looks(input) === input.form.action || !input.files.length) return;
+  const now = show(input).finally(() => { if (looking === now) looking = undefined; });
+  looking = now;
+});
+const show = async input => {
   try {
     const page = await look(input.form, input);
     const looked = page.getElementById("looked");
@@ -49,4 +60,4 @@ main.addEventListener("change", async event => {
   } catch {
     // nothing is filled in, and the file is sent as it is
   }
-});
+};
