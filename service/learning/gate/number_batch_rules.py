@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from service.contract.enums import Severity
@@ -14,6 +15,7 @@ from service.learning.gate.number_measurements import (
     NumberMeasured,
     OneNumber,
     Outlying,
+    OwnOrder,
     Stopped,
 )
 from service.learning.wording import amount, rows, whole_percent
@@ -33,6 +35,9 @@ PLAINLY_P, PLAINLY_WIDER = 0.1, 1.25
 """A repair that halves the errors is evidence of its own: then less surprise is asked for, since after a few batches
 hardly anything surprises, and what is left may lie a little farther from the usual. Of 483 right batches of ten streams
 none would be halved to less than 1.4 times the usual by any repair, where so large errors have a chance below 0.15."""
+NO_LINK = 4.0
+"""Standard errors of a rank correlation, 1 / sqrt(rows - 3), from which the usual order would show in a batch. Where
+targets follow neither the rows nor the base, nothing more is needed: after a batch or two no figure surprises yet."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
 
 
@@ -148,7 +153,7 @@ def one_value(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, 
 @_of_batch
 def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
     """Rule 1: a head of the batch alone finds nothing, where it always found something, or where targets contradict the
-    base as well."""
+    base or have no link to what it expects as well."""
     own, rule = batch.own, policy.unlearnable
     if own is None:
         return Finding("Too few rows to learn from alone.", limit=rule.min_order, evidence=False)
@@ -157,11 +162,20 @@ def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures
     least = own.least if usually and own.least is not None else 0.0
     lost = usually and own.p >= rule.p and own.value < min(rule.min_order, least * PART_OF_USUAL)
     unlike = _contradicts(batch, policy) and not batch.follows
-    if lost or (unlike and not (own.p < rule.p and own.value > FOLLOWS)):
+    if lost or (unlike and not (own.p < rule.p and own.value > FOLLOWS)) or _no_link(own, batch, policy):
         before = f", where in the last batches it found {least:.2f} at least" if lost else ""
         what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
     return Finding(f"{says[0].upper()}{says[1:]} between rows and targets.", own.value, rule.min_order)
+
+
+def _no_link(own: OwnOrder, batch: BatchFigures, policy: NumberPolicy) -> bool:
+    """Whether targets follow neither the rows nor the base, where so many rows would show what is usual."""
+    order, rule = batch.order, policy.unlearnable
+    if order is None or batch.novel or batch.follows or own.p < rule.p:
+        return False
+    shows = math.atanh(min(order.usual, 0.999)) * math.sqrt(max(batch.rows - 3, 0)) > NO_LINK
+    return order.usual > rule.usual_order and max(own.value, order.value) < FOLLOWS and shows
 
 
 def _contradicts(batch: BatchFigures, policy: NumberPolicy) -> bool:

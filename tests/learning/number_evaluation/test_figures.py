@@ -440,6 +440,22 @@ def test_a_plain_factor_is_named_after_one_batch(seed: int) -> None:
     assert third.judged(inputs, targets).outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("batches", [0, 1])
+def test_shuffled_targets_are_rejected_though_nothing_surprises_yet(batches: int, seed: int) -> None:
+    """The base errs a little, so errors are 1.5 times as large as usual at most."""
+    early = Stream(batches=batches, noise=0.8, seed=seed)
+    inputs, targets = early.draw(200)
+    assert early.judged(inputs, targets).outcome is Outcome.PASS
+    report = early.judged(inputs, early.random.permutation(targets))
+    assert fired(report).get("unlearnable") == "rejected"
+    assert report.why.startswith(
+        "Rejected: the targets look shuffled: a head of these 200 rows alone finds a rank corr"
+    )
+    few, shuffled = inputs[:12], early.random.permutation(targets[:12])
+    assert "unlearnable" not in fired(early.judged(few, shuffled)), "12 rows would not show the usual order"
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("level", "spread"), [(0.0, 1e-9), (3e-9, 1e-9), (-1e12, 1e12), (1e12, 1e9), (5.0, 1.0)])
 def test_the_size_of_targets_changes_nothing(level: float, spread: float, seed: int) -> None:
