@@ -135,7 +135,7 @@ class ApiClient:
             if to.model is None or message["type"] != "http.request" or message.get("more_body", False):
                 return message
             first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-model")
-            made.append(await asyncio.create_task(first._send("POST", address("models"), model)))
+            made.append(await asyncio.create_task(first._make(model)))
             return message if made[0].status < 400 else {"type": "http.disconnect"}
 
         scope = self._scope("POST", to.path, dict(to.query), [(b"content-type", to.media.encode()), CHUNKED])
@@ -147,6 +147,12 @@ class ApiClient:
         if not answer.body:
             raise InvalidContent("The file was cut off. Send it again.")
         return answer
+
+    async def _make(self, model: bytes) -> Sent:
+        """Makes a model; anew, where this is a second try of one that is gone since its file was refused."""
+        made = await self._send("POST", address("models"), model)
+        gone = made.status == 404
+        return await replace(self, attempt=None)._send("POST", address("models"), model) if gone else made
 
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]

@@ -30,6 +30,7 @@ def sent(person: Person, path: str, page: str, content: bytes, file: str = "a.cs
     """Sends the form that stands on a page, with a file."""
     [form] = [form for form in re.findall(r"<form.*?</form>", page, re.S) if f'action="{path}"' in form]
     filled = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form))
+    filled |= dict(re.findall(r'name="(\w+)" type="text" value="([^"]*)"', form))
     for select, options in re.findall(r'<select id="[^"]*" name="([^"]*)".*?>(.*?)</select>', form, re.S):
         filled[select] = re.findall(r'<option value="([^"]*)" selected>', options)[0]
     filled |= dict(re.findall(r'name="(\w+)" type="radio" value="(\w+)" required checked', form))
@@ -176,6 +177,38 @@ def test_a_file_that_is_refused_leaves_no_model_and_its_name_free(
     moved = sent(person, "/new/send", refused.text, STAYS)
     assert moved.status_code == 303
     assert [model["name"] for model in person.api.ok("GET", "/v1/models")["items"]] == ["stays"]
+
+
+def test_whoever_goes_back_after_a_refusal_sends_the_mended_file(person: Person) -> None:
+    shown = look(person, STAYS).text
+    assert sent(person, "/new/send", shown, STAYS + b"1,2\n").status_code == 422
+    moved = sent(person, "/new/send", shown, STAYS)  # the same form, and a file of the same name
+    assert (moved.status_code, person.api.ok("GET", "/v1/models/stays")["classes"]) == (303, ["yes", "<b>no"])
+
+
+def test_a_name_that_is_taken_meanwhile_is_changed_where_it_is_refused(person: Person) -> None:
+    shown = look(person, STAYS).text
+    person.api.ok("POST", "/v1/models", {"name": "stays", "input": {"kind": "vector", "size": 3}})
+    refused = sent(person, "/new/send", shown, STAYS)
+    assert (refused.status_code, '<input id="name" name="name"' in refused.text) == (409, True)
+    again = sent(person, "/new/send", refused.text, STAYS, name="Stays 2")
+    assert (again.status_code, 'id="name-fault"' in again.text) == (422, True)
+    assert sent(person, "/new/send", again.text, STAYS, name=" stays2 ").status_code == 303
+    assert len(person.api.ok("GET", "/v1/models")["items"]) == 2
+
+
+def test_many_long_names_that_are_left_out_are_told_of_beside_the_file(person: Person) -> None:
+    names = [f"とても長い名前の列{k}" for k in range(150)]
+    content = ",".join([*names, "x", "label\n"]).encode() + (b"1," * 151 + b"a\n") * 2
+    refused = sent(person, "/new/send", look(person, content).text, content, **{f"kind-{k}": "out" for k in range(150)})
+    assert (refused.status_code, "left out are too long together" in refused.text) == (414, True)
+    assert nothing_is_there(person.api)
+
+
+@pytest.mark.parametrize("kind", ["", "image", "<b>"])
+def test_a_kind_of_row_that_no_form_offers_is_refused_there(person: Person, kind: str) -> None:
+    refused = sent(person, "/new/send", look(person, STAYS).text, STAYS, kind=kind)
+    assert (refused.status_code, nothing_is_there(person.api)) == (422, True)
 
 
 def test_a_file_that_is_cut_off_makes_nothing(person: Person) -> None:

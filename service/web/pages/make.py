@@ -39,6 +39,8 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"kind": "boolean"},
 }
 """What a column can be, as a model declares it."""
+INPUTS = ("table", "vector", "text")
+"""What a row can be."""
 OUT = "out"
 """A column that the model does not look at."""
 MOST_COLUMNS = 200
@@ -115,7 +117,7 @@ def sending(view: View, _: str) -> Sending:
         spec["columns"] = [{"name": column.name, **KINDS.get(column.kind, {})} for column in inputs]
     elif spec["kind"] == "vector":
         spec["size"] = len(inputs)
-    name, target = form.get("name", ""), {"kind": form.get("predicts", "")}
+    name, target = form.get("name", "").strip(), {"kind": form.get("predicts", "")}
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}
     query["leave_out"] = [column.name for column in others if column.kind == OUT]
     if target["kind"] == "class":
@@ -154,7 +156,7 @@ def _confirm(
         "columns": columns,
         "fields": len(columns) <= MOST_COLUMNS,
         "named": NAMED.dump_json([(column.name, column.kind) for column in columns]).decode(),
-        "kinds": kinds if form["kind"] in kinds else [form["kind"], *kinds],
+        "kinds": kinds if form["kind"] in kinds or form["kind"] not in INPUTS else [form["kind"], *kinds],
         "column_kinds": [*KINDS, OUT],
         "looked": looked,
         "faults": wrong,

@@ -20,7 +20,10 @@ from service.web.words import Words
 NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 FIELDS = ("target", "source")
 """Members of the query of a CSV file that are fields of the form."""
+PLACES = (*FIELDS, "name")
+"""Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
+LONG_QUERY = "address-too-long"
 OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
@@ -106,6 +109,8 @@ def act(view: View) -> Answer:
 def beside(problem: Problem, words: Words) -> dict[str, str]:
     """Sentences of a refusal by field; what is of a row or a column stands beside the file, with its line."""
     slug, said = slug_of(problem), dict[str, list[str]]()
+    if slug == LONG_QUERY:
+        return {"file": words("send.long_names")}
     if slug == UNKNOWN_LABELS:  # its detail says how a program would mend it
         near = (problem.model_extra or {}).get("near", {})
         names = [_named(name, near.get(name, ()), words) for name in (problem.model_extra or {}).get("unknown", ())]
@@ -116,7 +121,7 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
     for fault in problem.errors:
         if fault.detail not in problem.detail or fault.detail == problem.detail:
             first = fault.pointer.lstrip("/").partition("/")[0]
-            said.setdefault(first if first in FIELDS else "file", []).append(fault.detail)
+            said.setdefault(first if first in PLACES else "file", []).append(fault.detail)
     return {field: Said(" ".join(sentences), slug) for field, sentences in said.items()}
 
 
