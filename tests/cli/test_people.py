@@ -109,6 +109,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     looks = [tsuika(*words) for words in (["models"], ["versions", "fruits"], ["updates", "fruits"])]
     assert all(look.code == DONE and "fruits" in looks[0].out for look in looks)
     assert "● live" in looks[1].out
+    assert re.search(r"● promoted +2 +60 +20", looks[2].out), "as many rows as the file has"
     assert "Live: version 2. It knows plum" in looks[2].out
     report = tsuika("report", "fruits")
     assert report.out.startswith("fruits@2, live, by ridge, learned on version 1\nLive: version 2.")

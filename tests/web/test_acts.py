@@ -44,6 +44,19 @@ def test_a_promotion_says_what_changes_and_what_is_left_out(person: Person) -> N
     assert "<form" not in person.looks(page).text.partition("<main")[2]
 
 
+def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is_ticked(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    page = "/models/digits/versions/2/promote"
+    for auto, promotion in (({}, "manual"), ({"auto": "on"}, "auto")):
+        person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
+        assert 'name="auto" type="checkbox"' in person.looks(page).text
+        assert person.sends(page, page, reason="it was good", **auto).status_code == 303
+        info = person.api.ok("GET", "/v1/models/digits")
+        assert (info["live_version"], info["promotion"]) == (2, promotion)
+    assert 'name="auto"' not in person.looks("/models/digits/versions/1/promote").text
+
+
 def test_a_version_that_waits_while_another_went_live_is_learned_again(person: Person) -> None:
     first, waits, later = (send(person.api, n) for n in (1, 2, 3))
     make_version(person.api.runtime, learned=[first])

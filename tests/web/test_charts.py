@@ -153,7 +153,9 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert len(re.findall('class="iv"', wide)) == 2
     assert "&lt;b&gt;3&lt;/b&gt;" in wide
     assert "<b>" not in wide
-    assert "a name tha…" in narrow
+    assert "a name that is f…" in narrow
+    ranges = [Change("92,882 … 151,201", None, share(0.9, 40), "new · 40 rows", None)]
+    assert changes(ranges, percent, (0.9, 1.0), "").count(">92,882 … 151,201<") == 2, "a range is whole on a phone, too"
     assert ElementTree.fromstring(wide)[1].text == (
         "<b>3</b>: 90.0 %, −5.0 points · 40 rows. a name that is far too long for a phone: 97.0 %, new · 40 rows."
     ).replace(" %", "\N{NO-BREAK SPACE}%")

@@ -40,6 +40,7 @@ def _row(update: Update) -> list[str | Text]:
     mark, colour = MARKS.get(update.verdict or "", ("", "dim"))
     state = Text(f"{mark} {update.verdict}" if update.verdict else update.state, colour)
     version = "–" if update.version is None else str(update.version)
-    rows = "–" if update.learned_rows is None else f"{update.learned_rows:,}"
+    count = update.learned_rows if update.report is None else update.report.cost.rows  # those kept back, too
+    rows = "–" if count is None else f"{count:,}"
     said = result_of(update).sentence
     return [update.id, state, version, rows, f"{update.created_at:%Y-%m-%d %H:%M}", said]

@@ -31,7 +31,7 @@ class _Frame:
     longest: int
 
 
-WIDE, NARROW = _Frame(720, 150, 560, 22), _Frame(360, 88, 212, 11)
+WIDE, NARROW = _Frame(720, 150, 560, 22), _Frame(360, 132, 238, 17)
 ROW, TOP = 24, 6
 MOST = 30
 """Groups that are drawn; the table has all."""

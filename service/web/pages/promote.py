@@ -3,7 +3,7 @@ learning it again on the live one, where another went live since it was made."""
 
 from __future__ import annotations
 
-from service.contract.enums import BatchState, Verdict
+from service.contract.enums import BatchState, Promotion, Verdict
 from service.contract.resources import Batch, Deployment, Model, Update, Version
 from service.contract.resources import Page as Listed
 from service.web.client import Refused, address
@@ -38,25 +38,31 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "left_out": len(live - learned - gone),
         "brings": len(learned - live),
         "reason": view.form.get("reason", ""),
+        "auto": "auto" in view.form,
         "faults": wrong or {},
     }
     return Shown("promote.html", facts, json=address("models", name, "versions", version.number), status=status)
 
 
 def act(view: View) -> Answer:
-    """Promotes, if the version that the form showed is still live; or has it learned again on that one."""
+    """Promotes, if the version that the form showed is still live; or has it learned again on that one. Where it is
+    ticked, later versions go live by themselves."""
     name, rebase = view.params["model"], "rebase" in view.form
     order = {"version": whole(view.params["version"]), "reason": view.form.get("reason", ""), "rebase": rebase}
     if live := view.form.get("if_live", ""):
         order["if_live"] = whole(live)
     path = address("models", name, "deployments")
     try:
+        to = f"/models/{name}"
         if rebase:
-            return Moved(f"/updates/{view.api.post(path, Update, order).id}")
-        view.api.post(path, Deployment, order)
+            to = f"/updates/{view.api.post(path, Update, order).id}"
+        else:
+            view.api.post(path, Deployment, order)
+        if "auto" in view.form:
+            view.api.send("PATCH", address("models", name), {"promotion": Promotion.AUTO})
     except Refused as refused:
         return ask(view, faults(refused.problem), refused.problem.status)
-    return Moved(f"/models/{name}")
+    return Moved(to)
 
 
 def _taken_back(view: View, model: str) -> set[str]:
