@@ -259,28 +259,27 @@ def resources_of(session: Session, model: Model, versions: Sequence[Version]) ->
     ]
 
 
-def lineage(session: Session, model: Model) -> resources.Lineage:
-    """All versions with their parents, oldest first."""
-    facts = select(_v.id, _v.number, _v.parent_id, _v.update_id, _v.erased_at)
-    rows = session.execute(facts.where(_v.model_id == model.id).order_by(_v.number)).all()
-    number = {v.id: v.number for v in rows}
-    of_updates = select(Update.version_id, Update.verdict).where(Update.model_id == model.id)
-    verdicts = dict(session.execute(of_updates).all())
-    live = next((v.number for v in rows if v.id == model.live_version_id), None)
+def lineage(session: Session, model: Model, after: int = 0) -> resources.Lineage:
+    """Versions with a higher number than `after`, with their parents, oldest first."""
+    parent = aliased(Version)
+    facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
+    facts = facts.join(Update, Update.id == _v.update_id, isouter=True)
+    facts = facts.join(parent, parent.id == _v.parent_id, isouter=True)
+    newer = facts.where(_v.model_id == model.id, _v.number > min(after, LARGEST)).order_by(_v.number)
     return resources.Lineage.model_validate(
         {
             "model": model.name,
-            "live_version": live,
+            "live_version": number_of(session, model.live_version_id) if model.live_version_id is not None else None,
             "versions": [
                 {
                     "number": v.number,
-                    "parent": number.get(v.parent_id) if v.parent_id else None,
+                    "parent": v.parent,
                     "update": v.update_id,
-                    "verdict": verdicts.get(v.id),
-                    "live": v.number == live,
+                    "verdict": v.verdict,
+                    "live": v.id == model.live_version_id,
                     "erased": v.erased_at is not None,
                 }
-                for v in rows
+                for v in session.execute(newer)
             ],
         }
     )

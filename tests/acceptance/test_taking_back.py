@@ -150,10 +150,12 @@ def test_everything_can_be_taken_back_and_learned_anew(
     assert (again["verdict"], caller.live()) == ("promoted", 3)
     assert len(caller.predict(inputs)["predictions"]) == 3
     more = caller.learn(2)
+    newest = taken_back(caller, caller.learn(3)["batches"])["why"]
+    assert newest.startswith("Version 4 stands" if method["name"] == "linear_probe" else "Subtracted")
     certificate = taken_back(caller, again["batches"])["report"]["certificate"]
     assert ("method" in certificate["decided"]) == (method["name"] == "auto")
     taken_back(caller, more["batches"])
-    assert caller.version(6)["classes"] == []
+    assert caller.version(8)["classes"] == []
     invariants.hold(shared.data)
 
 

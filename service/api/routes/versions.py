@@ -84,10 +84,14 @@ def _weights(shared: Context, model: str, version: str, whole: bool) -> tuple[by
 
 
 @routes.get("/v1/models/{model}/lineage", response_model=resources.Lineage, responses=refusals(404))
-def get_lineage(shared: Shared, model: str) -> Response:
-    """All versions with their parents, oldest first."""
+def get_lineage(
+    shared: Shared,
+    model: str,
+    after: Annotated[int, Query(ge=0, description="Only versions with a higher number.")] = 0,
+) -> Response:
+    """All versions with their parents, oldest first; or those after a number."""
     with shared.runtime.database.reading() as session:
-        return answer(versions.lineage(session, models.get(session, model)))
+        return answer(versions.lineage(session, models.get(session, model), after))
 
 
 def _pretrained(facts: Version) -> dict[str, str]:

@@ -49,8 +49,10 @@ def show(view: View) -> Answer:
     """The page of a model; what the key may not read is left out."""
     name = view.params["model"]
     model = view.api.get(address("models", name), Model)
-    lineage = view.api.find(address("models", name, "lineage"), Lineage)
     versions = view.api.find(address("models", name, "versions"), Listed[Version], limit=VERSIONS)
+    shown = [version.number for version in versions.items] if versions is not None else []
+    oldest = min([*shown, *([model.live_version] if model.live_version is not None else [])], default=1)
+    lineage = view.api.find(address("models", name, "lineage"), Lineage, after=oldest - 1)
     moves = view.api.find(address("models", name, "deployments"), Listed[Deployment], limit=DEPLOYMENTS)
     updates = view.api.find(address("models", name, "updates"), Listed[Update], limit=UPDATES)
     disputes = view.api.find(

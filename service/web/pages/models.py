@@ -53,10 +53,10 @@ def _line(view: View, model: Model) -> Line:
         version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
         good = how_good(version.report, view.words) if version is not None else None
     # the batches of a version that waits are pending: where none is, its lineage need not be asked for
-    waits = model.pending.batches > 0
-    return Line(
-        model, good, held_now(view.api.find(address("models", model.name, "lineage"), Lineage)) if waits else []
-    )
+    if not model.pending.batches:
+        return Line(model, good, [])
+    lineage = view.api.find(address("models", model.name, "lineage"), Lineage, after=model.live_version or 0)
+    return Line(model, good, held_now(lineage))
 
 
 def held_now(lineage: Lineage | None) -> list[int]:

@@ -263,10 +263,11 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
 def _why_retracted(assignment: Assignment) -> str:
     """How a retraction was carried out, and why that was enough."""
     if not any(step.batches for step in assignment.steps):
-        if not assignment.steps:
-            start = assignment.start
-            nothing = "Everything was taken back."
-            return f"Version {start.number} stands: nothing else was learned since." if start else nothing
+        start = assignment.start
+        if start is None:
+            return "Everything was taken back."
+        if start != assignment.base:
+            return f"Version {start.number} stands: nothing else was learned since."
         return "Subtracted: only the exact head had learned it, so the head was solved anew from what is left."
     if len(assignment.steps) == 1 and assignment.start == assignment.base:
         return "Subtracted and added: the exact head was solved anew, with the corrected rows in their place."

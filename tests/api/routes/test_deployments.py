@@ -175,6 +175,9 @@ def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
         (2, 1, False),
         (3, 2, True),
     ]
+    newer = api.ok("GET", f"{MODEL}/lineage?after=2")
+    assert (newer["live_version"], newer["versions"]) == (3, lineage["versions"][2:])
+    assert not api.ok("GET", f"{MODEL}/lineage?after={'9' * 40}")["versions"]
     weights = api("GET", f"{MODEL}/versions/2/weights")
     tensors, meta = _unpacked(weights.content)
     assert {"head.0/weight", "head.0/bias", "scale/mean"} <= tensors.keys()
