@@ -239,7 +239,7 @@ class Usual:
     def beside(self, figures: Mapping[str, float], name: str, rows: int) -> Beside | None:
         """A figure beside those before; a chance is one-sided: means and medians above, orders below, bias on its own
         side. None where it, or all before, were not measured."""
-        before = np.array([f[name] for f in self.before if name in f])
+        before = np.array([f[name] for f in self.before if math.isfinite(f.get(name, math.nan))])
         if name not in figures or not len(before):
             return None
         value, noise = figures[name], (1.0 if name == MEAN else 1.5) * (1 / rows + self.noise)

@@ -71,7 +71,8 @@ def usual_errors(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: 
     usual = np.concatenate([mean + (chunk.astype(np.float64) - features) @ weight for chunk in chunks])
     median = np.median(np.abs(np.concatenate([t.error for t in recent if len(t.error)])), 0)
     usual = np.maximum(usual, median / FLOOR)
-    return np.asarray(usual * np.maximum(1.0, MEAN_FLOOR * mean / usual.mean(0)))
+    size = usual.mean(0)  # 0 where all targets were one value, and were answered so
+    return np.asarray(usual * np.maximum(1.0, MEAN_FLOOR * mean / np.where(size > 0, size, 1.0)))
 
 
 def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: FeatureRows) -> Floats:
