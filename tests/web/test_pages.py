@@ -177,6 +177,8 @@ def test_a_page_is_in_the_language_that_was_chosen_and_stays_so(person: Person) 
     assert chosen.headers["content-language"] == "ja"
     assert "モデルは 1 個あります。" in person.looks("/").text
     assert "更新として送る" in person.looks("/models/digits").text
+    make_version(person.api.runtime)
+    assert '審査： <span lang="en">' in person.looks("/models/digits").text, "the gate's own sentence is English"
 
 
 def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
