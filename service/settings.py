@@ -29,7 +29,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
 Devices = Annotated[tuple[Device, ...], BeforeValidator(lambda v: _listed(v))]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_SECONDS = 1_000_000
+"""Eleven days. Clocks of threads, sockets and PostgreSQL end after 24 days, some of them without a word."""
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
 
 
 def _listed(value: Any) -> Any:
@@ -181,7 +183,9 @@ class Settings(BaseModel):
     beat_seconds: Seconds = Field(5.0, description="Time between two heartbeats of a worker.")
     poll_seconds: Seconds = Field(0.25, description="Time between two looks for new work, and at what is live.")
     max_attempts: int = Field(3, ge=1, le=100, description="Claims of an update before it counts as failed.")
-    retry_delay_seconds: float = Field(2.0, ge=0, description="Wait before the second attempt; it doubles with each.")
+    retry_delay_seconds: float = Field(
+        2.0, ge=0, le=MOST_SECONDS, description="Wait before the second attempt; it doubles with each."
+    )
     progress_deadline_seconds: Seconds = Field(
         600.0, description="An update without any progress for so long is ended."
     )

@@ -68,6 +68,9 @@ def test_loopback_needs_no_key(host: str) -> None:
     [
         ("port", "eighty", "TSUIKA_PORT"),
         ("port", "70000", "TSUIKA_PORT"),
+        ("reading_seconds", "1e30", "less than or equal to 1000000"),
+        ("stop_seconds", "1000001", "less than or equal to 1000000"),
+        ("retry_delay_seconds", "inf", "less than or equal to 1000000"),
         ("key", "two words", "printable ASCII"),
         ("key", "schlüssel", "printable ASCII"),
         ("database_url", "mysql://somewhere/x", "SQLite"),
