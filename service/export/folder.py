@@ -50,8 +50,7 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
     Raises FileExistsError for a folder that has files, ProgramDiffers where the two do not agree, and what the client
     raises.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} has files in it. Name another folder.")
+    _require_free(folder)
     facts = model.version(version)
     data = model.weights(facts.number)
     checkpoint = read_file(data)
@@ -77,8 +76,14 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
         beside.rename(whole)  # takes the place of an empty folder
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        _require_free(folder)  # another export may have taken the name meanwhile
         raise
     return Exported(folder, facts.number, len(rows), difference)
+
+
+def _require_free(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} has files in it. Name another folder.")
 
 
 def _whole(program: Program, number: int) -> dict[str, Any]:

@@ -170,6 +170,22 @@ def test_export_that_cannot_be_finished_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_second_of_two_exports_at_once_says_that_the_folder_is_taken(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.export.save
+
+    def overtaken(graph: Any, path: Path) -> None:
+        save(graph, path)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "program.pt2").write_bytes(b"of the first")
+
+    monkeypatch.setattr(torch.export, "save", overtaken)
+    with pytest.raises(FileExistsError, match="out has files in it"):
+        export_version(classes(client, "leaves-twice"), 1, tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "program.pt2"]
+
+
 def test_export_that_is_killed_leaves_no_folder_of_that_name(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
