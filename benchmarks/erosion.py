@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -116,13 +117,13 @@ class Course:
 
 def eroded(stream: Stream, kind: str) -> Course:
     """Ever smaller accuracy, until the gate stops an update."""
-    METHODS["eroding"] = replace(ridge.METHOD, name="eroding", Params=Params, update=update, unfit=None)
+    eroding = replace(ridge.METHOD, name="eroding", Params=Params, update=update, unfit=None)
     train, test, seed = stream.rows, stream.test, stream.seed
     assert test is not None
     first = len(train) - UPDATES * ROWS
     only = str(np.random.default_rng(seed).choice(np.unique(train.targets))) if kind == ONE_CLASS else None
     params, is_only = Params(only=only, noise_seed=seed), test.targets == only
-    with model_of(stream, secret=b"folds %d" % seed) as model:
+    with patch.dict(METHODS, eroding=eroding), model_of(stream, secret=b"folds %d" % seed) as model:
         taught(model, train.take(np.arange(first)), "ridge", seed=seed, promote=True)
         version = model.checkpoint()
         before, stopped, k = model.predict(test.inputs) == test.targets, list[list[int]](), 0
