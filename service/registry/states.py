@@ -39,7 +39,9 @@ def is_final(update: Update) -> bool:
 def advance(session: Session, update: Update, to: UpdateState, kind: str, **detail: Any) -> None:
     """Moves an update to another state and appends the event `kind`. Raises Conflict where there is no such move."""
     if to not in MOVES[UpdateState(update.state)]:
-        raise Conflict(f"Update {update.id} is {update.state}; from there it cannot become {to}.", state=update.state)
+        remedy = " Only a failed or cancelled one is tried again; more rows need a new one." if to is S.QUEUED else ""
+        why = f"Update {update.id} is {update.state}; from there it cannot become {to}.{remedy}"
+        raise Conflict(why, state=update.state)
     update.state = to
     if to in FINAL:
         update.finished_at = now()

@@ -51,6 +51,7 @@ def test_a_forbidden_move_is_refused_and_leaves_no_trace(
         with pytest.raises(Conflict) as refused:
             states.advance(session, update, after, "moved")
         assert refused.value.members == {"state": before}
+        assert ("a new one" in refused.value.detail) == (after is UpdateState.QUEUED)
     with database.reading() as session:
         assert updates.find(session, update.id).state == before
         assert [e.kind for e in updates.events(session, update.id)] == ["queued"]
