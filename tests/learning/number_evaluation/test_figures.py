@@ -388,6 +388,18 @@ def test_figures_of_new_values_are_not_usual(stream: Stream, batch: tuple[Floats
     assert unlike.stopped is None
 
 
+def test_where_every_batch_brings_new_values_its_rows_are_judged(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    """A category of which nearly each row has another value, such as the number of an order."""
+    inputs, targets = batch
+    new = np.ones(ROWS, bool)
+    first = stream.assessment(inputs, targets, novel=new)
+    kept = replace(memory_of(first), novel=new)
+    twice, often = (NumberPast([*stream.past, *[(8 + k, kept) for k in range(n)]]) for n in (2, 3))
+    assert fired(stream.judged(inputs, targets + 9, novel=new, past=twice)) == {}
+    assert fired(stream.judged(inputs, targets + 9, novel=new, past=often)) == {"disagrees_broadly": "held"}
+    assert fired(stream.judged(inputs, targets, novel=new, past=often)) == {}
+
+
 def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     (figures,) = figures_of(a)

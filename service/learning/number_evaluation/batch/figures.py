@@ -46,6 +46,8 @@ OUTLYING = 0.99
 """Quantile of the last ratios of which outliers are a multiple."""
 BEYOND = 0.0015
 """Share of honest rows that lie so far out, as measured on ten streams."""
+LAST_NOVEL = 3
+"""Where so many batches in a row brought hardly a row without new values, such rows are usual."""
 LAST_OWN, LEAST_OWN = 5, 3
 """The least own order of the last five batches is usual, from three on."""
 MORE_ROWS = 1.5
@@ -71,7 +73,20 @@ def sizes(goals: Floats, answers: Floats) -> Floats:
 
 def recent(a: NumberAssessment) -> list[Tested]:
     """What the last promoted versions remember, newest last: the batches that are usual."""
-    return [tested for _, tested in a.past.tested[-a.policy.recent_batches :]]
+    last = [tested for _, tested in a.past.tested[-a.policy.recent_batches :]]
+    return [replace(tested, novel=None) for tested in last] if novelty_is_usual(a) else last
+
+
+def novelty_is_usual(a: NumberAssessment) -> bool:
+    """Whether hardly any row of the last promoted batches was without new values of categories, such as the numbers of
+    orders: then such rows are what the base is used to, and count as others do."""
+    last = [tested for _, tested in a.past.tested[-LAST_NOVEL:]]
+    return len(last) == LAST_NOVEL and all(_hardly_any(tested.familiar) for tested in last)
+
+
+def _hardly_any(known: Bools) -> bool:
+    """Whether so few rows are known that nothing can be said by them alone: fewer than 20, and than half."""
+    return bool(known.sum() < min(FEW, len(known) / 2))
 
 
 def just_moved(a: NumberAssessment) -> bool:
@@ -144,11 +159,13 @@ def figures_of(a: NumberAssessment) -> tuple[dict[str, float], ...]:
 
 def familiar(a: NumberAssessment) -> NumberAssessment:
     """The same without rows whose value of a category is new to the base, which cannot know how far off they lie;
-    with them, where few others are there: fewer than 20, and than half."""
+    with them, where hardly any others are there; as if none were new, where that is usual."""
     if a.novel is None or a.base is None:
         return a
+    if novelty_is_usual(a):
+        return replace(a, novel=None)
     known = ~a.novel
-    if known.sum() < min(FEW, len(known) / 2):
+    if _hardly_any(known):
         return a
     return replace(
         a,
@@ -199,7 +216,8 @@ def own_order(a: NumberAssessment, k: int) -> OwnOrder | None:
 
 def usual_batches(a: NumberAssessment, k: int) -> list[Tested]:
     """The last promoted batches that were tested, since the stream has moved, if it has."""
-    kept = [t for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k] and NOVEL not in t.figures[k]]
+    measured = [t for t in recent(a) if k < len(t.figures) and MEAN in t.figures[k]]
+    kept = [t for t in measured if t.novel is None or NOVEL not in t.figures[k]]
     return kept[max((place for place, tested in enumerate(kept) if MOVED in tested.figures[k]), default=0) :]
 
 
