@@ -105,8 +105,8 @@ class ApiClient:
 
     def health(self) -> dict[str, Any]:
         """How the service is, as probes are told; of models, those that the key sees."""
-        told: dict[str, Any] = json.loads(anyio.from_thread.run(self._send, "GET", "/readyz").body)
-        return told
+        health: dict[str, Any] = json.loads(anyio.from_thread.run(self._send, "GET", "/readyz").body)
+        return health
 
     def post(self, path: str, kind: type[R], body: Any = None) -> R:
         """Makes the change of a form. Raises Refused."""

@@ -178,27 +178,27 @@ def _of_sizes(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_operator(node: Node, function: OpOverload, held: set[str]) -> None:
-    """Checks what an operator is told, by its own names of its arguments; those in the file are anybody's."""
+    """Checks what an operator is given, by its own names of its arguments; those in the file are anybody's."""
     due = function._schema.arguments
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for k, (name, by_place, _, value) in enumerate(node.arguments):
-        told[due[k].name if by_place and k < len(due) else name] = value
+        given[due[k].name if by_place and k < len(due) else name] = value
     for k, argument in enumerate(due):
-        if argument.is_write and argument.name in told and not (k == 0 and in_place(node.target)):
+        if argument.is_write and argument.name in given and not (k == 0 and in_place(node.target)):
             raise ValueError(f"{node.target} writes to its argument {argument.name}")
-    written = told.get(due[0].name) if in_place(node.target) else None
+    written = given.get(due[0].name) if in_place(node.target) else None
     if isinstance(written, str) and written in held:
         raise ValueError(f"it writes to its own weights or input ({node.target})")
     # instances are normed by their own moments while nothing trains, too: only those that are kept would move
-    moved = told.get("use_input_stats") and (told.get("running_mean") or told.get("running_var"))
-    if told.get("train") or told.get("training") or moved:
+    moved = given.get("use_input_stats") and (given.get("running_mean") or given.get("running_var"))
+    if given.get("train") or given.get("training") or moved:
         raise ValueError("it was exported while it trained: call .eval() before torch.export.export")
-    if told.get("dropout_p"):
+    if given.get("dropout_p"):
         raise ValueError("it drops answers at random: call .eval() before torch.export.export")
-    one = isinstance(told.get("dim"), list) and len(told["dim"]) == 1
-    if node.target.startswith("torch.ops.aten.linalg_norm.") and told.get("ord") is not None and not one:
+    one = isinstance(given.get("dim"), list) and len(given["dim"]) == 1
+    if node.target.startswith("torch.ops.aten.linalg_norm.") and given.get("ord") is not None and not one:
         raise ValueError("it takes the norm of matrices, whose singular values take minutes; name one dimension")
-    if told.get("rounding_mode") not in (None, "floor"):
+    if given.get("rounding_mode") not in (None, "floor"):
         # of the least whole number by -1 it ends the process
         raise ValueError('it divides and cuts the fraction off; divide with rounding_mode="floor"')
 
