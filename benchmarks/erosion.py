@@ -27,9 +27,8 @@ from benchmarks.streams.stream import Rows, Stream
 from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
-from service.contract.strict import Strict
 from service.learning.ledger.feature_space import Space, extracted
-from service.learning.method import Data, Learned
+from service.learning.method import Data, Learned, MethodParams
 from service.learning.methods import METHODS
 from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
@@ -48,7 +47,7 @@ FIRST_ROWS = {
 Floats = NDArray[np.float64]
 
 
-class Params(Strict):
+class Params(MethodParams):
     """`amount`: how much noise is on the weights, or, with `only`, how much lower the bias of that class is."""
 
     amount: float = 0.0
@@ -117,7 +116,7 @@ class Course:
 
 def eroded(stream: Stream, kind: str) -> Course:
     """Ever smaller accuracy, until the gate stops an update."""
-    eroding = replace(ridge.METHOD, name="eroding", Params=Params, update=update, unfit=None)
+    eroding = replace(ridge.METHOD, name="eroding", Params=Params, update=update)
     train, test, seed = stream.rows, stream.test, stream.seed
     assert test is not None
     first = len(train) - UPDATES * ROWS

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from service.contract.strict import Strict
 from service.learning.absent_rows import refuse_to_forget
 from service.learning.data.rows import Array, Known, Rows, rows_of
 from service.learning.evaluation.examine import Candidate, UpdateContext
-from service.learning.method import Data, Method
+from service.learning.method import Data, Method, MethodParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.update import learn
@@ -27,7 +26,7 @@ def make_rows(
 
 
 def run_update(
-    base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run, context: UpdateContext
+    base: Checkpoint | None, data: Data, method: Method, params: MethodParams, run: Run, context: UpdateContext
 ) -> Candidate:
     """Learns `data.batch` on `base` and judges the result. Base and data stay as they are."""
     refuse_to_forget(method, base, data)

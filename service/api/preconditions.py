@@ -153,7 +153,7 @@ def check_labels(
     if live is None:
         sentence = f"None of these rows has a {noun}, and a first version needs some. Send {noun}s."
         raise InvalidContent.at(pointer, sentence)
-    able_ones = [m for m in METHODS.values() if m.unlabelled and (noun == "label" or m.numbers is not None)]
+    able_ones = [m for m in METHODS.values() if m.unlabelled and (noun == "label" or m.learns_numbers)]
     others = " and ".join(m.name for m in able_ones)
     other = f", or name a method that uses rows without one: {others}" if others else ""
     raise InvalidContent.at(

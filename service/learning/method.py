@@ -9,13 +9,24 @@ from typing import Annotated, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import nn
 
 from service.contract.enums import Family
-from service.contract.inputs import Architecture, Backbone, IdentityBackbone, InputSpec, PretrainedBackbone
+from service.contract.inputs import (
+    Architecture,
+    Backbone,
+    CnnBackbone,
+    IdentityBackbone,
+    InputSpec,
+    MlpBackbone,
+    PretrainedBackbone,
+)
 from service.contract.report import NewValues
 from service.contract.strict import Strict
 from service.contract.targets import ClassTarget, Target
 from service.errors import MethodRefused
+from service.learning.backbones import family, skeleton
+from service.learning.backbones.block_names import own_kind, unknown_names
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted
@@ -148,7 +159,16 @@ NO_LOSS = "loss is of models whose targets are numbers; classes are learned by t
 NO_BALANCE = "balance levels new classes and old ones, and the targets of this model are numbers. Leave balance out."
 
 
-class GradientParams(Strict):
+class MethodParams(Strict):
+    """Parameters of a method."""
+
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Where targets, layouts and parameters show that the method cannot work: the field of the request and a
+        sentence with the remedy, else None."""
+        return None
+
+
+class GradientParams(MethodParams):
     """Parameters of every gradient method."""
 
     epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
@@ -173,6 +193,9 @@ class GradientParams(Strict):
             return None if self.loss is None else ("loss", NO_LOSS)
         return None if self.balance == "none" else ("balance", NO_BALANCE)
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        return self.misfit(setting.target)
+
 
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
 UnfrozenBlocks = (
@@ -184,6 +207,13 @@ UNFREEZING_COSTS = (
     "images may take most of a minute."
 )
 """Said of `unfreeze` in its description."""
+NO_BLOCKS = (
+    "This version has no backbone whose blocks could train: its head stands on the scaled input or on random lifts. "
+    "Leave unfreeze out, learn with ridge, or with retrain on an mlp or cnn."
+)
+STANDS_STILL = (
+    "The backbone is a program of torch.export, which stands still. Leave unfreeze out: the head trains alone."
+)
 
 
 class TrunkParams(GradientParams):
@@ -195,6 +225,31 @@ class TrunkParams(GradientParams):
         "them; or layers by name; 0: the head alone. Left out: all of a backbone that was trained here, at the full "
         f"rate, and nothing of a pretrained one.{UNFREEZING_COSTS}",
     )
+
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, to unfreeze blocks that the live version's layout does not have."""
+        backbone, lifted = setting.backbone, setting.live is not None and bool(setting.live.lifts)
+        if (refusal := super().unfit(setting)) or not self.unfreeze:
+            return refusal
+        if lifted and isinstance(backbone, PretrainedBackbone):
+            on_lifts = (
+                "unfreeze moves the backbone, and this version's head stands on random lifts beside its features. "
+            )
+            return "unfreeze", f"{on_lifts}{setting.without_lift()}"
+        if lifted or isinstance(backbone, IdentityBackbone):
+            return "unfreeze", NO_BLOCKS
+        if isinstance(backbone, PretrainedBackbone) and not family(backbone.name).trains:
+            return "unfreeze", STANDS_STILL
+        unknown = _unknown_blocks(backbone, self.unfreeze) if isinstance(self.unfreeze, list) else None
+        return None if unknown is None else ("unfreeze", unknown)
+
+
+def _unknown_blocks(backbone: MlpBackbone | CnnBackbone | PretrainedBackbone, names: list[str]) -> str | None:
+    if isinstance(backbone, PretrainedBackbone):
+        extractor = skeleton(backbone.name, backbone.side)
+        return unknown_names(extractor.blocks(), extractor.body, names)
+    sizes = backbone.hidden if isinstance(backbone, MlpBackbone) else backbone.channels
+    return unknown_names([(f"{own_kind(backbone)} {k + 1}", nn.Identity()) for k in range(len(sizes))], None, names)
 
 
 Moves = Literal["head", "backbone", "pretrained", "added"]
@@ -254,31 +309,33 @@ class Method:
 
     `needs`: words out of {"base", "kept", "ledger", "dense", "frozen", "path"}: a live version · rows of the history ·
     an exact ledger · hidden dense layers · a feature space that does not move · weights that were trained here.
-    `update(base, data, params, run)` leaves its inputs as they are. base None: a model without a version. `numbers` is
-    the same for models whose targets are numbers; None: it learns classes alone.
+    `update(base, data, params, run)` leaves its inputs as they are. base None: a model without a version.
     """
 
     name: str
     family: Family
     summary: str
     paper: str
-    Params: type[Strict]
+    Params: type[MethodParams]
     update: Callable[[Checkpoint | None, Data, Any, Run], Learned]
     good_when: str
     limits: str
     needs: frozenset[str] = frozenset()
-    unfit: Callable[[Setting, Any], tuple[str, str] | None] | None = None
-    """Where layouts and parameters show that the method cannot work: the field of the request and a sentence with the
-    remedy, else None."""
     refuse: Callable[[Checkpoint | None, Data], str | None] | None = None
-    """The sentence where weights or rows show it, once the update is learned, else None."""
+    """The sentence where weights or rows show that it cannot work, once the update is learned, else None; what layouts
+    and parameters show, its `Params` say."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
     numbers: Callable[[Checkpoint | None, Data, Any, Run], Learned] | None = None
-    only_classes: str = "it has no update for them"
-    """Why it learns classes alone, where `numbers` is None."""
+    """The update of models whose targets are numbers, where it is another."""
+    only_classes: str | None = None
+    """Why it learns classes alone; None: it learns numbers, too."""
     beside_pretrained: bool = False
     """Whether it adds layers or branches that change the features of a pretrained backbone, too."""
+
+    @property
+    def learns_numbers(self) -> bool:
+        return self.only_classes is None
 
     @property
     def moves(self) -> tuple[Moves, ...]:
@@ -303,16 +360,14 @@ class Method:
             return trained_here if params.unfreeze is None else bool(params.unfreeze)
         return trained_here or self.beside_pretrained
 
-    def refusal(self, setting: Setting, params: Strict) -> tuple[str, str] | None:
+    def refusal(self, setting: Setting, params: MethodParams) -> tuple[str, str] | None:
         """Where targets, layouts and parameters show that it cannot work: the field of the request and a sentence with
         the remedy, else None."""
-        if setting.target.kind == "number" and self.numbers is None:
+        if setting.target.kind == "number" and not self.learns_numbers:
             return "name", self.classes_alone
-        if isinstance(params, GradientParams) and (misfit := params.misfit(setting.target)):
-            return misfit
-        return None if self.unfit is None else self.unfit(setting, params)
+        return params.unfit(setting)
 
-    def check(self, base: Checkpoint | None, data: Data, params: Strict) -> None:
+    def check(self, base: Checkpoint | None, data: Data, params: MethodParams) -> None:
         """Raises MethodRefused where it cannot work here."""
         if refusal := self.refusal(Setting.of(base, data), params):
             raise MethodRefused.at(f"/method/{refusal[0]}", refusal[1])

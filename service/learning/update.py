@@ -6,19 +6,18 @@ from dataclasses import replace
 
 import torch
 
-from service.contract.strict import Strict
 from service.errors import MethodRefused
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Data, Learned, Method, MethodParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 
 
-def learn(base: Checkpoint | None, data: Data, method: Method, params: Strict, run: Run) -> Learned:
+def learn(base: Checkpoint | None, data: Data, method: Method, params: MethodParams, run: Run) -> Learned:
     """Learns without a judgement. Raises MethodRefused, Cancelled."""
     method.check(base, data, params)
     if base is None and not len(data.batch):
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
-    update = method.update if data.target.kind == "class" or method.numbers is None else method.numbers
+    update = method.numbers if data.target.kind == "number" and method.numbers is not None else method.update
     learned = update(base, data, params, run)
     if (values := data.values(base)) is not None:
         learned = replace(

@@ -66,7 +66,7 @@ def method_page(method: Method) -> str:
     module = sys.modules[method.update.__module__]
     facts = {
         "Family": f"[{title}](../methods.md#{title.lower()})",
-        "Learns": "classes" if method.numbers is None else "classes and numbers",
+        "Learns": "classes and numbers" if method.learns_numbers else "classes",
         "Needs": ", ".join(NEEDS[need] for need in sorted(method.needs)) or "nothing but the batch",
         "May move": ", ".join(MOVES[part] for part in method.moves),
         "Paper": _plain(method.paper),

@@ -24,7 +24,7 @@ from tests.learning.number_streams import Floats, NumberStream, number, values
 from tests.learning.samples import load_digits
 from tests.learning.test_conformance import BACKBONES, bits, files, shaped
 
-LEARN_NUMBERS = [name for name, method in METHODS.items() if method.numbers is not None]
+LEARN_NUMBERS = [name for name, method in METHODS.items() if method.learns_numbers]
 UNFIT = [("den", "identity"), ("den", "pretrained"), ("lora", "identity")]
 """Methods on backbones that have nothing of what they change."""
 FITTING = [(name, backbone) for name in LEARN_NUMBERS for backbone in BACKBONES if (name, backbone) not in UNFIT]

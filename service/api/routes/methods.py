@@ -46,7 +46,7 @@ def _described() -> resources.Methods:
             paper=m.paper,
             params=m.Params.model_json_schema(),
             needs=sorted(m.needs),
-            targets=["class"] if m.numbers is None else ["class", "number"],
+            targets=["class", "number"] if m.learns_numbers else ["class"],
             moves=list(m.moves),
             good_when=m.good_when,
             limits=m.limits,

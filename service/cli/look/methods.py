@@ -16,7 +16,7 @@ def run(as_json: Json = False) -> int:
             {
                 "name": method.name,
                 "family": str(method.family),
-                "numbers": method.numbers is not None,
+                "numbers": method.learns_numbers,
                 "summary": method.summary,
                 "good_when": method.good_when,
             }
@@ -32,7 +32,7 @@ def run(as_json: Json = False) -> int:
     for column in ("method", "family", "numbers", "what it does", "good when"):
         table.add_column(column, no_wrap=column in ("method", "family", "numbers"))
     for method in METHODS.values():
-        numbers = "no" if method.numbers is None else "yes"
+        numbers = "yes" if method.learns_numbers else "no"
         table.add_row(method.name, str(method.family), numbers, method.summary, method.good_when)
     console = Console(highlight=False)
     console.print(table)

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.exact.decay import DECAYS, Decay, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
@@ -14,14 +13,14 @@ from service.learning.exact.solver import Solver
 from service.learning.exact.source_heads import SourceHeads, Wish
 from service.learning.ledger.batch_weights import OTHERS, BatchWeights
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Data, Setting
+from service.learning.method import Data, MethodParams, Setting
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.lifts import NO_IMAGE, UNLIFTED, LiftKind, NamedLifts
 from service.learning.network.network import TRAINED_HERE
 from service.learning.wording import listed
 
 
-class ExactParams(Strict):
+class ExactParams(MethodParams):
     """What every closed form takes. Everything has a default that looks at the data."""
 
     lift: Literal["auto"] | LiftKind | Annotated[list[LiftKind], Field(min_length=1, max_length=4)] = Field(
@@ -84,6 +83,21 @@ class ExactParams(Strict):
         if isinstance(lift, list) and len(set(lift)) < len(lift):
             raise ValueError("a lift is named once")
         return lift
+
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses convolutions of what is no image, any lift of a backbone that was trained here, and where rows were
+        deleted any lift but the version's own, or the scaled input."""
+        shape, live, lifts = setting.input.shape, setting.live, self.lifts
+        kinds = (lifts or UNLIFTED).kinds
+        trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
+        if trained and self.features == "version" and kinds != UNLIFTED.kinds:
+            return "lift", NO_LIFT
+        if live is not None and setting.lost:
+            if self.features != "version" and isinstance(live.backbone, TRAINED_HERE):
+                return "features", _input_lost(setting.lost)
+            if lifts is not None and kinds != (tuple(lift.kind for lift in live.lifts) or UNLIFTED.kinds):
+                return "lift", space_stays(live, setting.lost)
+        return ("lift", NO_IMAGE) if "conv" in kinds and (len(shape) != 3 or min(shape[1:]) < 3) else None
 
     @property
     def lifts(self) -> NamedLifts | None:
@@ -154,19 +168,3 @@ def _input_lost(rows: int) -> str:
         f"{rows:,} learned rows were deleted, and nothing is known of their scaled input. Leave features out: then the "
         "head stands on the version's own."
     )
-
-
-def unfit(setting: Setting, params: ExactParams) -> tuple[str, str] | None:
-    """Returns the parameter and the sentence that refuse it: convolutions of what is no image, any lift of a backbone
-    that was trained here, and where rows were deleted any lift but the version's own, or the scaled input."""
-    shape, live, lifts = setting.input.shape, setting.live, params.lifts
-    kinds = (lifts or UNLIFTED).kinds
-    trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
-    if trained and params.features == "version" and kinds != UNLIFTED.kinds:
-        return "lift", NO_LIFT
-    if live is not None and setting.lost:
-        if params.features != "version" and isinstance(live.backbone, TRAINED_HERE):
-            return "features", _input_lost(setting.lost)
-        if lifts is not None and kinds != (tuple(lift.kind for lift in live.lifts) or UNLIFTED.kinds):
-            return "lift", space_stays(live, setting.lost)
-    return ("lift", NO_IMAGE) if "conv" in kinds and (len(shape) != 3 or min(shape[1:]) < 3) else None

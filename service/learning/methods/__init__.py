@@ -6,13 +6,13 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from service.contract.strict import Strict
 from service.errors import MethodRefused
-from service.learning.method import GradientParams, Method
+from service.learning.method import GradientParams, Method, MethodParams
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import ewc, interpolate, l2_sp, lwf, mas, si
 from service.learning.methods.expand import branch, den, lora
@@ -42,12 +42,13 @@ METHODS: dict[str, Method] = {
     )
 }
 AUTO = "auto"
+P = TypeVar("P", bound=Strict)
 UNFREEZE = 'unfreeze is a number of last blocks from 0 to 64, "all", or a list of 1 to 64 names such as ["block 15"].'
 _SUBJECT = re.compile("^(Input|String|List|Value|Dictionary) (?=should)")
 """What pydantic calls a value, left out since the name of the parameter stands before it."""
 
 
-def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Method, Strict]:
+def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Method, MethodParams]:
     """Returns the method of a request {"name": …, …params} and its validated parameters.
 
     Raises MethodRefused with the pointer to the field, and the allowed names.
@@ -66,7 +67,7 @@ def as_learned(request: Mapping[str, Any]) -> dict[str, Any]:
     return {**missing, **request}
 
 
-def check_params(name: str, params: type[Strict], values: Mapping[str, Any], pointer: str) -> Strict:
+def check_params(name: str, params: type[P], values: Mapping[str, Any], pointer: str) -> P:
     """Returns the validated parameters. Raises MethodRefused with the pointer to the field, and what it takes."""
     try:
         return params.model_validate_json(json.dumps(values), strict=True)

@@ -19,7 +19,7 @@ from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.ledger.headless_networks import give_grid
-from service.learning.method import Balance, Data, GradientParams, Learned, Unfreeze
+from service.learning.method import NO_BLOCKS, Balance, Data, GradientParams, Learned, Unfreeze
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
@@ -46,7 +46,7 @@ from service.learning.training.fit import (
 from service.learning.training.from_exact_head import join, to_unit
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import TrainingRows
-from service.learning.training.unfreezing import NO_BLOCKS, SLOWER, opened
+from service.learning.training.unfreezing import SLOWER, opened
 
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.contract.strict import Strict
 from service.learning.auto import AutoParams, Surroundings, auto
-from service.learning.method import Data, Method
+from service.learning.method import Data, Method, MethodParams
 from service.learning.methods import AUTO, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.worker.assignment import Assignment, Challenge
@@ -18,7 +17,7 @@ class Chosen:
     """The method of a step with the reason for it. `rival`: the method that it must beat at once, if any."""
 
     method: Method
-    params: Strict
+    params: MethodParams
     why: str
     challenge: Challenge | None = None
     rival: Chosen | None = None

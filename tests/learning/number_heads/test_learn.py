@@ -215,10 +215,9 @@ def test_after_everything_was_taken_back_the_next_batch_fits_a_grid_anew() -> No
 )
 def test_what_is_of_classes_alone_is_refused_by_name(params: dict[str, Any], name: str) -> None:
     stream = NumberStream(vector(5))
-    method, given = resolve({"name": "ridge", **params})
+    _, given = resolve({"name": "ridge", **params})
     setting = Setting(stream.input, stream.architecture, target=stream.target)
-    assert method.unfit is not None
-    refusal = method.unfit(setting, given)
+    refusal = given.unfit(setting)
     assert refusal is not None
     assert refusal[0] == name
     assert name in refusal[1]

@@ -17,6 +17,7 @@ from service.contract.enums import Retention
 from service.contract.inputs import Architecture, Backbone, CnnBackbone, ImageInput, MlpBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.absent_rows import refused
+from service.learning.backbones.block_names import layers_within, unknown_names
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
 from service.learning.ledger.feature_space import Space
@@ -27,7 +28,6 @@ from service.learning.methods.expand import lora
 from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.unfreezing import layers_within, unknown_names
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream
 
@@ -145,16 +145,15 @@ def test_a_strength_that_holds_everything_holds_unfrozen_blocks() -> None:
 @pytest.mark.parametrize("name", TRUNKS)
 def test_what_cannot_be_unfrozen_is_refused_with_the_names_that_can(name: str) -> None:
     method = METHODS[name]
-    assert method.unfit is not None
     setting = Setting(SPEC, Architecture(backbone=SMALL))
-    refusal = method.unfit(setting, method.Params.model_validate({"unfreeze": ["layer9"]}))
+    refusal = method.Params.model_validate({"unfreeze": ["layer9"]}).unfit(setting)
     assert refusal is not None
     assert refusal[0] == "unfreeze"
     assert "layer2.0" in refusal[1]
-    on_identity = method.unfit(Setting(SPEC, Architecture()), method.Params.model_validate({"unfreeze": 1}))
+    on_identity = method.Params.model_validate({"unfreeze": 1}).unfit(Setting(SPEC, Architecture()))
     assert on_identity is not None
     assert "Leave unfreeze out" in on_identity[1]
-    assert method.unfit(setting, method.Params.model_validate({"unfreeze": ["stem", "layer2.0.conv1"]})) is None
+    assert method.Params.model_validate({"unfreeze": ["stem", "layer2.0.conv1"]}).unfit(setting) is None
 
 
 @pytest.mark.parametrize("wrong", [-1, 65, True, "some", [], [""], ["x"] * 65, 1.5, "block 15"])

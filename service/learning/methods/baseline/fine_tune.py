@@ -15,7 +15,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 
 class Params(TrunkParams):
@@ -39,9 +38,7 @@ METHOD = Method(
     paper="McCloskey, Cohen: Catastrophic interference in connectionist networks, 1989",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="The batch holds every class, in a shape that is new to the model; or to see forgetting.",
     limits="Classes that the batch lacks are forgotten within an epoch or two; the report notes the share of old rows "
     "that new classes have taken.",
-    unfit=unfit,
 )

@@ -13,7 +13,6 @@ from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, 
 from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, Setting, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training import unfreezing
 from service.learning.training.learner import FROM_SCRATCH, Learner
 
 
@@ -27,6 +26,30 @@ class Params(TrunkParams):
     lr: float = Field(0.1, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
     schedule: Schedule = Field("cosine", description=SCHEDULE)
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, to unfreeze where nothing is frozen, and a backbone that cannot take such inputs, or whose
+        pretrained weights this model does not have."""
+        named, own = self.backbone, setting.architecture.backbone
+        if refusal := self.misfit(setting.target):
+            return refusal
+        if self.unfreeze and not isinstance(named or own, PretrainedBackbone):
+            return "unfreeze", (
+                f"retrain begins {(named or own).name} from new weights and trains all of them. Leave unfreeze out: it "
+                "is for a pretrained backbone, whose weights are its start."
+            )
+        anew = Setting(setting.input, Architecture(backbone=named or own), target=setting.target)
+        if (refusal := super().unfit(anew)) or named is None:
+            return refusal
+        if reason := misfit(setting.input, named):
+            return "backbone", reason
+        if isinstance(named, PretrainedBackbone) and named.name != own.name:
+            return "backbone", (
+                f"retrain has the weights of the model's own backbone alone, which is {own.name}. Leave backbone out, "
+                "name identity, mlp or cnn as far as they take such inputs, or make a model with "
+                f'{{"backbone": {{"name": "{named.name}"}}}}.'
+            )
+        return None
+
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the learning rows of history and batch, from new weights of the model's architecture."""
@@ -39,30 +62,6 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     return learner.finish({"rows": {"history": int(old.learning.sum()), "batch": learner.batch.rows}})
 
 
-def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Refuses to unfreeze where nothing is frozen, and a backbone that cannot take such inputs, or whose pretrained
-    weights this model does not have."""
-    named, own = params.backbone, setting.architecture.backbone
-    if params.unfreeze and not isinstance(named or own, PretrainedBackbone):
-        return "unfreeze", (
-            f"retrain begins {(named or own).name} from new weights and trains all of them. Leave unfreeze out: it is "
-            "for a pretrained backbone, whose weights are its start."
-        )
-    if blocks := unfreezing.unfit(Setting(setting.input, Architecture(backbone=named or own)), params):
-        return blocks
-    if named is None:
-        return None
-    if reason := misfit(setting.input, named):
-        return "backbone", reason
-    if isinstance(named, PretrainedBackbone) and named.name != own.name:
-        return "backbone", (
-            f"retrain has the weights of the model's own backbone alone, which is {own.name}. Leave backbone out, name "
-            f'identity, mlp or cnn as far as they take such inputs, or make a model with {{"backbone": {{"name": '
-            f'"{named.name}"}}}}.'
-        )
-    return None
-
-
 METHOD = Method(
     name="retrain",
     family=Family.BASELINE,
@@ -70,9 +69,7 @@ METHOD = Method(
     paper="Goodfellow, Bengio, Courville: Deep learning, 2016, chapter 8",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"kept"}),
     good_when="There is time, all rows are kept, and the best accuracy is wanted.",
     limits="Its cost grows with the history; every answer may change.",
-    unfit=unfit,
 )

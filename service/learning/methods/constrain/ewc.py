@@ -37,7 +37,6 @@ from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 STATE = "state.ewc"
 EXACT = 10_000
@@ -133,9 +132,7 @@ METHOD = Method(
     "compress, 2018, section 4 (online)",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
     "rows that they take. A network that is too sure of its rows has no Fisher information, which it notes, too.",
-    unfit=unfit,
 )

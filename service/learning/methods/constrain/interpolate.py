@@ -24,7 +24,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.kept_back import KeptBack, new_share, watch_old
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 MIDDLE = 0.5
 ALPHAS = tuple(k / 10 for k in range(11))
@@ -120,9 +119,7 @@ METHOD = Method(
     paper="Wortsman et al.: Robust fine-tuning of zero-shot models (WiSE-FT), CVPR 2022, eq. 1",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="Known classes in a new region or style, where both the old and the new rows must be answered well.",
     limits="Both networks must share a basin (a moderate lr), and the report notes a barrier between them; new classes "
     "are not balanced against old ones, and the report notes the share of old rows that they take.",
-    unfit=unfit,
 )

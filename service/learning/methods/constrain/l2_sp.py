@@ -29,7 +29,6 @@ from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 
@@ -87,9 +86,7 @@ METHOD = Method(
     paper="Li, Grandvalet, Davoine: Explicit inductive bias for transfer learning with convolutional networks, 2018",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="Known classes whose inputs have shifted, on a trained network, with few rows.",
     limits="All weights are equally stiff; it does nothing for the balance between old classes and new ones. The "
     "report notes when the search ends at its weakest pull, and the share of old rows that new classes have taken.",
-    unfit=unfit,
 )

@@ -27,7 +27,6 @@ from service.learning.training.fit import OF_CLASSES, Hooks, Step
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old
-from service.learning.training.unfreezing import unfit
 
 HALF = 0.5
 """Share of the new classes' own rows below which they are not learned."""
@@ -130,9 +129,7 @@ METHOD = Method(
     "neural network, 2015 (T^2)",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
     limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
     "random on them; it also notes the share of old rows that new classes have taken.",
-    unfit=unfit,
 )

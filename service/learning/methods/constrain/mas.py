@@ -33,7 +33,6 @@ from service.learning.network.multiply_adds import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 STATE = "state.mas"
 
@@ -106,10 +105,8 @@ METHOD = Method(
     paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="An imported network, or one whose old rows are gone; unlabelled rows of daily use make it better.",
     limits="What moves an output is held, be the output right or wrong. Measured on new rows alone it guards what they "
     "use, and the report notes that; it also notes the share of old rows that new classes have taken.",
     unlabelled=True,
-    unfit=unfit,
 )

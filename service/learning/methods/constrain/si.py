@@ -24,7 +24,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 STATE = "state.si"
 
@@ -163,11 +162,9 @@ METHOD = Method(
     paper="Zenke, Poole, Ganguli: Continual learning through synaptic intelligence, 2017, eq. 3-5",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"path"}),
     good_when="Known classes in a new region or style, on a network that si trained from its first version on.",
     limits="It depends on the optimiser's path, and the report notes when the loss did not fall along it; a base that "
     "another method made has no path, and the report says what was done instead. Imported versions are refused.",
     refuse=refuse,
-    unfit=unfit,
 )

@@ -69,6 +69,22 @@ class Params(GradientParams):
     )
     most: int = Field(4, ge=1, le=32, description="Extractors at most; one more, and all are distilled into one.")
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, a model without an extractor that was trained here."""
+        live, own = setting.live, setting.architecture.backbone
+        trained = setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts)
+        if (refusal := super().unfit(setting)) or trained:
+            return refusal
+        if own.name in ("mlp", "cnn"):
+            return "name", (
+                f"branch puts a new extractor beside those that were trained here, and no {own.name} was yet: the live "
+                f"version is an exact head. {setting.train_first('branch')}"
+            )
+        return "name", (
+            "branch puts a new extractor beside those that were trained here, and this model has none. Use ridge, or a "
+            "model with an mlp or cnn backbone."
+        )
+
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Trains a new extractor and the head on new and remembered rows; then the head alone, all classes alike."""
@@ -170,22 +186,6 @@ def _distil(learner: Learner, memory: Labelled, params: Params) -> float:
     return agreement
 
 
-def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
-    """Refuses a model without an extractor that was trained here."""
-    live, own = setting.live, setting.architecture.backbone
-    if setting.backbone.name in ("mlp", "cnn") and not (live is not None and live.lifts):
-        return None
-    if own.name in ("mlp", "cnn"):
-        return "name", (
-            f"branch puts a new extractor beside those that were trained here, and no {own.name} was yet: the live "
-            f"version is an exact head. {setting.train_first('branch')}"
-        )
-    return "name", (
-        "branch puts a new extractor beside those that were trained here, and this model has none. Use ridge, or a "
-        "model with an mlp or cnn backbone."
-    )
-
-
 def refuse(base: Checkpoint | None, data: Data) -> str | None:
     """Refuses a network that another method has grown, and one without kept rows."""
     if base is not None and (base.layout.neck or branches(build(base)) is None):
@@ -208,5 +208,4 @@ METHOD = Method(
     good_when="New classes need features that the old ones lack, old rows are kept, and the network may grow.",
     limits="Predicting costs one more extractor an update, until all are distilled; what that loses is in the report.",
     refuse=refuse,
-    unfit=unfit,
 )

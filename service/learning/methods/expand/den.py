@@ -67,6 +67,27 @@ class Params(GradientParams):
         description="Kept rows that are learned again beside pseudo-rows; of a cnn, which has none, 0 takes all.",
     )
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, a network without a hidden layer that could grow, and `protect` without a new class to
+        learn."""
+        live, own = setting.live, setting.architecture.backbone
+        if refusal := super().unfit(setting):
+            return refusal
+        old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
+        if self.mode == "protect" and (old or setting.target.kind != "class"):
+            return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
+        if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
+            return None
+        if own.name in GROWS:
+            return "name", (
+                f"den adds units to hidden layers, and no {own.name} was trained here yet: the live version is an "
+                f"exact head. {setting.train_first('den')}"
+            )
+        return "name", (
+            "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model "
+            "with such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
+        )
+
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Trains what the five steps add."""
@@ -191,25 +212,6 @@ def _nothing_added(probed: Probe, protect: bool) -> str:
     return f"den: {reason}, so {rest}."
 
 
-def unfit(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Refuses a network without a hidden layer that could grow, and `protect` without a new class to learn."""
-    live, own = setting.live, setting.architecture.backbone
-    old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
-    if params.mode == "protect" and (old or setting.target.kind != "class"):
-        return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
-    if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
-        return None
-    if own.name in GROWS:
-        return "name", (
-            f"den adds units to hidden layers, and no {own.name} was trained here yet: the live version is an exact "
-            f"head. {setting.train_first('den')}"
-        )
-    return "name", (
-        "den adds units to hidden layers of an mlp or filters to a cnn, and this model has neither. Use a model with "
-        "such a backbone, give the head hidden layers with linear_probe, or learn with ridge."
-    )
-
-
 METHOD = Method(
     name="den",
     family=Family.EXPAND,
@@ -217,7 +219,6 @@ METHOD = Method(
     paper="Yoon, Yang, Lee, Hwang: Lifelong learning with dynamically expandable networks, 2018",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
     limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
@@ -225,5 +226,4 @@ METHOD = Method(
     "Left out of the paper: the sparse retraining of old units, an output layer for each task with its time stamp (no "
     "row says which task it is of), and expansion by the loss alone: units are added where the drift of a probe is "
     "large.",
-    unfit=unfit,
 )

@@ -47,6 +47,33 @@ class Params(GradientParams):
         0, ge=0, le=100_000, description="Kept rows learned again in every step; 0: stand-ins of known classes."
     )
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, a model without a layer beside which a branch could stand."""
+        own = setting.architecture.backbone
+        if refusal := super().unfit(setting):
+            return refusal
+        if isinstance(setting.backbone, IdentityBackbone):
+            if not isinstance(own, IdentityBackbone):
+                return "name", (
+                    f"lora puts branches beside layers of a backbone, and no {own.name} was trained here yet: the live "
+                    f"version is an exact head. {setting.train_first('lora')}"
+                )
+            return "name", (
+                "lora puts branches beside layers of a backbone, and this model has none: its backbone is the "
+                "identity. Learn with ridge or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
+            )
+        if isinstance(setting.backbone, PretrainedBackbone) and not family(setting.backbone.name).trains:
+            return "name", (
+                "lora puts branches beside layers of a backbone, and a program of torch.export has none to see. Learn "
+                "with ridge or linear_probe."
+            )
+        if setting.live is not None and setting.live.lifts:
+            return "name", (
+                "lora moves the backbone, and this version's head stands on random lifts beside its features. "
+                + setting.without_lift()
+            )
+        return None
+
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch and what stands in for known classes, over the new branch and the head."""
@@ -126,32 +153,6 @@ class _Orthogonal:
         return self.loss(body(step.x), step.y) + self.strength * self.overlap()
 
 
-def unfit(setting: Setting, _: Params) -> tuple[str, str] | None:
-    """Refuses a model without a layer beside which a branch could stand."""
-    own = setting.architecture.backbone
-    if isinstance(setting.backbone, IdentityBackbone):
-        if not isinstance(own, IdentityBackbone):
-            return "name", (
-                f"lora puts branches beside layers of a backbone, and no {own.name} was trained here yet: the live "
-                f"version is an exact head. {setting.train_first('lora')}"
-            )
-        return "name", (
-            "lora puts branches beside layers of a backbone, and this model has none: its backbone is the identity. "
-            "Learn with ridge or linear_probe, or use a model with an mlp, cnn or pretrained backbone."
-        )
-    if isinstance(setting.backbone, PretrainedBackbone) and not family(setting.backbone.name).trains:
-        return "name", (
-            "lora puts branches beside layers of a backbone, and a program of torch.export has none to see. Learn with "
-            "ridge or linear_probe."
-        )
-    if setting.live is not None and setting.live.lifts:
-        return "name", (
-            "lora moves the backbone, and this version's head stands on random lifts beside its features. "
-            + setting.without_lift()
-        )
-    return None
-
-
 METHOD = Method(
     beside_pretrained=True,
     name="lora",
@@ -161,10 +162,8 @@ METHOD = Method(
     "learning for language model continual learning, 2023",
     Params=Params,
     update=update,
-    numbers=update,
     good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
     limits="Features move, so old scores do too (masked accuracy tells), and an exact head's sums of the old ones are "
     "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "
     "torch's own attention takes branches in its dense layers only.",
-    unfit=unfit,
 )

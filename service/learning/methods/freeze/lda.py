@@ -21,7 +21,7 @@ from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import frozen_features_for
 from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.out_of_fold import LeftOut, lda_out_of_fold
-from service.learning.exact.params import ExactParams, unfit
+from service.learning.exact.params import ExactParams
 from service.learning.exact.solve import Head, solve_lda
 from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.sums import Sums
@@ -79,5 +79,4 @@ METHOD = Method(
     only_classes="its discriminants set classes apart",
     good_when="A new class has fewer than five rows, or the features are those of a good pretrained backbone.",
     limits="Each class is taken for one Gaussian, all of one shape; the features stand still.",
-    unfit=unfit,
 )

@@ -22,11 +22,15 @@ from service.learning.network.growth import neck_widths
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
-from service.learning.training.unfreezing import unfit
 
 NO_PSEUDO_FEATURES = (
     "pseudo_features are drawn of the classes that were known, and the targets of this model are numbers. Leave "
     "pseudo_features out; ridge and replay remember what was known."
+)
+
+NO_NEW_HEAD = (
+    "A new head starts from nothing, and no pseudo-features stand in for what was known of numbers. Leave hidden out, "
+    "or learn all kept rows with retrain and an mlp."
 )
 
 
@@ -51,6 +55,12 @@ class Params(TrunkParams):
         if target.kind == "number" and self.pseudo_features:
             return "pseudo_features", NO_PSEUDO_FEATURES
         return super().misfit(target)
+
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, a new head of numbers that knows nothing of what was learned."""
+        if self.hidden and setting.live is not None and setting.target.kind == "number":
+            return self.misfit(setting.target) or ("hidden", NO_NEW_HEAD)
+        return super().unfit(setting)
 
     @model_validator(mode="after")
     def _new_head_needs_old_classes(self) -> Params:
@@ -77,16 +87,6 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     return learner.finish({"pseudo_features": drawn, "epochs": done.epochs})
 
 
-def unfit_here(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Refuses a new head of numbers that knows nothing of what was learned, and what `unfit` refuses."""
-    if params.hidden and setting.live is not None and setting.target.kind == "number":
-        return "hidden", (
-            "A new head starts from nothing, and no pseudo-features stand in for what was known of numbers. "
-            "Leave hidden out, or learn all kept rows with retrain and an mlp."
-        )
-    return unfit(setting, params)
-
-
 def _selecting(learner: Learner) -> Labelled | None:
     """Selecting rows of history and batch, by which training stops; None where a class of the batch has none."""
     own = learner.selecting
@@ -102,10 +102,8 @@ METHOD = Method(
     paper="Zhu, Zhang, Wang, Yin, Liu: Prototype augmentation and self-supervision for incremental learning, 2021",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"ledger"}),
     good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
     limits="What the features do not show cannot be learned (regret tells). Classes are taken "
     "for one Gaussian each (masked accuracy tells). Unfrozen blocks move old scores too, and the ledger is built anew.",
-    unfit=unfit_here,
 )

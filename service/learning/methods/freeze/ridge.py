@@ -19,7 +19,7 @@ from service.contract.enums import Family
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import features_of_base, frozen_features_for
 from service.learning.exact.lift_choice import ByAccuracy
-from service.learning.exact.params import ExactParams, unfit
+from service.learning.exact.params import ExactParams
 from service.learning.exact.ridge_solver import ALPHAS, TABLE_ALPHAS, Alphas, Ridge, alphas_of
 from service.learning.exact.stable_columns import can_stay, with_old_columns
 from service.learning.method import Data, Learned, Method, Setting
@@ -54,6 +54,14 @@ class Params(ExactParams):
         "accuracy.",
     )
 
+    def unfit(self, setting: Setting) -> tuple[str, str] | None:
+        """Refuses, too, what is of classes alone where targets are numbers."""
+        for name, why in OF_CLASSES.items() if setting.target.kind == "number" else ():
+            if getattr(self, name) != Params.model_fields[name].default:
+                sentence = f"{name} means nothing here: {why}, and the targets of this model are numbers."
+                return name, f"{sentence} Leave it out."
+        return super().unfit(setting)
+
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Adds the batch to the sums and solves. Every batch works: new, known or mixed classes, one row or none."""
@@ -87,14 +95,6 @@ OF_CLASSES = {
 """Parameters that mean nothing where targets are numbers, each with the reason."""
 
 
-def unfit_here(setting: Setting, params: Params) -> tuple[str, str] | None:
-    """Returns the parameter and the sentence that refuse it: see `unfit`. Of numbers also what is of classes alone."""
-    for name, why in OF_CLASSES.items() if setting.target.kind == "number" else ():
-        if getattr(params, name) != Params.model_fields[name].default:
-            return name, f"{name} means nothing here: {why}, and the targets of this model are numbers. Leave it out."
-    return unfit(setting, params)
-
-
 METHOD = Method(
     name="ridge",
     family=Family.FREEZE,
@@ -105,6 +105,5 @@ METHOD = Method(
     update=update,
     good_when="Nearly always: new classes, known classes, few rows or many; an update takes a fraction of a second.",
     limits="The features stand still: what the lift or the frozen backbone does not show cannot be learned.",
-    unfit=unfit_here,
     numbers=numbers,
 )

@@ -29,7 +29,6 @@ from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Ste
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
-from service.learning.training.unfreezing import unfit
 
 STATE = "state.der_pp"
 MANY_WRONG = 0.1
@@ -125,10 +124,8 @@ METHOD = Method(
     "simple baseline, NeurIPS 2020 (DER++)",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"kept"}),
     good_when="A trained network must learn new classes, old rows are kept, and old scores shall change little.",
     limits="What an old version got wrong is held on to as well; few remembered rows are learned by heart.",
     refuse=partial(refuse_without_rows, "der_pp"),
-    unfit=unfit,
 )

@@ -31,7 +31,6 @@ from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import Watch
-from service.learning.training.unfreezing import unfit
 
 STATE = "state.icarl"
 ENOUGH, LOST = 50, 0.03
@@ -170,5 +169,4 @@ METHOD = Method(
     good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
     limits="A class of several clusters has one mean; what the version before got wrong is taught again.",
     refuse=partial(refuse_without_rows, "icarl"),
-    unfit=unfit,
 )

@@ -28,7 +28,6 @@ from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import Watch
-from service.learning.training.unfreezing import unfit
 
 TEMPERATURE = 2.0
 """By which old and new answers are softened before they are compared."""
@@ -88,10 +87,8 @@ METHOD = Method(
     "Balanced meta-softmax for long-tailed visual recognition, 2020",
     Params=Params,
     update=update,
-    numbers=update,
     needs=frozenset({"kept"}),
     good_when="A trained network must learn new classes and rows of the old ones are kept.",
     limits="On a drifting stream the remembered rows are the wrong past; few remembered rows are learned by heart.",
     refuse=partial(refuse_without_rows, "replay"),
-    unfit=unfit,
 )
