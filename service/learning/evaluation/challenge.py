@@ -5,6 +5,7 @@ Neither has learned those rows: an exact version answers by the head of its lear
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,8 +33,9 @@ DOUBT = 0.05
 
 
 @dataclass(frozen=True)
-class Bout:
-    """Accuracy of both on the same rows. `p`: the chance of so clear a win where there is no difference."""
+class Bout(ABC):
+    """How a challenger and a champion did on the same rows: a number of each, and `p`, the chance of so clear a win
+    where there is no difference."""
 
     rows: int
     champion: float
@@ -41,28 +43,39 @@ class Bout:
     p: float
 
     @property
+    @abstractmethod
     def won(self) -> bool:
         """Whether the challenger is better by more than a margin, and not by luck."""
+
+    @abstractmethod
+    def sentence(self, name: str, champion: str = "what serves") -> str:
+        """Says how both did, and what it takes to win."""
+
+
+class ClassBout(Bout):
+    """Accuracy of both."""
+
+    @property
+    def won(self) -> bool:
         return self.challenger - self.champion > MARGIN and self.p < DOUBT
 
     def sentence(self, name: str, champion: str = "what serves") -> str:
-        """Says how both did, and what it takes to win."""
         return (
             f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, {champion} "
             f"{self.champion:.3f} (p = {self.p:.2g}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
         )
 
 
-def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
+def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassBout:
     """Compares both on the selecting rows of history and batch, bounded by class and source. Reads the history."""
     kept = Rows.concat([data.kept(), data.batch])
     rows = bounded(kept.take(kept.selecting), by_source=True)
     if not len(rows):
-        return Bout(0, 0.0, 0.0, 1.0)
+        return ClassBout(0, 0.0, 0.0, 1.0)
     right = [_columns(version, rows, data, run) == rows.codes(version.classes) for version in (champion, challenger)]
     paired = Paired.of(*right)
     luck = at_least(paired.better, paired.worse + paired.better, 0.5)
-    return Bout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
+    return ClassBout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
 
 
 def _columns(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Ints:

@@ -27,7 +27,7 @@ from service.learning.data.slips import slip_notes
 from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.evaluation.assessment import Assessment, Past, remember
 from service.learning.evaluation.backbone_note import backbone_note
-from service.learning.evaluation.challenge import compare
+from service.learning.evaluation.challenge import Bout, compare
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.learning_curve import learning_curve
 from service.learning.evaluation.report import assess, left_out_suspects
@@ -72,17 +72,6 @@ class Candidate:
     ledger_digest: str | None
 
 
-class AnyBout(Protocol):
-    """How a challenger and a champion did on the same rows."""
-
-    @property
-    def won(self) -> bool:
-        """Whether the challenger is better by more than a margin, and not by luck."""
-
-    def sentence(self, name: str, champion: str = "what serves") -> str:
-        """Says how both did, and what it takes to win."""
-
-
 @dataclass(frozen=True, eq=False)
 class Champion:
     """The version that a challenger must beat, and the one that both were learned on."""
@@ -109,7 +98,7 @@ class UpdateContext(ABC):
         """Judges a version against the base on trusted rows and on the update's own."""
 
     @abstractmethod
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> AnyBout:
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
         """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
 
     def examine_challenger(
@@ -149,7 +138,7 @@ class Context(UpdateContext):
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         return examine(base, learned, data, run, self)
 
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> AnyBout:
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
         return compare(champion, challenger, data, run)
 
     def examine_challenger(

@@ -7,10 +7,10 @@ others answer the update's own rows, each without its group of folds.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from service.contract.tables import TableInput
 from service.learning.data.rows import FeatureRows
@@ -28,13 +28,75 @@ from service.learning.ledger.feature_space import feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Floats, Sums
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, Tensors
 from service.learning.run import Run
 from service.learning.statistics import same_shares
 from service.learning.wording import listed
 
 OTHER_SHARES = 1e-4
 """Chance below which a batch has its classes in other shares than the rows before it."""
+
+
+class Linear(Protocol):
+    """A head: weight [columns, M] and bias [columns], float64."""
+
+    @property
+    def weight(self) -> Floats: ...
+    @property
+    def bias(self) -> Floats: ...
+
+
+H = TypeVar("H", bound=Linear)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SolvedHeads(Generic[H]):
+    """The heads of one set of sums. out_of_fold [n, columns]: answers to the update's own rows"""
+
+    served: H
+    judged: H
+    out_of_fold: Floats
+    sources: SourceHeads[H] | None
+
+    def version(
+        self, frozen: FrozenFeatures, data: Data, weights: BatchWeights, exact: dict[str, Any], **facts: Any
+    ) -> Checkpoint:
+        """The version with these heads on the features. exact: how they were solved, see `ExactHead` · facts: what
+        else its layout says"""
+        parts = head_parts(self.served, self.judged)
+        solved = ExactHead(
+            lift_rows=frozen.lift_rows,
+            lift_named=frozen.lift_named,
+            lift_ahead=frozen.lift_ahead,
+            decay=weights.decay,
+            source_weights=dict(weights.sources),
+            **exact,
+        )
+        names = list(self.sources.names) if self.sources else []
+        parts |= self.sources.parts(_tensors) if self.sources else {}
+        return frozen.version(data, parts, sources=names, exact=solved, **facts)
+
+
+def head_parts(served: Linear, judged: Linear) -> dict[str, Tensors]:
+    return {"head.0": _tensors(served), "judge": _tensors(judged)}
+
+
+def _tensors(head: Linear) -> Tensors:
+    return {
+        "weight": torch.from_numpy(np.ascontiguousarray(head.weight, np.float32)),
+        "bias": torch.from_numpy(head.bias.astype(np.float32)),
+    }
+
+
+def earlier_with_new_settings(base: Checkpoint | None, made: Checkpoint, weighted: WeightedData) -> Ledger | None:
+    """The sums of all rows but the update's own, where its settings are not those of the base; else None."""
+    before, now = base.layout.exact if base is not None else None, made.layout.exact
+    if base is None or before is None or now is None or not len(weighted.data.batch):
+        return None
+    kept = (before.method, before.alpha, before.decay, base.layout.lifts)
+    if kept == (now.method, now.alpha, now.decay, made.layout.lifts) or weighted.earlier_ledger.all.mass <= 0:
+        return None
+    return weighted.earlier_ledger
 
 
 def learn_exactly(
@@ -47,35 +109,19 @@ def learn_exactly(
     weights, searched = params.weights(data, frozen.space, solver)
     entry = data.entry(frozen.space)
     run.check()
-    solved = _solve(base, WeightedData(data, frozen.space, weights), solver, params.per_source, run)
-    sources, classes = solved.sources, solved.served.classes
-    heads = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
-    made = frozen.version(
-        data,
-        {**heads, **(sources.parts(_tensors) if sources else {})},
-        len(classes),
-        classes=list(classes),
-        sources=list(sources.names) if sources else [],
-        temperature=solved.temperature,
-        exact=ExactHead(
-            method=solved.fitted.solver.name,
-            left_out=solved.fitted.solver.left_out,
-            alpha=solved.fitted.alpha,
-            prior=solver.prior,
-            lift_rows=frozen.lift_rows,
-            lift_named=frozen.lift_named,
-            lift_ahead=frozen.lift_ahead,
-            decay=weights.decay,
-            source_weights=dict(weights.sources),
-        ),
-    )
+    weighted = WeightedData(data, frozen.space, weights)
+    solved = _solve(base, weighted, solver, params.per_source, run)
+    form, classes = solved.fitted.solver, solved.served.classes
+    exact = {"method": form.name, "left_out": form.left_out, "alpha": solved.fitted.alpha, "prior": solver.prior}
+    facts = {"outputs": len(classes), "classes": list(classes), "temperature": solved.temperature}
+    made = solved.version(frozen, data, weights, exact, **facts)
     return Learned(
         made,
         out_of_fold=solved.out_of_fold,
         details={**frozen.details, **_details(frozen, solved, weights, searched)},
         notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_notes(data, params, weights, solved)),
         multiply_adds=_multiply_adds(frozen, entry, solved),
-        without=_without(base, made, WeightedData(data, frozen.space, weights), solved.fitted, run),
+        without=_without(base, made, weighted, solved.fitted, run),
     )
 
 
@@ -86,37 +132,28 @@ def _without(
     shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are.
 
     None, too, where the batch has the classes in other shares than the rows before it: wrong labels choose settings."""
-    before, now = base.layout.exact if base is not None else None, made.layout.exact
-    if base is None or before is None or now is None or not isinstance(weighted.data.input, TableInput):
-        return None
-    earlier = weighted.earlier_ledger if len(weighted.data.batch) else None
-    kept = (before.method, before.alpha, before.decay, base.layout.lifts)
-    if earlier is None or not earlier.all.mass or kept == (now.method, now.alpha, now.decay, made.layout.lifts):
+    tables = isinstance(weighted.data.input, TableInput)
+    earlier = earlier_with_new_settings(base, made, weighted) if tables else None
+    if earlier is None:
         return None
     before_it = dict(zip(earlier.all.classes, earlier.all.n.tolist(), strict=True))
     if same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
         return None
     known = tuple(name for name in made.classes if name in earlier.all.classes)
     estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run)
-    heads = map(estimator.head, (earlier.all, earlier.unjudged))
+    parts = head_parts(estimator.head(earlier.all), estimator.head(earlier.unjudged))
     head = [BlockLayout(rows=(0, len(known)), columns=(0, weighted.space.width), part="head.0")]
     layout = made.layout.model_copy(update={"classes": list(known), "head": head, "sources": []})
-    return Checkpoint(
-        layout, {**made.parts, **dict(zip(("head.0", "judge"), map(_tensors, heads), strict=True))}, made.learned
-    )
+    return Checkpoint(layout, {**made.parts, **parts}, made.learned)
 
 
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """The heads of one set of sums. `fitted`: the head of folds 3-9 and the strength that was chosen with it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Solved(SolvedHeads[Head]):
+    """`fitted`: the head of folds 3-9 and the strength that was chosen with it."""
 
     fitted: Fitted
-    served: Head
-    judged: Head
-    out_of_fold: Floats
     temperature: float
     doubt: str | None
-    sources: SourceHeads[Head] | None = None
 
 
 def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish: Wish, run: Run) -> Solved:
@@ -146,7 +183,15 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
         _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
     temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)
     run.progress("solving", 3, 3)
-    return Solved(fitted, served, judged, out_of_fold, temperature, doubt, sources)
+    return Solved(
+        served=served,
+        judged=judged,
+        out_of_fold=out_of_fold,
+        sources=sources,
+        fitted=fitted,
+        temperature=temperature,
+        doubt=doubt,
+    )
 
 
 def _out_of_fold(weighted: WeightedData, estimator: Estimator, rows: FeatureRows, *, own: bool) -> tuple[Head, Floats]:
@@ -180,13 +225,6 @@ def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tup
     with_rows = frozenset(ledger.all.classes)
     named = (*(base.classes if base else ()), *entry.present(), *ledger.all.classes)
     return tuple(name for name in dict.fromkeys(named) if name in with_rows)
-
-
-def _tensors(head: Head) -> dict[str, Tensor]:
-    return {
-        "weight": torch.from_numpy(np.ascontiguousarray(head.weight, np.float32)),
-        "bias": torch.from_numpy(head.bias.astype(np.float32)),
-    }
 
 
 def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:

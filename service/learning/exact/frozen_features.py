@@ -45,7 +45,7 @@ class FrozenFeatures:
     def layout(self) -> Layout:
         return self.space.network.layout
 
-    def version(self, data: Data, heads: Mapping[str, Tensors], outputs: int, **facts: Any) -> Checkpoint:
+    def version(self, data: Data, heads: Mapping[str, Tensors], *, outputs: int, **facts: Any) -> Checkpoint:
         """The version that learned all of base and update, with these heads on the features. outputs: of each head ·
         facts: what else its layout says"""
         head = [BlockLayout(rows=(0, outputs), columns=(0, self.space.features), part="head.0")] if outputs else []

@@ -143,6 +143,15 @@ def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything 
     return batch.excess >= rule.min_excess and at_least(batch.conflicts, batch.rows, batch.expected) < rule.p
 
 
+def _passing(
+    measured: Measured, batch: Contradiction, rule: ContradictsEverything | DisagreesBroadly, policy: GatePolicy
+) -> Finding | None:
+    """Where conflicts are no more than the rule allows, or come of inputs that have shifted; else None."""
+    if not _stands_out(batch, rule):
+        return Finding(_counted(measured, batch), batch.excess, rule.min_excess)
+    return Finding(_shifted(batch), batch.excess, rule.min_excess) if shifted(batch, policy) else None
+
+
 def _of_batch(
     rule: Callable[[Measured, Contradiction, GatePolicy], Finding],
 ) -> Callable[[Measured, GatePolicy], Finding]:
@@ -196,10 +205,8 @@ def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -
 def contradicts_everything(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 2: most rows carry another label than the base gives them."""
     limit = policy.contradicts_everything.min_excess
-    if not _stands_out(batch, policy.contradicts_everything):
-        return Finding(_counted(measured, batch), batch.excess, limit)
-    if shifted(batch, policy):
-        return Finding(_shifted(batch), batch.excess, limit)
+    if passing := _passing(measured, batch, policy.contradicts_everything, policy):
+        return passing
     share = whole_percent(batch.conflicts / batch.rows)
     what = (
         f"{share} of the rows say something else than version {measured.live} ({batch.conflicts:,} of {batch.rows:,})."
@@ -244,10 +251,8 @@ def contradicts_class(measured: Measured, batch: Contradiction, policy: GatePoli
 def _disagrees(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
     """Rule 4: noticeably more conflicts than usual."""
     limit = policy.disagrees_broadly.min_excess
-    if not _stands_out(batch, policy.disagrees_broadly):
-        return Finding(_counted(measured, batch), batch.excess, limit)
-    if shifted(batch, policy):
-        return Finding(_shifted(batch), batch.excess, limit)
+    if passing := _passing(measured, batch, policy.disagrees_broadly, policy):
+        return passing
     remedy = "Look at the listed rows, then promote it or retract the batch."
     return Finding(_counted(measured, batch), batch.excess, limit, Severity.HELD, remedy)
 

@@ -22,6 +22,8 @@ from service.learning.wording import amount, rows, whole_percent
 
 NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
 """What a rule finds of one number of a row."""
+BatchRule = Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding]
+"""What it finds where something shows what is usual of a batch."""
 
 FOLLOWS = 0.1
 """Own order above which, if it is no luck, the targets follow a rule of their own."""
@@ -41,9 +43,7 @@ targets follow neither the rows nor the base, nothing more is needed: after a ba
 LOOK = "Look at some of these rows, then promote it or retract the batch."
 
 
-def _of_batch(
-    rule: Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding],
-) -> NumberRule:
+def _of_batch(rule: BatchRule) -> NumberRule:
     """Makes a rule over the batch silent where nothing shows what is usual."""
 
     def finding(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
@@ -54,32 +54,22 @@ def _of_batch(
     return finding
 
 
-def _unless_moved(
-    rule: Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding],
-) -> Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding]:
-    """Lets pass what a rule over the batch finds, where it found it of those before, too: the stream has moved."""
+def _unless_excused(rule: BatchRule) -> BatchRule:
+    """Lets pass what a rule over the batch finds where most rows have values that the live version cannot know, or
+    where it found it of those before, too: the stream has moved."""
 
     def finding(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
         made = rule(measured, number, batch, policy)
-        if made.fires is None or batch.stopped is None or not batch.follows:
+        if made.fires is None:
             return made
-        return Finding(f"{made.what} {moved(batch.stopped)}", made.value, made.limit)
-
-    return finding
-
-
-def _unless_new(
-    rule: Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding],
-) -> Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding]:
-    """Lets pass what a rule over the batch finds where most rows have values that the live version cannot know."""
-
-    def finding(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
-        made = rule(measured, number, batch, policy)
-        if made.fires is None or not batch.novel:
+        if batch.novel:
+            have = "row has a value" if batch.novel == 1 else "rows have values"
+            excuse = f"{batch.novel:,} {have} of a category that version {measured.live} has not learned."
+        elif batch.stopped is not None and batch.follows:
+            excuse = moved(batch.stopped)
+        else:
             return made
-        have = "row has a value" if batch.novel == 1 else "rows have values"
-        what = f"{made.what} {batch.novel:,} {have} of a category that version {measured.live} has not learned."
-        return Finding(what, made.value, made.limit)
+        return Finding(f"{made.what} {excuse}", made.value, made.limit)
 
     return finding
 
@@ -187,8 +177,7 @@ def _contradicts(batch: BatchFigures, policy: NumberPolicy) -> bool:
 
 
 @_of_batch
-@_unless_moved
-@_unless_new
+@_unless_excused
 def contradicts_everything(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:
@@ -203,8 +192,7 @@ def contradicts_everything(
 
 
 @_of_batch
-@_unless_moved
-@_unless_new
+@_unless_excused
 def outliers(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
     """Rule 3: a few targets are far beyond any error of the last batches."""
     far, rule = batch.outliers, policy.outliers
@@ -226,8 +214,7 @@ def _farthest(far: Outlying) -> str:
 
 
 @_of_batch
-@_unless_moved
-@_unless_new
+@_unless_excused
 def disagrees_broadly(
     measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
 ) -> Finding:

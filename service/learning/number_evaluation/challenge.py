@@ -5,12 +5,10 @@ Neither has learned those rows: an exact version answers by the head of its lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from service.learning.data.rows import Rows, bounded
-from service.learning.evaluation.challenge import outputs_unselected
+from service.learning.evaluation.challenge import Bout, outputs_unselected
 from service.learning.evaluation.examine import HALF
 from service.learning.ledger.batch_weights import aged, weights_of
 from service.learning.ledger.ledger import Ledger
@@ -27,23 +25,14 @@ DOUBT = 0.05
 """Largest chance that it was luck."""
 
 
-@dataclass(frozen=True)
-class NumberBout:
-    """Mean errors of both on the same rows, in the targets' own unit; of several numbers over the champion's. `p`: the
-    chance of so clear a win where there is no difference."""
-
-    rows: int
-    champion: float
-    challenger: float
-    p: float
+class NumberBout(Bout):
+    """Mean errors of both, in the targets' own unit; of several numbers over the champion's."""
 
     @property
     def won(self) -> bool:
-        """Whether the challenger is better by more than a margin, and not by luck."""
         return self.challenger < (1 - MARGIN) * self.champion and self.p < DOUBT
 
     def sentence(self, name: str, champion: str = "what serves") -> str:
-        """Says how both did, and what it takes to win."""
         return (
             f"{name} is off by {self.challenger:.4g} on {self.rows} rows kept back for choosing, {champion} by "
             f"{self.champion:.4g} (p = {self.p:.2g}); it takes more than {MARGIN:.0%} less and p < {DOUBT:g} to win."

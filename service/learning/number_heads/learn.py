@@ -11,19 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from service.learning.data.rows import FeatureRows
 from service.learning.data.target_grid import NumberGrid, goals_of
+from service.learning.exact.exact_head import SolvedHeads, earlier_with_new_settings, head_parts
 from service.learning.exact.frozen_features import FrozenFeatures, frozen_features_for
 from service.learning.exact.params import ExactParams
-from service.learning.exact.source_heads import PULLS, SourceHeads
+from service.learning.exact.source_heads import PULLS
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
-from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
-from service.learning.network.checkpoint import Checkpoint, ExactHead
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
 from service.learning.number_heads.lift_choice import BySquaredError
 from service.learning.number_heads.out_of_fold import LeavingOut, counted
@@ -53,30 +51,14 @@ def learn_numbers(
     run.check()
     weighted = WeightedData(data, frozen.space, weights)
     solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
-    sources, known = solved.sources, weighted.ledger.all.mass > 0
-    heads = {"head.0": _tensors(solved.served), "judge": _tensors(solved.judged)}
-    made = frozen.version(
-        data,
-        {**heads, **(sources.parts(_tensors) if sources else {})},
-        grid.size if known else 0,
-        classes=[],
-        sources=list(sources.names) if sources else [],
-        temperature=1.0,
-        exact=ExactHead(
-            method="ridge",
-            alpha=solved.strength.alpha,
-            prior=1.0,
-            lift_rows=frozen.lift_rows,
-            lift_named=frozen.lift_named,
-            decay=weights.decay,
-            source_weights=dict(weights.sources),
-        ),
-    )
+    outputs = grid.size if weighted.ledger.all.mass > 0 else 0
+    exact = {"method": "ridge", "alpha": solved.strength.alpha, "prior": 1.0}
+    made = solved.version(frozen, data, weights, exact, outputs=outputs, classes=[], temperature=1.0)
     return Learned(
         made,
         out_of_fold=solved.out_of_fold,
         details={**frozen.details, **_details(frozen, solved, weights, chosen)},
-        notes=(*frozen.notes, *params.notes(data, weights, sources, TOO_FEW, TO_BE_EXACT)),
+        notes=(*frozen.notes, *params.notes(data, weights, solved.sources, TOO_FEW, TO_BE_EXACT)),
         multiply_adds=_multiply_adds(frozen, data.entry(frozen.space), solved),
         without=_without(base, made, weighted, run),
     )
@@ -85,19 +67,12 @@ def learn_numbers(
 def _without(base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, run: Run) -> Checkpoint | None:
     """What the settings of this version make of all rows but the update's own, where they are not those of the base;
     shared heads alone."""
-    before, now = base.layout.exact if base is not None else None, made.layout.exact
-    space, grid = weighted.space, weighted.space.numbers
-    assert now is not None
-    assert grid is not None
-    if base is None or before is None or not len(weighted.data.batch) or weighted.earlier_ledger.all.mass <= 0:
+    earlier, grid, exact = earlier_with_new_settings(base, made, weighted), weighted.space.numbers, made.layout.exact
+    if earlier is None or grid is None or exact is None or exact.alpha is None:
         return None
-    if (before.alpha, before.decay, base.layout.lifts) == (now.alpha, now.decay, made.layout.lifts):
-        return None
-    assert now.alpha is not None
     run.check()
-    ledger = weighted.earlier_ledger
-    heads = [number_head(sums, grid.size, space.shift, now.alpha) for sums in (ledger.all, ledger.unjudged)]
-    parts = dict(zip(("head.0", "judge"), map(_tensors, heads), strict=True))
+    heads = (number_head(sums, grid.size, earlier.shift, exact.alpha) for sums in (earlier.all, earlier.unjudged))
+    parts = head_parts(*heads)
     return Checkpoint(made.layout.model_copy(update={"sources": []}), {**made.parts, **parts}, made.learned)
 
 
@@ -110,15 +85,11 @@ def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
     return NumberGrid.fitted(target, goals_of(target.scale, target.from_, rows.targets, rows.inputs))
 
 
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """The heads of one set of sums; out_of_fold [n, k] in units."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Solved(SolvedHeads[NumberHead]):
+    """out_of_fold [n, k] in units"""
 
     strength: Strength
-    served: NumberHead
-    judged: NumberHead
-    out_of_fold: Floats
-    sources: SourceHeads[NumberHead] | None
 
 
 def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:
@@ -142,7 +113,7 @@ def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float],
     if sources is not None and len(entry):
         out_of_fold = answered_by_own(sources, weighted, alpha, out_of_fold, run)
     run.progress("solving", 3, 3)
-    return Solved(strength, served, judged, out_of_fold, sources)
+    return Solved(served=served, judged=judged, out_of_fold=out_of_fold, sources=sources, strength=strength)
 
 
 def _fades(base: Checkpoint | None, params: ExactParams) -> bool:
@@ -150,13 +121,6 @@ def _fades(base: Checkpoint | None, params: ExactParams) -> bool:
     if params.decay not in (None, "search") or params.half_life is not None:
         return params.fades
     return base is not None and base.layout.exact is not None and base.layout.exact.decay < 1
-
-
-def _tensors(head: NumberHead) -> dict[str, Tensor]:
-    return {
-        "weight": torch.from_numpy(head.weight.astype(np.float32)),
-        "bias": torch.from_numpy(head.bias.astype(np.float32)),
-    }
 
 
 def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chosen: StreamChoice) -> dict[str, object]:

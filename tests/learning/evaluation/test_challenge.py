@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import VectorInput
-from service.learning.evaluation.challenge import Bout, compare
+from service.learning.evaluation.challenge import ClassBout, compare
 from service.learning.methods import METHODS
 from service.learning.run import Run
 from service.learning.update import learn
@@ -42,7 +42,7 @@ def test_a_draw_is_no_win() -> None:
 
 
 def test_a_narrow_or_an_unsure_lead_does_not_count() -> None:
-    assert not Bout(1000, 0.900, 0.909, 0.001).won
-    assert not Bout(50, 0.80, 0.88, 0.11).won
-    assert Bout(1000, 0.90, 0.92, 0.01).won
-    assert not Bout(0, 0.0, 0.0, 1.0).won
+    assert not ClassBout(1000, 0.900, 0.909, 0.001).won
+    assert not ClassBout(50, 0.80, 0.88, 0.11).won
+    assert ClassBout(1000, 0.90, 0.92, 0.01).won
+    assert not ClassBout(0, 0.0, 0.0, 1.0).won
