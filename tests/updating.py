@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from service.learning.absent_rows import refuse_to_forget
 from service.learning.data.rows import Array, Known, Rows, rows_of
-from service.learning.evaluation.examine import Candidate, UpdateContext
+from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Data, Method, MethodParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run

@@ -14,10 +14,10 @@ from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.assessment import Past
-from service.learning.evaluation.examine import Context
-from service.learning.gate.measurements import Contradiction, Harm, Measured
-from service.learning.gate.rules import forgets, moved_on
+from service.learning.evaluation.classes.assessment import ClassPast
+from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.gate.classes.measurements import Contradiction, Harm, Measured
+from service.learning.gate.classes.rules import forgets, moved_on
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -46,16 +46,16 @@ def lived(trusted: str, decay: float) -> tuple[tuple[Report, ...], Checkpoint]:
     X, y, _, _ = digits()
     policy = RECENT if trusted == "recent" else GatePolicy()
     method, params = resolve({"name": "ridge", "lift": "none", "decay": decay})
-    base, live, history, reports, past = None, None, list[Rows](), list[Report](), Past()
+    base, live, history, reports, past = None, None, list[Rows](), list[Report](), ClassPast()
     for k in range(WEEKS):
         rows = slice(k * WEEK, (k + 1) * WEEK)
         batch = make_rows(f"bat_{k:02d}", turned(X[rows], k * 150 / (WEEKS - 1)), y[rows], SECRET)
         data = MemoryData(INPUT, Architecture(), history, batch)
-        made = run_update(base, data, method, params, Run(), Context(policy=policy, past=past, live=live))
+        made = run_update(base, data, method, params, Run(), ClassContext(policy=policy, past=past, live=live))
         reports.append(made.report)
         if made.report.gate.outcome is Outcome.PASS:
             base, live, history = made.checkpoint, k, [*history, batch]
-            past = Past(bits=[*past.bits, (k, made.bits)], evidence=[*past.evidence, made.report.batch.evidence])
+            past = ClassPast(bits=[*past.bits, (k, made.bits)], evidence=[*past.evidence, made.report.batch.evidence])
     assert base is not None
     return tuple(reports), base
 
@@ -112,10 +112,10 @@ def test_a_batch_of_another_domain_is_promoted_or_waits_for_a_person(shift: str)
         images, labels = X[order], [y[k] for k in order]
         first = make_rows("bat_0", images[:400], labels[:400], f"secret {seed}".encode())
         data = MemoryData(INPUT, Architecture(), [], first)
-        base = run_update(None, data, method, params, Run(), Context()).checkpoint
+        base = run_update(None, data, method, params, Run(), ClassContext()).checkpoint
         moved = make_rows("bat_1", shifted(images[400:], shift), labels[400:], f"secret {seed}".encode())
         data = MemoryData(INPUT, Architecture(), [first], moved)
-        report = run_update(base, data, method, params, Run(), Context(live=1)).report
+        report = run_update(base, data, method, params, Run(), ClassContext(live=1)).report
         outcomes[report.gate.outcome] += 1
         if report.gate.outcome is Outcome.UNDECIDED:
             assert report.batch.notes or report.batch.disputes or "unlike anything" in report.gate.why

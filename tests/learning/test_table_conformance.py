@@ -14,8 +14,8 @@ from service.contract.tables import value_code
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.evaluation.cost import retraining_cost
-from service.learning.evaluation.examine import Context
 from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
@@ -70,7 +70,7 @@ def test_a_batch_with_values_that_are_new_is_learned_or_refused_with_the_remedy(
         again = Checkpoint(got.layout, {p: unpack_shard(pack_shard(t)) for p, t in got.parts.items()}, got.learned)
         assert torch.equal(build(again)(torch.from_numpy(rows)), answers)
     assert torch.isfinite(answers).all()
-    assert Context().examine(base, made, data, Run()).report.after.rows > 0
+    assert ClassContext().examine(base, made, data, Run()).report.after.rows > 0
     two = outcome(name, base, data)
     assert isinstance(two, Learned)
     assert {p: pack_shard(t) for p, t in two.checkpoint.parts.items()} == {

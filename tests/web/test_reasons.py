@@ -9,8 +9,8 @@ import pytest
 from service.contract.enums import Outcome, Severity, Verdict
 from service.contract.number_report import NumberReport
 from service.contract.report import Dispute, GateReport, Report, Rule, WorstClassDrop
-from service.learning.gate.gate import RULES
-from service.learning.gate.number_gate import NUMBER_RULES
+from service.learning.gate.classes.gate import RULES
+from service.learning.gate.numbers.gate import NUMBER_RULES
 from service.web.reasons import rule_sentence, verdict_sentence
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT

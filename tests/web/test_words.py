@@ -12,8 +12,8 @@ import pytest
 from service import errors
 from service.contract.enums import Verdict
 from service.errors import KINDS
-from service.learning.gate.gate import RULES
-from service.learning.gate.number_gate import NUMBER_RULES
+from service.learning.gate.classes.gate import RULES
+from service.learning.gate.numbers.gate import NUMBER_RULES
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
 
 WEB = Path(__file__).parents[2] / "service" / "web"

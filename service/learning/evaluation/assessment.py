@@ -1,226 +1,55 @@
-"""What an update is judged by: what base, candidate and yardstick answer, and what the lineage remembers."""
+"""What an update is judged by, whatever its targets are: who answers which rows, and what the lineage remembers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from service.contract.policy import GatePolicy
-from service.contract.report import ClassEvidence, Cost, Older
-from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows, distinct
-from service.learning.data.sides import shared
-from service.learning.evaluation.answers import Answers, ExamAnswers, Floats
-from service.learning.evaluation.evidence import Solve
-from service.learning.gate.measurements import ALL, Since
-from service.learning.ledger.ledger import Ledger
-from service.learning.statistics import Narrowed, Paired
+from service.learning.data.rows import FeatureRows, Ints, Rows
 
-KEPT_SHARE = 0.5
-"""So great a part of a class's trusted rows must stay where those that the update has copies of do not judge."""
-
-LEAST_MARGIN = 0.01
-"""The usual margin at least: a version that is sure of nothing."""
+Policy = TypeVar("Policy")
+Answers = TypeVar("Answers")
+Past = TypeVar("Past")
 
 
-@dataclass(frozen=True, eq=False)
-class Correctness:
-    """Right or wrong of one version on its trusted rows.
-
-    `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n]; margin [n]: see `Answers.margins`,
-    None in what an earlier release wrote. settings: share of the trusted rows, and of those of each class, that
-    settings alone have lost since the first version, where they changed.
-    """
-
-    classes: tuple[str, ...]
-    batches: tuple[str, ...]
-    batch: NDArray[np.int32]
-    row: NDArray[np.int32]
-    right: Bools
-    margin: NDArray[np.float16] | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
-
-    @staticmethod
-    def of(rows: Rows, right: Bools, classes: Sequence[str], margin: Floats | None = None) -> Correctness:
-        """rows [n], right [n], margin [n]"""
-        batch, row = rows.batch.astype(np.int32), rows.row.astype(np.int32)
-        kept = None if margin is None else margin.astype(np.float16)
-        return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool), kept)
-
-    def against(
-        self, candidate: Answers, rows: Rows, few: int = 1, few_margins: int = 1
-    ) -> tuple[Paired, dict[str, Paired], dict[str, Narrowed]]:
-        """Compares that version and the candidate on the rows that both answered, over the columns that version had;
-        on those of each class that has `few` of these rows or more; and by the margins of each that has `few_margins`,
-        where both know the same classes: one that is added takes a part of its neighbours' scores.
-        """
-        both, of_self = places_of_same(rows, self.batches, self.batch, self.row)
-        answered = candidate.judged[both]
-        both, of_self = both[answered], of_self[answered]
-        before, after = self.right[of_self], candidate.over(self.classes).right(rows)[both]
-        labels = rows.labels[both]
-
-        every = np.arange(len(both))
-        total = Paired.of(before, after)
-        paired = {c: Paired.of(before[of], after[of]) for c, of in _by_class(rows.names, labels, every, few)}
-        if self.margin is None or set(self.classes) != set(candidate.classes):
-            return total, paired, {}
-        was, now = self.margin[of_self].astype(np.float64), candidate.margins(rows)[both]
-        known = np.flatnonzero(~np.isnan(was) & ~np.isnan(now))
-        was, now = (m / max(float(np.median(np.abs(m[known]))), LEAST_MARGIN) if len(known) else m for m in (was, now))
-        margins = {
-            c: Narrowed.of(Paired.of(before[of], after[of]), was[of], now[of])
-            for c, of in _by_class(rows.names, labels, known, few_margins)
-        }
-        return total, paired, margins
+class Memory(Protocol):
+    """What a version leaves for later ones to be compared with."""
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
-        named = [self.classes, self.batches, *([dict(self.settings)] if self.settings else [])]
-        names = json.dumps(named, ensure_ascii=False).encode()
-        return {
-            "batch": self.batch,
-            "row": self.row,
-            "right": self.right.astype(np.uint8),
-            **({} if self.margin is None else {"margin": self.margin}),
-            "names": np.frombuffer(names, np.uint8).copy(),
-        }
-
-    @staticmethod
-    def load(arrays: Mapping[str, ArrayLike]) -> Correctness:
-        """Reverses `arrays`; takes torch tensors too."""
-        classes, batches, *settings = json.loads(np.asarray(arrays["names"]).tobytes())
-        return Correctness(
-            tuple(classes),
-            tuple(batches),
-            np.asarray(arrays["batch"], np.int32),
-            np.asarray(arrays["row"], np.int32),
-            np.asarray(arrays["right"]).astype(bool),
-            np.asarray(arrays["margin"], np.float16) if "margin" in arrays else None,
-            *settings,
-        )
+        """Plain arrays, for a safetensors shard."""
 
 
-@dataclass(frozen=True, eq=False)
-class Past:
-    """What a lineage remembers, newest last.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Assessment(Generic[Policy, Answers, Past]):
+    """All that a gate and a report are made of; each kind of target adds its own.
 
-    `bits`: version number and correctness of the last promoted versions, see `remember`.
-    `best_masked`: `old_classes.best_masked` of the base's report.
-    `evidence`: `batch.evidence` of the reports of the base and the versions before it.
+    `trusted` (T): exam rows of base.learned · `batch` (B): the update's own rows. `base`, `candidate`: answers to T by
+    heads that never saw it, and to B, the base's by the head it serves, the candidate's out of fold. The base is None
+    for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it has those ·
+    `live`: number of the base · `past`: what the lineage remembers · `sound`: weights are finite and load again ·
+    `challenges`: base and candidate learned the same rows, so all in which they differ is by their settings.
     """
 
-    bits: Sequence[tuple[int, Correctness]] = ()
-    best_masked: Mapping[str, float] = field(default_factory=dict)
-    evidence: Sequence[Mapping[str, ClassEvidence]] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Assessment:
-    """All that a report is made of.
-
-    `trusted` (T): exam rows of base.learned; `batch` (B): the update's own rows. `ledger`: the base's sums in some
-    space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the exact head to its
-    sums. `live`: number of the base. `base`, `candidate`, `yardstick`: answers to T by heads that never saw it, and to
-    B, the base's by the head it serves, the others' out of fold; NaN where no head is left that never saw the row. The
-    base is None for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it
-    has those. `partial`, `stuck`, `relabels`: see `Measured`. `table`: whether inputs are rows of a table. `faded`:
-    batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has from
-    elsewhere, and `replaced`: the candidate has them no more. `challenges`: base and candidate learned the same rows,
-    so all in which they differ is by their settings.
-    """
-
-    policy: GatePolicy
+    policy: Policy
     trusted: FeatureRows
     batch: FeatureRows
-    candidate: ExamAnswers
-    cost: Cost
-    exact: bool
+    candidate: Answers
+    past: Past
+    base: Answers | None = None
+    same: Answers | None = None
     live: int | None = None
-    base: ExamAnswers | None = None
-    same: ExamAnswers | None = None
-    yardstick: ExamAnswers | None = None
-    ledger: Ledger | None = None
-    solve: Solve | None = None
-    past: Past = field(default_factory=Past)
     sound: bool | None = None
-    method: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    older: Older | None = None
-    faded: frozenset[str] = frozenset()
-    foreign: Sequence[str] = ()
-    replaced: bool = False
-    partial: bool = False
-    stuck: bool = False
-    relabels: bool = False
-    table: bool = False
     challenges: bool = False
 
     @property
-    def before(self) -> ExamAnswers | None:
+    def before(self) -> Answers | None:
         """What the candidate is compared with, to see what learning the batch did: the base, or what the candidate's
         settings make without the batch."""
         return self.same if self.same is not None else self.base
-
-    @property
-    def old(self) -> tuple[str, ...]:
-        """Classes that the base can answer."""
-        return self.base.on_trusted.classes if self.base else ()
-
-    @property
-    def new(self) -> tuple[str, ...]:
-        """Classes that this update brought."""
-        old = frozenset(self.old)
-        return tuple(c for c in self.candidate.on_trusted.classes if c not in old)
-
-    def distinct(self) -> Assessment:
-        """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
-        together and prove nothing."""
-        return self._take(distinct(self.trusted), distinct(self.batch))
-
-    def uncopied(self) -> Assessment:
-        """The same without trusted rows of which the update brings a copy, under the same label, to learn from: what
-        was learned proves nothing.
-
-        Of a class that would keep too few they stay, as they do where too few were left in all: copies may not take the
-        evidence away. Copies under another label do harm, so their rows judge.
-        """
-        copied = np.flatnonzero(self.copied)
-        rows, least = self.trusted, self.policy.worst_class.min_rows
-        had, out = (np.bincount(labels, minlength=len(rows.names)) for labels in (rows.labels, rows.labels[copied]))
-        enough = (had - out >= KEPT_SHARE * had) & ((had - out >= least) | (had < least))
-        copied = copied[enough[rows.labels[copied]]]
-        if not len(copied) or len(rows) - len(copied) < least:
-            return self
-        return self._take(np.delete(np.arange(len(rows)), copied), slice(None))
-
-    @property
-    def copied(self) -> Bools:
-        """Trusted rows of which the update brings a copy with the same label to learn from."""
-        learned = self.batch.take((self.batch.folds >= SELECT_FOLD) | self.batch.lent)
-        codes, copied = learned.codes(self.trusted.names), np.zeros(len(self.trusted), bool)
-        for k in np.unique(codes[codes >= 0]):
-            of_class = self.trusted.labels == k
-            copied[of_class] = shared(self.trusted.marks[of_class], learned.marks[codes == k])
-        return copied
-
-    def _take(self, trusted: Ints, batch: Ints | slice) -> Assessment:
-        """The same with some of the trusted rows and some of the update's."""
-        candidate = self.candidate.take(trusted, batch)
-        same = self.yardstick is self.candidate  # then its answers, which may be large, stand in memory once
-        return replace(
-            self,
-            trusted=self.trusted.take(trusted),
-            batch=self.batch.take(batch),
-            candidate=candidate,
-            base=self.base and self.base.take(trusted, batch),
-            same=self.same and self.same.take(trusted, batch),
-            yardstick=candidate if same else self.yardstick and self.yardstick.take(trusted, batch),
-        )
 
 
 def ages(last: int, versions: int) -> list[int]:
@@ -228,71 +57,6 @@ def ages(last: int, versions: int) -> list[int]:
     and the first. Small losses add up over any time, and few versions show all of it."""
     doubled = (2**k for k in range(last.bit_length(), versions.bit_length()))
     return sorted({*range(1, min(last, versions) + 1), *(age for age in doubled if age > last), versions} - {0})
-
-
-def since(a: Assessment) -> tuple[Since, ...]:
-    """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
-
-    Where recent rows alone are trusted, on those that still count, and of the versions that answered most of them: what
-    an older one has in common with them is a batch or two that is about to leave. Classes are not compared then:
-    a stream that moves takes now from one, now from another.
-    """
-    rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
-    if a.policy.trusted == "recent":
-        counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
-        rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
-    few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
-    now = settings_lost(a)
-    compared = [
-        Since(number, *bits.against(candidate, rows, few, few_margins), _more(now, bits.settings))
-        for number, bits in a.past.bits
-    ]
-    if a.policy.trusted == "recent":
-        compared = [replace(s, classes={}, margins={}) for s in compared]
-    return tuple(s for s in compared if s.paired.rows >= least)
-
-
-def settings_lost(a: Assessment) -> Mapping[str, float]:
-    """`Correctness.settings` of the candidate; of all trusted rows by the name ALL."""
-    lost = dict(a.past.bits[-1][1].settings) if a.past.bits else {}
-    same = a.candidate if a.challenges else a.same
-    if a.base is None or same is None or not len(a.trusted):
-        return lost
-    before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, same))
-    of_class = _by_class(a.trusted.names, a.trusted.labels, np.arange(len(before)), 1)
-    for name, rows in ((ALL, np.arange(len(before))), *of_class):
-        lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop
-    return lost
-
-
-def _more(now: Mapping[str, float], then: Mapping[str, float]) -> dict[str, float]:
-    return {name: lost - then.get(name, 0.0) for name, lost in now.items() if lost != then.get(name, 0.0)}
-
-
-def pooled_before(policy: GatePolicy) -> int:
-    """Earlier batches whose evidence counts."""
-    most = policy.contradicts_class.pooled_batches
-    return (min(most, policy.recent_batches) if policy.trusted == "recent" else most) - 1
-
-
-def remember(a: Assessment) -> Correctness:
-    """The candidate's correctness, and its margins, on what will be trusted rows once it is live: T, and the judging
-    rows of B."""
-    trusted, batch = a.candidate.on_trusted, a.candidate.on_batch
-    judging = a.batch.judging & batch.judged
-    rows = Rows.concat([a.trusted.bare(), a.batch.take(judging).bare()])
-    right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
-    margin = np.concatenate([trusted.margins(a.trusted), batch.margins(a.batch)[judging]])
-    return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(a))
-
-
-def _by_class(names: Sequence[str], labels: Ints, some: Ints, few: int) -> Iterator[tuple[str, Ints]]:
-    """The places `some` [m] of labels [n], class by class; of each class that has `few` of them."""
-    ordered = some[np.argsort(labels[some], kind="stable")]
-    counts = np.bincount(labels[some], minlength=len(names))
-    ends = np.cumsum(counts)
-    for k in map(int, np.flatnonzero(counts >= few)):
-        yield names[k], ordered[ends[k] - counts[k] : ends[k]]
 
 
 def places_of_same(

@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.learning.data.matrices import matrix
 from service.learning.data.rows import Bools, FeatureRows, Rows
 from service.learning.data.sides import parted
-from service.learning.evaluation.answers import Answers, ExamAnswers
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
@@ -94,30 +92,17 @@ class VersionAnswers:
     network: Network
     same_space: bool
 
-    def on_both(self) -> ExamAnswers:
-        """Answers to trusted rows and to the update's own."""
-        return ExamAnswers(self.on_trusted(), self.on_batch())
-
-    def on_trusted(self) -> Answers:
-        """Answers by the head that never saw a judging fold."""
-        return self._answers(len(self.rows.trusted), self.trusted_outputs())
-
-    def on_older(self) -> Answers | None:
-        """The same for trusted rows that are too old to judge by; None where raw inputs are needed that were
-        deleted."""
-        if not self.same_space and self.rows.data.kept_rows < self.rows.data.known_rows:
-            return None
-        older = self.rows.older
-        return self._answers(len(older), self._judged(older, lambda: self.rows.data.exam))
-
-    def on_batch(self) -> Answers:
-        """Answers by the head that is served."""
-        return self._answers(len(self.rows.batch), self.batch_outputs())
-
     def trusted_outputs(self) -> Outputs:
         """Columns of the head that never saw a judging fold, for some of the trusted rows: logits, or numbers in
         units."""
         return self._judged(self.rows.trusted, lambda: self.rows.raw_trusted)
+
+    def older_outputs(self) -> Outputs | None:
+        """The same for trusted rows that are too old to judge by; None where raw inputs are needed that were
+        deleted."""
+        if not self.same_space and self.rows.data.kept_rows < self.rows.data.known_rows:
+            return None
+        return self._judged(self.rows.older, lambda: self.rows.data.exam)
 
     def batch_outputs(self) -> Outputs:
         """The same of the served head, for some of the update's own rows."""
@@ -171,24 +156,6 @@ class VersionAnswers:
             features = _forward(self.network, raw())
             return lambda some: features[some]
         return lambda some: rows.take(some).values(self.rows.space.shift)[:, : self.rows.space.features]
-
-    def _answers(self, rows: int, logits: Outputs) -> Answers:
-        """Answers to so many rows whose logits are given a few at a time."""
-        classes, temperature = self.version.classes, self.version.layout.temperature
-        return Answers(classes, matrix(rows, len(classes), lambda some: _probabilities(logits(some) / temperature)))
-
-
-def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:
-    """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
-    return Answers(
-        classes, matrix(len(logits), logits.shape[1], lambda rows: _probabilities(logits[rows] / temperature))
-    )
-
-
-def _probabilities(logits: Logits) -> Logits:
-    top = logits.max(1, keepdims=True) if logits.size else logits
-    raised = np.exp(logits - top)
-    return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
 def _forward(network: Network, rows: Rows) -> Logits:

@@ -49,7 +49,7 @@ class Linear(Protocol):
 H = TypeVar("H", bound=Linear)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class SolvedHeads(Generic[H]):
     """The heads of one set of sums. out_of_fold [n, columns]: answers to the update's own rows"""
 
@@ -147,7 +147,7 @@ def _without(
     return Checkpoint(layout, {**made.parts, **parts}, made.learned)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Solved(SolvedHeads[Head]):
     """`fitted`: the head of folds 3-9 and the strength that was chosen with it."""
 
@@ -183,15 +183,7 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
         _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
     temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)
     run.progress("solving", 3, 3)
-    return Solved(
-        served=served,
-        judged=judged,
-        out_of_fold=out_of_fold,
-        sources=sources,
-        fitted=fitted,
-        temperature=temperature,
-        doubt=doubt,
-    )
+    return Solved(served, judged, out_of_fold, sources, fitted, temperature, doubt)
 
 
 def _out_of_fold(weighted: WeightedData, estimator: Estimator, rows: FeatureRows, *, own: bool) -> tuple[Head, Floats]:

@@ -1,4 +1,4 @@
-"""The gate: judges measured numbers by a policy, with reasons.
+"""The gate: from what rules find to a verdict with reasons; one folder a kind of target has the rules.
 
 The first rule that fires at the highest severity (rejected before held) decides; all are listed. A rule without
 evidence passes with a flag (`passed` is None). Trusted rows and the update's own are never pooled: with wrong labels,
@@ -7,50 +7,43 @@ the update's rows vote for the bad version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from service.contract.enums import Outcome, Severity
-from service.contract.policy import GatePolicy
 from service.contract.report import GateReport, Rule
-from service.learning.gate import contradiction_rules, rules
-from service.learning.gate.measurements import Finding, Measured
 from service.learning.wording import lowered, stays
 
-RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
-    (0, "first_version", rules.first_version),
-    (1, "unlearnable", contradiction_rules.unlearnable),
-    (2, "contradicts_everything", contradiction_rules.contradicts_everything),
-    (3, "contradicts_class", contradiction_rules.contradicts_class),
-    (4, "disagrees_broadly", contradiction_rules.disagrees_broadly),
-    (12, "renames", rules.renames),
-    (5, "forgets", rules.forgets),
-    (6, "intrudes", rules.intrudes),
-    (7, "new_class_not_learned", rules.new_class_not_learned),
-    (8, "worst_class", rules.worst_class),
-    (9, "slow_loss", rules.slow_loss),
-    (10, "learned_nothing", rules.learned_nothing),
-    (11, "sound", rules.sound),
-)
-"""Number, name, rule, in the order in which they decide. Each is named after its part of the policy."""
-RELABELS = (2, 3, 4)
-"""Rules that labels which contradict what is known do not break where they change on purpose. Rule 1 stays: labels that
-follow no rule of their own are nobody's purpose."""
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule finds. `what`: the event and its evidence; `remedy`: what a person can do about it.
+
+    `fires` is None: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
+    """
+
+    what: str
+    value: float | None = None
+    limit: float | None = None
+    fires: Severity | None = None
+    remedy: str = ""
+    evidence: bool = True
+    unproven: bool = False
 
 
-def judge(measured: Measured, policy: GatePolicy) -> GateReport:
-    """Applies every rule; the first that fires at the highest severity gives the verdict."""
-    findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
-    if measured.relabels:
-        findings |= {key: _expected(finding) for key, finding in findings.items() if key[0] in RELABELS}
-    return decided(findings, measured.live)
+def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
+    """What was lost since that version, little by little."""
+    remedy = f"Go back to version {version}, or promote this one: then it is what later ones are compared with."
+    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
 
 
-def _expected(finding: Finding) -> Finding:
-    """The finding, which stops nothing."""
-    if finding.fires is None:
-        return finding
-    return replace(finding, what=f"{finding.what} That was expected: labels change on purpose.", fires=None, remedy="")
+def sound(weights: bool | None) -> Finding:
+    """Rule 11: weights are finite and load again. Whoever publishes fails the update before it comes to this."""
+    if weights is None:
+        return Finding("Weights are checked when the version is stored.", evidence=False)
+    if weights:
+        return Finding("Weights are finite and load again.")
+    return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")
 
 
 def decided(findings: Mapping[tuple[int, str], Finding], live: int | None) -> GateReport:

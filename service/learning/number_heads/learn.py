@@ -85,7 +85,7 @@ def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
     return NumberGrid.fitted(target, goals_of(target.scale, target.from_, rows.targets, rows.inputs))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Solved(SolvedHeads[NumberHead]):
     """out_of_fold [n, k] in units"""
 
@@ -113,7 +113,7 @@ def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float],
     if sources is not None and len(entry):
         out_of_fold = answered_by_own(sources, weighted, alpha, out_of_fold, run)
     run.progress("solving", 3, 3)
-    return Solved(served=served, judged=judged, out_of_fold=out_of_fold, sources=sources, strength=strength)
+    return Solved(served, judged, out_of_fold, sources, strength)
 
 
 def _fades(base: Checkpoint | None, params: ExactParams) -> bool:

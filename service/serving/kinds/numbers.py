@@ -14,8 +14,8 @@ from service.errors import InvalidContent
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import NumberGrid
+from service.learning.evaluation.numbers.bounds import GROUPS, NO_ROWS, Bools, bounds
 from service.learning.network.checkpoint import Tensors
-from service.learning.number_evaluation.bounds import GROUPS, NO_ROWS, Bools, bounds
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from service.errors import BudgetSpent
-from service.learning.evaluation.examine import Champion, UpdateContext
+from service.learning.evaluation.context import Champion, UpdateContext
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run

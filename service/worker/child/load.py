@@ -12,11 +12,12 @@ from service.contract.number_policy import NumberPolicy
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import tensors_of
 from service.learning.data.serialization import unpack
-from service.learning.evaluation.assessment import Correctness, Past
-from service.learning.evaluation.examine import Context, UpdateContext
+from service.learning.evaluation.classes.assessment import ClassPast, Correctness
+from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.context import UpdateContext
+from service.learning.evaluation.numbers.assessment import NumberPast, Tested
+from service.learning.evaluation.numbers.examine import NumberContext
 from service.learning.network.checkpoint import LAYOUT, Checkpoint
-from service.learning.number_evaluation.assessment import NumberPast, Tested
-from service.learning.number_evaluation.examine import NumberContext
 from service.storage.artifacts import SHARDS, Artifacts
 from service.worker.assignment import Assignment, Stored
 
@@ -45,12 +46,12 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
         return NumberContext(
             policy=policy, past=tested, stopped=lineage.stopped, live=live, wait_seconds=wait, started=started
         )
-    past = Past(
+    past = ClassPast(
         bits=[(version, Correctness.load(arrays)) for version, arrays in memories],
         best_masked=lineage.best_masked,
         evidence=lineage.evidence,
     )
-    return Context(
+    return ClassContext(
         policy=policy, past=past, live=live, wait_seconds=wait, started=started, relabels=assignment.relabels
     )
 

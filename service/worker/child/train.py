@@ -20,8 +20,8 @@ from service.learning.absent_rows import refuse_to_forget, refused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
+from service.learning.evaluation.context import Candidate, Champion, UpdateContext
 from service.learning.evaluation.cost import retraining_cost
-from service.learning.evaluation.examine import Candidate, Champion, UpdateContext
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
 from service.learning.methods import METHODS

@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.evaluation.examine import Context, examine
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve
@@ -170,7 +170,7 @@ def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
     stream = Stream(TEXT, Architecture.usual(TEXT))
     for classes in (["weather", "music"], ["bank"]):
         data = stream.data(*sentences(classes, 8))
-        done = run_update(stream.checkpoint, data, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+        done = run_update(stream.checkpoint, data, RIDGE, resolve({"name": "ridge"})[1], Run(), ClassContext())
         stream.history.append(data.batch)
         stream.checkpoint = done.checkpoint
     predictor = Predictor(done.checkpoint)
@@ -181,17 +181,18 @@ def test_texts_learn_new_classes_are_served_and_taken_back() -> None:
         RIDGE.update(None, data, resolve({"name": "ridge", "lift": ["none", "conv"]})[1], Run())
     nothing = stream.data(*sentences([], 0))
     nothing.base_rows, nothing.batch = [], nothing.batch.take(np.zeros(0, np.int64))
-    assert examine(done.checkpoint, blank(TEXT, done.checkpoint), nothing, Run(), Context()).checkpoint.classes == ()
+    left = ClassContext().examine(done.checkpoint, blank(TEXT, done.checkpoint), nothing, Run())
+    assert left.checkpoint.classes == ()
 
 
 def test_the_report_says_when_a_backbone_does_not_help() -> None:
     data = tiny().data(*pictures("abcd", 90))
-    done = run_update(None, data, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+    done = run_update(None, data, RIDGE, resolve({"name": "ridge"})[1], Run(), ClassContext())
     [note] = [n for n in done.report.notes if "does not help" in n]
     assert "resnet18" in note, "random weights are no better than random convolutions"
     assert "random convolutions of the images" in note
     few = tiny().data(*pictures("ab", 20))
-    done = run_update(None, few, RIDGE, resolve({"name": "ridge"})[1], Run(), Context())
+    done = run_update(None, few, RIDGE, resolve({"name": "ridge"})[1], Run(), ClassContext())
     assert not any("does not help" in n for n in done.report.notes), "too few rows can tell"
 
 
@@ -201,7 +202,9 @@ def test_a_backbone_that_helps_is_not_reported() -> None:
     X = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float32)
     y = ["in" if inside else "out" for inside in (X[:, :2] ** 2).sum(1) < 1.4]
     stream = Stream(spec, Architecture(backbone=MlpBackbone(name="mlp", hidden=[64])))
-    done = run_update(None, stream.data(X, y), METHODS["retrain"], resolve({"name": "retrain"})[1], Run(), Context())
+    done = run_update(
+        None, stream.data(X, y), METHODS["retrain"], resolve({"name": "retrain"})[1], Run(), ClassContext()
+    )
     assert not any("does not help" in n for n in done.report.notes)
 
 
@@ -211,7 +214,7 @@ def test_a_cnn_learns_images_of_more_numbers_than_exact_sums_take() -> None:
     for name, classes in (("retrain", "abc"), ("linear_probe", "d"), ("replay", "cd")):
         data, method = stream.data(*pictures(classes, 8, spec)), METHODS[name]
         params = resolve({"name": name, "epochs": 3})[1]
-        done = run_update(stream.checkpoint, data, method, params, Run(), Context())
+        done = run_update(stream.checkpoint, data, method, params, Run(), ClassContext())
         stream.history.append(data.batch)
         stream.checkpoint = done.checkpoint
         assert done.space.width == 1152 or name == "linear_probe", "examined behind random convolutions"

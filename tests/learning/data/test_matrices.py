@@ -10,9 +10,9 @@ import pytest
 from service.contract.inputs import Architecture, VectorInput
 from service.learning.data import matrices
 from service.learning.data.rows import Rows
-from service.learning.evaluation.answers import Answers
-from service.learning.evaluation.examine import Candidate, Context
-from service.learning.evaluation.version_answers import softmax
+from service.learning.evaluation.classes.answers import Answers, softmax
+from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.context import Candidate
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
@@ -31,7 +31,7 @@ def rows_of(classes: int, batch: str, seed: int, rows: int = 4) -> Rows:
 def learned(batch: Rows, before: Candidate | None = None, history: Rows | None = None) -> Candidate:
     method, params = resolve({"name": "ridge", "discriminants": True, "lift": "none"})
     data = MemoryData(VectorInput(kind="vector", size=WIDTH), Architecture(), [history] if history else [], batch)
-    return run_update(before.checkpoint if before else None, data, method, params, Run(), Context(live=1))
+    return run_update(before.checkpoint if before else None, data, method, params, Run(), ClassContext(live=1))
 
 
 def test_many_classes_take_less_memory_than_three_matrices_of_rows_by_classes(monkeypatch: pytest.MonkeyPatch) -> None:

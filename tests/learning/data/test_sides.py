@@ -21,7 +21,7 @@ from service.contract.inputs import (
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
-from service.learning.evaluation.examine import Context
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData
@@ -214,7 +214,9 @@ def test_random_labels_on_five_copies_of_each_row_claim_no_more_than_chance(spec
         labels = list(np.tile(np.array(["a", "b", "c"])[random.integers(0, 3, 60)], 5))
         inputs = shaped(spec, np.concatenate([jittered(rows, jitter, 10 * seed + k) for k in range(5)]))
         batch = fallen(folding_of(spec, inputs, labels), inputs, labels)
-        report = run_update(None, MemoryData(spec, Architecture(), [], batch), method, params, Run(), Context()).report
+        report = run_update(
+            None, MemoryData(spec, Architecture(), [], batch), method, params, Run(), ClassContext()
+        ).report
         assert report.batch.near_duplicates >= 180
         assert any("nearly the same" in note for note in report.notes)
         assert report.new_classes.rows <= 80
@@ -228,14 +230,16 @@ def test_trusted_rows_whose_copies_the_update_learns_are_left_out() -> None:
     spec, (method, params) = VECTOR, resolve({"name": "ridge", "lift": "none"})
     folding = folding_of(spec, shaped(spec, DIGITS[:300]), LABELS[:300])
     history = fallen(folding, shaped(spec, DIGITS[:400]), LABELS[:400])
-    base = run_update(None, MemoryData(spec, Architecture(), [], history), method, params, Run(), Context()).checkpoint
+    base = run_update(
+        None, MemoryData(spec, Architecture(), [], history), method, params, Run(), ClassContext()
+    ).checkpoint
     copies = shaped(spec, jittered(DIGITS[:400], 2e-2, 1))
     batch = fallen(folding, copies, LABELS[:400], "bat_1")
     learned = (batch.folds >= 2) | batch.lent
     crossed = int((history.judging & learned).sum())
     assert crossed, "no copy falls on the other side: the test shows nothing"
     data = MemoryData(spec, Architecture(), [history], batch)
-    report = run_update(base, data, method, params, Run(), Context(live=1)).report
+    report = run_update(base, data, method, params, Run(), ClassContext(live=1)).report
     assert report.after is not None
     assert report.batch.near_trusted
     assert report.after.rows <= int(history.judging.sum()) - crossed // 3

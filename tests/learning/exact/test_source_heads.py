@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture
 from service.errors import InvalidContent
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
-from service.learning.evaluation.examine import Context
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.exact.source_heads import LEAST_ROWS
 from service.learning.method import Learned, Method
 from service.learning.methods.baseline import fine_tune
@@ -101,7 +101,7 @@ def test_every_version_is_judged_by_the_head_of_each_rows_source() -> None:
     parts, number = regions(6), 5
     base = learned(ridge.METHOD, parts[:number], lift="none").checkpoint
     data = MemoryData(VECTOR, Architecture(), parts[:number], parts[number])
-    made = run_update(base, data, ridge.METHOD, ridge.Params(lift="none"), Run(), Context(live=number))
+    made = run_update(base, data, ridge.METHOD, ridge.Params(lift="none"), Run(), ClassContext(live=number))
     assert made.report.gate.outcome is Outcome.PASS, made.report.gate.why
     assert made.report.before is not None
     assert made.report.before.accuracy > 0.9
@@ -109,7 +109,7 @@ def test_every_version_is_judged_by_the_head_of_each_rows_source() -> None:
     assert made.report.after.accuracy > 0.9
     assert made.report.exact
     alone = run_update(
-        base, data, ridge.METHOD, ridge.Params(lift="none", per_source=False), Run(), Context(live=number)
+        base, data, ridge.METHOD, ridge.Params(lift="none", per_source=False), Run(), ClassContext(live=number)
     )
     assert alone.report.after is not None
     assert alone.report.after.accuracy < 0.9, "without them the regions get in each other's way"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.evaluation.examine import Context
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from tests.learning.samples import accuracy, digits, logits, stream
@@ -41,7 +41,7 @@ def test_it_is_not_called_exact_and_what_comes_without_new_classes_solves_all() 
     for rows in (old, new):
         data = s.data(rows.X, rows.y)
         method, params = resolve({"name": "ridge", "lift": "none", "stable_scores": True})
-        made = run_update(s.checkpoint, data, method, params, Run(), Context(live=1))
+        made = run_update(s.checkpoint, data, method, params, Run(), ClassContext(live=1))
         s.checkpoint, kept = made.checkpoint, made.report.exact
         s.history.append(data.batch)
     assert not kept

@@ -15,7 +15,7 @@ from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.examine import Context
+from service.learning.evaluation.classes.examine import ClassContext
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -58,7 +58,7 @@ class Draw:
 
 def _learned(base: Checkpoint | None, history: Sequence[Rows], batch: Rows) -> tuple[Checkpoint, Report]:
     data = MemoryData(INPUT, Architecture(), history, batch)
-    made = run_update(base, data, METHOD, PARAMS, Run(), Context(live=1 if base else None))
+    made = run_update(base, data, METHOD, PARAMS, Run(), ClassContext(live=1 if base else None))
     return made.checkpoint, made.report
 
 

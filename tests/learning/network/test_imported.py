@@ -10,7 +10,8 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
 from service.learning.auto import auto
 from service.learning.data.rows import Array
-from service.learning.evaluation.examine import Candidate, Context
+from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.context import Candidate
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
@@ -40,7 +41,7 @@ def data(history: list[tuple[Array, list[str]]], new: tuple[Array, list[str]]) -
 def foreign() -> Checkpoint:
     """A net that knows c0 and c1, as another service would export it, without any of its rows."""
     method, params = resolve({"name": "retrain", "epochs": 30})
-    trained = run_update(None, data([], corners(0, [0, 1])), method, params, Run(), Context()).checkpoint
+    trained = run_update(None, data([], corners(0, [0, 1])), method, params, Run(), ClassContext()).checkpoint
     tensors = {f"{p}/{n}": t.numpy() for p, ts in trained.parts.items() for n, t in ts.items()}
     layout = trained.layout.model_dump(mode="json")
 
@@ -52,7 +53,7 @@ def foreign() -> Checkpoint:
 
 def learned(base: Checkpoint, name: str, given: MemoryData) -> Candidate:
     method, params = resolve({"name": name})
-    return run_update(base, given, method, params, Run(), Context(live=1))
+    return run_update(base, given, method, params, Run(), ClassContext(live=1))
 
 
 def share(version: Checkpoint, rows: tuple[Array, list[str]]) -> float:
@@ -102,7 +103,7 @@ def test_auto_takes_what_keeps_the_imported_classes(foreign: Checkpoint) -> None
     choice = auto(foreign, given)
     assert choice.request["name"] == "mas"
     method, params = resolve(choice.request)
-    made = run_update(foreign, given, method, params, Run(), Context(live=1)).checkpoint
+    made = run_update(foreign, given, method, params, Run(), ClassContext(live=1)).checkpoint
     assert share(made, corners(3, [2, 3])) > 0.7, "new rows push no old class down, so some are still called one"
     assert share(made, corners(3, [0, 1])) > 0.97
     again = data([corners(2, [2, 3], 60)], corners(4, [2], 60))

@@ -12,7 +12,8 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.examine import Champion, Context
+from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.context import Champion
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from service.learning.update import learn
@@ -49,7 +50,7 @@ def test_the_net_stays_where_it_is_better_and_else_the_exact_head_takes_over(
     chosen = choose({"name": "auto"}, base, data)
     assert (chosen.method.name, chosen.rival is not None) == ("replay", True)
     learned = learn(base, data, chosen.method, chosen.params, Run())
-    made, taken = better(base, data, learned, chosen, Run(), Context())
+    made, taken = better(base, data, learned, chosen, Run(), ClassContext())
     assert taken.method.name == method, taken.why
     assert "replay answers" in taken.why
     assert "rows kept back for choosing, ridge" in taken.why
@@ -76,7 +77,7 @@ def test_what_a_net_had_won_is_not_lost_by_the_rows_with_which_the_exact_head_ta
     assert made.without is not None
     assert made.without.learned["head.0"] == set(data.known_batches)
     assert made.notes[-1] == TOOK_OVER
-    reports = [Context(live=2).examine(base, it, data, Run()).report for it in (learned, made)]
+    reports = [ClassContext(live=2).examine(base, it, data, Run()).report for it in (learned, made)]
     fired = [{rule.name: rule for rule in report.gate.rules if rule.severity} for report in reports]
     assert fired[0]["forgets"].severity == "rejected"
     assert {"worst_class", "learned_nothing"} <= fired[0].keys()
@@ -95,7 +96,7 @@ def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_
     champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint
     everything = MemoryData(SPEC, data.architecture, [*data.base_rows, data.batch], Rows.empty((12,)))
     learned = learn(base, data, *resolve({"name": "retrain", "epochs": 2, **NET}), Run())
-    report = Context(live=2).examine_challenger(Champion(champion, base), learned, data, everything, Run()).report
+    report = ClassContext(live=2).examine_challenger(Champion(champion, base), learned, data, everything, Run()).report
     assert isinstance(report, Report)
     assert report.before is not None
     assert report.cost.rows == 400

@@ -22,9 +22,17 @@ from service.learning.training.from_exact_head import open_head, unselected
 from service.learning.training.losses import divergence, log_shares
 
 MOVED = 0.2
-"""A note is given where the version before is that much worse on new rows of known classes than on memory."""
+WRONG_PAST = (
+    "The version before got {:.0%} of the remembered rows right and {:.0%} of the update's rows of known classes: if "
+    "the stream moves on, remembered rows are the wrong past, and fine_tune or a ridge that decays does better."
+)
+"""Said where the version before is that much worse on new rows of known classes than on memory."""
 BY_HEART = 0.1
-"""A note is given where remembered rows are answered so much better than rows kept back."""
+LEARNED_BY_HEART = (
+    "{:.0%} of the remembered rows are answered rightly, and {:.0%} of rows kept back: they were learned by heart. A "
+    "larger memory_rows helps."
+)
+"""Said where remembered rows are answered so much better than rows kept back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,24 +145,13 @@ class ClassAim(Aim):
         return {"teacher_entropy": entropy}
 
     def moved(self, memory: Answered, new: Answered) -> str | None:
-        on_memory, on_new = _accuracy(memory), _accuracy(new)
-        if on_memory - on_new <= MOVED:
-            return None
-        return (
-            f"The version before got {on_memory:.0%} of the remembered rows right and {on_new:.0%} of "
-            "the update's rows of known classes: if the stream moves on, remembered rows are the wrong past, and "
-            "fine_tune or a ridge that decays does better."
-        )
+        return _noted(memory, new, MOVED, WRONG_PAST)
 
     def by_heart(self, memory: Answered, held: Answered) -> str | None:
-        right, held_right = _accuracy(memory), _accuracy(held)
-        if right - held_right <= BY_HEART:
-            return None
-        return (
-            f"{right:.0%} of the remembered rows are answered rightly, and {held_right:.0%} of rows kept back: "
-            "they were learned by heart. A larger memory_rows helps."
-        )
+        return _noted(memory, held, BY_HEART, LEARNED_BY_HEART)
 
 
-def _accuracy(rows: Answered) -> float:
-    return float((rows.outputs.argmax(1) == rows.y).double().mean())
+def _noted(memory: Answered, others: Answered, beyond: float, sentence: str) -> str | None:
+    """The sentence with the accuracy on both, where that on memory is so much higher."""
+    on_memory, on_others = (float((r.outputs.argmax(1) == r.y).double().mean()) for r in (memory, others))
+    return sentence.format(on_memory, on_others) if on_memory - on_others > beyond else None

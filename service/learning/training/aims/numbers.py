@@ -38,8 +38,16 @@ LEAST_DELTA = 2.0**-6
 """In units: of targets that the exact head hits all but exactly."""
 QUIET = 0.1
 """What the weights of a head that was drawn are multiplied by."""
-MOVED, BY_HEART = 1.5, 1.5
+TIMES = 1.5
 """A note is given where errors on rows are that many times those on remembered ones."""
+MOVED = (
+    "The version before was off by {:.1f} times as much on the update's rows as on the remembered ones: if the stream "
+    "moves on, these are the wrong past, and fine_tune or a ridge that decays does better."
+)
+BY_HEART = (
+    "Errors on rows kept back are {:.1f} times those on remembered rows: these were learned by heart. A larger "
+    "memory_rows helps."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,25 +187,14 @@ class NumberAim(Aim):
         return outputs, torch.full_like(outputs.detach(), 1 / outputs.shape[1])
 
     def moved(self, memory: Answered, new: Answered) -> str | None:
-        times = _times(new, memory)
-        if times <= MOVED:
-            return None
-        return (
-            f"The version before was off by {times:.1f} times as much on the update's rows as on the remembered ones: "
-            "if the stream moves on, these are the wrong past, and fine_tune or a ridge that decays does better."
-        )
+        return _noted(memory, new, MOVED)
 
     def by_heart(self, memory: Answered, held: Answered) -> str | None:
-        times = _times(held, memory)
-        if times <= BY_HEART:
-            return None
-        return (
-            f"Errors on rows kept back are {times:.1f} times those on remembered rows: these were learned by heart. A "
-            "larger memory_rows helps."
-        )
+        return _noted(memory, held, BY_HEART)
 
 
-def _times(rows: Answered, beside: Answered) -> float:
-    """Mean error on rows over that on others, a mean over the numbers."""
-    mine, others = ((part.outputs - part.y).abs().double().mean(0) for part in (rows, beside))
-    return float((mine / others.clamp(min=1e-12)).mean())
+def _noted(memory: Answered, others: Answered, sentence: str) -> str | None:
+    """The sentence with how many times the mean error on memory that on others is, a mean over the numbers."""
+    mine, beside = ((part.outputs - part.y).abs().double().mean(0) for part in (others, memory))
+    times = float((mine / beside.clamp(min=1e-12)).mean())
+    return sentence.format(times) if times > TIMES else None

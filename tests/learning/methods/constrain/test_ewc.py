@@ -134,14 +134,6 @@ def test_without_anything_of_the_past_all_weights_are_held_alike() -> None:
     assert ewc.STATE in made.checkpoint.parts
 
 
-def test_a_base_of_one_class_is_not_said_to_be_of_another_method() -> None:
-    s, d = stream([16]), digits()
-    s.learn(ewc.METHOD, *d.of("5")[:2], epochs=1)
-    made = s.learn(ewc.METHOD, *d.of("6")[:2], epochs=1, strength=1.0)
-    assert any("knows one class" in note for note in made.notes)
-    assert not any("not made by ewc" in note for note in made.notes)
-
-
 def test_one_drawn_label_a_row_is_near_the_expectation(monkeypatch: pytest.MonkeyPatch) -> None:
     s, d = learned((OLD, slice(200)), hidden=[]), digits().of(OLD)
     learner = Learner.start(base_of(s), s.data(d.X[200:340], d.y[200:340]), Run(seed=1))

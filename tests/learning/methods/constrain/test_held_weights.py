@@ -67,3 +67,12 @@ def test_it_forgets_less_than_fine_tuning_on_a_shifted_input(method: Method) -> 
     held = method.update(s.checkpoint, data, method.Params(), Run()).checkpoint
     free = fine_tune.update(s.checkpoint, data, fine_tune.Params(), Run()).checkpoint
     assert accuracy(held, d.held_X, d.held_y) > accuracy(free, d.held_X, d.held_y)
+
+
+@pytest.mark.parametrize("method", [ewc.METHOD, si.METHOD], ids=lambda method: method.name)
+def test_a_base_of_one_class_is_not_said_to_be_of_another_method(method: Method) -> None:
+    s, d = stream([16]), digits()
+    s.learn(method, *d.of("5")[:2], epochs=1)
+    made = s.learn(method, *d.of("6")[:2], epochs=1, strength=1.0)
+    assert any("knows one class" in note for note in made.notes)
+    assert not any(f"not made by {method.name}" in note for note in made.notes)

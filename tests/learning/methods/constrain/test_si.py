@@ -149,14 +149,6 @@ def test_a_base_of_another_method_is_held_alike_and_the_notes_say_so() -> None:
     assert si.STATE in made.checkpoint.parts
 
 
-def test_a_base_of_one_class_is_not_said_to_be_of_another_method() -> None:
-    s, d = stream([16]), digits()
-    s.learn(si.METHOD, *d.of("5")[:2], epochs=1)
-    made = s.learn(si.METHOD, *d.of("6")[:2], epochs=1, strength=1.0)
-    assert any("knows one class" in note for note in made.notes)
-    assert not any("not made by si" in note for note in made.notes)
-
-
 def test_an_imported_version_is_refused_with_what_works() -> None:
     s, base = prepared()
     served = {part: ts for part, ts in base.parts.items() if not part.startswith("state.")}

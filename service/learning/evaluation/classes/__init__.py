@@ -1,0 +1,1 @@
+"""What was gained and forgotten where targets are classes."""

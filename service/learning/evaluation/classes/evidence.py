@@ -1,0 +1,265 @@
+"""Weighs a batch against the version that is live: are its labels learnable, and do they contradict what is known?
+
+Rows of known classes are judged by the base, which never saw them. Only *familiar* rows count: a row unlike anything
+seen may well carry a label that the base would not give. Honest shift and swapped labels look alike here; whether old
+and new rows can both be right (`reconcile`) tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.policy import GatePolicy
+from service.contract.report import ClassEvidence, Dispute, SuspectRow
+from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
+from service.learning.evaluation.classes.answers import Answers, ExamAnswers
+from service.learning.evaluation.classes.familiarity import is_familiar
+from service.learning.exact.solve import Head
+from service.learning.gate.classes.measurements import Reconciliation
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
+from service.learning.statistics import Agreement
+
+Solve = Callable[[Sums], Head]
+"""Fits the exact head to sums; alpha and prior are the caller's."""
+
+SUSPECT_ROWS = 100
+"""Most rows that a report lists."""
+SURE_ROWS = 20
+"""The rate at which sure answers of a class are wrong is drawn toward that of all classes, as if by so many more rows:
+else a class with three trusted rows could never be contradicted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Masks over the batch's rows [n], and the counts of its familiar rows of known classes. `known`: rows of a known
+    class · `familiar`: rows of any class that are like what was seen · `conflict`: known, familiar, and another label.
+
+    `expected`: share of conflicts that the base's own mistakes on trusted rows would give this mix of classes.
+    `classes`: rows that the base confidently calls c, and how many of them carry another label.
+    """
+
+    known: Bools
+    familiar: Bools
+    conflict: Bools
+    expected: float
+    classes: Mapping[str, ClassEvidence]
+
+    @property
+    def rows(self) -> int:
+        return int((self.known & self.familiar).sum())
+
+    @property
+    def conflicts(self) -> int:
+        return int(self.conflict.sum())
+
+    @property
+    def unfamiliar_share(self) -> float | None:
+        known = int(self.known.sum())
+        return 1 - self.rows / known if known else None
+
+
+def weigh(
+    trusted: FeatureRows, batch: FeatureRows, base: ExamAnswers, ledger: Ledger, policy: GatePolicy
+) -> Evidence | None:
+    """Weighs the batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
+
+    None where there are no trusted rows: nobody knows how often the base is wrong by itself.
+    """
+    answers = base.on_batch
+    if not base.on_trusted.judged.any():
+        return None
+    known = (batch.codes(answers.classes) >= 0) & answers.judged
+    familiar = is_familiar(ledger.unjudged, trusted, batch.inputs, policy.familiar.quantile)
+    counted = known & familiar
+    return Evidence(
+        known=known,
+        familiar=familiar,
+        conflict=counted & ~answers.right(batch),
+        expected=_expected(trusted, base.on_trusted, batch.take(counted)),
+        classes=_by_class(_Sure.of(trusted, base.on_trusted, ledger, policy), batch, base.on_batch, counted),
+    )
+
+
+def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
+    """Sum over classes of share in the batch x (wrong + 1) / (rows + 2) on trusted rows: careful where they are few."""
+    if not len(counted):
+        return 0.0
+    rows, wrong = Counter(trusted.counts()), Counter(trusted.take(~base.right(trusted)).counts())
+    return sum(n * (wrong[c] + 1) / (rows[c] + 2) for c, n in counted.counts().items()) / len(counted)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sure:
+    """How often the base is wrong of trusted rows where it is sure, from a score of `confident` on.
+
+    called [m]: its answers · sure, wrong [m] · counts [m]: each row stands for learned ones of its label, since trusted
+    rows are bounded by class: of rare classes a greater part is kept.
+    """
+
+    confident: float
+    called: NDArray[np.object_]
+    sure: Bools
+    wrong: Bools
+    counts: NDArray[np.float64]
+
+    @staticmethod
+    def of(trusted: Rows, base: Answers, ledger: Ledger, policy: GatePolicy) -> _Sure:
+        learned = dict(zip(ledger.all.classes, ledger.all.n, strict=True))
+        kept = np.bincount(trusted.labels, minlength=len(trusted.names))
+        each = np.array([learned.get(name, 0.0) for name in trusted.names]) / np.maximum(kept, 1)
+        counts, confident = each[trusted.labels], policy.familiar.confident
+        called = np.array(base.names(), object)
+        return _Sure(confident, called, base.scores >= confident, ~base.right(trusted), counts / counts.mean())
+
+    def usual(self, rows: Bools) -> float:
+        """Share of some rows that are wrong, careful where they are few."""
+        return float((self.counts[rows & self.wrong].sum() + 1) / (self.counts[rows].sum() + 2))
+
+    def expected(self, name: str) -> float:
+        """Share of sure answers of a class that are wrong, drawn to that of all sure answers."""
+        sure = (self.called == name) & self.sure
+        wrong, rows = self.counts[sure & self.wrong].sum(), self.counts[sure].sum()
+        return float((wrong + SURE_ROWS * self.usual(self.sure)) / (rows + SURE_ROWS))
+
+
+def _by_class(trusted: _Sure, batch: Rows, base: Answers, counted: Bools) -> dict[str, ClassEvidence]:
+    """Rule 3's counts for each class that the base is sure of in this batch."""
+    usual = trusted.usual(trusted.sure)
+    sure = counted & (base.scores >= trusted.confident)
+    labels = np.array(batch.label_names(), object)[sure]
+    called = np.array(base.names(), object)[sure]
+    classes = {}
+    for name in sorted(set(called)):
+        of_class = called == name
+        toward = Counter(labels[of_class & (labels != name)])
+        others = ~of_class & (called != max(toward, key=lambda label: toward[label], default=name))
+        expected = trusted.expected(name)
+        elsewhere = ((labels != called)[others].sum() + SURE_ROWS * usual) / (others.sum() + SURE_ROWS)
+        classes[name] = ClassEvidence(
+            confident=int(of_class.sum()),
+            conflicts=toward.total(),
+            expected=float(max(expected, elsewhere)),
+            toward=dict(toward.most_common()),
+        )
+    return classes
+
+
+def pooled(batches: Iterable[Mapping[str, ClassEvidence]]) -> dict[str, ClassEvidence]:
+    """Counts of several batches as one; the expected share is weighted by rows. Slow poison shows only here."""
+    total: dict[str, ClassEvidence] = {}
+    for batch in batches:
+        for name, new in batch.items():
+            old = total.get(name, ClassEvidence(confident=0, conflicts=0, expected=0.0))
+            rows = old.confident + new.confident
+            total[name] = ClassEvidence(
+                confident=rows,
+                conflicts=old.conflicts + new.conflicts,
+                expected=(old.expected * old.confident + new.expected * new.confident) / rows if rows else new.expected,
+                toward=dict(Counter(old.toward) + Counter(new.toward)),
+            )
+    return total
+
+
+def learnable(batch: FeatureRows, counted: Bools, shift: int, solve: Solve) -> Agreement:
+    """Whether any rule links rows to labels: how a head of the batch alone does on the counted rows, out of fold."""
+    answers = _out_of_fold(batch, counted, shift, lambda rest: solve(Sums.of(rest)))
+    return Agreement.of(answers, batch.labels[counted])
+
+
+def reconcile(
+    batch: FeatureRows, base_on_batch: Answers, conflict: Bools, ledger: Ledger, solve: Solve
+) -> Reconciliation:
+    """Fits the ledger's head with the batch weighted to the mass of the old rows, out of fold on both sides.
+
+    With swapped labels the same inputs have two labels in equal shares, so either half of them is lost.
+    """
+
+    def joint(seen: Sums, rest: FeatureRows) -> Head:
+        return solve(_together(seen, Sums.of(rest)))
+
+    together = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
+    alone = _out_of_fold(batch, conflict, ledger.shift, lambda rest: solve(Sums.of(rest)))
+    truth = batch.labels[conflict]
+    old = FeatureRows.concat([ledger.exam, ledger.selected])
+    before = _answers(solve(ledger.learn), old, ledger.shift)
+    after = _answers(joint(ledger.learn, batch.take(batch.folds > SELECT_FOLD)), old, ledger.shift)
+    lost = before.right(old).astype(np.int64) - after.right(old)
+    involved = Counter(batch.take(conflict).label_names() + base_on_batch.take(conflict).names())
+    weight = np.array([involved[name] for name in old.names])[old.labels] / np.bincount(old.labels)[old.labels]
+    loss = float((lost * weight).sum() / weight.sum()) if weight.any() else 0.0
+    return Reconciliation(fixed=float((together == truth).mean()), loss=loss, alone=float((alone == truth).mean()))
+
+
+def _together(seen: Sums, more: Sums) -> Sums:
+    """Adds sums so that both sides have the same mass: to judge by, not for the ledger."""
+    classes = tuple(dict.fromkeys((*seen.classes, *more.classes)))
+    a, b, weight = seen.aligned(classes), more.aligned(classes), seen.rows / max(more.rows, 1)
+    return Sums(classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
+
+
+def _out_of_fold(batch: FeatureRows, which: Bools, shift: int, fit: Callable[[FeatureRows], Head]) -> Ints:
+    """Answers to some rows by heads fitted without their group of folds, as indices of `batch.names`; a class that the
+    batch does not have comes after those. -> [which.sum()]"""
+    index = {name: k for k, name in enumerate(batch.names)}
+    answers = np.full(len(batch), len(index), np.int64)
+    group = batch.folds // 2
+    for k in np.unique(group[which]):
+        rest, left_out = batch.take(group != k), which & (group == k)
+        if len(rest):
+            names = _answers(fit(rest), batch.take(left_out), shift).names()
+            answers[left_out] = [index.get(name, len(index)) for name in names]
+    return answers[which]
+
+
+def _answers(head: Head, rows: FeatureRows, shift: int) -> Answers:
+    return Answers(tuple(head.classes), head.logits(rows.values(shift)))
+
+
+def suspects(
+    batch: Rows, base_on_batch: Answers, conflict: Bools, confident: float, alike: Ints | None = None
+) -> list[SuspectRow]:
+    """Lists the rows that most likely carry a wrong label: first those that lie close to others with the same label,
+    `alike` so many; then those that the base is sure are of another class, the surest first."""
+    scores, close = base_on_batch.scores, np.zeros(len(batch), np.int64) if alike is None else alike
+    listed = np.flatnonzero(conflict & ((scores >= confident) | (close > 0)))
+    names, labels = base_on_batch.names(), batch.label_names()
+    return [
+        SuspectRow(
+            batch=batch.batches[batch.batch[k]],
+            row=int(batch.row[k]),
+            label=labels[k],
+            suggested=names[k],
+            score=float(scores[k]),
+            alike=int(close[k]),
+        )
+        for k in listed[np.lexsort((-scores[listed], -close[listed]))][:SUSPECT_ROWS]
+    ]
+
+
+def unlike_the_rest(batch: Rows, left_out: Answers, most: float = np.inf) -> Bools:
+    """Finds rows whose label is not what heads answer that learned all else and never saw them; a row whose class has
+    no other row to learn from is none. left_out: answers by such heads, those of an exact head in closed form · most:
+    rows with so unlikely a label that scores expect in such a batch if all are right -> [n]"""
+    codes = batch.codes(left_out.classes)
+    answered = left_out.judged & (codes >= 0)
+    own = left_out.probabilities[np.arange(len(codes)), codes] if left_out.classes else np.zeros(len(codes))
+    own = np.where(answered, own, 0.0)
+    return np.asarray((own > 0) & (own * left_out.judged.sum() < most) & ~left_out.right(batch))
+
+
+def dispute(name: str, evidence: ClassEvidence, batch: Rows, base_on_batch: Answers, conflict: Bools) -> Dispute:
+    """What is disputed about a class: the label that rows carry instead, how many, and their source (None: several)."""
+    called = np.array(base_on_batch.names(), object) == name
+    sources = {batch.sources[k] for k in batch.source[conflict & called]}
+    return Dispute(
+        class_=name,
+        suggested=max(sorted(evidence.toward), key=lambda label: evidence.toward[label], default=name),
+        rows=evidence.conflicts,
+        source=(sources.pop() or None) if len(sources) == 1 else None,
+    )

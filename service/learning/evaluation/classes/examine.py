@@ -1,0 +1,182 @@
+"""Judges a version of classes: base, candidate and yardstick answer the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from service.contract.policy import GatePolicy
+from service.contract.report import Older, Report
+from service.contract.tables import TableInput
+from service.learning.absent_rows import foreign
+from service.learning.data.matrices import matrix
+from service.learning.data.slips import slip_notes
+from service.learning.evaluation.classes.answers import (
+    ExamAnswers,
+    base_answers,
+    candidate_answers,
+    older_answers,
+    own_answers,
+    softmax,
+)
+from service.learning.evaluation.classes.assessment import ClassAssessment, ClassPast, Correctness, remember
+from service.learning.evaluation.classes.backbone_note import backbone_note
+from service.learning.evaluation.classes.challenge import ClassBout, compare
+from service.learning.evaluation.classes.learning_curve import learning_curve
+from service.learning.evaluation.classes.report import assess, left_out_suspects
+from service.learning.evaluation.classes.unlabelled import with_unlabelled
+from service.learning.evaluation.context import HALF, Candidate, Champion, Exam, UpdateContext, counts_of
+from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
+from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
+from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
+from service.learning.exact.solve import solve_ridge
+from service.learning.ledger.batch_weights import weights_of
+from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import load_scale
+from service.learning.network.scale_notes import scale_notes
+from service.learning.network.table_scale import TableScale
+from service.learning.run import Run
+
+YARDSTICK_PRIOR = 0.25
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassContext(UpdateContext):
+    """What surrounds an update whose targets are classes."""
+
+    policy: GatePolicy = field(default_factory=GatePolicy)
+    past: ClassPast = field(default_factory=ClassPast)
+    relabels: bool = False
+    """Whether labels of known inputs change on purpose."""
+
+    def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
+        assessment = _assessment(exam, self)
+        data, space, ledger = exam.data, exam.space, exam.rows.ledger
+        report = with_unlabelled(assess(assessment), data, space, ledger, self.policy, exam.run)
+        new = data.new_values(exam.base)
+        batch = report.batch.model_copy(update={"new_values": new, "notes": [*report.batch.notes, *slip_notes(new)]})
+        assert assessment.solve is not None
+        curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
+        report = report.model_copy(update={"learning_curve": curve, "batch": batch})
+        return exam.candidate, report, remember(assessment)
+
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassBout:
+        return compare(champion, challenger, data, run)
+
+    def examine_challenger(
+        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
+    ) -> Candidate:
+        """The evidence of their rows is that of the champion's report, the newest that the lineage remembers. A
+        champion with weights from elsewhere learned rows that are not here: then the challenger is judged as it was,
+        against their base on the update's rows."""
+        if foreign(champion.checkpoint):
+            before = replace(self.past, evidence=self.past.evidence[:-1])
+            return replace(self, past=before).examine(champion.base, learned, data, run)
+        candidate = super().examine_challenger(champion, learned, data, everything, run)
+        report = candidate.report
+        assert isinstance(report, Report)
+        evidence = self.past.evidence[-1] if self.past.evidence else {}
+        batch = report.batch.model_copy(update={"evidence": dict(evidence)})
+        return replace(candidate, report=report.model_copy(update={"batch": batch}))
+
+    def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
+        if learned.out_of_fold is None:
+            return candidate
+        report = candidate.report
+        assert isinstance(report, Report)
+        listed = left_out_suspects(data.batch, own_answers(learned), self.policy.familiar.confident)
+        batch = report.batch.model_copy(update={"suspect_rows": listed})
+        return replace(candidate, report=report.model_copy(update={"batch": batch}))
+
+
+def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
+    """The answers of base, candidate and yardstick, and what else a report is made of."""
+    base, candidate, rows = exam.base, exam.candidate, exam.rows
+    answers = candidate_answers(exam.after, exam.learned)
+    exact, weights = candidate.layout.exact, weights_of(candidate)
+    yardstick = _yardstick(exam, answers)
+    alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
+    notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.gone]
+    return ClassAssessment(
+        policy=context.policy,
+        trusted=rows.trusted,
+        batch=rows.batch,
+        candidate=answers,
+        cost=context.cost(exam, candidate),
+        exact=exact is not None and weights.whole and not exact.kept_columns,
+        live=context.live,
+        base=base_answers(exam.before) if exam.before else None,
+        same=base_answers(exam.same) if exam.same else None,
+        yardstick=yardstick.answers if yardstick else None,
+        ledger=rows.ledger,
+        solve=lambda sums: solve_ridge(sums, exam.space.shift, alpha, YARDSTICK_PRIOR),
+        past=context.past,
+        sound=True,
+        method=exam.learned.details,
+        notes=notes,
+        foreign=foreign(base),
+        replaced=bool(foreign(base)) and not foreign(candidate),
+        older=_older(exam.after, exam.before) if rows.last is not None else None,
+        partial=exact is not None and (not weights.plain or bool(exam.gone)),
+        stuck=exam.learned.stuck,
+        relabels=context.relabels,
+        challenges=context.challenges,
+        table=isinstance(exam.data.input, TableInput),
+        faded=frozenset(batch for batch, counts in counts_of(candidate, exam.data).items() if counts < HALF),
+    )
+
+
+def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:
+    """Accuracy on trusted rows that are too old to judge by."""
+    rows = candidate.rows.older
+    answers = [older_answers(version) if version and len(rows) else None for version in (base, candidate)]
+    before, after = (float(a.right(rows).mean()) if a else None for a in answers)
+    return Older(before=before, after=after, rows=len(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """The exact head over the same history, which is the joint solution in its space."""
+
+    alpha: float
+    answers: ExamAnswers
+
+
+def _yardstick(exam: Exam, answers: ExamAnswers) -> Yardstick | None:
+    """A ridge with the usual prior is its own yardstick: it has no regret by construction. None where there are no rows
+    at all, and for a version to which the past counts less, the joint solution being of use to rules on new classes."""
+    base, candidate = exam.base, exam.candidate
+    exact, weights = candidate.layout.exact, weights_of(candidate)
+    usual = exact is not None and exact.prior == YARDSTICK_PRIOR and not exact.kept_columns
+    if exact is not None and exact.alpha is not None and usual and weights.plain:
+        return Yardstick(exact.alpha, answers)
+    if base is not None and not weights.plain and set(candidate.classes) <= set(base.classes):
+        return None
+    return _ridge(exam.rows, exam.run)
+
+
+def _ridge(rows: ExamRows, run: Run) -> Yardstick | None:
+    """Ridge in the space of the rows, judged like a candidate. None where there are no rows at all."""
+    grown = rows.data.grown(rows.space)
+    if not grown.all.rows:
+        return None
+    shift = rows.space.shift
+    alphas = alphas_of(rows.data.input)
+    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, alphas, run).alpha
+    classes = grown.all.classes
+    judge = solve_ridge(grown.unjudged, shift, alpha, YARDSTICK_PRIOR).aligned(classes)
+    _, own = judged_out_of_fold(
+        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run), rows.batch, classes
+    )
+    trusted = rows.trusted.values(rows.space.shift)
+    logits = matrix(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))
+    return Yardstick(alpha, ExamAnswers(softmax(classes, logits), softmax(classes, own)))
+
+
+def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run) -> list[str]:
+    if not len(data.batch):
+        return []
+    scale = load_scale(data.input, candidate.parts["scale"])
+    weak = backbone_note(candidate, data, run) if base is None else None
+    of_inputs = scale_notes(scale, data.batch.inputs, fitted=base is None and isinstance(scale, TableScale))
+    return [*of_inputs, *([weak] if weak else [])]

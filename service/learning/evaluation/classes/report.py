@@ -1,0 +1,231 @@
+"""Makes the report of an update: measures it on trusted rows and on its own, and has the gate judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from service.contract.enums import Interference
+from service.contract.report import (
+    BatchEvidence,
+    GateReport,
+    NewClassesScore,
+    OldClasses,
+    Pair,
+    Report,
+    SuspectRow,
+    WorstClassDrop,
+    Yardstick,
+)
+from service.learning.data.rows import Rows
+from service.learning.data.sides import shared
+from service.learning.evaluation.classes.answers import Answers, class_scores, scored
+from service.learning.evaluation.classes.assessment import ClassAssessment
+from service.learning.evaluation.classes.clusters import clusters
+from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
+from service.learning.evaluation.classes.measure import measure, new_rows
+from service.learning.gate.classes.contradiction_rules import reconcilable, unexcused
+from service.learning.gate.classes.gate import judge
+from service.learning.gate.classes.measurements import Contradiction, Harm
+from service.learning.statistics import Paired, wilson
+from service.learning.wording import rows as counted_rows
+
+RELABELLED = (
+    "Its sender said that labels of known inputs change on purpose (expect: relabel): rules 2 to 4 did not stop it, "
+    "and it disputes nothing. Rows that were learned with the old labels still count; take their batches back."
+)
+MANY_COPIES = 10
+"""A report says so where every tenth row is a copy of another."""
+UNLIKELY = 0.25
+"""Rows expected with a label so unlikely, where all labels are right, below which a report has a note on the row."""
+
+
+def assess(assessment: ClassAssessment) -> Report:
+    """Measures and judges an update. A head is fitted only where a rule may need it.
+
+    Repetitions of a row count once, in every number of the report but its cost.
+    """
+    every = assessment.distinct()
+    a = every.uncopied()
+    copies = _copies(assessment, a)
+    measured, evidence = measure(every, a)
+    gate = judge(measured, a.policy)
+    harm = measured.harm
+    worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
+    unmasked, best = None, _best_before(a)
+    if a.base and len(a.trusted):
+        unmasked = Paired.of(a.base.on_trusted.right(a.trusted), a.candidate.on_trusted.right(a.trusted))
+    old = _old_classes(a, harm, unmasked, best)
+    return Report(
+        before=scored(a.base.on_trusted, a.trusted) if a.base else None,
+        after=scored(a.candidate.on_trusted, a.trusted),
+        old_classes=old,
+        new_classes=_new_classes_score(a),
+        forgetting=_forgetting(old, best),
+        interference=_interference(gate),
+        worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
+        negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
+        positive_flips=unmasked.better / unmasked.rows if unmasked else None,
+        yardstick=_yardstick(a),
+        older=a.older,
+        batch=_batch_evidence(a, evidence, measured.contradiction).model_copy(update=copies),
+        cost=a.cost,
+        gate=gate,
+        exact=a.exact,
+        method=dict(a.method),
+        notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch)), *_copied_noted(a)],
+    )
+
+
+def _copies(every: ClassAssessment, counted: ClassAssessment) -> dict[str, int]:
+    """Rows of the update that are counted once with another, and those that are nearly trusted rows."""
+    near = shared(every.batch.marks, every.trusted.marks)
+    return {"near_duplicates": len(every.batch) - len(counted.batch), "near_trusted": int(near.sum())}
+
+
+def _copies_noted(copies: int, rows: int) -> list[str]:
+    if copies * MANY_COPIES < rows or copies < 2:
+        return []
+    return [
+        f"{copies:,} of {rows:,} rows are nearly the same as another with their label: they fall on one side of the "
+        "folds and are counted once. Rows that belong together without being alike (of a patient, of a video) are kept "
+        "together by groups."
+    ]
+
+
+def _copied_noted(a: ClassAssessment) -> list[str]:
+    """A note on rows that judge although the update has copies of them."""
+    copied = int(a.copied.sum())
+    if not copied:
+        return []
+    return [
+        f"The update brings copies of {copied:,} of {counted_rows(len(a.trusted))} that judge, and learns from them. "
+        "Without those too few were left, so they judge as well; accuracy after it may read too high."
+    ]
+
+
+def _old_classes(
+    a: ClassAssessment, harm: Harm | None, unmasked: Paired | None, best: Mapping[str, float]
+) -> OldClasses:
+    if not a.base or not harm or not unmasked:
+        nothing = Pair(before=None, after=None)
+        return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
+    before = float(a.base.on_trusted.right(a.trusted).mean())
+    masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
+    now = {name: s.accuracy for name, s in class_scores(masked, a.trusted).items()}
+    return OldClasses(
+        before=before,
+        after=before - unmasked.drop,
+        interval=unmasked.interval,
+        masked=Pair(before=before, after=float(masked.mean())),
+        intrusion=harm.intruded / harm.rows,
+        masked_classes=now,
+        best_masked={c: max(accuracy, now.get(c, 0.0)) for c, accuracy in best.items()},
+    )
+
+
+def _forgetting(old: OldClasses, best: Mapping[str, float]) -> float | None:
+    """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
+    if not old.masked_classes:
+        return None
+    return float(np.mean([best[c] - accuracy for c, accuracy in old.masked_classes.items()]))
+
+
+def _best_before(a: ClassAssessment) -> dict[str, float]:
+    """Best masked accuracy of each old class in the lineage, that of the base on these rows included."""
+    base = class_scores(a.base.on_trusted.right(a.trusted), a.trusted) if a.base else {}
+    best = dict(a.past.best_masked)
+    return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
+
+
+def _interference(gate: GateReport) -> Interference:
+    """Sudden if rule 5 or 8 fires, gradual if rule 9 does."""
+    fired = {rule.number for rule in gate.rules if rule.severity}
+    return Interference.SUDDEN if fired & {5, 8} else Interference.GRADUAL if 9 in fired else Interference.NONE
+
+
+def _new_classes_score(a: ClassAssessment) -> NewClassesScore:
+    which = new_rows(a)
+    rows, right = a.batch.take(which), a.candidate.on_batch.right(a.batch)[which]
+    return NewClassesScore(
+        names=list(a.new),
+        after=float(right.mean()) if len(rows) else None,
+        interval=wilson(int(right.sum()), len(rows)),
+        rows=len(rows),
+        classes=class_scores(right, rows),
+    )
+
+
+def _yardstick(a: ClassAssessment) -> Yardstick | None:
+    if not a.yardstick:
+        return None
+    rows, answers = a.trusted, a.yardstick.on_trusted
+    accuracy = float(answers.right(rows).mean()) if len(rows) else None
+    new = a.yardstick.on_batch.right(a.batch)[new_rows(a) & a.yardstick.on_batch.judged]
+    return Yardstick(
+        method="ridge",
+        accuracy=accuracy,
+        regret=accuracy - float(a.candidate.on_trusted.right(rows).mean()) if accuracy is not None else None,
+        intrusion=float(answers.among(a.new).mean()) if len(rows) else None,
+        new_classes=float(new.mean()) if len(new) else None,
+    )
+
+
+def _batch_evidence(
+    a: ClassAssessment, evidence: Evidence | None, contradiction: Contradiction | None
+) -> BatchEvidence:
+    own, confident = a.candidate.on_batch, a.policy.familiar.confident
+    left_out = left_out_suspects(a.batch, own, confident)
+    surely = suspects(a.batch, own, unlike_the_rest(a.batch, own, UNLIKELY), confident)
+    if not evidence or not contradiction or not a.base:
+        return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(surely))
+    answers, conflict = a.base.on_batch, evidence.conflict
+    alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
+    listed = suspects(a.batch, answers, conflict, confident, alike)
+    known = {(row.batch, row.row) for row in listed}
+    left_out = [row for row in left_out if (row.batch, row.row) not in known]
+    both = reconcilable(contradiction, a.policy)
+    guilty = {} if a.relabels else unexcused(contradiction, a.policy)
+    return BatchEvidence(
+        conflicts=evidence.conflicts,
+        familiar=evidence.rows,
+        expected=evidence.expected,
+        unfamiliar_share=evidence.unfamiliar_share,
+        suspect_rows=sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS],
+        disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
+        evidence={} if a.relabels else dict(evidence.classes),
+        reconcilable=both,
+        notes=[*_notes(a, evidence, both, listed), *_left_out_noted([row for row in surely if row in left_out])],
+    )
+
+
+def left_out_suspects(batch: Rows, own: Answers, confident: float) -> list[SuspectRow]:
+    """Rows whose label heads contradict that learned all else. own: the answers of these heads to the batch."""
+    return suspects(batch, own, unlike_the_rest(batch, own), confident)
+
+
+def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
+    """A note on rows that the rest contradicts."""
+    if not rows:
+        return []
+    count, them = ("1 row carries", "it") if len(rows) == 1 else (f"{len(rows)} rows carry", "them")
+    return [f"{count} a label that a head of all other rows is sure is another; the report lists {them}."]
+
+
+def _notes(a: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
+    notes = [RELABELLED] if a.relabels else []
+    if both:
+        notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
+    if listed and (most := listed[0]).alike:
+        notes.append(
+            f'{most.alike} rows that lie close together say "{most.label}" where version {a.live} says '
+            f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
+        )
+    if surely := sum(row.score >= a.policy.familiar.confident for row in listed):
+        rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely} rows carry", "them")
+        notes.append(f"{rows} a label that version {a.live} is sure is another; the report lists {them}.")
+    known = int(evidence.known.sum())
+    if known and known - evidence.rows >= 0.3 * known:
+        notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")
+    return notes

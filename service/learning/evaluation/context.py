@@ -1,0 +1,190 @@
+"""Examines a version, whatever its targets are: base and candidate answer the same rows, and the gate judges.
+
+Harm is measured on trusted rows, by heads that never saw a judging fold; gain on the update's own rows, out of fold.
+The ledger in which the batch is examined is the version's own feature space while that stands still; where training
+moves the backbone it is the scaled input. `UpdateContext` is the contract: one class a kind of target, in `classes` and
+in `numbers`, says what is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+
+from service.contract.inputs import IdentityBackbone, PretrainedBackbone
+from service.contract.number_report import AnyReport
+from service.contract.policies import AnyPolicy
+from service.contract.report import Cost
+from service.learning.absent_rows import lacking
+from service.learning.backbones import bounded
+from service.learning.evaluation.assessment import Memory
+from service.learning.evaluation.challenge import Bout
+from service.learning.evaluation.cost import cost_of
+from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
+from service.learning.exact.frozen_features import moved
+from service.learning.ledger.batch_weights import aged, weights_of
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import examining_network, pretrained_network
+from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import load_scale
+from service.learning.run import Run
+
+HALF = 0.5
+"""A batch that counts less than so much is meant to be forgotten."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """Who answers which rows. base: None for a first version · after, before: candidate and base · same: what the
+    settings of the candidate make without the batch, where they are others · gone: a note where sums lack rows."""
+
+    base: Checkpoint | None
+    learned: Learned
+    data: Data
+    run: Run
+    rows: ExamRows
+    after: VersionAnswers
+    before: VersionAnswers | None
+    same: VersionAnswers | None
+    gone: list[str]
+
+    @classmethod
+    def of(
+        cls, base: Checkpoint | None, learned: Learned, data: Data, run: Run, space: Space, last: int | None
+    ) -> Exam:
+        """last: rows of so many latest batches alone are trusted; None: of all"""
+        ledger = data.ledger(space)
+        run.check()
+        rows = ExamRows(data, space, ledger, last=last)
+        before = rows.answered_by(base) if base is not None else None
+        same = rows.answered_by(learned.without) if base is not None and learned.without is not None else None
+        after = rows.answered_by(learned.checkpoint)
+        return cls(base, learned, data, run, rows, after, before, same, lacking(ledger, data.known_rows))
+
+    @property
+    def candidate(self) -> Checkpoint:
+        return self.learned.checkpoint
+
+    @property
+    def space(self) -> Space:
+        return self.rows.space
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A version that was made and judged, not yet stored. `bits`: what its lineage will remember of it. `space`: where
+    its ledger can go on. `ledger_digest`: of its sums, None unless its head is exact."""
+
+    checkpoint: Checkpoint
+    report: AnyReport
+    bits: Memory
+    space: Space
+    ledger_digest: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The version that a challenger must beat, and the one that both were learned on."""
+
+    checkpoint: Checkpoint
+    base: Checkpoint | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpdateContext(ABC):
+    """What surrounds an update, whatever its targets are: number of the live version, and when it began. Each kind of
+    target adds its policy and what the lineage remembers, and judges in its own way."""
+
+    policy: AnyPolicy
+    live: int | None = None
+    wait_seconds: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    retraining: int | None = None
+    """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
+    challenges: bool = False
+    """Whether a challenger is judged, against a champion that learned the same rows."""
+
+    @abstractmethod
+    def judge(self, exam: Exam) -> tuple[Checkpoint, AnyReport, Memory]:
+        """Judges a version against the base on trusted rows and on the update's own. -> the version with what comes of
+        judging it, its report, and what its lineage will remember"""
+
+    @abstractmethod
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
+        """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
+
+    def space(self, base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
+        """Where both are examined."""
+        return ledger_space(base, candidate, data)
+
+    def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
+        """Judges what was learned."""
+        run.progress("judging", 0, 1)
+        space = self.space(base, learned.checkpoint, data)
+        last = self.policy.recent_batches if self.policy.trusted == "recent" else None
+        version, report, memory = self.judge(Exam.of(base, learned, data, run, space, last))
+        digest = data.grown(space).digest if version.layout.exact is not None else None
+        run.progress("judging", 1, 1)
+        return Candidate(version, report, memory, space, digest)
+
+    def examine_challenger(
+        self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run
+    ) -> Candidate:
+        """Judges a challenger against the champion, on the trusted rows of all that both learned.
+
+        `data`: the update's · `everything`: the same batches, none of them new
+        """
+        learned = replace(learned, out_of_fold=None, without=None)
+        candidate = replace(self, challenges=True).examine(champion.checkpoint, learned, everything, run)
+        cost = candidate.report.cost.model_copy(update={"rows": len(data.batch)})
+        return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
+
+    def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
+        """Lists suspect rows of the batches that a correction brought in the place of others, if targets are classes.
+
+        learned, data: the step that learned them; they are its own rows, and answered out of fold
+        """
+        return candidate
+
+    def cost(self, exam: Exam, version: Checkpoint) -> Cost:
+        return cost_of(
+            exam.base,
+            replace(exam.learned, checkpoint=version),
+            exam.data,
+            started=self.started,
+            wait_seconds=self.wait_seconds,
+            retraining=self.retraining,
+        )
+
+
+def counts_of(version: Checkpoint, data: Data) -> dict[str, float]:
+    """What a row of each batch counts for a version."""
+    weights = weights_of(version)
+    return aged(weights.decay, data.weighted_batches(weights))
+
+
+def still_counting(version: Checkpoint, data: Data) -> frozenset[str]:
+    """Batches that count at least half of what the newest counts: a version that is meant to forget the others is not
+    judged by them."""
+    return frozenset(batch for batch, counts in counts_of(version, data).items() if counts >= HALF)
+
+
+def ledger_space(base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
+    """Returns the candidate's own feature space where its backbone stands still.
+
+    Where training moved it: for a pretrained backbone that states a bound, the space of the weights it came with; else
+    the scaled input, or random convolutions of images.
+    """
+    layout, scale = candidate.layout, load_scale(candidate.layout.input, candidate.parts["scale"])
+    came = layout.backbone if isinstance(layout.backbone, PretrainedBackbone) else None
+    if layout.shift is not None:
+        space = Space.of(candidate)
+        if isinstance(layout.backbone, IdentityBackbone) or (came is not None and not moved(layout)):
+            return space
+        if base is not None and base.layout.shift is not None and Space.of(base).id == space.id:
+            return space
+    if came is not None and bounded(came):
+        return Space.of(pretrained_network(layout.input, scale, came, data.pretrained()))
+    return Space.of(examining_network(layout.input, scale))

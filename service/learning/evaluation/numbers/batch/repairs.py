@@ -1,0 +1,88 @@
+"""Would one repair make all targets of a batch fit? Units that are mistaken for one another, in targets as sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment
+from service.learning.evaluation.numbers.batch.figures import sizes
+from service.learning.gate.numbers.measurements import Repair
+from service.learning.statistics import ordered_by_chance
+from service.learning.wording import amount
+
+FACTORS = (10.0, 100.0, 1000.0, 60.0, 3.6, 2.54, 1.609344, 0.45359237, 0.3048)
+"""Powers of ten, minutes and hours, km/h and m/s, inches, miles, pounds, feet; each both ways."""
+
+
+SLIPS = (1.0, *(factor for power in (10.0, 100.0, 1000.0) for factor in (power, 1 / power)))
+"""Sizes of factors by which a sender errs, and no world changes: the sign, and powers of ten."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A unit taken for another. What was meant is `times` what was sent, and `plus`."""
+
+    factor: str
+    wrong: str
+    right: str
+    times: float
+    plus: float = 0.0
+
+
+def _mistakes() -> Iterator[Mistake]:
+    for factor in FACTORS:
+        large, by = max(factor, 1 / factor), amount(max(factor, 1 / factor))
+        yield Mistake(f"/ {by}", f"look {by} times too large", f"divided by {by}", 1 / large)
+        yield Mistake(f"* {by}", f"look {by} times too small", f"multiplied by {by}", large)
+    yield Mistake("* -1", "look as if they had the other sign", "with it turned", -1.0)
+    celsius, fahrenheit = "degrees Celsius", "degrees Fahrenheit"
+    yield Mistake("°C to °F", f"look like {celsius}", f"as {fahrenheit}", 1.8, 32.0)
+    yield Mistake("°F to °C", f"look like {fahrenheit}", f"as {celsius}", 1 / 1.8, -32 / 1.8)
+
+
+MISTAKES = tuple(_mistakes())
+TURNED = 1e-3
+"""Chance of an order below which targets run against the base's answers."""
+
+
+def _turned(targets: Floats, values: Floats) -> Iterator[Mistake]:
+    """Large for small, such as what is left for what was used: where the order is surely the other way round, the sum
+    of both is guessed by their medians. As targets [n]"""
+    if ordered_by_chance(-targets, values) < TURNED:
+        both = float(np.median(targets) + np.median(values))
+        yield Mistake(f"{amount(both)} - target", "look turned around", f"subtracted from {amount(both)}", -1.0, both)
+
+
+def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Repair | None:
+    """The repair after which targets of number k lie nearest to the base's answers. None where there is none.
+
+    usual [n]: |error| that is usual of each row, in units · median: the usual median of |error| over it.
+    """
+    if a.base is None or not len(a.batch_goals):
+        return None
+    targets, values = a.batch.targets[:, k], a.base.on_batch[:, k]
+    tried = []
+    sent_for = values * a.grid.unit[k] + (targets - a.batch_goals[:, k] * a.grid.unit[k])
+    turned = () if a.grid.scale == "log" else _turned(targets, sent_for)
+    for mistake in (*MISTAKES, *turned):
+        goals = _goals(a, targets, targets * mistake.times + mistake.plus, k)
+        if np.isfinite(goals).all():
+            error = sizes(goals, values)
+            tried.append((float(np.median(error)), float(np.median(error / usual)) / median, mistake))
+    if not tried:
+        return None
+    _, after, best = min(tried, key=lambda one: one[0])
+    slip = abs(best.times) in SLIPS and not best.plus
+    return Repair(best.factor, best.wrong, best.right, after, slip)
+
+
+def _goals(a: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:
+    """Goals of repaired targets, in units; NaN where a logarithm has none. [n]"""
+    if a.grid.scale == "log":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((np.log(repaired) - a.grid.offset[k]) / a.grid.unit[k])
+    sent = a.batch_goals[:, k]
+    return np.asarray(sent + (repaired - targets) / a.grid.unit[k])  # a column that is taken off stays what it is

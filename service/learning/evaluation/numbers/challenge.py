@@ -1,0 +1,59 @@
+"""Compares a challenger of numbers with what serves, by mean errors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.learning.data.rows import Rows
+from service.learning.evaluation.challenge import DOUBT, Bout, kept_for_choosing, outputs_unselected
+from service.learning.evaluation.context import still_counting
+from service.learning.evaluation.numbers.assessment import Floats
+from service.learning.ledger.ledger import Ledger
+from service.learning.method import Data
+from service.learning.network.checkpoint import Checkpoint, ExactHead
+from service.learning.number_heads.equations import NumberHead, number_head
+from service.learning.run import Run
+from service.learning.statistics import signed_rank
+
+MARGIN = 0.02
+"""Part of the mean error that a challenger must save."""
+
+
+class NumberBout(Bout):
+    """Mean errors of both, in the targets' own unit; of several numbers over the champion's."""
+
+    @property
+    def won(self) -> bool:
+        return self.challenger < (1 - MARGIN) * self.champion and self.p < DOUBT
+
+    def sentence(self, name: str, champion: str = "what serves") -> str:
+        return (
+            f"{name} is off by {self.challenger:.4g} on {self.rows} rows kept back for choosing, {champion} by "
+            f"{self.champion:.4g} (p = {self.p:.2g}); it takes more than {MARGIN:.0%} less and p < {DOUBT:g} to win."
+        )
+
+
+def compare_numbers(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+    """Compares both on the selecting rows of history and batch that still count for the champion. Reads the history."""
+    rows = kept_for_choosing(data, still_counting(champion, data))
+    if not len(rows):
+        return NumberBout(0, 0.0, 0.0, 1.0)
+    before, after = (np.abs(_values(version, rows, data, run) - rows.targets) for version in (champion, challenger))
+    usual = before.mean(0) if before.shape[1] > 1 else np.ones(1)
+    before, after = ((errors / np.where(usual > 0, usual, 1.0)).mean(1) for errors in (before, after))
+    return NumberBout(len(rows), float(before.mean()), float(after.mean()), signed_rank(before - after))
+
+
+def _values(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Floats:
+    """What a version answers, as targets. -> [n, k]"""
+    grid = version.layout.numbers
+    assert grid is not None, "versions of numbers have their grid"
+
+    def solve(exact: ExactHead, ledger: Ledger) -> NumberHead:
+        assert exact.alpha is not None, "an exact head of numbers has its strength"
+        return number_head(ledger.learn, grid.size, ledger.shift, exact.alpha)
+
+    answers = np.zeros((len(rows), grid.size))
+    for places, outputs in outputs_unselected(version, rows, data, run, solve):
+        answers[places] = outputs
+    return grid.targets(grid.value(answers), rows.inputs)

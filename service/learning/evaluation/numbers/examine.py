@@ -1,0 +1,231 @@
+"""Judges a version of a number model: base, candidate and yardsticks answer the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import NumberReport
+from service.contract.targets import NumberTarget
+from service.learning.data.rows import Bools, FeatureRows, Ints, distinct
+from service.learning.data.target_grid import NumberGrid
+from service.learning.evaluation.context import Candidate, Exam, UpdateContext, still_counting
+from service.learning.evaluation.numbers.answers import base_answers, candidate_answers
+from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.batch.figures import recent
+from service.learning.evaluation.numbers.batch.own_head import own_answers
+from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
+from service.learning.evaluation.numbers.challenge import NumberBout, compare_numbers
+from service.learning.evaluation.numbers.errors import Part
+from service.learning.evaluation.numbers.intervals import (
+    LEAST_ROWS,
+    IntervalErrors,
+    enough,
+    interval_part,
+    latest,
+    levels_due,
+)
+from service.learning.evaluation.numbers.left_out import left_out_errors
+from service.learning.evaluation.numbers.measure import measure
+from service.learning.evaluation.numbers.memory import remember
+from service.learning.evaluation.numbers.report import Examined, number_report
+from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
+from service.learning.evaluation.version_answers import VersionAnswers
+from service.learning.gate.numbers.gate import follows, judge_numbers
+from service.learning.ledger.batch_weights import weights_of
+from service.learning.ledger.feature_space import Space
+from service.learning.method import Data, Learned
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.input_scale import declared_scale, load_scale
+from service.learning.network.scale_notes import scale_notes
+from service.learning.number_heads.equations import goals_in_units
+from service.learning.run import Run
+
+INTERVAL = "interval"
+"""The part of a version that holds its intervals."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NumberContext(UpdateContext):
+    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
+
+    policy: NumberPolicy = field(default_factory=NumberPolicy)
+    past: NumberPast = field(default_factory=NumberPast)
+    stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+
+    def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
+        """Judges what was learned, beside a base that knows something."""
+        return super().examine(base if base is not None and base.outputs else None, learned, data, run)
+
+    def space(self, base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
+        return _with_grid(super().space(base, candidate, data), candidate, data)
+
+    def judge(self, exam: Exam) -> tuple[Checkpoint, NumberReport, Tested]:
+        """Gives the version its intervals, too."""
+        base, learned, data, space = exam.base, exam.learned, exam.data, exam.space
+        past = self.past.of(frozenset(data.known_batches))
+        assessment = _assessment(exam, self, past)
+        exam.run.check()
+        tested = [t for _, t in past.tested]
+        own = data.batch.take(distinct(exam.rows.batch))
+        yardsticks = yardstick_values(_target(data), exam.rows.ledger, tested, own)
+        if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
+            yardsticks[RIDGE] = ridge
+        base_part = _part(base.parts.get(INTERVAL)) if base is not None else None
+        measured = measure(assessment)
+        gate = judge_numbers(measured, self.policy)
+        moved = follows(measured, self.policy, gate) > 0
+        memory = remember(assessment, space, base_part, yardsticks, moved)
+        made, note = _with_intervals(
+            learned.checkpoint,
+            [*tested, memory],
+            frozenset(data.known_batches) | frozenset(data.batch.batches),
+            lambda: _unmade_errors(learned.checkpoint, data, space, assessment),
+        )
+        report = number_report(
+            Examined(
+                target=_target(data),
+                assessment=assessment,
+                numbers=measured,
+                gate=gate,
+                memory=memory,
+                before=base_part,
+                after=_part(made.parts.get(INTERVAL)),
+                cost=self.cost(exam, made),
+                exact=made.layout.exact is not None and weights_of(made).whole,
+                unlabelled=len(data.unlabelled),
+                new_values=data.new_values(base),
+            ),
+            learned.details,
+            [*learned.notes, *note, *_notes(made, data, first=base is None), *exam.gone],
+        )
+        return made, report, memory
+
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+        return compare_numbers(champion, challenger, data, run)
+
+
+def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberAssessment:
+    """past: of batches that are known still"""
+    rows, space = exam.rows, exam.space
+    grid = _grid(space)
+    trusted, batch = _still_true(rows.trusted, still_counting(exam.candidate, exam.data)), distinct(rows.batch)
+    own: FeatureRows = rows.batch.take(batch)
+    goals, decay = goals_in_units(own, grid), weights_of(exam.candidate).decay
+    candidate = candidate_answers(exam.after, exam.learned, grid.size, trusted, batch)
+    a = NumberAssessment(
+        policy=context.policy,
+        grid=grid,
+        trusted=rows.trusted.take(trusted),
+        batch=own,
+        trusted_goals=goals_in_units(rows.trusted.take(trusted), grid),
+        batch_goals=goals,
+        candidate=candidate,
+        base=base_answers(exam.before, trusted, batch) if exam.before is not None else None,
+        same=base_answers(exam.same, trusted, batch) if exam.same is not None else None,
+        live=context.live,
+        alone=own_answers(own, space.features, goals),
+        novel=_novel(exam.before, batch),
+        past=past,
+        stopped=context.stopped,
+        challenges=context.challenges,
+        sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
+        known=_known(exam.data, len(own), decay),
+        fades=decay < 1 and exam.base is not None and weights_of(exam.base).decay < 1,
+    )
+    if a.base is None:
+        return a
+    return replace(a, usual=usual_errors(recent(a), rows.ledger, space, own))
+
+
+def _novel(base: VersionAnswers | None, batch: Ints) -> Bools | None:
+    """Which of the update's own rows have a value of a category that the base has not learned; None: no row has."""
+    novel = base.novel()[batch] if base is not None else None
+    return novel if novel is not None and novel.any() else None
+
+
+def _known(data: Data, rows: int, decay: float) -> int:
+    """Rows that the base has learned, as they count beside so many new ones: with a decay all batches before count no
+    more than decay / (1 - decay) such as this one."""
+    return data.known_rows if decay == 1 else min(data.known_rows, round(rows * decay / (1 - decay)))
+
+
+def _still_true(trusted: FeatureRows, batches: Collection[str]) -> Ints:
+    """Places of trusted rows of these batches, each once."""
+    count = np.array([batch in batches for batch in trusted.batches], bool)
+    places = distinct(trusted)
+    return places[count[trusted.batch[places]]] if len(places) else places
+
+
+def _with_grid(space: Space, candidate: Checkpoint, data: Data) -> Space:
+    """The space with the grid of targets beside it."""
+    if space.numbers is not None:
+        return space
+    target = _target(data)
+    fitted = NumberGrid.fitted(target, np.zeros((1, target.size)))
+    network = space.network
+    network.layout = network.layout.model_copy(update={"numbers": candidate.layout.numbers or fitted})
+    return Space.of(network)
+
+
+def _with_intervals(
+    version: Checkpoint, tested: list[Tested], known: frozenset[str], unmade: Callable[[], tuple[Floats, Floats]]
+) -> tuple[Checkpoint, list[str]]:
+    """The version with its intervals, where errors are enough for them, and a note where they say less than they
+    will. unmade: `_unmade_errors` of the known batches"""
+    if not version.outputs:
+        return version, []
+    errors, notes = latest(tested), list[str]()
+    made = enough(errors)
+    if not made:
+        errors = IntervalErrors(*unmade(), known, made=False)
+        kind = "a fifth of its rows by the others" if version.layout.exact is not None else "rows kept back"
+        notes = [
+            f"Intervals are of errors on {kind} until a batch was answered before it was learned: they hold for rows "
+            "like these, and less once rows change: see tested.coverage."
+        ]
+    part = interval_part(errors, levels_due(tested) if made else None)
+    if part is None:
+        return version, [f"Values have no interval yet: that takes {LEAST_ROWS} rows."]
+    parts = {**version.parts, INTERVAL: part}
+    return replace(version, parts=parts, learned={**version.learned, INTERVAL: errors.batches}), notes
+
+
+def _unmade_errors(
+    version: Checkpoint, data: Data, space: Space, assessment: NumberAssessment
+) -> tuple[Floats, Floats]:
+    """Values and errors (goal - value) in units until errors were really made: of an exact head those on fifths of its
+    rows, of a net those on rows that it did not learn. -> [n, k], [n, k]"""
+    if version.layout.exact is not None:
+        return left_out_errors(version, data, space)
+    answers = assessment.candidate
+    value = np.concatenate([answers.on_trusted, answers.on_batch])
+    error = np.concatenate([assessment.trusted_goals, assessment.batch_goals]) - value
+    answered = np.isfinite(value).all(1)
+    return value[answered], error[answered]
+
+
+def _part(tensors: Mapping[str, Tensor] | None) -> Part | None:
+    """An interval part as arrays."""
+    return None if tensors is None else {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _grid(space: Space) -> NumberGrid:
+    assert space.numbers is not None, "the space of numbers has their grid"
+    return space.numbers
+
+
+def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
+    if not len(data.batch):
+        return []
+    scale = load_scale(data.input, version.parts["scale"])
+    return scale_notes(scale, data.batch.inputs, fitted=first and declared_scale(data.input) is None)
+
+
+def _target(data: Data) -> NumberTarget:
+    assert data.target.kind == "number", "numbers are examined where targets are numbers"
+    return data.target

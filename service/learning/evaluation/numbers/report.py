@@ -1,0 +1,178 @@
+"""Makes the report of an update of a number model from what was measured, and the note on its intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
+from service.contract.report import Cost, GateReport, NewValues
+from service.contract.targets import NumberTarget
+from service.learning.data.rows import Bools
+from service.learning.data.sides import shared
+from service.learning.data.slips import slip_notes
+from service.learning.evaluation.numbers.answers import as_targets
+from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
+from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
+from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, regions, rise
+from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered
+from service.learning.evaluation.numbers.measure import fifths, remembered
+from service.learning.evaluation.numbers.yardsticks import reported, skill
+from service.learning.gate.numbers.gate import follows
+from service.learning.gate.numbers.measurements import NumberMeasured
+from service.learning.wording import rows as counted_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What a report is made of. memory: what the candidate will remember · before, after: intervals of base and
+    candidate, None where they have none · unlabelled: rows that came without a target · new_values: values of
+    categories that the base has not learned."""
+
+    target: NumberTarget
+    assessment: NumberAssessment
+    numbers: NumberMeasured
+    gate: GateReport
+    memory: Tested
+    before: Part | None
+    after: Part | None
+    cost: Cost
+    exact: bool
+    unlabelled: int = 0
+    new_values: NewValues = field(default_factory=dict)
+
+
+def number_report(m: Examined, method: Mapping[str, Any], notes: Sequence[str]) -> NumberReport:
+    """Errors are of the targets themselves, whatever is learned of them."""
+    a, level = m.assessment, m.target.level
+    latest = last_tested(a, m.memory)
+    values = [as_targets(a.grid, t.value, t.value + t.error, t.target) for t in latest]
+    before, after = _before_and_after(m)
+    rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
+    return NumberReport(
+        tested=_tested(latest, values, level),
+        skill=skill(m.target, latest, values),
+        before=before.report() if before is not None else None,
+        after=after.report(before.values[:, 0] if before is not None and len(before.rows) else None),
+        yardsticks=reported(m.target, latest),
+        rise=rose[0] if rose else None,
+        rise_interval=rose[1] if rose else None,
+        worst_region=_worst_region(before, after) if before is not None else None,
+        forgetting=_forgetting(a),
+        batch=_batch(m),
+        cost=m.cost,
+        gate=m.gate,
+        exact=m.exact,
+        method=dict(method),
+        notes=list(notes),
+    )
+
+
+def last_tested(a: NumberAssessment, memory: Tested) -> list[Tested]:
+    """What versions remember of the last tested batches, the update's own among them; newest last."""
+    latest: list[Tested] = []
+    for tested in reversed([*(t for _, t in a.past.tested), memory]):
+        if len(tested.error) and len(tested.target) and sum(len(t.batches) for t in latest) < LAST_BATCHES:
+            latest = [tested, *latest]
+    return latest
+
+
+def _tested(latest: Sequence[Tested], values: Sequence[Floats], level: float) -> TestedErrors | None:
+    if not latest:
+        return None
+    targets = np.concatenate([t.target for t in latest])
+    error = np.concatenate([*values]) - targets
+    return TestedErrors(
+        mae=float(np.abs(error).mean()),
+        rmse=float(np.sqrt((error**2).mean(0)).mean()),
+        r2=explained(targets, error),
+        coverage=covered(np.concatenate([t.missed for t in latest]), level),
+        rows=len(targets),
+        batches=sum(len(t.batches) for t in latest),
+    )
+
+
+def _before_and_after(m: Examined) -> tuple[ErrorRows | None, ErrorRows]:
+    """Base and candidate on the trusted rows that both answered. Of a first version, the candidate on the update's own
+    rows, out of fold."""
+    a, level = m.assessment, m.target.level
+    if a.base is None:
+        return None, ErrorRows(a.grid, a.batch, a.batch_goals, a.candidate.on_batch, m.after, level).answered
+    both = np.flatnonzero(np.isfinite(a.base.on_trusted + a.candidate.on_trusted).all(1))
+    before = ErrorRows(a.grid, a.trusted, a.trusted_goals, a.base.on_trusted, m.before, level)
+    after = ErrorRows(a.grid, a.trusted, a.trusted_goals, a.candidate.on_trusted, m.after, level)
+    return before.take(both), after.take(both)
+
+
+def _worst_region(before: ErrorRows, after: ErrorRows) -> Region | None:
+    """The fifth whose mean error rose most; None where none rose, or a row has several numbers."""
+    if before.grid.size > 1 or not len(before.rows):
+        return None
+    values = before.values[:, 0]
+    then, now = regions(values, np.abs(before.error)), regions(values, np.abs(after.error))
+    rises = [new.mae / old.mae - 1 if old.mae else 0.0 for old, new in zip(then, now, strict=True)]
+    worst = int(np.argmax(rises))
+    return now[worst] if rises[worst] > 0 else None
+
+
+def _forgetting(a: NumberAssessment) -> float | None:
+    """Mean over fifths and sources of (error now / the least of any version that answered these rows) - 1."""
+    if a.base is None:
+        return None
+    size = np.abs(a.trusted_goals - a.candidate.on_trusted)
+    earlier = [(np.abs(a.trusted_goals - a.base.on_trusted), np.arange(len(size)))]
+    earlier += [remembered(a, tested) for _, tested in a.past.tested]
+    least, ratios = a.policy.worst_region.min_rows, []
+    for group in _groups(a):
+        worst = None
+        for then, rows in earlier:
+            of_group = group[rows] & np.isfinite(then).all(1) & np.isfinite(size[rows]).all(1)
+            before = then[of_group].mean(0) if of_group.sum() >= least else np.zeros(1)
+            if (before > 0).all():
+                ratio = float((size[rows][of_group].mean(0) / before - 1).mean())
+                worst = ratio if worst is None else max(worst, ratio)
+        ratios += [worst] if worst is not None else []
+    return float(np.mean(ratios)) if ratios else None
+
+
+def _groups(a: NumberAssessment) -> Iterator[Bools]:
+    """Trusted rows of each fifth by the base's value, where a row has one number, and of each source. Masks [m]"""
+    assert a.base is not None
+    if a.grid.size == 1 and len(a.trusted):
+        _, place = fifths(a.base.on_trusted[:, 0])
+        yield from (np.asarray(place == g) for g in np.unique(place))
+    if a.grid.size > 1 or len(a.trusted.sources) > 1:
+        yield from (np.asarray(a.trusted.source == k) for k in np.unique(a.trusted.source))
+
+
+def _batch(m: Examined) -> NumberBatch:
+    a = m.assessment
+    wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in m.gate.rules)
+    repairs = [n.batch.repair.factor for n in m.numbers.numbers if n.batch is not None and n.batch.repair is not None]
+    came = f"{counted_rows(m.unlabelled)} came without a target and {'is' if m.unlabelled == 1 else 'are'} left aside."
+    return NumberBatch(
+        errors=batch_errors(m.numbers),
+        outliers=[_outlier(a, row, k) for row, k in farthest(a)],
+        factor=repairs[0] if wrong_unit and repairs else None,
+        unlabelled=m.unlabelled,
+        near_trusted=int(shared(a.batch.marks, a.trusted.marks).sum()),
+        follows=follows(m.numbers, a.policy, m.gate),
+        figures=[dict(figures) for figures in figures_of(a)],
+        new_values=m.new_values,
+        notes=[*([came] if m.unlabelled else []), *slip_notes(m.new_values)],
+    )
+
+
+def _outlier(a: NumberAssessment, row: int, k: int) -> OutlierRow:
+    assert a.base is not None
+    target, value = float(a.batch.targets[row, k]), float(said(a, a.base.on_batch[row], row)[k])
+    return OutlierRow(
+        batch=a.batch.batches[a.batch.batch[row]],
+        row=int(a.batch.row[row]),
+        target=target,
+        value=value,
+        error=abs(value - target),
+    )

@@ -1,0 +1,1 @@
+"""The judge where targets are classes: what is measured, and the rules."""

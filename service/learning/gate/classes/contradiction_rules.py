@@ -1,0 +1,296 @@
+"""Rules 1-4: does the batch contradict what is known, and can that be honest?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from service.contract.enums import Severity
+from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
+from service.contract.report import ClassEvidence
+from service.learning.gate.classes.measurements import Contradiction, Measured
+from service.learning.gate.gate import Finding
+from service.learning.statistics import at_least
+from service.learning.wording import rows, whole_percent
+
+Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
+"""Gives the conflicts of a class that count, and the share from which they are too many."""
+
+MANY_ROWS = 100
+"""Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
+FEW_LABELS = 4
+"""From so many on, the labels that rows of a class carry instead are counted, not named."""
+LEAST_OTHERS = 10
+"""Strange rows outside their commonest class from which a rule between rows and labels can show."""
+
+
+def mostly_strange(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether most rows are unlike anything seen, so only a head of their own can tell if labels belong to them."""
+    return batch.strange >= max(policy.unlearnable.min_strange, batch.rows)
+
+
+def strange_can_tell(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether most rows are strange and their labels are varied enough for a head to be tested on.
+
+    Of rows of one class, no head does better than to answer that class always, which is no evidence against the labels.
+    """
+    return mostly_strange(batch, policy) and batch.strange_others >= LEAST_OTHERS
+
+
+def needs_learner(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether rule 1 can fire, so that a head of the batch alone must be fitted."""
+    rule = policy.unlearnable
+    return batch.rows >= rule.min_rows and batch.labels > 1 and _stands_out(batch, rule)
+
+
+def needs_reconciliation(batch: Contradiction, policy: GatePolicy) -> bool:
+    """Whether one of the rules 1-4 can fire, so that a head of old and new rows together must be fitted."""
+    return (
+        needs_learner(batch, policy)
+        or _stands_out(batch, policy.contradicts_everything)
+        or _stands_out(batch, policy.disagrees_broadly)
+        or bool(disputed(batch, policy))
+    )
+
+
+def reconcilable(batch: Contradiction, policy: GatePolicy) -> bool | None:
+    """Whether old and new rows can both be right; None where no joint head was fitted.
+
+    A joint head need get no greater a share of conflicting rows right than the model gets of any: where half of all
+    trusted rows are answered wrongly, half of the honest conflicts stay.
+    """
+    return _both_right(batch, policy, 1 - batch.expected)
+
+
+def shifted(batch: Contradiction, policy: GatePolicy) -> bool | None:
+    """The same for rules that speak of the whole batch.
+
+    Conflicting rows are the hard ones of a hard problem: a joint head need get no more of them right than a head of the
+    batch alone. Where that is less than half of what the model gets right of any row, labels are noise, and it is no
+    excuse. With swapped labels the head of the batch alone gets them right, and the joint one does not.
+    """
+    both, usual = batch.reconciliation, 1 - batch.expected
+    hard = both is not None and usual / 2 <= both.alone < usual
+    return _both_right(batch, policy, both.alone if both is not None and hard else usual)
+
+
+def _both_right(batch: Contradiction, policy: GatePolicy, possible: float) -> bool | None:
+    both, rule = batch.reconciliation, policy.reconcilable
+    if both is None:
+        return None
+    return both.fixed >= rule.min_fixed * possible and both.loss <= rule.max_old_loss
+
+
+def disputed(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """Classes that the batch contradicts: first those whose conflicts agree with one another, surest first, then those
+    of which most rows carry any other labels."""
+    return _disputed(batch, policy, _agreeing) | _scattered(batch, policy)
+
+
+def unexcused(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    """The disputed classes about which old and new rows cannot both be right. Conflicts that scatter may be hard rows
+    of another style as well."""
+    if reconcilable(batch, policy):
+        return {}
+    return _disputed(batch, policy, _agreeing) if shifted(batch, policy) else disputed(batch, policy)
+
+
+def _scattered(batch: Contradiction, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    agreeing = _disputed(batch, policy, _agreeing)
+    return {c: e for c, e in _disputed(batch, policy, _conflicts).items() if c not in agreeing}
+
+
+def _disputed(batch: Contradiction, policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
+    """Contradicted classes, surest first: by this batch alone, then with the last ones pooled.
+
+    Pooled counts accuse only a batch that itself shows such a share: honest rows do not answer for earlier ones, and
+    two rows out of hundreds are no share.
+    """
+    rule = policy.contradicts_class
+    least = rule.min_rows if batch.rows >= MANY_ROWS else 1
+    alone = _contradicted(batch.classes, policy, counts)
+    together = _contradicted({c: e for c, e in batch.pooled.items() if c in batch.classes}, policy, counts)
+    shown = {c for c, e in batch.classes.items() if e.confident >= least and _over(e, policy, counts)}
+    return alone | {c: e for c, e in together.items() if c not in alone and c in shown}
+
+
+def _contradicted(classes: Mapping[str, ClassEvidence], policy: GatePolicy, counts: Counts) -> dict[str, ClassEvidence]:
+    rule = policy.contradicts_class
+    tested = {c: e for c, e in classes.items() if e.confident >= rule.min_rows}
+    chance = {c: at_least(counts(e, policy)[0], e.confident, e.expected) for c, e in tested.items()}
+    guilty = [c for c, e in tested.items() if _over(e, policy, counts) and chance[c] < rule.p / len(tested)]
+    return {c: tested[c] for c in sorted(guilty, key=lambda c: chance[c])}
+
+
+def _over(evidence: ClassEvidence, policy: GatePolicy, counts: Counts) -> bool:
+    conflicts, limit = counts(evidence, policy)
+    return conflicts >= limit * evidence.confident > 0
+
+
+def _agreeing(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
+    """Conflicts that agree with one another, and the share from which they are too many. A class that was renamed has
+    one other name; rows of another style that only look like it have many, each the right one."""
+    rule = policy.contradicts_class
+    return max(evidence.toward.values(), default=0), max(rule.min_share, rule.times_expected * evidence.expected)
+
+
+def _conflicts(evidence: ClassEvidence, policy: GatePolicy) -> tuple[int, float]:
+    """All conflicts, and the share from which they are too many."""
+    rule = policy.contradicts_class
+    return evidence.conflicts, max(rule.min_scattered, rule.times_expected * evidence.expected)
+
+
+def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything | DisagreesBroadly) -> bool:
+    return batch.excess >= rule.min_excess and at_least(batch.conflicts, batch.rows, batch.expected) < rule.p
+
+
+def _passing(
+    measured: Measured, batch: Contradiction, rule: ContradictsEverything | DisagreesBroadly, policy: GatePolicy
+) -> Finding | None:
+    """Where conflicts are no more than the rule allows, or come of inputs that have shifted; else None."""
+    if not _stands_out(batch, rule):
+        return Finding(_counted(measured, batch), batch.excess, rule.min_excess)
+    return Finding(_shifted(batch), batch.excess, rule.min_excess) if shifted(batch, policy) else None
+
+
+def _of_batch(
+    rule: Callable[[Measured, Contradiction, GatePolicy], Finding],
+) -> Callable[[Measured, GatePolicy], Finding]:
+    """Makes a rule over familiar rows of known classes silent where there are none."""
+
+    def finding(measured: Measured, policy: GatePolicy) -> Finding:
+        batch = measured.contradiction
+        if batch is None:
+            return Finding("There are no trusted rows yet to judge the batch by.", evidence=False)
+        if not batch.rows:
+            return Finding("The update has no familiar rows of known classes.", evidence=False)
+        return rule(measured, batch, policy)
+
+    return finding
+
+
+def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 1: the labels follow no rule of their own, and those of familiar rows contradict the base."""
+    batch = measured.contradiction
+    if batch is not None and batch.strange_learner and batch.strange_learner.p >= policy.unlearnable.learner_p:
+        what = f"{rows(batch.strange)} are unlike anything seen before, and no rule links them to their labels."
+        return Finding(what, fires=Severity.HELD, remedy="Do rows and labels still belong together?")
+    finding = _unlearnable(measured, policy)
+    if batch is None or not mostly_strange(batch, policy) or batch.strange_learner or finding.fires:
+        return finding
+    what = f"{rows(batch.strange)} are unlike anything seen before and of nearly one class, so nothing can be told of "
+    return replace(finding, what=f"{what}their labels.", unproven=True)
+
+
+@_of_batch
+def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 1 of familiar rows."""
+    limit = policy.unlearnable.min_excess
+    if not needs_learner(batch, policy):
+        return Finding(_counted(measured, batch), batch.excess, limit)
+    if batch.learner and batch.learner.p < policy.unlearnable.learner_p:
+        return Finding(f"{_counted(measured, batch)} The labels follow a rule of their own.", batch.excess, limit)
+    if reconcilable(batch, policy):
+        return Finding(_shifted(batch), batch.excess, limit)
+    return Finding(
+        f"The labels look shuffled. {batch.conflicts:,} of {rows(batch.rows)} contradict version {measured.live}, "
+        f"and no rule links these rows to their labels.{_unlike(batch)}",
+        batch.excess,
+        limit,
+        _blame(batch),
+        "Do rows and labels still belong together?",
+    )
+
+
+@_of_batch
+def contradicts_everything(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 2: most rows carry another label than the base gives them."""
+    limit = policy.contradicts_everything.min_excess
+    if passing := _passing(measured, batch, policy.contradicts_everything, policy):
+        return passing
+    share = whole_percent(batch.conflicts / batch.rows)
+    what = (
+        f"{share} of the rows say something else than version {measured.live} ({batch.conflicts:,} of {batch.rows:,})."
+    )
+    fires = _blame(batch)
+    remedy = "Were the class names renumbered?" if fires is Severity.REJECTED else "Did the inputs change?"
+    return Finding(f"{what}{_unlike(batch)}", batch.excess, limit, fires, remedy)
+
+
+@_of_batch
+def contradicts_class(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
+    suspected = disputed(batch, policy)
+    if not suspected:
+        share = {c: _agreeing(e, policy)[0] / max(e.confident, 1) for c, e in batch.classes.items()}
+        if not share:
+            return Finding(f"Version {measured.live} is sure of none of these rows.", evidence=False)
+        most = max(share, key=lambda c: share[c])
+        what = "No class is contradicted more than chance explains."
+        return Finding(what, share[most], _agreeing(batch.classes[most], policy)[1])
+    guilty = unexcused(batch, policy)
+    name, evidence = next(iter((guilty or suspected).items()))
+    agree = name not in _scattered(batch, policy)
+    count, limit = (_agreeing if agree else _conflicts)(evidence, policy)
+    value = count / evidence.confident
+    if not guilty:
+        return Finding(_shifted(batch), value, limit)
+    when = "" if evidence is batch.classes.get(name) else " of the last updates"
+    labels = [f'"{label}"' for label in sorted(evidence.toward, key=lambda label: -evidence.toward[label])]
+    named = labels[0] if agree else " or ".join(labels) if len(labels) < FEW_LABELS else f"{len(labels)} other names"
+    what = (
+        f'{count:,} of {rows(evidence.confident)}{when} say {named} where version {measured.live} is sure of "{name}".'
+    )
+    others = len(guilty) - 1
+    if others:
+        what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
+    remedy = "Either the labels or the model is wrong; only a person can tell."
+    return Finding(what, value, limit, Severity.HELD, remedy)
+
+
+@_of_batch
+def _disagrees(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+    """Rule 4: noticeably more conflicts than usual."""
+    limit = policy.disagrees_broadly.min_excess
+    if passing := _passing(measured, batch, policy.disagrees_broadly, policy):
+        return passing
+    remedy = "Look at the listed rows, then promote it or retract the batch."
+    return Finding(_counted(measured, batch), batch.excess, limit, Severity.HELD, remedy)
+
+
+def disagrees_broadly(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 4; where no trusted row shows what is usual, half of the rows are too many."""
+    known, wrong = measured.untested or (0, 0)
+    limit = policy.contradicts_everything.min_excess
+    if known < policy.first_version.min_rows or wrong < limit * known:
+        return _disagrees(measured, policy)
+    what = (
+        f"{wrong:,} of {rows(known)} say something else than version {measured.live}, and none of the rows it learned "
+        "can judge who is right: all of them are of one group."
+    )
+    remedy = "Send rows of other groups first, or look at these and promote it."
+    return Finding(what, wrong / known, limit, Severity.HELD, remedy)
+
+
+def _blame(batch: Contradiction) -> Severity:
+    """Rejected, or held where most rows are unlike anything seen: inputs have shifted."""
+    return Severity.HELD if batch.strange > batch.rows else Severity.REJECTED
+
+
+def _unlike(batch: Contradiction) -> str:
+    return f" {batch.strange:,} more are unlike anything seen before." if batch.strange > batch.rows else ""
+
+
+def _counted(measured: Measured, batch: Contradiction) -> str:
+    usual = batch.expected * batch.rows
+    about = f"about {usual:.0f}" if usual >= 0.5 else "none"
+    disagree = "disagrees" if batch.conflicts == 1 else "disagree"
+    return f"{batch.conflicts:,} of {rows(batch.rows)} {disagree} with version {measured.live}; {about} would be usual."
+
+
+def _shifted(batch: Contradiction) -> str:
+    assert batch.reconciliation is not None
+    return (
+        f"Shifted inputs: a head of old and new rows together gets {whole_percent(batch.reconciliation.fixed)} of the "
+        "disagreeing rows right and keeps the old ones, so both can be true."
+    )

@@ -1,0 +1,47 @@
+"""The gate where targets are classes: measured numbers in, verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from service.contract.policy import GatePolicy
+from service.contract.report import GateReport
+from service.learning.gate.classes import contradiction_rules, rules
+from service.learning.gate.classes.measurements import Measured
+from service.learning.gate.gate import Finding, decided, sound
+
+RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
+    (0, "first_version", rules.first_version),
+    (1, "unlearnable", contradiction_rules.unlearnable),
+    (2, "contradicts_everything", contradiction_rules.contradicts_everything),
+    (3, "contradicts_class", contradiction_rules.contradicts_class),
+    (4, "disagrees_broadly", contradiction_rules.disagrees_broadly),
+    (12, "renames", rules.renames),
+    (5, "forgets", rules.forgets),
+    (6, "intrudes", rules.intrudes),
+    (7, "new_class_not_learned", rules.new_class_not_learned),
+    (8, "worst_class", rules.worst_class),
+    (9, "slow_loss", rules.slow_loss),
+    (10, "learned_nothing", rules.learned_nothing),
+    (11, "sound", lambda measured, policy: sound(measured.sound)),
+)
+"""Number, name, rule, in the order in which they decide. Each is named after its part of the policy."""
+RELABELS = (2, 3, 4)
+"""Rules that labels which contradict what is known do not break where they change on purpose. Rule 1 stays: labels that
+follow no rule of their own are nobody's purpose."""
+
+
+def judge(measured: Measured, policy: GatePolicy) -> GateReport:
+    """Applies every rule; the first that fires at the highest severity gives the verdict."""
+    findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
+    if measured.relabels:
+        findings |= {key: _expected(finding) for key, finding in findings.items() if key[0] in RELABELS}
+    return decided(findings, measured.live)
+
+
+def _expected(finding: Finding) -> Finding:
+    """The finding, which stops nothing."""
+    if finding.fires is None:
+        return finding
+    return replace(finding, what=f"{finding.what} That was expected: labels change on purpose.", fires=None, remedy="")

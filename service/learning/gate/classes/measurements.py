@@ -1,0 +1,219 @@
+"""What the gate judges where targets are classes: counts, not rows, so that judging is a pure function of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service.contract.report import ClassEvidence
+from service.learning.statistics import Agreement, Narrowed, Paired
+
+
+@dataclass(frozen=True)
+class First:
+    """A first version on its own rows, out of fold. `alone`: rows that are not judged, since without them their class
+    has no row to learn from. `one_group`: no row is judged, since all are of one group."""
+
+    agreement: Agreement
+    classes: int
+    commonest: str
+    alone: int = 0
+    one_group: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """One class, the rare classes together, or one source, on trusted rows. `phrase`: as a sentence names it;
+    `several`: in the plural."""
+
+    name: str
+    phrase: str
+    before: float
+    after: float
+    paired: Paired
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Base and candidate on the trusted rows. `masked`: over the old columns · `intruded`: rows that are answered with
+    a new class, `intruders`: those classes, most first · `taken`: over all columns but those of new classes whose rows
+    show that they are none of the old ones; None where it was not measured · `in_all`: over the old columns, beside the
+    live version itself, where the others are beside what the candidate's settings make without the batch."""
+
+    rows: int
+    masked: Paired
+    groups: tuple[Group, ...] = ()
+    taken: Paired | None = None
+    intruded: int = 0
+    intruders: tuple[str, ...] = ()
+    yardstick_intruded: int | None = None
+    in_all: Paired | None = None
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """A joint head of old and new rows: the share of the conflicting rows that it gets right (`fixed`), and its `loss`
+    on old rows of those classes. `alone`: the share that a head of the batch alone gets right, out of fold."""
+
+    fixed: float
+    loss: float
+    alone: float = 0.0
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """The update's familiar rows of known classes against the base.
+
+    `expected`: share of conflicts that the base's own mistakes would give. `labels`: classes among these rows.
+    `pooled`: `classes` and those of the last batches together. `learner`, `reconciliation`: None where no rule needs
+    them. `strange`: rows of known classes unlike anything seen, `strange_others` of them outside their commonest class;
+    `strange_learner`: a head of those, where they are most and can show a rule.
+    """
+
+    rows: int
+    conflicts: int
+    expected: float
+    labels: int
+    classes: Mapping[str, ClassEvidence] = field(default_factory=dict)
+    pooled: Mapping[str, ClassEvidence] = field(default_factory=dict)
+    learner: Agreement | None = None
+    reconciliation: Reconciliation | None = None
+    strange: int = 0
+    strange_others: int = 0
+    strange_learner: Agreement | None = None
+
+    @property
+    def excess(self) -> float:
+        """Conflicts as a share of rows, above the expected share."""
+        return self.conflicts / self.rows - self.expected if self.rows else 0.0
+
+
+MOSTLY = 0.8
+"""The classes that a new one is taken for are named until they hold so great a part of its rows."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Rows of a new class that were judged out of fold; `sure`: those that are familiar and of which the base is sure.
+    `usual`: the share of trusted rows that it is sure of.
+
+    `compared` of them, the sure ones or `all`, stood `beside` so many trusted rows that the base calls the same.
+    `called`: rows by class, most first. `separation`: of pairs of one and the other, the share in which the former lies
+    nearer to the new class (0.5: nothing but the name differs); None where nothing stood beside them.
+    """
+
+    rows: int
+    sure: int
+    usual: float
+    called: Mapping[str, int]
+    compared: int
+    beside: int
+    separation: float | None
+    all: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share of rows that the base is sure of, as a part of what is usual."""
+        return self.sure / self.rows / self.usual if self.rows and self.usual else 0.0
+
+    @property
+    def mostly(self) -> Mapping[str, int]:
+        """The first classes of `called` that together hold most of the rows."""
+        most, counted = dict[str, int](), 0
+        for name, rows in self.called.items():
+            if counted >= MOSTLY * sum(self.called.values()):
+                break
+            most[name], counted = rows, counted + rows
+        return most
+
+    @staticmethod
+    def together(classes: Sequence[Likeness]) -> Likeness:
+        """Several classes as one; at least one."""
+        compared = sum(c.compared for c in classes)
+        apart = sum(c.compared * c.separation for c in classes if c.separation is not None)
+        return Likeness(
+            rows=sum(c.rows for c in classes),
+            sure=sum(c.sure for c in classes),
+            usual=classes[0].usual,
+            called=dict(sum((Counter(c.called) for c in classes), Counter[str]()).most_common()),
+            compared=compared,
+            beside=max(c.beside for c in classes),
+            separation=apart / compared if compared else None,
+        )
+
+
+@dataclass(frozen=True)
+class NewClass:
+    """Rows of a new class that were judged out of fold, and how many are recognised, here and by the yardstick."""
+
+    name: str
+    rows: int
+    hits: int
+    yardstick_hits: int | None
+    like: Likeness | None = None
+
+    @staticmethod
+    def together(classes: Sequence[NewClass]) -> NewClass:
+        """All rows of several classes; the yardstick's count is None unless it judged each of them."""
+        judged = [c.yardstick_hits for c in classes if c.yardstick_hits is not None]
+        hits = sum(judged) if len(judged) == len(classes) else None
+        return NewClass("", sum(c.rows for c in classes), sum(c.hits for c in classes), hits)
+
+
+ALL = ""
+"""No class has this name."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
+    that has enough of them. `margins`: by how much they are right, where that version's are remembered. `settings`:
+    share of rows, by class and of ALL, that another strength, form, decay or lift alone lost in between."""
+
+    version: int
+    paired: Paired
+    classes: Mapping[str, Paired] = field(default_factory=dict)
+    margins: Mapping[str, Narrowed] = field(default_factory=dict)
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def drop(self, name: str = ALL) -> float:
+        """What the settings do not explain, of all rows or of a class; what they won is not to be lost first."""
+        paired = self.paired if name == ALL else self.classes[name]
+        return paired.drop - max(self.settings.get(name, 0.0), 0.0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that was measured of an update; None where there is no evidence.
+
+    `live`: number of the version that answers now (the base). `own`: base and candidate on the update's own rows.
+    `since`: each remembered version and the candidate, oldest first. `sound`: weights are finite and load again.
+    `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself; `partial`: it
+    would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall · `relabels`: its
+    sender says that labels of known inputs change on purpose. `foreign`: classes that came with an imported version
+    and have no trusted row · `replaced`: the candidate keeps none of their weights. `batches`: the update's
+    own. `young`: classes that earlier batches brought a few rows at a time, so that none of those was judged as a new
+    class; their rows are counted with those of this batch. `untested`: where the base learned many rows and none of
+    them can judge (all are of one group), how many of the batch's rows of known classes it answers, and how many of
+    these otherwise than their labels.
+    """
+
+    live: int | None
+    first: First | None = None
+    harm: Harm | None = None
+    contradiction: Contradiction | None = None
+    new_classes: tuple[NewClass, ...] = ()
+    own: Paired | None = None
+    since: tuple[Since, ...] = ()
+    sound: bool | None = None
+    exact: bool = False
+    partial: bool = False
+    stuck: bool = False
+    relabels: bool = False
+    foreign: tuple[str, ...] = ()
+    replaced: bool = False
+    batches: tuple[str, ...] = ()
+    young: tuple[NewClass, ...] = ()
+    untested: tuple[int, int] | None = None

@@ -1,0 +1,370 @@
+"""Rules 0 and 5-12: did it learn anything, and what did the old classes lose?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from urllib.parse import quote
+
+from service.contract.enums import Severity
+from service.contract.policy import GatePolicy, SlowLoss
+from service.learning.gate.classes.measurements import Harm, Likeness, Measured, NewClass, Since
+from service.learning.gate.gate import Finding, adds_up
+from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
+from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
+
+KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
+SURELY = 0.05
+"""Chance below which a gain on the update's own rows is no luck."""
+LOOK_AT_LABELS = (
+    "The exact head still holds every old row: do the labels of these rows agree with those of the old ones?"
+)
+
+COUNT_OLD = (
+    "The exact head does not hold every old row in full: rows were deleted, or count less. Send {rows} along, or let "
+    "their batches count again."
+)
+SOFTENED = 0.8
+"""Soft edges make a drop smaller: so much of the limit is as much as all of it where rows are counted."""
+MOST_NAMES = 3
+"""More classes than this that a new one is taken for are counted."""
+ONE_GROUP = "All rows are of one group, so none of them can judge what is learned from the others."
+STUCK = "The training loss did not fall: try another lr, or more epochs."
+
+
+def _remedy(measured: Measured) -> str:
+    """What helps where old rows are answered wrongly."""
+    if measured.exact:
+        return LOOK_AT_LABELS
+    along = "some rows of the old classes" if measured.new_classes else "rows like the older ones"
+    return (COUNT_OLD if measured.partial else KEEP_OLD).format(rows=along)
+
+
+def first_version(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 0: a first version must do better than chance on rows it has not seen."""
+    first, rule = measured.first, policy.first_version
+    if first is None:
+        return Finding("This is not the first version.", limit=rule.p)
+    unseen = first.agreement
+    if first.classes < 2:
+        return Finding("One class alone cannot be judged.", limit=rule.p, evidence=False, unproven=True)
+    if unseen.rows < rule.min_rows and first.alone:
+        leave = (
+            "1 row leaves none of its class" if first.alone == 1 else f"{first.alone:,} rows leave none of their class"
+        )
+        what = f"Too few rows of each class to judge it: kept back, {leave} to learn from."
+        return Finding(what, limit=rule.p, evidence=False, unproven=True)
+    if first.one_group:
+        return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
+    if unseen.rows < rule.min_rows:
+        return Finding(too_few(unseen.rows), limit=rule.p, evidence=False, unproven=True)
+    right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
+    _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
+    if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
+        what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
+        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True)
+    if unseen.p > rule.p:
+        what = "The labels cannot be predicted from the inputs. "
+        what += f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
+        remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
+        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy)
+    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p)
+
+
+def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callable[[Measured, GatePolicy], Finding]:
+    """Makes a rule over trusted rows silent where there are none."""
+
+    def finding(measured: Measured, policy: GatePolicy) -> Finding:
+        if measured.harm is None:
+            return Finding("There are no trusted rows yet to compare with.", evidence=False)
+        return rule(measured, measured.harm, policy)
+
+    return finding
+
+
+def moved_on(measured: Measured, policy: GatePolicy) -> bool:
+    """Whether, where recent rows alone are trusted, it surely won on the update's own rows what it lost on those.
+
+    That is how a stream moves. Wrong labels would look the same here; rules 1-4 judge those.
+    """
+    own, harm = measured.own, measured.harm
+    if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
+        return False
+    surely = at_least(own.better, own.better + own.worse, 0.5) < SURELY
+    return surely and -own.drop >= harm.masked.drop
+
+
+def _won(measured: Measured) -> str:
+    assert measured.own is not None
+    return f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)}): the stream moves."
+
+
+def forgets(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 5: accuracy of old rows over old columns fell. Imported classes may have no row to show it."""
+    finding = _forgotten(measured, policy)
+    if finding.fires is not None or not measured.foreign:
+        return finding
+    names = listed(measured.foreign, quote=True)
+    came = f"Nothing trusted tells what {names} lost, which came with an imported version."
+    return replace(finding, what=came if measured.harm is None else f"{finding.what} {came}", unproven=True)
+
+
+@_of_trusted
+def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    rule, masked = policy.forgets, harm.masked
+    limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
+    most, in_all = policy.intrudes.max_taken, harm.in_all
+    if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
+        what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {in_all.worse:,} are newly "
+        what += f"wrong and {in_all.better:,} newly right ({points(-in_all.drop)}; {100 * most:g} are allowed)."
+        remedy = "Learn these rows by the method of the live version, or promote this one."
+        return Finding(what, in_all.drop, most, Severity.HELD, remedy)
+    counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
+    if masked.drop <= limit or masked.p_harm >= rule.p_hold:
+        return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)
+    if moved_on(measured, policy):
+        return Finding(f"{counts} ({points(-masked.drop)}). {_won(measured)}", masked.drop, limit)
+    fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
+    what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
+    what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
+    return Finding(what, masked.drop, limit, fires, _remedy(measured))
+
+
+@_of_trusted
+def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    """Rule 6: old rows are answered with a new class, more than the yardstick does."""
+    rule = policy.intrudes
+    if not measured.new_classes:
+        return Finding("No class is new.", 0.0, rule.margin)
+    share = harm.intruded / harm.rows
+    usual = surely = rule.without_yardstick - rule.margin
+    if harm.yardstick_intruded is not None:
+        usual = harm.yardstick_intruded / harm.rows
+        surely = (harm.yardstick_intruded + 1) / (harm.rows + 2)  # of a dozen rows a single one proves nothing
+    lowest, _ = wilson(harm.intruded, harm.rows) or (0.0, 1.0)
+    if share > usual + rule.margin and lowest > surely:
+        what = f"{whole_percent(share)} of the old rows would now be called {listed(harm.intruders, quote=True)}."
+        return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
+    taken = harm.taken if harm.intruders else None  # without one, what was lost is forgotten: rule 5
+    if taken is not None and taken.drop > rule.max_taken and taken.p_harm < rule.p_taken:
+        what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
+        what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "
+        own = "is a class of its own" if len(harm.intruders) == 1 else "are classes of their own"
+        what += f"{listed(harm.intruders, quote=True)} {own}."
+        remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
+        return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
+    return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
+
+
+def renames(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 12: rows of a new class are rows of old classes, and nothing but the name tells them apart."""
+    rule, new = policy.renames, (*measured.new_classes, *measured.young)
+    if not new:
+        return Finding("No class is new.")
+    compared = _like_old_ones(measured, policy)
+    if not compared:
+        what = f"Version {measured.live} takes too few rows of new classes for old ones to compare them."
+        return Finding(what, limit=rule.min_separation, evidence=any(c.like is not None for c in new))
+    alike = [item for item in compared if _is_alike(item[1], policy, len(compared))]
+    if not alike:
+        names, like = min(compared, key=lambda item: item[1].separation or 0.0)
+        what = (
+            f"{_taken_for(names, like, measured)}; {whole_percent(like.separation or 0.0)} of pairs can be told apart."
+        )
+        return Finding(what, like.separation, rule.min_separation)
+    names, like = max(alike, key=lambda item: item[1].compared)
+    what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
+    renamed = [name for names, _ in alike for name in names]
+    if len(alike) > 1:
+        what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
+    remedy = _other_name(renamed, [like for _, like in alike], measured)
+    return Finding(what, like.separation, rule.min_separation, Severity.HELD, remedy)
+
+
+def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
+    rule, apart = policy.renames, like.separation
+    if apart is None or apart >= rule.min_separation:
+        return False
+    return auc_at_most(apart, like.compared, like.beside, rule.usual_separation) < rule.p / tested
+
+
+def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[tuple[str, ...], Likeness]]:
+    """Names of new classes whose rows can be compared with old ones. Those of too few rows are taken together, and
+    count where the base is as sure of most of their rows as of old ones."""
+    rule, compared, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
+    for c in (*measured.new_classes, *measured.young):
+        if c.like is None or c.like.separation is None:
+            continue
+        least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
+        enough = c.like.compared >= rule.min_sure and (c.like.all or c.like.share >= least)
+        if c.like.rows >= rule.min_rows and enough:
+            compared.append(((c.name,), c.like))
+        elif not c.like.all:
+            few.append((c.name, c.like))
+    if len(few) > 1:
+        both = Likeness.together([like for _, like in few])
+        if both.compared >= rule.min_sure and both.share >= rule.min_share:
+            compared.append((tuple(name for name, _ in few), both))
+    return compared
+
+
+def _called(like: Likeness) -> str:
+    """The classes that most of its rows are taken for: "3", or "3", "5" and 2 more."""
+    names = [f'"{name}"' for name in like.mostly]
+    return listed(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
+    """Counts the rows that are taken for one of the classes that are named."""
+    new, taken, surely = listed(names, quote=True), sum(like.mostly.values()), "" if like.all else "surely "
+    return f"Of {rows(like.rows)} of {new}, {taken:,} are {surely}{_called(like)} for version {measured.live}"
+
+
+def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
+    """Says what to send where they are other names, and where they are not. A name that is left behind stays known, so
+    that a slip of the pen would pass for it later."""
+    one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
+    old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
+    few = len(measured.batches) <= MOST_NAMES
+    batches = ", ".join(f'"{batch}"' for batch in measured.batches) if few else "..."
+    also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
+    paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
+    more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
+    return (
+        f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old} "
+        f"(POST /v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with "
+        f'{{"batches": [{batches}]}}{also}) and remove {"the name" if one else "the names"}, which would stay known '
+        f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
+        "this version."
+    )
+
+
+def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 7: rows of a new class are not recognised, out of fold."""
+    rule, new = policy.new_class_not_learned, measured.new_classes
+    if measured.first is not None or not new:
+        return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
+    total = NewClass.together(new)
+    if total.rows < rule.min_rows:
+        of = f" of {listed([c.name for c in new], quote=True)}"
+        return Finding(too_few(total.rows, of), evidence=False, unproven=True)
+    recall = total.hits / total.rows
+    limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
+    lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
+    if lost or (limit is not None and recall < limit):
+        missed = NewClass.together(lost) if lost else total
+        names = listed([c.name for c in lost or new], quote=True)
+        one = len(lost or new) == 1
+        could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
+        what = f"{names} {'was' if one else 'were'} not learned: {missed.hits:,} of {missed.rows:,} of "
+        what += f"{'its' if one else 'their'} rows are recognised{could}."
+        return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
+    what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
+    open_ = [
+        f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
+        for c in new
+        if c.rows < rule.min_rows or not c.hits
+    ]
+    if open_:
+        what += f" Too few rows to judge by: {listed(open_)}."
+    return Finding(what, recall, limit, unproven=bool(open_))
+
+
+def _too_hard(new: NewClass, policy: GatePolicy) -> bool:
+    """Whether not even the exact head recognises this class yet: it lacks rows, not another method."""
+    few = new.rows < 2 * policy.new_class_not_learned.min_rows
+    return few and new.yardstick_hits is not None and new.yardstick_hits < 2
+
+
+@_of_trusted
+def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+    """Rule 8: one class, the rare ones together, or one source got much worse."""
+    rule = policy.worst_class
+    if not harm.groups:
+        return Finding("No class has enough trusted rows to be judged alone.", limit=rule.max_drop, evidence=False)
+    adjusted = holm([g.paired.p_harm for g in harm.groups])
+    worse = [g for g, p in zip(harm.groups, adjusted, strict=True) if p < rule.p and g.paired.drop > rule.max_drop]
+    worst = max(worse or harm.groups, key=lambda g: g.paired.drop)
+    change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
+    if not worse:
+        return Finding(
+            f"Nothing stands out; the most lost {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop
+        )
+    name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
+    if moved_on(measured, policy):
+        return Finding(f"{name} got worse, {change}. {_won(measured)}", worst.paired.drop, rule.max_drop)
+    fires = Severity.REJECTED if worst.paired.drop > rule.reject_drop else Severity.HELD
+    others = len(worse) - 1
+    rest = f" So did {others} more." if others else " The others did not." if len(harm.groups) > 1 else ""
+    remedy = f"Send more rows of {worst.phrase}, or look at {'their' if worst.several else 'its'} rows in this batch."
+    return Finding(f"{name} got worse, {change}.{rest}", worst.paired.drop, rule.max_drop, fires, remedy)
+
+
+def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 9: small losses add up, against any of the remembered versions, on all shared rows or on those of a class.
+
+    Of the few rows of a class hardly any is lost before much of the class is. Their margins all fall together.
+    The rows that two versions share decide: one that has few of them in common hides none that has many. The chances
+    are not divided by the versions: each holds what the one before it knew, so they are wrong about the same rows.
+    """
+    rule, tested = policy.slow_loss, measured.since
+    if not tested:
+        return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
+    lost = [s for s in tested if s.drop() > rule.max_drop and s.paired.p_harm < rule.p]
+    if lost:
+        worst = max(lost, key=lambda s: s.drop())
+        of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
+        return adds_up(of, worst.version, worst.drop(), rule.max_drop)
+    of_class = [
+        (s, name, paired)
+        for s in tested
+        for (name, paired), adjusted in zip(
+            s.classes.items(), holm([p.p_harm for p in s.classes.values()]), strict=True
+        )
+        if s.drop(name) > rule.max_class_drop and adjusted < rule.p_class
+    ]
+    if of_class:
+        worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
+        drop = worst.drop(name)
+        of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
+        return adds_up(of, worst.version, drop, rule.max_class_drop)
+    if narrowed := _narrowed(tested, rule):
+        worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
+        newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
+        of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
+        of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
+        return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
+    most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.drop(), s.paired.rows))
+    what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}."
+    return Finding(what, most.drop(), rule.max_drop)
+
+
+def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
+    """Classes whose margins fell too far since a version, with a row lost on balance."""
+    return [
+        (s, name, margins)
+        for s in tested
+        if not s.settings  # they move the margins of all
+        for (name, margins), adjusted in zip(s.margins.items(), holm([m.p for m in s.margins.values()]), strict=True)
+        if margins.drop > SOFTENED * rule.max_class_drop and margins.paired.drop > 0 and adjusted < rule.p_class
+    ]
+
+
+def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:
+    """Rule 10: on its own rows the new version is worse than the one before. Where that came from elsewhere, these
+    rows are all there is to compare by, however few."""
+    rule, own = policy.learned_nothing, measured.own
+    enough = own is not None and own.rows >= rule.min_rows
+    if measured.replaced and not enough:
+        what = f"It keeps no weight of version {measured.live}, which came from elsewhere, and "
+        what += f"{rows(own.rows) if own else 'no rows'} that both answered are too few to tell whether it is as good."
+        remedy = "Send more rows, or use mas or l2_sp, which go on from its weights."
+        return Finding(what, None, rule.p, Severity.HELD, remedy)
+    if own is None or not own.rows or not (enough or measured.foreign):
+        few = f"{rows(own.rows) if own else 'No rows'} of its own that both versions answered: too few to compare."
+        return Finding(few, limit=rule.p, evidence=False)
+    counts = f"{own.worse:,} of its own {rows(own.rows)} are newly wrong and {own.better:,} newly right"
+    if own.worse <= own.better or own.p_harm >= rule.p:
+        return Finding(f"{counts}.", own.p_harm, rule.p)
+    what = f"Nothing was learned; on its own rows it is no better than version {measured.live} ({counts})."
+    return Finding(what, own.p_harm, rule.p, Severity.HELD, "Look at these rows, or try another method.")

@@ -1,0 +1,1 @@
+"""The judge where targets are numbers: what is measured, and the rules."""

@@ -1,0 +1,262 @@
+"""Rules 1-4 where targets are numbers: are the batch's targets like those of the last promoted batches?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from service.contract.enums import Severity
+from service.contract.number_policy import NumberPolicy
+from service.learning.gate.gate import Finding
+from service.learning.gate.numbers.measurements import (
+    SURELY,
+    BatchFigures,
+    Beside,
+    NumberMeasured,
+    OneNumber,
+    Outlying,
+    OwnOrder,
+    Stopped,
+)
+from service.learning.wording import amount, rows, whole_percent
+
+NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
+"""What a rule finds of one number of a row."""
+BatchRule = Callable[[NumberMeasured, OneNumber, BatchFigures, NumberPolicy], Finding]
+"""What it finds where something shows what is usual of a batch."""
+
+FOLLOWS = 0.1
+"""Own order above which, if it is no luck, the targets follow a rule of their own."""
+PART_OF_USUAL = 1 / 3
+"""Of the usual own order: what is left of it is below this."""
+LOST, ONCE = 0.5, 0.2
+"""An order is lost below this part of the usual one, where that is above the second."""
+SAME_ROWS, SAME_P = 10, 1e-3
+"""Rows of a batch from which their being one value means something, and the chance below which it is none."""
+PLAINLY_P, PLAINLY_WIDER = 0.1, 1.25
+"""A repair that halves the errors is evidence of its own: then less surprise is asked for, since after a few batches
+hardly anything surprises, and what is left may lie a little farther from the usual. Of 483 right batches of ten streams
+none would be halved to less than 1.4 times the usual by any repair, where so large errors have a chance below 0.15."""
+NO_LINK = 4.0
+"""Standard errors of a rank correlation, 1 / sqrt(rows - 3), from which the usual order would show in a batch. Where
+targets follow neither the rows nor the base, nothing more is needed: after a batch or two no figure surprises yet."""
+LOOK = "Look at some of these rows, then promote it or retract the batch."
+
+
+def _of_batch(rule: BatchRule) -> NumberRule:
+    """Makes a rule over the batch silent where nothing shows what is usual."""
+
+    def finding(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
+        if number.batch is None:
+            return Finding("Nothing shows yet what is usual of a batch.", evidence=False)
+        return rule(measured, number, number.batch, policy)
+
+    return finding
+
+
+def _unless_excused(rule: BatchRule) -> BatchRule:
+    """Lets pass what a rule over the batch finds where most rows have values that the live version cannot know, or
+    where it found it of those before, too: the stream has moved."""
+
+    def finding(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+        made = rule(measured, number, batch, policy)
+        if made.fires is None:
+            return made
+        if batch.novel:
+            have = "row has a value" if batch.novel == 1 else "rows have values"
+            excuse = f"{batch.novel:,} {have} of a category that version {measured.live} has not learned."
+        elif batch.stopped is not None and batch.follows:
+            excuse = moved(batch.stopped)
+        else:
+            return made
+        return Finding(f"{made.what} {excuse}", made.value, made.limit)
+
+    return finding
+
+
+def moved(stopped: Stopped) -> str:
+    """Why a batch that is unlike the promoted ones may pass."""
+    before = (
+        "the batch before it, which was" if stopped.batches == 1 else f"the {stopped.batches} before it, which were"
+    )
+    return f"It is like {before} stopped: the stream has moved."
+
+
+def _ratio(figure: Beside) -> float:
+    return figure.value / figure.usual
+
+
+def _surely(figure: Beside | None, policy: NumberPolicy) -> bool:
+    return figure is not None and figure.p < policy.disagrees_broadly.p
+
+
+def _far_off(figure: Beside, policy: NumberPolicy) -> bool:
+    """Whether errors are far beyond those of the last batches."""
+    return _surely(figure, policy) and _ratio(figure) > policy.disagrees_broadly.times
+
+
+def _as_usual(batch: BatchFigures) -> str:
+    return f"The errors of {rows(batch.rows)} are {_times(batch.mean)} as large as usual."
+
+
+def _times(figure: Beside) -> str:
+    ratio = _ratio(figure)
+    return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:.0f} times"
+
+
+@_of_batch
+def wrong_unit(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Rule 2: errors are far off, and one repair of all targets mends them."""
+    rule, repair, median = policy.wrong_unit, batch.repair, _ratio(batch.median)
+    off = _far_off(batch.mean, policy) or _far_off(batch.median, policy)
+    halved = repair is not None and repair.after < rule.min_gain * median and batch.median.p < PLAINLY_P
+    plain = halved and not batch.novel  # another shop may well be 3.6 times as dear
+    slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
+    if not off and not plain and not slip:
+        return Finding(_as_usual(batch), limit=rule.max_after)
+    limit = rule.max_after * (PLAINLY_WIDER if plain else 1.0)
+    if repair is None or repair.after >= min(limit, rule.min_gain * median):
+        what = f"{_as_usual(batch)} No change of the unit would mend that."
+        return Finding(what, repair.after if repair else None, rule.max_after)
+    targets = "The target" if batch.rows == 1 else f"All {batch.rows:,} targets"
+    one = batch.rows == 1
+    wrong = repair.wrong.replace("look", "looks", 1).replace("they", "it") if one else repair.wrong
+    what = f"{targets}{number.of} {wrong}: {repair.right} {'it fits' if one else 'they fit'} version {measured.live}."
+    return Finding(what, repair.after, rule.max_after, Severity.REJECTED, "Send the rows again in the usual unit.")
+
+
+@_of_batch
+def one_value(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Rule 2: nearly all targets are one value, and nothing makes one expect it."""
+    common, limit = batch.commonest, policy.one_value.min_excess
+    if common is None:
+        return Finding("There are no trusted rows yet to compare with.", limit=limit, evidence=False)
+    excess = common.share - common.usual
+    most = "All" if common.share == 1 else f"{whole_percent(common.share)} of the"
+    usual = whole_percent(common.usual) if common.usual >= 0.005 else "hardly any"
+    what = f"{most} {batch.rows:,} targets{number.of} are {amount(common.target)}, where {usual} would be usual."
+    if batch.rows < SAME_ROWS or excess < limit or common.p >= SAME_P:
+        return Finding(what, excess, limit)
+    return Finding(what, excess, limit, Severity.REJECTED, "Was a default filled in for values that are not known?")
+
+
+@_of_batch
+def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Rule 1: a head of the batch alone finds nothing, where it always found something, or where targets contradict the
+    base or have no link to what it expects as well."""
+    own, rule = batch.own, policy.unlearnable
+    if own is None:
+        return Finding("Too few rows to learn from alone.", limit=rule.min_order, evidence=False)
+    says = f"a head of these {batch.rows:,} rows alone finds a rank correlation of {own.value:.2f}"
+    usually = own.least is not None and own.least > rule.usual_order
+    least = own.least if usually and own.least is not None else 0.0
+    lost = usually and own.p >= rule.p and own.value < min(rule.min_order, least * PART_OF_USUAL)
+    unlike = _contradicts(batch, policy) and not batch.follows
+    if lost or (unlike and not (own.p < rule.p and own.value > FOLLOWS)) or _no_link(own, batch, policy):
+        before = f", where in the last batches it found {least:.2f} at least" if lost else ""
+        what = f"The targets{number.of} look shuffled: {says}{before}."
+        return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
+    return Finding(f"{says[0].upper()}{says[1:]} between rows and targets.", own.value, rule.min_order)
+
+
+def _no_link(own: OwnOrder, batch: BatchFigures, policy: NumberPolicy) -> bool:
+    """Whether targets follow neither the rows nor the base, where so many rows would show what is usual."""
+    order, rule = batch.order, policy.unlearnable
+    if order is None or batch.novel or batch.follows or own.p < rule.p:
+        return False
+    shows = math.atanh(min(order.usual, 0.999)) * math.sqrt(max(batch.rows - 3, 0)) > NO_LINK
+    return order.usual > rule.usual_order and max(own.value, order.value) < FOLLOWS and shows
+
+
+def _contradicts(batch: BatchFigures, policy: NumberPolicy) -> bool:
+    """Whether errors are far off or the order is lost, and what is left of the order is less than half."""
+    order = batch.order
+    if order is None or order.usual <= ONCE or order.value >= LOST * order.usual:
+        return False
+    return _far_off(batch.mean, policy) or _surely(order, policy)
+
+
+@_of_batch
+@_unless_excused
+def contradicts_everything(
+    measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
+) -> Finding:
+    """Rule 2: errors of most rows are beyond any usual batch's."""
+    limit, mean, median = policy.contradicts_everything.times, _ratio(batch.mean), _ratio(batch.median)
+    value = min(mean, median)
+    if not _far_off(batch.mean, policy) or value <= limit:
+        return Finding(_as_usual(batch), value, limit)
+    what = f"The {batch.rows:,} targets{number.of} are {_times(batch.mean)} as far as usual from what version "
+    what += f"{measured.live} expects (off by {number.error(batch.error)} on average)."
+    return Finding(what, value, limit, Severity.REJECTED, "Are they targets of this model, in its unit?")
+
+
+@_of_batch
+@_unless_excused
+def outliers(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Rule 3: a few targets are far beyond any error of the last batches."""
+    far, rule = batch.outliers, policy.outliers
+    if far is None:
+        return Finding("Too few errors are known to say what is far.", limit=rule.p, evidence=False)
+    if not far.rows:
+        return Finding("No target is far beyond the errors of the last batches.", far.p, rule.p)
+    are = "target is" if far.rows == 1 else "targets are"
+    what = f"{far.rows:,} of {batch.rows:,} {are} far beyond any error that version {measured.live} made"
+    what = f"{what}{number.for_it} ({_farthest(far)})."
+    if far.p >= rule.p:
+        return Finding(what, far.p, rule.p)
+    remedy = "Look at the listed rows, then promote it or send the batch without them."
+    return Finding(what, far.p, rule.p, Severity.HELD, remedy)
+
+
+def _farthest(far: Outlying) -> str:
+    return f"row {far.row + 1} says {amount(far.target)} where it expects {amount(far.value)}"
+
+
+@_of_batch
+@_unless_excused
+def disagrees_broadly(
+    measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
+) -> Finding:
+    """Rule 4: the batch is unlike the last ones. It passes where one head learned it and old rows alike: errors on its
+    own rows surely fell, and those on trusted rows did not rise."""
+    made, harm, own = _unlike(measured, number, batch, policy), number.harm, number.own
+    if made.fires is None or harm is None or own is None:
+        return made
+    few = harm.rows < policy.forgets.min_rows or own.rows < policy.learned_nothing.min_rows
+    if few or harm.rise > 0 or own.p_fall >= SURELY:
+        return made
+    both = f"Both can be right: learned, its own errors fell, and those on {rows(harm.rows)} of before did not rise."
+    return Finding(f"{made.what} {both}", made.value, made.limit)
+
+
+def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy) -> Finding:
+    """Errors are larger than usual, lie to one side, or the order of targets is another; or the targets follow the rows
+    less than usual, which a head of the batch alone tells whatever the base expects."""
+    rule, mean, median, far = policy.disagrees_broadly, batch.mean, batch.median, batch.outliers
+    largest = max(mean, median, key=lambda figure: (_far_off(figure, policy), _ratio(figure)))
+    if _far_off(largest, policy):
+        what = f"{'The errors' if largest is mean else 'Half of the errors'} of {rows(batch.rows)}{number.for_it} are "
+        what += f"{_times(largest)} as large as usual"
+        what += f" (off by {number.error(batch.error)} on average)."
+        return Finding(what, _ratio(largest), rule.times, Severity.HELD, LOOK)
+    if _surely(batch.bias, policy) and abs(batch.bias.value) > max(rule.max_bias, abs(batch.bias.usual)):
+        side = "higher" if batch.bias.value > 0 else "lower"
+        what = f"The targets{number.of} are {number.error(abs(batch.off))} {side} on average than version "
+        what += f"{measured.live} expects: {abs(batch.bias.value):.1f} usual errors."
+        what += (
+            f" {far.rows:,} of {batch.rows:,} are far beyond any other ({_farthest(far)})." if far and far.rows else ""
+        )
+        return Finding(what, abs(batch.bias.value), rule.max_bias, Severity.HELD, LOOK)
+    if batch.order is not None and _surely(batch.order, policy):
+        what = f"The order of the targets{number.of} is unlike what version {measured.live} expects (rank correlation "
+        what += f"{batch.order.value:.2f}, usually {batch.order.usual:.2f})."
+        return Finding(what, batch.order.p, rule.p, Severity.HELD, LOOK)
+    own = batch.own
+    if own is not None and own.beside is not None and _surely(own.beside, policy):
+        what = (
+            f"The targets{number.of} follow the rows less than usual: a head of these {rows(batch.rows)} alone finds a "
+        )
+        what += f"rank correlation of {own.value:.2f}, usually {own.beside.usual:.2f}."
+        return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
+    return Finding(_as_usual(batch), _ratio(largest), rule.times)

@@ -1,0 +1,70 @@
+"""The gate where targets are numbers: measurements in, verdict out, by rules of its own and the order of the gate's.
+
+Where a row has several numbers, each rule is asked of each, and the worst finding stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from service.contract.enums import Outcome, Severity
+from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import NumberReport
+from service.contract.report import GateReport
+from service.learning.gate.gate import Finding, decided, sound
+from service.learning.gate.numbers import batch_rules, rules
+from service.learning.gate.numbers.batch_rules import NumberRule
+from service.learning.gate.numbers.measurements import NumberMeasured
+
+NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
+    (0, "first_version", rules.first_version),
+    (2, "wrong_unit", batch_rules.wrong_unit),
+    (2, "one_value", batch_rules.one_value),
+    (1, "unlearnable", batch_rules.unlearnable),
+    (2, "contradicts_everything", batch_rules.contradicts_everything),
+    (3, "outliers", batch_rules.outliers),
+    (4, "disagrees_broadly", batch_rules.disagrees_broadly),
+    (5, "forgets", rules.forgets),
+    (8, "worst_region", rules.worst_region),
+    (9, "slow_loss", rules.slow_loss),
+    (10, "learned_nothing", rules.learned_nothing),
+    (11, "sound", lambda measured, number, policy: sound(measured.sound)),
+)
+"""Number, name, rule, in the order in which they decide: what says most of a wrong batch first. A number is that of the
+rule on classes which has the same purpose. Each is named after its part of the policy."""
+
+BLAMED = ("wrong_unit", "one_value")
+"""Rules that name what is wrong with a batch, whatever came before it."""
+SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
+
+
+def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
+    """Applies every rule to each number of a row; the first that fires at the highest severity gives the verdict."""
+    findings = {
+        (number, name): _worst([rule(measured, one, policy) for one in measured.numbers])
+        for number, name, rule in NUMBER_RULES
+    }
+    return decided(findings, measured.live)
+
+
+def follows(measured: NumberMeasured, policy: NumberPolicy, gate: GateReport) -> int:
+    """How many stopped batches in a row the update is like, where it passes for that alone; else 0."""
+    stopped = [one.batch.stopped.batches for one in measured.numbers if one.batch is not None and one.batch.stopped]
+    if gate.outcome is not Outcome.PASS or not stopped:
+        return 0
+    alone = [
+        one if one.batch is None else replace(one, batch=replace(one.batch, stopped=None)) for one in measured.numbers
+    ]
+    return 0 if judge_numbers(replace(measured, numbers=alone), policy).outcome is Outcome.PASS else min(stopped)
+
+
+def shows_a_move(report: NumberReport) -> bool:
+    """Whether a stopped batch may show that the stream has moved: no rule blames its unit, or that it is one value."""
+    return not any(rule.severity and rule.name in BLAMED for rule in report.gate.rules)
+
+
+def _worst(findings: Sequence[Finding]) -> Finding:
+    """The finding that fires; else one that leaves something unproven; else the one with evidence."""
+    worst = max(findings, key=lambda f: (SEVERITY[f.fires], f.unproven, f.evidence))
+    return replace(worst, unproven=any(f.unproven for f in findings))

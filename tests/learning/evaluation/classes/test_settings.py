@@ -1,0 +1,61 @@
+"""Of tables another strength or lift is no harm that a batch did: its settings alone are what it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from service.contract.inputs import Architecture
+from service.learning.data.rows import Rows
+from service.learning.evaluation.classes.assessment import Correctness
+from service.learning.gate.classes.measurements import ALL
+from service.learning.method import Learned
+from service.learning.methods import resolve
+from service.learning.run import Run
+from service.learning.update import learn
+from tests.learning.memory_data import MemoryData
+from tests.learning.table_streams import SHOP, class_rows, shop
+
+FIRST, NEXT = class_rows("bat_0", shop(80)), class_rows("bat_1", shop(40, seed=1))
+
+
+def learned(strength: float, batch: Rows = NEXT) -> tuple[Learned, Learned]:
+    """A first version of strength 1, and a second of another."""
+    first = learn(
+        None,
+        MemoryData(SHOP, Architecture(), [], FIRST),
+        *resolve({"name": "ridge", "lift": "none", "alpha": 1}),
+        Run(),
+    )
+    data = MemoryData(SHOP, Architecture(), [FIRST], batch)
+    return first, learn(first.checkpoint, data, *resolve({"name": "ridge", "lift": "none", "alpha": strength}), Run())
+
+
+def test_a_table_learned_with_another_strength_has_that_strength_without_the_batch() -> None:
+    _, second = learned(10)
+    assert second.without is not None
+    alone = learn(
+        None,
+        MemoryData(SHOP, Architecture(), [], FIRST),
+        *resolve({"name": "ridge", "lift": "none", "alpha": 10}),
+        Run(),
+    )
+    for part in ("head.0", "judge"):
+        np.testing.assert_allclose(
+            second.without.parts[part]["weight"].numpy(), alone.checkpoint.parts[part]["weight"].numpy(), atol=1e-6
+        )
+    assert learned(1)[1].without is None
+
+
+def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:
+    all_buy = replace(NEXT, labels=np.full_like(NEXT.labels, NEXT.names.index("buys")))
+    assert learned(10, all_buy)[1].without is None
+
+
+def test_what_settings_lost_is_remembered() -> None:
+    none = np.zeros(0, np.int32)
+    lost = Correctness(("a",), (), none, none, np.zeros(0, bool), None, {ALL: 0.05, "a": 0.1})
+    assert Correctness.load(lost.arrays()).settings == {ALL: 0.05, "a": 0.1}
+    without = Correctness(("a",), (), none, none, np.zeros(0, bool))
+    assert Correctness.load(without.arrays()).settings == {}

@@ -1,0 +1,35 @@
+"""A challenger of numbers wins by a clear margin on rows that nobody learned, or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.learning.evaluation.numbers.challenge import NumberBout, compare_numbers
+from service.learning.methods import resolve
+from service.learning.run import Run
+from service.learning.update import learn
+from tests.learning.number_streams import NumberStream, vector
+
+
+def test_a_network_that_sees_more_wins_and_the_exact_head_does_not_win_back() -> None:
+    X = np.random.default_rng(0).uniform(-1, 1, (1500, 4))
+    data = NumberStream(vector(4)).offered(X, 20 + 10 * X[:, 0] * X[:, 1])
+    exact = learn(None, data, *resolve({"name": "ridge", "lift": "none"}), Run()).checkpoint
+    net = learn(None, data, *resolve({"name": "retrain", "backbone": {"name": "mlp"}}), Run()).checkpoint
+    bout = compare_numbers(exact, net, data, Run())
+    assert bout.won, bout
+    assert bout.rows == int(data.batch.selecting.sum())
+    selecting = data.batch.take(data.batch.selecting)
+    spread = np.abs(selecting.targets - selecting.targets.mean()).mean()
+    assert 0.8 * spread < bout.champion < 1.2 * spread, "a line sees nothing of a product"
+    back = compare_numbers(net, exact, data, Run())
+    assert not back.won
+    assert (back.champion, back.challenger) == (bout.challenger, bout.champion)
+    assert not compare_numbers(exact, exact, data, Run()).won
+
+
+def test_a_narrow_or_an_unsure_lead_does_not_count() -> None:
+    assert not NumberBout(1000, 10.0, 9.81, 0.001).won
+    assert not NumberBout(50, 10.0, 8.0, 0.11).won
+    assert NumberBout(1000, 10.0, 9.7, 0.01).won
+    assert not NumberBout(0, 0.0, 0.0, 1.0).won

@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.contract.enums import Outcome
+from service.contract.number_policy import NumberPolicy
+from service.contract.number_report import AnyReport, NumberReport
+from service.contract.tables import value_code
+from service.contract.targets import ColumnYardstick
+from service.learning.data.rows import Rows
+from service.learning.data.target_grid import Floats
+from service.learning.evaluation.numbers.assessment import NumberPast, Tested
+from service.learning.evaluation.numbers.bounds import bounds
+from service.learning.gate.numbers.verdicts import numbers_gained
+from service.learning.ledger.entry import SummedEntry
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
+from tests.learning.evaluation.numbers.lineage import Lineage
+from tests.learning.memory_data import MemoryData, in_space
+from tests.learning.number_streams import number, values
+from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, shop, spent
+
+WEIGHTS = np.array([2.0, -1.0, 0.5])
+
+
+def drawn(seed: int, rows: int = 120, noise: float = 0.5, level: float = 50.0) -> tuple[Floats, Floats]:
+    """Inputs [n, 3] and targets [n] about 50, whose noise grows with column 2."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(rows, 3))
+    return x, level + 10 * (x @ WEIGHTS + noise * np.exp(0.5 * x[:, 2]) * random.normal(size=rows))
+
+
+def numbers(report: AnyReport) -> NumberReport:
+    assert isinstance(report, NumberReport)
+    return report
+
+
+@pytest.fixture(scope="module")
+def lineage() -> Lineage:
+    """Eight batches of 120 rows, from two sources."""
+    made = Lineage(3)
+    for k in range(8):
+        made.grow(*drawn(k), source="north" if k % 2 else "south")
+    return made
+
+
+def test_a_first_version_is_told_by_what_it_answers_out_of_fold() -> None:
+    stream = Lineage(3)
+    x, y = drawn(0)
+    report = stream.grow(x, y)
+    assert report.tested is None
+    assert report.skill is None
+    assert report.before is None
+    assert report.rise is None
+    assert report.after is not None
+    assert report.after.rows == 120
+    assert 0.5 * 10 * 0.5 < report.after.mae < 3 * 10 * 0.5
+    assert report.gate.outcome is Outcome.PASS
+    assert report.exact
+    assert report.batch.figures[0].keys() == {"own_order"}
+    assert any("a fifth of its rows by the others" in note for note in report.notes)
+    assert stream.candidates[0].checkpoint.learned["interval"] == {"bat_000"}
+
+
+def test_tested_errors_are_those_of_the_live_version_on_batches_to_come() -> None:
+    """Recomputed from the versions themselves, on the raw rows."""
+    stream, expected = Lineage(3), []
+    for k in range(7):
+        report = stream.grow(*drawn(k))
+        if k >= 2:
+            before, rows = stream.candidates[k - 1].checkpoint, stream.history[k]
+            expected.append(np.abs(values(before, rows.inputs) - rows.targets))
+    assert report.tested is not None
+    assert report.tested.batches == 5
+    assert report.tested.rows == 600
+    assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
+
+
+def test_what_a_coarse_step_rounds_is_part_of_the_error() -> None:
+    """All targets of 20 to 80 are 0 on a grid of step 1,000, and so are all values: each is off by its target."""
+    stream = Lineage(3, number(step=1000.0))
+    for k in range(2):
+        report = stream.grow(*drawn(k))
+    assert report.tested is not None
+    assert report.tested.mae == pytest.approx(np.abs(stream.history[1].targets).mean(), abs=1.0)
+
+
+def test_targets_without_noise_are_learned_batch_by_batch() -> None:
+    """Errors are what shrinkage leaves, some hundredths more of it out of fold: nobody is held for that."""
+    for weights in (WEIGHTS, np.array([1.0, 0.0, 0.0])):
+        stream = Lineage(3)
+        for k in range(4):
+            x = np.random.default_rng(k).normal(size=(80, 3))
+            assert stream.grow(x, 3 + x @ weights).gate.outcome is Outcome.PASS
+
+
+def test_a_sentence_says_a_large_error_in_three_digits() -> None:
+    x, y = drawn(0)
+    assert numbers_gained(Lineage(3).grow(x, 1e140 * y)).startswith("It is off by 4.79e+140 on 120 rows")
+
+
+def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: Lineage) -> None:
+    """Of a batch at most 1,000 rows are tested: these are not "the last rows"."""
+    report = numbers(lineage.candidates[-1].report)
+    assert report.before is not None
+    assert report.tested is not None
+    sentence = numbers_gained(report)
+    assert sentence.startswith("On 600 rows of the last 5 batches, as they came, it was off by ")
+    assert f" on {report.before.rows} trusted rows" in sentence
+    one = report.model_copy(update={"tested": report.tested.model_copy(update={"batches": 1, "rows": 120})})
+    assert numbers_gained(one).startswith("On 120 rows of the last batch, as they came, it was off by ")
+
+
+def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
+    version = lineage.candidates[-2].checkpoint
+    assert "north" in version.layout.sources
+    head = version.parts[f"head.source.{version.layout.sources.index('north')}"]
+    memory, rows = lineage.past[-1][1], in_space(lineage.history[-1], lineage.candidates[-1].space)
+    features = rows.values(lineage.candidates[-1].space.shift)[:, :3]
+    expected = features @ head["weight"].double().numpy().T + head["bias"].double().numpy()
+    np.testing.assert_allclose(memory.value, expected, rtol=1e-6)
+
+
+def test_skill_is_beside_the_mean_of_the_source(lineage: Lineage) -> None:
+    report = numbers(lineage.candidates[-1].report)
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.yardsticks.keys() == {"mean", "last"}
+    assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["mean"].mae)
+    assert report.skill > 0.5
+
+
+def test_trusted_rows_are_told_by_source_and_by_fifth(lineage: Lineage) -> None:
+    report = numbers(lineage.candidates[-1].report)
+    assert report.before is not None
+    assert report.after is not None
+    for errors in (report.before, report.after):
+        assert sum(source.rows for source in errors.sources.values()) == errors.rows
+        assert sum(region.rows for region in errors.regions) == errors.rows
+        assert errors.sources.keys() == {"north", "south"}
+        assert len(errors.regions) == 5
+        assert errors.coverage is not None
+        assert errors.coverage > 0.8
+    assert [r.from_ for r in report.before.regions] == [r.from_ for r in report.after.regions]
+    assert report.rise == pytest.approx(report.after.mae / report.before.mae - 1)
+    assert report.rise_interval is not None
+    assert report.rise_interval[0] <= report.rise <= report.rise_interval[1]
+    assert report.forgetting is not None
+    assert abs(report.forgetting) < 0.2
+
+
+def test_intervals_are_of_the_last_batches_and_hold_the_next_one(lineage: Lineage) -> None:
+    version = lineage.checkpoint
+    assert version is not None
+    assert version.learned["interval"] == {f"bat_00{k}" for k in range(3, 8)}
+    part = {name: tensor.numpy() for name, tensor in version.parts["interval"].items()}
+    x, y = drawn(99, 2000)
+    grid = version.layout.numbers
+    assert grid is not None
+    answers = grid.in_units(values(version, x))
+    goals = grid.in_units(y[:, None])
+    for level in (0.5, 0.8, 0.9, 0.99):
+        _, low, high = bounds(part, answers, level)
+        assert ((low <= goals) & (goals <= high)).mean() == pytest.approx(level, abs=0.04)
+
+
+def test_every_honest_batch_passed(lineage: Lineage) -> None:
+    assert {c.report.gate.outcome for c in lineage.candidates} == {Outcome.PASS}
+
+
+def test_what_is_remembered_is_read_again_as_it_was(lineage: Lineage) -> None:
+    made, read = lineage.candidates[-1].bits, lineage.past[-1][1]
+    assert isinstance(made, Tested)
+    before, after = made.arrays(), read.arrays()
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+    assert read.figures == made.figures
+    assert read.batches == ("bat_007",)
+
+
+def test_wrong_units_are_rejected_with_the_factor(lineage: Lineage) -> None:
+    x, y = drawn(50)
+    report = numbers(lineage.offer(lineage.offered(x, y * 10)).report)
+    assert report.gate.outcome is Outcome.FAIL
+    assert report.batch.factor == "/ 10"
+    assert report.batch.errors is not None
+    assert report.batch.errors.mean is not None
+    assert report.batch.errors.mean > 5
+
+
+def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
+    x, y = drawn(51)
+    y[[7, 30, 77]] += np.array([900.0, -700.0, 800.0])
+    report = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert [row.row for row in report.batch.outliers] == [7, 77, 30] or {r.row for r in report.batch.outliers} == {
+        7,
+        30,
+        77,
+    }
+    first = next(row for row in report.batch.outliers if row.row == 7)
+    assert first.batch == "bat_008"
+    assert first.target == pytest.approx(y[7])
+    assert first.error == pytest.approx(abs(first.value - first.target))
+    assert first.error > 700
+    assert report.gate.outcome is not Outcome.PASS
+
+
+def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> None:
+    x, y = drawn(51)
+    clean = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert "outliers" not in numbers_gained(clean)
+    y[[7, 30]] += np.array([900.0, -700.0])
+    report = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert numbers_gained(report).endswith("Look at `batch.outliers`: 2 of its targets are far out, and learned.")
+
+
+def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
+    candidate = lineage.retracted("bat_006")
+    report = numbers(candidate.report)
+    assert report.tested is not None
+    assert report.tested.rows == 600
+    assert candidate.checkpoint.learned["interval"] == {f"bat_00{k}" for k in (2, 3, 4, 5, 7)}
+    memory = candidate.bits
+    assert isinstance(memory, Tested)
+    assert memory.batches == ()
+    assert "bat_006" not in memory.trusted_batches
+    assert not len(memory.error)
+    earlier = lineage.past[6][1].of({"bat_000"})
+    assert earlier.batches == ()
+    assert earlier.sums is not None
+    assert not len(earlier.sums.rows)
+    assert earlier.figures == ({},)
+    assert set(earlier.trusted_batches) == {"bat_000"}
+
+
+def test_taking_everything_back_leaves_a_version_without_intervals(lineage: Lineage) -> None:
+    stream = Lineage(3)
+    stream.grow(*drawn(0))
+    candidate = stream.retracted("bat_000")
+    assert "interval" not in candidate.checkpoint.parts
+    assert not candidate.checkpoint.outputs
+    assert numbers(candidate.report).after is None
+
+
+def test_a_batch_of_one_row_is_examined(lineage: Lineage) -> None:
+    report = numbers(lineage.offer(lineage.offered(*drawn(60, 1))).report)
+    assert report.tested is not None
+    assert report.tested.batches == 5
+    assert report.batch.errors is not None
+    assert report.batch.errors.order is None
+    alone = Lineage(3).grow(*drawn(0, 1))
+    assert alone.after is None
+    assert any("no interval" in note for note in alone.notes)
+
+
+def test_errors_of_a_logarithm_are_told_of_the_targets() -> None:
+    stream = Lineage(3, number(scale="log"))
+    for k in range(4):
+        x, y = drawn(k)
+        report = stream.grow(x, np.exp(y / 20))
+    assert report.tested is not None
+    assert report.before is not None
+    rows = [stream.history[k] for k in range(1, 4)]
+    expected = [np.abs(values(stream.candidates[k].checkpoint, r.inputs) - r.targets) for k, r in enumerate(rows)]
+    assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
+    assert report.before.width is not None
+    assert report.before.width > report.before.mae
+
+
+def test_the_column_that_is_added_back_is_the_yardstick() -> None:
+    stream = Lineage(3, number(**{"from": 1}))
+    random = np.random.default_rng(5)
+    for k in range(4):
+        x, y = drawn(k)
+        x[:, 1] = 1000 + 300 * random.normal(size=len(x))
+        report = stream.grow(x, x[:, 1] + (y - 50) / 10)
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.tested.r2 is not None
+    assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["column"].mae)
+    assert report.tested.mae < 10
+    assert report.tested.r2 > 0.99
+
+
+def test_a_yardstick_may_be_a_column_or_the_last_batch() -> None:
+    for yardstick, name in ((ColumnYardstick(column=0), "column"), ("last", "last")):
+        stream = Lineage(3, number(yardstick=yardstick))
+        for k in range(3):
+            report = stream.grow(*drawn(k))
+        assert report.tested is not None
+        assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks[name].mae)
+
+
+def test_several_numbers_a_row_are_means_over_them() -> None:
+    stream = Lineage(3, number(size=2))
+    for k in range(4):
+        x, y = drawn(k)
+        report = stream.grow(x, np.stack([y, 1e-3 * y[::-1]], 1))
+    assert report.tested is not None
+    assert report.skill is not None
+    assert report.before is not None
+    assert len(report.batch.figures) == 2
+    assert report.before.regions == []
+    assert stream.checkpoint is not None
+    assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
+
+
+def test_recent_rows_alone_are_trusted_where_the_policy_says_so() -> None:
+    stream = Lineage(3, policy=NumberPolicy(trusted="recent", recent_batches=2))
+    for k in range(4):
+        report = stream.grow(*drawn(k))
+    recent = sum(int(rows.judging.sum()) for rows in stream.history[1:3])
+    assert report.before is not None
+    assert report.before.rows == recent
+
+
+def test_a_version_that_is_meant_to_forget_is_not_judged_by_what_is_to_be_forgotten() -> None:
+    """Weights wander; with decay 0.5 only the batch before counts half of the newest, or more."""
+    stream, random, weights, outcomes = Lineage(3), np.random.default_rng(0), WEIGHTS, []
+    for _ in range(10):
+        weights = weights + 0.1 * random.normal(size=3)
+        x = random.normal(size=(120, 3))
+        report = stream.grow(x, 10 * (x @ weights + 0.5 * random.normal(size=120)), decay=0.5)
+        outcomes.append(report.gate.outcome)
+    assert set(outcomes) == {Outcome.PASS}
+    assert report.before is not None
+    assert report.before.rows == int(stream.history[8].judging.sum())
+
+
+def test_a_version_fades_once_it_and_the_one_before_have_a_decay() -> None:
+    """A batch that has just brought the decay is judged by few rows all the same."""
+    stream, said = Lineage(3), list[str]()
+    for k, decay in enumerate((1, 1, 0.5, 0.5, 1)):
+        gate = stream.grow(*drawn(k), decay=decay).gate
+        said.append(next(rule.why for rule in gate.rules if rule.name == "forgets"))
+    assert ["of batches that still count are too few" in why for why in said] == [False, False, False, True, False]
+    assert ["gain" in memory.figures[0] for _, memory in stream.past] == [False, True, True, True, True]
+
+
+def test_rows_that_were_deleted_are_not_asked_for() -> None:
+    """Where nothing is kept but sums and bounded rows, a version is examined as well."""
+    stream = Lineage(3)
+    for k in range(4):
+        stream.grow(*drawn(k))
+    kept = numbers(stream.offer(stream.offered(*drawn(9))).report)
+    data = stream.offered(*drawn(9))
+    deleted = _Deleted(data.input, data.architecture, data.base_rows, data.batch, target=data.target)
+    report = numbers(stream.offer(deleted).report)
+    assert report.tested == kept.tested
+    assert report.before == kept.before
+    assert report.batch == kept.batch
+
+
+class _Deleted(MemoryData):
+    """Batches of which the store has summed entries alone."""
+
+    kept_rows = 0
+
+    def kept(self) -> Rows:
+        raise AssertionError("these rows were deleted")
+
+    def ledger(self, space: Space) -> Ledger:
+        ledger = Ledger.empty(space)
+        for rows in self.base_rows:
+            ledger = ledger.with_entry(SummedEntry.unpack(SummedEntry.of(in_space(rows, space)).pack()))
+        return ledger
+
+
+def test_a_base_in_another_feature_space_answers_by_its_network() -> None:
+    stream, other = Lineage(3), Lineage(3)
+    for k in range(3):
+        stream.grow(*drawn(k))
+        other.grow(*drawn(k))
+    same, changed = stream.grow(*drawn(3)), other.grow(*drawn(3), lift="relu", width=20)
+    assert changed.before is not None
+    assert same.before is not None
+    assert changed.before.mae == pytest.approx(same.before.mae, rel=1e-3)
+    assert changed.tested is not None
+    assert same.tested is not None
+    assert changed.tested.mae == pytest.approx(same.tested.mae, rel=1e-3)
+    assert changed.batch.errors is not None
+    sums = other.past[-1][1].sums
+    assert sums is not None
+    assert sums.features.shape == (1, 20)
+    after = other.grow(*drawn(4), lift="relu", width=20)
+    assert after.batch.errors is not None
+    assert after.batch.errors.mean == pytest.approx(1, abs=0.4)
+
+
+def test_an_update_of_two_batches_remembers_each() -> None:
+    stream = Lineage(3)
+    for k in range(3):
+        stream.grow(*drawn(k))
+    one, two = stream.offered(*drawn(3, 1100)), stream.offered(*drawn(4, 40), name="bat_004")
+    both = MemoryData(stream.input, stream.architecture, stream.history, Rows.concat([one.batch, two.batch]))
+    both.target = stream.target
+    memory = stream.offer(both).bits
+    assert isinstance(memory, Tested)
+    assert memory.batches == ("bat_003", "bat_004")
+    assert np.bincount(memory.batch).tolist() == [1000, 40]
+    np.testing.assert_allclose(memory.mean[:, 0], [rows.batch.targets.mean() for rows in (one, two)])
+    assert memory.sums is not None
+    assert memory.sums.rows.tolist() == [1100, 40]
+    left = memory.of({"bat_000", "bat_001", "bat_002", "bat_004"})
+    assert left.batches == ("bat_004",)
+    np.testing.assert_array_equal(left.error, memory.error[memory.batch == 1])
+    assert left.sums is not None
+    np.testing.assert_array_equal(left.sums.products, memory.sums.products[1:])
+
+
+def test_a_batch_that_is_learned_again_after_a_rollback_is_remembered_once() -> None:
+    stream = Lineage(3)
+    for k in range(4):
+        stream.grow(*drawn(k))
+    before = stream.candidates[-2].checkpoint
+    stream.checkpoint, again = before, stream.history.pop()
+    data = MemoryData(stream.input, stream.architecture, stream.history, again, target=stream.target)
+    report = numbers(stream.offer(data).report)
+    assert report.tested == numbers(stream.candidates[-1].report).tested
+    past = NumberPast([*stream.past, (9, stream.past[-1][1])]).of({f"bat_{k:03d}" for k in range(4)})
+    assert [tested.batches for _, tested in past.tested[-2:]] == [(), ("bat_003",)]
+    assert [number for number, _ in past.tested] == [1, 2, 3, 4, 9]
+
+
+def test_a_version_with_another_head_is_measured_beside_ridge() -> None:
+    stream = Lineage(3)
+    stream.grow(*drawn(0))
+    assert stream.checkpoint is not None
+    layout = stream.checkpoint.layout.model_copy(update={"exact": None})
+    stream.checkpoint = replace(stream.checkpoint, layout=layout)
+    report = stream.grow(*drawn(1))
+    assert report.tested is not None
+    assert report.yardsticks["ridge"].mae == pytest.approx(report.tested.mae, rel=0.02)
+
+
+def test_a_city_that_comes_late_is_not_held_against_its_batch_and_widens_its_own_intervals() -> None:
+    stream = Lineage(SHOP)
+    cities = [CITIES, CITIES, (LATE,), (*CITIES, LATE)]
+    made = [shop(120, seed=seed, cities=some) for seed, some in enumerate(cities)]
+    reports = [stream.grow(rows, spent(rows)) for rows in made]
+    assert [report.gate.outcome for report in reports] == [Outcome.PASS] * 4
+    memories = [tested for _, tested in stream.past]
+    assert [memory.novel is None for memory in memories] == [True, True, False, True]
+    late = memories[2]
+    assert late.novel is not None
+    assert late.novel.tolist() == (made[2][late.row, CITY] == value_code(LATE)).tolist()
+    assert reports[2].batch.figures[0]["novel"] > 0.9
+    parts = [candidate.checkpoint.parts["interval"]["quantiles"] for candidate in stream.candidates]
+    assert [part.shape[1] for part in parts] == [5, 5, 6, 6]
+    assert parts[3][0, 5, 89] > 2 * parts[3][0, :5, 89].max(), "Nairobi lay 5 above what was known"
+    assert stream.retracted("bat_002").checkpoint.parts["interval"]["quantiles"].shape[1] == 5

@@ -1,0 +1,22 @@
+"""What yardsticks answer to rows of a batch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from service.contract.targets import ColumnYardstick, NumberTarget
+from service.learning.data.rows import FeatureRows
+from service.learning.evaluation.numbers.yardsticks import yardstick_values
+
+
+def test_a_column_that_some_row_lacks_is_no_yardstick_of_its_batch() -> None:
+    target = NumberTarget(kind="number", yardstick=ColumnYardstick(column=1))
+    ledger = cast(Any, SimpleNamespace(exam=FeatureRows.none(3), selected=FeatureRows.none(3)))
+    rows = np.array([[1.0, 5.0], [2.0, 6.0]])
+    whole = yardstick_values(target, ledger, [], cast(Any, SimpleNamespace(inputs=rows)))
+    assert whole["column.1"].tolist() == [[5.0], [6.0]]
+    rows[1, 1] = np.nan
+    assert yardstick_values(target, ledger, [], cast(Any, SimpleNamespace(inputs=rows))) == {}
