@@ -1,14 +1,10 @@
 """Rows fall into folds with their near-duplicates; those of models that are there go on by their bytes."""
 
-import sqlalchemy as sa
-from alembic import op
+from service.registry.sql.migrating import JSON_OR_NONE, add, optional
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("models", recreate="always") as table:
-        table.add_column(sa.Column("folding", sa.JSON(none_as_null=True), nullable=True))
+    add("models", *optional(JSON_OR_NONE, "folding"))

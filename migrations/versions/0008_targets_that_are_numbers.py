@@ -1,18 +1,11 @@
 """A model may predict numbers; those that are there predict classes."""
 
-import sqlalchemy as sa
-from alembic import op
+from service.registry.sql.migrating import JSON, JSON_OR_NONE, add, add_filled, optional
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("models") as table:
-        table.add_column(sa.Column("target", sa.JSON(), nullable=False, server_default='{"kind": "class"}'))
-    with op.batch_alter_table("models", recreate="always") as table:
-        table.alter_column("target", server_default=None)
-    with op.batch_alter_table("batches", recreate="always") as table:
-        table.add_column(sa.Column("target_summary", sa.JSON(none_as_null=True), nullable=True))
+    add_filled("models", "target", JSON, '{"kind": "class"}')
+    add("batches", *optional(JSON_OR_NONE, "target_summary"))

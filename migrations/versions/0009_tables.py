@@ -1,14 +1,10 @@
 """Batches of tables know the values of their categories by name."""
 
-import sqlalchemy as sa
-from alembic import op
+from service.registry.sql.migrating import JSON_OR_NONE, add, optional
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("batches", recreate="always") as table:
-        table.add_column(sa.Column("values", sa.JSON(none_as_null=True), nullable=True))
+    add("batches", *optional(JSON_OR_NONE, "values"))

@@ -5,40 +5,30 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
+from service.registry.sql.migrating import INTEGER, JSON_OR_NONE, REAL, TEXT, add, needed, optional, reference
+
 revision = "0011"
 down_revision = "0010"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("updates", recreate="always") as table:
-        table.add_column(sa.Column("expect", sa.String(), nullable=True))
-        table.add_column(sa.Column("adds", sa.JSON(none_as_null=True), nullable=True))
-    with op.batch_alter_table("batches", recreate="always") as table:
-        table.add_column(sa.Column("corrects", sa.String(), nullable=True))
-        table.create_foreign_key(op.f("fk_batches_corrects"), "batches", ["corrects"], ["id"])
+    add("updates", *optional(TEXT, "expect"), *optional(JSON_OR_NONE, "adds"))
+    add("batches", reference("corrects", "batches", TEXT, optional=True))
     disputes = op.create_table(
         "disputes",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("model_id", sa.Integer(), nullable=False),
-        sa.Column("update_id", sa.String(), nullable=False),
-        sa.Column("class", sa.String(), nullable=False),
-        sa.Column("suggested", sa.String(), nullable=False),
-        sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("source", sa.String(), nullable=True),
-        sa.Column("by", sa.String(), nullable=True),
-        sa.Column("opened_at", sa.Double(), nullable=False),
-        sa.Column("verdict", sa.String(), nullable=True),
-        sa.Column("settled_by", sa.String(), nullable=True),
-        sa.Column("settled_at", sa.Double(), nullable=True),
-        sa.Column("reason", sa.String(), nullable=False),
-        sa.CheckConstraint("verdict IN ('confirmed', 'refuted')", name=op.f("ck_disputes_verdict")),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_disputes_model_id")),
-        sa.ForeignKeyConstraint(["update_id"], ["updates.id"], name=op.f("fk_disputes_update_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_disputes")),
+        sa.Column("id", TEXT, primary_key=True),
+        reference("model_id", "models"),
+        reference("update_id", "updates", TEXT),
+        *needed(TEXT, "class", "suggested"),
+        *needed(INTEGER, "rows"),
+        *optional(TEXT, "source", "by"),
+        *needed(REAL, "opened_at"),
+        *optional(TEXT, "verdict", "settled_by"),
+        *optional(REAL, "settled_at"),
+        *needed(TEXT, "reason"),
+        sa.CheckConstraint("verdict IN ('confirmed', 'refuted')", name="verdict"),
     )
-    op.create_index(op.f("ix_disputes_model_id_id"), "disputes", ["model_id", "id"])
+    op.create_index("ix_disputes_model_id_id", "disputes", ["model_id", "id"])
     _move(disputes)
 
 

@@ -1,15 +1,10 @@
 """Merged ledgers: batches whose rows are elsewhere say so, and name the batches behind them."""
 
-import sqlalchemy as sa
-from alembic import op
+from service.registry.sql.migrating import JSON_OR_NONE, LARGE, add, optional
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("batches", recreate="always") as table:
-        table.add_column(sa.Column("merged", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
-        table.add_column(sa.Column("entries", sa.JSON(none_as_null=True), nullable=True))
+    add("batches", *optional(LARGE, "merged"), *optional(JSON_OR_NONE, "entries"))

@@ -1,0 +1,46 @@
+"""What migrations are written with: columns by their types, and changes of tables that have rows. What they make is
+named as `tables.Table` says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.types import TypeEngine
+
+Kind = TypeEngine[Any]
+TEXT, INTEGER, BOOLEAN = sa.String(), sa.Integer(), sa.Boolean()
+REAL: Kind = sa.Double()
+LARGE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+JSON, JSON_OR_NONE = sa.JSON(), sa.JSON(none_as_null=True)
+
+
+def needed(kind: Kind, *names: str) -> list[sa.Column[Any]]:
+    """Columns that every row has something in."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def optional(kind: Kind, *names: str) -> list[sa.Column[Any]]:
+    """Columns that may be empty."""
+    return [sa.Column(name, kind) for name in names]
+
+
+def reference(name: str, table: str, kind: Kind = INTEGER, optional: bool = False) -> sa.Column[Any]:
+    """A column that names a row of a table."""
+    return sa.Column(name, kind, sa.ForeignKey(f"{table}.id"), nullable=optional)
+
+
+def add(table: str, *columns: sa.Column[Any]) -> None:
+    """Adds columns that are empty in rows which are there. In SQLite, the table is made anew under its name."""
+    with op.batch_alter_table(table, recreate="always") as changed:
+        for column in columns:
+            changed.add_column(column)
+
+
+def add_filled(table: str, name: str, kind: Kind, value: str) -> None:
+    """Adds a column in which rows that are there have `value`, as SQL writes it; later ones bring their own."""
+    with op.batch_alter_table(table) as changed:
+        changed.add_column(sa.Column(name, kind, nullable=False, server_default=value))
+    with op.batch_alter_table(table, recreate="always") as changed:
+        changed.alter_column(name, server_default=None)
