@@ -36,12 +36,12 @@ behind the API. The server imports pages when the first one is asked for.
    `lang="en"`. Everything is escaped: never use `| safe`, never build HTML in Python. Inline styles and scripts do not
    run (Content-Security-Policy): colours and sizes are classes of style.css.
 3. `Shown(..., json=address(...))` links the same as JSON.
-4. What changes something is a form: `{% call parts.form("/models/...") %} ... {% endcall %}` around fields and a button
-   in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`, whose
-   Idempotency-Key is the form's, with `if_live` in a hidden field where the call takes it. On `Refused` show the page
-   again with `faults(refused.problem)`: `parts.field` puts each sentence beside its field. A new kind of error gets a
-   sentence in both catalogues, `refusal.KIND`. `pages/rollback.py` is the example. What changes what is live has a page
-   of its own, which says beforehand what will change.
+4. What changes something is a form: `{% call parts.form("/models/...") %} ... {% endcall %}` around fields and a
+   button in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`,
+   whose Idempotency-Key is the form's, with `if_live` in a hidden field where the call takes it. `@asks_again(show)`
+   shows the page again with what the API refuses in `view.faults`: `parts.field` puts each sentence beside its field.
+   A new kind of error gets a sentence in both catalogues, `refusal.KIND`. `pages/rollback.py` is the example. What
+   changes what is live has a page of its own, which says beforehand what will change.
 5. Links to the page come with the page: from the page above it, and into the frame's navigation if it is not of one
    model.
 6. Tests: what is pure in tests/web in milliseconds; the page through the door in tests/web/test_pages.py; and its

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
-from service.web.client import ApiClient, Sending, Sent
+from service.web.client import ApiClient, Refused, Sending, Sent
+from service.web.forms import faults
 from service.web.upload import Head
 from service.web.words import Words
 
@@ -14,7 +16,8 @@ from service.web.words import Words
 @dataclass(frozen=True)
 class View:
     """One request of a page. `params`: what stands in the braces of its route; `form`: fields, where one was sent;
-    `sent`: what the API answered to its file; `head`: the beginning of a file that is looked at."""
+    `sent`: what the API answered to its file; `head`: the beginning of a file that is looked at; `faults`: what is
+    wrong with a form that was sent there, by field, and the `status` of that."""
 
     api: ApiClient
     words: Words
@@ -23,6 +26,12 @@ class View:
     form: Mapping[str, str] = field(default_factory=dict)
     sent: Sent | None = None
     head: Head | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+    def wrong(self, faults: Mapping[str, str], status: int = 422) -> View:
+        """The same after a form that was not taken."""
+        return replace(self, faults=faults, status=status)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,22 @@ class Moved:
 Answer = Shown | Moved
 Page = Callable[[View], Answer]
 """Runs in a thread of its own."""
+
+
+def asks_again(ask: Page) -> Callable[[Page], Page]:
+    """Makes a page show `ask` where the API refuses its form, with what is wrong beside the fields."""
+
+    def of(act: Page) -> Page:
+        @wraps(act)
+        def page(view: View) -> Answer:
+            try:
+                return act(view)
+            except Refused as refused:
+                return ask(view.wrong(faults(refused.problem), refused.problem.status))
+
+        return page
+
+    return of
 
 
 @dataclass(frozen=True)

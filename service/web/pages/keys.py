@@ -8,20 +8,29 @@ from typing import Any
 from service.contract.enums import KeyScope
 from service.contract.keys import Key, NewKey
 from service.contract.resources import Page as Listed
-from service.web.client import Refused, address
-from service.web.forms import faults
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.client import address
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 KEYS = 50
 """Keys a page."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-def show(view: View) -> Answer:
+def show(view: View, made: NewKey | None = None) -> Answer:
     """The list, newest first, and the form of a new one."""
-    return _page(view)
+    listed = view.api.get(address("keys"), Listed[Key], limit=KEYS, cursor=view.query.get("cursor"))
+    facts = {
+        "keys": listed.items,
+        "next_cursor": listed.next_cursor,
+        "scopes": list(KeyScope),
+        "form": {} if made is not None else view.form,
+        "made": made,
+        "faults": {place.partition(".")[0]: sentence for place, sentence in view.faults.items()},
+    }
+    return Shown("keys.html", facts, json=address("keys"), status=view.status)
 
 
+@asks_again(show)
 def make(view: View) -> Answer:
     """Makes a key and shows its secret, on this answer alone."""
     form, end = view.form, view.form.get("expires_at", "").strip()
@@ -31,42 +40,21 @@ def make(view: View) -> Answer:
         "models": form.get("models", "").replace(",", " ").split() or None,
         "expires_at": f"{end}T00:00:00Z" if DAY.fullmatch(end) else end or None,
     }
-    try:
-        made = view.api.post(
-            address("keys"), NewKey, {name: value for name, value in order.items() if value is not None}
-        )
-    except Refused as refused:
-        return _page(view, wrong=faults(refused.problem), status=refused.problem.status)
-    return _page(view, made=made)
+    asked = {name: value for name, value in order.items() if value is not None}
+    return show(view, view.api.post(address("keys"), NewKey, asked))
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Says what revoking changes."""
     key = view.api.get(address("keys", view.params["key"]), Key)
-    return Shown("revoke.html", {"key": key, "faults": wrong or {}}, json=address("keys", key.id), status=status)
+    return Shown("revoke.html", {"key": key, "faults": view.faults}, json=address("keys", key.id), status=view.status)
 
 
+@asks_again(ask)
 def revoke(view: View) -> Answer:
     """Revokes the key."""
-    try:
-        view.api.send("DELETE", address("keys", view.params["key"]))
-    except Refused as refused:
-        return ask(view, faults(refused.problem), refused.problem.status)
+    view.api.send("DELETE", address("keys", view.params["key"]))
     return Moved("/keys")
-
-
-def _page(view: View, made: NewKey | None = None, wrong: dict[str, str] | None = None, status: int = 200) -> Shown:
-    listed = view.api.get(address("keys"), Listed[Key], limit=KEYS, cursor=view.query.get("cursor"))
-    placed = {place.partition(".")[0]: sentence for place, sentence in (wrong or {}).items()}
-    facts = {
-        "keys": listed.items,
-        "next_cursor": listed.next_cursor,
-        "scopes": list(KeyScope),
-        "form": {} if made is not None else view.form,
-        "made": made,
-        "faults": placed,
-    }
-    return Shown("keys.html", facts, json=address("keys"), status=status)
 
 
 ROUTES = (Route("/keys", show, make), Route("/keys/{key}/revoke", ask, revoke))

@@ -63,29 +63,29 @@ class Column:
     examples: Sequence[str] = ()
 
 
-def ask(view: View, wrong: Mapping[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Asks for a name and a file."""
     facts = {
         "may": view.api.find(address("keys"), Listed[Key], limit=1) is not None,
         "name": view.form.get("name", ""),
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("make.html", facts, json=address("models"), status=status)
+    return Shown("make.html", facts, json=address("models"), status=view.status)
 
 
 def look(view: View) -> Answer:
     """Shows what the file is for, as its beginning says."""
     wrong = _unready(view)
     if wrong or view.head is None:
-        return ask(view, wrong or {"file": view.words("send.no_file")}, 422)
+        return ask(view.wrong(wrong or {"file": view.words("send.no_file")}))
     try:
         lines = view.head.lines()
         facts = facts_of(lines)
     except Unguessable as fault:
-        return ask(view, {"file": view.words(f"make.file_{fault.why}", **fault.values)}, 422)
+        return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
     label = label_column(facts)
     if label is None or len(facts) < 2:
-        return ask(view, {"file": view.words("make.one_column")}, 422)
+        return ask(view.wrong({"file": view.words("make.one_column")}))
     measures = facts[label].measures
     slip: dict[str, str] = {}
     try:

@@ -6,19 +6,19 @@ from __future__ import annotations
 from service.contract.enums import BatchState, Promotion, Verdict
 from service.contract.resources import Batch, Deployment, Model, Update, Version
 from service.contract.resources import Page as Listed
-from service.web.client import Refused, address
-from service.web.forms import faults, whole
+from service.web.client import address
+from service.web.forms import whole
 from service.web.pages.rollback import learned_by
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 BATCHES = 200
 """So many of the latest batches are asked whether they were taken back."""
 GONE = (BatchState.RETRACTED, BatchState.ERASED)
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Says what a promotion changes, and asks for a reason."""
     name = view.params["model"]
     model = view.api.get(address("models", name), Model)
@@ -39,11 +39,12 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "brings": len(learned - live),
         "reason": view.form.get("reason", ""),
         "auto": "auto" in view.form,
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("promote.html", facts, json=address("models", name, "versions", version.number), status=status)
+    return Shown("promote.html", facts, json=address("models", name, "versions", version.number), status=view.status)
 
 
+@asks_again(ask)
 def act(view: View) -> Answer:
     """Promotes, if the version that the form showed is still live; or has it learned again on that one. Where it is
     ticked, later versions go live by themselves."""
@@ -52,16 +53,13 @@ def act(view: View) -> Answer:
     if live := view.form.get("if_live", ""):
         order["if_live"] = whole(live)
     path = address("models", name, "deployments")
-    try:
-        to = f"/models/{name}"
-        if rebase:
-            to = f"/updates/{view.api.post(path, Update, order).id}"
-        else:
-            view.api.post(path, Deployment, order)
-        if "auto" in view.form:
-            view.api.send("PATCH", address("models", name), {"promotion": Promotion.AUTO})
-    except Refused as refused:
-        return ask(view, faults(refused.problem), refused.problem.status)
+    to = f"/models/{name}"
+    if rebase:
+        to = f"/updates/{view.api.post(path, Update, order).id}"
+    else:
+        view.api.post(path, Deployment, order)
+    if "auto" in view.form:
+        view.api.send("PATCH", address("models", name), {"promotion": Promotion.AUTO})
     return Moved(to)
 
 

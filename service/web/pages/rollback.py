@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from service.contract.enums import DeploymentKind
 from service.contract.resources import Deployment, Model, RolledBack, Version
 from service.contract.resources import Page as Listed
-from service.web.client import Refused, address
-from service.web.forms import faults, whole
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.client import address
+from service.web.forms import whole
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 MOVES = 200
 """So many of the latest moves of the live pointer are looked back on."""
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Says what a rollback changes, and asks for a reason."""
     name = view.params["model"]
     model = view.api.get(address("models", name), Model)
@@ -28,19 +28,17 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "erased": version is not None and version.erased_at is not None,
         "left_out": len(learned_by(view, name, model.live_version).difference(version.batches if version else ())),
         "reason": view.form.get("reason", ""),
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("rollback.html", facts, json=address("models", name, "deployments"), status=status)
+    return Shown("rollback.html", facts, json=address("models", name, "deployments"), status=view.status)
 
 
+@asks_again(ask)
 def act(view: View) -> Answer:
     """Rolls back, if the version that the form showed is still live."""
     name = view.params["model"]
     order = {"reason": view.form.get("reason", ""), "if_live": whole(view.form.get("if_live", ""))}
-    try:
-        view.api.post(address("models", name, "rollback"), RolledBack, order)
-    except Refused as refused:
-        return ask(view, faults(refused.problem), refused.problem.status)
+    view.api.post(address("models", name, "rollback"), RolledBack, order)
     return Moved(f"/models/{name}")
 
 

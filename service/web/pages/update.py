@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service.contract.enums import UpdateState
 from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
 from service.web.charts.losses import losses
-from service.web.client import Refused, address
-from service.web.forms import faults
+from service.web.client import address
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 UNFINISHED = (UpdateState.QUEUED, UpdateState.RUNNING)
 RETRIED = (UpdateState.FAILED, UpdateState.CANCELLED)
 UPDATES_A_PAGE = 50
 
 
-def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def show(view: View) -> Answer:
     """The update as it is now; a browser loads it again until it has ended."""
     update = view.api.get(address("updates", view.params["update"]), Update)
     curve = update.progress.losses if update.progress is not None else []
@@ -33,9 +31,9 @@ def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> 
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "colour": COLOURS[update.verdict] if update.verdict is not None else "bad",
         "retried": update.state in RETRIED,
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("update.html", facts, json=address("updates", update.id), status=status)
+    return Shown("update.html", facts, json=address("updates", update.id), status=view.status)
 
 
 def show_all(view: View) -> Answer:
@@ -55,30 +53,29 @@ def _line(view: View, update: Update) -> tuple[Update, str, str]:
     return update, view.words(f"update.{update.state}"), "bad" if update.state is UpdateState.FAILED else ""
 
 
-def ask_cancel(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask_cancel(view: View) -> Answer:
     """Says what cancelling changes."""
     update = view.api.get(address("updates", view.params["update"]), Update)
-    facts = {"update": update, "unfinished": update.state in UNFINISHED, "faults": wrong or {}}
-    return Shown("cancel.html", facts, json=address("updates", update.id), status=status)
+    facts = {"update": update, "unfinished": update.state in UNFINISHED, "faults": view.faults}
+    return Shown("cancel.html", facts, json=address("updates", update.id), status=view.status)
 
 
+@asks_again(ask_cancel)
 def cancel(view: View) -> Answer:
     """Stops the update, and shows how it stops."""
-    return _ordered(view, "cancel", ask_cancel)
+    return _ordered(view, "cancel")
 
 
+@asks_again(show)
 def retry(view: View) -> Answer:
     """Queues the update again."""
-    return _ordered(view, "retry", show)
+    return _ordered(view, "retry")
 
 
-def _ordered(view: View, what: str, again: Callable[[View, dict[str, str], int], Answer]) -> Answer:
-    """Has something done with the update and shows it; the page before, with what is wrong, where the API refuses."""
+def _ordered(view: View, what: str) -> Answer:
+    """Has something done with the update, and shows it."""
     update = view.params["update"]
-    try:
-        view.api.post(address("updates", update, what), Update)
-    except Refused as refused:
-        return again(view, faults(refused.problem), refused.problem.status)
+    view.api.post(address("updates", update, what), Update)
     return Moved(f"/updates/{update}")
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, Suspects, Update
-from service.web.client import Refused, address
-from service.web.forms import faults
+from service.web.client import address
 from service.web.pages.data.batches import COLOURS, holds
 from service.web.pages.data.rows import look
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 SUSPECTS = 100
 """So many a report names at most."""
@@ -41,7 +40,7 @@ def show(view: View) -> Answer:
     return Shown("data/batch.html", facts, json=path)
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Says what taking a batch back changes, and asks for a reason."""
     model, batch = _read(view)
     facts = {
@@ -50,23 +49,18 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "holds": holds(batch, view.words),
         "reason": view.form.get("reason", ""),
         "erase": "erase" in view.form,
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("data/retract.html", facts, json=address("models", model.name, "batches", batch.id), status=status)
+    path = address("models", model.name, "batches", batch.id)
+    return Shown("data/retract.html", facts, json=path, status=view.status)
 
 
+@asks_again(ask)
 def retract(view: View) -> Answer:
     """Takes the batch back, and shows the update that does it."""
-    name = view.params["model"]
-    order = {
-        "batches": [view.params["batch"]],
-        "reason": view.form.get("reason", ""),
-        "erase": "erase" in view.form,
-    }
-    try:
-        update = view.api.post(address("models", name, "retractions"), Update, order)
-    except Refused as refused:
-        return ask(view, faults(refused.problem), refused.problem.status)
+    reason, erase = view.form.get("reason", ""), "erase" in view.form
+    order = {"batches": [view.params["batch"]], "reason": reason, "erase": erase}
+    update = view.api.post(address("models", view.params["model"], "retractions"), Update, order)
     return Moved(f"/updates/{update.id}")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, NumberSummary, Update
 from service.contract.resources import Page as Listed
-from service.web.client import Refused, address
-from service.web.forms import faults
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.client import address
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words, amount
 
 BATCHES_A_PAGE = 50
@@ -18,7 +17,7 @@ MOST_CLASSES = 6
 COLOURS = {BatchState.PENDING: "warn", BatchState.LEARNED: "good", BatchState.REJECTED: "bad"}
 
 
-def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def show(view: View) -> Answer:
     """The list, newest first."""
     name = view.params["model"]
     model = view.api.get(address("models", name), Model)
@@ -28,18 +27,15 @@ def show(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> 
         "model": model,
         "lines": [(batch, holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
         "next_cursor": listed.next_cursor,
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("data/batches.html", facts, json=path, status=status)
+    return Shown("data/batches.html", facts, json=path, status=view.status)
 
 
+@asks_again(show)
 def learn(view: View) -> Answer:
     """Orders an update of all that waits, and shows it."""
-    name = view.params["model"]
-    try:
-        update = view.api.post(address("models", name, "updates"), Update, {"batches": "pending"})
-    except Refused as refused:
-        return show(view, faults(refused.problem), refused.problem.status)
+    update = view.api.post(address("models", view.params["model"], "updates"), Update, {"batches": "pending"})
     return Moved(f"/updates/{update.id}")
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, Suspects, Update
 from service.contract.tables import TableInput
-from service.web.client import Refused, address
-from service.web.forms import GENERAL, faults
+from service.web.client import address
+from service.web.forms import GENERAL
 from service.web.pages.data.rows import look
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 MOST = 100
 """Rows that are corrected at once: so many suspects a report names, and so many rows the API shows by their numbers."""
@@ -23,7 +22,7 @@ LABEL, BEFORE = "label-", "before-"
 """Fields of a row: what is right, and what it says now."""
 
 
-def ask(view: View, wrong: Mapping[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """Shows the rows that were chosen with what each may be, and says what correcting them changes."""
     name = view.params["model"]
     model = view.api.get(address("models", name), Model)
@@ -46,11 +45,12 @@ def ask(view: View, wrong: Mapping[str, str] | None = None, status: int = 200) -
         "classes": model.classes if len(model.classes) <= MOST_CLASSES else [],
         "takes_out": not (isinstance(model.input, TableInput) and model.input.growing),
         "form": view.form,
-        "faults": wrong or {},
+        "faults": {GENERAL if at == "rows" else at.replace("rows.", LABEL): said for at, said in view.faults.items()},
     }
-    return Shown("data/correct.html", facts, json=path, status=status)
+    return Shown("data/correct.html", facts, json=path, status=view.status)
 
 
+@asks_again(ask)
 def act(view: View) -> Answer:
     """Orders the correction, and shows its update."""
     name, batch = view.params["model"], view.params["batch"]
@@ -60,14 +60,9 @@ def act(view: View) -> Answer:
         if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
     }
     if not labels:
-        return ask(view, {GENERAL: view.words("correct.nothing")}, 422)
+        return ask(view.wrong({GENERAL: view.words("correct.nothing")}))
     order = {"rows": labels, "reason": view.form.get("reason", "")}
-    try:
-        update = view.api.post(address("models", name, "batches", batch, "corrections"), Update, order)
-    except Refused as refused:
-        placed = faults(refused.problem).items()
-        wrong = {GENERAL if place == "rows" else place.replace("rows.", LABEL): said for place, said in placed}
-        return ask(view, wrong, refused.problem.status)
+    update = view.api.post(address("models", name, "batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
 
 

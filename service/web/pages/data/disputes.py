@@ -5,9 +5,8 @@ from __future__ import annotations
 from service.contract.enums import DisputeState
 from service.contract.resources import Model, ModelDispute
 from service.contract.resources import Page as Listed
-from service.web.client import Refused, address
-from service.web.forms import faults
-from service.web.view import Answer, Moved, Route, Shown, View
+from service.web.client import address
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 DISPUTES_A_PAGE = 50
 MOST = 200
@@ -25,7 +24,7 @@ def show(view: View) -> Answer:
     return Shown("data/disputes.html", facts, json=path)
 
 
-def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> Answer:
+def ask(view: View) -> Answer:
     """One dispute, and what each of the two answers means."""
     name = view.params["model"]
     dispute = _find(view, name)
@@ -37,19 +36,17 @@ def ask(view: View, wrong: dict[str, str] | None = None, status: int = 200) -> A
         "open": dispute.state is DisputeState.OPEN,
         "verdict": view.form.get("verdict", ""),
         "reason": view.form.get("reason", ""),
-        "faults": wrong or {},
+        "faults": view.faults,
     }
-    return Shown("data/dispute.html", facts, json=address("models", name, "disputes"), status=status)
+    return Shown("data/dispute.html", facts, json=address("models", name, "disputes"), status=view.status)
 
 
+@asks_again(ask)
 def settle(view: View) -> Answer:
     """Settles it, and shows what can be done now."""
     name, which = view.params["model"], view.params["dispute"]
     order = {"verdict": view.form.get("verdict", ""), "reason": view.form.get("reason", "")}
-    try:
-        view.api.post(address("models", name, "disputes", which, "settle"), ModelDispute, order)
-    except Refused as refused:
-        return ask(view, faults(refused.problem), refused.problem.status)
+    view.api.post(address("models", name, "disputes", which, "settle"), ModelDispute, order)
     return Moved(f"/models/{name}/disputes/{which}")
 
 

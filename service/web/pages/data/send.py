@@ -28,9 +28,7 @@ OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(
-    view: View, wrong: dict[str, str] | None = None, status: int = 200, others: Sequence[str] | None = None
-) -> Answer:
+def ask(view: View, others: Sequence[str] | None = None) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
     know, or may be what is predicted, the likeliest first."""
     model = view.api.get(address("models", view.params["model"]), Model)
@@ -44,27 +42,27 @@ def ask(
         "form": {field: view.form.get(field, "") for field in FIELDS},
         "extra": json.dumps(others) if others and model.input.kind == "table" else "",
         "leave_out": view.head is not None or "leave_out" in view.form,
-        "new_classes": "new_classes" in view.form if wrong or others is not None else not model.classes,
-        "faults": wrong or {},
+        "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
+        "faults": view.faults,
     }
-    return Shown("data/send.html", facts, json=address("models", model.name, "updates"), status=status)
+    return Shown("data/send.html", facts, json=address("models", model.name, "updates"), status=view.status)
 
 
 def look(view: View) -> Answer:
     """Fills in which column of a CSV file is predicted: of a table the one that the model does not know."""
     if view.head is None or view.head.name.lower().endswith(".json"):
-        return ask(view, others=[])
+        return ask(view, [])
     try:
         names = list(facts_of(view.head.lines()))
     except Unguessable as fault:
-        return ask(view, {"file": view.words(f"make.file_{fault.why}", **fault.values)}, 422)
+        return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
     model = view.api.get(address("models", view.params["model"]), Model)
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
     unknown = [name for name in names if name not in known]
     if not unknown or getattr(model.target, "size", 1) > 1:
-        return ask(view, others=[])
+        return ask(view, [])
     label = label_column(names, known) or ""  # "": somebody has to choose
-    return ask(view, others=[label, *(name for name in unknown if name != label)])
+    return ask(view, [label, *(name for name in unknown if name != label)])
 
 
 def example(model: Model) -> str:
@@ -98,11 +96,12 @@ def _extra(form: Mapping[str, str]) -> list[str]:
 def act(view: View) -> Answer:
     """Shows the update that learns the file, or what is wrong with it."""
     if view.sent is None:
-        return ask(view, {"file": view.words("send.no_file")}, 422)
+        return ask(view.wrong({"file": view.words("send.no_file")}))
     try:
         update = view.sent.read(Update)
     except Refused as refused:
-        return ask(view, beside(refused.problem, view.words), refused.problem.status, _extra(view.form) or None)
+        wrong = view.wrong(beside(refused.problem, view.words), refused.problem.status)
+        return ask(wrong, _extra(view.form) or None)
     return Moved(f"/updates/{update.id}")
 
 
