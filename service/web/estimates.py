@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from service.contract.number_report import AnyReport, NumberReport
-from service.contract.report import Report
+from service.contract.number_report import AnyReport, NumberReport, Region
+from service.contract.report import Report, Score
 from service.web.words import Words, amount, percent
 
 Z95 = 1.96
@@ -22,6 +22,42 @@ class Estimate:
     low: float | None
     high: float | None
     rows: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A class, or a range of values, of two versions; None where one was not judged by it. `is_new`: the second brought
+    the class."""
+
+    name: str
+    first: Estimate | None
+    second: Estimate | None
+    of_errors: bool = False
+    is_new: bool = False
+
+    @property
+    def change(self) -> float | None:
+        """second - first"""
+        return None if self.first is None or self.second is None else self.second.value - self.first.value
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the second is better; None where they are the same, or one is not known."""
+        change = self.change
+        if change is None or change == 0 or (not self.of_errors and abs(change) < SAME):
+            return None
+        return (change > 0) != self.of_errors
+
+    def said(self, words: Words, alone: str) -> str:
+        """ "+7.0 points"; the sentence `alone` where one is not known."""
+        change = self.change
+        if change is None:
+            return words(alone)
+        if self.better is None:
+            return words("version.unchanged")
+        if self.of_errors:
+            return f"{'+' if change > 0 else ''}{amount(change)}"
+        return words("version.points", points=f"{100 * change:+.1f}".replace("-", "−"))
 
 
 def old_classes(report: AnyReport | None) -> Estimate | None:
@@ -56,6 +92,26 @@ def share(value: float, rows: int) -> Estimate:
     centre = (value + room / 2) / (1 + room)
     half = Z95 * math.sqrt(value * (1 - value) / rows + room / (4 * rows)) / (1 + room)
     return Estimate(value, max(0.0, centre - half), min(1.0, centre + half), rows)
+
+
+def by_class(score: Score | None) -> dict[str, Estimate]:
+    """Accuracy on trusted rows of each class."""
+    return {} if score is None else {name: share(of.accuracy, of.rows) for name, of in score.classes.items()}
+
+
+def brought(report: Report) -> dict[str, Estimate]:
+    """Out-of-fold recall of each class that the update brought."""
+    return {name: share(of.accuracy, of.rows) for name, of in report.new_classes.classes.items() if of.rows}
+
+
+def of_region(region: Region) -> Estimate:
+    """Mean error of a range of values."""
+    return Estimate(region.mae, None, None, region.rows)
+
+
+def name_of(region: Region) -> str:
+    """ "10 … 20" """
+    return f"{amount(region.from_)} … {amount(region.to)}"
 
 
 def how_good(report: AnyReport | None, words: Words) -> str:

@@ -20,8 +20,8 @@ from service.contract.tables import TableInput
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
 from service.web.charts.lineage import MOST_LANES, Node, lanes_of, lineage
-from service.web.estimates import Estimate, share
-from service.web.pages.compare import Pair, Side, better, pairs, sentence
+from service.web.estimates import Estimate, Pair, share
+from service.web.pages.compare import Side, pairs, sentence
 from service.web.pages.lineage import note
 from service.web.pages.predict import Pad, Unreadable, pad, rows
 from service.web.words import Words
@@ -218,7 +218,7 @@ def score(**classes: float) -> Score:
 
 def test_two_versions_are_compared_class_by_class() -> None:
     first, second = Side.of_score(score(a=0.9, b=0.8, gone=1.0)), Side.of_score(score(a=0.91, b=0.5, new=1.0))
-    assert [(of.name, of.change and round(of.change, 2)) for of in pairs(first, second)] == [
+    assert [(of.name, of.change and round(of.change, 2)) for of in pairs(first, second, False)] == [
         ("b", -0.3),
         ("a", 0.01),
         ("gone", None),
@@ -239,8 +239,8 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
     assert "not known" in said(None, score(a=0.9))
     errors = [Errors(mae=mae, rmse=mae, r2=None, median_error=mae, bias=0, rows=9) for mae in (3.5, 2.0)]
     assert said(*errors, of_errors=True) == "Version 4 is off by 1.5 less than version 3, on average."
-    assert better(Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9)), of_errors=True)
-    assert better(Pair("", share(0.9, 9), share(0.5, 9)), of_errors=False) is False
+    assert Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9), of_errors=True).better
+    assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
 
 
 def test_two_versions_have_a_page_without_reports_too(person: Person) -> None:

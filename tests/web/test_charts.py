@@ -9,10 +9,10 @@ import pytest
 
 from service.contract.resources import EpochLosses
 from service.web.charts.axis import Axis, svg, text, ticks
-from service.web.charts.changes import Change, changes
+from service.web.charts.changes import changes
 from service.web.charts.history import History, Mark, Step, describe, history
 from service.web.charts.losses import losses
-from service.web.estimates import Estimate, share
+from service.web.estimates import Estimate, Pair, share
 from service.web.words import Words, amount, percent
 
 
@@ -143,8 +143,9 @@ def test_losses_are_a_line_each_and_a_sentence() -> None:
 
 def test_changes_say_before_after_and_which_way() -> None:
     groups = [
-        Change("<b>3</b>", 0.95, share(0.9, 40), "−5.0 points · 40 rows", False),
-        Change("a name that is far too long for a phone", None, share(0.97, 40), "new · 40 rows", None),
+        (Pair("<b>3</b>", share(0.95, 40), share(0.9, 40)), "−5.0 points · 40 rows"),
+        (Pair("a name that is far too long for a phone", None, share(0.97, 40)), "new · 40 rows"),
+        (Pair("gone", share(0.95, 40), None), "one alone"),
     ]
     wide, narrow = re.findall(r"<svg.*?</svg>", changes(groups, percent, (0.9, 1.0), "Accuracy of each class"))
     assert len(re.findall('class="db down"', wide)) == 1
@@ -154,7 +155,7 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert "&lt;b&gt;3&lt;/b&gt;" in wide
     assert "<b>" not in wide
     assert "a name that is f…" in narrow
-    ranges = [Change("92,882 … 151,201", None, share(0.9, 40), "new · 40 rows", None)]
+    ranges = [(Pair("92,882 … 151,201", None, share(0.9, 40)), "new · 40 rows")]
     assert changes(ranges, percent, (0.9, 1.0), "").count(">92,882 … 151,201<") == 2, "a range is whole on a phone, too"
     assert ElementTree.fromstring(wide)[1].text == (
         "<b>3</b>: 90.0 %, −5.0 points · 40 rows. a name that is far too long for a phone: 97.0 %, new · 40 rows."
@@ -162,5 +163,5 @@ def test_changes_say_before_after_and_which_way() -> None:
 
 
 def test_at_most_thirty_changes_are_drawn() -> None:
-    many = [Change(str(n), 0.5, share(0.6, 10), "", True) for n in range(31)]
+    many = [(Pair(str(n), share(0.5, 10), share(0.6, 10)), "") for n in range(31)]
     assert len(re.findall('class="db up"', changes(many, percent, (0.9, 1.0), "x"))) == 60

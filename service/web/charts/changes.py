@@ -8,19 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.web.charts.axis import Axis, dot, line, svg, text, ticks
-from service.web.estimates import Estimate
+from service.web.estimates import Estimate, Pair
 
-
-@dataclass(frozen=True)
-class Change:
-    """A class, or a range of values. `note`: what stands beside it; `better`: None where nothing changed, or nothing
-    was there before."""
-
-    name: str
-    before: float | None
-    after: Estimate
-    note: str
-    better: bool | None
+Drawn = tuple[Pair, Estimate, str]
+"""A class or range, how good the second version is, and what stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +28,20 @@ MOST = 30
 """Groups that are drawn; the table has all."""
 
 
-def changes(of: Sequence[Change], show: Callable[[float], str], ends: tuple[float, float], title: str) -> Markup:
-    """The wide picture and the narrow one. show: a value as text, on the axis, too · ends: of the axis; values beyond
-    them stretch it."""
-    return _picture(of[:MOST], show, ends, WIDE, title) + _picture(of[:MOST], show, ends, NARROW, "")
+def changes(
+    of: Sequence[tuple[Pair, str]], show: Callable[[float], str], ends: tuple[float, float], title: str
+) -> Markup | None:
+    """The wide picture and the narrow one, None where the second version was judged by nothing. of: with what stands
+    beside each · show: a value as text, on the axis, too · ends: of the axis; values beyond them stretch it."""
+    drawn = [(pair, pair.second, note) for pair, note in of if pair.second is not None][:MOST]
+    return _picture(drawn, show, ends, WIDE, title) + _picture(drawn, show, ends, NARROW, "") if drawn else None
 
 
 def _picture(
-    of: Sequence[Change], show: Callable[[float], str], ends: tuple[float, float], frame: _Frame, title: str
+    of: Sequence[Drawn], show: Callable[[float], str], ends: tuple[float, float], frame: _Frame, title: str
 ) -> Markup:
-    values = [value for c in of for value in (c.before, c.after.value, c.after.low, c.after.high) if value is not None]
+    before = [pair.first.value for pair, _, _ in of if pair.first is not None]
+    values = [*before, *(end for _, x, _ in of for end in (x.value, x.low, x.high) if end is not None)]
     marks = ticks(min(ends[0], *values), max(ends[1], *values))
     along = Axis(marks[0], marks[-1], frame.left, frame.right)
     bottom = TOP + ROW * len(of)
@@ -55,20 +50,19 @@ def _picture(
         elements.append(line("grid", along.at(mark), TOP, along.at(mark), bottom))
         if frame is WIDE or place in (0, len(marks) - 1):
             elements.append(text("tick", along.at(mark), bottom + 18, show(mark), "middle"))
-    for place, change in enumerate(of):
-        elements += _row(change, TOP + ROW * place + ROW / 2, along, frame)
-    description = " ".join(f"{c.name}: {show(c.after.value)}, {c.note}." for c in of)
+    for place, drawn in enumerate(of):
+        elements += _row(*drawn, TOP + ROW * place + ROW / 2, along, frame)
+    description = " ".join(f"{pair.name}: {show(after.value)}, {note}." for pair, after, note in of)
     return svg(elements, frame.width, bottom + 28, title, description, kind="" if title else "small")
 
 
-def _row(change: Change, y: float, along: Axis, frame: _Frame) -> list[str]:
-    after = change.after
-    name = change.name if len(change.name) <= frame.longest else change.name[: frame.longest - 1] + "…"
+def _row(pair: Pair, after: Estimate, note: str, y: float, along: Axis, frame: _Frame) -> list[str]:
+    name = pair.name if len(pair.name) <= frame.longest else pair.name[: frame.longest - 1] + "…"
     row = [text("cls", frame.left - 14, y + 4, name, "end")]
     if after.low is not None and after.high is not None:
         row.append(line("iv", along.at(after.low), y, along.at(after.high), y))
-    if change.before is not None:
-        direction = {True: "db up", False: "db down", None: "db"}[change.better]
-        row.append(line(direction, along.at(change.before), y, along.at(after.value), y))
-        row.append(dot("hollow n", along.at(change.before), y))
-    return [*row, dot("dot n", along.at(after.value), y, 4.5), text("tick", frame.right + 14, y + 4, change.note)]
+    if pair.first is not None:
+        direction = {True: "db up", False: "db down", None: "db"}[pair.better]
+        row.append(line(direction, along.at(pair.first.value), y, along.at(after.value), y))
+        row.append(dot("hollow n", along.at(pair.first.value), y))
+    return [*row, dot("dot n", along.at(after.value), y, 4.5), text("tick", frame.right + 14, y + 4, note)]

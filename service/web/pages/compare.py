@@ -10,28 +10,14 @@ from service.contract.report import Report, Score
 from service.contract.resources import Model, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
-from service.web.charts.changes import Change, changes
+from service.web.charts.changes import changes
 from service.web.client import address
-from service.web.estimates import SAME, Estimate, share
+from service.web.estimates import Estimate, Pair, brought, by_class, name_of, of_region, share
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, percent, round_percent
 
 CHOICES = 200
 """So many of the latest versions can be chosen."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A class, or a range of values, of both versions; None where one was not judged by it."""
-
-    name: str
-    first: Estimate | None
-    second: Estimate | None
-
-    @property
-    def change(self) -> float | None:
-        """second - first"""
-        return None if self.first is None or self.second is None else self.second.value - self.first.value
 
 
 @dataclass(frozen=True)
@@ -47,8 +33,7 @@ class Side:
         side = cls.of_score(report.after if report is not None else None)
         if not isinstance(report, Report):
             return side
-        new = {name: share(of.accuracy, of.rows) for name, of in report.new_classes.classes.items() if of.rows}
-        return cls(side.trusted, {**new, **side.groups})
+        return cls(side.trusted, {**brought(report), **side.groups})
 
     @classmethod
     def of_score(cls, score: Score | Errors | None) -> Side:
@@ -56,10 +41,8 @@ class Side:
         if score is None or not score.rows:
             return cls(None, {})
         if isinstance(score, Score):
-            groups = {name: share(of.accuracy, of.rows) for name, of in score.classes.items()}
-            return cls(share(score.accuracy, score.rows), groups)
-        named = {f"{amount(of.from_)} … {amount(of.to)}": of for of in score.regions}
-        errors = {name: Estimate(of.mae, None, None, of.rows) for name, of in named.items()}
+            return cls(share(score.accuracy, score.rows), by_class(score))
+        errors = {name_of(region): of_region(region) for region in score.regions}
         return cls(Estimate(score.mae, None, None, score.rows), errors)
 
 
@@ -95,25 +78,14 @@ def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | 
 def _compared(before: Version, after: Version, words: Words) -> dict[str, object]:
     of_errors = isinstance(after.report, NumberReport)
     first, second, together = sides(before, after)
-    groups = pairs(first, second)
-    drawn = [
-        Change(
-            of.name,
-            of.first.value if of.first else None,
-            of.second,
-            _note(of, of_errors, words),
-            better(of, of_errors),
-        )
-        for of in groups
-        if of.second is not None
-    ]
+    groups = [(of, of.said(words, "compare.one_alone")) for of in pairs(first, second, of_errors)]
     title = words("compare.chart", before=before.number, after=after.number)
     shows, ends = (amount, (0.0, 0.0)) if of_errors else (round_percent, (0.9, 1.0))
     return {
         "sentence": sentence(first, second, of_errors, (before.number, after.number), words),
         "together": together,
-        "groups": [(of, _note(of, of_errors, words)) for of in groups],
-        "chart": changes(drawn, shows, ends, title) if drawn else None,
+        "groups": groups,
+        "chart": changes(groups, shows, ends, title),
         "only_before": len(set(before.batches) - set(after.batches)),
         "only_after": len(set(after.batches) - set(before.batches)),
         "show": amount if of_errors else percent,
@@ -131,28 +103,11 @@ def sides(before: Version, after: Version) -> tuple[Side, Side, bool]:
     return first, second, False
 
 
-def pairs(first: Side, second: Side) -> list[Pair]:
+def pairs(first: Side, second: Side, of_errors: bool) -> list[Pair]:
     """Classes or ranges of both, those that differ most first, then those that one alone has."""
-    made = [Pair(name, first.groups.get(name), second.groups.get(name)) for name in {**second.groups, **first.groups}]
+    names = {**second.groups, **first.groups}
+    made = [Pair(name, first.groups.get(name), second.groups.get(name), of_errors) for name in names]
     return sorted(made, key=lambda of: (of.change is None, -abs(of.change or 0.0), of.name))
-
-
-def better(of: Pair, of_errors: bool) -> bool | None:
-    """Whether the second is better; None where they are the same, or one is not known."""
-    change = of.change
-    if change is None or change == 0 or (not of_errors and abs(change) < SAME):
-        return None
-    return (change > 0) != of_errors
-
-
-def _note(of: Pair, of_errors: bool, words: Words) -> str:
-    if of.change is None:
-        return words("compare.one_alone")
-    if better(of, of_errors) is None:
-        return words("version.unchanged")
-    if of_errors:
-        return f"{'+' if of.change > 0 else ''}{amount(of.change)}"
-    return words("version.points", points=f"{100 * of.change:+.1f}".replace("-", "−"))
 
 
 def sentence(one: Side, other: Side, of_errors: bool, numbers: tuple[int, int], words: Words) -> str:
@@ -161,7 +116,7 @@ def sentence(one: Side, other: Side, of_errors: bool, numbers: tuple[int, int], 
     if first is None or second is None:
         return words("compare.unknown")
     before, after = numbers
-    judged = better(Pair("", first, second), of_errors)
+    judged = Pair("", first, second, of_errors).better
     if judged is None:
         return words("compare.same", before=before, after=after)
     winner, loser = (after, before) if judged else (before, after)

@@ -12,9 +12,9 @@ from service.contract.number_report import NumberReport
 from service.contract.report import Report, Score
 from service.contract.resources import Model, Update, Version
 from service.web import estimates
-from service.web.charts.changes import Change, changes
+from service.web.charts.changes import changes
 from service.web.client import address
-from service.web.estimates import SAME, Estimate, share
+from service.web.estimates import Pair, brought, by_class, name_of, of_region
 from service.web.pages.rollback import learned_by
 from service.web.reasons import rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, short
@@ -26,21 +26,6 @@ MOST_CLASSES = 20
 MOST_CONFUSIONS = 100
 """A report that lists so many may lack others."""
 WAITING = (Verdict.HELD, Verdict.SUPERSEDED)
-
-
-@dataclass(frozen=True)
-class Group:
-    """A class, or a range of values, before and after. `is_new`: the version brought the class."""
-
-    name: str
-    before: float | None
-    after: Estimate
-    is_new: bool = False
-
-    @property
-    def change(self) -> float:
-        """after - before; 0 where nothing was there before."""
-        return 0.0 if self.before is None else self.after.value - self.before
 
 
 @dataclass(frozen=True)
@@ -102,63 +87,33 @@ def _outdated(view: View, model: Model, version: Version) -> bool:
     return not learned_by(view, model.name, model.live_version).issuperset(version.batches)
 
 
-def _groups(report: Report | NumberReport | None) -> list[Group]:
-    """Those that changed most first."""
+def _groups(report: Report | NumberReport | None) -> list[Pair]:
+    """Before and after, those that changed most first."""
     if isinstance(report, Report):
-        before = report.before.classes if report.before is not None else {}
-        after = report.after.classes if report.after is not None else {}
-        old = [
-            Group(name, before[name].accuracy if name in before else None, share(of.accuracy, of.rows))
-            for name, of in after.items()
+        before = by_class(report.before)
+        old = [Pair(name, before.get(name), after) for name, after in by_class(report.after).items()]
+        new = sorted(brought(report).items(), key=lambda of: of[1].value)
+        return [
+            *(Pair(name, None, after, is_new=True) for name, after in new),
+            *sorted(old, key=lambda of: (-abs(of.change or 0.0), of.name)),
         ]
-        new = [
-            Group(name, None, share(of.accuracy, of.rows), is_new=True)
-            for name, of in report.new_classes.classes.items()
-            if of.rows
-        ]
-        return [*sorted(new, key=lambda g: g.after.value), *sorted(old, key=lambda g: (-abs(g.change), g.name))]
     if report is None or report.after is None:
         return []
-    errors = {(region.from_, region.to): region.mae for region in report.before.regions} if report.before else {}
-    return [
-        Group(_range(region.from_, region.to), errors.get((region.from_, region.to)), _error(region.mae, region.rows))
-        for region in report.after.regions
-    ]
+    errors = {(of.from_, of.to): of_region(of) for of in report.before.regions} if report.before else {}
+    return [Pair(name_of(of), errors.get((of.from_, of.to)), of_region(of), True) for of in report.after.regions]
 
 
-def _range(low: float, high: float) -> str:
-    return f"{amount(low)} … {amount(high)}"
-
-
-def _error(mae: float, rows: int) -> Estimate:
-    return Estimate(mae, None, None, rows)
-
-
-def _chart(groups: list[Group], of_errors: bool, words: Words) -> Markup | None:
-    if not groups:
-        return None
-    drawn = [Change(g.name, g.before, g.after, _note(g, of_errors, words), _better(g, of_errors)) for g in groups]
+def _chart(groups: list[Pair], of_errors: bool, words: Words) -> Markup | None:
+    drawn = [(of, _note(of, words)) for of in groups]
     if of_errors:
         return changes(drawn, amount, (0.0, 0.0), words("version.chart_errors"))
     return changes(drawn, round_percent, (0.9, 1.0), words("version.chart_classes"))
 
 
-def _better(group: Group, of_errors: bool) -> bool | None:
-    unchanged = group.before is None or (not of_errors and abs(group.change) < SAME) or group.change == 0.0
-    return None if unchanged else (group.change > 0) != of_errors
-
-
-def _note(group: Group, of_errors: bool, words: Words) -> str:
+def _note(of: Pair, words: Words) -> str:
     """ "+7.0 pt · 40 rows" """
-    if group.before is None:
-        what = words("version.new") if group.is_new else words("version.no_before")
-    elif _better(group, of_errors) is None:
-        what = words("version.unchanged")
-    elif of_errors:
-        what = f"{'+' if group.change > 0 else ''}{amount(group.change)}"
-    else:
-        what = words("version.points", points=f"{100 * group.change:+.1f}".replace("-", "−"))
-    return f"{what} · {words('model.rows', n=group.after.rows)}"
+    what = of.said(words, "version.new" if of.is_new else "version.no_before")
+    return f"{what} · {words('model.rows', n=of.second.rows if of.second else 0)}"
 
 
 def matrix(score: Score | None) -> Matrix | None:
