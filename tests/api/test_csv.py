@@ -12,7 +12,6 @@ import torch
 from service.api.bodies.csv_bodies import takes_rows
 from service.contract.inputs import Architecture
 from service.contract.requests import CreateBatch, CreateUpdate
-from service.contract.tables import TableInput
 from service.learning.data.learned_values import LearnedValues
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import fresh, parts_of
@@ -20,20 +19,11 @@ from service.learning.network.table_scale import TableScale
 from service.registry import batches, models
 from tests.api.conftest import Api, pointers
 from tests.making import keep_version, make_model
+from tests.tables import table_of
 
 pytestmark = pytest.mark.usefixtures("lasting")
 
-SPEC = TableInput.model_validate(
-    {
-        "kind": "table",
-        "columns": [
-            {"name": "rooms", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "day", "kind": "date"},
-            {"name": "member", "kind": "boolean"},
-        ],
-    }
-)
+SPEC = table_of({"rooms": "number", "city": "category", "day": "date", "member": "boolean"})
 TEXT = """\
 city,price,rooms,member,day,house
 Osaka,512.5,2,true,2026-11-29,a

@@ -5,26 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import TableInput, value_code
+from service.contract.tables import value_code
 from service.learning.data.rows import Rows
 from tests.learning.memory_data import SECRET
 from tests.learning.number_streams import number_rows
+from tests.tables import table_of
 from tests.updating import make_rows
 
 Floats = NDArray[np.float64]
 
-SHOP = TableInput.model_validate(
+SHOP = table_of(
     {
-        "kind": "table",
-        "indicators": 64,
-        "columns": [
-            {"name": "size", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "plan", "kind": "category", "values": ["basic", "plus"]},
-            {"name": "booked", "kind": "date"},
-            {"name": "member", "kind": "boolean"},
-        ],
-    }
+        "size": "number",
+        "city": "category",
+        "plan": {"kind": "category", "values": ["basic", "plus"]},
+        "booked": "date",
+        "member": "boolean",
+    },
+    indicators=64,
 )
 CITY = 1
 CITIES = ("Osaka", "Oslo", "Quito", "Lima")

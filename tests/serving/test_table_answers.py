@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture, MlpBackbone
-from service.contract.tables import TableInput, value_code
+from service.contract.tables import value_code
 from service.intake.kinds.tables import read_table
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.serving import notes
@@ -22,17 +22,15 @@ from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor
 from tests.making import table_checkpoint
+from tests.tables import table_of
 
-TABLE = TableInput.model_validate(
+TABLE = table_of(
     {
-        "kind": "table",
-        "columns": [
-            {"name": "age", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "job", "kind": "category"},
-            {"name": "customer", "kind": "category", "many": True},
-            {"name": "booked", "kind": "date"},
-        ],
+        "age": "number",
+        "city": "category",
+        "job": "category",
+        "customer": {"kind": "category", "many": True},
+        "booked": "date",
     }
 )
 LEARNED = {"city": ["Osaka", "Nara"], "job": ["cook"]}

@@ -16,7 +16,6 @@ from service.contract.inputs import ImageInput, InputSpec
 from service.contract.number_report import Errors
 from service.contract.report import ClassScore, Score
 from service.contract.resources import LineageNode, Model
-from service.contract.tables import TableInput
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
 from service.web.charts.lineage import MOST_LANES, Node, lanes_of, lineage
@@ -27,19 +26,17 @@ from service.web.pages.predict import Pad, Unreadable, pad, rows
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
+from tests.tables import table_of
 from tests.web.test_pages import HTML, Person
 
 EN = Words("en")
 PATH = "/models/digits/predict"
-TABLE = TableInput.model_validate(
+TABLE = table_of(
     {
-        "kind": "table",
-        "columns": [
-            {"name": "nights", "kind": "number"},
-            {"name": "city/ward", "kind": "category", "values": ["Osaka", "<b>Kyoto</b>"]},
-            {"name": "booked", "kind": "date"},
-            {"name": "member", "kind": "boolean"},
-        ],
+        "nights": "number",
+        "city/ward": {"kind": "category", "values": ["Osaka", "<b>Kyoto</b>"]},
+        "booked": "date",
+        "member": "boolean",
     }
 )
 

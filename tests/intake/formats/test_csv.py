@@ -19,27 +19,23 @@ from service.errors import InvalidContent
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_lines import LONGEST_RECORD, PIECE_BYTES
 from service.intake.formats.csv_table import CsvTable, read_csv
+from tests.tables import table_of
 
 NAN = float("nan")
-SPEC = TableInput.model_validate(
+SPEC = table_of(
     {
-        "kind": "table",
-        "columns": [
-            {"name": "rooms", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "plan", "kind": "category", "values": ["basic", "NA"]},
-            {"name": "key", "kind": "category", "many": True},
-            {"name": "booked", "kind": "date"},
-            {"name": "member", "kind": "boolean"},
-        ],
+        "rooms": "number",
+        "city": "category",
+        "plan": {"kind": "category", "values": ["basic", "NA"]},
+        "key": {"kind": "category", "many": True},
+        "booked": "date",
+        "member": "boolean",
     }
 )
 HEADER = "rooms,city,plan,key,booked,member"
 ROW = "2,Osaka,basic,k1,2026-11-29,true"
 PRICE = Meant(NumberTarget(kind="number"), ("price",))
-NUMBERS = TableInput.model_validate(
-    {"kind": "table", "columns": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number"}]}
-)
+NUMBERS = table_of({"a": "number", "b": "number"})
 
 
 def read(text: str | bytes, meant: Meant = Meant(), spec: TableInput = SPEC) -> CsvTable:  # noqa: B008
@@ -262,9 +258,7 @@ def test_what_the_csv_module_writes_comes_back() -> None:
     chance = random.Random(0)
     values = ["a", 'b"c', "d,e", "f\ng", "ä", "1", "", "x y"]
     rows = [[chance.choice(values), chance.choice(["", "1.5", "-2", "3e2"])] for _ in range(300)]
-    spec = TableInput.model_validate(
-        {"kind": "table", "columns": [{"name": "v", "kind": "category", "many": True}, {"name": "x", "kind": "number"}]}
-    )
+    spec = table_of({"v": {"kind": "category", "many": True}, "x": "number"})
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerows([["v", "x"], *rows])

@@ -13,18 +13,9 @@ from service.errors import InvalidContent
 from service.intake.formats.oip_request import Inference, read_inference
 from service.intake.formats.oip_tables import is_heavy
 from service.intake.formats.oip_tensors import LENGTH_BYTES
+from tests.tables import table_of
 
-TABLE = TableInput.model_validate(
-    {
-        "kind": "table",
-        "columns": [
-            {"name": "age", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "booked", "kind": "date"},
-            {"name": "member", "kind": "boolean"},
-        ],
-    }
-)
+TABLE = table_of({"age": "number", "city": "category", "booked": "date", "member": "boolean"})
 OSAKA, KYOTO, DAY = value_code("Osaka"), value_code("Kyoto"), 20_786 * 86_400.0
 
 

@@ -7,18 +7,10 @@ import numpy as np
 from service.contract.tables import TableInput
 from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
+from tests.tables import table_of
 
 RNG = np.random.default_rng(0)
-SPEC = TableInput.model_validate(
-    {
-        "kind": "table",
-        "columns": [
-            {"name": "price", "kind": "number"},
-            {"name": "city", "kind": "category"},
-            {"name": "year", "kind": "number"},
-        ],
-    }
-)
+SPEC = table_of({"price": "number", "city": "category", "year": "number"})
 ROWS = np.stack([RNG.normal(100, 10, 200), np.full(200, 7.0), RNG.normal(2000, 5, 200)], 1)
 SCALE = TableScale.fitted(SPEC, ROWS)
 
