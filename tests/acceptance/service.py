@@ -15,8 +15,9 @@ import numpy as np
 import psutil
 from sqlalchemy import select
 
+from service.registry import models, versions
 from service.registry.sql.database import Database
-from service.registry.sql.tables import UpdateEvent
+from service.registry.sql.tables import UpdateEvent, Version
 from tests.running import ROOT, Server, environment
 
 SIZE = 8
@@ -106,6 +107,12 @@ class Caller:
         """An update of fresh rows that has succeeded."""
         more = {"method": method} if method else {}
         done = self.end(self.order([self.batch(seed, **options)], wait=60, **more)["id"])
+        assert done["state"] == "succeeded", done
+        return done
+
+    def sent(self, **body: Any) -> dict[str, Any]:
+        """An update of the rows of a body that has succeeded."""
+        done = self.end(self.ok("POST", f"{self.path}/updates?wait=60", body)["id"])
         assert done["state"] == "succeeded", done
         return done
 
@@ -213,6 +220,12 @@ class Event:
     kind: str
     at: float
     detail: dict[str, Any]
+
+
+def stored_version(server: Server, caller: Caller, number: int) -> Version:
+    """A version as the database has it."""
+    with closing(Database(server.database_url)) as database, database.reading() as session:
+        return versions.get(session, models.get(session, caller.name), number)
 
 
 def history(server: Server, update_id: str) -> list[Event]:

@@ -9,10 +9,7 @@ from tests.acceptance.service import Caller, blobs
 
 
 def sent(caller: Caller, inputs: list[list[float]], labels: list[str]) -> dict[str, Any]:
-    body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
-    done = caller.end(caller.ok("POST", f"{caller.path}/updates?wait=60", body)["id"])
-    assert done["state"] == "succeeded", done
-    return done
+    return caller.sent(inputs=inputs, labels=labels, new_classes="allow")
 
 
 def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_model: NewModel) -> None:

@@ -46,10 +46,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer,
 
 def learned(caller: Caller, inputs: Sequence[Sequence[float]], labels: Sequence[str]) -> dict[str, Any]:
     """An update of these rows, once it has succeeded."""
-    body = {"inputs": inputs, "labels": labels, "new_classes": "allow"}
-    done = caller.end(caller.ok("POST", f"{caller.path}/updates?wait=60", body)["id"])
-    assert done["state"] == "succeeded", done
-    return done
+    return caller.sent(inputs=inputs, labels=labels, new_classes="allow")
 
 
 def test_wrong_labels_never_go_live_and_honest_ones_do(replicas: Environment) -> None:

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, bounded, rows_of
 from service.learning.data.sides import Folding
-from service.registry import models, versions
+from service.registry import models
 from service.registry.sql.database import Database
-from service.registry.sql.tables import Version
 from service.runtime import Runtime
 from service.settings import Settings
 from service.upkeep.verify import verify
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import Caller, blobs, slow, until
+from tests.acceptance.service import Caller, blobs, slow, stored_version, until
 from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
@@ -32,15 +31,6 @@ def kept(caller: Caller, batch_id: str) -> int:
 
 def let_go(caller: Caller, batch_id: str, rows: int = 0) -> None:
     until(lambda: kept(caller, batch_id) <= rows, what=f"{batch_id} is let go")
-
-
-def version(server: Server, caller: Caller, number: int) -> Version:
-    """A version as the database has it."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        row = versions.get(session, models.get(session, caller.name), number)
-    database.close()
-    return row
 
 
 def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:
@@ -86,7 +76,7 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
     assert traces(shared, none, 1) == traces(shared, none, 2) == (0, 0)
     last = {caller: caller.learn(3) for caller in (every, none)}
     let_go(none, last[none]["batches"][0])
-    keeping, not_keeping = version(shared, every, 3), version(shared, none, 3)
+    keeping, not_keeping = stored_version(shared, every, 3), stored_version(shared, none, 3)
     assert keeping.ledger_digest == not_keeping.ledger_digest
     assert last[every]["report"]["after"] == last[none]["report"]["after"]
 

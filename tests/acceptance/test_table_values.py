@@ -23,9 +23,7 @@ def rows(seed: int, cities: list[str], n: int = 80) -> tuple[list[dict[str, Any]
 
 def learned(caller: Caller, seed: int, cities: list[str]) -> dict[str, Any]:
     inputs, labels = rows(seed, cities)
-    body = {"inputs": inputs, "labels": labels, "source": "north"}
-    done = caller.end(caller.ok("POST", f"{caller.path}/updates?wait=60", body)["id"])
-    assert done["state"] == "succeeded", done
+    done = caller.sent(inputs=inputs, labels=labels, source="north")
     if done["verdict"] != "promoted":
         caller.ok("POST", f"{caller.path}/deployments", {"version": done["version"], "reason": "a test"})
     return done

@@ -18,25 +18,16 @@ from service.upkeep.verify import verify
 from service.worker.parent import erasure
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import RIDGE, Caller, blobs, slow, until
+from tests.acceptance.service import RIDGE, Caller, blobs, slow, stored_version, until
 from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 TUNE = slow(5)
 
 
-def facts(server: Server, caller: Caller, number: int) -> Version:
-    """A version as the database has it."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        row = versions.get(session, models.get(session, caller.name), number)
-    database.close()
-    return row
-
-
 def parts(server: Server, caller: Caller, number: int) -> dict[str, str]:
     """Part -> digest of its bytes."""
-    return {shard["part"]: shard["digest"] for shard in facts(server, caller, number).shards}
+    return {shard["part"]: shard["digest"] for shard in stored_version(server, caller, number).shards}
 
 
 def taken_back(caller: Caller, ids: list[str], **fields: Any) -> dict[str, Any]:
@@ -58,7 +49,7 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     before = with_it.live()
     assert before == 3
     done = taken_back(with_it, [bad])
-    after, never = facts(shared, with_it, 4), facts(shared, without, 2)
+    after, never = stored_version(shared, with_it, 4), stored_version(shared, without, 2)
     assert after.ledger_digest == never.ledger_digest
     assert parts(shared, with_it, 4)["head.0"] == parts(shared, without, 2)["head.0"]
     assert with_it.state(bad) == "retracted"
@@ -239,7 +230,7 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     for digest in kept:
         assert digest is not None
         assert (store / area / digest[:2] / digest[2:]).exists()
-    left = {s["digest"] for n in (1, 3, 4) for s in facts(shared, caller, n).shards}
+    left = {s["digest"] for n in (1, 3, 4) for s in stored_version(shared, caller, n).shards}
     assert digests - left
     for digest in digests - left:
         assert not (store / "shards" / digest[:2] / digest[2:]).exists()

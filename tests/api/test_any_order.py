@@ -257,18 +257,19 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.updates)
     @rule(number=which)
     def cancel(self, number: int) -> None:
-        mine, name = self.expected, self.some_update(number)
-        order = mine.updates[name]
-        scope = "learn" if order.kind == "learn" else "promote"
-        answer = self.allowed(self.some_key(number), scope, "POST", f"/v1/updates/{name}/cancel")
+        name, order, answer = self.asked_of_an_update(number, "cancel")
         if answer is None:
             return
         assert answer.status_code == {"queued": 200, "running": 202}.get(order.state, 409), answer.text
         if order.state == "queued":
             self.cancelled(name)
 
-    def some_update(self, number: int) -> str:
-        return list(self.expected.updates)[-1 - number % len(self.expected.updates)]
+    def asked_of_an_update(self, number: int, what: str) -> tuple[str, AnUpdate, Any | None]:
+        """Has it cancelled or tried again. -> its id, what is expected of it, the answer if the key may ask"""
+        name = list(self.expected.updates)[-1 - number % len(self.expected.updates)]
+        order = self.expected.updates[name]
+        scope = "learn" if order.kind == "learn" else "promote"
+        return name, order, self.allowed(self.some_key(number), scope, "POST", f"/v1/updates/{name}/{what}")
 
     def cancelled(self, name: str) -> None:
         """What a retraction took back comes back, unless another one takes it back or it was to be erased."""
@@ -287,10 +288,8 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.updates)
     @rule(number=which)
     def retry(self, number: int) -> None:
-        mine, name = self.expected, self.some_update(number)
-        order = mine.updates[name]
-        scope = "learn" if order.kind == "learn" else "promote"
-        answer = self.allowed(self.some_key(number), scope, "POST", f"/v1/updates/{name}/retry")
+        mine = self.expected
+        _, order, answer = self.asked_of_an_update(number, "retry")
         if answer is None:
             return
         if order.state not in ("failed", "cancelled"):

@@ -18,6 +18,7 @@ from service.client import Client, table_columns
 from service.client.guess import guess
 from service.client.learning import split_frame
 from service.client.table_rows import table_rows
+from tests.client.test_client import a_model
 
 
 class NaTType:
@@ -132,7 +133,7 @@ def test_a_frame_is_sent_as_the_model_takes_it() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         name = request.url.path.split("/")[3]
         if request.method == "GET":
-            return httpx.Response(200, json=_model(name, kinds[name]))
+            return httpx.Response(200, json=a_model(name=name, input=kinds[name], live_version=1, serving_version=1))
         sent.append((name, json.loads(request.content)["inputs"]))
         return httpx.Response(200, json={"model": name, "version": 1, "predictions": []})
 
@@ -146,21 +147,3 @@ def test_a_frame_is_sent_as_the_model_takes_it() -> None:
         ("v", [[1.0, 3.5], [2.0, 4.5]]),
         ("t", [{"age": 3}]),
     ]
-
-
-def _model(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "input": spec,
-        "architecture": {"backbone": {"name": "identity"}},
-        "classes": [],
-        "live_version": 1,
-        "serving_version": 1,
-        "method": {"name": "auto"},
-        "gate": {},
-        "promotion": "auto",
-        "retention": "all",
-        "pending": {"batches": 0, "rows": 0},
-        "updates": {"queued": 0, "running": 0},
-        "created_at": "2026-11-29T00:00:00Z",
-    }

@@ -56,12 +56,17 @@ def test_a_loaded_version_is_looked_up_without_the_database(runtime: Runtime) ->
     assert runtime.live.get("digits") is loaded is runtime.live.at("digits", 1)
 
 
-def test_the_version_before_stays_warm_after_a_swap(runtime: Runtime) -> None:
+def two_versions(runtime: Runtime) -> tuple[Loaded, Loaded]:
+    """The version that answers, and the next one, which is loaded and live by the database alone."""
     make_model(runtime)
     make_version(runtime)
     first = runtime.live.get("digits")
     make_version(runtime, seed=1)
-    second = prepared(runtime, 2)
+    return first, prepared(runtime, 2)
+
+
+def test_the_version_before_stays_warm_after_a_swap(runtime: Runtime) -> None:
+    first, second = two_versions(runtime)
     assert runtime.live.get("digits") is first
     runtime.live.swap(second)
     assert runtime.live.get("digits") is second
@@ -69,11 +74,7 @@ def test_the_version_before_stays_warm_after_a_swap(runtime: Runtime) -> None:
 
 
 def test_a_swap_that_comes_late_does_not_undo_a_rollback(runtime: Runtime) -> None:
-    make_model(runtime)
-    make_version(runtime)
-    first = runtime.live.get("digits")
-    make_version(runtime, seed=1)
-    second = prepared(runtime, 2)
+    first, second = two_versions(runtime)
     with runtime.database.writing() as session:
         deployments.roll_back(session, models.get(session, "digits"), "", None, "anonymous")
     runtime.live.swap(first)

@@ -22,13 +22,20 @@ from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.assignment import Assignment, Entry, Places, Result, Shard, Step
-from tests.registry.facts import LEASE
+from tests.registry.facts import LEASE, model
 from tests.updating import make_rows
 
 SPACE = "5" * 64
 COST = Cost(
     seconds=0.1, wait_seconds=0.0, rows=8, parameters_added=0, bytes_added=0, share_of_retraining=None, multiply_adds=0
 )
+
+
+def with_batches(runtime: Runtime, number: int, **fields: object) -> list[str]:
+    """The model "digits" without versions, and so many batches of it; -> their ids"""
+    with runtime.database.writing() as session:
+        model(session, **fields)
+        return [store_batch(runtime, session, seed=k).id for k in range(number)]
 
 
 def store_batch(runtime: Runtime, session: Session, name: str = "digits", seed: int = 0) -> Batch:

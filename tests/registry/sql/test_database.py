@@ -256,26 +256,17 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     other.close()
 
 
-def test_a_write_that_waits_too_long_for_another_process_is_refused_as_busy(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("own", [False, True], ids=["for another process", "in its own process"])
+def test_a_write_that_waits_too_long_is_refused_as_busy(
+    database: Database, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
     impatient = Database(database.url)
-    with database.writing():
+    with (impatient if own else database).writing():
         with pytest.raises(Busy), impatient.writing():
             pass
         with impatient.reading() as session:
             assert session.query(Model).count() == 0
-    impatient.close()
-
-
-def test_a_write_that_waits_too_long_in_its_own_process_is_refused_as_busy(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
-    impatient = Database(database.url)
-    with impatient.writing(), pytest.raises(Busy), impatient.writing():
-        pass
     impatient.close()
 
 

@@ -78,10 +78,13 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(bounded())
 
 
-async def until_busy(batcher: Batcher) -> None:
-    """Until the inference thread is at work, and what it waits for is what was asked first."""
+async def busy_with(batcher: Batcher, predictor: Noted) -> asyncio.Future[Probabilities]:
+    """The answer to one row, for which the inference thread waits until the gate is set."""
+    predictor.gate.clear()
+    first = batcher.ask(predictor, rows(1))
     while batcher._running is None:
         await asyncio.sleep(0)
+    return first
 
 
 @pytest.mark.parametrize("a_row", [QUICK, SLOW])
@@ -101,9 +104,7 @@ def test_what_arrives_during_a_pass_makes_the_next_one(batcher: Batcher) -> None
     predictor = Noted(SLOW)
 
     async def go() -> None:
-        predictor.gate.clear()
-        first = batcher.ask(predictor, rows(1))
-        await until_busy(batcher)
+        first = await busy_with(batcher, predictor)
         later = [batcher.ask(predictor, rows(2, k)) for k in range(5)]
         predictor.gate.set()
         await asyncio.gather(first, *later)
@@ -166,9 +167,7 @@ def test_a_quick_version_does_not_wait_for_a_slow_one(batcher: Batcher) -> None:
     slow, quick = Noted(SLOW), Noted(QUICK)
 
     async def go() -> None:
-        slow.gate.clear()
-        waiting = batcher.ask(slow, rows(1))
-        await until_busy(batcher)
+        waiting = await busy_with(batcher, slow)
         await batcher.ask(quick, rows(1))
         assert not waiting.done()
         slow.gate.set()
@@ -214,9 +213,7 @@ def test_what_nobody_waits_for_is_not_computed(batcher: Batcher) -> None:
     predictor = Noted(SLOW)
 
     async def go() -> Any:
-        predictor.gate.clear()
-        first = batcher.ask(predictor, rows(1))
-        await until_busy(batcher)
+        first = await busy_with(batcher, predictor)
         gone = batcher.ask(predictor, rows(7))
         late = batcher.ask(predictor, rows(9), until=asyncio.get_running_loop().time() + 0.01)
         there = batcher.ask(predictor, rows(2), until=asyncio.get_running_loop().time() + 10.0)
@@ -236,9 +233,7 @@ def test_more_work_than_may_wait_is_refused_until_some_of_it_is_done(batcher: Ba
     predictor, other = Noted(SLOW, cap=4), Noted(SLOW, cap=4)
 
     async def go() -> None:
-        predictor.gate.clear()
-        waiting = [batcher.ask(predictor, rows(1))]
-        await until_busy(batcher)
+        waiting = [await busy_with(batcher, predictor)]
         while batcher.backlog <= 1.0:
             batcher.admit(predictor)
             waiting.append(batcher.ask(predictor, rows(5)))

@@ -18,17 +18,15 @@ from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step
 from service.worker.parent.assign import assignment
 from service.worker.parent.replay_plan import replay
-from tests.registry.facts import learn, made, model, promoted, retract, roll_back, version
-from tests.worker.made import claimed, store_batch
+from tests.registry.facts import learn, made, promoted, retract, roll_back, version
+from tests.worker.made import claimed, with_batches
 
 RIDGE, TUNE = {"name": "ridge"}, {"name": "fine_tune", "epochs": 3}
 
 
 @pytest.fixture
 def ids(runtime: Runtime) -> list[str]:
-    with runtime.database.writing() as session:
-        model(session)
-        return [store_batch(runtime, session, seed=k).id for k in range(4)]
+    return with_batches(runtime, 4)
 
 
 def test_what_its_sender_expects_goes_with_an_update_and_its_challenger(runtime: Runtime, ids: list[str]) -> None:

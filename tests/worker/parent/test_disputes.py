@@ -12,8 +12,8 @@ from service.registry import deployments, disputes, models, updates
 from service.registry.sql.tables import ApiKey, Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.parent.publish import publish
-from tests.registry.facts import learn, model
-from tests.worker.made import claimed, result, store_batch
+from tests.registry.facts import learn
+from tests.worker.made import claimed, result, with_batches
 
 DAY = 24 * 3600.0
 SAYS_B = ClassEvidence(confident=10, conflicts=9, expected=0.02, toward={"b": 9})
@@ -22,10 +22,7 @@ SAYS_A = ClassEvidence(confident=30, conflicts=1, expected=0.02, toward={"b": 1}
 
 @pytest.fixture
 def ids(runtime: Runtime) -> list[str]:
-    """The model "digits" and three batches of it."""
-    with runtime.database.writing() as session:
-        model(session)
-        return [store_batch(runtime, session, seed=k).id for k in range(3)]
+    return with_batches(runtime, 3)
 
 
 def judged(

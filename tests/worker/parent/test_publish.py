@@ -18,15 +18,12 @@ from service.storage.artifacts import SHARDS, model_area
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
-from tests.worker.made import SPACE, claimed, entry, result, store_batch
+from tests.worker.made import SPACE, claimed, entry, result, store_batch, with_batches
 
 
 @pytest.fixture
 def ids(runtime: Runtime) -> list[str]:
-    """The model "digits" without versions, and three batches of it."""
-    with runtime.database.writing() as session:
-        model(session)
-        return [store_batch(runtime, session, seed=k).id for k in range(3)]
+    return with_batches(runtime, 3)
 
 
 def order(runtime: Runtime, names: list[str]) -> Update:

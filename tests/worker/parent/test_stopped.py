@@ -12,16 +12,14 @@ from service.registry.sql.tables import Batch, Update
 from service.runtime import Runtime
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import publish
-from tests.registry.facts import learn, model
-from tests.worker.made import COST, claimed, result, store_batch
+from tests.registry.facts import learn
+from tests.worker.made import COST, claimed, result, with_batches
 
 
 @pytest.fixture
 def ids(runtime: Runtime) -> list[str]:
     """The model "digits" with numbers as targets, and batches of it; the first one is live."""
-    with runtime.database.writing() as session:
-        model(session, target={"kind": "number"})
-        ids = [store_batch(runtime, session, seed=k).id for k in range(5)]
+    ids = with_batches(runtime, 5, target={"kind": "number"})
     judged(runtime, ids, 0, "sound", Outcome.PASS)
     return ids
 
