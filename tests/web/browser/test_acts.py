@@ -10,12 +10,10 @@ import pytest
 
 from service.web import starting
 from tests.running import Server
-from tests.web.browser.conftest import PICTURES, Look, Open
-from tests.web.browser.test_pages import PLACE
+from tests.web.browser.conftest import Look, Open
+from tests.web.browser.looking import check_links, check_looks, check_tab_order
 
 pytestmark = pytest.mark.browser
-
-WANTED = "[...document.querySelectorAll('a, button, input:not([type=hidden]), [tabindex]')].length"
 
 
 @pytest.fixture(scope="module")
@@ -63,37 +61,17 @@ def pages(site: Server) -> dict[str, str]:
 def test_axe_finds_nothing_and_nothing_sticks_out(
     site: Server, open_page: Open, axe: Look, pages: dict[str, str], width: int, scheme: str, language: str
 ) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
     page = open_page(f"{site.url}/?lang={language}", width, color_scheme=scheme)
-    found: dict[str, Any] = {}
-    for name, path in pages.items():
-        page.goto(site.url + path)
-        page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}-{language}.png", full_page=True)
-        found[name] = axe(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        assert page.evaluate("document.querySelectorAll('main img:not(.pixels), main b b').length") == 0, name
-        assert page.evaluate("document.querySelectorAll('.primary').length") <= 1, name
-    assert {name: faults for name, faults in found.items() if faults} == {}
+    check_looks(page, axe, site.url, pages, scheme, language)
 
 
 def test_every_link_leads_somewhere_and_the_tab_key_reaches_it(
     site: Server, open_page: Open, pages: dict[str, str]
 ) -> None:
     page = open_page(site.url)
-    links: set[str] = set()
-    for path in pages.values():
-        page.goto(site.url + path)
-        links |= set(page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)"))
-        if path == pages["dispute"]:
-            continue  # two answers are one stop
-        wanted, places = page.evaluate(WANTED), list[int]()
-        for _ in range(wanted):
-            page.keyboard.press("Tab")
-            places.append(page.evaluate(PLACE))
-        assert places == sorted(set(places)), path
-    with httpx.Client() as client:
-        answers = {link: client.get(link).status_code for link in links}
-    assert {link: status for link, status in answers.items() if status != 200} == {}
+    check_links(page, [site.url + path for path in pages.values()])
+    # of a dispute two answers are one stop
+    check_tab_order(page, [site.url + path for name, path in pages.items() if name != "dispute"])
 
 
 def test_a_version_is_promoted_by_the_keyboard_alone(site: Server, open_page: Open) -> None:

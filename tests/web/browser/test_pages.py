@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.running import Server
-from tests.web.browser.conftest import PICTURES, Look, Open
+from tests.web.browser.conftest import Look, Open
+from tests.web.browser.looking import check_links, check_looks, check_tab_order
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -59,33 +60,12 @@ def _expected(request: pytest.FixtureRequest) -> None:
 def test_axe_finds_nothing_and_nothing_sticks_out(
     site: Server, open_page: Open, axe: Look, width: int, scheme: str, language: str
 ) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
     page = open_page(f"{site.url}/?lang={language}", width, color_scheme=scheme)
-    found: dict[str, Any] = {}
-    for name, path in PAGES.items():
-        page.goto(site.url + path)
-        assert page.get_attribute("html", "lang") == language
-        page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}-{language}.png", full_page=True)
-        found[name] = axe(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    assert {name: faults for name, faults in found.items() if faults} == {}
+    check_looks(page, axe, site.url, PAGES, scheme, language)
 
 
 def test_the_tab_key_reaches_every_link_button_and_field_in_their_order(site: Server, open_page: Open) -> None:
-    page = open_page(site.url)
-    for path in PAGES.values():
-        page.goto(site.url + path)
-        wanted = page.evaluate(f"[...document.querySelectorAll({FOCUSED!r})].length")
-        places: list[int] = []
-        for _ in range(wanted):
-            page.keyboard.press("Tab")
-            places.append(page.evaluate(PLACE))
-        assert places == sorted(set(places)), path
-        assert len(places) == wanted
-
-
-FOCUSED = "a, button, input:not([type=hidden]), select, textarea, [tabindex]"
-PLACE = "[...document.querySelectorAll('*')].indexOf(document.activeElement)"
+    check_tab_order(open_page(site.url), [site.url + path for path in PAGES.values()])
 
 
 def test_the_first_tab_skips_to_the_content(site: Server, open_page: Open) -> None:
@@ -197,15 +177,7 @@ def test_an_update_is_followed_to_its_end(site: Server, open_page: Open) -> None
 
 
 def test_every_link_of_every_page_leads_somewhere(site: Server, open_page: Open) -> None:
-    page = open_page(site.url)
-    links: set[str] = set()
-    for name, path in PAGES.items():
-        page.goto(site.url + path)
-        if name != "missing":
-            links |= set(page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)"))
-    with httpx.Client() as client:
-        answers = {link: client.get(link).status_code for link in links}
-    assert {link: status for link, status in answers.items() if status != 200} == {}
+    check_links(open_page(site.url), [site.url + path for name, path in PAGES.items() if name != "missing"])
 
 
 def test_hostile_names_are_text(site: Server, open_page: Open) -> None:
