@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection comes from service.registry.sql.database.migrate."""
+"""Alembic's entry: the connection comes from service.registry.sql.engines.migrate."""
 
 from alembic import context
 from sqlalchemy import create_engine

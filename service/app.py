@@ -247,7 +247,7 @@ class _Process:
         import torch
 
         from service.api.application import build
-        from service.registry.sql.database import migrate
+        from service.registry.sql.engines import migrate
         from service.runtime import Runtime
         from service.server.dispatch import Dispatcher
         from service.tuning.garbage import freeze

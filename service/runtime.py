@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 
 from service.errors import DiskFull
-from service.registry.sql.backend import Bounds
-from service.registry.sql.database import Database
+from service.registry.sql.database import Bounds
+from service.registry.sql.engines import open_database
 from service.serving.live import LiveModels
 from service.settings import MiB, Settings
 from service.storage.cache import Cache
@@ -39,7 +39,7 @@ class Runtime:
                 "not find them. Let TSUIKA_STORE_URL name a place that all of them see.",
                 settings.store_folder,
             )
-        self.database = Database(
+        self.database = open_database(
             settings.database_url,
             Bounds(
                 settings.database_kept_connections,

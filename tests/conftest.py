@@ -201,7 +201,7 @@ def fresh_database(request: pytest.FixtureRequest) -> Callable[[Path], str]:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the tables of the first day and nothing in them: migrated once, copied for every test."""
-    from service.registry.sql.database import migrate  # after the threads are capped
+    from service.registry.sql.engines import migrate  # after the threads are capped
 
     path = tmp_path_factory.mktemp("migrated") / "tsuika.db"
     migrate(f"sqlite:///{path}")
@@ -213,10 +213,10 @@ def fold_as_ever(url: str) -> None:
     """Gives a database a secret that is the same in every run: so are the folds of the rows that a test sends."""
     from sqlalchemy import update
 
-    from service.registry.sql.database import Database
+    from service.registry.sql.engines import open_database
     from service.registry.sql.tables import Installation
 
-    database = Database(url)
+    database = open_database(url)
     with database.writing() as session:
         session.execute(update(Installation).values(secret=SECRET))
     database.close()

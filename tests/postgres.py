@@ -20,7 +20,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection
 
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 from service.registry.sql.tables import Table
 
 FASTER: tuple[LiteralString, ...] = ("fsync", "full_page_writes", "autovacuum")

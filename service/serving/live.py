@@ -20,8 +20,7 @@ from sqlalchemy import Connection
 from service.errors import CorruptArtifact, NotFound, NotLive, StoreAway
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
-from service.registry.sql.backend import Marks
-from service.registry.sql.database import Database
+from service.registry.sql.database import Database, Marks
 from service.serving.loaded_versions import Key, Loaded, LoadedVersions
 from service.serving.loader import Loader, fingerprint
 from service.serving.pointers import PointerTable

@@ -15,7 +15,8 @@ from contextlib import closing
 from service import __version__
 from service.errors import Busy, Conflict, CorruptArtifact
 from service.registry.sql import schema
-from service.registry.sql.database import Database, now
+from service.registry.sql.database import now
+from service.registry.sql.engines import open_database
 from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, length
 from service.storage.local import LocalArtifacts
@@ -53,7 +54,7 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
             for left in folder.path.glob(f"{PART}*"):  # by a backup that was killed, with its log
                 left.unlink()
             runtime.database.snapshot(snapshot)
-            with closing(Database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
+            with closing(open_database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
                 names = backed_up(session)
             lost = copying.copy(names)
             with runtime.database.reading() as session:

@@ -25,7 +25,7 @@ from service.registry import batches, updates
 from service.registry.callers import keys
 from service.registry.callers.actor import acting
 from service.registry.sql import all_rows, schema, unopened
-from service.registry.sql.database import Database, migrate
+from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.tables import ApiKey, Batch, Installation, Model, Update
 from service.settings import Settings
 from service.storage.artifacts import Artifacts, length
@@ -61,7 +61,7 @@ def _restore(settings: Settings, folder: BackupFolder, progress: Progress) -> Ma
     schema.require_known(f"of {folder.path}", manifest.revision)
     _require_empty(settings)
     with _database(folder, manifest) as database:
-        with closing(Database(f"sqlite:///{database}")) as opened, opened.reading() as session:
+        with closing(open_database(f"sqlite:///{database}")) as opened, opened.reading() as session:
             lost = {tuple(file.split("/")) for file in manifest.lacks}
             names = sorted(name for name in backed_up(session) if name not in lost)
         copies = folder.store
@@ -91,7 +91,7 @@ def require_old(folder: BackupFolder, old_url: str) -> None:
             "backed up: its file, or its URL."
         )
     unopened.require(old_url)
-    with closing(Database(old_url)) as old, old.reading() as session:
+    with closing(open_database(old_url)) as old, old.reading() as session:
         if installation_of(session) != manifest.installation:
             raise Conflict("--old names the database of another installation than the backup's. Nothing was restored.")
 
@@ -100,11 +100,11 @@ def delete_again(settings: Settings, old_url: str) -> DeletedAgain:
     """Does again, in an installation just restored, what the database that the backup was made of says of batches that
     were erased and keys that were revoked since. Raises Conflict where it is another installation's."""
     unopened.require(old_url)
-    with closing(Database(old_url)) as old, old.reading() as session:
+    with closing(open_database(old_url)) as old, old.reading() as session:
         secret = session.scalars(select(Installation.secret)).one()
         erased = set(session.scalars(select(Batch.id).where(Batch.erased_at.is_not(None)))) | _to_be_erased(session)
         revoked = list(session.scalars(select(ApiKey.id).where(ApiKey.revoked_at.is_not(None))))
-    with closing(Database(settings.database_url)) as restored, restored.writing() as session:
+    with closing(open_database(settings.database_url)) as restored, restored.writing() as session:
         if session.scalars(select(Installation.secret)).one() != secret:
             raise Conflict("--old names the database of another installation than the backup's.")
         count, waiting = 0, _to_be_erased(session)
@@ -184,7 +184,7 @@ def _put_in_place(settings: Settings, database: Path) -> None:
     file = settings.database_file
     if file is None:
         migrate(settings.database_url)
-        with closing(Database(settings.database_url)) as empty, empty.writing() as session:
+        with closing(open_database(settings.database_url)) as empty, empty.writing() as session:
             all_rows.from_file(database, session.connection())
         return
     file.parent.mkdir(parents=True, exist_ok=True)

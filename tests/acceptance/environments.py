@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, WorkProcess
 from tests.postgres import PostgresServer

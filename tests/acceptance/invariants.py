@@ -22,7 +22,7 @@ from service.contract.enums import Action
 from service.registry import deployments, versions
 from service.registry.callers import audit
 from service.registry.rows import ledger
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import AuditEntry, Batch, Deployment, Model, Update, Version
 from service.serving import predictor
 from service.storage.artifacts import SHARDS, Store, model_area
@@ -39,7 +39,7 @@ def hold(data: Path, acknowledged: Iterable[str] = ()) -> None:
 
 def hold_in(database_url: str, store_url: str, acknowledged: Iterable[str] = ()) -> None:
     """The same over a database and a store, wherever they are."""
-    database, store = Database(database_url), open_store(store_url)
+    database, store = open_database(database_url), open_store(store_url)
     try:
         with database.reading() as session:
             for model in session.scalars(select(Model)):

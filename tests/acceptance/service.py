@@ -16,7 +16,7 @@ import psutil
 from sqlalchemy import select
 
 from service.registry import models, versions
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import UpdateEvent, Version
 from tests.running import ROOT, Server, environment
 
@@ -224,14 +224,14 @@ class Event:
 
 def stored_version(server: Server, caller: Caller, number: int) -> Version:
     """A version as the database has it."""
-    with closing(Database(server.database_url)) as database, database.reading() as session:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
         return versions.get(session, models.get(session, caller.name), number)
 
 
 def history(server: Server, update_id: str) -> list[Event]:
     """What happened to an update, oldest first, as the database has it."""
     query = select(UpdateEvent.kind, UpdateEvent.at, UpdateEvent.detail).where(UpdateEvent.update_id == update_id)
-    with closing(Database(server.database_url)) as database, database.looking() as reader:
+    with closing(open_database(server.database_url)) as database, database.looking() as reader:
         return [Event(kind, at, detail) for kind, at, detail in reader.execute(query.order_by(UpdateEvent.id))]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from service.learning.data.rows import SELECT_FOLD, Known, Rows, bounded, rows_of
 from service.learning.data.sides import Folding
 from service.registry import models
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.runtime import Runtime
 from service.settings import Settings
 from service.upkeep.verify import verify
@@ -35,7 +35,7 @@ def let_go(caller: Caller, batch_id: str, rows: int = 0) -> None:
 
 def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:
     """The rows that `blobs` makes, as the model folds them."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         secret, model = models.installation_secret(session), models.get(session, caller.name)
         folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
@@ -53,7 +53,7 @@ def learning(server: Server, caller: Caller, seed: int) -> NDArray[np.float32]:
 
 def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
     """How many learning rows of a batch, as they were sent and as they were rounded, lie under the data folder."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         area = f"-{models.get(session, caller.name).id}/"
     database.close()

@@ -18,7 +18,7 @@ import pytest
 import tritonclient.http as triton
 
 from service.registry import batches, models
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.storage.opening import open_store
@@ -205,7 +205,7 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(environment: Envi
 
 def rows_of(environment: Environment, caller: Caller, batch_id: str) -> tuple[str, str]:
     """Area and digest of the rows of a batch."""
-    with closing(Database(environment.database_url)) as database, database.reading() as session:
+    with closing(open_database(environment.database_url)) as database, database.reading() as session:
         model = models.get(session, caller.name)
         digest, area = batches.get(session, model, batch_id).stored_digest, model_area(model.id)
     assert digest is not None

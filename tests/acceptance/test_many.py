@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from service.contract.enums import UpdateState
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, blobs, until
@@ -57,7 +57,7 @@ def test_two_workers_learn_four_hundred_small_updates_once_each(environment: Env
 
     with ThreadPoolExecutor(MODELS) as pool:
         sent = [batch for batches in pool.map(send, names) for batch in batches]
-    database = Database(environment.database_url)
+    database = open_database(environment.database_url)
 
     def states() -> Counter[str]:
         with database.looking() as reader:

@@ -23,7 +23,7 @@ import pytest
 from service.contract.requests import CreateModel
 from service.registry import models, updates
 from service.registry.rows import retention
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from tests import traces
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
@@ -46,7 +46,7 @@ def born(folder: Path, migrated: Path, **settings: Any) -> Server:
     (folder / "data").mkdir()
     file = folder / "data" / "tsuika.db"
     shutil.copy(migrated, file)
-    database = Database(f"sqlite:///{file}")
+    database = open_database(f"sqlite:///{file}")
     with database.writing() as session:
         models.create(session, CreateModel.model_validate({"name": "digits", "input": SPEC, "method": RIDGE}))
     database.close()
@@ -98,7 +98,7 @@ def post_once(caller: Caller) -> httpx.Response:
 
 def waiting(server: Server) -> dict[str, int]:
     """What the model of a service that is not there has not learned."""
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         pending = models.resources_of(session, [models.get(session, "digits")], lambda _: None)[0].pending
     database.close()
@@ -239,7 +239,7 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
     assert gone(children)
     events = kinds(server, update_id)
     assert events[-1] == "handed back"
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         row = updates.find(session, update_id)
         assert (row.state, row.attempts) == ("queued", 0)
@@ -305,7 +305,7 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(mortal: 
 
 
 def left_to_delete(server: Server) -> bool:
-    database = Database(f"sqlite:///{server.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
     with database.reading() as session:
         left = bool(retention.doomed(session))
     database.close()

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import Caller, children_of, gone, history, kinds, slow, until
@@ -34,7 +35,7 @@ def lease_of(database: Database, update_id: str) -> float:
 
 
 def test_a_child_that_stands_still_is_ended_although_heartbeats_go_on(environment: Environment) -> None:
-    server, database = environment.services[0], Database(environment.database_url)
+    server, database = environment.services[0], open_database(environment.database_url)
     with Caller(server, "digits") as caller:
         caller.create()
         live = caller.learn(1)["version"]

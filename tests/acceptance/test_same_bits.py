@@ -17,7 +17,7 @@ from service.learning.methods import resolve
 from service.learning.network.network import build
 from service.learning.run import Run
 from service.registry import models, versions
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import SPEC, blobs, slow
 from tests.learning.memory_data import MemoryData
@@ -57,7 +57,7 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
         caller.ok("POST", f"{caller.path}/deployments", {"version": k + 1})
         sent.append((done["batches"][0], *blobs(k, classes=classes)))
 
-    database = Database(f"sqlite:///{shared.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{shared.data / 'tsuika.db'}")
     with database.reading() as session:
         secret, model = models.installation_secret(session), models.get(session, caller.name)
         folding = Folding.model_validate({"input": model.input, **(model.folding or {})})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Version
 from service.storage.artifacts import SHARDS
 from service.storage.opening import open_store
@@ -52,12 +52,12 @@ class Replicas:
 
     def named(self) -> set[tuple[str, str | None]]:
         """What rows of the database name."""
-        with closing(Database(self.here.database_url)) as database, database.reading() as session:
+        with closing(open_database(self.here.database_url)) as database, database.reading() as session:
             return named(session)
 
     def made_of(self, batch: str) -> set[str]:
         """Digests of its rows, and of the shards of versions that learned it and of no other."""
-        with closing(Database(self.here.database_url)) as database, database.reading() as session:
+        with closing(open_database(self.here.database_url)) as database, database.reading() as session:
             rows = session.get_one(Batch, batch).stored_digest
             shards = [
                 (batch in v.learned, str(s["digest"])) for v in session.scalars(select(Version)) for s in v.shards

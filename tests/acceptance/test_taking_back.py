@@ -9,7 +9,7 @@ import torch
 
 from service.registry import batches, models, versions
 from service.registry.rows import ledger
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Version
 from service.runtime import Runtime
 from service.settings import Settings
@@ -204,7 +204,7 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     caller = new_model()
     first = caller.learn(30)["batches"]
     bad = caller.learn(31)["batches"]  # rows of no other model here: weights are shared
-    database = Database(f"sqlite:///{shared.data / 'tsuika.db'}")
+    database = open_database(f"sqlite:///{shared.data / 'tsuika.db'}")
     with database.reading() as session:
         model = models.get(session, caller.name)
         area = model_area(model.id)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
 from tests.acceptance.service import SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
@@ -166,5 +166,5 @@ def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
 
 def saved(server: Server, update_id: str) -> str | None:
     """The last save of the trainings of an update, as the database has it."""
-    with closing(Database(server.database_url)) as database, database.looking() as reader:
+    with closing(open_database(server.database_url)) as database, database.looking() as reader:
         return reader.scalar(select(Update.trainings).where(Update.id == update_id))

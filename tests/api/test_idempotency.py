@@ -53,7 +53,7 @@ def test_a_post_and_a_read_whose_connection_is_cut_run_again_a_few_times(
     api: Api, postgres: PostgresServer, keyed: bool
 ) -> None:
     """What the database has undone has no effect, so it is tried again; then it is refused, and has none either."""
-    backend, cuts = api.runtime.database._backend, 0
+    database, cuts = api.runtime.database, 0
 
     def cut(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal cuts
@@ -62,8 +62,8 @@ def test_a_post_and_a_read_whose_connection_is_cut_run_again_a_few_times(
             postgres.cut(connection)
 
     ways: list[tuple[Engine, str, str, dict[str, Any]]] = [
-        (backend.writers, "POST", f"{MODEL}/batches", {"json": ROWS, "headers": KEY if keyed else {}}),
-        (backend.readers, "GET", f"{MODEL}/batches", {}),
+        (database.writers, "POST", f"{MODEL}/batches", {"json": ROWS, "headers": KEY if keyed else {}}),
+        (database.readers, "GET", f"{MODEL}/batches", {}),
     ]
     for engine, method, path, options in ways:
         event.listen(engine, "before_cursor_execute", cut)

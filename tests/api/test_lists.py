@@ -37,7 +37,7 @@ def full(api: Api) -> Api:
 def queries(api: Api) -> Iterator[list[str]]:
     """Collects the statements that readers run."""
     seen: list[str] = []
-    engine = api.runtime.database._backend.readers
+    engine = api.runtime.database.readers
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         seen.append(statement)

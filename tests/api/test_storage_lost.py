@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import NotWritable
-from service.registry.sql.database import Database, migrate
+from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import revisions
 from tests.api.conftest import Api, MakeApi
 from tests.making import make_model, make_version
@@ -171,7 +171,7 @@ def test_a_database_that_is_read_only_is_refused_at_the_start(migrated: Path, da
     shutil.copy(migrated, file)
     with as_nobody(data):
         file.chmod(0o400)
-        database = Database(f"sqlite:///{file}")
+        database = open_database(f"sqlite:///{file}")
         with pytest.raises(NotWritable, match="read-only"):
             database.require_writable()
         database.close()
@@ -180,7 +180,7 @@ def test_a_database_that_is_read_only_is_refused_at_the_start(migrated: Path, da
 
 
 def test_what_sqlite_alone_knows_to_be_read_only_is_refused_as_such(api: Api) -> None:
-    with api.runtime.database._backend.writers.connect() as connection:
+    with api.runtime.database.writers.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=1")
     with pytest.raises(NotWritable, match="readonly"):
         api.runtime.database.require_writable()

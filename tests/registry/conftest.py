@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 
 
 @pytest.fixture
 def database(fresh_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Database]:
     """A fresh database."""
-    database = Database(fresh_database(tmp_path))
+    database = open_database(fresh_database(tmp_path))
     yield database
     database.close()

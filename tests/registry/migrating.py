@@ -11,7 +11,7 @@ from tests.running import ROOT
 PROGRAM = """
 import os, signal, sys
 from sqlalchemy import Engine, event
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 
 left = int(sys.argv[2])
 

@@ -18,7 +18,7 @@ from service.contract.inputs import Architecture, VectorInput
 from service.learning.data.serialization import pack_rows, pack_shard
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 from service.registry.sql.schema import revisions
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts

@@ -13,6 +13,7 @@ from service.contract.enums import UpdateState
 from service.errors import Conflict, LeaseLost
 from service.registry import deployments, leases, states, updates
 from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.registry.facts import LEASE, MOST, claim, learn, model, promoted, retract, version
 
@@ -292,7 +293,7 @@ def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
     ran: list[str] = []
 
     def work(name: str) -> None:
-        own = Database(database.url)
+        own = open_database(database.url)
         while True:
             with own.writing() as session:
                 update = leases.claim(session, name, LEASE)

@@ -17,6 +17,7 @@ from service.contract.enums import Promotion
 from service.errors import Conflict, Erased, LiveMoved
 from service.registry import deployments, models, versions
 from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Deployment
 from tests.registry.facts import batch, live, model, promoted, roll_back, version
 
@@ -234,7 +235,7 @@ class Moves(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.database = Database(self.fresh())
+        self.database = open_database(self.fresh())
         self.writing = self.database.writing()
         self.session = self.writing.__enter__()
         self.digits = model(self.session)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from service.errors import Busy, SchemaMismatch
-from service.registry.sql import backend
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 from service.registry.sql.schema import revisions
 from service.runtime import Runtime
 from service.serving.predictor import load
@@ -97,7 +96,7 @@ def test_what_an_upgrade_would_tear_apart_is_refused_and_nothing_is_changed(tmp_
 
 def test_a_migration_during_another_is_refused_as_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Store(tmp_path / "data", "0001")
-    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(old.file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Busy):

@@ -26,7 +26,7 @@ import psutil
 from sqlalchemy import select
 
 from service.registry import models
-from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update, UpdateEvent, Version
 from tests import guard
 from tests.acceptance.environments import Environment, embedded, scaled
@@ -78,7 +78,7 @@ class Killer(threading.Thread):
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
-        self._database = Database(self.environment.database_url)
+        self._database = open_database(self.environment.database_url)
 
     def run(self) -> None:
         kinds = {"service": self._kill_service, "child": self._kill_child, "worker": self._kill_worker}
@@ -226,7 +226,7 @@ def _counted_otherwise(environment: Environment, sent: Sequence[Sent]) -> Iterat
 
 def _sums(environment: Environment, name: str) -> tuple[str | None, list[str]]:
     """The digest of the exact sums behind the newest version of a model, and the batches that are in them."""
-    with closing(Database(environment.database_url)) as database, database.reading() as session:
+    with closing(open_database(environment.database_url)) as database, database.reading() as session:
         query = select(Version).where(Version.model_id == models.get(session, name).id)
         newest = session.scalars(query.order_by(Version.number.desc()).limit(1)).one()
         return newest.ledger_digest, newest.learned
@@ -238,7 +238,7 @@ def _taken_over(
     """Of each update whose worker was killed: seconds until it was claimed anew, and until it was finished; None where
     it was hit once more before that. They count from when there was a worker that lived on. Nothing of those updates
     that had ended at that moment."""
-    with closing(Database(environment.database_url)) as database, database.looking() as reader:
+    with closing(open_database(environment.database_url)) as database, database.looking() as reader:
         for hit in (hit for hit in hits if hit.orphaned):
             query = select(UpdateEvent.at, UpdateEvent.kind).where(UpdateEvent.update_id == hit.update)
             after = [(kind, at) for at, kind in reader.execute(query.order_by(UpdateEvent.id)) if at > hit.at]

@@ -15,7 +15,7 @@ from service.contract.keys import CreateKey
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch, TsuikaError
 from service.registry import batches, models, versions
 from service.registry.callers import audit, keys
-from service.registry.sql.database import migrate
+from service.registry.sql.engines import migrate
 from service.registry.sql.tables import ApiKey, Batch, Table, Update
 from service.runtime import Runtime
 from service.settings import Settings

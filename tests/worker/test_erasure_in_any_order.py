@@ -38,7 +38,7 @@ from service.errors import Cancelled, ChildLost, TsuikaError
 from service.learning.data.row_hash import content_digest
 from service.learning.run import Run
 from service.registry import batches, deployments, models, updates, versions
-from service.registry.sql.database import Database
+from service.registry.sql.sqlite import Sqlite
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
 from service.settings import Settings, folder_of
@@ -143,11 +143,11 @@ class Sums(Cache):
         super().forget(area)
 
 
-class Registry(Database):
+class Registry(Sqlite):
     """A database of which a process that dies leaves the last commit."""
 
     def __init__(self, url: str, power: Power) -> None:
-        super().__init__(url)
+        super().__init__(url, Path(url.removeprefix("sqlite:///")))
         self._power = power
 
     @contextmanager
@@ -177,7 +177,7 @@ class Service:
             retry_delay_seconds=0.0,
         )
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(runtime, "Database", lambda url, _: Registry(url, self.power))
+            patched.setattr(runtime, "open_database", lambda url, _: Registry(url, self.power))
             patched.setattr(runtime, "open_store", lambda url, *_, **__: Store(folder_of(url), self.power))
             patched.setattr(runtime, "Cache", lambda root, most, _: Sums(root, most, self.power))
             self.runtime = runtime.Runtime(settings)

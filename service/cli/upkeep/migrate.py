@@ -10,7 +10,7 @@ from service.cli.output import print_result
 def run(as_json: Json = False) -> int:
     """Creates or upgrades the database that the settings name."""
     from service.registry.sql import schema
-    from service.registry.sql.database import migrate
+    from service.registry.sql.engines import migrate
     from service.settings import Settings
     from service.storage.permissions import tighten
 

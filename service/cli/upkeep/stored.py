@@ -29,9 +29,9 @@ def runtime() -> Iterator[Runtime]:
 @contextmanager
 def database() -> Iterator[Database]:
     """Opens the database alone. Raises as `settings` does."""
-    from service.registry.sql.database import Database
+    from service.registry.sql.engines import open_database
 
-    opened = Database(settings().database_url)
+    opened = open_database(settings().database_url)
     try:
         yield opened
     finally:

@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import JSON, ColumnElement, Connection, Select, TableValuedAlias, event, func, literal, select, text
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    TableValuedAlias,
+    event,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from service.errors import Busy
-from service.registry.sql import sqlite
-from service.registry.sql.backend import Backend, Bounds, Marks
-from service.registry.sql.sqlite import Sqlite
+from service.errors import Busy, TsuikaError
 from service.settings import file_of
 from service.telemetry.metrics import Counter
 
 ERRORS = Counter("tsuika_database_errors_total", "Transactions that the database refused, by the slug.", ["reason"])
+BUSY_SECONDS = 5.0
+"""How long a write waits for the one before it."""
 Reader = Session | Connection
 """Runs a query that returns columns."""
+Marks = tuple[int, int]
+E = TypeVar("E", bound=Exception)
 _MARKS = "marks"
 _READS, _WRITES = "The database is busy with other reads", "Another write is still at work"
-BOUNDS = Bounds()
 LARGEST = 2**63 - 1
 """The largest whole number that a column holds."""
 
 
-class Database:
-    """Facts, by two engines on one database: many readers, one writer at a time."""
+@dataclass(frozen=True)
+class Bounds:
+    """What one process may take of a database that several share. `kept`, `most`: connections for reads, and as many
+    for writes, that stay open, and in all."""
 
-    def __init__(self, url: str, bounds: Bounds = BOUNDS) -> None:
-        self.url = url
-        self._backend: Backend = _backend(url, bounds)
-        self.name = self._backend.name
+    kept: int = 8
+    most: int = 32
+    lock_seconds: float = BUSY_SECONDS
+    statement_seconds: float = 60.0
+
+
+class Database(ABC):
+    """Facts, by two engines on one database: many readers, one writer at a time.
+
+    name: how people know it, its file or its address without the password.
+    """
+
+    def __init__(self, url: str, name: str, readers: Engine, writers: Engine) -> None:
+        self.url, self.name = url, name
+        self.readers, self.writers = readers, writers
 
     @property
     def shared(self) -> bool:
@@ -45,7 +72,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session on one moment; nothing it changes is kept. Rows that were read stay readable after the block."""
-        with self._refusing(_READS), Session(self._backend.readers, expire_on_commit=False, autoflush=False) as session:
+        with self._refusing(_READS), Session(self.readers, expire_on_commit=False, autoflush=False) as session:
             yield session
             session.expunge_all()  # a rollback would empty them
             session.rollback()
@@ -53,27 +80,26 @@ class Database:
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """As `reading`, for queries of columns alone: half the work."""
-        with self._refusing(_READS), self._backend.readers.connect() as connection:
+        with self._refusing(_READS), self.readers.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull,
         NotWritable, and SchemaMismatch where another version has upgraded the tables meanwhile."""
-        backend = self._backend
-        backend.require_place()
+        self._require_place()
         with (
             self._refusing(_WRITES),
-            backend.writers.connect() as connection,
+            self.writers.connect() as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
             session.connection()
-            backend.begun(connection)
+            self._begun(connection)
             yield session
             session.flush()
-            backend.committing(connection)
+            self._committing(connection)
             session.commit()
-            if (marks := backend.committed(connection)) is not None:
+            if (marks := self._committed(connection)) is not None:
                 session.info[_MARKS] = marks
 
     @contextmanager
@@ -86,34 +112,17 @@ class Database:
             ERRORS.add(Busy.slug)
             raise Busy(f"{others}; try again.") from None
         except DBAPIError as error:
-            refusal = self._backend.refusal(error)
+            refusal = self._refusal(error)
             ERRORS.add(refusal.slug if refusal is not None else "unexpected")
             if refusal is not None:
                 raise refusal from error
             raise
 
-    def faults(self) -> list[str]:
-        """Sentences on what is damaged in its own files, as far as it can tell: PostgreSQL checks its pages itself."""
-        return self._backend.faults()
-
     def snapshot(self, file: Path) -> None:
         """Writes all of one moment into a new file of SQLite, while others read and write. Raises DiskFull,
         NotWritable."""
         with self._refusing(_READS):
-            self._backend.snapshot(file)
-
-    def scrub(self) -> None:
-        """Removes what deleted and replaced rows have left in the database. Raises Busy, DiskFull, NotWritable."""
-        self._backend.scrub()
-
-    def trouble(self) -> str | None:
-        """Why nothing can be written, if that is known. Takes microseconds."""
-        return self._backend.trouble()
-
-    def foreign(self) -> str | None:
-        """Why this version must not write the tables, where another one has upgraded them meanwhile. As quick, so the
-        event loop may ask."""
-        return self._backend.foreign()
+            self._copy(file)
 
     def require_writable(self) -> None:
         """Raises NotWritable where the database would refuse the first write: a connection to a read-only one opens
@@ -122,25 +131,72 @@ class Database:
             session.execute(text("UPDATE installation SET id = id"))
             session.rollback()
 
-    def mark(self) -> int:
-        """Another number once anybody has committed anything since the last call; it reads no table."""
-        return self._backend.mark()
-
     def before_each(self, do: Callable[[], None]) -> None:
         """Calls `do` before each transaction from now on, in the thread that begins it; `mark` begins none."""
-        for engine in (self._backend.readers, self._backend.writers):
+        for engine in (self.readers, self.writers):
             event.listen(engine, "begin", lambda _: do(), insert=True)
 
+    def faults(self) -> list[str]:
+        """Sentences on what is damaged in its own files, as far as it can tell. None where a server checks its pages
+        when it reads them, as PostgreSQL does where its cluster has data checksums."""
+        return []
+
+    @abstractmethod
+    def scrub(self) -> None:
+        """Removes what deleted and replaced rows have left in the database. Raises Busy, DiskFull, NotWritable."""
+
+    @abstractmethod
+    def mark(self) -> int:
+        """Another number once anybody has committed anything since the last call; it reads no table. Takes
+        microseconds, in any thread."""
+
+    @abstractmethod
+    def trouble(self) -> str | None:
+        """Why nothing can be written, if that is known. Takes microseconds."""
+
+    @abstractmethod
+    def foreign(self) -> str | None:
+        """Why this version must not write the tables, where another one has upgraded them meanwhile. As quick, so the
+        event loop may ask."""
+
     def close(self) -> None:
-        self._backend.close()
+        """Closes all connections that are not in use."""
+        self.readers.dispose()
+        self.writers.dispose()
+
+    def _require_place(self) -> None:  # noqa: B027 - who writes to a server learns at once whether it can
+        """Raises NotWritable where what is written now would be lost."""
+
+    @abstractmethod
+    def _begun(self, connection: Connection) -> None:
+        """Called once a transaction that writes has begun. Raises SchemaMismatch where the tables are not ours."""
+
+    @abstractmethod
+    def _committing(self, connection: Connection) -> None:
+        """Called before its commit."""
+
+    def _committed(self, connection: Connection) -> Marks | None:
+        """Called after it. -> `mark` before and after it, None where others may have committed in between"""
+        return None
+
+    @abstractmethod
+    def _refusal(self, error: DBAPIError) -> TsuikaError | None:
+        """The error for what the database said, where it may pass or can be mended."""
+
+    @abstractmethod
+    def _copy(self, file: Path) -> None:
+        """See `snapshot`."""
 
 
-def _backend(url: str, bounds: Bounds) -> Backend:
-    if (file := file_of(url)) is not None:
-        return Sqlite(url, file)
-    from service.registry.sql.postgres import Postgres
-
-    return Postgres(url, bounds)
+@contextmanager
+def refusing(kind: type[E], refusal: Callable[[E], TsuikaError | None]) -> Iterator[None]:
+    """Raises errors of that kind as ours, where there is one for them."""
+    try:
+        yield
+    except kind as error:
+        if (ours := refusal(error)) is not None:
+            raise ours from error
+        raise
 
 
 def marks(session: Session) -> Marks | None:
@@ -170,18 +226,3 @@ def elements(session: Session, texts: InstrumentedAttribute[Any] | ColumnElement
 def among(session: Session, texts: Collection[str]) -> Select[str]:
     """These texts, for `in_`: as one parameter, however many they are."""
     return select(elements(session, literal(list(texts), JSON)).c.value)
-
-
-def migrate(url: str, revision: str = "head") -> None:
-    """Brings the tables of the database up to this version of the code or to an earlier revision, wholly or not at all.
-
-    In SQLite, tables are made anew under their names, so foreign keys are checked at the end instead of at each step.
-    Raises SchemaMismatch where the tables are of a newer version, Busy where somebody else holds the database, and
-    DiskFull and NotWritable.
-    """
-    if file_of(url) is not None:
-        sqlite.prepare(url, revision)
-    else:
-        from service.registry.sql import postgres
-
-        postgres.prepare(url)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
 from service.registry.sql import all_rows, schema, unopened
-from service.registry.sql.backend import Bounds, Marks, refusing
+from service.registry.sql.database import Bounds, Database, refusing
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
 
@@ -39,16 +39,15 @@ _SCRUBBED = ("idempotency_keys", "ledger_entries", "batches", "versions")
 """Tables of which an erasure deletes rows or members; the largest last, since reports are in it."""
 
 
-class Postgres:
-    """A database of PostgreSQL (`Backend`)."""
+class Postgres(Database):
+    """A database of PostgreSQL."""
 
     def __init__(self, url: str, bounds: Bounds) -> None:
         require_driver()
-        self.name = schema.name_of(url)
-        self.readers = _engine(url, "default_transaction_read_only=on", "REPEATABLE READ", bounds)
-        self.writers = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", bounds)
+        readers = _engine(url, "default_transaction_read_only=on", "REPEATABLE READ", bounds)
+        writers = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", bounds)
+        super().__init__(url, schema.name_of(url), readers, writers)
         self._listener = Listener(url)
-
         self._closed = False
         for engine in (self.readers, self.writers):
             event.listen(engine, "checkin", self._returned)
@@ -57,19 +56,13 @@ class Postgres:
         def _begin(connection: Any) -> None:
             connection.exec_driver_sql(_TURN)
 
-    def require_place(self) -> None:
-        pass  # who writes learns at once whether it can
-
-    def begun(self, connection: Connection) -> None:
+    def _begun(self, connection: Connection) -> None:
         schema.check(self.name, connection.scalar(text(schema.REVISION)))
 
-    def committing(self, connection: Connection) -> None:
+    def _committing(self, connection: Connection) -> None:
         connection.execute(_NOTIFY)
 
-    def committed(self, connection: Connection) -> Marks | None:
-        return None
-
-    def refusal(self, error: DBAPIError) -> TsuikaError | None:
+    def _refusal(self, error: DBAPIError) -> TsuikaError | None:
         return refusal_of(error)
 
     def mark(self) -> int:
@@ -81,11 +74,7 @@ class Postgres:
     def foreign(self) -> str | None:
         return self._listener.foreign()
 
-    def faults(self) -> list[str]:
-        """None: the server checks its pages when it reads them, where its cluster has data checksums."""
-        return []
-
-    def snapshot(self, file: Path) -> None:
+    def _copy(self, file: Path) -> None:
         with self.readers.connect() as connection:
             all_rows.to_file(connection, file)
 
@@ -103,8 +92,7 @@ class Postgres:
     def close(self) -> None:
         self._closed = True
         self._listener.stop()
-        self.readers.dispose()
-        self.writers.dispose()
+        super().close()
 
     def _returned(self, connection: Any, _record: Any) -> None:
         """Closes what another thread had in use while the rest was closed."""

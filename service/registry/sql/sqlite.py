@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaError
-from service.registry.sql import backend, schema, unopened
-from service.registry.sql.backend import Marks, refusing
+from service.registry.sql import database, schema, unopened
+from service.registry.sql.database import Database, Marks, refusing
 
 LARGEST_LOG = 16 * 2**20
 """To so many bytes the log is cut back once a long reader, as of a backup, lets it: less than the room on the disk that
@@ -25,14 +25,13 @@ MOST_FAULTS = 20
 """Faults of its pages that are told."""
 
 
-class Sqlite:
-    """A file of SQLite (`Backend`)."""
+class Sqlite(Database):
+    """A file of SQLite."""
 
     def __init__(self, url: str, file: Path) -> None:
         self.file = file
-        self.name = str(file)
-        self.readers = engine_of(url, begin="BEGIN", pool_size=8, max_overflow=24)
-        self.writers = engine_of(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+        readers = engine_of(url, begin="BEGIN", pool_size=8, max_overflow=24)
+        super().__init__(url, str(file), readers, engine_of(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0))
         self._identity = _identity(self.file)
         self._watching: PoolProxiedConnection | None = None
         self._marking = threading.Lock()
@@ -40,25 +39,25 @@ class Sqlite:
         self._began: tuple[int, int] = (0, 0)  # `mark` and the writer's view of others' commits
         self._foreign: tuple[int, str | None] | None = None  # mark, and what is wrong with the tables since
 
-    def require_place(self) -> None:
+    def _require_place(self) -> None:
         if (trouble := self.trouble()) is not None:
             raise NotWritable(trouble)  # open connections would go on writing to what nobody finds again
 
-    def begun(self, connection: Connection) -> None:
+    def _begun(self, connection: Connection) -> None:
         self._began = self.mark(), _commits(connection.connection)
         state = connection.connection.driver_connection, self._began[1]
         if state != self._ours:  # what others have committed may be other tables
             schema.check(self.name, connection.scalar(text(schema.REVISION)))
             self._ours = state
 
-    def committing(self, connection: Connection) -> None:
+    def _committing(self, connection: Connection) -> None:
         pass
 
-    def committed(self, connection: Connection) -> Marks | None:
+    def _committed(self, connection: Connection) -> Marks | None:
         (before, commits), after = self._began, self.mark()
         return (before, after) if _commits(connection.connection) == commits else None
 
-    def refusal(self, error: DBAPIError) -> TsuikaError | None:
+    def _refusal(self, error: DBAPIError) -> TsuikaError | None:
         return _refusal(error) if isinstance(error, OperationalError) else None
 
     def mark(self) -> int:
@@ -104,7 +103,7 @@ class Sqlite:
             sentences.append(f"{len(astray)} rows name others that are not there, the first in {astray[0][0]}.")
         return sentences
 
-    def snapshot(self, file: Path) -> None:
+    def _copy(self, file: Path) -> None:
         """It holds up nobody: the log grows meanwhile. Nothing of deleted rows is in the new file."""
         with refusing(sqlite3.OperationalError, _refusal), closing(self.readers.raw_connection()) as connection:
             driver = connection.driver_connection
@@ -132,8 +131,7 @@ class Sqlite:
             if self._watching is not None:
                 self._watching.close()
             self._watching = None
-        self.readers.dispose()
-        self.writers.dispose()
+        super().close()
 
     def _watch(self) -> PoolProxiedConnection:
         """A connection that begins no transaction; the caller holds `_marking`."""
@@ -176,8 +174,8 @@ def engine_of(url: str, begin: str, pool_size: int, max_overflow: int, foreign_k
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=max_overflow,
-        pool_timeout=backend.BUSY_SECONDS,
-        connect_args={"timeout": backend.BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+        pool_timeout=database.BUSY_SECONDS,
+        connect_args={"timeout": database.BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
     keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
 

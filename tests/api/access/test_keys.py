@@ -12,7 +12,8 @@ from sqlalchemy import Engine, event, select
 from service.api.access import keyring
 from service.contract.enums import Action
 from service.registry.callers import audit, keys
-from service.registry.sql.database import Database, now
+from service.registry.sql.database import now
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Update
 from tests.api.conftest import Api, MakeApi, pointers
 
@@ -145,7 +146,7 @@ def test_a_service_that_has_made_a_key_asks_for_one_for_good(make_api: MakeApi) 
 
 def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None:
     key = made(keyed)
-    other = Database(keyed.runtime.database.url)
+    other = open_database(keyed.runtime.database.url)
     with other.writing() as session:
         keys.revoke(session, keys.get(session, key["id"]))
     other.close()

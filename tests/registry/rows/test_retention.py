@@ -20,6 +20,7 @@ from service.registry.rows import ledger
 from service.registry.rows import retention as registry
 from service.registry.rows.retention import Rest
 from service.registry.sql.database import Database
+from service.registry.sql.engines import open_database
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Batch, LedgerEntry, Model
 from tests.registry.facts import arrival, batch, claim, learn, model, promoted, retract, version
@@ -166,7 +167,7 @@ def test_what_was_there_before_is_kept_whole_and_settled_where_nothing_is_on_its
             )
         old.commit()
     _migrate(path, "head")
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     with database.reading() as session:
         batches_by_id = {
             b.id: (b.kept_rows, b.kept_as, b.settled_at is not None) for b in session.scalars(select(Batch))

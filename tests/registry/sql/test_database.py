@@ -18,8 +18,9 @@ from sqlalchemy import MetaData, create_engine, select, text
 import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import models
-from service.registry.sql import backend, schema
-from service.registry.sql.database import Database, marks, migrate
+from service.registry.sql import schema
+from service.registry.sql.database import Database, marks
+from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Installation, Model, Table, Update
 from tests.registry.facts import model
@@ -73,7 +74,7 @@ def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypat
 def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> None:
     copy = tmp_path / "tsuika.db"
     shutil.copy(migrated, copy)
-    database = Database(f"sqlite:///{copy}")
+    database = open_database(f"sqlite:///{copy}")
     with database.writing() as session:
         model(session)
         secret = models.installation_secret(session)
@@ -104,7 +105,7 @@ def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holdin
         connection.execute(tables.tables["updates"].insert().values(**row))
     engine.dispose()
     migrate(url)
-    database = Database(url)
+    database = open_database(url)
     with database.reading() as session:
         stored = [model.method.get("strength") for model in session.scalars(select(Model).order_by(Model.id))]
         assert stored == [0.5, 5, "search"]
@@ -116,14 +117,14 @@ def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holdin
 
 @pytest.mark.sqlite
 def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path) -> None:
-    code = f"import sys; from service.registry.sql.database import migrate; migrate('sqlite:///{migrated}')"
+    code = f"import sys; from service.registry.sql.engines import migrate; migrate('sqlite:///{migrated}')"
     code += "; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_who_finds_no_connection_is_told_what_holds_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
-    impatient = Database(database.url)
+    monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
+    impatient = open_database(database.url)
     with ExitStack() as reads:
         for _ in range(32):
             reads.enter_context(impatient.looking())
@@ -137,7 +138,7 @@ def test_every_installation_has_a_secret_of_its_own(tmp_path: Path) -> None:
     secrets = []
     for name in ("one.db", "other.db"):
         migrate(f"sqlite:///{tmp_path / name}")
-        database = Database(f"sqlite:///{tmp_path / name}")
+        database = open_database(f"sqlite:///{tmp_path / name}")
         with database.reading() as session:
             [row] = session.scalars(select(Installation))
             secrets.append(row.secret)
@@ -228,7 +229,7 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
 def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, mark, calls = Database(database.url), database._backend.mark, 0
+    other, mark, calls = open_database(database.url), database.mark, 0
 
     def late() -> int:
         nonlocal calls
@@ -246,7 +247,7 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     with other.writing() as other_session:
         model(other_session, "earlier")
     with monkeypatch.context() as patched:
-        patched.setattr(database._backend, "mark", late)
+        patched.setattr(database, "mark", late)
         with database.writing() as session:
             model(session, "again")
         assert marks(session) is None
@@ -260,8 +261,8 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
 def test_a_write_that_waits_too_long_is_refused_as_busy(
     database: Database, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "BUSY_SECONDS", 0.05)
-    impatient = Database(database.url)
+    monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
+    impatient = open_database(database.url)
     with (impatient if own else database).writing():
         with pytest.raises(Busy), impatient.writing():
             pass
@@ -299,4 +300,4 @@ def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Databa
 def test_without_its_driver_postgresql_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImpossibleSettings, match=r"tsuika\[postgres\]"):
-        Database("postgresql://localhost/tsuika")
+        open_database("postgresql://localhost/tsuika")

@@ -18,8 +18,8 @@ from sqlalchemy import create_engine, event, make_url, select, text
 from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models
 from service.registry.sql import pg_driver, schema, unopened
-from service.registry.sql.backend import Bounds
-from service.registry.sql.database import Database, clock, migrate, now
+from service.registry.sql.database import Bounds, Database, clock, now
+from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.tables import Batch, Installation, Table, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
@@ -78,7 +78,7 @@ def test_a_first_start_that_is_killed_leaves_no_tables_and_the_next_one_makes_th
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
     migrate(url)
-    Database(url).close()
+    open_database(url).close()
 
 
 @pytest.mark.parametrize("breaks_off", [False, True])
@@ -87,7 +87,7 @@ def test_a_later_revision_is_brought_to_tables_with_rows_in_them_or_changes_noth
 ) -> None:
     url, before = postgres.empty(), schema.revisions()[-1]
     migrate(url)
-    with closing(Database(url)) as database, database.writing() as session:
+    with closing(open_database(url)) as database, database.writing() as session:
         model(session)
     migrations = Path(shutil.copytree(schema.migrations_path(), tmp_path / "migrations"))
     later = LATER.format(before=before) + breaks_off * "    raise OSError\n"
@@ -113,7 +113,7 @@ def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgre
         migrate(url)
     newer = postgres.empty()
     migrate(newer)
-    database = Database(newer)
+    database = open_database(newer)
     database.mark()
     with psycopg.connect(newer) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -130,7 +130,7 @@ def test_a_commit_of_another_process_is_heard_of_at_once(database: Database, mon
     before = database.mark()
     until(lambda: database.mark() > before)
     time.sleep(0.2)
-    before, other = database.mark(), Database(database.url)
+    before, other = database.mark(), open_database(database.url)
     with other.reading() as session:
         session.scalar(select(Installation.id))
     assert database.mark() == before
@@ -176,7 +176,7 @@ def test_a_connection_that_hangs_without_a_word_hides_no_commit(
 ) -> None:
     monkeypatch.setattr(pg_driver, "NET_SECONDS", 0.2)
     proxy = Proxy(postgres.socket, silent_for=b"LISTEN")
-    database = Database(f"postgresql://postgres@127.0.0.1:{proxy.port}/tsuika")
+    database = open_database(f"postgresql://postgres@127.0.0.1:{proxy.port}/tsuika")
     before = database.mark()
     for later in range(10):
         until(lambda later=later: database.mark() > before + later)
@@ -188,7 +188,7 @@ def test_a_connection_that_hangs_without_a_word_hides_no_commit(
 
 
 def test_writers_take_turns_and_do_not_wait_for_ever(database: Database) -> None:
-    impatient = Database(database.url, Bounds(lock_seconds=0.1))
+    impatient = open_database(database.url, Bounds(lock_seconds=0.1))
     with database.writing() as session:
         model(session)
         with pytest.raises(Busy), impatient.writing():
@@ -199,7 +199,7 @@ def test_writers_take_turns_and_do_not_wait_for_ever(database: Database) -> None
 
 
 def test_a_process_takes_no_more_of_the_server_than_it_may(database: Database) -> None:
-    modest = Database(database.url, Bounds(kept=2, most=1, lock_seconds=0.05, statement_seconds=0.1))
+    modest = open_database(database.url, Bounds(kept=2, most=1, lock_seconds=0.05, statement_seconds=0.1))
     with modest.looking() as connection:
         assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "100ms"
         with pytest.raises(Busy, match="other reads"), modest.looking():
@@ -214,7 +214,7 @@ def test_a_process_takes_no_more_of_the_server_than_it_may(database: Database) -
 def test_a_transaction_whose_connection_is_cut_may_run_once_more_unless_its_commit_was_under_way(
     database: Database, postgres: PostgresServer, moment: str
 ) -> None:
-    engine = database._backend.writers
+    engine = database.writers
     event.listen(engine, moment, postgres.cut, once=True)
     with pytest.raises(NotWritable) as cut, database.writing() as session:
         model(session)

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import Busy, DiskFull, StoreAway
 from service.registry import batches, leases, models, states, updates
-from service.registry.sql.database import Database, now
+from service.registry.sql.database import now
+from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
@@ -376,7 +377,7 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
     worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     """Its owner died after the claim."""
-    other = Database(runtime.settings.database_url)
+    other = open_database(runtime.settings.database_url)
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session)
         digits = models.get(session, "digits")
@@ -458,7 +459,7 @@ def _looks(worker: Worker, runtime: Runtime, steps: int) -> list[int]:
 
 @pytest.mark.sqlite
 def test_an_idle_worker_asks_the_database_nothing_until_somebody_commits(runtime: Runtime) -> None:
-    worker, elsewhere = Worker(runtime), Database(runtime.settings.database_url)
+    worker, elsewhere = Worker(runtime), open_database(runtime.settings.database_url)
     assert _looks(worker, runtime, 1)[0] > 0
     assert _looks(worker, runtime, 5) == [0] * 5
     with runtime.database.writing() as session:
@@ -473,7 +474,7 @@ def test_an_idle_worker_asks_the_database_nothing_until_somebody_commits(runtime
 def test_what_is_committed_during_a_look_is_seen_by_the_next_one(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker, elsewhere, any_open = Worker(runtime), Database(runtime.settings.database_url), leases.any_open
+    worker, elsewhere, any_open = Worker(runtime), open_database(runtime.settings.database_url), leases.any_open
 
     def late(session: Session) -> bool:
         answer = any_open(session)
