@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Response
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
-from service.api.context import Paging
+from service.api.context import Context, Paging
+from service.registry import models
+from service.registry.sql.tables import Model
 
 T = TypeVar("T")
 
@@ -38,6 +42,20 @@ def list_page(
             break
     body = f'{{"items":[{",".join(items)}],"next_cursor":{json.dumps(cursor)}}}'
     return Response(body, 200, media_type="application/json")
+
+
+def list_of_model(
+    shared: Context,
+    page: Paging,
+    name: str,
+    fetch: Callable[[Session, Model, int, str | None], tuple[list[T], str | None]],
+    shown: Callable[[Session, Model, list[T]], Sequence[BaseModel]],
+    archived_too: bool = False,
+) -> Response:
+    """The same of what a model has, by the functions of its room of the registry. Raises NotFound."""
+    with shared.runtime.database.reading() as session:
+        model = models.get(session, name, archived_too=archived_too)
+        return list_page(page, partial(fetch, session, model), partial(shown, session, model))
 
 
 def _next(remaining: int, count: int, size: int) -> int:

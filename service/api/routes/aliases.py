@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from service.api.context import LARGEST_NUMBER, Page, Shared, answer, body_of, caller
-from service.api.lists import list_page
+from service.api.lists import list_of_model
 from service.api.openapi import also, refusals, takes
 from service.contract import requests, resources
 from service.errors import InvalidContent, NotFound
@@ -47,9 +46,7 @@ def put_alias(request: Request, shared: Shared, model: str, name: str) -> Respon
 @routes.get("/v1/models/{model}/aliases", response_model=resources.Page[resources.Alias], responses=refusals(404))
 def list_aliases(shared: Shared, page: Page, model: str) -> Response:
     """Names that people gave to versions, newest first."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        return list_page(page, partial(aliases.page, session, record), partial(aliases.resources_of, session, record))
+    return list_of_model(shared, page, model, aliases.page, aliases.resources_of)
 
 
 @routes.get("/v1/models/{model}/aliases/{name}", response_model=resources.Alias, responses=refusals(404))

@@ -13,7 +13,7 @@ from service.api.bodies.new_batch import NewBatch, check_room
 from service.api.bodies.row_bodies import due_of, located, read_row_body
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
-from service.api.lists import list_page
+from service.api.lists import list_of_model
 from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
 from service.errors import Conflict
@@ -62,11 +62,9 @@ def list_batches(
     shared: Shared, page: Page, model: str, source: Annotated[str | None, Query(max_length=200)] = None
 ) -> Response:
     """Batches, newest first; those of one source. Of an archived model, too: what it keeps can still be erased."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model, archived_too=True)
-        return list_page(
-            page, partial(batches.page, session, record, source=source), partial(batches.resources_of, session, record)
-        )
+    return list_of_model(
+        shared, page, model, partial(batches.page, source=source), batches.resources_of, archived_too=True
+    )
 
 
 @routes.get("/v1/models/{model}/batches/{batch}", response_model=resources.Batch, responses=refusals(404))

@@ -12,7 +12,7 @@ from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
 from service.api.reader.store_rows import folds_of
 from service.api.routes.retractions import check_rows
-from service.api.routes.updates import FINAL_HERE, announce, answer_update
+from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.names import clean_class_name
@@ -96,12 +96,10 @@ def _how_judged(version: Version, method: str, replaced: str | None) -> str:
 
 @routes.post(
     "/v1/models/{model}/batches/{batch}/corrections",
-    status_code=202,
-    response_model=resources.Update,
-    responses=FINAL_HERE | refusals(404, 409, writes=True),
     openapi_extra=takes(
         requests.CreateCorrection, KEY, example={"rows": {"17": "cat", "41": None}, "reason": "looked at again"}
     ),
+    **ORDERS,
 )
 async def create_correction(request: Request, shared: Shared, model: str, batch: str, wait: Wait) -> Response:
     """Give rows of a batch other labels, or take them out. The batch is taken back, and a new one with the corrected

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Effect
-from service.api.lists import list_page
+from service.api.lists import list_of_model
 from service.api.openapi import IF_MATCH, KEY, also, refusals, takes
 from service.api.preconditions import check_if_match
 from service.api.routes.updates import announce
@@ -77,11 +75,7 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
 )
 def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     """How the live pointer moved, newest first."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        return list_page(
-            page, partial(deployments.page, session, record), partial(deployments.resources_of, session, record)
-        )
+    return list_of_model(shared, page, model, deployments.page, deployments.resources_of)
 
 
 @routes.post(

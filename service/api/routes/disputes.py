@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.api.context import Page, Shared, access, answer, attempt, body_of
 from service.api.idempotent_posts import Effect
-from service.api.lists import list_page
+from service.api.lists import list_of_model
 from service.api.openapi import KEY, refusals, takes
 from service.contract import requests, resources
 from service.contract.enums import DisputeState, KeyScope
@@ -27,13 +27,7 @@ routes = APIRouter(tags=["updates"])
 def list_disputes(shared: Shared, page: Page, model: str, state: DisputeState | None = None) -> Response:
     """Labels that contradict what the live version is sure of, newest first: open, or how they were settled; those in
     one state."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        return list_page(
-            page,
-            partial(disputes.page, session, record, state=state),
-            partial(disputes.resources_of, session, record),
-        )
+    return list_of_model(shared, page, model, partial(disputes.page, state=state), disputes.resources_of)
 
 
 @routes.post(

@@ -16,8 +16,7 @@ from service.api.bodies.new_batch import check_room
 from service.api.context import Context, Shared, Wait, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, gives, refusals
-from service.api.routes.updates import FINAL_HERE, announce, answer_update
-from service.contract import resources
+from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract.enums import NewClasses, UpdateKind
 from service.contract.requests import Reason, Source
 from service.contract.tables import TableInput
@@ -101,11 +100,9 @@ class Merge:
 
 @routes.post(
     "/v1/models/{model}/merges",
-    status_code=202,
-    response_model=resources.Update,
     tags=["updates"],
-    responses=FINAL_HERE | refusals(404, 409, writes=True),
     openapi_extra=MERGE,
+    **ORDERS,
 )
 async def create_merge(
     request: Request,

@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.context import Context, Shared, Wait, attempt, body_of, caller
 from service.api.idempotent_posts import Done, Effect
-from service.api.openapi import KEY, refusals, takes
-from service.api.routes.updates import FINAL_HERE, announce, answer_update
-from service.contract import requests, resources
+from service.api.openapi import KEY, takes
+from service.api.routes.updates import ORDERS, announce, answer_update
+from service.contract import requests
 from service.contract.enums import UpdateKind
 from service.errors import Conflict, NotFound
 from service.learning.retraction import subtracts
@@ -24,12 +24,10 @@ routes = APIRouter(tags=["updates"])
 
 @routes.post(
     "/v1/models/{model}/retractions",
-    status_code=202,
-    response_model=resources.Update,
-    responses=FINAL_HERE | refusals(404, 409, writes=True),
     openapi_extra=takes(
         requests.CreateRetraction, KEY, example={"batches": ["bat_0661051f1e3c4b"], "reason": "wrong labels"}
     ),
+    **ORDERS,
 )
 async def create_retraction(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
     """Take batches back: marked now, out of what is served once this is final. `erase` deletes the bytes, too; of an

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
@@ -32,16 +32,16 @@ from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
-FINAL_HERE = also(200, resources.Update, "Final within `wait`, and served here if it was promoted.")
+ORDERS: dict[str, Any] = {
+    "status_code": 202,
+    "response_model": resources.Update,
+    "responses": also(200, resources.Update, "Final within `wait`, and served here if it was promoted.")
+    | refusals(404, 409, writes=True),
+}
+"""Of a route that orders an update, and may wait for its end."""
 
 
-@routes.post(
-    "/v1/models/{model}/updates",
-    status_code=202,
-    response_model=resources.Update,
-    responses=FINAL_HERE | refusals(404, 409, writes=True),
-    openapi_extra=takes_rows(requests.CreateUpdate, KEY),
-)
+@routes.post("/v1/models/{model}/updates", openapi_extra=takes_rows(requests.CreateUpdate, KEY), **ORDERS)
 async def create_update(request: Request, shared: Shared, model: str, wait: Wait) -> Response:
     """Learn from stored batches, from all pending ones, or from rows in the body (they are stored as a batch)."""
     done = await run_in_threadpool(_order, request, shared, model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +12,7 @@ from service.api.bodies.new_batch import check_room
 from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
 from service.api.context import Context, Page, Shared, answer, attempt, caller
 from service.api.idempotent_posts import Act, Effect
-from service.api.lists import list_page
+from service.api.lists import list_of_model
 from service.api.openapi import KEY, gives, refusals
 from service.contract import resources
 from service.contract.inputs import BUILT_IN
@@ -33,9 +32,7 @@ SAFETENSORS = "application/octet-stream"
 @routes.get("/v1/models/{model}/versions", response_model=resources.Page[resources.Version], responses=refusals(404))
 def list_versions(shared: Shared, page: Page, model: str) -> Response:
     """Versions, newest first."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        return list_page(page, partial(versions.page, session, record), partial(versions.resources_of, session, record))
+    return list_of_model(shared, page, model, versions.page, versions.resources_of)
 
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))
