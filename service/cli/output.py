@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+T = TypeVar("T", bound="BaseModel")
 
 FORMULAS = ("=", "+", "-", "@")
 """With these a cell of a spreadsheet begins a formula."""
@@ -60,6 +65,21 @@ def print_table(
         console.print(table)
     for line in printed.get().splitlines():
         print(line.rstrip())
+
+
+def print_items(
+    schema: str,
+    items: Sequence[T],
+    columns: Sequence[str],
+    row: Callable[[T], Sequence[str | Text]],
+    right: str,
+    as_json: bool,
+) -> None:
+    """Prints resources of the API: as JSON, or as a table with a row each."""
+    if as_json:
+        print_json(schema, {"items": [item.model_dump(mode="json", by_alias=True) for item in items]})
+    else:
+        print_table(stdout(), columns, list(map(row, items)), right)
 
 
 def csv_cell(value: str | float) -> str | float:

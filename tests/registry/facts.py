@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +11,7 @@ from service.contract.enums import UpdateKind, UpdateState
 from service.contract.inputs import VectorInput
 from service.contract.requests import CreateModel
 from service.registry import batches, deployments, leases, models, states, updates, versions
+from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch, Deployment, Model, Update, Version
 
 LEASE = 30.0
@@ -20,6 +22,13 @@ def model(session: Session, name: str = "digits", **fields: object) -> Model:
     """A model without versions."""
     request = CreateModel.model_validate({"name": name, "input": VectorInput(kind="vector", size=2), **fields})
     return models.create(session, request)
+
+
+def undone(database: Database, act: Callable[[Session], object]) -> None:
+    """A transaction that does this, and fails then."""
+    with suppress(RuntimeError), database.writing() as session:
+        act(session)
+        raise RuntimeError
 
 
 def arrival(digest: str, source: str | None = None, again: bool = False) -> batches.Arrival:

@@ -9,7 +9,7 @@ from rich.text import Text
 from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.options import Json
-from service.cli.output import print_json, print_table, stdout
+from service.cli.output import print_items, stdout
 
 if TYPE_CHECKING:
     from service.contract.resources import Model
@@ -21,14 +21,10 @@ def run(as_json: Json = False) -> int:
     """Lists the models: what each takes and predicts, which version is live, what waits."""
     with connected() as client:
         models = list(client.models())
-    if as_json:
-        print_json("models", {"items": [model.model_dump(mode="json", by_alias=True) for model in models]})
-        return DONE
-    console = stdout()
-    if models:
-        print_table(console, COLUMNS, list(map(_row, models)), "live pending rows")
+    if models or as_json:
+        print_items("models", models, COLUMNS, _row, "live pending rows", as_json)
     else:
-        console.print("There is no model yet. Make one: tsuika init MODEL FILE")
+        stdout().print("There is no model yet. Make one: tsuika init MODEL FILE")
     return DONE
 
 

@@ -12,7 +12,7 @@ from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json
-from service.cli.output import MARKS, print_json, print_table, stdout
+from service.cli.output import MARKS, print_items
 from service.cli.verdicts import result_of
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def run(
     """Lists the updates, newest first: the verdict on each, and why."""
     with connected() as client:
         updates = list(islice(client.model(model).updates(), most))
-    if as_json:
-        print_json("updates", {"items": [update.model_dump(mode="json", by_alias=True) for update in updates]})
-        return DONE
-    print_table(stdout(), COLUMNS, list(map(_row, updates)), "version rows")
+    print_items("updates", updates, COLUMNS, _row, "version rows", as_json)
     return DONE
 
 

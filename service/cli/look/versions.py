@@ -12,7 +12,7 @@ from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json
-from service.cli.output import print_json, print_table, stdout
+from service.cli.output import print_items
 from service.cli.verdicts import figure
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def run(
     """Lists the versions, newest first: which is live, what each was learned on and how good it was."""
     with connected() as client:
         versions = list(islice(client.model(model).versions(), most))
-    if as_json:
-        print_json("versions", {"items": [version.model_dump(mode="json", by_alias=True) for version in versions]})
-        return DONE
-    print_table(stdout(), COLUMNS, list(map(_row, versions)), "version batches")
+    print_items("versions", versions, COLUMNS, _row, "version batches", as_json)
     return DONE
 
 

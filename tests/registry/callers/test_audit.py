@@ -16,7 +16,7 @@ from service.registry import aliases, batches, models, updates
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import SERVICE, Actor, act_as
 from service.registry.sql.database import Database
-from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back
+from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back, undone
 
 
 @pytest.fixture
@@ -130,13 +130,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
 
 
 def test_what_is_undone_leaves_no_row(database: Database) -> None:
-    def fail() -> None:
-        with database.writing() as session:
-            model(session)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
+    undone(database, model)
     assert rows(database) == []
     assert verified(database) == audit.Verified(0, audit.FIRST, None)
 

@@ -14,7 +14,7 @@ from service.registry.callers import idempotency
 from service.registry.callers.idempotency import Attempt, record, recorded
 from service.registry.sql.database import Database, now
 from service.registry.sql.tables import IdempotencyKey, Model, Update
-from tests.registry.facts import learn, model
+from tests.registry.facts import learn, model, undone
 
 ATTEMPT = Attempt("anybody", "key-1", "POST", "/v1/models/digits/updates", hash_of({"batches": "pending"}))
 
@@ -83,14 +83,7 @@ def test_a_key_of_yesterday_can_be_used_again_while_many_others_wait_to_be_delet
 
 
 def test_a_try_that_fails_leaves_no_key_behind(database: Database) -> None:
-    def post() -> None:
-        with database.writing() as session:
-            model(session)
-            record(session, ATTEMPT, 202, {})
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        post()
+    undone(database, lambda session: (model(session), record(session, ATTEMPT, 202, {})))
     with database.reading() as session:
         assert recorded(session, ATTEMPT) is None
 

@@ -23,7 +23,7 @@ from service.registry.sql.database import Database, marks
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Installation, Model, Table, Update
-from tests.registry.facts import model
+from tests.registry.facts import model, undone
 
 
 def created(path: Path) -> dict[str, list[str]]:
@@ -160,13 +160,7 @@ def test_a_migration_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch:
 
 
 def test_a_block_that_ends_badly_leaves_no_trace(database: Database) -> None:
-    def story() -> None:
-        with database.writing() as session:
-            model(session)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        story()
+    undone(database, model)
     with database.reading() as session:
         assert session.query(Model).count() == 0
 
