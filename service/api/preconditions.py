@@ -143,7 +143,7 @@ def check_retention(retention: Retention, live: Version | None) -> None:
 
 
 def check_labels(
-    labelled: int, choice: MethodChoice, live: Version | None, pointer: str, noun: Literal["label", "target"] = "label"
+    labelled: int, choice: MethodChoice, live: Version | None, pointer: str, noun: Literal["label", "target"]
 ) -> None:
     """Raises InvalidContent where no row of an update has a label or target, and its method needs some or no version
     is live."""

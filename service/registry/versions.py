@@ -217,10 +217,10 @@ def bits(session: Session, ids: Sequence[int]) -> list[tuple[int, str]]:
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def ancestors(session: Session, version: Version | None, most: int | None = None) -> list[Version]:
-    """The version and its parents, newest first; at most so many."""
+def ancestors(session: Session, version: Version | None) -> list[Version]:
+    """The version and its parents, newest first."""
     chain: list[Version] = []
-    while version is not None and (most is None or len(chain) < most):
+    while version is not None:
         chain.append(version)
         version = session.get(Version, version.parent_id) if version.parent_id is not None else None
     return chain

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api.bodies.corrections import corrected, digest_of
+from service.api.bodies.corrected_rows import corrected, digest_of
 from service.contract.enums import UpdateKind
 from service.contract.inputs import VectorInput
 from service.errors import Busy

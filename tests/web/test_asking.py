@@ -18,7 +18,7 @@ from service.contract.report import ClassScore, Score
 from service.contract.resources import LineageNode, Model
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
-from service.web.charts.lineage import MOST_LANES, Node, lanes_of, lineage
+from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage
 from service.web.estimates import Estimate, Pair, share
 from service.web.pages.compare import Side, pairs, sentence
 from service.web.pages.lineage import note

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from service.api.bodies import corrections
+from service.api.bodies import corrected_rows
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
@@ -126,9 +126,9 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         assert digest is not None
         data = store.get(area, digest)
         rows = unpack_rows(data)
-        corrections.check(rows, labels)
+        corrected_rows.check(rows, labels)
         new = batches.new_batch_id()
-        rows = corrections.corrected(rows, labels, new, held)
+        rows = corrected_rows.corrected(rows, labels, new, held)
         packed = pack_rows(rows, unpack_unlabelled(data))
         arrival = _arrival(rows, old, store.put(area, packed), len(packed))
         stored.add((area, arrival.stored_digest))
@@ -152,7 +152,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     return shared.posts.run(attempt(request, body.members), begin, brings=True)
 
 
-def _correctable(session: Session, name: str, batch_id: str, labels: corrections.Labels) -> tuple[Model, Batch]:
+def _correctable(session: Session, name: str, batch_id: str, labels: corrected_rows.Labels) -> tuple[Model, Batch]:
     """The model and the batch, if its labels can be corrected. Raises NotFound, Conflict, InvalidContent."""
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)
@@ -186,7 +186,7 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrections
 def _arrival(rows: Rows, old: Batch, stored_digest: str, size: int) -> Arrival:
     return Arrival(
         id=rows.batches[0],
-        digest=corrections.digest_of(rows),
+        digest=corrected_rows.digest_of(rows),
         stored_digest=stored_digest,
         bytes=size,
         rows=len(rows),

@@ -8,7 +8,7 @@ from service.contract.enums import DeploymentKind, Verdict
 from service.contract.resources import Deployment, Lineage, LineageNode, Model
 from service.contract.resources import Page as Listed
 from service.web.charts.history import Mark
-from service.web.charts.lineage import Node, lineage
+from service.web.charts.lanes import Node, lineage
 from service.web.client import address
 from service.web.verdicts import COLOURS
 from service.web.view import Answer, Route, Shown, View
