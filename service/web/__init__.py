@@ -25,16 +25,18 @@ behind the API. The server imports pages when the first one is asked for.
 
 **Add a page.**
 
-1. `pages/NAME.py`: a function `show(view) -> Shown`. It asks the API (`view.api.get(address("models", name), Model)`;
-   `find` gives None for what the key may not read) and hands resources of the contract, estimates and charts to a
-   template. It decides what stands on the page, not how it is worded. End with `ROUTE = Route("/models/{model}/name",
-   show)` and add it to ROUTES. A new first part of a path goes into `addresses.ROOTS`.
-2. `templates/NAME.html` extends base.html and fills `title`, `path` and `main`. Order: what is live and how good, what
-   waits for you, how it went, everything else. A sentence before each number; one button of class `primary`. Put every
-   sentence into both catalogues, `t("name.key", n=3)`. A verdict's sentence is `reasons.verdict_sentence`, shown by
-   `parts.why`; what else comes from the service in English (notes, details of problems) stands in an element with
-   `lang="en"`. Everything is escaped: never use `| safe`, never build HTML in Python. Inline styles and scripts do not
-   run (Content-Security-Policy): colours and sizes are classes of style.css.
+1. `pages/NAME.py`: a function `show(view) -> Shown`. It asks the API (`view.model()`,
+   `view.api.get(view.path("versions"), ...)`; `find` gives None for what the key may not read) and hands resources of
+   the contract, estimates and charts to a template. It decides what stands on the page, not how it is worded. End with
+   `ROUTE = Route("/models/{model}/name", show)` and add it to ROUTES. A new first part of a path goes into
+   `addresses.ROOTS`.
+2. `templates/NAME.html` extends base.html and fills `title`, which is its heading, too, `path` and `main`. What lists
+   is `parts.rows`. Order: what is live and how good, what waits for you, how it went, everything else. A sentence
+   before each number; one button of class `primary`. Put every sentence into both catalogues, `t("name.key", n=3)`. A
+   verdict's sentence is `reasons.verdict_sentence`, shown by `parts.why`; what else comes from the service in English
+   (notes, details of problems) stands in an element with `lang="en"`. Everything is escaped: never use `| safe`, never
+   build HTML in Python. Inline styles and scripts do not run (Content-Security-Policy): colours and sizes are classes
+   of style.css.
 3. `Shown(..., json=address(...))` links the same as JSON.
 4. What changes something is a form: `{% call parts.form("/models/...") %} ... {% endcall %}` around fields and a
    button in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`,

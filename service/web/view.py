@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
-from service.web.client import ApiClient, Refused, Sending, Sent
+from service.contract.resources import Model
+from service.web.client import ApiClient, Refused, Sending, Sent, address
 from service.web.forms import faults
 from service.web.upload import Head
 from service.web.words import Words
@@ -28,6 +29,14 @@ class View:
     head: Head | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+
+    def path(self, *parts: str | int) -> str:
+        """The address in the API of the model of the page, and of what it has."""
+        return address("models", self.params["model"], *parts)
+
+    def model(self) -> Model:
+        """The model of the page. Raises Refused."""
+        return self.api.get(self.path(), Model)
 
     def wrong(self, faults: Mapping[str, str], status: int = 422) -> View:
         """The same after a form that was not taken."""

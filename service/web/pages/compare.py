@@ -11,7 +11,6 @@ from service.contract.resources import Model, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.changes import changes
-from service.web.client import address
 from service.web.estimates import Estimate, Pair, brought, by_class, name_of, of_region, share
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, percent, round_percent
@@ -48,9 +47,8 @@ class Side:
 
 def show(view: View) -> Answer:
     """The two versions that were chosen; by default the live one and what it was made from."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    listed = view.api.get(address("models", name, "versions"), Listed[Version], limit=CHOICES).items
+    model = view.model()
+    listed = view.api.get(view.path("versions"), Listed[Version], limit=CHOICES).items
     before, after = _chosen(view, model, listed)
     facts = {
         "model": model,
@@ -60,12 +58,12 @@ def show(view: View) -> Answer:
         "numbers": model.target.kind == "number",
         **(_compared(before, after, view.words) if before is not None and after is not None else {}),
     }
-    return Shown("compare.html", facts, json=address("models", name, "versions"))
+    return Shown("compare.html", facts, json=view.path("versions"))
 
 
 def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | None, Version | None]:
     def version(which: str | int | None) -> Version | None:
-        return None if which is None else view.api.get(address("models", model.name, "versions", which), Version)
+        return None if which is None else view.api.get(view.path("versions", which), Version)
 
     newest = listed[0].number if listed else None
     after = version(view.query.get("after") or model.live_version or newest)

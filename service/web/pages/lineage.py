@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.contract.enums import DeploymentKind, Verdict
-from service.contract.resources import Deployment, Lineage, LineageNode, Model
+from service.contract.resources import Deployment, Lineage, LineageNode
 from service.contract.resources import Page as Listed
 from service.web.charts.history import Mark
 from service.web.charts.lanes import Node, lineage
-from service.web.client import address
 from service.web.verdicts import COLOURS
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
@@ -24,9 +23,9 @@ MARKS = {Verdict.PROMOTED: Mark.WENT_LIVE, Verdict.REJECTED: Mark.REJECTED, None
 def show(view: View) -> Answer:
     """The versions below a number, those of the largest numbers first."""
     name, before = view.params["model"], view.query.get("before", "")
-    model = view.api.get(address("models", name), Model)
-    all_of = view.api.get(address("models", name, "lineage"), Lineage)
-    moves = view.api.get(address("models", name, "deployments"), Listed[Deployment], limit=MOVES).items
+    model = view.model()
+    all_of = view.api.get(view.path("lineage"), Lineage)
+    moves = view.api.get(view.path("deployments"), Listed[Deployment], limit=MOVES).items
     undone = {m.previous_version for m in moves if m.kind is DeploymentKind.ROLLBACK}
     older = [n for n in all_of.versions if not before.isdecimal() or n.number < int(before[:18])]
     shown = sorted(older, key=lambda node: -node.number)[:MOST]
@@ -43,7 +42,7 @@ def show(view: View) -> Answer:
         "chart": lineage(nodes, all_of.live_version, title, _sentence(all_of, view.words)) if nodes else None,
         "older": shown[-1].number if len(older) > len(shown) else None,
     }
-    return Shown("lineage.html", facts, json=address("models", name, "lineage"))
+    return Shown("lineage.html", facts, json=view.path("lineage"))
 
 
 def note(node: LineageNode, undone: Collection[int | None], words: Words) -> str:

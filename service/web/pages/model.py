@@ -9,11 +9,10 @@ from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, UpdateState, Verdict
 from service.contract.number_report import NumberReport
-from service.contract.resources import Deployment, Lineage, Model, ModelDispute, Update, Version
+from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.history import History, Mark, Step, history
-from service.web.client import address
 from service.web.estimates import Estimate
 from service.web.pages.models import held_now
 from service.web.reasons import verdict_sentence
@@ -47,23 +46,20 @@ class Line:
 
 def show(view: View) -> Answer:
     """The page of a model; what the key may not read is left out."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    versions = view.api.find(address("models", name, "versions"), Listed[Version], limit=VERSIONS)
+    model = view.model()
+    versions = view.api.find(view.path("versions"), Listed[Version], limit=VERSIONS)
     shown = [version.number for version in versions.items] if versions is not None else []
     oldest = min([*shown, *([model.live_version] if model.live_version is not None else [])], default=1)
-    lineage = view.api.find(address("models", name, "lineage"), Lineage, after=oldest - 1)
-    moves = view.api.find(address("models", name, "deployments"), Listed[Deployment], limit=DEPLOYMENTS)
-    updates = view.api.find(address("models", name, "updates"), Listed[Update], limit=UPDATES)
-    disputes = view.api.find(
-        address("models", name, "disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1
-    )
+    lineage = view.api.find(view.path("lineage"), Lineage, after=oldest - 1)
+    moves = view.api.find(view.path("deployments"), Listed[Deployment], limit=DEPLOYMENTS)
+    updates = view.api.find(view.path("updates"), Listed[Update], limit=UPDATES)
+    disputes = view.api.find(view.path("disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1)
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
     went_live = {move.version for move in moves.items} if moves is not None else set()
     lines = [_line(version, verdicts, went_live, view.words) for version in versions.items] if versions else []
     live = next((line for line in lines if line.version.live), None)
     if live is None and model.live_version is not None:
-        old = view.api.find(address("models", name, "versions", model.live_version), Version)
+        old = view.api.find(view.path("versions", model.live_version), Version)
         live = _line(old, verdicts, went_live, view.words) if old is not None else None
     held = held_now(lineage)
     facts = {
@@ -82,7 +78,7 @@ def show(view: View) -> Answer:
         "may_read": versions is not None,
         "more": versions is not None and versions.next_cursor is not None,
     }
-    return Shown("model.html", facts, json=address("models", name))
+    return Shown("model.html", facts, json=view.path())
 
 
 def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: Collection[int], words: Words) -> Line:

@@ -17,7 +17,7 @@ from service.contract.predictions import NumberPredictions, Predictions, ValuePr
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
-from service.web.client import Refused, Sending, Sent, address
+from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import amount, percent, round_percent
@@ -72,12 +72,12 @@ class Unreadable(Exception):
 
 def ask(view: View) -> Answer:
     """Asks for a row."""
-    return _page(view, view.api.get(address("models", view.params["model"]), Model))
+    return _page(view, view.model())
 
 
 def act(view: View) -> Answer:
     """Asks the version that was named, or the live one, and shows its answer above the same form."""
-    model = view.api.get(address("models", view.params["model"]), Model)
+    model = view.model()
     if view.sent is not None:
         return _of_file(view, model, view.sent)
     try:
@@ -104,7 +104,7 @@ def sending(view: View, name: str) -> Sending:
 def _path(view: View) -> str:
     """The predictions of the version that was named, or of the live one."""
     version = view.form.get("version", "").strip()
-    return address("models", view.params["model"], *(("versions", version) if version else ()), "predictions")
+    return view.path(*(("versions", version) if version else ()), "predictions")
 
 
 def _of_file(view: View, model: Model, sent: Sent) -> Answer:
@@ -220,7 +220,7 @@ def _page(
         "most": TOP if model.target.kind == "class" else None,
         "faults": wrong or {},
     }
-    return Shown("predict.html", facts, json=address("models", model.name), status=status)
+    return Shown("predict.html", facts, json=view.path(), status=status)
 
 
 def sentences(view: View, model: Model, answer: Predictions | NumberPredictions) -> list[str]:

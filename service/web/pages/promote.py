@@ -4,7 +4,7 @@ learning it again on the live one, where another went live since it was made."""
 from __future__ import annotations
 
 from service.contract.enums import BatchState, Promotion, Verdict
-from service.contract.resources import Batch, Deployment, Model, Update, Version
+from service.contract.resources import Batch, Deployment, Update, Version
 from service.contract.resources import Page as Listed
 from service.web.client import address
 from service.web.forms import whole
@@ -20,13 +20,12 @@ GONE = (BatchState.RETRACTED, BatchState.ERASED)
 
 def ask(view: View) -> Answer:
     """Says what a promotion changes, and asks for a reason."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    version = view.api.get(address("models", name, "versions", view.params["version"]), Version)
+    model = view.model()
+    version = view.api.get(view.path("versions", view.params["version"]), Version)
     update = view.api.find(address("updates", version.update), Update) if version.update is not None else None
     verdict = update.verdict if update is not None else None
-    live = learned_by(view, name, model.live_version)
-    learned, gone = set(version.batches), _taken_back(view, name)
+    live = learned_by(view, model.live_version)
+    learned, gone = set(version.batches), _taken_back(view)
     facts = {
         "model": model,
         "version": version,
@@ -41,31 +40,31 @@ def ask(view: View) -> Answer:
         "auto": "auto" in view.form,
         "faults": view.faults,
     }
-    return Shown("promote.html", facts, json=address("models", name, "versions", version.number), status=view.status)
+    return Shown("promote.html", facts, json=view.path("versions", version.number), status=view.status)
 
 
 @asks_again(ask)
 def act(view: View) -> Answer:
     """Promotes, if the version that the form showed is still live; or has it learned again on that one. Where it is
     ticked, later versions go live by themselves."""
-    name, rebase = view.params["model"], "rebase" in view.form
+    rebase = "rebase" in view.form
     order = {"version": whole(view.params["version"]), "reason": view.form.get("reason", ""), "rebase": rebase}
     if live := view.form.get("if_live", ""):
         order["if_live"] = whole(live)
-    path = address("models", name, "deployments")
-    to = f"/models/{name}"
+    path = view.path("deployments")
+    to = f"/models/{view.params['model']}"
     if rebase:
         to = f"/updates/{view.api.post(path, Update, order).id}"
     else:
         view.api.post(path, Deployment, order)
     if "auto" in view.form:
-        view.api.send("PATCH", address("models", name), {"promotion": Promotion.AUTO})
+        view.api.send("PATCH", view.path(), {"promotion": Promotion.AUTO})
     return Moved(to)
 
 
-def _taken_back(view: View, model: str) -> set[str]:
+def _taken_back(view: View) -> set[str]:
     """Batches that nobody misses in a version, and that none which goes live may have learned."""
-    listed = view.api.get(address("models", model, "batches"), Listed[Batch], limit=BATCHES)
+    listed = view.api.get(view.path("batches"), Listed[Batch], limit=BATCHES)
     return {batch.id for batch in listed.items if batch.state in GONE}
 
 

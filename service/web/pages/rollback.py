@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.contract.enums import DeploymentKind
-from service.contract.resources import Deployment, Model, RolledBack, Version
+from service.contract.resources import Deployment, RolledBack, Version
 from service.contract.resources import Page as Listed
-from service.web.client import address
 from service.web.forms import whole
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -17,29 +16,27 @@ MOVES = 200
 
 def ask(view: View) -> Answer:
     """Says what a rollback changes, and asks for a reason."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    moves = view.api.get(address("models", name, "deployments"), Listed[Deployment], limit=MOVES)
+    model = view.model()
+    moves = view.api.get(view.path("deployments"), Listed[Deployment], limit=MOVES)
     before = goes_back_to(moves.items)
-    version = view.api.find(address("models", name, "versions", before), Version) if before is not None else None
+    version = view.api.find(view.path("versions", before), Version) if before is not None else None
     facts = {
         "model": model,
         "before": before,
         "erased": version is not None and version.erased_at is not None,
-        "left_out": len(learned_by(view, name, model.live_version).difference(version.batches if version else ())),
+        "left_out": len(learned_by(view, model.live_version).difference(version.batches if version else ())),
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("rollback.html", facts, json=address("models", name, "deployments"), status=view.status)
+    return Shown("rollback.html", facts, json=view.path("deployments"), status=view.status)
 
 
 @asks_again(ask)
 def act(view: View) -> Answer:
     """Rolls back, if the version that the form showed is still live."""
-    name = view.params["model"]
     order = {"reason": view.form.get("reason", ""), "if_live": whole(view.form.get("if_live", ""))}
-    view.api.post(address("models", name, "rollback"), RolledBack, order)
-    return Moved(f"/models/{name}")
+    view.api.post(view.path("rollback"), RolledBack, order)
+    return Moved(f"/models/{view.params['model']}")
 
 
 def goes_back_to(moves: Sequence[Deployment]) -> int | None:
@@ -50,9 +47,9 @@ def goes_back_to(moves: Sequence[Deployment]) -> int | None:
     return next((move.previous_version for move in standing), None)
 
 
-def learned_by(view: View, model: str, version: int | None) -> set[str]:
+def learned_by(view: View, version: int | None) -> set[str]:
     """Batches of a version."""
-    facts = view.api.find(address("models", model, "versions", version), Version) if version is not None else None
+    facts = view.api.find(view.path("versions", version), Version) if version is not None else None
     return set(facts.batches) if facts is not None else set()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from service.contract.enums import UpdateState
-from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
+from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
 from service.web.reasons import verdict_sentence
@@ -38,9 +38,8 @@ def show(view: View) -> Answer:
 
 def show_all(view: View) -> Answer:
     """Those of a model, newest first."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    path = address("models", name, "updates")
+    model = view.model()
+    path = view.path("updates")
     listed = view.api.get(path, Listed[Update], limit=UPDATES_A_PAGE, cursor=view.query.get("cursor"))
     lines = [_line(view, update) for update in listed.items]
     return Shown("updates.html", {"model": model, "lines": lines, "next_cursor": listed.next_cursor}, json=path)

@@ -47,9 +47,9 @@ class Matrix:
 
 def show(view: View) -> Answer:
     """The report of a version."""
-    name, which = view.params["model"], view.params["version"]
-    model = view.api.get(address("models", name), Model)
-    version = view.api.get(address("models", name, "versions", which), Version)
+    which = view.params["version"]
+    model = view.model()
+    version = view.api.get(view.path("versions", which), Version)
     update = view.api.find(address("updates", version.update), Update) if version.update is not None else None
     verdict = update.verdict if update is not None else None
     report, words = version.report, view.words
@@ -77,14 +77,14 @@ def show(view: View) -> Answer:
         if report is not None
         else [],
     }
-    return Shown("version.html", facts, json=address("models", name, "versions", version.number))
+    return Shown("version.html", facts, json=view.path("versions", version.number))
 
 
 def _outdated(view: View, model: Model, version: Version) -> bool:
     """Whether another version went live since this one was made, and has not learned all that it has."""
     if version.erased_at is not None or model.live_version in (None, version.number, version.parent):
         return False
-    return not learned_by(view, model.name, model.live_version).issuperset(version.batches)
+    return not learned_by(view, model.live_version).issuperset(version.batches)
 
 
 def _groups(report: Report | NumberReport | None) -> list[Pair]:

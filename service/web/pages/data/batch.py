@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, Suspects, Update
-from service.web.client import address
 from service.web.pages.data.batches import COLOURS, holds
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -17,10 +16,9 @@ ROWS = 20
 
 def show(view: View) -> Answer:
     """The page of a batch."""
-    name = view.params["model"]
     model, batch = _read(view)
     judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number"
-    path = address("models", name, "batches", batch.id)
+    path = view.path("batches", batch.id)
     suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if judged else None
     numbers = [row.row for row in suspects.items] if suspects else []
     there = batch.state is not BatchState.ERASED and batch.merged is None
@@ -51,7 +49,7 @@ def ask(view: View) -> Answer:
         "erase": "erase" in view.form,
         "faults": view.faults,
     }
-    path = address("models", model.name, "batches", batch.id)
+    path = view.path("batches", batch.id)
     return Shown("data/retract.html", facts, json=path, status=view.status)
 
 
@@ -60,14 +58,13 @@ def retract(view: View) -> Answer:
     """Takes the batch back, and shows the update that does it."""
     reason, erase = view.form.get("reason", ""), "erase" in view.form
     order = {"batches": [view.params["batch"]], "reason": reason, "erase": erase}
-    update = view.api.post(address("models", view.params["model"], "retractions"), Update, order)
+    update = view.api.post(view.path("retractions"), Update, order)
     return Moved(f"/updates/{update.id}")
 
 
 def _read(view: View) -> tuple[Model, Batch]:
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    return model, view.api.get(address("models", name, "batches", view.params["batch"]), Batch)
+    model = view.model()
+    return model, view.api.get(view.path("batches", view.params["batch"]), Batch)
 
 
 ROUTES = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.contract.enums import BatchState
-from service.contract.resources import Batch, Model, NumberSummary, Update
+from service.contract.resources import Batch, NumberSummary, Update
 from service.contract.resources import Page as Listed
-from service.web.client import address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words, amount
 
@@ -19,9 +18,8 @@ COLOURS = {BatchState.PENDING: "warn", BatchState.LEARNED: "good", BatchState.RE
 
 def show(view: View) -> Answer:
     """The list, newest first."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    path = address("models", name, "batches")
+    model = view.model()
+    path = view.path("batches")
     listed = view.api.get(path, Listed[Batch], limit=BATCHES_A_PAGE, cursor=view.query.get("cursor"))
     facts = {
         "model": model,
@@ -35,7 +33,7 @@ def show(view: View) -> Answer:
 @asks_again(show)
 def learn(view: View) -> Answer:
     """Orders an update of all that waits, and shows it."""
-    update = view.api.post(address("models", view.params["model"], "updates"), Update, {"batches": "pending"})
+    update = view.api.post(view.path("updates"), Update, {"batches": "pending"})
     return Moved(f"/updates/{update.id}")
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from service.contract.enums import BatchState
-from service.contract.resources import Batch, Model, Suspects, Update
+from service.contract.resources import Batch, Suspects, Update
 from service.contract.tables import TableInput
-from service.web.client import address
 from service.web.forms import GENERAL
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -24,9 +23,8 @@ LABEL, BEFORE = "label-", "before-"
 
 def ask(view: View) -> Answer:
     """Shows the rows that were chosen with what each may be, and says what correcting them changes."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    path = address("models", name, "batches", view.params["batch"])
+    model = view.model()
+    path = view.path("batches", view.params["batch"])
     batch = view.api.get(path, Batch)
     listed = None
     if batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number":
@@ -53,7 +51,7 @@ def ask(view: View) -> Answer:
 @asks_again(ask)
 def act(view: View) -> Answer:
     """Orders the correction, and shows its update."""
-    name, batch = view.params["model"], view.params["batch"]
+    batch = view.params["batch"]
     labels = {
         number: label.strip() or None
         for field, label in view.form.items()
@@ -62,7 +60,7 @@ def act(view: View) -> Answer:
     if not labels:
         return ask(view.wrong({GENERAL: view.words("correct.nothing")}))
     order = {"rows": labels, "reason": view.form.get("reason", "")}
-    update = view.api.post(address("models", name, "batches", batch, "corrections"), Update, order)
+    update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import DisputeState
-from service.contract.resources import Model, ModelDispute
+from service.contract.resources import ModelDispute
 from service.contract.resources import Page as Listed
-from service.web.client import address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 DISPUTES_A_PAGE = 50
@@ -15,9 +14,8 @@ MOST = 200
 
 def show(view: View) -> Answer:
     """The list, newest first; what is open comes first."""
-    name = view.params["model"]
-    model = view.api.get(address("models", name), Model)
-    path = address("models", name, "disputes")
+    model = view.model()
+    path = view.path("disputes")
     listed = view.api.get(path, Listed[ModelDispute], limit=DISPUTES_A_PAGE, cursor=view.query.get("cursor"))
     disputes = sorted(listed.items, key=lambda dispute: dispute.state is not DisputeState.OPEN)
     facts = {"model": model, "disputes": disputes, "next_cursor": listed.next_cursor}
@@ -26,8 +24,7 @@ def show(view: View) -> Answer:
 
 def ask(view: View) -> Answer:
     """One dispute, and what each of the two answers means."""
-    name = view.params["model"]
-    dispute = _find(view, name)
+    dispute = _find(view)
     if dispute is None:
         said = {"title": view.words("problem.no_page"), "sentence": view.words("disputes.unknown")}
         return Shown("problem.html", said, status=404)
@@ -38,24 +35,23 @@ def ask(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("data/dispute.html", facts, json=address("models", name, "disputes"), status=view.status)
+    return Shown("data/dispute.html", facts, json=view.path("disputes"), status=view.status)
 
 
 @asks_again(ask)
 def settle(view: View) -> Answer:
     """Settles it, and shows what can be done now."""
-    name, which = view.params["model"], view.params["dispute"]
+    which = view.params["dispute"]
     order = {"verdict": view.form.get("verdict", ""), "reason": view.form.get("reason", "")}
-    view.api.post(address("models", name, "disputes", which, "settle"), ModelDispute, order)
-    return Moved(f"/models/{name}/disputes/{which}")
+    view.api.post(view.path("disputes", which, "settle"), ModelDispute, order)
+    return Moved(f"/models/{view.params['model']}/disputes/{which}")
 
 
-def _find(view: View, model: str) -> ModelDispute | None:
+def _find(view: View) -> ModelDispute | None:
     """The dispute that the address names, on whichever page of the list it is."""
     cursor = None
     while True:
-        path = address("models", model, "disputes")
-        listed = view.api.get(path, Listed[ModelDispute], limit=MOST, cursor=cursor)
+        listed = view.api.get(view.path("disputes"), Listed[ModelDispute], limit=MOST, cursor=cursor)
         for dispute in listed.items:
             if dispute.id == view.params["dispute"]:
                 return dispute

@@ -10,7 +10,7 @@ from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.resources import BatchRow, BatchRows, Model
 from service.contract.tables import TableInput
 from service.web.charts.picture import picture
-from service.web.client import Refused, address
+from service.web.client import Refused
 from service.web.pages.predict import PIXELS
 from service.web.view import View
 from service.web.words import Words, amount
@@ -43,7 +43,7 @@ class Looked:
 
 def look(view: View, model: Model, **query: Any) -> Looked | None:
     """Rows of the batch of a page, those that the query names; None where the key may not read them."""
-    path = address("models", model.name, "batches", view.params["batch"], "rows")
+    path = view.path("batches", view.params["batch"], "rows")
     try:
         rows = view.api.find(path, BatchRows, **query)
     except Refused as refused:

@@ -12,7 +12,7 @@ from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
 from service.guessing.csv_facts import Unguessable, facts_of
 from service.guessing.label_column import label_column
-from service.web.client import Refused, Sending, address
+from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, slug_of
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
@@ -31,7 +31,7 @@ OF_FILE = (400, 408, 413, 415, 422)
 def ask(view: View, others: Sequence[str] | None = None) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
     know, or may be what is predicted, the likeliest first."""
-    model = view.api.get(address("models", view.params["model"]), Model)
+    model = view.model()
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
@@ -45,7 +45,7 @@ def ask(view: View, others: Sequence[str] | None = None) -> Answer:
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
         "faults": view.faults,
     }
-    return Shown("data/send.html", facts, json=address("models", model.name, "updates"), status=view.status)
+    return Shown("data/send.html", facts, json=view.path("updates"), status=view.status)
 
 
 def look(view: View) -> Answer:
@@ -56,7 +56,7 @@ def look(view: View) -> Answer:
         names = list(facts_of(view.head.lines()))
     except Unguessable as fault:
         return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
-    model = view.api.get(address("models", view.params["model"]), Model)
+    model = view.model()
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
     unknown = [name for name in names if name not in known]
     if not unknown or getattr(model.target, "size", 1) > 1:
@@ -74,7 +74,7 @@ def example(model: Model) -> str:
 
 def sending(view: View, name: str) -> Sending:
     """Where a file of that name goes: JSON says itself what a CSV file has beside it in the query."""
-    path = address("models", view.params["model"], "updates")
+    path = view.path("updates")
     if name.lower().endswith(".json"):
         return Sending(path, JSON)
     query: dict[str, str | list[str]] = {field: view.form[field] for field in FIELDS if view.form.get(field)}
