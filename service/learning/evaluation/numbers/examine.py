@@ -10,7 +10,6 @@ from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
-from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools, FeatureRows, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.context import Candidate, Exam, UpdateContext, still_counting
@@ -32,7 +31,7 @@ from service.learning.evaluation.numbers.intervals import (
 from service.learning.evaluation.numbers.left_out import left_out_errors
 from service.learning.evaluation.numbers.measure import measure
 from service.learning.evaluation.numbers.memory import remember
-from service.learning.evaluation.numbers.report import Examined, number_report
+from service.learning.evaluation.numbers.report import Examined, number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.evaluation.version_answers import VersionAnswers
 from service.learning.gate.numbers.gate import follows, judge_numbers
@@ -72,7 +71,7 @@ class NumberContext(UpdateContext):
         exam.run.check()
         tested = [t for _, t in past.tested]
         own = data.batch.take(distinct(exam.rows.batch))
-        yardsticks = yardstick_values(_target(data), exam.rows.ledger, tested, own)
+        yardsticks = yardstick_values(target_of(data), exam.rows.ledger, tested, own)
         if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
             yardsticks[RIDGE] = ridge
         base_part = _part(base.parts.get(INTERVAL)) if base is not None else None
@@ -86,24 +85,10 @@ class NumberContext(UpdateContext):
             frozenset(data.known_batches) | frozenset(data.batch.batches),
             lambda: _unmade_errors(learned.checkpoint, data, space, assessment),
         )
-        report = number_report(
-            Examined(
-                target=_target(data),
-                assessment=assessment,
-                numbers=measured,
-                gate=gate,
-                memory=memory,
-                before=base_part,
-                after=_part(made.parts.get(INTERVAL)),
-                cost=self.cost(exam, made),
-                exact=made.layout.exact is not None and weights_of(made).whole,
-                unlabelled=len(data.unlabelled),
-                new_values=data.new_values(base),
-            ),
-            learned.details,
-            [*learned.notes, *note, *_notes(made, data, first=base is None), *exam.gone],
-        )
-        return made, report, memory
+        notes = [*learned.notes, *note, *_notes(made, data, first=base is None), *exam.gone]
+        parts = base_part, _part(made.parts.get(INTERVAL))
+        examined = Examined(exam, assessment, measured, gate, memory, *parts, self.cost(exam, made), notes)
+        return made, number_report(examined), memory
 
     def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
         return compare_numbers(champion, challenger, data, run)
@@ -165,7 +150,7 @@ def _with_grid(space: Space, candidate: Checkpoint, data: Data) -> Space:
     """The space with the grid of targets beside it."""
     if space.numbers is not None:
         return space
-    target = _target(data)
+    target = target_of(data)
     fitted = NumberGrid.fitted(target, np.zeros((1, target.size)))
     network = space.network
     network.layout = network.layout.model_copy(update={"numbers": candidate.layout.numbers or fitted})
@@ -224,8 +209,3 @@ def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:
         return []
     scale = load_scale(data.input, version.parts["scale"])
     return scale_notes(scale, data.batch.inputs, fitted=first and declared_scale(data.input) is None)
-
-
-def _target(data: Data) -> NumberTarget:
-    assert data.target.kind == "number", "numbers are examined where targets are numbers"
-    return data.target

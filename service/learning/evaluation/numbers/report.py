@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
-from service.contract.report import Cost, GateReport, NewValues
+from service.contract.report import Cost, GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Bools
 from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes
+from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.answers import as_targets
 from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
@@ -23,16 +23,17 @@ from service.learning.evaluation.numbers.measure import fifths, remembered
 from service.learning.evaluation.numbers.yardsticks import reported, skill
 from service.learning.gate.numbers.gate import follows
 from service.learning.gate.numbers.measurements import NumberMeasured
+from service.learning.ledger.batch_weights import weights_of
+from service.learning.method import Data
 from service.learning.wording import rows as counted_rows
 
 
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What a report is made of. memory: what the candidate will remember · before, after: intervals of base and
-    candidate, None where they have none · unlabelled: rows that came without a target · new_values: values of
-    categories that the base has not learned."""
+    candidate, None where they have none."""
 
-    target: NumberTarget
+    exam: Exam
     assessment: NumberAssessment
     numbers: NumberMeasured
     gate: GateReport
@@ -40,24 +41,27 @@ class Examined:
     before: Part | None
     after: Part | None
     cost: Cost
-    exact: bool
-    unlabelled: int = 0
-    new_values: NewValues = field(default_factory=dict)
+    notes: list[str]
 
 
-def number_report(m: Examined, method: Mapping[str, Any], notes: Sequence[str]) -> NumberReport:
+def target_of(data: Data) -> NumberTarget:
+    assert data.target.kind == "number", "numbers are examined where targets are numbers"
+    return data.target
+
+
+def number_report(m: Examined) -> NumberReport:
     """Errors are of the targets themselves, whatever is learned of them."""
-    a, level = m.assessment, m.target.level
+    a, target, candidate = m.assessment, target_of(m.exam.data), m.exam.candidate
     latest = last_tested(a, m.memory)
     values = [as_targets(a.grid, t.value, t.value + t.error, t.target) for t in latest]
-    before, after = _before_and_after(m)
+    before, after = _before_and_after(m, target.level)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
-        tested=_tested(latest, values, level),
-        skill=skill(m.target, latest, values),
+        tested=_tested(latest, values, target.level),
+        skill=skill(target, latest, values),
         before=before.report() if before is not None else None,
         after=after.report(before.values[:, 0] if before is not None and len(before.rows) else None),
-        yardsticks=reported(m.target, latest),
+        yardsticks=reported(target, latest),
         rise=rose[0] if rose else None,
         rise_interval=rose[1] if rose else None,
         worst_region=_worst_region(before, after) if before is not None else None,
@@ -65,9 +69,9 @@ def number_report(m: Examined, method: Mapping[str, Any], notes: Sequence[str]) 
         batch=_batch(m),
         cost=m.cost,
         gate=m.gate,
-        exact=m.exact,
-        method=dict(method),
-        notes=list(notes),
+        exact=candidate.layout.exact is not None and weights_of(candidate).whole,
+        method=dict(m.exam.learned.details),
+        notes=m.notes,
     )
 
 
@@ -95,10 +99,10 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], level: float) ->
     )
 
 
-def _before_and_after(m: Examined) -> tuple[ErrorRows | None, ErrorRows]:
+def _before_and_after(m: Examined, level: float) -> tuple[ErrorRows | None, ErrorRows]:
     """Base and candidate on the trusted rows that both answered. Of a first version, the candidate on the update's own
     rows, out of fold."""
-    a, level = m.assessment, m.target.level
+    a = m.assessment
     if a.base is None:
         return None, ErrorRows(a.grid, a.batch, a.batch_goals, a.candidate.on_batch, m.after, level).answered
     both = np.flatnonzero(np.isfinite(a.base.on_trusted + a.candidate.on_trusted).all(1))
@@ -149,20 +153,20 @@ def _groups(a: NumberAssessment) -> Iterator[Bools]:
 
 
 def _batch(m: Examined) -> NumberBatch:
-    a = m.assessment
+    a, unlabelled, new_values = m.assessment, len(m.exam.data.unlabelled), m.exam.data.new_values(m.exam.base)
     wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in m.gate.rules)
     repairs = [n.batch.repair.factor for n in m.numbers.numbers if n.batch is not None and n.batch.repair is not None]
-    came = f"{counted_rows(m.unlabelled)} came without a target and {'is' if m.unlabelled == 1 else 'are'} left aside."
+    came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
         errors=batch_errors(m.numbers),
         outliers=[_outlier(a, row, k) for row, k in farthest(a)],
         factor=repairs[0] if wrong_unit and repairs else None,
-        unlabelled=m.unlabelled,
+        unlabelled=unlabelled,
         near_trusted=int(shared(a.batch.marks, a.trusted.marks).sum()),
         follows=follows(m.numbers, a.policy, m.gate),
         figures=[dict(figures) for figures in figures_of(a)],
-        new_values=m.new_values,
-        notes=[*([came] if m.unlabelled else []), *slip_notes(m.new_values)],
+        new_values=new_values,
+        notes=[*([came] if unlabelled else []), *slip_notes(new_values)],
     )
 
 
