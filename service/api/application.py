@@ -53,7 +53,7 @@ from service.api.update_watcher import Watcher
 from service.api.validation import invalid
 from service.errors import NotFound, TsuikaError
 from service.runtime import Runtime
-from service.serving.batching.batcher import Batcher
+from service.serving.batcher import Batcher
 
 log = logging.getLogger("tsuika.requests")
 

@@ -28,7 +28,7 @@ from service.errors import InvalidContent
 from service.intake.json_body import MODEL_MEMBERS, MODEL_VALUES, MOST_MEMBERS, MOST_VALUES, JsonBody, read_object
 from service.registry.callers.idempotency import Attempt
 from service.runtime import Runtime
-from service.serving.batching.batcher import Batcher
+from service.serving.batcher import Batcher
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -32,8 +32,8 @@ from service.api.reader.tasks import load_array, save_rows
 from service.contract.inputs import ImageInput, VectorInput
 from service.errors import Busy, TooLarge
 from service.intake.formats.raw import read_raw
-from service.serving.batching import passes
-from service.serving.batching.passes import Pass, Piece, Question
+from service.serving import passes
+from service.serving.passes import Pass, Piece, Question
 from service.serving.predictor import Predictor
 from service.settings import Settings
 from tests.api.conftest import Api, MakeApi

@@ -19,9 +19,9 @@ from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
+from service.serving import batcher as batching
 from service.serving.answers import PIECE, Answer
-from service.serving.batching import batcher as batching
-from service.serving.batching.batcher import Batcher
+from service.serving.batcher import Batcher
 from service.serving.kinds.kind import PredictOptions, RowAnswers
 from service.serving.kinds.numbers import Values
 from service.serving.loaded_versions import USUAL_LEVEL, Loaded

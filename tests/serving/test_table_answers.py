@@ -17,7 +17,7 @@ from service.intake.kinds.tables import read_table
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from service.serving import notes
 from service.serving.answers import Answer
-from service.serving.batching.batcher import Batcher
+from service.serving.batcher import Batcher
 from service.serving.kinds.kind import PredictOptions
 from service.serving.loaded_versions import Loaded
 from service.serving.predictor import Predictor

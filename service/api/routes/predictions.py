@@ -25,8 +25,8 @@ from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
-from service.serving.batching.passes import NotFinite
 from service.serving.loaded_versions import Loaded
+from service.serving.passes import NotFinite
 
 routes = APIRouter(tags=["predictions"])
 

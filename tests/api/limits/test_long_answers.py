@@ -82,7 +82,7 @@ def test_a_long_answer_says_what_a_short_one_says(answering: Api, monkeypatch: p
     """Checks answers in pieces and whole, made from all scores or from the listed ones alone."""
     answers = {}
     for many in (1, 10**9):
-        monkeypatch.setattr("service.serving.batching.batcher.MANY", many)
+        monkeypatch.setattr("service.serving.batcher.MANY", many)
         for whole in (1, 10**9):
             monkeypatch.setattr(long_answers, "WHOLE_BYTES", whole)
             for top in (1, 2, 299, 300, 1000):

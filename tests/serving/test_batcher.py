@@ -14,14 +14,14 @@ import pytest
 
 from service.errors import Busy, DeadlinePassed
 from service.learning.data.rows import Array
-from service.serving.batching import batcher as batching
-from service.serving.batching import passes
-from service.serving.batching.batcher import Batcher
-from service.serving.batching.passes import NotFinite
+from service.serving import batcher as batching
+from service.serving import passes
+from service.serving.batcher import Batcher
 from service.serving.compute.forward import UNKNOWN, Extremes, Forward
 from service.serving.kinds.classes import Probabilities
 from service.serving.kinds.kind import USUAL, PredictOptions
 from service.serving.pace import Pace
+from service.serving.passes import NotFinite
 from service.serving.predictor import Predictor
 from tests.serving.test_predictor import checkpoint
 

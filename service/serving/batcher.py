@@ -15,12 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.errors import Busy
 from service.learning.data.rows import Array
-from service.serving.batching import passes
-from service.serving.batching.passes import AnswerWaiter, Pass, Piece, Question, deliver, unwanted
-from service.serving.batching.queues import SHARE, VersionQueues
+from service.serving import passes
 from service.serving.compute.forward import Forward
 from service.serving.kinds.kind import PredictOptions, RowAnswers
+from service.serving.passes import AnswerWaiter, Pass, Piece, Question, deliver, unwanted
 from service.serving.predictor import Predictor
+from service.serving.queues import SHARE, VersionQueues
 from service.telemetry.metrics import Histogram
 
 ON_LOOP_SECONDS = 0.002

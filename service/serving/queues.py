@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from service.serving.batching.passes import Question
 from service.serving.compute.forward import Forward
+from service.serving.passes import Question
 from service.serving.predictor import Predictor
 
 SHARE = 16

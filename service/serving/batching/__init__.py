@@ -1,1 +1,0 @@
-"""Predictions that wait together are computed together."""
