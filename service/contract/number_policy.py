@@ -7,32 +7,32 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.contract.strict import Strict
+from service.contract.strict import Chance, Count, Share, Strict
 
 
 class NumberFirstVersion(Strict):
     """Rule 0: the first version must do better than the median of its targets."""
 
-    min_rows: int = Field(20, ge=1, description="Out-of-fold rows from which the first version is judged.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability above which it is held ...")
-    min_skill: float = Field(0.05, ge=0, le=1, description="... if its skill over the median surely is below this.")
+    min_rows: Count = Field(20, description="Out-of-fold rows from which the first version is judged.")
+    p: Chance = Field(0.01, description="Chance probability above which it is held ...")
+    min_skill: Share = Field(0.05, description="... if its skill over the median surely is below this.")
 
 
 class NumberUnlearnable(Strict):
     """Rule 1: nothing in the rows says what their targets are."""
 
-    min_order: float = Field(
-        0.15, ge=0, le=1, description="Rank correlation, out of fold, of a head of the batch alone below which ..."
+    min_order: Share = Field(
+        0.15, description="Rank correlation, out of fold, of a head of the batch alone below which ..."
     )
-    p: float = Field(0.01, gt=0, lt=1, description="... and at least this chance probability, it has learned nothing.")
-    usual_order: float = Field(0.3, ge=0, le=1, description="Usual order above which its absence means something.")
+    p: Chance = Field(0.01, description="... and at least this chance probability, it has learned nothing.")
+    usual_order: Share = Field(0.3, description="Usual order above which its absence means something.")
 
 
 class WrongUnit(Strict):
     """Rule 2: one factor would make all targets fit."""
 
     max_after: float = Field(1.25, gt=1, description="Median error after the repair, over the usual one.")
-    min_gain: float = Field(0.5, gt=0, lt=1, description="... and at most this part of what it is as sent.")
+    min_gain: Chance = Field(0.5, description="... and at most this part of what it is as sent.")
 
 
 class NumberContradictsEverything(Strict):
@@ -53,7 +53,7 @@ class Outliers(Strict):
     """Rule 3: a few targets are far beyond any error of the last batches."""
 
     times: float = Field(3.0, gt=1, description="Beyond so many times the 99 % quantile of the last batches.")
-    p: float = Field(1e-4, gt=0, lt=1, description="Chance probability of so many such rows.")
+    p: Chance = Field(1e-4, description="Chance probability of so many such rows.")
 
 
 class NumberDisagreesBroadly(Strict):
@@ -61,7 +61,7 @@ class NumberDisagreesBroadly(Strict):
 
     times: float = Field(1.5, gt=1, description="Mean or median error over the usual ones, to be far off.")
     max_bias: float = Field(0.8, gt=0, description="Mean signed error, in usual errors, beyond which it is shifted.")
-    p: float = Field(0.0005, gt=0, lt=1, description="Chance probability below which a batch is unlike the others.")
+    p: Chance = Field(0.0005, description="Chance probability below which a batch is unlike the others.")
 
 
 class NumberMoved(Strict):
@@ -70,8 +70,8 @@ class NumberMoved(Strict):
     batches: int = Field(
         2, ge=1, le=100, description="Stopped batches in a row, since the live version came, that are evidence ..."
     )
-    p: float = Field(
-        0.01, gt=0, lt=1, description="... if the next one is like them: no figure has a chance probability below this."
+    p: Chance = Field(
+        0.01, description="... if the next one is like them: no figure has a chance probability below this."
     )
 
 
@@ -80,19 +80,19 @@ class NumberForgets(Strict):
 
     max_rise: float = Field(0.05, ge=0, description="Allowed rise of the mean error, relative.")
     reject_rise: float = Field(0.20, ge=0, description="Rise above which it is rejected, not held.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability (Wilcoxon, row by row) of a rise.")
-    min_rows: int = Field(
-        30, ge=1, description="Trusted rows from which it is judged, and slow_loss, where older batches count less."
+    p: Chance = Field(0.01, description="Chance probability (Wilcoxon, row by row) of a rise.")
+    min_rows: Count = Field(
+        30, description="Trusted rows from which it is judged, and slow_loss, where older batches count less."
     )
 
 
 class WorstRegion(Strict):
     """Rule 8: errors rose in a fifth of the values, or for a source."""
 
-    min_rows: int = Field(20, ge=1, description="Trusted rows from which a region is judged.")
+    min_rows: Count = Field(20, description="Trusted rows from which a region is judged.")
     max_rise: float = Field(0.25, ge=0, description="Allowed rise there.")
     reject_rise: float = Field(0.75, ge=0, description="Rise above which it is rejected, not held.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability, Holm-corrected over regions.")
+    p: Chance = Field(0.01, description="Chance probability, Holm-corrected over regions.")
 
 
 class NumberSlowLoss(Strict):
@@ -100,15 +100,15 @@ class NumberSlowLoss(Strict):
 
     versions: int = Field(20, ge=1, le=200, description="Latest promoted versions that are looked back on.")
     max_rise: float = Field(0.10, ge=0, description="Allowed rise of the error since any of them.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability of such a rise.")
+    p: Chance = Field(0.01, description="Chance probability of such a rise.")
 
 
 class NumberLearnedNothing(Strict):
     """Rule 10: on its own rows the new version is worse than the one before."""
 
-    min_rows: int = Field(50, ge=1, description="Rows of the update from which the rule speaks.")
+    min_rows: Count = Field(50, description="Rows of the update from which the rule speaks.")
     max_rise: float = Field(0.02, ge=0, description="Allowed rise of the error on them.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability below which it is held.")
+    p: Chance = Field(0.01, description="Chance probability below which it is held.")
 
 
 class NumberPolicy(Strict):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.contract.strict import Strict
+from service.contract.strict import Chance, Count, Share, Strict
 
 
 class Familiar(Strict):
@@ -15,31 +15,28 @@ class Familiar(Strict):
     quantile: float = Field(
         0.99, gt=0.5, lt=1, description="Rows nearer than this quantile of trusted rows are familiar."
     )
-    confident: float = Field(0.8, gt=0, lt=1, description="Calibrated top score from which an answer counts as sure.")
+    confident: Chance = Field(0.8, description="Calibrated top score from which an answer counts as sure.")
 
 
 class FirstVersion(Strict):
     """Rule 0: the first version must do better than its commonest class."""
 
-    min_rows: int = Field(20, ge=1, description="Out-of-fold rows from which the first version is judged.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability above which it is held ...")
-    min_gain: float = Field(
-        0.25, ge=0, le=1, description="... if it surely is not even this part of the way from chance to perfect."
+    min_rows: Count = Field(20, description="Out-of-fold rows from which the first version is judged.")
+    p: Chance = Field(0.01, description="Chance probability above which it is held ...")
+    min_gain: Share = Field(
+        0.25, description="... if it surely is not even this part of the way from chance to perfect."
     )
 
 
 class Unlearnable(Strict):
     """Rule 1: the labels contradict the model and follow no rule of their own."""
 
-    min_rows: int = Field(5, ge=1, description="Familiar rows from which the rule speaks.")
-    min_excess: float = Field(0.20, ge=0, le=1, description="Conflict share above the expected one.")
-    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
-    learner_p: float = Field(
-        0.01, gt=0, lt=1, description="A batch-only learner must beat its commonest class at this p."
-    )
-    min_strange: int = Field(
+    min_rows: Count = Field(5, description="Familiar rows from which the rule speaks.")
+    min_excess: Share = Field(0.20, description="Conflict share above the expected one.")
+    p: Chance = Field(0.001, description="Chance probability below which conflicts count as real.")
+    learner_p: Chance = Field(0.01, description="A batch-only learner must beat its commonest class at this p.")
+    min_strange: Count = Field(
         50,
-        ge=1,
         description="Rows unlike anything seen, and most of the batch, from which these alone must be learnable.",
     )
 
@@ -47,96 +44,92 @@ class Unlearnable(Strict):
 class ContradictsEverything(Strict):
     """Rule 2: most rows say something else than the model."""
 
-    min_excess: float = Field(0.50, ge=0, le=1, description="Conflict share above the expected one.")
-    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
+    min_excess: Share = Field(0.50, description="Conflict share above the expected one.")
+    p: Chance = Field(0.001, description="Chance probability below which conflicts count as real.")
 
 
 class ContradictsClass(Strict):
     """Rule 3: rows the model is sure of carry another label; on this batch or pooled over the last ones."""
 
-    min_rows: int = Field(3, ge=1, description="Familiar, confident rows called c from which the rule speaks of c.")
-    min_share: float = Field(
-        0.20, ge=0, le=1, description="Share of conflicts that agree with one another, from which the rule fires."
+    min_rows: Count = Field(3, description="Familiar, confident rows called c from which the rule speaks of c.")
+    min_share: Share = Field(
+        0.20, description="Share of conflicts that agree with one another, from which the rule fires."
     )
-    min_scattered: float = Field(
-        0.50, ge=0, le=1, description="Share of conflicts, whatever they say, from which it fires as well."
+    min_scattered: Share = Field(
+        0.50, description="Share of conflicts, whatever they say, from which it fires as well."
     )
     times_expected: float = Field(3.0, ge=1, description="... and at least this many times the expected share.")
-    p: float = Field(0.001, gt=0, lt=1, description="Chance probability, divided by the classes tested.")
+    p: Chance = Field(0.001, description="Chance probability, divided by the classes tested.")
     pooled_batches: int = Field(20, ge=1, le=200, description="Latest batches that are pooled against slow poison.")
 
 
 class DisagreesBroadly(Strict):
     """Rule 4: noticeably more conflicts than usual."""
 
-    min_excess: float = Field(0.15, ge=0, le=1, description="Conflict share above the expected one.")
-    p: float = Field(0.001, gt=0, lt=1, description="Chance probability below which conflicts count as real.")
+    min_excess: Share = Field(0.15, description="Conflict share above the expected one.")
+    p: Chance = Field(0.001, description="Chance probability below which conflicts count as real.")
 
 
 class Forgets(Strict):
     """Rule 5: masked accuracy on trusted rows fell."""
 
-    max_masked_drop: float = Field(0.02, ge=0, le=1, description="Allowed fall when no class is new.")
-    max_masked_drop_new: float = Field(0.03, ge=0, le=1, description="Allowed fall when classes are new.")
-    p_reject: float = Field(0.01, gt=0, lt=1, description="Rejected below this chance probability.")
-    p_hold: float = Field(0.10, gt=0, lt=1, description="Held below this chance probability.")
+    max_masked_drop: Share = Field(0.02, description="Allowed fall when no class is new.")
+    max_masked_drop_new: Share = Field(0.03, description="Allowed fall when classes are new.")
+    p_reject: Chance = Field(0.01, description="Rejected below this chance probability.")
+    p_hold: Chance = Field(0.10, description="Held below this chance probability.")
 
 
 class Intrudes(Strict):
     """Rule 6: old rows are answered with a new class."""
 
-    margin: float = Field(0.05, ge=0, le=1, description="Allowed above the yardstick's own share.")
-    without_yardstick: float = Field(0.10, ge=0, le=1, description="Allowed where there is no yardstick.")
-    max_taken: float = Field(
+    margin: Share = Field(0.05, description="Allowed above the yardstick's own share.")
+    without_yardstick: Share = Field(0.10, description="Allowed where there is no yardstick.")
+    max_taken: Share = Field(
         0.15,
-        ge=0,
-        le=1,
         description="Fall of the old rows' accuracy, whatever the yardstick's, that is allowed where nothing shows "
         "that the new classes are classes of their own (renames): held above it.",
     )
-    p_taken: float = Field(0.01, gt=0, lt=1, description="Chance probability below which such a fall counts as real.")
+    p_taken: Chance = Field(0.01, description="Chance probability below which such a fall counts as real.")
 
 
 class Renames(Strict):
     """Rule 12: the rows of a new class are rows of old classes under another name."""
 
-    min_rows: int = Field(10, ge=1, description="Judged rows of the new class from which the rule speaks of it.")
-    min_sure: int = Field(
-        8, ge=1, description="So many of them at least the live version takes for old ones, surely, and finds familiar;"
+    min_rows: Count = Field(10, description="Judged rows of the new class from which the rule speaks of it.")
+    min_sure: Count = Field(
+        8, description="So many of them at least the live version takes for old ones, surely, and finds familiar;"
     )
     min_share: float = Field(
         0.6, ge=0, description="and so great a part of them; 1: as many as of trusted rows. It may be less"
     )
     min_share_of_many: float = Field(0.2, ge=0, description="of many rows, where a part of them may be old ones.")
-    many_rows: int = Field(
-        40, ge=1, description="Rows that are many. Where it is sure of too few of those, all of them are compared."
+    many_rows: Count = Field(
+        40, description="Rows that are many. Where it is sure of too few of those, all of them are compared."
     )
-    min_separation: float = Field(
+    min_separation: Share = Field(
         0.75,
-        ge=0,
-        le=1,
         description="Of pairs of a row of the new class and a trusted row that the live version calls the same, the "
         "share in which the former lies nearer to the new class: 0.5 where nothing but the name differs, 1 where all "
         "can be told apart. Held below this ...",
     )
     usual_separation: float = Field(0.9, gt=0.5, lt=1, description="... if it is surely less than this, too.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability for that, divided by the classes compared.")
+    p: Chance = Field(0.01, description="Chance probability for that, divided by the classes compared.")
 
 
 class NewClassNotLearned(Strict):
     """Rule 7: a new class is not recognised."""
 
-    min_rows: int = Field(10, ge=1, description="Rows of new classes from which the rule speaks; fewer: unproven.")
-    share_of_yardstick: float = Field(0.5, ge=0, le=1, description="Share of the yardstick's recall that is due.")
+    min_rows: Count = Field(10, description="Rows of new classes from which the rule speaks; fewer: unproven.")
+    share_of_yardstick: Share = Field(0.5, description="Share of the yardstick's recall that is due.")
 
 
 class WorstClass(Strict):
     """Rule 8: one class got much worse."""
 
-    min_rows: int = Field(20, ge=1, description="Trusted rows from which a class is tested alone; others as one group.")
-    p: float = Field(0.01, gt=0, lt=1, description="Holm-corrected probability.")
-    max_drop: float = Field(0.10, ge=0, le=1, description="Held above this fall.")
-    reject_drop: float = Field(0.30, ge=0, le=1, description="Rejected above this fall.")
+    min_rows: Count = Field(20, description="Trusted rows from which a class is tested alone; others as one group.")
+    p: Chance = Field(0.01, description="Holm-corrected probability.")
+    max_drop: Share = Field(0.10, description="Held above this fall.")
+    reject_drop: Share = Field(0.30, description="Rejected above this fall.")
 
 
 class SlowLoss(Strict):
@@ -149,13 +142,11 @@ class SlowLoss(Strict):
         description="Latest promoted versions that are all looked back on; beyond them those 16, 32, 64 ... back, the "
         "first, and the last that a person promoted; none from before one that a person promoted against the gate.",
     )
-    max_drop: float = Field(0.04, ge=0, le=1, description="Allowed fall since any of them.")
-    max_class_drop: float = Field(0.10, ge=0, le=1, description="Allowed fall of one class since any of them.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability of a fall below which it is held.")
-    p_class: float = Field(
+    max_drop: Share = Field(0.04, description="Allowed fall since any of them.")
+    max_class_drop: Share = Field(0.10, description="Allowed fall of one class since any of them.")
+    p: Chance = Field(0.01, description="Chance probability of a fall below which it is held.")
+    p_class: Chance = Field(
         0.05,
-        gt=0,
-        lt=1,
         description="The same of the fall of a class, Holm-corrected over classes: a class has few trusted rows, which "
         "prove little.",
     )
@@ -170,27 +161,25 @@ class SlowLoss(Strict):
 class LearnedNothing(Strict):
     """Rule 10: on its own rows the new version is worse than the one before."""
 
-    min_rows: int = Field(50, ge=1, description="Rows of the update from which the rule speaks.")
-    p: float = Field(0.01, gt=0, lt=1, description="Chance probability below which it is held.")
+    min_rows: Count = Field(50, description="Rows of the update from which the rule speaks.")
+    p: Chance = Field(0.01, description="Chance probability below which it is held.")
 
 
 class Reconcilable(Strict):
     """Honest shift against swapped labels: can old and new rows both be right?"""
 
-    min_fixed: float = Field(
+    min_fixed: Share = Field(
         0.6,
-        ge=0,
-        le=1,
         description="Share of conflicting rows that a joint head must get "
         "right, of the share of trusted rows that the live version gets right.",
     )
-    max_old_loss: float = Field(0.10, ge=0, le=1, description="Loss allowed on old rows of those classes.")
+    max_old_loss: Share = Field(0.10, description="Loss allowed on old rows of those classes.")
 
 
 class Disputes(Strict):
     """When a later batch settles what one batch disputed: confirmed by the p of rule 3, or refuted."""
 
-    min_rows: int = Field(5, ge=1, description="Rows that the model surely calls c, from which a batch refutes.")
+    min_rows: Count = Field(5, description="Rows that the model surely calls c, from which a batch refutes.")
     max_share: float = Field(0.1, gt=0, le=1, description="Conflict share of those below which it does.")
     hours: float = Field(24, ge=0, description="A batch under the same key confirms only so long after the first.")
 

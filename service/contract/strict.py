@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 Listed = Annotated[list[T], Field(fail_fast=True)]
 """A list of which the first fault alone is reported: each takes five hundred times the text of the item."""
-
+Chance = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
 
 NO_UNSEEN = "has no control, format or invisible characters"
 """What a name is told that has any; see `has_unseen`."""

@@ -244,6 +244,15 @@ class TrunkParams(GradientParams):
         return None if unknown is None else ("unfreeze", unknown)
 
 
+class RehearsalParams(TrunkParams):
+    """Parameters of methods that learn kept rows again, beside which a higher rate is stable."""
+
+    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
+    memory_rows: int = Field(
+        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
+    )
+
+
 def _unknown_blocks(backbone: MlpBackbone | CnnBackbone | PretrainedBackbone, names: list[str]) -> str | None:
     if isinstance(backbone, PretrainedBackbone):
         extractor = skeleton(backbone.name, backbone.side)

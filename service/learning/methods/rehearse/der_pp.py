@@ -21,7 +21,7 @@ from service.contract.enums import Family
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.method import Data, Learned, Method, TrunkParams
+from service.learning.method import Data, Learned, Method, RehearsalParams
 from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -35,13 +35,9 @@ MANY_WRONG = 0.1
 """Share of remembered scores that name another class than the row's label, from which the report says so."""
 
 
-class Params(TrunkParams):
+class Params(RehearsalParams):
     """What every gradient method takes, the size of the memory, and how much each draw from it counts."""
 
-    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
-    memory_rows: int = Field(
-        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
-    )
     alpha: float = Field(0.1, ge=0, le=100, description="Weight of the squared distance to the scores that were.")
     beta: float = Field(0.5, ge=0, le=100, description="Weight of the cross-entropy on remembered rows.")
 

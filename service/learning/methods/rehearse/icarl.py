@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from service.contract.enums import Family
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.rows import Rows
-from service.learning.method import Data, Learned, Method, TrunkParams
+from service.learning.method import Data, Learned, Method, RehearsalParams
 from service.learning.methods.rehearse.exemplars import Exemplars, features_of, herded, nearest_mean, recalled
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
@@ -37,10 +37,9 @@ ENOUGH, LOST = 50, 0.03
 """Rows kept back, and what the means lose on them beside the trained head, from which the report says so."""
 
 
-class Params(TrunkParams):
+class Params(RehearsalParams):
     """What every gradient method takes, and the size of the memory; means of exemplars need no balancing."""
 
-    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
     memory_rows: int = Field(500, ge=1, le=100_000, description="Exemplars, the same number a class, at least one.")
     balance: Literal["none"] = Field("none", description="Means of exemplars favour no class: there is nothing to do.")
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from service.contract.enums import Family
 from service.learning.absent_rows import refuse_without_rows
-from service.learning.method import Data, Learned, Method, TrunkParams
+from service.learning.method import Data, Learned, Method, RehearsalParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
@@ -33,13 +33,9 @@ TEMPERATURE = 2.0
 """By which old and new answers are softened before they are compared."""
 
 
-class Params(TrunkParams):
+class Params(RehearsalParams):
     """What every gradient method takes (beside remembered rows a higher rate is stable), and the size of the memory."""
 
-    lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
-    memory_rows: int = Field(
-        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
-    )
     distillation: float = Field(
         0.3,
         ge=0,
