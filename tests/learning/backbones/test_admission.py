@@ -80,6 +80,18 @@ def test_names_that_cannot_be_used_are_refused_with_what_would_work(spec: InputS
     assert remedy in detail
 
 
+@pytest.mark.parametrize("name", ["fcn_resnet50", "maskrcnn_resnet50_fpn", "resnet9000", "timm/no_such_net"])
+def test_of_what_brings_its_own_weights_the_name_is_looked_at_all_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of torchvision that find or segment would fetch the weights of their backbone."""
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", lambda *_, **__: pytest.fail("it asks the internet"))
+    with pytest.raises(InvalidContent, match="There is no backbone"):
+        admission.check(IMAGE, PretrainedBackbone(name=name), {}, weights=False)
+    with pytest.raises((ValueError, RuntimeError)):
+        backbones.skeleton(name, None)
+
+
 def test_channels_scale_and_side_are_asked() -> None:
     four = ImageInput(kind="image", channels=4, height=8, width=8)
     assert refused(four, "efficientnet_lite0")[0] == "/input/channels"
