@@ -87,8 +87,8 @@ class Keyring:
         if scheme.lower() == "bearer" and key:
             if self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap):
                 return OPERATOR
-            stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH])
-            if stored is not None and self._is(stored, key):
+            stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH], keys.NOBODY)
+            if self._is(stored, key):
                 if stored.is_good(now()):
                     return Caller(stored.id, stored.scopes, stored.models, stored.rate or self._settings.key_rate)
                 ended = stored.id
@@ -101,6 +101,12 @@ class Keyring:
         reason = "The key is not the right one." if key else "This service needs a key."
         raise Unauthorized(f"{reason} Send the header Authorization: Bearer and the key.")
 
+    def still_admits(self, caller: Caller) -> bool:
+        """Whether who was admitted would be so now: a key may have been revoked since, or have ended."""
+        if caller in (HOST, OPERATOR):
+            return caller == OPERATOR or not self.asks
+        return any(key.id == caller.name and key.is_good(now()) for key in self._keys.by_prefix.values())
+
     def may_see(self, scope: Scope) -> bool:
         """Whether an answer that needs no key may name models: to who holds a key that reaches all or, where none is
         asked for, to who asks by a host name that this service answers to."""
@@ -112,5 +118,5 @@ class Keyring:
         return caller.models is None
 
     def _is(self, stored: StoredKey, key: str) -> bool:
-        """Whether the key is the one of the stored hash; it may have ended."""
+        """Whether the key is the one of the stored hash; it may have ended. A prefix that nobody has takes as long."""
         return hmac.compare_digest(keys.hash_of(self._keys.secret, key), stored.hash)

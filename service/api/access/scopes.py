@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fastapi import Request
+from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access.callers import Caller
@@ -13,7 +14,7 @@ from service.api.limits.request_checks import CALLER
 from service.contract.enums import KeyScope
 from service.registry import updates
 from service.registry.sql.database import Database
-from service.registry.sql.tables import Model
+from service.registry.sql.tables import Model, Update
 
 Scopes = frozenset[KeyScope]
 """Any one of them is enough; none: every key."""
@@ -90,7 +91,10 @@ async def check_access(request: Request) -> None:
 
 
 def _require_update(database: Database, caller: Caller, update_id: str) -> None:
-    """Raises NotFound for an update of a model that does not exist for the caller."""
+    """Raises NotFound for an update of a model that does not exist for the caller, after the same statement as for one
+    that does not exist."""
     with database.reading() as session:
-        if not caller.sees(session.get_one(Model, updates.find(session, update_id).model_id).name):
-            raise updates.unknown(update_id)
+        names = select(Model.name).join(Update, Update.model_id == Model.id)
+        model = session.scalar(names.where(Update.id == update_id))
+    if model is None or not caller.sees(model):
+        raise updates.unknown(update_id)

@@ -1,4 +1,4 @@
-"""The route of the events of an update as they happen: the stream ends with the update, or with the process."""
+"""The route of the events of an update as they happen: the stream ends with the update, the key, or the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from service.api.context import Context, Shared
+from service.api.access.callers import Caller
+from service.api.context import Context, Shared, access
 from service.api.openapi import gives, refusals
 from service.contract.resources import Event
 from service.registry import states, updates
@@ -39,14 +40,17 @@ async def follow_update(
     if final and not first and after:
         return Response(status_code=204)
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(shared, update, after), 200, headers, "text/event-stream")
+    return StreamingResponse(_stream(shared, access(request), update, after), 200, headers, "text/event-stream")
 
 
-async def _stream(shared: Context, update_id: str, after: int) -> AsyncIterator[bytes]:
+async def _stream(shared: Context, caller: Caller, update_id: str, after: int) -> AsyncIterator[bytes]:
+    """Ends with the update, with the process, and with the key that asked for it."""
     sent: dict[str, Any] | None = None
     with shared.watcher.following(update_id) as follower:
         while not shared.watcher.stopping:
             final, events = await run_in_threadpool(_look, shared, update_id, after)
+            if not shared.keyring.still_admits(caller):
+                return
             for event in events:
                 after = event.id
                 yield _message(event.kind, event.model_dump(mode="json"), event.id)

@@ -52,6 +52,10 @@ class StoredKey:
         return self.expires_at is None or at < self.expires_at
 
 
+NOBODY = StoredKey("", "-" * 64, frozenset(), None, None, None)
+"""Stands for a prefix that no key has: no key has this hash."""
+
+
 @dataclass(frozen=True)
 class Keys:
     """Keys by prefix, as of row `audited` of the audit: those that are not revoked, unless they ended long ago.

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from service.api.access import keyring
-from service.contract.enums import Action
+from service.api.access.callers import Caller
+from service.api.routes.update_events import _stream
+from service.contract.enums import Action, KeyScope
 from service.registry.callers import audit, keys
 from service.registry.sql.database import now
 from service.registry.sql.engines import open_database
@@ -181,6 +183,23 @@ def test_who_holds_a_key_is_told_for_a_while_that_it_has_ended(keyed: Api, monke
         refused = keyed("GET", "/v1/models", headers={"Authorization": f"Bearer {key['secret']}"})
         answers.append((refused.status_code, key["id"] in refused.text))
     assert answers == [(401, True), (401, False)]
+
+
+def test_a_stream_of_events_tells_nothing_more_once_its_key_is_revoked(keyed: Api) -> None:
+    keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=OPERATOR)
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+    update = keyed.ok("POST", "/v1/models/digits/updates", rows, headers=OPERATOR)["id"]
+    key = made(keyed)
+    stream = _stream(keyed.door.context, Caller(key["id"], frozenset({KeyScope.LEARN})), update, 0)
+
+    async def follow() -> list[bytes]:
+        told = [await anext(stream)]
+        assert (await keyed.http.delete(f"/v1/keys/{key['id']}", headers=OPERATOR)).status_code == 204
+        assert (await keyed.http.post(f"/v1/updates/{update}/cancel", headers=OPERATOR)).status_code == 200
+        return [*told, *[message async for message in stream]]
+
+    [queued] = keyed.runner.run(follow())
+    assert b"event: queued" in queued
 
 
 def test_a_key_signs_what_it_does(keyed: Api) -> None:

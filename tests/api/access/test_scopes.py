@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from service.api.access.keyring import PUBLIC
 from service.api.access.scopes import SCOPES
 from service.api.application import ROUTERS
 from service.contract.enums import KeyScope
+from service.web.pages import ROUTES as PAGES
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version
 
@@ -38,6 +40,10 @@ def filled(path: str, model: str = "nobody") -> str:
     return re.sub(r"\{[^}]*\}", "1", path.replace("{model}", model))
 
 
+def at_model(path: str) -> str:
+    return filled(path, "digits")
+
+
 def test_every_route_has_a_scope_and_only_routes_have() -> None:
     assert {(method, path) for path, methods in SCOPES.items() for method in methods} == set(ROUTES)
 
@@ -51,6 +57,40 @@ def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
             allowed = not needed or scope in needed or scope is KeyScope.ADMIN
             assert (answer.status_code != 403) == allowed, (scope, method, path, answer.text)
             assert answer.status_code < 500
+
+
+def test_what_is_no_route_needs_a_key_too_and_the_head_of_an_answer_its_scope(keyed: Api) -> None:
+    """HEAD is as GET; an address or a method that is not there tells nothing to who has no key."""
+    paths, public = sorted({path for _, path in ROUTES}), {*PUBLIC}
+    other = ["OPTIONS", "TRACE", "PROPFIND", "PUT", "PATCH", "POST"]
+    tried = [(method, path) for path in paths for method in other if method not in SCOPES[path]]
+    tried += [("HEAD", path) for path in paths]
+    tried += [(method, path) for path in ("/nowhere", "/v1", "/v3/models", "/v1/models/") for method in ("GET", *other)]
+    scoped = {scope: key_of(keyed, scope) for scope in KeyScope}
+    for method, path in tried:
+        address = filled(path)
+        answer = keyed(method, address)
+        assert (answer.status_code == 401) == (address not in public), (method, path)
+        for scope, headers in scoped.items():
+            status = keyed(method, address, headers=headers).status_code
+            if method == "HEAD":
+                assert status == keyed("GET", address, headers=headers).status_code, (scope, path)
+            else:
+                assert status in (404, 405, 415), (scope, method, path)
+
+
+def test_a_page_without_a_key_asks_for_one_and_shows_nothing(keyed: Api) -> None:
+    html = {"accept": "text/html"}
+    for page in PAGES:
+        path = at_model(page.path)
+        if page.show is not None:
+            shown = keyed("GET", path, headers=html)
+            open_to_all = path in ("/sign-in", "/docs")
+            assert (shown.status_code, "digits" in shown.text) == (200 if open_to_all else 303, False), path
+        if page.act is not None:
+            sent = keyed("POST", path, headers=html, data={"token": "x"})
+            assert sent.status_code == 403, path
+    assert keyed("GET", "/static/style.css").status_code == 200
 
 
 def test_a_model_that_does_not_exist_for_a_key_is_like_one_that_does_not_exist(keyed: Api) -> None:
