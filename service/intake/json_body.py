@@ -37,6 +37,9 @@ MOST_VALUES = 20_000
 is asked for. A value of a list that is refused takes up to 350 bytes."""
 MODEL_VALUES = 220_000
 """The same of a body that makes a model: two numbers for each of 100,000 columns, and 10,000 classes."""
+MOST_DEPTH = 100
+"""Lists and objects within one another, but for rows, which have the shape of their kind: what is deeper would be
+written into refusals, hashes and the database by functions that call themselves."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -183,8 +186,19 @@ def _checked(data: bytes, most_read: int, most: int, values: int) -> dict[str, A
     value = read_value(data, "", most_read)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
+    if data.count(b"[") + data.count(b"{") > MOST_DEPTH:
+        _check_depth(value)
     check_few(data, value, most=most, values=values)
     return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
+        if not (level := [child for child in children if isinstance(child, list | dict)]):
+            return
+    raise BrokenJSON(f"The body is nested too deeply: {MOST_DEPTH} lists and objects within one another are the most.")
 
 
 class _Twice(dict[str, Any]):

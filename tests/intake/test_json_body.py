@@ -15,6 +15,7 @@ from service.intake.json_body import (
     LABELS,
     LEFT_RAW_BYTES,
     MODEL_VALUES,
+    MOST_DEPTH,
     MOST_MEMBERS,
     MOST_VALUES,
     ROWS,
@@ -140,6 +141,21 @@ def test_a_member_that_is_there_twice_is_found_in_one_pass() -> None:
 def test_thousands_of_members_and_lists_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidContent, match=r"more than 1,000 members"):
         read_object(body)
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"b":', "}")])
+@pytest.mark.parametrize("rows", ["", f'"inputs": [{LONG}], '])
+def test_what_lies_deeper_than_so_many_levels_is_refused(opens: str, closes: str, rows: str) -> None:
+    """The object itself is one of them."""
+
+    def read(levels: int) -> None:
+        nested = opens * (levels - 1) + ("{}" if closes == "}" else "0") + closes * (levels - 1)
+        read_object(f'{{{rows}"a": {nested}, "c": 1}}'.encode())
+
+    read(MOST_DEPTH - (closes == "}"))
+    for levels in (MOST_DEPTH + 1, 2 * MOST_DEPTH, 900, 100_000):
+        with pytest.raises(BrokenJSON, match="nested too deeply"):
+            read(levels)
 
 
 @pytest.mark.parametrize("values", [MOST_VALUES, MODEL_VALUES])

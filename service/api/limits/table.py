@@ -42,13 +42,13 @@ from service.intake.kinds.texts import MOST_MARKS
 from service.settings import PREFIX, Settings
 
 CONTRACT = "it is part of the interface that /openapi.json describes"
-COST = "64 kB of a body keep others waiting for at most 50 ms, and 1 MB of it takes at most 50 MB"
-ENOUGH = "no well-meant request or file comes near"
-MEMORY = "the process that reads large bodies stays within its memory"
-THREADS = "who waits holds a thread, and threads must be left for others"
-FLOATS = "float64 holds the squares of such numbers, and sums of them"
-EXACT = "exact sums are kept of 4,096 features a row at most"
-UNICODE = "Unicode's stream-safe format has as many"
+COST = "beyond it 64 kB of a body could hold up others for over 50 ms, or 1 MB of it take over 50 MB of memory"
+ENOUGH = "no well-meant request or file comes near it"
+MEMORY = "beyond it the process that reads large bodies could run out of memory"
+THREADS = "each that waits holds a thread, and there are few"
+FLOATS = "squares of larger numbers, and sums of them, do not fit into float64"
+EXACT = "exact sums take at most 4,096 features a row"
+UNICODE = "Unicode's stream-safe text format allows as many"
 """Why a limit has no setting."""
 
 
@@ -111,6 +111,9 @@ ROWS = (
         "Send what is asked for alone.", COST),
     Row("values of a model", json_body.MODEL_VALUES, "values", 422,
         "The same of a body that makes a model: its scale may have two numbers a column.", "Send fewer columns.", COST),
+    Row("depth", json_body.MOST_DEPTH, "levels", 400,
+        "Lists and objects within one another in a body, beside its rows, labels and targets.",
+        "Send what is asked for alone.", ENOUGH),
     Row("rows", requests.MOST_ROWS, "rows", 422,
         "Rows, and labels or targets, of a body of JSON or CSV.", "Send them in several bodies.", CONTRACT),
     Row("body time", "body_timeout_seconds", "seconds", 408,
@@ -142,7 +145,7 @@ ROWS = (
         "From the first to the last byte of an answer of so many scores that it leaves in pieces.",
         "It is cut off. Ask for less at once."),
     Row("taking", UNREAD_BYTES, "bytes", None,
-        f"Of any answer that waits to be taken so many bytes must be taken every {UNREAD_SECONDS:g} seconds.",
+        f"What a client must take of an answer that waits for it, every {UNREAD_SECONDS:g} seconds.",
         "The connection is cut off.", ENOUGH),
     Row("waiting predictions", "queue_seconds", "seconds", 503,
         "How long a prediction may wait for its turn, as the measured pace of its version tells.",
