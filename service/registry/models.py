@@ -154,8 +154,9 @@ def archive(session: Session, model: Model) -> None:
     for update in session.scalars(going):
         if update.state == UpdateState.QUEUED:
             states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="the model was archived")
-        else:
+        elif not update.cancel_requested:
             update.cancel_requested = True
+            audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id, "the model was archived")
 
 
 def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:

@@ -14,8 +14,9 @@ from contextlib import closing
 
 from service import __version__
 from service.errors import Busy, Conflict, CorruptArtifact
+from service.registry.callers import audit
 from service.registry.sql import schema
-from service.registry.sql.database import now
+from service.registry.sql.database import Database, now
 from service.registry.sql.engines import open_database
 from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, length
@@ -35,8 +36,8 @@ Progress = Callable[[int, int], None]
 
 def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda done, total: None) -> Manifest:
     """Makes a backup, or brings the one in that folder up to date: files that are there whole are not read again from
-    the store. Raises Conflict for a folder of other things or of another installation, CorruptArtifact for a damaged
-    database; Busy, DiskFull, NotWritable, StoreAway."""
+    the store. Raises Conflict for a folder of other things or of another installation, or a later moment,
+    CorruptArtifact for a damaged database; Busy, DiskFull, NotWritable, StoreAway."""
     with folder.for_writing():
         before = folder.manifest()
         with runtime.database.reading() as session:
@@ -47,6 +48,8 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
             raise CorruptArtifact(
                 f"{faults[0].strip()} No backup is made of it, and what is in {folder.path} stays: restore that."
             )
+        if before is not None:
+            _check_later(runtime.database, folder, before)
         copying = _Copying(open_store(runtime.settings.store_url), folder.store, progress)
         copying.copy(names)
         for _ in range(TRIES):
@@ -55,7 +58,7 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
                 left.unlink()
             runtime.database.snapshot(snapshot)
             with closing(open_database(f"sqlite:///{snapshot}")) as database, database.reading() as session:
-                names = backed_up(session)
+                names, last_row = backed_up(session), audit.last_hash(session)
             lost = copying.copy(names)
             with runtime.database.reading() as session:
                 lacks = lost & backed_up(session)
@@ -75,11 +78,24 @@ def back_up(runtime: Runtime, folder: BackupFolder, progress: Progress = lambda 
             files=len(names) - len(lacks),
             bytes=sum(copying.lengths[name] for name in names - lacks),
             lacks=sorted(f"{area}/{digest}" for area, digest in lacks),
+            audit=last_row,
         )
         snapshot.replace(folder.path / manifest.database)
         folder.finish(manifest)
         copying.prune(names)
         return manifest
+
+
+def _check_later(database: Database, folder: BackupFolder, before: Manifest) -> None:
+    """Raises Conflict where the last row of the audit in the backup before is not here."""
+    with database.reading() as session:
+        if audit.has(session, before.audit):
+            return
+    raise Conflict(
+        f"{folder.path} shows a later moment than this, or rows of the audit were deleted or changed since: its last "
+        f"one is not here any more (tsuika audit verify --head {before.audit}). That backup stays as it is; for one of "
+        "what is here name an empty folder."
+    )
 
 
 class _Copying:

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch
+from service.registry.callers.audit import FIRST
 from service.registry.sql.tables import Batch, Installation
 from service.storage.local import LocalArtifacts, sync_folder
 from service.upkeep.named_files import Name, names
@@ -28,7 +29,7 @@ MANIFEST, LOCK, STORE = "backup.json", "backup.lock", "store"
 class Manifest:
     """What a backup is. `made_at`: the moment that it shows, seconds since the epoch · `installation`: a hash that
     tells installations apart · `database`: the name of its file, `digest`: the SHA-256 of it · `lacks`: files, as
-    "area/digest", that were damaged where it was made."""
+    "area/digest", that were damaged where it was made · `audit`: the hash of the last row of the audit."""
 
     format: int
     tsuika: str
@@ -40,6 +41,7 @@ class Manifest:
     files: int
     bytes: int
     lacks: list[str]
+    audit: str = FIRST
 
 
 MANIFESTS = TypeAdapter(Manifest)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from service.contract.keys import CreateKey
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch, TsuikaError
@@ -346,6 +346,29 @@ def test_a_folder_of_other_things_or_of_another_installation_is_no_place_for_a_b
         back_up(digits, folder)
     with folder.for_writing(), pytest.raises(Busy):
         back_up(digits, folder)
+
+
+def test_no_backup_takes_the_place_of_one_that_has_rows_of_the_audit_which_are_gone_here(
+    digits: Runtime, folder: BackupFolder, tmp_path: Path
+) -> None:
+    assert back_up(digits, folder).audit == (kept := last_hash(digits))
+    a_key(digits)
+    before = back_up(digits, folder)
+    with digits.database.writing() as session:
+        session.execute(text("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)"))
+    assert last_hash(digits) == kept
+    with digits.database.reading() as session:
+        assert audit.verify(session).holds, "nothing here tells that its end is gone"
+    make_model(digits, "others")  # another row in its place
+    with pytest.raises(Conflict, match=rf"audit verify --head {before.audit}"):
+        back_up(digits, folder)
+    assert folder.manifest() == before
+    back_up(digits, BackupFolder(tmp_path / "another"))
+
+
+def last_hash(runtime: Runtime) -> str:
+    with runtime.database.reading() as session:
+        return audit.last_hash(session)
 
 
 def test_what_was_erased_and_revoked_after_the_backup_is_so_again(

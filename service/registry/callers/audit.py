@@ -92,6 +92,16 @@ def last_row(session: Session) -> int:
     return _last(session)[0]
 
 
+def last_hash(session: Session) -> str:
+    """The hash of the last row; zeros where there is none."""
+    return _last(session)[1]
+
+
+def has(session: Session, row_hash: str) -> bool:
+    """Whether a row has this hash, or it is that before the first."""
+    return row_hash == FIRST or session.scalar(select(_audit.c.id).where(_audit.c.hash == row_hash)) is not None
+
+
 def any_since(session: Session, row: int, actions: Collection[Action]) -> bool:
     """Whether a row after that one is of one of these actions."""
     query = select(_audit.c.id).where(_audit.c.id > row, _audit.c.action.in_(actions)).limit(1)

@@ -129,6 +129,21 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
     assert {row.by for row in rows(database)} == {"service"}
 
 
+def test_updates_that_end_with_their_model_are_told_each(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first = batch(session, digits)
+        running, waiting = learn(session, digits, [first.id]), learn(session, digits, [first.id])
+        assert claim(session).id == running.id
+        models.archive(session, digits)
+    told = [(row.action, row.subject, row.reason) for row in rows(database)[-3:]]
+    assert told[0] == ("model.archived", None, "")
+    assert set(told[1:]) == {
+        ("update.cancel_requested", running.id, "the model was archived"),
+        ("update.cancelled", waiting.id, ""),
+    }
+
+
 def test_what_is_undone_leaves_no_row(database: Database) -> None:
     undone(database, model)
     assert rows(database) == []
