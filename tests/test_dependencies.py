@@ -1,15 +1,24 @@
-"""The page on dependencies has the packages of pyproject.toml, each under its extra, and no other."""
+"""The page on dependencies has the packages of pyproject.toml, each with its extra and the licence that it declares."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, metadata, requires
+
+from packaging.requirements import Requirement
 
 from tests.running import ROOT
 
 PAGE = (ROOT / "docs" / "dependencies.md").read_text()
 ROW = re.compile(r"^\| ([a-z0-9-]+) \| (?:`(\w+)`)? ?\| ([^|]+) \| ([^|]+) \|(?: ([^|]+) \|)?$", re.M)
+
+BESIDE = re.compile(r"^\| (?!package|---)([a-z0-9-]+) \| [^|`]+ \| [^|]+ \| ([^|]+) \|$", re.M)
+"""What comes with others, under a licence that asks for more than a notice."""
+FAMILY = re.compile(r"MIT|BSD|Apache|MPL|LGPL|GPL")
+ASKS_MORE = {"MPL", "LGPL", "GPL"}
+NOT_RUN = ("bench", "docs", "test")
 
 
 def declared() -> Iterator[tuple[str, str]]:
@@ -30,4 +39,59 @@ def test_what_runs_has_a_licence_and_a_replacement() -> None:
     for name, extra, purpose, licence, replacement in ROW.findall(PAGE):
         assert purpose.strip(), name
         assert licence.strip(), name
-        assert replacement.strip() or extra in ("bench", "docs", "test"), name
+        assert replacement.strip() or extra in NOT_RUN, name
+
+
+def licence_of(package: str) -> set[str]:
+    """The kinds of licences that an installed package declares; empty where it declares none."""
+    facts = metadata(package)
+    words = [word[:100] for name in ("License-Expression", "License") for word in facts.get_all(name, [])]
+    words += [line for line in facts.get_all("Classifier", []) if line.startswith("License")]
+    return set(FAMILY.findall(" ".join(words).replace("GNU GENERAL PUBLIC LICENSE", "GPL")))
+
+
+def test_a_licence_is_the_one_that_the_package_declares() -> None:
+    looked = 0
+    for name, _, _, licence, _ in ROW.findall(PAGE):
+        try:
+            found = licence_of(name)
+        except PackageNotFoundError:
+            continue  # of an extra that is not installed
+        said = set(FAMILY.findall(licence))
+        assert said, name
+        if found:
+            looked += 1
+            assert said & found, (name, said, found)
+            assert found & ASKS_MORE <= said, (name, said, found)
+    assert looked > 30
+
+
+def brought_along() -> set[str]:
+    """All packages that are installed because something that runs needs them."""
+    names = {name for name, extra in declared() if extra not in NOT_RUN}
+    waiting, seen = [Requirement(name) for name in names] + [Requirement("psycopg[binary]")], set[str]()
+    while waiting:
+        wanted = waiting.pop()
+        if str(wanted) in seen:
+            continue
+        seen.add(str(wanted))
+        try:
+            needs = map(Requirement, requires(wanted.name) or ())
+        except PackageNotFoundError:
+            continue
+        extras = ("", *wanted.extras)
+        waiting += [n for n in needs if n.marker is None or any(n.marker.evaluate({"extra": e}) for e in extras)]
+        names.add(wanted.name.lower())
+    return names
+
+
+def test_what_comes_along_under_a_licence_that_asks_for_more_is_named() -> None:
+    named = dict(BESIDE.findall(PAGE))
+    listed = {name for name, *_ in ROW.findall(PAGE)}
+    for name in brought_along() - listed:
+        try:
+            found = licence_of(name) & ASKS_MORE
+        except PackageNotFoundError:
+            continue
+        assert found <= set(FAMILY.findall(named.get(name, ""))), (name, found)
+    assert set(named) == {"certifi", "psycopg-binary", "tqdm"}
