@@ -224,7 +224,30 @@ def scaled(tensors: dict[str, Any], meta: dict[str, Any]) -> None:
     tensors["G"] = tensors["G"] + np.eye(4) * [1, 0, 0, 0]
 
 
+def changed(name: str, *place: int, to: float) -> Edit:
+    """One number of a tensor is another one."""
+
+    def edit(tensors: dict[str, Any], meta: dict[str, Any]) -> None:
+        tensors[name][place] = to
+
+    return edit
+
+
+def indefinite(tensors: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Symmetric, with right counts, and a scatter that no rows have."""
+    tensors["G"][0, 1] = tensors["G"][1, 0] = 2.0 * tensors["G"].diagonal()[:2].max()
+
+
 HOSTILE: list[tuple[Edit, str]] = [
+    (changed("G", 0, 0, to=np.nan), "/ledger/G"),
+    (changed("Q", 0, 0, to=np.inf), "/ledger/Q"),
+    (changed("n", 0, to=-6.0), "/ledger/n"),
+    (changed("n", 0, to=0.0), "/ledger/n"),
+    (changed("n", 0, to=2.0**54), "/ledger/n"),
+    (changed("n", 0, to=1e300), "/ledger/n"),
+    (changed("G", 3, 3, to=2.0**53), "/ledger/G"),
+    (changed("G", 0, 1, to=1e9), "/ledger/G"),
+    (indefinite, "/ledger/G"),
     (tensor("G", None), "/ledger"),
     (tensor("G", np.ones((4, 4), np.float32)), "/ledger"),
     (tensor("n", np.array([6, 6])), "/ledger"),
