@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Ints, hash_order
+from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.ledger.ledger import Ledger
-from service.learning.ledger.sums import Floats
 
 COLDEST, HOTTEST = 2.0**-8, 2.0**8
 ENOUGH_ROWS = 50

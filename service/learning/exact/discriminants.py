@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Ints
+from service.learning.data.rows import FeatureRows, Floats, Ints
 from service.learning.exact.calibration import fit_temperature
 from service.learning.exact.out_of_fold import LeftOut, separation
 from service.learning.exact.solve import Head, solve_lda
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.statistics import Paired
 
 TESTED_ROWS = 200

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from service.contract.tables import TableInput
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures
@@ -26,7 +26,7 @@ from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import feature_rows
 from service.learning.ledger.ledger import Ledger
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, Tensors
 from service.learning.run import Run

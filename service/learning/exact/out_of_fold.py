@@ -16,11 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from service.learning.data.matrices import blank, matrix, parts
-from service.learning.data.rows import Bools, FeatureRows, Ints, places_in_bounds
+from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, places_in_bounds
 from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.run import UNWATCHED, Run
 
 FEW = 2

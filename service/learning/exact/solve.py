@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from service.errors import MethodRefused
-from service.learning.data.rows import Array
+from service.learning.data.rows import Array, Floats
 from service.learning.ledger.moments import Moments, add_square, oas_shrinkage
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 
 ABSENT = -1e9
 """Score of a class that the head has never seen."""

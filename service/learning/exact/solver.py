@@ -11,13 +11,13 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.sides import parted
 from service.learning.exact.discriminants import Compared
 from service.learning.exact.out_of_fold import LeftOut
 from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import weighted_sums
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.run import UNWATCHED, Run
 
 Name = Literal["ridge", "lda", "both"]

@@ -14,11 +14,11 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
-from service.learning.data.rows import Bools, FeatureRows, Rows
+from service.learning.data.rows import Bools, FeatureRows, Floats, Rows
 from service.learning.exact.solve import Head
 from service.learning.exact.solver import Estimator
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Checkpoint, Tensors, source_head
 from service.learning.wording import listed, percent
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from service.learning.data.rows import Floats
 from service.learning.ledger.feature_space import Space
-from service.learning.ledger.sums import Floats
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import SOLVED, BlockLayout, Checkpoint, Tensors, kind_of
 from service.learning.network.growth import matrix, next_part

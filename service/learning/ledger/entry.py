@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CorruptArtifact
-from service.learning.data.rows import SELECT_FOLD, Array, Bools, FeatureRows, Rows, bounded
+from service.learning.data.rows import SELECT_FOLD, Array, Bools, FeatureRows, Floats, Rows, bounded
 from service.learning.data.serialization import pack, pack_rows, unpack, unpack_features
-from service.learning.ledger.sums import Floats, Sums, fit, from_planes, square, triangle
+from service.learning.ledger.sums import Sums, fit, from_planes, square, triangle
 
 MAGIC = b"TSUM"
 """First bytes of a summed entry; an entry with rows begins with the length of its header."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import LIMB_BITS
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import GRID_LIMIT
-from service.learning.ledger.sums import LARGEST_SUM, Floats, Sums
+from service.learning.ledger.sums import LARGEST_SUM, Sums
 
 FORMAT = 1
 """Of an exported ledger, in its metadata."""

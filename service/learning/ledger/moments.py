@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from service.learning.data.rows import Ints
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.data.rows import Floats, Ints
+from service.learning.ledger.sums import Sums
 
 MANY = 1024
 """Classes beyond which no matrix of classes by classes is made."""

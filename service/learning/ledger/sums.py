@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.inputs import WIDEST_EXACT
 from service.errors import CorruptArtifact, MethodRefused
-from service.learning.data.rows import Array, FeatureRows, Ints
-
-Floats = NDArray[np.float64]
+from service.learning.data.rows import Array, FeatureRows, Floats, Ints
 
 LARGEST_SUM = 2.0**53
 """Largest sum: float64 holds every integer up to here."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.contract.tables import NumberColumn
-from service.learning.data.rows import Array
+from service.learning.data.rows import Array, Bools, Floats
 from service.learning.network import input_scale, table_scale
 from service.learning.network.input_scale import CLIP, AnyScale, InputScale
 from service.learning.network.table_scale import TableScale
@@ -25,9 +25,6 @@ SEEN_STEPS = 16
 """A column that varies by fewer steps of the grid is hardly seen."""
 GRID = CLIP / 2**15
 """A step of the grid of scaled numbers."""
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:

@@ -31,6 +31,7 @@ from service.contract.tables import (
     value_code,
     value_text,
 )
+from service.learning.data.rows import Array, Floats
 
 CLIP = 8.0
 """Scaled numbers are clipped here."""
@@ -46,8 +47,6 @@ INDICATOR_BITS = 31
 SALTS = 64
 """Ways to spread values over the shared indicators that a first batch chooses from."""
 
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
 Codes = TypeVar("Codes", Tensor, NDArray[np.int64])
 
 

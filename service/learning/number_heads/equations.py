@@ -17,10 +17,10 @@ from math import fsum
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Ints
+from service.learning.data.rows import FeatureRows, Floats, Ints
 from service.learning.data.target_grid import LIMB_BITS, UNIT_STEPS, NumberGrid
 from service.learning.exact.solve import cholesky, substitute
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 
 LIMB = 2.0**LIMB_BITS
 FLOOR, CLIPPED_FLOOR = 1e-6, 1e-9

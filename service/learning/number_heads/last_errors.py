@@ -14,13 +14,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.decay import LAST_BATCHES, Decay, surely_better
 from service.learning.exact.ridge_solver import TIE
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.method import Data
 from service.learning.network.lifts import Lift
 from service.learning.number_heads.equations import NumberMoments, goals_in_units

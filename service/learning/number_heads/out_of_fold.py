@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.out_of_fold import FEW, judged_rows
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.sums import Floats
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units
 from service.learning.run import UNWATCHED, Run
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_source, pulled, sources_with_rows
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.ledger.sums import Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
 from service.learning.number_heads.out_of_fold import LeavingOut, counted
 from service.learning.run import Run

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.learning.data.rows import Array
-from service.learning.ledger.sums import Floats, Sums
+from service.learning.data.rows import Array, Floats
+from service.learning.ledger.sums import Sums
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.low_rank import LowRank
 

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.learning.data.rows import Ints
-from service.learning.ledger.sums import Floats
+from service.learning.data.rows import Floats, Ints
 from service.learning.method import Balance
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.growth import matrix

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.report import ClassScore, Confusion, Score
 from service.learning.data.matrices import matrix, parts, row_by_row
-from service.learning.data.rows import Bools, Ints, Rows
+from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.evaluation.version_answers import Logits, Outputs, VersionAnswers
 from service.learning.method import Learned
 
-Floats = NDArray[np.float64]
 CALIBRATION_BINS = 15
 MOST_CONFUSIONS = 100
 """A report lists at most so many: those of ten classes are all there."""

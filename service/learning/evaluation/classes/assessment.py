@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
-from service.learning.data.rows import SELECT_FOLD, Bools, Ints, Rows, distinct
+from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, distinct
 from service.learning.data.sides import shared
 from service.learning.evaluation.assessment import Assessment, places_of_same
-from service.learning.evaluation.classes.answers import Answers, ExamAnswers, Floats
+from service.learning.evaluation.classes.answers import Answers, ExamAnswers
 from service.learning.evaluation.classes.evidence import Solve
 from service.learning.gate.classes.measurements import ALL, Since
 from service.learning.ledger.ledger import Ledger

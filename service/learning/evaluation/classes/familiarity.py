@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.data.matrices import parts
-from service.learning.data.rows import Array, Bools, FeatureRows, Ints
-from service.learning.evaluation.classes.answers import Floats
+from service.learning.data.rows import Array, Bools, FeatureRows, Floats, Ints
 from service.learning.ledger.moments import oas_shrinkage
 from service.learning.ledger.sums import Sums
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.contract.policy import Renames
-from service.learning.data.rows import FeatureRows, Ints, alone, distinct
-from service.learning.evaluation.classes.answers import Answers, Floats
+from service.learning.data.rows import FeatureRows, Floats, Ints, alone, distinct
+from service.learning.evaluation.classes.answers import Answers
 from service.learning.evaluation.classes.assessment import ClassAssessment
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.exact.solve import Head

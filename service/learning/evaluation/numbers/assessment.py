@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from service.contract.number_policy import NumberPolicy
+from service.learning.data.rows import Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.assessment import Assessment
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.data.rows import Rows
+from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.challenge import DOUBT, Bout, kept_for_choosing, outputs_unselected
 from service.learning.evaluation.context import still_counting
-from service.learning.evaluation.numbers.assessment import Floats
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint, ExactHead

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.contract.number_report import Errors, Region, SourceError
-from service.learning.data.rows import Bools, Ints, Rows
+from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.answers import as_targets
-from service.learning.evaluation.numbers.assessment import Floats
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.measure import fifths
 

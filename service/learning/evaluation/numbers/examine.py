@@ -10,11 +10,11 @@ from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
-from service.learning.data.rows import Bools, FeatureRows, Ints, distinct
+from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.context import Candidate, Exam, UpdateContext, still_counting
 from service.learning.evaluation.numbers.answers import base_answers, candidate_answers
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.assessment import NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import recent
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors

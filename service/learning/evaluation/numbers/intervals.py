@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.learning.evaluation.numbers.assessment import Floats, Tested
+from service.learning.data.rows import Floats
+from service.learning.evaluation.numbers.assessment import Tested
 from service.learning.evaluation.numbers.bounds import GROUPS, LEVELS, NO_ROWS, Bools, groups_of
 
 LAST_BATCHES, MOST_BATCHES, ENOUGH_ROWS = 5, 20, 500

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, hash_order
-from service.learning.evaluation.numbers.assessment import Floats
+from service.learning.data.rows import FeatureRows, Floats, hash_order
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint

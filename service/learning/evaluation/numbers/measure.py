@@ -7,10 +7,10 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.learning.data.rows import Floats, Ints
 from service.learning.evaluation.assessment import places_of_same
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
+from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,
     GAIN,
@@ -45,8 +45,6 @@ from service.learning.gate.numbers.measurements import (
 )
 from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
 from service.learning.wording import amount
-
-Ints = NDArray[np.int64]
 
 FIFTHS = 5
 """Regions by the base's value."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Ints, hash_order
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
+from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
+from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import MOVED, figures_of, ratios
 from service.learning.evaluation.numbers.batch.usual_errors import error_sums
 from service.learning.evaluation.numbers.intervals import missed

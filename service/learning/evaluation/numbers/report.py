@@ -10,12 +10,12 @@ import numpy as np
 from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.report import Cost, GateReport
 from service.contract.targets import NumberTarget
-from service.learning.data.rows import Bools
+from service.learning.data.rows import Bools, Floats
 from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.answers import as_targets
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
+from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
-from service.learning.data.rows import FeatureRows
-from service.learning.data.target_grid import Floats, NumberGrid, goals_of
+from service.learning.data.rows import FeatureRows, Floats
+from service.learning.data.target_grid import NumberGrid, goals_of
 from service.learning.evaluation.numbers.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import cut, figures_of, ratios
 from service.learning.evaluation.numbers.measure import gained, measure

@@ -11,9 +11,8 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.tables import TableInput
 from service.contract.targets import NumberTarget
-from service.learning.data.rows import Array
+from service.learning.data.rows import Array, Floats
 from service.learning.data.serialization import pack, unpack
-from service.learning.data.target_grid import Floats
 from service.learning.evaluation.context import Candidate
 from service.learning.evaluation.numbers.assessment import NumberPast, Tested
 from service.learning.evaluation.numbers.examine import NumberContext

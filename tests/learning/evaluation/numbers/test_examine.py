@@ -10,8 +10,7 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import AnyReport, NumberReport
 from service.contract.tables import value_code
 from service.contract.targets import ColumnYardstick
-from service.learning.data.rows import Rows
-from service.learning.data.target_grid import Floats
+from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.assessment import NumberPast, Tested
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.gate.numbers.verdicts import numbers_gained

@@ -12,7 +12,7 @@ from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
-from service.learning.data.target_grid import Floats
+from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,

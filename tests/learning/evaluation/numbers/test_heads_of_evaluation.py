@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.learning.data.rows import FeatureRows
-from service.learning.data.target_grid import Floats
+from service.learning.data.rows import FeatureRows, Floats
 from service.learning.evaluation.numbers.batch import own_head
 from service.learning.evaluation.numbers.batch.figures import cut
 from service.learning.evaluation.numbers.batch.own_head import own_answers

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.learning.data.target_grid import Floats
+from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.assessment import Tested
 from service.learning.evaluation.numbers.bounds import LEVELS, bounds
 from service.learning.evaluation.numbers.intervals import (

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.number_report import BatchErrors
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment, Tested
+from service.learning.data.rows import Bools, Floats
+from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.gate.numbers.measurements import Beside, NumberMeasured, Outlying, OwnOrder
 from service.learning.statistics import at_least, one_more, rank_correlation, signed_rank
-
-Bools = NDArray[np.bool_]
 
 MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"
 OWN, GAIN, SETTINGS, MOVED, NOVEL = "own_order", "gain", "settings", "moved", "novel"

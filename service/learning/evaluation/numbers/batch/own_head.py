@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.data.rows import FeatureRows, Ints, hash_order
+from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
 from service.learning.data.sides import parted
-from service.learning.evaluation.numbers.assessment import Floats
 from service.learning.evaluation.numbers.batch.figures import cut
 
 ALPHA, PSEUDO_ROWS = 1.0, 5.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.learning.evaluation.numbers.assessment import Floats, NumberAssessment
+from service.learning.data.rows import Floats
+from service.learning.evaluation.numbers.assessment import NumberAssessment
 from service.learning.evaluation.numbers.batch.figures import sizes
 from service.learning.gate.numbers.measurements import Repair
 from service.learning.statistics import ordered_by_chance
