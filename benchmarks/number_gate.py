@@ -67,6 +67,11 @@ WAYS: dict[str, Wrong] = {
 """Ways in which a batch comes."""
 
 
+def taken(stream: Stream, targets: Floats) -> bool:
+    """Whether the service takes such targets: of none at or below 0 a logarithm is learned, so no gate sees them."""
+    return stream.numbers is None or stream.numbers.scale != "log" or bool((targets > 0).all())
+
+
 @dataclass(frozen=True)
 class JudgedNumbers:
     """One batch in one way. rise: of the next errors, beside the right batch's version; rules: that fired."""
@@ -93,22 +98,24 @@ def judged_numbers(stream: Stream, points: int, method: str) -> Iterator[JudgedN
         for at, rows in enumerate(batches[:-NEXT]):
             if at in chosen:
                 following = together(batches[at + 1 : at + 1 + NEXT])
-                yield from _ways(model, stream.name, at, (rows, following), method)
+                yield from _ways(model, stream, at, (rows, following), method)
             taught(model, rows, method, promote=True)
 
 
-def _ways(model: Model, stream: str, at: int, batches: tuple[Rows, Rows], method: str) -> Iterator[JudgedNumbers]:
+def _ways(model: Model, stream: Stream, at: int, batches: tuple[Rows, Rows], method: str) -> Iterator[JudgedNumbers]:
     rows, following = batches
     usual = 0.0
     for way, spoil in WAYS.items():
         wrong = replace(rows, targets=spoil(rows.targets, np.random.default_rng(at)))
+        if not taken(stream, wrong.targets):
+            continue
         result = taught(model, wrong, method, promote=False)
         error = float(np.abs(model.values(following.inputs, result)[:, 0] - following.targets).mean())
         usual = error if way == RIGHT else usual
         rules = [rule.name for rule in result.report.gate.rules if rule.severity]
         verdict = VERDICTS[result.report.gate.outcome]
         rise = error / usual - 1 if usual else 0.0
-        yield JudgedNumbers(stream, way, at, len(rows), verdict, rules, rise, result.report.gate.why)
+        yield JudgedNumbers(stream.name, way, at, len(rows), verdict, rules, rise, result.report.gate.why)
 
 
 def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
@@ -116,7 +123,8 @@ def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
     streams = dict.fromkeys(j.stream for j in updates)
     yield f"{', '.join(streams)}: {len({(j.stream, j.at) for j in updates})} batches"
     columns = ("batch", *VERDICTS.values(), "next errors", "worst tenth", "rules that fired")
-    yield table(columns, [_line(way, [j for j in updates if j.way == way]) for way in WAYS])
+    came = {way: of_way for way in WAYS if (of_way := [j for j in updates if j.way == way])}
+    yield table(columns, [_line(way, of_way) for way, of_way in came.items()])
     yield ""
     right = [j for j in updates if j.way == RIGHT]
     stopped = sum(j.verdict != "promoted" for j in right) / max(len(right), 1)

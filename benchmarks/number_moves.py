@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.learners.service import model_of, taught
-from benchmarks.number_gate import EARLY, HARM, RIGHT, VERDICTS, WAYS
+from benchmarks.number_gate import EARLY, HARM, RIGHT, VERDICTS, WAYS, taken
 from benchmarks.streams.stream import Stream
 from benchmarks.tables.terminal import table
 
@@ -46,10 +46,15 @@ def judged_in_a_row(stream: Stream, points: int, method: Mapping[str, Any] | str
         for at, rows in enumerate(batches[:-times]):
             usual = 0.0
             for way, spoil in WAYS.items() if at in chosen else ():
+                spoiled = [
+                    replace(batches[k], targets=spoil(batches[k].targets, np.random.default_rng(k)))
+                    for k in range(at, at + times)
+                ]
+                if not all(taken(stream, wrong.targets) for wrong in spoiled):
+                    continue
                 with model.aside():
                     verdicts = list[str]()
-                    for k in range(at, at + times):
-                        wrong = replace(batches[k], targets=spoil(batches[k].targets, np.random.default_rng(k)))
+                    for wrong in spoiled:
                         verdicts.append(VERDICTS[taught(model, wrong, method).report.gate.outcome])
                     following = batches[at + times]
                     error = float(np.abs(model.values(following.inputs)[:, 0] - following.targets).mean())
@@ -64,7 +69,7 @@ def in_a_row_report(rows: Sequence[InARow]) -> Iterator[str]:
     yield f"{', '.join(dict.fromkeys(r.stream for r in rows))}: {len({(r.stream, r.at) for r in rows})} places"
     columns = ("batches", *(f"live from {k}" for k in range(1, times + 1)), "never", f"next errors +{HARM:.0%}")
     lines = list[list[str]]()
-    for way in WAYS:
+    for way in dict.fromkeys(row.way for row in rows):
         of_way = [row for row in rows if row.way == way]
         counts = [sum(row.first == k for row in of_way) for k in [*range(1, times + 1), None]]
         lines.append([way, *map(str, counts), str(sum(row.rise > HARM and row.first is not None for row in of_way))])

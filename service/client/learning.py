@@ -49,7 +49,7 @@ class RowOptions(TypedDict, total=False):
 
 class UpdateOptions(RowOptions, total=False):
     """What may be said of an update. method: a name, or {"name": ..., parameter: ...}. expect: "relabel" says that
-    labels of known inputs change on purpose; it needs a key with the scope promote."""
+    labels of known inputs change on purpose, "move" that numbers do; it needs a key with the scope promote."""
 
     method: str | dict[str, Any] | None
     expect: str | None

@@ -76,10 +76,12 @@ class NewValues(StrEnum):
 
 
 class Expect(StrEnum):
-    """What the sender of an update says beforehand of its labels."""
+    """What the sender of an update says beforehand of its labels or targets."""
 
     RELABEL = "relabel"
     """Known inputs get other labels on purpose: that they contradict the live version does not stop it."""
+    MOVE = "move"
+    """Targets that are numbers move at once, as prices do: that they are unlike those before does not stop it."""
 
 
 class KeyScope(StrEnum):

@@ -265,8 +265,8 @@ class CreateUpdate(Strict):
     again: bool = False
     expect: Expect | None = Field(
         default=None,
-        description="relabel: labels of known inputs change on purpose, so rules 2 to 4 of the gate do not stop it. Of "
-        "classes alone; needs the scope promote.",
+        description="relabel: labels of known inputs change on purpose; move: targets that are numbers move at once, "
+        "as prices do. Rules 2 to 4 of the gate do not stop it then. Needs the scope promote.",
     )
     method: MethodChoice | None = None
     device: Device | None = Field(

@@ -185,7 +185,7 @@ class Update(Resource):
     attempts: int
     seed: int
     device: str | None = Field(default=None, description="Device that was asked for; null: where the setting says.")
-    expect: Expect | None = Field(default=None, description="What its sender said beforehand of its labels.")
+    expect: Expect | None = Field(default=None, description="What its sender said beforehand of its labels or targets.")
     reason: str | None = None
     erase: bool = False
     error: Failure | None

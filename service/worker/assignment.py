@@ -134,8 +134,8 @@ class Assignment(Fact):
     weights: dict[str, str] = {}
     """Pretrained backbone -> file of its weights, where the operator named one."""
     retention: Retention = Retention.ALL
-    relabels: bool = False
-    """Whether labels of known inputs change on purpose."""
+    expected: bool = False
+    """Whether its sender said that labels of known inputs change on purpose, or that targets move at once."""
     champion: Stored | None = None
     """The version that a challenger must beat, learned from the same rows; None where this is no challenger."""
     budget_seconds: float = 0.0

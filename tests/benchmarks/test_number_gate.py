@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.number_moves import in_a_row_report, judged_in_a_row
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import numbers
+from service.contract.targets import NumberTarget
 
 
 def test_streams_come_in_batches_and_files_are_streams(tmp_path: Path) -> None:
@@ -36,6 +38,13 @@ def mine(rows: int) -> Stream:
     return numbers("mine", inputs, 50 + 10 * inputs[:, 0] + random.normal(size=rows), np.arange(rows) // 80)
 
 
+def logarithmic(rows: int) -> Stream:
+    """The same, as the logarithms of what is sent."""
+    plain = mine(rows)
+    sent = replace(plain.rows, targets=np.exp(plain.rows.targets / 20))
+    return replace(plain, rows=sent, target=NumberTarget(kind="number", scale="log"))
+
+
 def test_wrong_batches_are_wrong() -> None:
     targets = np.random.default_rng(0).normal(50, 10, 200)
     random = np.random.default_rng(1)
@@ -56,6 +65,19 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(monkeypatch: 
     assert verdicts["10 times"] == verdicts["one value"] == "rejected"
     assert next(j.rise for j in judged if j.way == "10 times") > 1
     assert "of 1 right batches, not promoted: 0 <= 0.01" in "\n".join(number_report(judged))
+
+
+def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = {way: WAYS[way] for way in (RIGHT, "10 times", "other sign")}
+    monkeypatch.setattr(number_gate, "WAYS", ways)
+    monkeypatch.setattr("benchmarks.number_moves.WAYS", ways)
+    judged = list(judged_numbers(logarithmic(400), points=1, method="ridge"))
+    assert {j.way: j.verdict for j in judged} == {RIGHT: "promoted", "10 times": "rejected"}
+    assert "other sign" not in "\n".join(number_report(judged))
+    method = {"name": "ridge", "lift": "none"}
+    in_a_row = list(judged_in_a_row(logarithmic(560), points=1, method=method, times=1))
+    assert [row.way for row in in_a_row] == [RIGHT, "10 times"]
+    assert "other sign" not in "\n".join(in_a_row_report(in_a_row))
 
 
 def test_a_shift_that_is_sent_again_and_again_is_taken_for_a_world_that_has_moved_and_a_wrong_unit_is_not(

@@ -20,7 +20,7 @@ from service.api.openapi import KEY, also, refusals, takes
 from service.api.preconditions import Base, Makeup, check_device, check_import, check_labels, check_method
 from service.api.reader.annotations import Due
 from service.contract import requests, resources
-from service.contract.enums import KeyScope, UpdateKind, UpdateState
+from service.contract.enums import Expect, KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, Forbidden, InvalidContent
 from service.intake.json_body import TARGETS
 from service.registry import batches, models, states, updates
@@ -56,7 +56,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     order, body = read_row_body(shared, request, requests.CreateUpdate, due)
     method = order.method or requests.MethodChoice.model_validate(record.method)
     if order.expect is not None:
-        _check_expected(request, due)
+        _check_expected(request, due, order.expect)
     check_method(method, Makeup.of(record), base)
     check_device(order.device, shared.runtime.settings)
     rows = body.rows(shared, order) if order.batches is None else None
@@ -89,18 +89,16 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         return shared.posts.run(attempt(request, body.identity(rows)), begin, brings=True)
 
 
-def _check_expected(request: Request, due: Due) -> None:
-    """Raises Forbidden where the key may not say beforehand that labels change: that passes rules of the gate; and
-    InvalidContent where there are no labels."""
+def _check_expected(request: Request, due: Due, expect: Expect) -> None:
+    """Raises Forbidden where the key may not say beforehand that labels or targets change: that passes rules of the
+    gate; and InvalidContent where it is said of the other kind."""
     if not access(request).may(KeyScope.PROMOTE):
         sentence = "expect needs the scope promote: who sends rows does not decide how they are judged. Leave it out."
         raise Forbidden(sentence, [("/expect", sentence)])
-    if due.word == TARGETS:
-        raise InvalidContent.at(
-            "/expect",
-            f"expect is of labels, and {due.model} predicts numbers. Where a stream has moved, set moved.batches of "
-            "the gate lower, or promote the held version.",
-        )
+    of_numbers = due.word == TARGETS
+    if of_numbers != (expect is Expect.MOVE):
+        kind, word = ("numbers", Expect.MOVE) if of_numbers else ("classes", Expect.RELABEL)
+        raise InvalidContent.at("/expect", f'{due.model} predicts {kind}: what it may expect is "{word}".')
 
 
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:

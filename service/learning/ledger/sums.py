@@ -158,10 +158,18 @@ class Sums:
 
 
 def _products(inputs: Array, codes: Ints, classes: int) -> tuple[Floats, Floats]:
-    """Returns h'h and h'y of rounded features [n, M] and columns [n]; at least one row."""
-    h = np.ones((len(inputs), inputs.shape[1] + 1))
-    h[:, :-1] = inputs
-    return h.T @ h, _by_class(h, codes, classes)
+    """Returns h'h and h'y of rounded features [n, M] and columns [n]; at least one row. Columns that are 0 in all of
+    these rows, as most shared indicators of a table are, are not multiplied."""
+    some = np.flatnonzero(inputs.any(0))
+    h = np.ones((len(inputs), len(some) + 1))
+    h[:, :-1] = inputs if len(some) == inputs.shape[1] else inputs[:, some]
+    G, Q = h.T @ h, _by_class(h, codes, classes)
+    if len(some) == inputs.shape[1]:
+        return G, Q
+    size, present = inputs.shape[1] + 1, np.append(some, inputs.shape[1])
+    whole, by_class = np.zeros((size, size)), np.zeros((size, classes))
+    whole[np.ix_(present, present)], by_class[present] = G, Q
+    return whole, by_class
 
 
 def _by_class(h: Floats, codes: Ints, classes: int) -> Floats:

@@ -44,7 +44,13 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
     if isinstance(policy, NumberPolicy):
         tested = NumberPast(tested=[(version, Tested.load(arrays)) for version, arrays in memories])
         return NumberContext(
-            policy=policy, past=tested, stopped=lineage.stopped, live=live, wait_seconds=wait, started=started
+            policy=policy,
+            past=tested,
+            stopped=lineage.stopped,
+            live=live,
+            wait_seconds=wait,
+            started=started,
+            expected=assignment.expected,
         )
     past = ClassPast(
         bits=[(version, Correctness.load(arrays)) for version, arrays in memories],
@@ -52,7 +58,7 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
         evidence=lineage.evidence,
     )
     return ClassContext(
-        policy=policy, past=past, live=live, wait_seconds=wait, started=started, relabels=assignment.relabels
+        policy=policy, past=past, live=live, wait_seconds=wait, started=started, relabels=assignment.expected
     )
 
 

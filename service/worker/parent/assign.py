@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Expect, Retention, UpdateKind
+from service.contract.enums import Retention, UpdateKind
 from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
 from service.contract.policies import policy_of
@@ -84,7 +84,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         },
         lineage=_lineage(session, model, update, champion or base),
         retention=Retention(model.retention),
-        relabels=update.expect == Expect.RELABEL,
+        expected=update.expect is not None,
         champion=stored(champion) if champion else None,
         budget_seconds=_budget(update),
         challenged_rows=_challenged_rows(session, model),

@@ -46,13 +46,17 @@ def test_rows_in_the_body_are_stored_and_ordered_at_once(api: Api) -> None:
     assert api.runtime.work.is_set()
 
 
-def test_what_is_expected_of_labels_is_said_of_labels_alone(api: Api) -> None:
+def test_what_is_expected_is_said_of_labels_or_of_numbers(api: Api) -> None:
     assert api.ok("POST", UPDATES, {**ROWS, "expect": "relabel"})["expect"] == "relabel"
     assert pointers(api("POST", UPDATES, {**ROWS, "expect": "anything"})) == ["/expect"]
     numbers = {"name": "load", "input": {"kind": "vector", "size": 1}, "target": {"kind": "number"}}
     api.ok("POST", "/v1/models", numbers)
-    order = {"inputs": [[1]], "targets": [1], "expect": "relabel"}
-    assert pointers(api("POST", "/v1/models/load/updates", order)) == ["/expect"]
+    assert pointers(api("POST", UPDATES, {**ROWS, "expect": "move"})) == ["/expect"]
+    order = {"inputs": [[1]], "targets": [1]}
+    refused = api("POST", "/v1/models/load/updates", {**order, "expect": "relabel"})
+    assert pointers(refused) == ["/expect"]
+    assert 'what it may expect is "move"' in refused.json()["detail"]
+    assert api.ok("POST", "/v1/models/load/updates", {**order, "expect": "move"})["expect"] == "move"
 
 
 def test_stored_batches_are_learned_by_name_or_all_that_is_pending(api: Api) -> None:

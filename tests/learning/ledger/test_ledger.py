@@ -57,6 +57,18 @@ def test_added_and_taken_out_is_never_added(data: st.DataObject) -> None:
     assert (left - Sums.of(kept)).digest(ID) == Sums.empty(6).digest(ID)
 
 
+@pytest.mark.parametrize("absent", [[0, 3], [5], [0, 1, 2, 3, 4, 5]])
+def test_columns_that_no_row_has_are_0_in_the_sums(absent: list[int]) -> None:
+    entry = random_entry(30)
+    inputs = entry.inputs.copy()
+    inputs[:, absent] = 0
+    sums = Sums.of(entry.with_features(inputs))
+    h = np.c_[inputs.astype(np.int64), np.ones(30, np.int64)]
+    labels = np.eye(len(sums.classes), dtype=np.int64)[entry.codes(sums.classes)]
+    assert np.array_equal(sums.G, h.T @ h)
+    assert np.array_equal(sums.Q, h.T @ labels)
+
+
 def test_sums_are_exact_whatever_the_threads_and_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = random_entry(200, width=9)
     whole = Sums.of(entry)

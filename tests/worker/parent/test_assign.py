@@ -38,7 +38,7 @@ def test_what_its_sender_expects_goes_with_an_update_and_its_challenger(runtime:
     with runtime.database.reading() as session:
         order = assignment(runtime, session, claimed(runtime))
     assert order is not None
-    assert order.relabels
+    assert order.expected
 
 
 def ordered(runtime: Runtime, names: Sequence[str], kind: UpdateKind = UpdateKind.LEARN) -> Assignment | None:

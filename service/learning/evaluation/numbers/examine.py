@@ -46,15 +46,20 @@ from service.learning.run import Run
 
 INTERVAL = "interval"
 """The part of a version that holds its intervals."""
+MOVES = (
+    "Its sender said that targets move at once (expect: move): that they are unlike those before did not stop it. "
+    "Usual is from now on what comes."
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberContext(UpdateContext):
-    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
+    """What surrounds an update whose targets are numbers. stopped, expected: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+    expected: bool = False
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges what was learned, beside a base that knows something."""
@@ -74,19 +79,24 @@ class NumberContext(UpdateContext):
         yardsticks = yardstick_values(target_of(data), exam.rows.ledger, tested, own)
         if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
             yardsticks[RIDGE] = ridge
-        base_part = _part(base.parts.get(INTERVAL)) if base is not None else None
         measured = measure(assessment)
         gate = judge_numbers(measured, self.policy)
-        moved = follows(measured, self.policy, gate) > 0
-        memory = remember(assessment, space, base_part, yardsticks, moved)
+        moved = self.expected or follows(measured, self.policy, gate) > 0
+        memory = remember(assessment, space, assessment.intervals, yardsticks, moved)
         made, note = _with_intervals(
             learned.checkpoint,
             [*tested, memory],
             frozenset(data.known_batches) | frozenset(data.batch.batches),
             lambda: _unmade_errors(learned.checkpoint, data, space, assessment),
         )
-        notes = [*learned.notes, *note, *_notes(made, data, first=base is None), *exam.gone]
-        parts = base_part, _part(made.parts.get(INTERVAL))
+        notes = [
+            *learned.notes,
+            *([MOVES] if self.expected else []),
+            *note,
+            *_notes(made, data, first=base is None),
+            *exam.gone,
+        ]
+        parts = assessment.intervals, _part(made.parts.get(INTERVAL))
         examined = Examined(exam, assessment, measured, gate, memory, *parts, self.cost(exam, made), notes)
         return made, number_report(examined), memory
 
@@ -117,9 +127,12 @@ def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberA
         novel=_novel(exam.before, batch),
         past=past,
         stopped=context.stopped,
+        intervals=_part(exam.base.parts.get(INTERVAL)) if exam.base is not None else None,
+        expected=context.expected,
         challenges=context.challenges,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(exam.data, len(own), decay),
+        new_source=_new_source(exam.data),
         fades=decay < 1 and exam.base is not None and weights_of(exam.base).decay < 1,
     )
     if a.base is None:
@@ -131,6 +144,12 @@ def _novel(base: VersionAnswers | None, batch: Ints) -> Bools | None:
     """Which of the update's own rows have a value of a category that the base has not learned; None: no row has."""
     novel = base.novel()[batch] if base is not None else None
     return novel if novel is not None and novel.any() else None
+
+
+def _new_source(data: Data) -> str:
+    """The source of all rows of the update, where the base has learned none of it and it has a name."""
+    names = {data.batch.sources[k] for k in np.unique(data.batch.source)}
+    return names.pop() if len(names) == 1 and data.known_rows and not names & data.known_sources else ""
 
 
 def _known(data: Data, rows: int, decay: float) -> int:

@@ -31,6 +31,7 @@ from service.learning.evaluation.numbers.batch.figures import (
     recent,
     sizes,
 )
+from service.learning.evaluation.numbers.batch.first_batches import first_batches
 from service.learning.evaluation.numbers.batch.repairs import best_repair
 from service.learning.evaluation.numbers.batch.stopped import stopped
 from service.learning.gate.numbers.measurements import (
@@ -68,7 +69,7 @@ def measure(a: NumberAssessment) -> NumberMeasured:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
     figures, part = figures_of(a), len(a.batch) / a.known if a.known else 0.0
     numbers = [_measured(a, k, figures[k]) for k in range(a.grid.size)]
-    return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a))
+    return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a), a.new_source)
 
 
 def _number(a: NumberAssessment, k: int) -> OneNumber:
@@ -222,20 +223,22 @@ def _batch(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> BatchFi
         return None
     error = sizes(known.batch_goals[:, k], known.base.on_batch[:, k])
     unit = float(a.grid.unit[k])
+    order, own = usual.beside(figures, ORDER, rows), own_order(a, k)
     return BatchFigures(
         rows=rows,
         mean=mean,
         median=median,
-        order=usual.beside(figures, ORDER, rows),
+        order=order,
         bias=bias,
         off=unit * float((known.batch_goals[:, k] - known.base.on_batch[:, k]).mean()),
         error=unit * float(error.mean()),
-        own=own_order(a, k),
+        own=own,
         repair=best_repair(known, error / ratio[:, k], median.usual, k),
         outliers=outliers(known, ratio, k),
         commonest=_commonest(a, k),
         stopped=stopped(a, k, figures, rows),
         novel=novel_rows(known),
+        first=first_batches(known, k, order, own),
     )
 
 

@@ -37,10 +37,17 @@ PLAINLY_P, PLAINLY_WIDER = 0.1, 1.25
 """A repair that halves the errors is evidence of its own: then less surprise is asked for, since after a few batches
 hardly anything surprises, and what is left may lie a little farther from the usual. Of 483 right batches of ten streams
 none would be halved to less than 1.4 times the usual by any repair, where so large errors have a chance below 0.15."""
+NEARLY = 0.95
+"""Part of the targets beyond which a few that are right as they were sent may be so by chance."""
 NO_LINK = 4.0
 """Standard errors of a rank correlation, 1 / sqrt(rows - 3), from which the usual order would show in a batch. Where
 targets follow neither the rows nor the base, nothing more is needed: after a batch or two no figure surprises yet."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
+BEYOND_AT_FIRST, BEYOND_UNORDERED, LEARNED_AT_FIRST, LOST_AT_FIRST, OFF_AT_FIRST = 0.3, 0.2, 0.25, 3.0, 4 / 3
+"""While fewer than two batches were tested: share of the targets outside their intervals, where a tenth is due, though
+less than that part of their errors can be learned; share, and standard errors of order, where that is lost; and the
+median error, in intervals of 50 %, from which a unit is asked for."""
+MEANT = 'If they were meant to move at once, as prices do, learn it with "expect": "move"; if not, retract the batch.'
 
 
 def _of_batch(rule: BatchRule) -> NumberRule:
@@ -76,6 +83,8 @@ def _unless_excused(rule: BatchRule) -> BatchRule:
 
 def moved(stopped: Stopped) -> str:
     """Why a batch that is unlike the promoted ones may pass."""
+    if not stopped.batches:
+        return "That was expected: targets move at once."
     before = (
         "the batch before it, which was" if stopped.batches == 1 else f"the {stopped.batches} before it, which were"
     )
@@ -109,7 +118,7 @@ def wrong_unit(measured: NumberMeasured, number: OneNumber, batch: BatchFigures,
     """Rule 2: errors are far off, and one repair of all targets mends them."""
     rule, repair, median = policy.wrong_unit, batch.repair, _ratio(batch.median)
     off = _far_off(batch.mean, policy) or _far_off(batch.median, policy)
-    halved = repair is not None and repair.after < rule.min_gain * median and batch.median.p < PLAINLY_P
+    halved = repair is not None and repair.after < rule.min_gain * median and _surprises(batch, policy)
     plain = halved and not batch.novel  # another shop may well be 3.6 times as dear
     slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
     if not off and not plain and not slip:
@@ -118,11 +127,20 @@ def wrong_unit(measured: NumberMeasured, number: OneNumber, batch: BatchFigures,
     if repair is None or repair.after >= min(limit, rule.min_gain * median):
         what = f"{_as_usual(batch)} No change of the unit would mend that."
         return Finding(what, repair.after if repair else None, rule.max_after)
-    targets = "The target" if batch.rows == 1 else f"All {batch.rows:,} targets"
-    one = batch.rows == 1
+    one, mended = batch.rows == 1, batch.rows if repair.rows is None else repair.rows
+    every = "All" if mended == batch.rows else "Nearly all"
+    many = f"{every} {batch.rows:,}" if mended > NEARLY * batch.rows else f"{mended:,} of {batch.rows:,}"
+    targets = "The target" if one else f"{many} targets"
     wrong = repair.wrong.replace("look", "looks", 1).replace("they", "it") if one else repair.wrong
     what = f"{targets}{number.of} {wrong}: {repair.right} {'it fits' if one else 'they fit'} version {measured.live}."
     return Finding(what, repair.after, rule.max_after, Severity.REJECTED, "Send the rows again in the usual unit.")
+
+
+def _surprises(batch: BatchFigures, policy: NumberPolicy) -> bool:
+    """Whether the median error is larger than most would be, by batches before; or by intervals while these are few, if
+    anything orders the targets: else those that are divided lie nearer to whatever is expected."""
+    ordered = batch.order is not None and batch.order.usual > policy.unlearnable.usual_order
+    return batch.median.p < PLAINLY_P or (ordered and batch.first is not None and batch.first.median > OFF_AT_FIRST)
 
 
 @_of_batch
@@ -221,7 +239,9 @@ def disagrees_broadly(
     """Rule 4: the batch is unlike the last ones. It passes where one head learned it and old rows alike: errors on its
     own rows surely fell, and those on trusted rows did not rise."""
     made, harm, own = _unlike(measured, number, batch, policy), number.harm, number.own
-    if made.fires is None or harm is None or own is None:
+    if made.fires is None:
+        return _unlike_at_first(measured, number, batch, policy) or made
+    if harm is None or own is None:
         return made
     few = harm.rows < policy.forgets.min_rows or own.rows < policy.learned_nothing.min_rows
     if few or harm.rise > 0 or own.p_fall >= SURELY:
@@ -239,7 +259,7 @@ def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, po
         what = f"{'The errors' if largest is mean else 'Half of the errors'} of {rows(batch.rows)}{number.for_it} are "
         what += f"{_times(largest)} as large as usual"
         what += f" (off by {number.error(batch.error)} on average)."
-        return Finding(what, _ratio(largest), rule.times, Severity.HELD, LOOK)
+        return Finding(what, _ratio(largest), rule.times, Severity.HELD, MEANT)
     if _surely(batch.bias, policy) and abs(batch.bias.value) > max(rule.max_bias, abs(batch.bias.usual)):
         side = "higher" if batch.bias.value > 0 else "lower"
         what = f"The targets{number.of} are {number.error(abs(batch.off))} {side} on average than version "
@@ -247,7 +267,7 @@ def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, po
         what += (
             f" {far.rows:,} of {batch.rows:,} are far beyond any other ({_farthest(far)})." if far and far.rows else ""
         )
-        return Finding(what, abs(batch.bias.value), rule.max_bias, Severity.HELD, LOOK)
+        return Finding(what, abs(batch.bias.value), rule.max_bias, Severity.HELD, MEANT)
     if batch.order is not None and _surely(batch.order, policy):
         what = f"The order of the targets{number.of} is unlike what version {measured.live} expects (rank correlation "
         what += f"{batch.order.value:.2f}, usually {batch.order.usual:.2f})."
@@ -260,3 +280,34 @@ def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, po
         what += f"rank correlation of {own.value:.2f}, usually {own.beside.usual:.2f}."
         return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
     return Finding(_as_usual(batch), _ratio(largest), rule.times)
+
+
+def _unlike_at_first(
+    measured: NumberMeasured, number: OneNumber, batch: BatchFigures, policy: NumberPolicy
+) -> Finding | None:
+    """What speaks against one of the first batches, of which no other shows yet what is usual: too many targets outside
+    their intervals, which hardly can be learned or follow nothing, or that another unit brings half as near."""
+    first, repair, order = batch.first, batch.repair, batch.order
+    if first is None or batch.novel:
+        return None
+    if (
+        repair is not None
+        and _surprises(batch, policy)
+        and repair.after < policy.wrong_unit.min_gain * _ratio(batch.median)
+    ):
+        what = f"The {batch.rows:,} targets{number.of} {repair.wrong}: {repair.right} they lie less than half as far "
+        what += f"from what version {measured.live} expects."
+        return Finding(what, repair.after, policy.wrong_unit.max_after, Severity.HELD, LOOK)
+    beyond = (
+        f"{whole_percent(first.beyond)} of the {batch.rows:,} targets{number.of} lie outside the intervals in which "
+    )
+    beyond += f"version {measured.live} expects nine in ten"
+    if first.beyond > BEYOND_AT_FIRST and first.learned < LEARNED_AT_FIRST:
+        what = f"{beyond}, and learning these rows hardly brings them nearer."
+        return Finding(what, first.beyond, BEYOND_AT_FIRST, Severity.HELD, LOOK)
+    if order is None or order.usual <= policy.unlearnable.usual_order or first.lost <= LOST_AT_FIRST:
+        return None
+    if first.beyond <= BEYOND_UNORDERED:
+        return None
+    what = f"{beyond}, and they follow the rows less than usual (rank correlation {order.value:.2f}, usually "
+    return Finding(f"{what}{order.usual:.2f}).", first.beyond, BEYOND_UNORDERED, Severity.HELD, LOOK)

@@ -94,14 +94,16 @@ class OwnOrder:
 
 @dataclass(frozen=True)
 class Repair:
-    """One repair for all targets of the batch. after: the median error then, over the usual one · slip: it is a power
-    of ten or the sign, by which no world changes."""
+    """One repair for the targets of the batch. after: the median error then, over the usual one · slip: it is a power
+    of ten or the sign, by which no world changes · rows: whose targets are not plainly right as they were sent; None:
+    all."""
 
     factor: str
     wrong: str
     right: str
     after: float
     slip: bool = False
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,24 @@ class Commonest:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Batches in a row that were stopped since the live version came, as many as are evidence at least. agrees: beside
-    them this batch is no surprise."""
+    """Batches in a row that were stopped since the live version came, as many as are evidence at least, or 0 where the
+    sender said that targets move. agrees: beside them this batch is no surprise."""
 
     batches: int
     agrees: bool
+
+
+@dataclass(frozen=True)
+class FirstBatches:
+    """What shows while fewer than two batches were tested before. beyond: share of the targets outside the base's
+    intervals of 90 % · median: median error over half of its intervals of 50 % · learned: part of the base's errors
+    that the candidate does not make, out of fold · lost: standard errors by which the better of order and own order is
+    below the usual order."""
+
+    beyond: float
+    median: float
+    learned: float
+    lost: float
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,8 @@ class BatchFigures:
     """What the batch looks like beside the last promoted ones. mean, median: of errors, over what is usual of such
     rows · order: rank correlation of target and value · bias: mean of target - value, in usual errors; off: the same in
     the targets' unit · stopped: the batches just before it, None where they are too few to be evidence · novel: rows
-    whose value of a category the live version has not learned, where hardly any others are there."""
+    whose value of a category the live version has not learned, where hardly any others are there · first: None once
+    batches show what is usual."""
 
     rows: int
     mean: Beside
@@ -154,6 +170,7 @@ class BatchFigures:
     commonest: Commonest | None = None
     stopped: Stopped | None = None
     novel: int = 0
+    first: FirstBatches | None = None
 
     @property
     def follows(self) -> bool:
@@ -214,7 +231,8 @@ class NumberMeasured:
     """An update of a number model. `live`: number of the version that answers now (the base) · `sound`: weights are
     finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known ·
     fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself
-    · moved: one of the last promoted batches showed that the stream has moved.
+    · moved: one of the last promoted batches showed that the stream has moved · new_source: that of all rows of the
+    update, where the base has learned none of it.
     """
 
     live: int | None
@@ -223,3 +241,4 @@ class NumberMeasured:
     part: float = 0.0
     fades: bool = False
     moved: bool = False
+    new_source: str = ""

@@ -13,6 +13,7 @@ YOUNG = 0.5
 that, and errors on it rise with any other row. Of ten honest streams three of the first batches had 40, 13 and 6 %."""
 LACKING = 0.2
 """Part of a batch that no head has seen which answers its own rows."""
+NEW_SOURCE = "Is it in their unit? If so, give it a model of its own, or a column that tells sources apart."
 OLD_ROWS = "Do these targets agree with those of older rows? If they do, send rows like the older ones along."
 
 
@@ -90,8 +91,11 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
         return Finding(f"{what} {_won(number.own, harm.rise)}", harm.rise, limit)
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
+    remedy = OLD_ROWS
+    if measured.new_source:
+        begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others', NEW_SOURCE
     what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."
-    return Finding(what, harm.rise, limit, fires, OLD_ROWS)
+    return Finding(what, harm.rise, limit, fires, remedy)
 
 
 def _allowed(limit: float, part: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,10 @@ class Lineage(NumberStream):
     def context(self) -> NumberContext:
         return NumberContext(policy=self.policy, past=NumberPast(self.past), live=len(self.past) or None)
 
-    def offer(self, data: MemoryData, **params: Any) -> Candidate:
+    def offer(self, data: MemoryData, expected: bool = False, **params: Any) -> Candidate:
         """What an update with this batch would make."""
         method = resolve({"name": "ridge", "lift": "none", "decay": 1, **params})
-        return run_update(self.checkpoint, data, *method, Run(), self.context)
+        return run_update(self.checkpoint, data, *method, Run(), replace(self.context, expected=expected))
 
     def grow(self, inputs: Array, targets: Floats, source: str | None = None, **params: Any) -> NumberReport:
         """Learns a batch for good, its memory packed and unpacked."""

@@ -12,6 +12,7 @@ from service.contract.tables import value_code
 from service.contract.targets import ColumnYardstick
 from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.assessment import NumberPast, Tested
+from service.learning.evaluation.numbers.batch.figures import MOVED
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.gate.numbers.verdicts import numbers_gained
 from service.learning.ledger.entry import SummedEntry
@@ -179,6 +180,21 @@ def test_what_is_remembered_is_read_again_as_it_was(lineage: Lineage) -> None:
         np.testing.assert_array_equal(before[name], after[name])
     assert read.figures == made.figures
     assert read.batches == ("bat_007",)
+
+
+def test_a_move_that_is_expected_is_usual_from_then_on(lineage: Lineage) -> None:
+    x, y = drawn(77, level=80.0)
+    held = numbers(lineage.offer(lineage.offered(x, y)).report)
+    assert held.gate.outcome is not Outcome.PASS
+    made = lineage.offer(lineage.offered(x, y), expected=True)
+    report = numbers(made.report)
+    assert not {"contradicts_everything", "disagrees_broadly", "outliers"} & {
+        r.name for r in report.gate.rules if r.severity
+    }
+    assert any("expect: move" in note for note in report.notes)
+    assert report.batch.follows == 0
+    assert isinstance(made.bits, Tested)
+    assert made.bits.figures[0][MOVED] == 1.0
 
 
 def test_wrong_units_are_rejected_with_the_factor(lineage: Lineage) -> None:

@@ -89,8 +89,22 @@ def test_another_unit_is_named(
     report = stream.judged(inputs, times * targets + plus)
     assert report.outcome is Outcome.FAIL
     assert report.why == (
-        f"Rejected: all 96 targets {said} Version 7 stays live. Send the rows again in the usual unit."
+        f"Rejected: {'nearly ' if times == 1.609344 else ''}all 96 targets {said} Version 7 stays live. "
+        "Send the rows again in the usual unit."
     )
+
+
+def test_a_unit_is_said_of_as_many_targets_as_look_like_it(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    report = stream.judged(inputs, np.where(np.arange(ROWS)[:, None] < 77, 10 * targets, targets))
+    assert report.outcome is Outcome.FAIL
+    assert report.why.startswith("Rejected: 77 of 96 targets look 10 times too large: divided by 10 they fit version 7")
+
+
+def test_the_other_sign_of_targets_about_zero_is_no_order_the_other_way_round() -> None:
+    stream = Stream(level=0.0)
+    inputs, targets = stream.draw(ROWS)
+    assert "all 96 targets look as if they had the other sign" in stream.judged(inputs, -targets).why
 
 
 def test_targets_that_run_against_what_is_expected_are_turned_around(
@@ -99,7 +113,7 @@ def test_targets_that_run_against_what_is_expected_are_turned_around(
     inputs, targets = batch
     report = stream.judged(inputs, 250 - targets)
     assert report.outcome is Outcome.FAIL
-    assert report.why.startswith("Rejected: all 96 targets look turned around: subtracted from 25"), report.why
+    assert report.why.startswith("Rejected: all 96 targets run the other way round: subtracted from 25"), report.why
     few = stream.judged(inputs[:4], 250 - targets[:4])
     assert "wrong_unit" not in fired(few), "four rows show no order"
 
@@ -280,6 +294,19 @@ def test_a_batch_like_two_that_were_stopped_shows_that_the_stream_has_moved(
     assert follows(measure(a), stream.policy, report) == 2
     passing = measure(stream.assessment(inputs, targets, stopped=before))
     assert follows(passing, stream.policy, judge_numbers(passing, stream.policy)) == 0  # it is like the promoted ones
+
+
+def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    inputs, targets = batch
+    held = stream.judged(inputs, targets + 9)
+    assert 'learn it with "expect": "move"' in held.why
+    report = stream.judged(inputs, targets + 9, expected=True)
+    assert report.outcome is Outcome.PASS
+    assert any("That was expected: targets move at once." in rule.why for rule in report.rules)
+    assert fired(stream.judged(inputs, 10 * targets, expected=True)) == {"wrong_unit": "rejected"}
+    assert "one_value" in fired(stream.judged(inputs, np.full_like(targets, 100.0), expected=True))
 
 
 @pytest.mark.parametrize("wrong", [lambda y: y + 60, lambda y: 10 * y, lambda y: np.full_like(y, 100.0)])
@@ -702,6 +729,13 @@ def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batc
     assert fired(stream.judged(*batch, **moved))["forgets"] == "rejected"
     little = {**moved, "candidate": NumberAnswers(farther(a, 1.3), nearer(a, 0.8))}
     assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
+
+
+def test_what_a_new_source_does_to_old_rows_is_said_of_it(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    a = stream.assessment(*batch)
+    report = stream.judged(*batch, candidate=NumberAnswers(farther(a, 2.0), nearer(a, 0.5)), new_source="south")
+    assert report.why.startswith('Rejected: "south", a source that is new, is unlike the others: errors ')
+    assert report.why.endswith("or a column that tells sources apart.")
 
 
 def test_few_rows_of_batches_that_still_count_do_not_judge(stream: Stream, batch: tuple[Floats, Floats]) -> None:

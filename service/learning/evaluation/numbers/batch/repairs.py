@@ -47,14 +47,19 @@ def _mistakes() -> Iterator[Mistake]:
 MISTAKES = tuple(_mistakes())
 TURNED = 1e-3
 """Chance of an order below which targets run against the base's answers."""
+NEARER = 1.25
+"""Targets that are 0 must lie so many times as far off as divided ones: else any division brings them nearer."""
+PLAINLY = 2.0
+"""A target is right as it was sent where it lies so many usual errors off once repaired, and as sent less than half."""
 
 
-def _turned(targets: Floats, values: Floats) -> Iterator[Mistake]:
+def _turned(targets: Floats, values: Floats, usual: float) -> Iterator[Mistake]:
     """Large for small, such as what is left for what was used: where the order is surely the other way round, the sum
-    of both is guessed by their medians. As targets [n]"""
-    if ordered_by_chance(-targets, values) < TURNED:
-        both = float(np.median(targets) + np.median(values))
-        yield Mistake(f"{amount(both)} - target", "look turned around", f"subtracted from {amount(both)}", -1.0, both)
+    of both is guessed by their medians. As targets [n]; usual: the error that is, beyond which a sum is not 0."""
+    both = float(np.median(targets) + np.median(values))
+    if abs(both) > usual and ordered_by_chance(-targets, values) < TURNED:
+        right = f"subtracted from {amount(both)}"
+        yield Mistake(f"{amount(both)} - target", "run the other way round", right, -1.0, both)
 
 
 def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Repair | None:
@@ -67,17 +72,27 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
     targets, values = a.batch.targets[:, k], a.base.on_batch[:, k]
     tried = []
     sent_for = values * a.grid.unit[k] + (targets - a.batch_goals[:, k] * a.grid.unit[k])
-    turned = () if a.grid.scale == "log" else _turned(targets, sent_for)
+    turned = () if a.grid.scale == "log" else _turned(targets, sent_for, float(np.median(usual) * a.grid.unit[k]))
+    nothing = np.abs(_goals(a, targets, np.zeros_like(targets), k) - values)
     for mistake in (*MISTAKES, *turned):
         goals = _goals(a, targets, targets * mistake.times + mistake.plus, k)
         if np.isfinite(goals).all():
             error = sizes(goals, values)
-            tried.append((float(np.median(error)), float(np.median(error / usual)) / median, mistake))
+            shrinks = abs(mistake.times) < 1 and not mistake.plus
+            if not (shrinks and np.median(nothing) <= NEARER * np.median(error)):
+                tried.append((float(np.median(error)), error / usual, mistake))
     if not tried:
         return None
-    _, after, best = min(tried, key=lambda one: one[0])
-    slip = abs(best.times) in SLIPS and not best.plus
-    return Repair(best.factor, best.wrong, best.right, after, slip)
+    _, repaired, best = min(tried, key=lambda one: one[0])
+    as_sent = (repaired > PLAINLY) & (sizes(a.batch_goals[:, k], values) / usual < repaired / 2)
+    return Repair(
+        factor=best.factor,
+        wrong=best.wrong,
+        right=best.right,
+        after=float(np.median(repaired)) / median,
+        slip=abs(best.times) in SLIPS and not best.plus,
+        rows=len(usual) - int(as_sent.sum()),
+    )
 
 
 def _goals(a: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:

@@ -32,10 +32,10 @@ ONE_USUAL = 1.0
 
 
 def stopped(a: NumberAssessment, k: int, figures: Mapping[str, float], rows: int) -> Stopped | None:
-    """The batches before this one, which were stopped, and whether it is like them. None where they are too few.
-
-    figures: of this batch's number k, of so many rows.
-    """
+    """The batches before this one, which were stopped, and whether it is like them: it is where its sender said that
+    targets move. None where they are too few. figures: of this batch's number k, of so many rows."""
+    if a.expected:
+        return Stopped(0, agrees=True)
     of_number = [kept[k] for kept in a.stopped if k < len(kept)]
     before = [kept for kept in of_number if MEAN in kept and NOVEL not in kept and _ordered(a, k, kept)]
     if len(before) < a.policy.moved.batches:
