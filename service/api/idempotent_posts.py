@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -101,11 +102,13 @@ class Posts:
             unnamed = set[Name]()
             try:
                 act = begin(unnamed)
-                with self._runtime.database.writing() as session:
+                there = list[bool]()
+                look = partial(self._look, unnamed, there) if unnamed else None
+                with self._runtime.database.writing(look) as session:
                     # another service may have had the first try meanwhile
                     if attempt is not None and (before := recorded(session, attempt)) is not None:
                         return Done(before.status, before.resource, True)
-                    if not all(self._runtime.store.has(*name) for name in unnamed):
+                    if not all(there):
                         raise Again
                     effect = act(session)
                     if attempt is not None:
@@ -120,6 +123,9 @@ class Posts:
             finally:
                 gc.discard(self._runtime, unnamed, common)
         raise Busy("What this request stored was swept away by an erasure. Send it again.")
+
+    def _look(self, names: set[Name], there: list[bool]) -> None:
+        there.extend(self._runtime.store.has(*name) for name in names)
 
     @contextmanager
     def _alone(self, attempt: Attempt | None) -> Iterator[None]:

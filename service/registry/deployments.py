@@ -87,6 +87,12 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
     return undone[-1]
 
 
+def way_back_to(session: Session, model: Model, to: int | None) -> int | None:
+    """The number of the version that a rollback would make live; None where there is none on the way."""
+    numbers = [step.number for step in _way_back(session, model, to is None)]
+    return to if to in numbers else None if to is not None or not numbers else numbers[0]
+
+
 def _require_target(session: Session, model: Model, target: Version) -> None:
     """Raises Erased and Conflict like `require_clean`, and names the next version on the way back that may go live."""
     try:

@@ -116,8 +116,7 @@ class S3Artifacts:
             self._asked(lambda: obstore.delete(self._quick, key))
 
     def sweep(self, area: str, digest: str, older_than: float) -> bool:
-        """Between the look and the deletion a writer may come to name the bytes: the caller holds the transaction in
-        which it would."""
+        """Between the look and the deletion a writer may come to name the bytes: the caller keeps it waiting."""
         before = self._head(_key(area, digest))
         if before is None or before["last_modified"].timestamp() >= older_than:
             return False

@@ -18,7 +18,7 @@ from service.upkeep.named_files import Name, named
 WRITING_SECONDS = 60.0
 """A temporary file that is younger may be in the middle of its write, however short the grace is."""
 AT_ONCE = 50
-"""Files that are deleted in one transaction, while which nobody else writes."""
+"""Files that are deleted at a time, while which nobody else names new ones."""
 log = logging.getLogger("tsuika")
 
 
@@ -46,9 +46,9 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
         return Collected(garbage, kept)
     deleted = []
     for first in range(0, len(garbage), AT_ONCE):
-        # a writer looks for its bytes in the transaction that names them: before this one or after it
+        # who names bytes looks for them first, and commits before this block or begins after it
         some = garbage[first : first + AT_ONCE]
-        with runtime.database.writing() as session:
+        with runtime.database.deleting() as session:
             used = named(session, some)
             for area, digest in some:
                 if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
@@ -63,8 +63,8 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
     """Deletes the bytes of these models, and all weight shards, that no row names, however young they are.
 
     For erasure: an update that was given up, an arrival that became no batch and a process that died may have left the
-    same rows, or what was made of them. A writer that is about to name bytes looks for them in the transaction that
-    names them, and stores them again where they were swept; a temporary file is begun anew. Raises Busy, StoreAway.
+    same rows, or what was made of them. A writer that is about to name bytes looks for them before, and stores them
+    again where they were swept; a temporary file is begun anew. Raises Busy, StoreAway.
     """
     areas = [SHARDS, *map(model_area, model_ids)]
     stored = {(area, digest) for area in areas for _, digest, _ in runtime.store.names(area)}
@@ -78,7 +78,7 @@ def sweep(runtime: Runtime, model_ids: Collection[int]) -> None:
 
 def discard(runtime: Runtime, names: Collection[Name], common: bool = True) -> None:
     """Deletes those of these bytes that no row names; where that is refused now, they are garbage for later. `common`:
-    others may come to name the same bytes, so nobody writes meanwhile."""
+    others may come to name the same bytes, so nobody names any meanwhile."""
     try:
         _delete(runtime, names, common)
     except (Busy, DiskFull, NotWritable, SchemaMismatch) as later:
@@ -88,7 +88,7 @@ def discard(runtime: Runtime, names: Collection[Name], common: bool = True) -> N
 def _delete(runtime: Runtime, names: Collection[Name], common: bool = True) -> None:
     if not names:
         return
-    with runtime.database.writing() if common else runtime.database.reading() as session:
+    with runtime.database.deleting() if common else runtime.database.reading() as session:
         for area, digest in set(names) - named(session, names):
             runtime.store.delete(area, digest)
 

@@ -92,7 +92,9 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
         sums = {space: _without_rows(runtime, area, batch, digest) for space, digest in entries.items()}
         rest = Rest(stored, count, sums, len(packed))
     runtime.crash("before_rows_go")
-    with runtime.database.writing() as session:
+    named = [digest for digest in (rest.stored_digest, *rest.entries.values()) if digest is not None]
+    there = list[bool]()
+    with runtime.database.writing(lambda: there.extend(runtime.store.has(area, d) for d in named)) as session:
         current = session.get_one(Batch, batch.id)
         model = session.get_one(Model, model_id)
         if (
@@ -103,9 +105,8 @@ def _reduce(runtime: Runtime, model_id: int, batch: Batch, entries: Mapping[str,
             return False  # somebody asked for it meanwhile
         if registry.busy(session, model):
             return False
-        for digest in (rest.stored_digest, *rest.entries.values()):
-            if digest is not None and not runtime.store.has(area, digest):
-                raise CorruptArtifact(f"What is left of batch {batch.id} was swept meanwhile: it is made again.")
+        if not all(there):
+            raise CorruptArtifact(f"What is left of batch {batch.id} was swept meanwhile: it is made again.")
         registry.replace(session, current, rest, Retention(model.retention))
     runtime.crash("after_rows_go")
     return True

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.api.idempotent_posts import TRIES, Act, Effect, Posts
 from service.errors import InProgress, NotFound
+from service.registry import models
 from service.registry.callers.idempotency import Attempt
 from tests.api.conftest import Api
 from tests.making import make_version
@@ -77,6 +78,20 @@ def test_a_post_and_a_read_whose_connection_is_cut_run_again_a_few_times(
         assert "idempotency-replayed" not in done.headers
         event.remove(engine, "before_cursor_execute", cut)
     assert len(api.ok("GET", f"{MODEL}/batches")["items"]) == 1
+
+
+def test_while_the_store_is_asked_for_new_bytes_others_write(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[bool]()
+
+    def slow(area: str, digest: str) -> bool:
+        with api.runtime.database.writing() as session:
+            models.get(session, "digits", locked=True)
+        asked.append(True)
+        return True
+
+    monkeypatch.setattr(api.runtime.store, "has", slow)
+    assert api("POST", f"{MODEL}/batches", ROWS).status_code == 201
+    assert asked
 
 
 def test_a_replay_shows_the_resource_as_it_is_now(api: Api) -> None:

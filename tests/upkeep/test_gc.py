@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -190,11 +191,12 @@ def test_while_uploads_come_to_bytes_that_nobody_named_none_is_deleted_that_a_ro
     collecting.start()
     try:
         for k in range(24):
-            data, is_named = b"shard %d" % (k % 3), False
-            while not is_named:
+            data, there = b"shard %d" % (k % 3), [False]
+            while not there[-1]:
                 digest = store.put(SHARDS, data)
-                with database.writing() as session:
-                    if is_named := store.has(SHARDS, digest):  # as whoever publishes looks, too
+                look = partial(lambda digest, there: there.append(store.has(SHARDS, digest)), digest, there)
+                with database.writing(look) as session:  # as whoever publishes looks, too
+                    if there[-1]:
                         digits = session.get_one(Model, model_id)
                         shards = [{"part": "head", "digest": digest, "bytes": len(data), "learned": []}]
                         version = versions.add(session, digits, None, None, replace(made([]), shards=shards))

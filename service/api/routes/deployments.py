@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -13,7 +15,7 @@ from service.api.preconditions import check_if_match
 from service.api.routes.updates import announce
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
-from service.errors import Conflict, InvalidContent, NotFound
+from service.errors import Conflict, Erased, InvalidContent, NotFound
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.callers import quotas
 from service.registry.sql.database import marks
@@ -103,7 +105,15 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
         resource = deployments.rolled_back(session, record, deployment, names["before"])
         return Effect(200, names, lambda: _swap(shared, loaded, session), resource)
 
-    done = shared.posts.run(attempt(request, body.members), lambda _: act)
+    def begin(_: object) -> Act:
+        with shared.runtime.database.reading() as session:
+            target = deployments.way_back_to(session, models.get(session, model), order.to)
+        if target is not None and shared.runtime.live.find(model, target) is None:
+            with suppress(Erased):  # the transaction says where else to go
+                _warm(shared, model, target)
+        return act
+
+    done = shared.posts.run(attempt(request, body.members), begin)
     if done.resource is not None:
         return answer(done.resource, done.status, done.headers)
     with shared.runtime.database.reading() as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,8 @@ BUSY_SECONDS = 5.0
 Reader = Session | Connection
 """Runs a query that returns columns."""
 Marks = tuple[int, int]
+Look = Callable[[], None]
+"""Asks the store for bytes that a transaction is about to name."""
 E = TypeVar("E", bound=Exception)
 _MARKS = "marks"
 _READS, _WRITES = "The database is busy with other reads", "Another write is still at work"
@@ -84,23 +86,34 @@ class Database(ABC):
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A session that commits when the block ends well, and otherwise leaves no trace. Raises Busy, DiskFull,
-        NotWritable, and SchemaMismatch where another version has upgraded the tables meanwhile."""
+    def writing(self, look: Look | None = None) -> Iterator[Session]:
+        """A session that commits when the block ends well, and otherwise leaves no trace. `look` is called before it
+        is this writer's turn, so that a slow store keeps no other waiting: bytes that it sees are there until the
+        commit. Raises Busy, DiskFull, NotWritable, and SchemaMismatch where another version has upgraded the tables
+        meanwhile."""
         self._require_place()
         with (
             self._refusing(_WRITES),
+            self._naming(look) if look is not None else nullcontext(),
             self.writers.connect() as connection,
             Session(connection, expire_on_commit=False) as session,
         ):
             session.connection()
-            self._begun(connection)
+            self._begun(connection, look)
             yield session
             session.flush()
             self._committing(connection)
             session.commit()
             if (marks := self._committed(connection)) is not None:
                 session.info[_MARKS] = marks
+
+    @contextmanager
+    def deleting(self) -> Iterator[Session]:
+        """A session that reads which bytes rows name, for who deletes those that none does: nobody looks for bytes to
+        name until the block ends, and others write. Raises Busy."""
+        with self._refusing(_WRITES), self._alone_with_bytes() as connection, Session(connection) as session:
+            yield session
+            session.rollback()
 
     @contextmanager
     def _refusing(self, others: str) -> Iterator[None]:
@@ -167,9 +180,19 @@ class Database(ABC):
     def _require_place(self) -> None:  # noqa: B027 - who writes to a server learns at once whether it can
         """Raises NotWritable where what is written now would be lost."""
 
+    def _naming(self, look: Look) -> AbstractContextManager[None]:
+        """Entered before a transaction that names bytes. Where the lock is no part of the transaction it looks here,
+        while nobody is `deleting`."""
+        return nullcontext()
+
     @abstractmethod
-    def _begun(self, connection: Connection) -> None:
-        """Called once a transaction that writes has begun. Raises SchemaMismatch where the tables are not ours."""
+    def _begun(self, connection: Connection, look: Look | None) -> None:
+        """Called once a transaction that writes has begun: it waits for its turn, and where the lock is part of the
+        transaction it looks before. Raises SchemaMismatch where the tables are not ours."""
+
+    @abstractmethod
+    def _alone_with_bytes(self) -> AbstractContextManager[Connection]:
+        """A connection that reads while nobody is between a look for bytes and the commit that names them."""
 
     @abstractmethod
     def _committing(self, connection: Connection) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,15 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
 from service.registry.sql import all_rows, schema, unopened
-from service.registry.sql.database import Bounds, Database, refusing
+from service.registry.sql.database import Bounds, Database, Look, refusing
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
 from service.registry.sql.tables import Installation, Table
 
 TURN = 0x7473_7569_6B61
-"""The number of the advisory lock: "tsuika"."""
+"""The number of the advisory lock of writers: "tsuika"."""
+BYTES = TURN + 1
+"""The number of the lock that who deletes bytes has alone, and who looks for bytes to name shares. It belongs to the
+transaction that names them, so it cannot be lost before the commit fails, too."""
 BUSY, FULL, READ_ONLY = {"55P03", "57014", "53300"}, {"53100"}, {"25006"}
 """Codes of what may pass (a lock that did not come, a statement that took too long, too many connections), of a full
 disk, and of a replica."""
@@ -35,6 +40,8 @@ NOT_ALLOWED = "42501"
 """The code of what the role has no right to."""
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
 _TURN = f"SELECT pg_advisory_xact_lock({TURN})"
+_NAMES, _DELETES = f"SELECT pg_advisory_xact_lock_shared({BYTES})", f"SELECT pg_advisory_xact_lock({BYTES})"
+_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _SCRUBBED = ("idempotency_keys", "ledger_entries", "batches", "versions")
 """Tables of which an erasure deletes rows or members; the largest last, since reports are in it."""
 
@@ -52,12 +59,19 @@ class Postgres(Database):
         for engine in (self.readers, self.writers):
             event.listen(engine, "checkin", self._returned)
 
-        @event.listens_for(self.writers, "begin")
-        def _begin(connection: Any) -> None:
-            connection.exec_driver_sql(_TURN)
-
-    def _begun(self, connection: Connection) -> None:
+    def _begun(self, connection: Connection, look: Look | None) -> None:
+        if look is not None:
+            connection.exec_driver_sql(_NAMES)
+            look()
+        connection.exec_driver_sql(_TURN)
         schema.check(self.name, connection.scalar(text(schema.REVISION)))
+
+    @contextmanager
+    def _alone_with_bytes(self) -> Iterator[Connection]:
+        with self.writers.connect() as connection:  # whose statements each see what is committed by then
+            connection.exec_driver_sql(_DELETES)
+            connection.exec_driver_sql(_PATIENT)  # a slow store must not cost it the lock
+            yield connection
 
     def _committing(self, connection: Connection) -> None:
         connection.execute(_NOTIFY)

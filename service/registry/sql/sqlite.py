@@ -3,10 +3,13 @@ deferred one would fail at its first write instead of waiting). All writes of a 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaError
 from service.registry.sql import database, schema, unopened
-from service.registry.sql.database import Database, Marks, refusing
+from service.registry.sql.database import Database, Look, Marks, refusing
 
 LARGEST_LOG = 16 * 2**20
 """To so many bytes the log is cut back once a long reader, as of a backup, lets it: less than the room on the disk that
@@ -43,12 +46,42 @@ class Sqlite(Database):
         if (trouble := self.trouble()) is not None:
             raise NotWritable(trouble)  # open connections would go on writing to what nobody finds again
 
-    def _begun(self, connection: Connection) -> None:
+    @contextmanager
+    def _naming(self, look: Look) -> Iterator[None]:
+        with self._bytes(fcntl.LOCK_SH):
+            look()
+            yield
+
+    def _begun(self, connection: Connection, look: Look | None) -> None:
         self._began = self.mark(), _commits(connection.connection)
         state = connection.connection.driver_connection, self._began[1]
         if state != self._ours:  # what others have committed may be other tables
             schema.check(self.name, connection.scalar(text(schema.REVISION)))
             self._ours = state
+
+    @contextmanager
+    def _alone_with_bytes(self) -> Iterator[Connection]:
+        with self._bytes(fcntl.LOCK_EX), self.readers.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _bytes(self, kind: int) -> Iterator[None]:
+        """Holds the lock of who names bytes (shared) or deletes them (alone): that of the folder, which needs no room
+        on a full disk. Raises Busy, NotWritable."""
+        self._require_place()
+        folder, end = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + database.BUSY_SECONDS
+        try:
+            while True:
+                try:
+                    fcntl.flock(folder, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise Busy("Stored bytes are being deleted, or named, by others; try again.") from None
+                    time.sleep(0.005)
+            yield
+        finally:
+            os.close(folder)
 
     def _committing(self, connection: Connection) -> None:
         pass

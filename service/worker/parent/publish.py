@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -34,15 +35,17 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
     where what was made is not whole.
     """
     began = time.perf_counter()
-    loaded = _warm(runtime, update_id, result)
+    model_id, loaded = _warm(runtime, update_id, result)
     result = result.timed({**result.report.cost.parts, "loading": time.perf_counter() - began})
     runtime.crash("before_commit")
-    with runtime.database.writing() as session:
+    missing = list[str]()
+    with runtime.database.writing(partial(_look, runtime, model_id, result, missing)) as session:
         update = leases.owned(session, update_id, fence)
         model = models.lock(session, update.model_id)
         if _outdated(session, update, model, result):
             return None
-        _require_bytes(runtime, model, result)
+        if missing:
+            raise CorruptArtifact(f"{missing[0]} is missing from the store: it is made again.")
         verdict = _record(session, update, model, result)
         if update.erase:
             erasure.mark(session, update)
@@ -84,8 +87,8 @@ def give_up(runtime: Runtime, model_id: int, result: Result) -> None:
     gc.discard(runtime, {(where, digest) for where, digest, _ in _bytes(model_id, result)})
 
 
-def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
-    """Loads and warms the version before its row exists, where it may go live."""
+def _warm(runtime: Runtime, update_id: str, result: Result) -> tuple[int, Loaded | None]:
+    """-> the model, and the version loaded and warm before its row exists, where it may go live"""
     with runtime.database.reading() as session:
         update = session.get_one(Update, update_id)
         model = session.get_one(Model, update.model_id)
@@ -93,11 +96,11 @@ def _warm(runtime: Runtime, update_id: str, result: Result) -> Loaded | None:
             result.outcome is Outcome.PASS and model.promotion == Promotion.AUTO
         )
         if not goes_live:
-            return None
+            return model.id, None
         number = versions.next_number(session, model)
         model_id, name = model.id, model.name
     shards = [s.model_dump() for s in result.shards]
-    return runtime.live.prepare(model_id, name, number, result.layout, shards)
+    return model_id, runtime.live.prepare(model_id, name, number, result.layout, shards)
 
 
 def _outdated(session: Session, update: Update, model: Model, result: Result) -> bool:
@@ -123,11 +126,9 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
     return why is not None
 
 
-def _require_bytes(runtime: Runtime, model: Model, result: Result) -> None:
-    """Raises CorruptArtifact where bytes that the version names are missing, now that nobody else can delete them."""
-    for where, digest, what in _bytes(model.id, result):
-        if not runtime.store.has(where, digest):
-            raise CorruptArtifact(f"{what} is missing from the store: it is made again.")
+def _look(runtime: Runtime, model_id: int, result: Result, missing: list[str]) -> None:
+    """Notes which bytes that the version names are missing, now that nobody else can delete them."""
+    missing.extend(what for where, digest, what in _bytes(model_id, result) if not runtime.store.has(where, digest))
 
 
 def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:

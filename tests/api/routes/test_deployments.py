@@ -162,6 +162,25 @@ def test_a_rollback_of_a_model_that_answers_reads_no_stored_bytes(api: Api, monk
     assert api.ok("POST", f"{MODEL}/rollback")["live_version"] == served(api) == 1
 
 
+def test_a_rollback_to_what_is_not_loaded_loads_it_before_its_turn_to_write(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_versions(api)
+    api.runtime.live._versions.drop(lambda loaded: True)
+    get, read = api.runtime.store.get, list[str]()
+
+    def slow(area: str, digest: str) -> bytes:
+        with api.runtime.database.writing() as session:
+            models.get(session, "digits", locked=True)
+        read.append(digest)
+        return get(area, digest)
+
+    monkeypatch.setattr(api.runtime.store, "get", slow)
+    for answered, to in ((2, None), (1, 1)):
+        assert api.ok("POST", f"{MODEL}/rollback", {"to": to} if to else {})["live_version"] == answered
+    assert read
+
+
 def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
     batches = three_versions(api)
     listed = api.ok("GET", f"{MODEL}/versions?limit=2")

@@ -19,7 +19,7 @@ import service
 from service.errors import Busy, DiskFull, ImpossibleSettings
 from service.registry import models
 from service.registry.sql import schema
-from service.registry.sql.database import Database, marks
+from service.registry.sql.database import Bounds, Database, marks
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Installation, Model, Table, Update
@@ -295,3 +295,62 @@ def test_without_its_driver_postgresql_is_refused_with_the_remedy(monkeypatch: p
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImpossibleSettings, match=r"tsuika\[postgres\]"):
         open_database("postgresql://localhost/tsuika")
+
+
+def test_between_a_look_for_bytes_and_its_commit_others_write_and_nobody_deletes(database: Database) -> None:
+    """A store that takes its time keeps no writer waiting."""
+    looks, goes_on, order = threading.Event(), threading.Event(), list[str]()
+
+    def slow() -> None:
+        looks.set()
+        assert goes_on.wait(10)
+        order.append("looked")
+
+    def name() -> None:
+        with database.writing(slow) as session:
+            order.append("named")
+            model(session, "named")
+
+    def delete() -> None:
+        with database.deleting() as session:
+            order.append("deleted" if models.get(session, "named") else "")
+
+    threads = [threading.Thread(target=name), threading.Thread(target=delete)]
+    threads[0].start()
+    assert looks.wait(10)
+    threads[1].start()
+    with database.writing() as session:
+        model(session, "other")
+    order.append("written")
+    threads[1].join(0.2)
+    assert threads[1].is_alive()
+    goes_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["written", "looked", "named", "deleted"]
+
+
+def test_who_deletes_bytes_keeps_those_waiting_who_look_for_some_and_no_other_writer(database: Database) -> None:
+    order = list[str]()
+
+    def name() -> None:
+        with database.writing(lambda: order.append("looked")):
+            pass
+
+    thread = threading.Thread(target=name)
+    with database.deleting():
+        thread.start()
+        with database.writing() as session:
+            model(session)
+        thread.join(0.2)
+        order.append("deleted")
+    thread.join(10)
+    assert order == ["deleted", "looked"]
+
+
+def test_who_waits_too_long_for_bytes_is_told_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.1)
+    impatient = open_database(database.url, Bounds(lock_seconds=0.1))
+    with database.deleting(), pytest.raises(Busy), impatient.writing(lambda: None):
+        pass
+    impatient.close()
