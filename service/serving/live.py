@@ -24,7 +24,7 @@ from service.registry.sql.database import Database, Marks
 from service.serving.loaded_versions import Key, Loaded, LoadedVersions
 from service.serving.loader import Loader, fingerprint
 from service.serving.pointers import PointerTable
-from service.storage.artifacts import Store
+from service.storage.artifacts import Store, read_twice
 from service.telemetry.metrics import NAMED, OTHER, Family, Sample, gauge
 
 log = logging.getLogger("tsuika.serving")
@@ -196,7 +196,7 @@ class LiveModels:
                 if number is None:
                     loaded, answers = self._loaded_live(name)
                 else:
-                    loaded, answers = self._load(name, self._recipe(name, number)), True
+                    loaded, answers = read_twice(lambda: self._load(name, self._recipe(name, number))), True
                     self._assign(loaded)
                 self.after_load()
                 if answers:  # else the pointer moved meanwhile

@@ -7,10 +7,12 @@ their rows), so that erasing one model's bytes cannot touch another's. No reques
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from service.errors import CorruptArtifact
+
+T = TypeVar("T")
 
 SHARDS = "shards"
 """The area of weight shards."""
@@ -82,6 +84,15 @@ class Store(Artifacts, Protocol):
 
     def forget_cached(self) -> None:
         """Deletes what is kept of the store on this machine: some of it may be erased."""
+
+
+def read_twice(read: Callable[[], T]) -> T:
+    """What `read` returns, which learns from the database which bytes there are, and reads them. Where they are missing
+    it is called again: if they were erased or replaced in between, it says so, or finds the others."""
+    try:
+        return read()
+    except CorruptArtifact:
+        return read()
 
 
 def length(store: Artifacts, area: str, digest: str) -> int | None:

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from service.contract.tables import value_code
 from tests import traces
-from tests.acceptance.service import Caller, until
+from tests.acceptance.service import Caller, blobs, until
 from tests.running import Server
+
+
+def test_rows_are_read_whole_until_they_are_erased_and_then_they_are_gone(shared: Server) -> None:
+    with Caller(shared, "erasing.read").create() as caller, ThreadPoolExecutor(4) as threads:
+        caller.learn(0)
+        [batch] = caller.learn(1)["batches"]
+        address, over = f"{caller.path}/batches/{batch}/rows?limit=1000", threading.Event()
+        inputs, _ = blobs(1)
+
+        def read() -> Counter[int]:
+            """What was answered, over and over."""
+            seen = Counter[int]()
+            with shared.client() as client:
+                while not over.is_set() or seen[410] == 0:
+                    answer = client.get(address)
+                    seen[answer.status_code] += 1
+                    if answer.is_success:
+                        assert np.allclose([row["input"] for row in answer.json()["items"]], inputs)
+            return seen
+
+        reading = [threads.submit(read) for _ in range(4)]
+        done = caller.end(caller.retract([batch], erase=True)["id"])
+        until(lambda: caller.state(batch) == "erased", what="the erasure")
+        over.set()
+        seen = sum((each.result() for each in reading), Counter[int]())
+    assert done["state"] == "succeeded"
+    assert seen.keys() == {200, 410}, seen
 
 
 def test_values_of_an_erased_batch_of_a_table_are_nowhere(shared: Server) -> None:

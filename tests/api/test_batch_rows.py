@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from service.api.routes import batch_rows
+from service.registry import models, versions
+from service.registry.sql.tables import Batch
 from tests.api.conftest import Api, MakeApi, pointers
+from tests.making import make_version
 
 MODEL = "/v1/models/digits"
 ROWS = {"inputs": [[1, 2, 3], [4, 5, 6.5], [7, 8, 9]], "labels": ["a", None, "b"], "new_classes": "allow"}
@@ -79,14 +82,44 @@ def test_what_is_not_there_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) ->
     assert api("GET", path).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("what", "status"), [("rows", 410), ("corrections", 409), ("weights", 410), ("predictions", 410)]
+)
+def test_what_is_erased_while_it_is_read_is_gone_not_damaged(
+    api: Api, monkeypatch: pytest.MonkeyPatch, what: str, status: int
+) -> None:
+    batch = api.ok("POST", f"{MODEL}/batches", ROWS)["id"]
+    version = make_version(api.runtime, learned=[batch])
+    get = api.runtime.store.get
+
+    def erased_meanwhile(area: str, digest: str) -> bytes:
+        with api.runtime.database.writing() as session:
+            sent = session.get_one(Batch, batch)
+            sent.retracted_at = sent.erased_at = 1.0
+            sent.stored_digest = None
+            versions.get(session, models.get(session, "digits"), version).erased_at = 1.0
+        api.runtime.store.delete(area, digest)
+        return get(area, digest)
+
+    monkeypatch.setattr(api.runtime.store, "get", erased_meanwhile)
+    gone = {
+        "rows": lambda: api("GET", f"{MODEL}/batches/{batch}/rows"),
+        "corrections": lambda: api("POST", f"{MODEL}/batches/{batch}/corrections", {"rows": {"0": "b"}}),
+        "weights": lambda: api("GET", f"{MODEL}/versions/{version}/weights"),
+        "predictions": lambda: api("POST", f"{MODEL}/versions/{version}/predictions", {"inputs": [[1, 2, 3]]}),
+    }[what]()
+    assert gone.status_code == status, gone.text
+    assert "damaged" not in gone.text
+
+
 def test_whoever_sends_rows_does_not_read_those_of_others(make_api: MakeApi) -> None:
     api = make_api(key="the-key-of-this-test")
     operator = {"authorization": "Bearer the-key-of-this-test"}
     api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=operator)
     path = f"{MODEL}/batches/{api.ok('POST', f'{MODEL}/batches', ROWS, headers=operator)['id']}/rows"
-    for scope, models, status in (("learn", None, 403), ("promote", ["wine"], 404), ("promote", ["digits"], 200)):
-        made = {"name": "somebody", "scopes": [scope], "models": models}
-        if models == ["wine"]:
+    for scope, names, status in (("learn", None, 403), ("promote", ["wine"], 404), ("promote", ["digits"], 200)):
+        made = {"name": "somebody", "scopes": [scope], "models": names}
+        if names == ["wine"]:
             api.ok("POST", "/v1/models", {"name": "wine", "input": {"kind": "vector", "size": 3}}, headers=operator)
         secret = api.ok("POST", "/v1/keys", {k: v for k, v in made.items() if v}, headers=operator)["secret"]
         assert api("GET", path, headers={"authorization": f"Bearer {secret}"}).status_code == status

@@ -16,6 +16,7 @@ from service.api.limits.request_checks import AFTERWARDS, Scope
 from service.api.limits.turns import Lane
 from service.api.reader.spool import refusal_of_disk
 from service.errors import Busy
+from service.storage.artifacts import read_twice
 
 MAKING = 2
 """Files that are made at once: each may take twice the memory of the weights of a pretrained backbone."""
@@ -59,7 +60,7 @@ class Downloads:
 
     def _made(self, make: Callable[[], tuple[bytes, str]]) -> tuple[bytes, BinaryIO | None, int, str]:
         """-> its bytes where they are few, else the file that holds them; its length, its name"""
-        data, name = make()
+        data, name = read_twice(make)
         if len(data) <= WHOLE_BYTES:
             return data, None, len(data), name
         try:

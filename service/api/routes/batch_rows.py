@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import numpy as np
@@ -13,13 +14,14 @@ from service.api.bodies.shown_rows import shown_inputs
 from service.api.context import Page, Shared
 from service.api.lists import list_page
 from service.api.openapi import refusals
+from service.contract.inputs import InputSpec
 from service.contract.resources import BatchRow, BatchRows
 from service.errors import Conflict, Erased, InvalidContent
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import unpack_rows
 from service.registry import batches, models
 from service.registry.sql.tables import Batch, Model
-from service.storage.artifacts import model_area
+from service.storage.artifacts import model_area, read_twice
 
 routes = APIRouter(tags=["data"])
 
@@ -45,15 +47,18 @@ def list_rows(
     """Rows of a batch with their labels or targets, in the order of their numbers; the cursor is one. Inputs are as
     they could be sent; a value of a category that is not kept as text is its code. Rows without a label or target are
     not among them."""
-    with shared.runtime.database.reading() as session:
-        record = models.get(session, model)
-        spec = models.input_of(record)
-        sent = batches.get(session, record, batch)
-        area, digest, values = model_area(record.id), _stored(session, record, sent), dict(sent.values or {})
     if page.cursor is not None and not page.cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
+
+    def read() -> tuple[InputSpec, Mapping[str, Iterable[str]], Rows]:
+        with shared.runtime.database.reading() as session:
+            record = models.get(session, model)
+            sent = batches.get(session, record, batch)
+            area, digest = model_area(record.id), _stored(session, record, sent)
+        return models.input_of(record), dict(sent.values or {}), unpack_rows(shared.runtime.store.get(area, digest))
+
     with _READING:
-        stored = unpack_rows(shared.runtime.store.get(area, digest))
+        spec, values, stored = read_twice(read)
         wanted = np.argsort(stored.row, kind="stable")
         if rows is not None:
             wanted = wanted[np.isin(stored.row[wanted], [int(row) for row in rows.split(",")])]

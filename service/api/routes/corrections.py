@@ -27,7 +27,7 @@ from service.registry.callers import quotas
 from service.registry.rows.arrival import Arrival
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.registry.updates import Order
-from service.storage.artifacts import model_area
+from service.storage.artifacts import model_area, read_twice
 from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
@@ -117,14 +117,17 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     }
     store, by = shared.runtime.store, caller(request)
 
-    def begin(stored: set[Name]) -> Act:
+    def read() -> tuple[Batch, str, dict[str, int], bytes]:
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, labels)
             area, digest = model_area(model.id), old.stored_digest
             names = [*old.label_counts, *(label for label in labels.values() if label is not None)]
             held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
         assert digest is not None
-        data = store.get(area, digest)
+        return old, area, held, store.get(area, digest)
+
+    def begin(stored: set[Name]) -> Act:
+        old, area, held, data = read_twice(read)
         rows = unpack_rows(data)
         corrected_rows.check(rows, labels)
         new = batches.new_batch_id()
