@@ -19,7 +19,8 @@ LISTED = 10
 
 
 async def check_query(request: Request) -> None:
-    """Checks the query of a route of /v1. Raises InvalidContent with the parameters that the route knows."""
+    """Checks the query of a route of /v1. Raises InvalidContent with the parameters that the route knows, and for one
+    that stands there twice, unless it is a list."""
     if not request.query_params:
         return
     route: APIRoute = request.scope["route"]
@@ -29,6 +30,8 @@ async def check_query(request: Request) -> None:
     if strange:
         errors = [(pointer_to([name]), _sentence(name, known)) for name in strange[:LISTED]]
         raise InvalidContent(errors[0][1], errors)
+    several = [p["name"] for p in described if p["in"] == "query" and p["schema"].get("type") == "array"]
+    once(pair for pair in request.query_params.multi_items() if pair[0] not in several)
 
 
 def pairs_of(query: bytes) -> list[tuple[str, str]]:
@@ -41,11 +44,11 @@ def pairs_of(query: bytes) -> list[tuple[str, str]]:
 
 
 def once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The values by name. Raises InvalidContent for a name that stands there twice."""
+    """The values by name. Raises InvalidContent for a name that stands there twice: it means one value."""
     members: dict[str, str] = {}
     for name, value in pairs:
         if name in members:
-            raise InvalidContent.at(pointer_to([name]), f"The query says {name[:100]} twice.")
+            raise InvalidContent.at(pointer_to([name]), f"The query says {name[:100]} twice. Say it once.")
         members[name] = value
     return members
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,6 +90,21 @@ def test_what_is_wrong_in_a_query_is_told_with_what_is_known(api: Api, path: str
     refused = api("GET", path)
     assert refused.status_code == 422
     assert sentence in refused.json()["detail"]
+
+
+def test_a_parameter_that_means_one_value_is_refused_where_it_stands_twice(api: Api) -> None:
+    make_version(api.runtime)
+    asked = set[str]()
+    for path, methods in api.ok("GET", "/openapi.json")["paths"].items():
+        address = re.sub(r"\{\w+\}", "1", path.replace("{model}", "digits"))
+        for method, route in methods.items():
+            for parameter in route.get("parameters", ()):
+                if parameter["in"] == "query" and parameter["schema"].get("type") != "array":
+                    name = parameter["name"]
+                    refused = api(method.upper(), f"{address}?{name}=1&{name}=2")
+                    assert (refused.status_code, pointers(refused)) == (422, [f"/{name}"]), (method, path)
+                    asked.add(name)
+    assert asked > {"limit", "cursor", "wait", "rows", "top", "state", "model", "after", "whole", "promote", "if_live"}
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "LOCALHOST", "shop.lan"])
