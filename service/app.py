@@ -27,7 +27,7 @@ from service import __version__
 from service.api import problems
 from service.api.health import Health
 from service.api.limits.connections import Bounds
-from service.api.limits.request_checks import Receive, Scope, Send
+from service.api.limits.request_checks import Receive, Scope, Send, has_body, linger
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, NotFound, StoreAway, TsuikaError
 from service.registry.sql import unopened
@@ -107,10 +107,10 @@ class _Front:
         elif self.health.answers(scope):
             await self.health.answer(scope, send)
         elif is_page(scope["path"]) and (wants_html(scope) or scope["path"].startswith("/static/")):
-            await _show(scope, send, self.health.waiting_for or "")
+            await _show(scope, receive, send, self.health.waiting_for or "")
         else:
             sentence = f"The service is starting: it waits for {self.health.waiting_for}."
-            await _refuse(scope, send, Busy(sentence, retry_after=1), "starting")
+            await _refuse(scope, receive, send, Busy(sentence, retry_after=1), "starting")
 
 
 class _Full:
@@ -128,17 +128,17 @@ class _Full:
             sentence = (
                 "So many connections are open that there is no room for this one. Ask again over one that you have."
             )
-            await _refuse(scope, send, Busy(sentence, retry_after=1), "unread", (b"connection", b"close"))
+            await _refuse(scope, receive, send, Busy(sentence, retry_after=1), "unread", (b"connection", b"close"))
 
 
-async def _show(scope: Scope, send: Send, waiting_for: str) -> None:
+async def _show(scope: Scope, receive: Receive, send: Send, waiting_for: str) -> None:
     """Sends browsers a page that loads itself again until the real one is there, with its stylesheet."""
     from service.web.starting import answer
 
     try:
         status, headers, data = answer(scope, waiting_for)
     except NotFound as error:
-        await _refuse(scope, send, error, "starting")
+        await _refuse(scope, receive, send, error, "starting")
         return
     of_route(scope["method"], NO_ROUTE).add(status, 0.0)
     length = (b"content-length", str(len(data)).encode())
@@ -146,13 +146,19 @@ async def _show(scope: Scope, send: Send, waiting_for: str) -> None:
     await send({"type": "http.response.body", "body": data if scope["method"] != "HEAD" else b""})
 
 
-async def _refuse(scope: Scope, send: Send, error: TsuikaError, request_id: str, *more: tuple[bytes, bytes]) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, error: TsuikaError, request_id: str, *more: tuple[bytes, bytes]
+) -> None:
+    """Answers before the body is read: what comes of it is discarded, so that its sender reads the answer."""
     status, body, headers = problems.problem(error, request_id)
     of_route(scope["method"], NO_ROUTE).add(status, 0.0)
     media, data = problems.encoded_problem(scope["path"], body)
     kind, length = (b"content-type", media), (b"content-length", str(len(data)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers, *more]})
-    await send({"type": "http.response.body", "body": data})
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+    if has_body(scope):
+        await linger(receive)
+    await send({"type": "http.response.body", "body": b""})
 
 
 class _Server(uvicorn.Server):

@@ -33,6 +33,7 @@ from service.api.limits.request_checks import (
     Scope,
     Send,
     SenderGone,
+    has_body,
     header,
 )
 from service.api.reader.spool import Spooled
@@ -92,7 +93,8 @@ class Dispatcher:
         except SenderGone:
             log.info("the sender hung up before it was answered")
         except TsuikaError as error:
-            await answer.problem(*problems.problem(error, answer.request_id), receive if _unread(error) else None)
+            unread = has_body(scope) and (not answer.taken or isinstance(error, TooLarge | LongAddress))
+            await answer.problem(*problems.problem(error, answer.request_id), receive if unread else None)
         except Exception:
             log.exception("request %s failed", answer.request_id)
             if answer.complete:
@@ -115,7 +117,7 @@ class Dispatcher:
         if is_page(scope["path"]):
             if self._site is None:
                 self._site = await run_in_threadpool(_site, self)
-            answer.site = self._site
+            answer.site, answer.taken = self._site, True
             answer.route = await self._site(scope, receive, answer.send)
             return
         caller = self.context.keyring.admit(scope)
@@ -126,6 +128,7 @@ class Dispatcher:
         if scope["method"] in WRITES:
             request_checks.check_content_type(scope)
             scope["tsuika.body"] = await request_body.read_body(scope, receive, settings, self.context.reader.spool)
+        answer.taken = True
         afterwards: list[Callable[[], None]] = []
         scope[AFTERWARDS] = afterwards
         try:
@@ -173,11 +176,6 @@ def _site(door: Dispatcher) -> Site:
     return Site(door)
 
 
-def _unread(error: TsuikaError) -> bool:
-    """Whether the client may still be sending the request that was refused."""
-    return isinstance(error, TooLarge | LongAddress)
-
-
 class _Answering:
     """The sending side of a request: adds the request id, and closes the connection once the process stops."""
 
@@ -185,6 +183,7 @@ class _Answering:
         self.request_id = request_id(scope)
         self.status = 0
         self.complete = False
+        self.taken = False  # its body: until then the client may still be sending it
         self.route = ""  # as the framework writes it
         self.model: str | None = None
         self.site: Site | None = None  # that answers it, where it asks for a page

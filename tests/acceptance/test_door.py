@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -202,12 +203,36 @@ def test_connections_that_ask_nothing_keep_nobody_out(server: Server) -> None:
         connection.close()
 
 
-def test_a_client_that_sends_all_first_reads_the_refusal(client: httpx.Client) -> None:
+def post_all(server: Server, size: int, **headers: str) -> http.client.HTTPResponse:
+    """The answer to who sends all before it reads, over a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", BATCHES, b" " * size, {**JSON, "Connection": "close", **headers})
+    return connection.getresponse()
+
+
+def test_a_client_that_sends_all_first_reads_the_refusal(server: Server, client: httpx.Client) -> None:
     refused = client.post(BATCHES, content=b" " * (5 * LIMIT), headers=JSON)
     assert refused.status_code == 413
     assert "TSUIKA_MAX_BODY_BYTES" in refused.json()["detail"]
     response = client.post(BATCHES, content=(b" " * 100_000 for _ in range(100)), headers=JSON)
     assert response.status_code == 413
+    for size, headers, status in (
+        (5 * LIMIT, {}, 413),
+        (10 * LIMIT, {"Host": "evil.example"}, 403),
+        (10 * LIMIT, {"Content-Type": "text/plain"}, 415),
+    ):
+        assert post_all(server, size, **headers).status == status
+
+
+def test_a_body_of_two_gigabytes_is_refused_with_the_limit_before_it_is_read(server: Server) -> None:
+    before = server.memory(peak=True)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.sendall(f"POST {BATCHES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode())
+        raw.sendall(b"Content-Length: %d\r\n\r\n%b" % (2**31, b" " * 100_000))
+        head, _, body = raw.recv(65536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert f"over {LIMIT:,} bytes (TSUIKA_MAX_BODY_BYTES)".encode() in body
+    assert server.memory(peak=True) - before < 10 * 2**20
 
 
 def test_a_body_that_comes_slowly_is_cut(server: Server) -> None:
@@ -304,11 +329,12 @@ def test_the_port_opens_before_the_libraries_are_loaded(starting: Server) -> Non
             except httpx.ConnectError:
                 time.sleep(0.01)
         took = time.monotonic() - starting.started_at
+        large = post_all(starting, 20_000_000)
         ready, early = client.get("/readyz"), client.get("/v1/models")
     assert alive.status_code == 200
-    assert (ready.status_code, early.status_code) == (503, 503)
+    assert (large.status, ready.status_code, early.status_code) == (503, 503, 503)
     assert ready.json()["waiting_for"]
-    assert early.headers["retry-after"] == "1"
+    assert early.headers["retry-after"] == large.headers["retry-after"] == "1"
     assert took < 1.5
     starting.until_ready()
 
