@@ -54,8 +54,10 @@ FAREWELL_SECONDS = 0.5
 
 def serve(settings: Settings) -> int:
     """Serves until TERM or INT; returns the exit code. Raises ImpossibleSettings for a taken port, folder or address,
-    or one that lets others in without a key, and SchemaMismatch for a database of a newer version."""
+    a disk that is too small, or an address that lets others in without a key, and SchemaMismatch for a database of a
+    newer version."""
     settings.check()
+    settings.check_room()
     unopened.wait(settings.database_url)
     settings.check_door(unopened.any_key(settings.database_url))
     with listening(settings) as listener:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -29,6 +30,11 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: _listed(v))]
 Files = Annotated[dict[str, str], BeforeValidator(lambda v: _named(v))]
 Tuning = Literal["batch", "freeze", "malloc", "stop_filter", "yield"]
 Devices = Annotated[tuple[Device, ...], BeforeValidator(lambda v: _listed(v))]
+NEVER_ABOVE = (
+    ("database_kept_connections", "database_connections"),
+    ("database_lock_seconds", "database_statement_seconds"),
+)
+"""Settings of which the first would do nothing beyond the second."""
 MOST_SECONDS = 1_000_000
 """Eleven days. Clocks of threads, sockets and PostgreSQL end after 24 days, some of them without a word."""
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
@@ -301,11 +307,29 @@ class Settings(BaseModel):
             )
         if self.ray is not None and find_spec("ray") is None:
             raise ImpossibleSettings("TSUIKA_RAY names a Ray cluster, and Ray is not here: pip install 'tsuika[ray]'.")
-        if 2 * self.beat_seconds > self.lease_seconds:
-            raise ImpossibleSettings(
-                f"TSUIKA_LEASE_SECONDS ({self.lease_seconds:g}) must be at least twice TSUIKA_BEAT_SECONDS "
-                f"({self.beat_seconds:g}), or one late heartbeat loses an update."
-            )
+        for name in ("beat_seconds", "poll_seconds"):  # a worker beats when it looks
+            if 2 * (seconds := getattr(self, name)) > self.lease_seconds:
+                raise ImpossibleSettings(
+                    f"TSUIKA_LEASE_SECONDS ({self.lease_seconds:g}) must be at least twice {PREFIX}{name.upper()} "
+                    f"({seconds:g}), or one late heartbeat loses an update."
+                )
+        for least, most in NEVER_ABOVE:
+            if getattr(self, least) > getattr(self, most):
+                raise ImpossibleSettings(
+                    f"{PREFIX}{least.upper()} ({getattr(self, least):g}) must be at most {PREFIX}{most.upper()} "
+                    f"({getattr(self, most):g}): that one ends it before."
+                )
+
+    def check_room(self) -> None:
+        """Raises ImpossibleSettings where more is to stay free than the whole disk of database or store has."""
+        file, store = self.database_file, self.store_folder
+        for folder in (place for place in (file.parent if file is not None else None, store) if place is not None):
+            size = shutil.disk_usage(next(place for place in (folder, *folder.parents) if os.path.exists(place))).total
+            if self.reserve_bytes >= size:
+                raise ImpossibleSettings(
+                    f"TSUIKA_RESERVE_BYTES ({self.reserve_bytes:,}) is to stay free, and the whole disk of {folder} "
+                    f"has {size:,} bytes: nothing could be stored."
+                )
 
     def check_door(self, keys_stored: bool) -> None:
         """Raises ImpossibleSettings where a service would answer to other machines and ask for no key."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from service.app import serve
 from service.errors import ImpossibleSettings, SchemaMismatch
 from service.settings import Settings, strange
 from service.worker.parent.loop import work
@@ -79,6 +82,14 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("store_url", "s3://key:secret@bucket/prefix", "s3://bucket/prefix"),
         ("store_url", "file://elsewhere/x", "folder of this machine"),
         ("lease_seconds", "6", "TSUIKA_BEAT_SECONDS"),
+        ("poll_seconds", "60", "TSUIKA_POLL_SECONDS"),
+        ("database_connections", "4", r"KEPT_CONNECTIONS \(8\) must be at most TSUIKA_DATABASE_CONNECTIONS \(4\)"),
+        (
+            "database_lock_seconds",
+            "90",
+            r"LOCK_SECONDS \(90\) must be at most TSUIKA_DATABASE_STATEMENT_SECONDS \(60\)",
+        ),
+        ("reserve_bytes", "1__000", "TSUIKA_RESERVE_BYTES"),
         ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),
         ("weights", "nonsense", "^TSUIKA_WEIGHTS cannot be used: (?!Value error)"),
         ("ray", "ray://head:10001", "must be auto.*host:6379"),
@@ -87,6 +98,22 @@ def test_loopback_needs_no_key(host: str) -> None:
 def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
     with pytest.raises(ImpossibleSettings, match=sentence):
         read(**{name: value})
+
+
+def test_numbers_may_have_underscores_between_digits_as_in_python_and_toml() -> None:
+    settings = read(reserve_bytes="67_108_864", queue_seconds="1_0.5")
+    assert (settings.reserve_bytes, settings.queue_seconds) == (64 * 2**20, 10.5)
+
+
+@pytest.mark.parametrize("start", [serve, work])
+def test_more_than_the_disk_has_cannot_stay_free(start: Callable[[Settings], object], tmp_path: Path) -> None:
+    size = shutil.disk_usage(tmp_path).total
+    read(data=str(tmp_path), reserve_bytes=str(size - 1)).check_room()
+    apart = read(data=str(tmp_path), reserve_bytes=str(size), store_url=(tmp_path / "not" / "yet").as_uri())
+    with pytest.raises(ImpossibleSettings, match=rf"TSUIKA_RESERVE_BYTES \({size:,}\).* has {size:,} bytes"):
+        start(apart)
+    shared = {"database_url": "postgresql://db.example/tsuika", "store_url": "s3://bucket"}
+    read(**shared, reserve_bytes=str(2**60)).check_room()
 
 
 def test_a_cluster_without_its_client_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -350,6 +350,7 @@ def _report(error: Exception) -> dict[str, str]:
 def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:
     """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile. It never migrates. Raises
     SchemaMismatch and ImpossibleSettings."""
+    settings.check_room()
     if settings.ray is None:
         require(settings.device, settings.update_devices)
     logs.set_up(settings.log_format, "work")
