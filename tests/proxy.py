@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -13,8 +13,7 @@ from pathlib import Path
 
 CRAWL_BYTES, CRAWL_SECONDS = 64, 0.5
 """What a line that crawls carries at once, and the pause after it."""
-UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-"""What is answered in the place of a server of HTTP."""
+_ANSWER = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Line(Enum):
@@ -26,6 +25,15 @@ class Line(Enum):
     CRAWLING = 3
     REFUSING = 4
     """Every request of HTTP is answered with 503."""
+    FULL = 5
+    """What is to be stored is answered with 507."""
+
+
+REFUSALS = {
+    Line.REFUSING: (b"", _ANSWER % b"503 Service Unavailable"),
+    Line.FULL: (b"PUT ", _ANSWER % b"507 Insufficient Storage"),
+}
+"""How requests of HTTP begin that such a line answers in the place of the server, and with what."""
 
 
 class Proxy:
@@ -58,8 +66,8 @@ class Proxy:
     def _connect(self, client: socket.socket) -> None:
         with client, self._dial() as server:
             silent = threading.Event()
-            back = self._begin(partial(self._carry, server, client, silent, b""))
-            self._carry(client, server, silent, UNAVAILABLE)
+            back = self._begin(partial(self._carry, server, client, silent, {}))
+            self._carry(client, server, silent, REFUSALS)
             back.join()
 
     def _dial(self) -> socket.socket:
@@ -69,15 +77,22 @@ class Proxy:
         server.connect(str(self._server))
         return server
 
-    def _carry(self, source: socket.socket, target: socket.socket, silent: threading.Event, refusal: bytes) -> None:
-        """Bytes of one direction, until either end closes. `refusal`: what the source is told where it is refused."""
+    def _carry(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        silent: threading.Event,
+        refusals: Mapping[Line, tuple[bytes, bytes]],
+    ) -> None:
+        """Bytes of one direction, until either end closes. `refusals`: what the source may be told instead."""
         with suppress(OSError):
             while data := source.recv(65536):
                 while (self.line is Line.SILENT or silent.is_set()) and not self._closed.wait(0.02):
                     pass
                 if self._closed.is_set():
                     break
-                if self.line is Line.REFUSING:
+                begins, refusal = refusals.get(self.line, (b"", b""))
+                if refusal and data.startswith(begins):
                     source.sendall(refusal)
                     break
                 if self._silent_for is not None and self._silent_for in data:

@@ -18,6 +18,7 @@ from service.storage.artifacts import SHARDS
 from service.storage.opening import open_store
 from service.upkeep.named_files import named
 from tests import traces
+from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
 from tests.postgres import PostgresServer
 from tests.proxy import Line, Proxy
@@ -152,3 +153,27 @@ def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all
         assert here.ok("POST", f"{here.path}/batches", body)["state"] == "pending"
         named, stored = replicas.named(), replicas.stored()
         assert {digest for area, digest in named if digest} <= {digest for _, digest in stored}
+
+
+def test_a_store_without_room_refuses_and_fails_what_is_new_and_all_goes_on_once_it_has_some(
+    replicas: Replicas,
+) -> None:
+    inputs, labels = blobs(3, rows=4)
+    with Caller(replicas.here, "full") as here, Caller(replicas.there, "full") as there:
+        here.create(architecture=NETWORK).learn(1, method=slow(2))
+        until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 1)
+        batch = here.batch(2)
+        replicas.proxy.line = Line.FULL
+        refused = here.http.post(f"{here.path}/batches", json={"inputs": inputs, "labels": labels})
+        assert (refused.status_code, refused.json()["type"]) == (507, "/problems/disk-full"), refused.text
+        update = there.order([batch], method=slow(2))["id"]
+        until(lambda: (there.update(update)["error"] or {}).get("title") == "No space left", what="the notice")
+        assert here.predict(inputs)["version"] == there.predict(inputs)["version"] == 1
+        assert here.versions() == [1]
+        replicas.proxy.line = Line.GOOD
+        if there.end(update)["state"] == "failed":
+            there.ok("POST", f"/v1/updates/{update}/retry")
+        assert there.end(update)["state"] == "succeeded"
+        until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 2)
+        assert here.ok("POST", f"{here.path}/batches", {"inputs": inputs, "labels": labels})["state"] == "pending"
+    invariants.hold_in(replicas.here.database_url, replicas.url, [batch])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,7 +25,7 @@ from service.learning.network.input_scale import InputScale
 from service.learning.network.lifts import make_lift
 from service.learning.network.network import fresh, parts_of
 from tests.client.conftest import KEY
-from tests.running import ROOT
+from tests.running import ROOT, environment
 from tsuika.export import ProgramDiffers, export_version
 
 COLUMNS = [
@@ -202,6 +205,31 @@ def test_export_that_is_killed_leaves_no_folder_of_that_name(
     export_version(model, 1, tmp_path / "empty")
     assert seen == [True, True]
     assert {path.name: len(list(path.iterdir())) for path in tmp_path.iterdir()} == {"out": 3, "empty": 3}
+
+
+KILLED_AMID = """
+import os, signal, torch.export
+save = torch.export.save
+torch.export.save = lambda graph, path: (save(graph, path), os.kill(os.getpid(), signal.SIGKILL))
+from service.cli import main
+main()
+"""
+"""A program that is `tsuika`, and is killed as soon as an export has written its largest file."""
+
+
+@pytest.mark.long
+def test_after_a_kill_amid_an_export_the_name_is_free_and_what_is_left_is_hidden(
+    client: Client, service_url: str, tmp_path: Path
+) -> None:
+    classes(client, "leaves-amid")
+    variables = environment(url=service_url, key=KEY)
+    export = ["export", "leaves-amid", "--output", str(tmp_path / "out")]
+    killed = subprocess.run([sys.executable, "-c", KILLED_AMID, *export], cwd=ROOT, env=variables, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    [left] = tmp_path.iterdir()
+    assert left.name.startswith(".out.")
+    subprocess.run([sys.executable, "-m", "service.cli", *export], cwd=ROOT, env=variables, check=True)
+    assert run_card(tmp_path / "out")[0] == ["in", "o`u|t", "on"]
 
 
 def test_program_that_answers_with_no_number_differs() -> None:

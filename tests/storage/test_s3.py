@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import CorruptArtifact, StoreAway
+from service.errors import CorruptArtifact, DiskFull, StoreAway
 from service.storage import s3 as module
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.cache import Cache
 from service.storage.s3 import S3Artifacts
+from tests.proxy import Line, Proxy
 from tests.s3 import S3Server
 
 pytestmark = pytest.mark.s3
@@ -129,6 +130,23 @@ def test_a_store_that_is_away_is_an_error_of_its_own_and_then_costs_nothing(
             call()
     assert asked == ["get"]
     assert "cannot be reached" in str(store.trouble())
+
+
+def test_a_store_without_room_says_so_and_takes_bytes_once_it_has_some(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Proxy(("127.0.0.1", int(s3.url.rpartition(":")[2])))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setattr(module, "RETRIES", 0)
+    monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
+    store = S3Artifacts(s3.bucket())
+    proxy.line = Line.FULL
+    with pytest.raises(DiskFull, match="No space left in the object store"):
+        store.put(SHARDS, DATA)
+    assert store.trouble() == "The object store is full."
+    proxy.line = Line.GOOD
+    assert store.get(SHARDS, store.put(SHARDS, DATA)) == DATA
+    proxy.close()
 
 
 def test_where_no_credentials_are_set_the_store_is_not_said_to_be_away(s3: S3Server) -> None:

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event, make_url, select, text
 
-from service.errors import Busy, InvalidContent, NotWritable, SchemaMismatch
+from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql.database import Bounds, Database, clock, now
@@ -228,6 +228,12 @@ def test_a_transaction_that_gives_way_to_another_may_run_once_more(database: Dat
     with pytest.raises(Busy) as undone, database.writing() as session:
         session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no order' USING ERRCODE = '{code}'; END $$"))
     assert undone.value.undone
+
+
+def test_a_server_without_room_is_told_as_such(database: Database) -> None:
+    full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+    with pytest.raises(DiskFull, match="no room left"), database.writing() as session:
+        session.execute(text(full))
 
 
 def test_a_database_that_goes_away_is_said_to_and_comes_back(database: Database, postgres: PostgresServer) -> None:
