@@ -1,5 +1,5 @@
-"""Room on a disk. What would take of the last of it is refused, so that a database is never in the middle of a write
-when it ends, and commands that make room have some."""
+"""Room on a disk, and in memory. What would take of the last of a disk is refused, so that a database is never in the
+middle of a write when it ends, and commands that make room have some."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ SPARE_BYTES = 256 * 1024
 """SQLite needs 36 kB to open a database that nobody has open."""
 
 
+CONTAINER = Path("/sys/fs/cgroup/memory.max")
+"""Where a container finds how much memory it may have."""
+
+
 def free(folder: Path) -> int:
     """Bytes that may be written where a folder is; without an end where that cannot be told."""
     try:
@@ -20,6 +24,15 @@ def free(folder: Path) -> int:
     except OSError:  # it was moved: who writes there says so
         return sys.maxsize
     return status.f_bavail * status.f_frsize if status.f_blocks else sys.maxsize
+
+
+def memory() -> int:
+    """Bytes of memory of this machine, or of the container where that has less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(CONTAINER.read_text()))
+    except (OSError, ValueError):  # there is none, or it has no limit ("max")
+        return machine
 
 
 def shortage(folders: Iterable[Path], kept: int) -> str | None:

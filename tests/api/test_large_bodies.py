@@ -36,6 +36,7 @@ from service.serving import passes
 from service.serving.passes import Pass, Piece, Question
 from service.serving.predictor import Predictor
 from service.settings import Settings
+from service.tuning import room
 from tests.api.conftest import Api, MakeApi
 from tests.api.test_images import LISTS, picture
 from tests.making import make_version
@@ -484,6 +485,20 @@ def test_a_body_that_needs_too_much_memory_is_refused_and_the_next_is_read(
         assert ask(small, spooled(small)) == 1
     finally:
         small.close()
+
+
+def test_however_large_a_body_may_be_half_of_the_memory_is_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(room, "CONTAINER", limit)
+    machine, most = room.memory(), list[int]()
+    for said in ("max", str(2**30)):
+        limit.write_text(said)
+        of_gigabytes = Reader(Settings(data=tmp_path, max_body_bytes=2**40))
+        most.append(int(of_gigabytes._arguments[1]) - reader.FIXED_BYTES)
+        of_gigabytes.close()
+    assert most == [machine // 2, 2**29]
 
 
 def test_the_process_ends_with_its_parent(aside: Reader) -> None:

@@ -16,6 +16,7 @@ from service.api.reader.spool import Spooled, clear
 from service.errors import Busy, ChildFailed
 from service.settings import MiB, Settings
 from service.telemetry import logs
+from service.tuning import room
 from service.tuning.child import Child
 from service.tuning.messages import Done, Message, Refused
 
@@ -24,7 +25,8 @@ PROGRAM = "service.api.reader"
 WAITING = 12
 """Tasks that wait or run: fewer than the threads of handlers, so that the others go on."""
 FIXED_BYTES, BYTES_A_BYTE = 512 * MiB, 48
-"""Memory of the process: a number of two characters, `0,`, becomes an object of 32 bytes and one of 8 in an array."""
+"""Memory of the process: a number of two characters, `0,`, becomes an object of 32 bytes and one of 8 in an array. Half
+of the machine's is for others, however large a body may be."""
 
 log = logging.getLogger("tsuika.reading")
 
@@ -38,7 +40,7 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._root, self._seconds = settings.data / "spool", settings.reading_seconds
-        memory = FIXED_BYTES + BYTES_A_BYTE * settings.max_body_bytes
+        memory = FIXED_BYTES + min(BYTES_A_BYTE * settings.max_body_bytes, room.memory() // 2)
         priority, reserve = settings.child_priority, settings.reserve_bytes
         self._arguments = settings.store_url, str(memory), priority, str(reserve)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
