@@ -46,7 +46,8 @@ LOOK = "Look at some of these rows, then promote it or retract the batch."
 BEYOND_AT_FIRST, BEYOND_UNORDERED, LEARNED_AT_FIRST, LOST_AT_FIRST, OFF_AT_FIRST = 0.3, 0.2, 0.25, 3.0, 4 / 3
 """While fewer than two batches were tested: share of the targets outside their intervals, where a tenth is due, though
 less than that part of their errors can be learned; share, and standard errors of order, where that is lost; and the
-median error, in intervals of 50 %, from which a unit is asked for."""
+median error, in intervals of 50 %, from which a unit is asked for. Of 438 right second and third batches of 31 tables
+and streams 3 are held for it alone; of 1,381 harmful ones 145 go live, 299 without it."""
 MEANT = 'If they were meant to move at once, as prices do, learn it with "expect": "move"; if not, retract the batch.'
 
 
