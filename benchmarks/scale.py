@@ -40,7 +40,7 @@ from service.contract.resources import Update
 
 SIZES = {
     "history": [1_000, 10_000, 100_000, 1_000_000],
-    "batches": [100, 1_000, 10_000],
+    "batches": [100, 1_000, 3_000, 10_000],
     "rows": [100_000],
     "versions": [100, 1_000, 10_000],
     "models": [100, 1_000],
