@@ -1,4 +1,4 @@
-"""The folder of an exported version: weights, program and card; and the check that the program answers alike."""
+"""The folder of an exported version: weights, programs and card; and the check that the programs answer alike."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from service.client import NumberPredictions, Predictions, RemoteModel
 from service.export.model_card import model_card
+from service.export.onnx_file import onnx_answers, onnx_file
 from service.export.program import Program, answers, exported, read_file
 from service.export.sample_rows import sample_rows
 
-WEIGHTS, PROGRAM, CARD = "weights.safetensors", "program.pt2", "README.md"
+WEIGHTS, PROGRAM, ONNX, CARD = "weights.safetensors", "program.pt2", "program.onnx", "README.md"
 MOST_COLUMNS = 1000
 """Most classes that the service lists of a row: of more, those with the highest scores are compared."""
 CLOSE = 1e-4
@@ -43,12 +44,13 @@ class Exported:
     difference: float
 
 
-def export_version(model: RemoteModel, version: int | str, folder: Path) -> Exported:
+def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: bool = False) -> Exported:
     """Asks the service and a program of `torch.export` the same rows, then writes the version as safetensors, as that
-    program, and as a model card: beside the folder, which takes its name once it is whole.
+    program, and as a model card: beside the folder, which takes its name once it is whole. onnx: also as an ONNX file,
+    which onnxruntime is asked for the same rows.
 
-    Raises FileExistsError for a folder that has files, ProgramDiffers where the two do not agree, and what the client
-    raises.
+    Raises FileExistsError for a folder that has files, ProgramDiffers where two do not agree, NoOnnx where an operator
+    has no counterpart, and what the client raises.
     """
     _require_free(folder)
     facts = model.version(version)
@@ -58,20 +60,25 @@ def export_version(model: RemoteModel, version: int | str, folder: Path) -> Expo
     rows, inputs = sample_rows(checkpoint)
     prepared = program.prepared(inputs)
     graph = exported(program, prepared[:2])
-    difference = _difference(model.predict(rows, **_whole(program, facts.number)), answers(graph, prepared), program)
+    file = onnx_file(graph) if onnx else None
+    answered = model.predict(rows, **_whole(program, facts.number))
+    own = [answers(graph, prepared), *([onnx_answers(file, prepared)] if file is not None else [])]
+    difference = float(np.max([_difference(answered, each, program) for each in own]))
     allowed = max(CLOSE, ROUNDINGS * program.largest_logit(prepared))
     if not difference <= allowed:
         raise ProgramDiffers(
             f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
             f"{len(rows)} rows; {allowed:.2g} is allowed. Nothing was written. Is the client of the service's release?"
         )
-    card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows))
+    card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows), onnx)
     whole = folder.resolve()
     beside = whole.with_name(f".{whole.name}.{uuid.uuid4().hex}")
     beside.mkdir(parents=True)
     try:
         (beside / WEIGHTS).write_bytes(data)
         torch.export.save(graph, beside / PROGRAM)
+        if file is not None:
+            (beside / ONNX).write_bytes(file)
         (beside / CARD).write_text(card, encoding="utf-8")
         beside.rename(whole)  # takes the place of an empty folder
     except BaseException:

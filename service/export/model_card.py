@@ -27,6 +27,12 @@ import torch
 program = torch.export.load("program.pt2").module()
 {example}
 ```"""
+LOAD_ONNX = """```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("program.onnx")
+[answers] = session.run(["answers"], {"rows": rows.numpy()})
+```"""
 CELLS = {
     NumberColumn: "a number as it is",
     BooleanColumn: "0 or 1",
@@ -35,10 +41,16 @@ CELLS = {
 }
 
 
-def model_card(model: Model, version: Version, layout: Layout, difference: float, rows: int) -> str:
-    """The card, as Markdown. `difference`: the largest between program and service, on so many rows."""
+def model_card(model: Model, version: Version, layout: Layout, difference: float, rows: int, onnx: bool = False) -> str:
+    """The card, as Markdown. `difference`: the largest between programs and service, on so many rows. onnx: whether
+    there is an ONNX file."""
     return "\n".join(
-        [*_header(model, version), *_facts(model, version, layout), *_quality(version), *_use(layout, difference, rows)]
+        [
+            *_header(model, version),
+            *_facts(model, version, layout),
+            *_quality(version),
+            *_use(layout, difference, rows, onnx),
+        ]
     )
 
 
@@ -112,11 +124,16 @@ def _classes(report: Report) -> Iterator[str]:
         yield f"| {_code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
 
 
-def _use(layout: Layout, difference: float, rows: int) -> Iterator[str]:
+def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[str]:
     yield "## How to run it"
     yield ""
     yield LOAD.format(example="\n".join(_example(layout)))
     yield ""
+    if onnx:
+        yield "`program.onnx` takes the same rows, as its input `rows`, and gives the same answers, as `answers`:"
+        yield ""
+        yield LOAD_ONNX
+        yield ""
     yield (
         f"The program answered {rows} rows as the service does: the largest difference is {difference:.1e}. Heads of "
         "sources and intervals are not in it. `weights.safetensors` is what a service of Tsuika imports, to learn on."

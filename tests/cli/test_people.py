@@ -251,6 +251,7 @@ def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: T
     for arguments in (
         ("predict", "fruits", "--row", '{"weight": 1e999}'),
         ("export", "fruits", "--output", tmp_path / "nowhere" / "x.safetensors"),
+        ("export", "fruits", "--onnx", "--output", tmp_path / "x.safetensors"),
         ("init", "..", tmp_path / "missing" / "x.csv"),
     ):
         ended = tsuika(*arguments)

@@ -19,6 +19,7 @@ from service.client import Client, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
 from service.contract.tables import TableInput
 from service.export import folder
+from service.export.onnx_file import NoOnnx, onnx_answers, onnx_file
 from service.export.sample_rows import sample_rows
 from service.learning.data.serialization import pack
 from service.learning.network.input_scale import InputScale
@@ -79,18 +80,52 @@ def images(client: Client, name: str) -> RemoteModel:
     return model
 
 
-@pytest.mark.parametrize("make", [classes, table, images])
-def test_program_answers_as_the_service_does(make: Any, client: Client, tmp_path: Path) -> None:
-    model = make(client, f"leaves-{make.__name__}")
-    done = export_version(model, "live", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("make", "onnx"),
+    [
+        (classes, False),
+        (table, True),
+        (images, False),
+        pytest.param(classes, True, marks=pytest.mark.long),
+        pytest.param(images, True, marks=pytest.mark.long),
+    ],
+)
+def test_program_answers_as_the_service_does(make: Any, onnx: bool, client: Client, tmp_path: Path) -> None:
+    model = make(client, f"leaves-{make.__name__}{'-onnx' if onnx else ''}")
+    done = export_version(model, "live", tmp_path / "out", onnx)
     assert done.difference <= folder.CLOSE
     assert done.rows == 32
-    assert {path.name for path in done.folder.iterdir()} == {"weights.safetensors", "program.pt2", "README.md"}
-    names, answers = run_card(done.folder)
+    files = {"weights.safetensors", "program.pt2", "README.md", *(["program.onnx"] if onnx else [])}
+    assert {path.name for path in done.folder.iterdir()} == files
+    names, answers, *of_onnx = run_card(done.folder)
     version = model.version(done.version)
     assert names == (version.classes or ["value"])
     assert answers.shape == (1, len(names))
     assert np.isfinite(answers).all()
+    assert len(of_onnx) == onnx
+    assert all(np.allclose(other, answers, rtol=folder.CLOSE, atol=folder.CLOSE) for other in of_onnx)
+
+
+class Bessel(torch.nn.Module):
+    """Computes what ONNX has no operator for."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(rows)
+
+
+def test_operator_that_onnx_lacks_is_named() -> None:
+    with pytest.raises(NoOnnx, match="bessel_j0"):
+        onnx_file(torch.export.export(Bessel(), (torch.zeros(2, 3),)))
+    with pytest.raises(NoOnnx, match="onnxruntime cannot run this version"):
+        onnx_answers(b"no model", torch.zeros(1, 3))
+
+
+def test_without_the_packages_of_onnx_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    for act in (lambda: onnx_answers(b"", torch.zeros(1)), lambda: onnx_file(cast(Any, None))):
+        with pytest.raises(NoOnnx, match=r"pip install 'tsuika\[onnx\]'"):
+            act()
 
 
 def test_large_logits_differ_by_what_float32_holds_of_them(client: Client, tmp_path: Path) -> None:
@@ -108,12 +143,15 @@ def test_large_logits_differ_by_what_float32_holds_of_them(client: Client, tmp_p
     assert done.difference < folder.ROUNDINGS * 500_100
 
 
-def run_card(exported: Path) -> tuple[list[str], np.ndarray]:
-    """Runs the commands that the card gives, as somebody would who has torch alone."""
-    code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
+def run_card(exported: Path) -> tuple[Any, ...]:
+    """Runs the commands that the card gives, as somebody would who has torch alone, then those for onnxruntime."""
     scope: dict[str, Any] = {}
-    exec(code.replace('"program.pt2"', repr(str(exported / "program.pt2"))), scope)
-    return scope["names"], scope["answers"].numpy()
+    answers = []
+    for part in (exported / "README.md").read_text().split("```python\n")[1:]:
+        code = part.split("```")[0].replace('"program.', f'"{exported}/program.')
+        exec(code, scope)
+        answers.append(np.asarray(scope["answers"]))
+    return scope["names"], *answers
 
 
 def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) -> None:

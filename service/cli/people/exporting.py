@@ -27,6 +27,7 @@ def run(
             "--output", "-o", metavar="PATH", help="A .safetensors file, or a new folder; MODEL-N.safetensors else."
         ),
     ] = None,
+    onnx: Annotated[bool, Option("--onnx", help="Into the folder also an ONNX file (needs the extra onnx).")] = False,
     as_json: Json = False,
 ) -> int:
     """Writes a version as a safetensors file, which `tsuika import` takes; into a folder, with a program and a card.
@@ -37,8 +38,10 @@ def run(
     with connected() as client:
         remote = client.model(named.model)
         number = remote.version(named.version or "live").number
-        path = output or Path(f"{named.model}-{number}{WEIGHTS}")
-        line = _weights(remote, number, path) if path.suffix == WEIGHTS else _folder(remote, number, path)
+        path = output or Path(f"{named.model}-{number}{'' if onnx else WEIGHTS}")
+        if onnx and path.suffix == WEIGHTS:
+            raise WrongUsage("An ONNX file is written into a folder. Name a folder: --output FOLDER.")
+        line = _weights(remote, number, path) if path.suffix == WEIGHTS else _folder(remote, number, path, onnx)
     members = {"model": named.model, "version": number, "path": str(path)}
     print_result("export", members, [f"{path}: version {number} of {named.model}, {line}."], as_json)
     return DONE
@@ -55,12 +58,13 @@ def _weights(remote: RemoteModel, number: int, path: Path) -> str:
     return f"{len(data) / 1e6:,.1f} MB"
 
 
-def _folder(remote: RemoteModel, number: int, path: Path) -> str:
-    """Writes weights, program and card. Raises WrongUsage for a folder that has files."""
-    from service.export import export_version  # it loads torch
+def _folder(remote: RemoteModel, number: int, path: Path, onnx: bool) -> str:
+    """Writes weights, programs and card. Raises WrongUsage for a folder that has files, and where there is no ONNX."""
+    from service.export import NoOnnx, export_version  # it loads torch
 
     try:
-        done = export_version(remote, number, path)
-    except FileExistsError as there:
-        raise WrongUsage(str(there)) from None
-    return f"weights, program and model card; the program answered {done.rows} rows as the service does"
+        done = export_version(remote, number, path, onnx)
+    except (FileExistsError, NoOnnx) as fault:
+        raise WrongUsage(str(fault)) from None
+    written = "weights, program, ONNX file and model card" if onnx else "weights, program and model card"
+    return f"{written}; the program answered {done.rows} rows as the service does"
