@@ -62,9 +62,11 @@ class _Service:
         """An update as it is now."""
         return await waiting.now(self.transport, id)
 
-    async def cancel(self, id: str) -> Update:
+    async def cancel(self, id: str, reason: str = "") -> Update:
         """Ask an update to stop."""
-        return await self.transport.call("POST", f"/v1/updates/{id}/cancel", Update)
+        return await self.transport.call(
+            "POST", f"/v1/updates/{id}/cancel", Update, {"reason": reason} if reason else None
+        )
 
     async def retry(self, id: str) -> Update:
         """Queue an update again that failed or was cancelled."""

@@ -323,6 +323,12 @@ class CreateCorrection(Strict):
     reason: Reason = ""
 
 
+class CancelUpdate(Strict):
+    """Stop an update."""
+
+    reason: Reason = ""
+
+
 class SettleDispute(Strict):
     """Say which is right, the labels or the model."""
 

@@ -128,19 +128,20 @@ def cancelled(session: Session, update: Update, **detail: Any) -> None:
         batches.retract(session, model, session.get_one(Batch, batch_id), "its correction was cancelled")
 
 
-def cancel(session: Session, update: Update) -> bool:
+def cancel(session: Session, update: Update, reason: str = "") -> bool:
     """Cancels a queued update, or asks the worker of a running one to stop; -> whether it is cancelled already. Raises
     Conflict when it is final."""
+    if states.is_final(update):
+        raise Conflict(f"Update {update.id} is {update.state} already.", state=update.state)
+    model = session.get_one(Model, update.model_id)
+    audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id, reason)
+    detail = {"reason": reason} if reason else {}
     if update.state == UpdateState.QUEUED:
-        cancelled(session, update)
+        cancelled(session, update, **detail)
         return True
-    if update.state == UpdateState.RUNNING:
-        update.cancel_requested = True
-        states.note(session, update, "cancel requested")
-        model = session.get_one(Model, update.model_id)
-        audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id)
-        return False
-    raise Conflict(f"Update {update.id} is {update.state} already.", state=update.state)
+    update.cancel_requested = True
+    states.note(session, update, "cancel requested", **detail)
+    return False
 
 
 def retry(session: Session, update: Update) -> None:

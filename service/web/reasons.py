@@ -1,21 +1,24 @@
-"""What the gate said, in other languages than its own, from the figures of its report: sentences of the catalogue.
+"""What the service said, in other languages than its own, from the figures of a report: sentences of the catalogue.
 
-The gate's own sentences are English; pages in English show those.
+Its own sentences are English; pages in English show those.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import AnyReport, NumberReport
-from service.contract.report import Report, Rule
+from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
+from service.contract.number_report import AnyReport, NumberBatch, NumberReport
+from service.contract.report import NewValues, Report, Rule
+from service.contract.resources import Update
 from service.web.estimates import how_good
 from service.web.verdicts import deciding
 from service.web.words import Words, amount, percent
 
 OWN = "en"
-"""The language of the gate."""
+"""The language of the service."""
+MUCH = 0.3
+"""Of the rows, unlike any that were seen: noted."""
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
 
@@ -55,6 +58,41 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     keys = (f"reason.{kind}.{rule.name}.{variant}" for kind in kinds for variant in _variants(rule, report))
     key = next((key for key in keys if key in words), None)
     return words(key, **_figures(rule, base, report, words)) if key is not None else rule.why
+
+
+def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
+    """Why an update used its method, or how it took a batch back; "" for what there are no words of this language."""
+    if words.language == OWN or update.why is None:
+        return update.why or ""
+    if update.kind is UpdateKind.RETRACT:
+        return words(f"reason.retraction.{'exact' if report is None or report.exact else 'replayed'}")
+    method = (update.method or {}).get("name", "")
+    key = f"reason.auto.{method}"
+    if (update.requested_method or {}).get("name") != "auto" or key not in words:
+        return ""
+    return words("reason.auto.chosen", method=method, why=words(key))
+
+
+def note_sentences(report: AnyReport, words: Words) -> list[str]:
+    """What a report notes of its rows; in other languages than its own, from its figures."""
+    if words.language == OWN:
+        return [*report.notes, *report.batch.notes]
+    batch = report.batch
+    said = [("unlabelled", batch.unlabelled), *_slips(batch.new_values)]
+    if isinstance(batch, NumberBatch):
+        said += [("outliers", len(batch.outliers)), ("follows", batch.follows)]
+    else:
+        alike = next((row.alike for row in batch.suspect_rows), 0)
+        said += [("near_duplicates", batch.near_duplicates), ("alike", alike), ("suspects", len(batch.suspect_rows))]
+        said += [("shifted", int(batch.reconcilable or False))]
+        share = batch.unfamiliar_share or 0.0
+        said += [("unfamiliar", round(100 * share) if share >= MUCH else 0)]
+    return [words(f"reason.note.{name}", n=n) for name, n in said if n]
+
+
+def _slips(new: NewValues) -> list[tuple[str, int]]:
+    """How many new values look like those that were learned."""
+    return [("slips", sum(bool(value.near) for values in new.values() for value in values))]
 
 
 def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:

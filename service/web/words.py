@@ -74,8 +74,11 @@ class Words:
 
     def named(self, kind: str, name: str) -> str:
         """What a rule or a phase (`kind`) is called: its own name where a newer service has one that we do not know."""
-        key = f"{kind}.{name}"
-        return self(key) if key in self else name
+        return self.own(f"{kind}.{name}", name)
+
+    def own(self, key: str, sentence: str) -> str:
+        """The sentence of a key; where the catalogue has none, as that of English has, the service's own."""
+        return self(key) if key in self else sentence
 
     def listed(self, names: Sequence[str]) -> str:
         """["8", "9"] -> "8 and 9"; many names are counted."""

@@ -85,13 +85,13 @@ def method_page(method: Method) -> str:
     ]
     if measured := list(_measured(method.name)):
         head = [
-            "| stream | parameters | accuracy | of joint | forgets | last update, core s | live |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| stream | seeds | parameters | accuracy | of joint | forgets | last update, core s | live |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         say = (
             "On streams whose classes or styles arrive step by step. *Of joint* is the accuracy as a share of that of "
-            "a network trained anew on all rows; *live* counts the updates that the gate let pass. What the streams "
-            f"are, and all other figures: [the whole tables](../{MEASURED})."
+            "a network trained anew on all rows; *live* counts the updates that the gate let pass, in all seeds. What "
+            f"the streams are, and all other figures: [the whole tables](../{MEASURED})."
         )
         parts.append("\n".join([f"## Measured\n\n{say}\n", *head, *measured, ""]))
     return "\n".join(parts)
@@ -121,19 +121,19 @@ def _measured(name: str) -> Iterator[str]:
     """Rows of the tables of the benchmarks that are this method's, with the stream and its parameters."""
     page = (ROOT / "docs" / MEASURED).read_text()
     for block in re.findall(r"```text\n(.*?)```", page, re.S):
-        stream, columns = "", [""]
+        stream, seeds, columns = "", "", [""]
         for line in block.splitlines():
             cells = re.split(r"\s{2,}", line.strip())
-            if heading := re.match(r"([\w-]+), \d+ seeds?$", line):
-                stream = heading[1]
+            if heading := re.match(r"([\w-]+), (\d+) seeds?$", line):
+                stream, seeds = heading.groups()
             elif cells[0] == "method":
                 columns = cells
-            elif stream and (asked := re.match(rf"{name}(?::(\S+))?(?: \[\d+\])?$", cells[0])):
+            elif stream and (asked := re.match(rf"{name}(?::(\S+))?(?: \[(\d+)\])?$", cells[0])):
                 cell = dict(zip(columns, cells, strict=False))
                 if "accuracy" in cell:
                     wanted = (cell["accuracy"], cell["of joint"], cell["forgets"], cell["last"], cell["live"])
-                    yield f"| {stream} | {_set(asked[1])} | {' | '.join(wanted)} |"
+                    yield f"| {stream} | {asked[2] or seeds} | {_set(asked[1])} | {' | '.join(wanted)} |"
 
 
 def _set(parameters: str | None) -> str:
-    return f"`{parameters}`" if parameters else ""
+    return f"`{parameters}`" if parameters else "defaults"

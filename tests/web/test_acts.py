@@ -94,10 +94,11 @@ def test_an_update_is_stopped_and_tried_again(person: Person) -> None:
     cancel = f"/updates/{update}/cancel"
     assert f'href="{cancel}"' in person.looks(f"/updates/{update}").text
     assert "its batches wait to be learned again" in person.looks(cancel).text
-    stopped = person.sends(cancel, cancel)
+    stopped = person.sends(cancel, cancel, reason="the <b>wrong</b> file")
     assert (stopped.status_code, stopped.headers["location"]) == (303, f"/updates/{update}")
     assert person.api.ok("GET", f"/v1/updates/{update}")["state"] == "cancelled"
     assert "It has ended already." in person.looks(cancel).text
+    assert "the &lt;b&gt;wrong&lt;/b&gt; file" in person.looks("/audit").text
     retry = f"/updates/{update}/retry"
     assert person.sends(retry, f"/updates/{update}").status_code == 303
     assert person.api.ok("GET", f"/v1/updates/{update}")["state"] == "queued"

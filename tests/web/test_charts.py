@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from service.contract.resources import EpochLosses
-from service.web.charts.axis import Axis, svg, text, ticks
+from service.web.charts.axis import Axis, cut, svg, text, ticks
 from service.web.charts.changes import changes
 from service.web.charts.history import History, Mark, Step, describe, history
 from service.web.charts.losses import losses
@@ -154,12 +154,23 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert len(re.findall('class="iv"', wide)) == 2
     assert "&lt;b&gt;3&lt;/b&gt;" in wide
     assert "<b>" not in wide
-    assert "a name that is f…" in narrow
+    assert "a name that is …" in narrow
     ranges = [(Pair("92,882 … 151,201", None, share(0.9, 40)), "new · 40 rows")]
     assert changes(ranges, percent, (0.9, 1.0), "").count(">92,882 … 151,201<") == 2, "a range is whole on a phone, too"
     assert ElementTree.fromstring(wide)[1].text == (
         "<b>3</b>: 90.0 %, −5.0 points · 40 rows. a name that is far too long for a phone: 97.0 %, new · 40 rows."
     ).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def test_a_name_is_cut_to_the_room_that_its_signs_take() -> None:
+    assert [cut(name, 5) for name in ("", "abcde", "abcdef", "日本", "日本語", "a日本")] == [
+        "",
+        "abcde",
+        "abcd…",
+        "日本",
+        "日本…",
+        "a日本",
+    ]
 
 
 def test_at_most_thirty_changes_are_drawn() -> None:

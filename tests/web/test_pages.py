@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
@@ -22,6 +23,7 @@ from service.web.pages.sign_in import OURS
 from service.web.pages.update import seconds_left
 from service.web.pages.version import matrix
 from tests.api.conftest import Api, MakeApi
+from tests.client.test_result import REPORT
 from tests.making import make_version
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
@@ -438,3 +440,22 @@ def test_what_a_page_asks_is_one_request_in_the_log_and_the_audit(person: Person
     assert person.sends("/models/digits/rollback", "/models/digits/rollback", named).status_code == 303
     [entry] = person.api.ok("GET", "/v1/audit", params={"limit": 1})["items"]
     assert (entry["action"], entry["request_id"]) == ("version.rolled_back", "from-the-page")
+
+
+MANY = 10_000
+
+
+def test_pages_of_very_many_classes_and_versions_stay_short(person: Person) -> None:
+    names = [f"{n} {'long ' * 10}".strip() for n in range(MANY)]
+    of = {name: ClassScore(accuracy=0.9, rows=20) for name in names}
+    score = Score(accuracy=0.9, balanced_accuracy=0.9, rows=20 * MANY, classes=of).model_dump(mode="json")
+    report = {**REPORT, "before": score, "after": score}
+    for _ in range(2):
+        number = make_version(person.api.runtime, classes=names)
+        with person.api.runtime.database.writing() as session:
+            session.scalars(select(Version).where(Version.number == number)).one().report = report
+    for place in ("", "/versions/2", "/compare", "/predict", "/lineage", "/send"):
+        page = person.looks(f"/models/digits{place}")
+        assert page.status_code == 200
+        assert len(page.content) < 150_000, place
+    assert "and 9,900 more classes" in person.looks("/models/digits/versions/2").text

@@ -1,17 +1,21 @@
-"""What the gate said, in Japanese: each rule and each verdict, from the figures of a report."""
+"""What the service said, in Japanese: each rule, verdict, note and choice, from the figures of a report."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import NumberReport
 from service.contract.report import Dispute, GateReport, Report, Rule, WorstClassDrop
+from service.contract.resources import Update
+from service.learning import auto
 from service.learning.gate.classes.gate import RULES
 from service.learning.gate.numbers.gate import NUMBER_RULES
-from service.web.reasons import rule_sentence, verdict_sentence
+from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
 
@@ -99,3 +103,34 @@ def test_in_english_the_gate_speaks_for_itself() -> None:
     unknown = rule("of_tomorrow")
     assert rule_sentence(unknown, 2, report(), JA) == unknown.why
     assert verdict_sentence(None, 1, None, None, JA) == ""
+
+
+def test_notes_are_told_from_the_figures() -> None:
+    batch = {"unlabelled": 7, "near_duplicates": 1200, "reconcilable": True, "unfamiliar_share": 0.42}
+    new = {"city": [{"value": "Osakka", "rows": 3, "near": ["Osaka"]}, {"value": "Kobe", "rows": 9}]}
+    noted = report(batch={"conflicts": 1, **batch, "new_values": new, "notes": ["In English."]}, notes=["This too."])
+    said = note_sentences(noted, JA)
+    beginnings = (
+        "ラベルのない行が 7 行",
+        "新しい値のうち 1 個",
+        "1,200 行がほかの行",
+        "入力がこれまでと違い",
+        "行の 42 % が",
+    )
+    assert len(said) == len(beginnings)
+    assert all(map(str.startswith, said, beginnings))
+    assert note_sentences(noted, Words("en")) == ["This too.", "In English."]
+    assert note_sentences(report(NumberReport, batch={"follows": 3}), JA)[0].startswith("直前に止められた 3 個")
+
+
+@pytest.mark.parametrize("name", re.findall(r'"name": "(\w+)"', Path(auto.__file__).read_text()))
+def test_each_method_that_is_chosen_has_a_reason(name: str) -> None:
+    facts = dict.fromkeys(Update.model_fields)
+    chosen = {"kind": "learn", "requested_method": {"name": "auto"}, "method": {"name": name}, "why": "auto: so."}
+    update = Update.model_construct(**{**facts, **chosen})
+    assert name in method_sentence(update, None, JA)
+    assert method_sentence(update, None, Words("en")) == "auto: so."
+    asked = update.model_copy(update={"requested_method": {"name": name}})
+    assert method_sentence(asked, None, JA) == ""
+    back = update.model_copy(update={"kind": UpdateKind.RETRACT})
+    assert method_sentence(back, report(), JA).isascii() is False

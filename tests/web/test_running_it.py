@@ -45,6 +45,23 @@ def test_a_key_is_made_with_scopes_and_models_and_its_secret_is_shown_once(admin
     assert admin.api("GET", "/v1/models", headers={"authorization": f"Bearer {secret}"}).status_code == 200
 
 
+def test_the_first_key_of_a_service_that_asks_nobody_may_do_all_and_its_secret_is_shown(make_api: MakeApi) -> None:
+    person = Person(make_api())
+    page = person.looks("/keys").text
+    assert "asks nobody for a key yet" in page
+    assert re.search(r'value="yes" checked> <label for="scope-admin">', page)
+    refused = person.sends("/keys", "/keys", **{"name": "till", "scope-predict": "yes"})
+    assert refused.status_code == 422
+    assert "nobody could make keys here any more" in refused.text
+    assert person.api.ok("GET", "/v1/keys")["items"] == []
+    made = person.sends("/keys", "/keys", **{"name": "me", "scope-admin": "yes"})
+    [secret] = re.findall(r"<code>(\S+)</code></pre>", made.text)
+    assert 'href="/sign-in"' in made.text
+    assert person.looks("/keys").headers["location"] == "/sign-in?next=%2Fkeys"
+    person.sends("/sign-in", "/sign-in", key=secret)
+    assert "One key here opens something now." in person.looks("/keys").text
+
+
 def test_a_second_click_makes_no_second_key_and_shows_no_secret(admin: Person) -> None:
     shown = admin.looks("/keys").text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}

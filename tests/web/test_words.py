@@ -10,10 +10,12 @@ from string import Formatter
 import pytest
 
 from service import errors
+from service.api.limits.table import ROWS
 from service.contract.enums import Verdict
 from service.errors import KINDS
 from service.learning.gate.classes.gate import RULES
 from service.learning.gate.numbers.gate import NUMBER_RULES
+from service.registry.disputes import REMEDIES
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
 
 WEB = Path(__file__).parents[2] / "service" / "web"
@@ -66,6 +68,16 @@ def test_each_kind_of_refusal_has_words(language: str) -> None:
     assert words.refusal("of-tomorrow") == words("refusal.error")
     assert words.failure("Training diverged") == words("refusal.diverged")
     assert words.failure("Of tomorrow") == words("refusal.learning-failed")
+
+
+def test_each_limit_and_each_remedy_has_words_in_japanese() -> None:
+    words = Words("ja")
+    parts = [f"reason.limit.{part}.{row.name}" for row in ROWS for part in ("name", "bounds", "beyond")]
+    units = {f"reason.unit.{row.unit}" for row in ROWS}
+    remedies = [f"reason.remedy.{state}" for state, remedy in REMEDIES.items() if remedy]
+    assert [key for key in (*parts, *units, *remedies) if key not in words] == []
+    limits = [key for key in catalogue("ja") if key.startswith(("reason.limit.", "reason.unit."))]
+    assert set(limits) == {*parts, *units}
 
 
 def test_counts_and_lists_are_those_of_the_language() -> None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import due_of, located, read_row_body
-from service.api.context import Context, Page, Shared, Wait, access, answer, attempt, caller
+from service.api.context import Context, Page, Shared, Wait, access, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import end_turn
 from service.api.lists import list_page
@@ -171,18 +171,19 @@ def get_update(shared: Shared, update: str) -> Response:
     "/v1/updates/{update}/cancel",
     response_model=resources.Update,
     responses=also(202, resources.Update, "It runs; its worker was told to stop.") | refusals(404, 409, writes=True),
-    openapi_extra=takes(None, KEY),
+    openapi_extra=takes(requests.CancelUpdate, KEY, example={"reason": "the wrong file"}, required=False),
 )
 def cancel_update(request: Request, shared: Shared, update: str) -> Response:
     """Stop an update: at once while it is queued (200), soon while it runs (202)."""
+    order, body = body_of(request, requests.CancelUpdate, empty=True)
 
     def act(session: Session) -> Effect:
         record = updates.find(session, update)
         _require_scope(request, session, record)
-        status = 200 if updates.cancel(session, record) else 202
+        status = 200 if updates.cancel(session, record, order.reason) else 202
         return Effect(status, {"update": update}, partial(_ended, shared, session))
 
-    done = shared.posts.run(attempt(request, None), lambda _: act)
+    done = shared.posts.run(attempt(request, body.members), lambda _: act)
     return answer(_update(shared, update), done.status, done.headers)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
+from unicodedata import east_asian_width
 
 from markupsafe import Markup, escape
 
@@ -53,6 +56,14 @@ def svg(
 def text(kind: str, x: float, y: float, content: str, anchor: str = "start") -> str:
     """A text; whatever it says is shown as text."""
     return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(content)}</text>'
+
+
+def cut(name: str, longest: int) -> str:
+    """As much of a name as has the room of so many Latin letters; signs of Chinese and Japanese take that of two."""
+    ends = list(accumulate(2 if east_asian_width(sign) in "WF" else 1 for sign in name))
+    if not ends or ends[-1] <= longest:
+        return name
+    return name[: bisect_right(ends, longest - 1)] + "…"
 
 
 def line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

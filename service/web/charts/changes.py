@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.web.charts.axis import Axis, dot, line, svg, text, ticks
+from service.web.charts.axis import Axis, cut, dot, line, svg, text, ticks
 from service.web.estimates import Estimate, Pair
 
 Drawn = tuple[Pair, Estimate, str]
@@ -22,10 +22,10 @@ class _Frame:
     longest: int
 
 
-WIDE, NARROW = _Frame(720, 150, 560, 22), _Frame(360, 132, 238, 17)
+WIDE, NARROW = _Frame(720, 150, 560, 19), _Frame(360, 132, 238, 16)
 ROW, TOP = 24, 6
 MOST = 30
-"""Groups that are drawn; the table has all."""
+"""Groups that are drawn."""
 
 
 def changes(
@@ -57,8 +57,7 @@ def _picture(
 
 
 def _row(pair: Pair, after: Estimate, note: str, y: float, along: Axis, frame: _Frame) -> list[str]:
-    name = pair.name if len(pair.name) <= frame.longest else pair.name[: frame.longest - 1] + "…"
-    row = [text("cls", frame.left - 14, y + 4, name, "end")]
+    row = [text("cls", frame.left - 14, y + 4, cut(pair.name, frame.longest), "end")]
     if after.low is not None and after.high is not None:
         row.append(line("iv", along.at(after.low), y, along.at(after.high), y))
     if pair.first is not None:

@@ -18,10 +18,14 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 def show(view: View, made: NewKey | None = None) -> Answer:
     """The list, newest first, and the form of a new one."""
-    listed = view.api.get(address("keys"), Listed[Key], limit=KEYS, cursor=view.query.get("cursor"))
+    if made is not None and view.api.key is None:  # from now on the service asks this browser, too
+        listed = Listed[Key](items=[made])
+    else:
+        listed = view.api.get(address("keys"), Listed[Key], limit=KEYS, cursor=view.query.get("cursor"))
     facts = {
         "keys": listed.items,
         "next_cursor": listed.next_cursor,
+        "open": view.api.key is None,
         "scopes": list(KeyScope),
         "form": {} if made is not None else view.form,
         "made": made,
@@ -32,7 +36,8 @@ def show(view: View, made: NewKey | None = None) -> Answer:
 
 @asks_again(show)
 def make(view: View) -> Answer:
-    """Makes a key and shows its secret, on this answer alone."""
+    """Makes a key and shows its secret, on this answer alone. The first key of a service that asks nobody for one may
+    do all: from then on the service asks everybody."""
     form, end = view.form, view.form.get("expires_at", "").strip()
     order: dict[str, Any] = {
         "name": form.get("name", "").strip(),
@@ -40,6 +45,8 @@ def make(view: View) -> Answer:
         "models": form.get("models", "").replace(",", " ").split() or None,
         "expires_at": f"{end}T00:00:00Z" if DAY.fullmatch(end) else end or None,
     }
+    if view.api.key is None and KeyScope.ADMIN not in order["scopes"]:
+        return show(view.wrong({"scopes": view.words("keys.first_may_all")}))
     asked = {name: value for name, value in order.items() if value is not None}
     return show(view, view.api.post(address("keys"), NewKey, asked))
 

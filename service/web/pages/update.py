@@ -9,7 +9,7 @@ from service.contract.resources import Page as Listed
 from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
-from service.web.reasons import verdict_sentence
+from service.web.reasons import method_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -29,6 +29,7 @@ def show(view: View) -> Answer:
         "left": seconds_left(update, datetime.now(UTC)),
         "short": short(update.verdict, update.report, view.words) if update.verdict is not None else "",
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
+        "method": method_sentence(update, update.report, view.words),
         "colour": COLOURS[update.verdict] if update.verdict is not None else "bad",
         "retried": update.state in RETRIED,
         "faults": view.faults,
@@ -55,14 +56,19 @@ def _line(view: View, update: Update) -> tuple[Update, str, str]:
 def ask_cancel(view: View) -> Answer:
     """Says what cancelling changes."""
     update = view.api.get(address("updates", view.params["update"]), Update)
-    facts = {"update": update, "unfinished": update.state in UNFINISHED, "faults": view.faults}
+    facts = {
+        "update": update,
+        "unfinished": update.state in UNFINISHED,
+        "reason": view.form.get("reason", ""),
+        "faults": view.faults,
+    }
     return Shown("cancel.html", facts, json=address("updates", update.id), status=view.status)
 
 
 @asks_again(ask_cancel)
 def cancel(view: View) -> Answer:
     """Stops the update, and shows how it stops."""
-    return _ordered(view, "cancel")
+    return _ordered(view, "cancel", {"reason": view.form.get("reason", "")})
 
 
 @asks_again(show)
@@ -71,10 +77,10 @@ def retry(view: View) -> Answer:
     return _ordered(view, "retry")
 
 
-def _ordered(view: View, what: str) -> Answer:
+def _ordered(view: View, what: str, order: dict[str, str] | None = None) -> Answer:
     """Has something done with the update, and shows it."""
     update = view.params["update"]
-    view.api.post(address("updates", update, what), Update)
+    view.api.post(address("updates", update, what), Update, order)
     return Moved(f"/updates/{update}")
 
 

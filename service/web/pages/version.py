@@ -16,7 +16,7 @@ from service.web.charts.changes import changes
 from service.web.client import address
 from service.web.estimates import Pair, brought, by_class, name_of, of_region
 from service.web.pages.rollback import learned_by
-from service.web.reasons import rule_sentence, verdict_sentence
+from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, round_percent
@@ -62,6 +62,8 @@ def show(view: View) -> Answer:
         "short": short(verdict, report, words),
         "colour": COLOURS[verdict] if verdict is not None else "",
         "why": verdict_sentence(verdict, version.number, version.parent, report, words),
+        "notes": note_sentences(report, words) if report is not None else [],
+        "method": method_sentence(update, report, words) if update is not None else "",
         "waits": verdict is Verdict.HELD,
         "outdated": verdict in WAITING and _outdated(view, model, version),
         "good": estimates.how_good(report, words),

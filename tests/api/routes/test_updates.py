@@ -262,8 +262,16 @@ def test_a_running_update_is_asked_to_stop(api: Api) -> None:
     update = api.ok("POST", UPDATES, ROWS)["id"]
     with api.runtime.database.writing() as session:
         leases.claim(session, "worker", 30)
-    cancelled = api("POST", f"/v1/updates/{update}/cancel")
+    cancelled = api("POST", f"/v1/updates/{update}/cancel", {"reason": "the wrong file"})
     assert (cancelled.status_code, cancelled.json()["state"]) == (202, "running")
+    assert api("POST", f"/v1/updates/{update}/cancel", {"reason": 1}).status_code == 422
+
+
+def test_who_stops_an_update_may_say_why(api: Api) -> None:
+    update = api.ok("POST", UPDATES, ROWS)["id"]
+    api.ok("POST", f"/v1/updates/{update}/cancel", {"reason": "the wrong file"})
+    [asked] = [entry for entry in api.ok("GET", "/v1/audit")["items"] if entry["action"] == "update.cancel_requested"]
+    assert (asked["subject"], asked["reason"]) == (update, "the wrong file")
 
 
 def test_events_are_streamed_until_the_update_is_final(api: Api) -> None:

@@ -95,7 +95,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
         session.flush()
         aliases.delete(session, digits, "stable")
         order = retract(session, digits, [first.id])
-        updates.cancel(session, order)
+        updates.cancel(session, order, "too soon")
         updates.retry(session, order)
         batches.retract(session, digits, first)
         learning = learn(session, digits, [first.id])
@@ -116,6 +116,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
         ("alias.deleted", ""),
         ("batch.retracted", "wrong"),
         ("update.queued", "wrong"),
+        ("update.cancel_requested", "too soon"),
         ("update.cancelled", ""),
         ("batch.restored", ""),
         ("update.retried", ""),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.running import ROOT, Server
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PICTURES = ROOT / "build" / "page"
 """Where pictures of the pages are kept, which git ignores."""
+
+LONG = {"2": f'=HYPERLINK("http://x","y"){"z" * 174}', "3": "中" * 200, "4": "🍎 תות"}
+"""Names of classes: a formula and signs without a gap, as long as names may be, and some that read from the right."""
 
 Open = Callable[..., Any]
 Look = Callable[["Page"], str]
@@ -70,10 +74,51 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         model.update(then.inputs, then.labels, new_classes="allow", method="ridge")
         client.create_model("empty", {"kind": "vector", "size": 3})
         hostile = client.create_model("hostile", INPUT)
-        names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>'}
-        few = sent.of(["0", "1"])
+        names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>', **LONG}
+        few = sent.of([*names])
         hostile.update(few.inputs, [names[label] for label in few.labels], new_classes="allow", method="ridge")
         yield server
+
+
+@pytest.fixture(scope="session")
+def pages(site: Server) -> dict[str, str]:
+    """Addresses of pages that act, by the name of their picture."""
+    with httpx.Client(base_url=site.url, timeout=60) as http:
+
+        def first(path: str) -> Any:
+            return http.get(path).raise_for_status().json()["items"][0]["id"]
+
+        def made(path: str, body: dict[str, Any]) -> Any:
+            return http.post(path, json=body).raise_for_status().json()
+
+        columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
+        made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
+        made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
+        updates = "/v1/models/disputed/updates?wait=60"
+        rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
+        made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
+        wrong = [[x + 0.01, y] for x, y in rows]
+        made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
+        waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
+        batch = made("/v1/models/empty/batches", waiting)["id"]
+        of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
+        return {
+            "promote": "/models/grown/versions/2/promote",
+            "promote-taken-back": "/models/mistakes/versions/3/promote",
+            "cancel-ended": f"/updates/{first('/v1/models/mistakes/updates')}/cancel",
+            "batches": "/models/mistakes/batches",
+            "batches-numbers": "/models/prices/batches",
+            "batches-hostile": "/models/empty/batches",
+            "batch": of,
+            "batch-hostile": f"/models/empty/batches/{batch}",
+            "correct": f"{of}/correct?row-0=on&row-1=on",
+            "retract": f"{of}/retract",
+            "new": "/new",
+            "send": "/models/guests/send",
+            "send-json": "/models/grown/send",
+            "disputes": "/models/disputed/disputes",
+            "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
+        }
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -14,47 +13,6 @@ from tests.web.browser.conftest import Look, Open
 from tests.web.browser.looking import check_links, check_looks, check_tab_order
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def pages(site: Server) -> dict[str, str]:
-    """Addresses by the name of their picture."""
-    with httpx.Client(base_url=site.url, timeout=60) as http:
-
-        def first(path: str) -> Any:
-            return http.get(path).raise_for_status().json()["items"][0]["id"]
-
-        def made(path: str, body: dict[str, Any]) -> Any:
-            return http.post(path, json=body).raise_for_status().json()
-
-        columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
-        made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
-        made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
-        updates = "/v1/models/disputed/updates?wait=60"
-        rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
-        made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
-        wrong = [[x + 0.01, y] for x, y in rows]
-        made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
-        waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
-        batch = made("/v1/models/empty/batches", waiting)["id"]
-        of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
-        return {
-            "promote": "/models/grown/versions/2/promote",
-            "promote-taken-back": "/models/mistakes/versions/3/promote",
-            "cancel-ended": f"/updates/{first('/v1/models/mistakes/updates')}/cancel",
-            "batches": "/models/mistakes/batches",
-            "batches-numbers": "/models/prices/batches",
-            "batches-hostile": "/models/empty/batches",
-            "batch": of,
-            "batch-hostile": f"/models/empty/batches/{batch}",
-            "correct": f"{of}/correct?row-0=on&row-1=on",
-            "retract": f"{of}/retract",
-            "new": "/new",
-            "send": "/models/guests/send",
-            "send-json": "/models/grown/send",
-            "disputes": "/models/disputed/disputes",
-            "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
-        }
 
 
 @pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
