@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -116,10 +117,16 @@ def rise(before: Floats, after: Floats) -> tuple[float, tuple[float, float]] | N
     group = np.arange(len(before)) % GROUPS
     sums = np.zeros((min(len(before), GROUPS), 2 * before.shape[1]))
     np.add.at(sums, group, np.concatenate([before, after], 1))
-    number = len(sums)
-    counts = np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), DRAWS)
-    draws = counts.astype(np.float64) @ sums
+    draws = _drawn(len(sums)) @ sums
     k = before.shape[1]
     drawn = (draws[:, k:] / np.maximum(draws[:, :k], np.finfo(float).tiny) - 1).mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float((after.mean(0) / before.mean(0) - 1).mean()), (float(low), float(high))
+
+
+@lru_cache(maxsize=1)
+def _drawn(number: int) -> Floats:
+    """How often each of so many groups is drawn. [500, number]; kept, since most updates have the same number, and to
+    draw takes as long as two heads."""
+    counts = np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), DRAWS)
+    return counts.astype(np.float64)
