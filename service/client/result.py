@@ -158,11 +158,12 @@ def _of_numbers(report: NumberReport) -> list[Line]:
     before, after = report.before, report.after
     pairs = [
         ("mean error", _error(before, "mae"), _error(after, "mae")),
-        ("root mean square", _error(before, "rmse"), _error(after, "rmse")),
+        ("root mean square error", _error(before, "rmse"), _error(after, "rmse")),
     ]
     lines = [Line(name, amount(was), amount(now)) for name, was, now in pairs if now is not None]
     if report.skill is not None:
-        lines.append(Line("skill", "–", percent(report.skill), "share of the yardstick's error that is gone"))
+        note = "of the yardstick's error, such as the mean's, is gone"
+        lines.append(Line("skill", "–", percent(report.skill), note))
     return lines
 
 

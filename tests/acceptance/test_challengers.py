@@ -49,7 +49,7 @@ def test_a_network_that_does_better_goes_live_and_one_that_does_not_leaves_no_ve
     assert report["positive_flips"] > report["negative_flips"]
     assert report["yardstick"]["regret"] < 0
     assert report["cost"]["rows"] == ROWS
-    assert not any("had no version" in note for note in report["notes"])
+    assert not any("is the first version" in note for note in report["notes"])
     assert caller.live() == 2
     assert sorted(caller.version(2)["batches"]) == sorted(first["batches"])
 

@@ -16,6 +16,7 @@ from service.cli.verdicts import class_scores, print_measured
 from service.learning.wording import amount, percent
 
 if TYPE_CHECKING:
+    from service.contract.report import Cost
     from service.contract.resources import Version
 
 BAR = 20
@@ -52,8 +53,16 @@ def _print(console: Console, version: Version) -> None:
     _rules(console, report)
     _batch(console, report)
     cost = report.cost
-    share = "" if cost.share_of_retraining is None else f", {percent(cost.share_of_retraining)} of training anew"
-    console.print(Text(f"\nCost: {amount(cost.seconds)} s of learning, {cost.rows:,} rows{share}.", "dim"))
+    console.print(Text(f"\nCost: {amount(cost.seconds)} s to learn {cost.rows:,} rows{_work(cost)}.", "dim"))
+
+
+def _work(cost: Cost) -> str:
+    """The work beside that of training a network anew on all rows; "" where nobody knows."""
+    share = cost.share_of_retraining
+    if share is None:
+        return ""
+    much = percent(share) if share < 1 else f"{amount(share)} times"
+    return f", {much}{' of' if share < 1 else ''} the work of training a network anew on all rows"
 
 
 def _classes(console: Console, report: Any) -> None:

@@ -73,8 +73,11 @@ def temperature_of(
         return inherited, None
     fitted = fitted or _fit(out_of_fold, columns, FEW_ROWS)
     if fitted is None:
-        return 1.0, "Scores are not calibrated yet: there are too few rows to fit a temperature on."
-    return fitted, "Scores are calibrated on out-of-fold answers: fewer than 50 rows are kept back for it so far."
+        return 1.0, "Scores are no probabilities yet: there are too few rows to tune them on."
+    return fitted, (
+        "Scores are rough probabilities yet: fewer than 50 rows are kept back to tune them, so cross-validated answers "
+        "did."
+    )
 
 
 def _fit(logits: Floats, columns: Ints, least: int) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,16 @@ from service.learning.exact.lift_choice import LiftTrial
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
 from service.learning.method import Data
-from service.learning.network.checkpoint import FROZEN, BlockLayout, Checkpoint, Layout, Tensors, kind_of, of_kinds
+from service.learning.network.checkpoint import (
+    FROZEN,
+    BlockLayout,
+    Checkpoint,
+    Layout,
+    LiftLayout,
+    Tensors,
+    kind_of,
+    of_kinds,
+)
 from service.learning.network.input_scale import AnyScale, load_scale, scale_for
 from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, lift_of
 from service.learning.network.network import build, parts_of
@@ -198,10 +207,19 @@ def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: Decis
         part: fitted if part == "scale" else decided if kind_of(part) == "lift" else before.get(part, frozenset())
         for part in parts
     }
-    words = " and ".join(lift.kind for lift in space.network.layout.lifts) or "none"
-    changed = base is not None and base.layout.lifts != space.network.layout.lifts
-    notes = (f"The feature space changed: its lift is now {words}.",) if changed else ()
+    lifts = space.network.layout.lifts
+    notes = (_changed(base.layout.lifts, lifts),) if base is not None and base.layout.lifts != lifts else ()
     return FrozenFeatures(space, parts, learned, rows, decision.named, details=details, notes=notes)
+
+
+def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
+    was, named = (" and ".join(lift.kind for lift in lifts) or "none" for lifts in (before, now))
+    if was == named:
+        named += " of another width"
+    return (
+        f"With what is known now another map of the inputs answers best (lift {named}, before {was}). All rows were "
+        "solved anew in it, so scores of old rows may have moved."
+    )
 
 
 def _decided_anew(learned: dict[str, frozenset[str]], decided: frozenset[str]) -> dict[str, frozenset[str]]:

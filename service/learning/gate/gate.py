@@ -42,7 +42,7 @@ def sound(weights: bool | None) -> Finding:
     if weights is None:
         return Finding("Weights are checked when the version is stored.", evidence=False)
     if weights:
-        return Finding("Weights are finite and load again.")
+        return Finding("All of its numbers are finite, and it loads again.")
     return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")
 
 

@@ -17,7 +17,7 @@ from service.learning.data.rows import Array, Bools, Floats
 from service.learning.network import input_scale, table_scale
 from service.learning.network.input_scale import CLIP, AnyScale, InputScale
 from service.learning.network.table_scale import TableScale
-from service.learning.wording import listed
+from service.learning.wording import listed, rows
 
 LEAST_ROWS, NAMED = 20, 7
 """Fewest rows for which a column's spread says something; most columns that a note names."""
@@ -86,7 +86,7 @@ def _still(columns: _Columns, table: bool) -> str | None:
     still = ~columns.varies | (columns.count < 2)
     if not (named := columns.said(still)):
         return None
-    say, its = ("say", "Their scales are") if still.sum() > 1 else ("says", "Its scale is")
+    say, its = ("say", "How far they may vary is") if still.sum() > 1 else ("says", "How far it may vary is")
     guess = "" if table else ", by the size of its values or by the other columns"
     return (
         f"{named} {say} the same in every row of this first batch, or nothing. {its} a guess{guess}. If such a column "
@@ -98,10 +98,11 @@ def _columns_beyond(columns: _Columns) -> str | None:
     beyond = (columns.clipped > 1) & (columns.clipped * 100 > columns.count)
     if not (named := columns.said(beyond)):
         return None
-    leave, are, them = ("leave their scales", "are", "them") if beyond.sum() > 1 else ("leaves its scale", "is", "it")
+    has, them = ("have", "them") if beyond.sum() > 1 else ("has", "it")
     return (
-        f"{named} {leave} in more than one row of a hundred and {are} cut there. A new model that declares `scale` for "
-        f"{them}, or a target with `from` where a level grows, learns from such rows in full."
+        f"{named} {has} values far from what this model takes for usual, in more than one row of a hundred; it sees "
+        f"them cut off. If they go on like that, make a new model that declares a wider `scale` for {them}, or a "
+        "target with `from` where a level grows."
     )
 
 
@@ -114,9 +115,10 @@ def rows_beyond(scale: InputScale, inputs: Array) -> str | None:
     beyond = int((scaled >= CLIP).sum())
     if beyond * 100 <= len(inputs):
         return None
+    have = "has" if beyond == 1 else "have"
     return (
-        f"{beyond} of {len(inputs)} rows leave the input scale of this model and are cut to it. "
-        "A new model that declares a scale which covers them learns from them in full."
+        f"{beyond:,} of {rows(len(inputs))} {have} a value so far from what this model takes for usual that it sees "
+        "the value cut off. If such values will come often, make a new model that declares a wider `scale`."
     )
 
 
@@ -128,6 +130,6 @@ def _narrow(columns: _Columns) -> str | None:
         return None
     vary, them = ("vary", "them") if narrow.sum() > 1 else ("varies", "it")
     return (
-        f"{named} {vary} by less than {SEEN_STEPS} steps of the model's scale, so hardly anything is learned from "
+        f"{named} {vary} so little, beside what this model takes for usual, that hardly anything is learned from "
         f"{them}. A new model, whose scale is fitted to such rows or declared for each column, sees {them}."
     )

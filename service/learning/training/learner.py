@@ -50,8 +50,8 @@ from service.learning.training.unfreezing import SLOWER, opened
 
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""
-FROM_SCRATCH = "This model had no version: all was trained from scratch."
-HEAD_FROM_SCRATCH = "This model had no version: a head was trained from scratch on its pretrained backbone."
+FROM_SCRATCH = "This is the first version: all of it was trained from scratch."
+HEAD_FROM_SCRATCH = "This is the first version: its head was trained from scratch, on a pretrained backbone."
 
 
 class Learner:
@@ -255,7 +255,7 @@ class Learner:
         seen = rows.y if memory is None else torch.cat([rows.y, memory.y])
         self.lacks_old = self.aim.lacks_old(seen)
         if not rows.rows:
-            self.notes.append("None of the rows falls on the learning side, so no weight moved.")
+            self.notes.append("All of these rows are kept back for judging, so nothing was learned: send more.")
         elif params.epochs > 1 and (note := self.aim.alone(seen)):
             params = params.model_copy(update={"epochs": 1})
             self.notes.append(note)

@@ -268,12 +268,12 @@ def _why_retracted(assignment: Assignment) -> str:
             return "Everything was taken back."
         if start != assignment.base:
             return f"Version {start.number} stands: nothing else was learned since."
-        return "Subtracted: only the exact head had learned it, so the head was solved anew from what is left."
+        return "Subtracted: what it taught was taken out of the exact sums, and the head solved anew from what is left."
     if len(assignment.steps) == 1 and assignment.start == assignment.base:
-        return "Subtracted and added: the exact head was solved anew, with the corrected rows in their place."
+        return "Subtracted and added: the corrected rows took their place in the exact sums, the head was solved anew."
     updates = len(assignment.steps)
     count = "1 update was" if updates == 1 else f"{updates} updates were"
-    return f"Replayed: weights had learned it, so {count} run again without it."
+    return f"Replayed: weights had learned it and cannot unlearn it, so {count} run again without it."
 
 
 def _crasher(point: str | None) -> Callable[[str], None]:

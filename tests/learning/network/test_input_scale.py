@@ -123,7 +123,7 @@ def test_columns_that_fall_together_are_named_with_the_remedy() -> None:
     scale = InputScale(torch.tensor(0.0), torch.tensor([1.0, 1.0, 1.0, 0.001]))
     rows = np.random.default_rng(0).normal(0, [1, 0.001, 0, 0.001], (50, 4)).astype(np.float32)
     [note] = scale_notes(scale, rows, fitted=False)
-    assert note.startswith("Column 1 (counted from 0) varies by less than 16 steps")
+    assert note.startswith("Column 1 (counted from 0) varies so little")
     assert "declared" in note
     rows[7, 1] = 0.5  # a rare value that stands out is seen
     assert scale_notes(scale, rows, fitted=False) == []
@@ -155,7 +155,7 @@ def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> Non
     note = rows_beyond(scale, rows)
     assert note is not None
     assert note.startswith("5 of 100 rows")
-    assert "declares a scale" in note
+    assert "declares a wider `scale`" in note
     assert rows_beyond(scale, rows[:0]) is None
 
 

@@ -88,9 +88,9 @@ def _copies_noted(copies: int, rows: int) -> list[str]:
     if copies * MANY_COPIES < rows or copies < 2:
         return []
     return [
-        f"{copies:,} of {rows:,} rows are nearly the same as another with their label: they fall on one side of the "
-        "folds and are counted once. Rows that belong together without being alike (of a patient, of a video) are kept "
-        "together by groups."
+        f"{copies:,} of {rows:,} rows are nearly the same as another with their label: such rows are learned from or "
+        "judged by together, and counted once. Rows that belong together without being alike (of a patient, of a "
+        "video) are kept together by groups."
     ]
 
 
@@ -210,7 +210,7 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
     if not rows:
         return []
     count, them = ("1 row carries", "it") if len(rows) == 1 else (f"{len(rows)} rows carry", "them")
-    return [f"{count} a label that a head of all other rows is sure is another; the report lists {them}."]
+    return [f"{count} a label that all other rows speak against: is it a slip? The report lists {them}."]
 
 
 def _notes(a: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
@@ -224,7 +224,7 @@ def _notes(a: ClassAssessment, evidence: Evidence, both: bool | None, listed: Se
         )
     if surely := sum(row.score >= a.policy.familiar.confident for row in listed):
         rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely} rows carry", "them")
-        notes.append(f"{rows} a label that version {a.live} is sure is another; the report lists {them}.")
+        notes.append(f"{rows} a label where version {a.live} is sure of another one; the report lists {them}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:
         notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")

@@ -187,10 +187,10 @@ def _with_intervals(
     made = enough(errors)
     if not made:
         errors = IntervalErrors(*unmade(), known, made=False)
-        kind = "a fifth of its rows by the others" if version.layout.exact is not None else "rows kept back"
+        kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
-            f"Intervals are of errors on {kind} until a batch was answered before it was learned: they hold for rows "
-            "like these, and less once rows change: see tested.coverage."
+            f"Intervals are made of errors on {kind}, and hold for rows like these. Those of the next version are "
+            "made of errors on rows as they came; tested.coverage says how often they held."
         ]
     part = interval_part(errors, levels_due(tested) if made else None)
     if part is None:

@@ -163,7 +163,7 @@ def _of_batch(
         if batch is None:
             return Finding("There are no trusted rows yet to judge the batch by.", evidence=False)
         if not batch.rows:
-            return Finding("The update has no familiar rows of known classes.", evidence=False)
+            return Finding("It has no row of a known class that is like those seen before.", evidence=False)
         return rule(measured, batch, policy)
 
     return finding

@@ -168,9 +168,8 @@ def renames(measured: Measured, policy: GatePolicy) -> Finding:
     alike = [item for item in compared if _is_alike(item[1], policy, len(compared))]
     if not alike:
         names, like = min(compared, key=lambda item: item[1].separation or 0.0)
-        what = (
-            f"{_taken_for(names, like, measured)}; {whole_percent(like.separation or 0.0)} of pairs can be told apart."
-        )
+        apart = whole_percent(like.separation or 0.0)
+        what = f"{_taken_for(names, like, measured)}; now {apart} of pairs can be told apart."
         return Finding(what, like.separation, rule.min_separation)
     names, like = max(alike, key=lambda item: item[1].compared)
     what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
@@ -288,7 +287,7 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
     if not worse:
         return Finding(
-            f"Nothing stands out; the most lost {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop
+            f"Nothing stands out; most was lost by {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop
         )
     name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
     if moved_on(measured, policy):

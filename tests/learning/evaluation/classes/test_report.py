@@ -347,7 +347,7 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert report.batch.conflicts == called.count("a")
     assert [(d.class_, d.suggested) for d in report.batch.disputes] == [("a", "b")]
     assert {(r.label, r.suggested) for r in report.batch.suspect_rows} == {("b", "a")}
-    assert any(n.startswith(f"{called.count('a')} rows carry a label that version 1 is") for n in report.batch.notes)
+    assert any(n.startswith(f"{called.count('a')} rows carry a label where version 1 is") for n in report.batch.notes)
     assert Report.model_validate_json(report.model_dump_json()) == report
     of_table = assess(replace(contradicting, table=True)).batch
     assert (of_table.reconcilable, of_table.disputes) == (None, report.batch.disputes), "one label is no other input"
@@ -372,7 +372,7 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     surer = Answers(own.classes, np.where(alone.probabilities == 0.1, 0.05, alone.probabilities))
     report = assess(changed(replace(first, batch=batch), candidate_on_batch=surer, yardstick_on_batch=surer)).batch
     assert report.notes == [
-        "1 row carries a label that a head of all other rows is sure is another; the report lists it."
+        "1 row carries a label that all other rows speak against: is it a slip? The report lists it."
     ]
 
 

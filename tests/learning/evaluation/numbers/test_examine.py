@@ -61,7 +61,7 @@ def test_a_first_version_is_told_by_what_it_answers_out_of_fold() -> None:
     assert report.gate.outcome is Outcome.PASS
     assert report.exact
     assert report.batch.figures[0].keys() == {"own_order"}
-    assert any("a fifth of its rows by the others" in note for note in report.notes)
+    assert any("its rows, left out in turn" in note for note in report.notes)
     assert stream.candidates[0].checkpoint.learned["interval"] == {"bat_000"}
 
 
