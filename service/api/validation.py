@@ -24,6 +24,7 @@ NAME = (
     "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
     "has at most 100 characters."
 )
+ROWS = "rows is a list of at most 100 numbers of rows, counted from 0, with commas between: ?rows=0,3,17."
 TEXT_COLUMN = (
     "Columns of text come later. Leave it out, send what it says as a category, or make a model of texts of it alone."
 )
@@ -110,6 +111,8 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             return f"{pointer}/{by}", f"{name}.{by}{one_of}{meant}"
         case "string_pattern_mismatch" if pointer == "/name":
             return pointer, NAME
+        case "string_pattern_mismatch" if pointer == "/rows":
+            return pointer, ROWS
     for subject in ("Input", "String", "List", "Value", "Dictionary"):
         if fault["msg"].startswith(f"{subject} should"):
             rest = fault["msg"].removeprefix(subject).replace(" after validation", "")

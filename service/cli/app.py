@@ -112,6 +112,10 @@ class Verbs(TyperGroup):
         except TsuikaError as error:
             typer.echo(f"tsuika {ctx.invoked_subcommand}: {error}", err=True)
             code, refused = USAGE if isinstance(error, ImpossibleSettings) else ERROR, error
+        except Exception as wrong:  # an error of typer, whose class is private
+            if ctx.meta.get(AS_JSON) and hasattr(wrong, "format_message"):
+                _print_problem(WrongUsage(wrong.format_message()))
+            raise
         if refused is not None and ctx.meta.get(AS_JSON):
             _print_problem(refused)
         raise typer.Exit(code)

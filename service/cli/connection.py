@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,12 @@ def connected() -> Iterator[Client]:
         try:
             yield client
         except (InvalidContent, ValueError) as refused:
-            raise WrongUsage(str(refused)) from refused
+            raise WrongUsage(in_options(str(refused))) from refused
+
+
+def in_options(sentence: str) -> str:
+    """A sentence of the service with the options of the terminal in it."""
+    return re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
 
 
 def url() -> str:

@@ -12,6 +12,15 @@ Reason = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Why, for those who read the history; asked for on a terminal.")
 ]
 
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="A column that the model does not look at; once for each of several."),
+]
+Gaps = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORD", help="What cells say where nothing is known, such as NA; once for each of several."),
+]
+
 
 def reason_of(reason: str | None) -> str:
     """The reason that was given, or that somebody types now. Raises WrongUsage where nobody can."""

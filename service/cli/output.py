@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,6 +89,11 @@ def csv_cell(value: str | float) -> str | float:
     if not isinstance(value, str) or not value.lstrip().startswith(FORMULAS) or NUMBER.fullmatch(value):
         return plain(value) if isinstance(value, str) else value
     return plain(f"'{value}")
+
+
+def word(text: str) -> str:
+    """A text as a word of a command line."""
+    return shlex.quote(plain(text))
 
 
 def plain(text: str) -> str:

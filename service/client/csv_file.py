@@ -73,3 +73,9 @@ def check_no_columns(**columns: Any) -> None:
     for name, value in columns.items():
         if value is not None:
             raise ValueError(f"{name} names a column of a CSV file or a frame. Beside rows give labels and groups.")
+
+
+def check_no_gaps(gaps: Any) -> None:
+    """Raises ValueError where somebody names what cells say for nothing, and there is no CSV file."""
+    if gaps is not None:
+        raise ValueError("gaps are words of a CSV file. In rows and frames None stands where nothing is known.")

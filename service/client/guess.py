@@ -5,7 +5,7 @@ Nothing is imported and nothing is sent: the rows say what they are. `tsuika ini
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from service.client.csv_file import csv_file, lines_of
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
-from service.guessing.column_facts import are_measures, input_of
+from service.guessing.column_facts import ColumnFacts, are_measures, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
-from service.guessing.label_column import label_column
+from service.guessing.label_column import label_column, number_target
 
 CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 """Modes of PIL that are not of three channels."""
@@ -26,12 +26,13 @@ MOST_CHANNELS = 16
 
 @dataclass(frozen=True)
 class Guess:
-    """`input`, and `target` where numbers are predicted, as `create_model` takes them. `column`: of a file or frame,
-    the one that holds labels or targets."""
+    """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
+    those that hold labels or targets. `numbering`: those that may only number the rows."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
-    column: str | None = None
+    columns: tuple[str, ...] = ()
+    numbering: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -41,46 +42,83 @@ class Guess:
     @property
     def sentence(self) -> str:
         """What was guessed."""
-        where = f' from column "{self.column}"' if self.column is not None else ""
-        return f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
+        where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
+        said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
+        if not self.numbering:
+            return said
+        [only, *_] = self.numbering
+        return f'{said} No cell of {_quoted(self.numbering)} comes again: if it only numbers rows, leave_out="{only}".'
 
 
-def guess(inputs: Any, labels: Any = None, column: str | None = None, leave_out: Sequence[str] = ()) -> Guess:
-    """What a model of these rows would be. inputs: as of `push`. column: the one that holds labels or targets, of a
-    file or frame without `labels`; else guessed by its name. leave_out: columns that are neither.
+def guess(
+    inputs: Any,
+    labels: Any = None,
+    columns: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    gaps: Sequence[str] = (),
+) -> Guess:
+    """What a model of these rows would be. inputs: as of `push`. columns: those that hold labels or targets, of a file
+    or frame without `labels`; else one is guessed by its name. leave_out: columns that are neither. gaps: what cells of
+    a file say where nothing is known.
 
     Raises ValueError where the rows do not say.
     """
     if (file := csv_file(inputs)) is not None:
-        return _of_file(file.content, column, leave_out)
+        return _of_file(file.content, columns, leave_out, gaps)
     table = _columns_of(inputs)
     if table is None:
         return Guess(_input_of_rows(inputs), target_of(labels))
-    if labels is None and column is None:
-        column = label_column([name for name in table if name not in leave_out])
-    if column is not None and column not in table:
-        raise ValueError(f'There is no column "{column}". There are {_listed(table)}.')
-    taken = {name: cells for name, cells in table.items() if name != column and name not in leave_out}
+    if labels is None:
+        columns = _label_columns(table, columns, leave_out)
+    taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
-    known = labels if labels is not None else table.get(column or "")
-    return Guess({"kind": "table", "columns": table_columns(rows)}, target_of(known), column)
+    numbering = tuple(name for name, cells in taken.items() if len({*map(str, cells)}) == len(cells) and _counts(cells))
+    if len(columns) > 1:
+        target: dict[str, Any] | None = number_target(*columns)
+    else:
+        target = target_of(labels if labels is not None else table[columns[0]] if columns else None)
+        target = number_target(*columns) if target == {"kind": "number"} else target
+    return Guess({"kind": "table", "columns": table_columns(rows)}, target, tuple(columns), numbering)
 
 
-def _of_file(content: Path | bytes, column: str | None, leave_out: Sequence[str]) -> Guess:
+def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str]) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    facts = facts_of(lines_of(content))
-    if column is None:
-        column = label_column([name for name in facts if name not in leave_out])
-    elif column not in facts:
-        raise ValueError(f'There is no column "{column}". There are {_listed(facts)}.')
-    inputs = {name: fact for name, fact in facts.items() if name != column and name not in leave_out}
-    if column is None:
-        return Guess(input_of(inputs))
+    facts = {name: fact for name, fact in facts_of(lines_of(content), gaps).items() if name not in leave_out}
+    columns = _label_columns(facts, columns, ())
+    inputs = {name: fact for name, fact in facts.items() if name not in columns}
+    spec = input_of(inputs)
+    labels = {name: facts[name] for name in columns}
+    for word, places in gap_words(labels if spec["kind"] == "text" else facts).items():
+        raise ValueError(f'Cells of {_quoted(places)} say {word}. If nothing is known there, say so: gaps="{word}".')
+    numbering = tuple(name for name, fact in inputs.items() if spec["kind"] == "table" and fact.counts_rows)
+    if not columns:
+        return Guess(spec, None, (), numbering)
     try:
-        check_label(column, facts[column])
+        for name, fact in labels.items():
+            check_label(name, fact)
     except Unguessable as slip:
         raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
-    return Guess(input_of(inputs), {"kind": "number"} if facts[column].measures else None, column)
+    numbers = len(columns) > 1 or labels[columns[0]].measures
+    return Guess(spec, number_target(*columns) if numbers else None, tuple(columns), numbering)
+
+
+def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:
+    """The columns that hold labels or targets: those that were asked for, else one by its name; none where there is
+    none. Raises ValueError for one that is not there."""
+    if missing := [name for name in asked if name not in names]:
+        raise ValueError(f'There is no column "{missing[0]}". There are {_listed(names)}.')
+    if asked:
+        return asked
+    guessed = label_column([name for name in names if name not in leave_out])
+    return () if guessed is None else (guessed,)
+
+
+def _counts(cells: Iterable[Any]) -> bool:
+    """Whether cells of a column only number the rows."""
+    facts = ColumnFacts()
+    for cell in cells:
+        facts.add(cell)
+    return facts.counts_rows
 
 
 def target_of(labels: Any) -> dict[str, Any] | None:
@@ -170,6 +208,10 @@ def _described(spec: Mapping[str, Any]) -> str:
         columns = [f"{column['name']} ({column['kind']})" for column in spec["columns"]]
         return f"a table of {_listed(columns)}"
     return "texts"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _listed(names: Iterable[str], most: int = 12) -> str:

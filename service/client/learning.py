@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import check_in_file, check_no_columns, csv_file, header_of
-from service.client.errors import Conflict, MissingColumns, NotFound
+from service.client.csv_file import check_in_file, check_no_columns, check_no_gaps, csv_file, header_of
+from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused
 from service.client.guess import guess
 from service.client.result import Result
 from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
@@ -21,7 +21,7 @@ from service.client.transport import Transport
 from service.client.values import are_numbers, many_numbers, plain, plain_labels, plain_targets, rows_file
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import NewClasses, NewValues
-from service.contract.resources import Batch, Classes, Model, Update
+from service.contract.resources import Batch, Classes, Model, Page, Update
 from service.guessing.label_column import label_column
 
 if TYPE_CHECKING:
@@ -32,14 +32,18 @@ class RowOptions(TypedDict, total=False):
     """What may be said of rows that are stored.
 
     target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
-    the groups. groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a
-    document): n names, None for a row in none, or one name for all. new_classes: "allow" adds labels that the model
-    does not know. new_values: "refuse" refuses values of a category that no batch of the model has had, "take" takes
-    them. source: where the rows come from. again: count the same content and source a second time.
+    the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row. gaps: what
+    cells of a CSV file say where nothing is known, such as "NA". groups: what rows belong to that must not be learned
+    from and judged by at once (a patient, a video, a document): n names, None for a row in none, or one name for all.
+    new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
+    that no batch of the model has had, "take" takes them. source: where the rows come from. again: count the same
+    content and source a second time.
     """
 
     target: str | Sequence[str] | None
     group: str | None
+    leave_out: str | Sequence[str] | None
+    gaps: str | Sequence[str] | None
     groups: Any
     new_classes: NewClasses | str | None
     new_values: NewValues | str | None
@@ -60,12 +64,13 @@ class UpdateOptions(RowOptions, total=False):
 @dataclass(frozen=True)
 class Facts:
     """What never changes of a model: the kind of its input and of its target, the columns of a table, the size of a
-    vector."""
+    vector, what the numbers are called that it predicts."""
 
     takes: str
     predicts: str
     columns: tuple[str, ...]
     size: int | None = None
+    called: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Model) -> Facts:
@@ -75,6 +80,7 @@ class Facts:
             model.target.kind,
             tuple(column.name for column in columns),
             getattr(model.input, "size", None),
+            tuple(getattr(model.target, "names", None) or ()),
         )
 
 
@@ -156,10 +162,15 @@ class Learning(Handle):
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
         if labels is None and options.get("target") is None and inputs is not None:
-            options = {**options, "target": await self._label_column(inputs, options.get("group"))}
-        await self._made(inputs, labels, options)
-        with bar(self.name) as look:
-            update = await self.update(inputs, labels, wait=wait, on_progress=on_progress or look, **options)
+            options = {**options, "target": await self._label_column(inputs, options)}
+        made = await self._made(inputs, labels, options)
+        try:
+            with bar(self.name) as look:
+                update = await self.update(inputs, labels, wait=wait, on_progress=on_progress or look, **options)
+        except (Refused, ValueError) as refused:
+            if made and await self._unmade():
+                refused.add_note(f"Nothing was stored, and the new model {self.name} was not kept.")
+            raise
         return self._result(update)
 
     async def update(
@@ -244,54 +255,71 @@ class Learning(Handle):
         query = given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
         return await self._ordered("merges", data, wait, on_progress, **query)
 
-    async def _made(self, inputs: Any, labels: Any, options: UpdateOptions) -> None:
-        """Makes the model where there is none, as its first rows say."""
+    async def _made(self, inputs: Any, labels: Any, options: UpdateOptions) -> bool:
+        """Makes the model where there is none, as its first rows say. -> whether it was made"""
         if self._facts is not None or inputs is None:
-            return
+            return False
         try:
             await self.info()
-            return
+            return False
         except NotFound as missing:
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
-        target, group = options.get("target"), options.get("group")
-        named = target if isinstance(target, str) or target is None else None
-        leave_out = [group] if group is not None else []
-        guessed = await self._transport.aside(partial(guess, inputs, labels, named, leave_out))
+        leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
+        say = (several(options.get("target")), leave_out, several(options.get("gaps")))
+        guessed = await self._transport.aside(partial(guess, inputs, labels, *say))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         try:
             made = await self._transport.call("POST", "/v1/models", Model, body)
         except Conflict:  # somebody else made it meanwhile
             await self.info()
-            return
+            return False
         self._facts = Facts.of(made)
         print(f"New model {self.name}: {guessed.sentence} To decide it yourself: create_model.", file=sys.stderr)
+        return True
 
-    async def _label_column(self, inputs: Any, group: str | None) -> str | None:
+    async def _unmade(self) -> bool:
+        """Archives a model that was just made for rows that were refused: its name is free again. -> whether it did;
+        not where somebody else has sent it rows meanwhile, or where this key may not."""
+        self._facts = None
+        try:
+            if (await self._transport.call("GET", f"{self._path}/batches", Page[Batch], limit=1)).items:
+                return False
+            await self._transport.send("DELETE", self._path)
+        except ClientError:
+            return False
+        return True
+
+    async def _label_column(self, inputs: Any, options: UpdateOptions) -> str | Sequence[str] | None:
         """The column of a file or frame that holds labels or targets; None where it says so itself, or holds none."""
         file = csv_file(inputs)
         if file is None and not is_frame(inputs):
             return None
         names = header_of(file.content) if file is not None else [str(name) for name in inputs.columns]
+        others = [*several(options.get("group")), *several(options.get("leave_out"))]
+        names = [name for name in names if name not in others]
         try:
-            inputs_of_model = (await self.facts()).columns
+            facts = await self.facts()
         except NotFound:
-            inputs_of_model = ()
-        return label_column([name for name in names if name != group], inputs_of_model)
+            return label_column(names)
+        return facts.called if facts.called and {*facts.called} <= {*names} else label_column(names, facts.columns)
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
         rest = given(**options)
         target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
-        method = rest.pop("method", None)
+        method, gaps = rest.pop("method", None), rest.pop("gaps", None)
+        leave_out = several(rest.pop("leave_out", None))
         if (file := csv_file(inputs)) is not None:
             check_in_file(labels=labels, groups=groups, batches=rest.get("batches"))
             named = method if method is None or isinstance(method, str) else json.dumps(method)
-            return file, {**rest, **given(target=target, group=group, method=named)}
-        if is_frame(inputs) and (target is not None or group is not None):
-            inputs, labels, groups = split_frame(inputs, labels, groups, target, group)
+            columns = given(target=target, group=group, leave_out=leave_out or None, gaps=gaps)
+            return file, {**rest, **columns, **given(method=named)}
+        check_no_gaps(gaps)
+        if is_frame(inputs) and (target is not None or group is not None or leave_out):
+            inputs, labels, groups = split_frame(inputs, labels, groups, target, group, leave_out)
         else:
-            check_no_columns(target=target, group=group)
+            check_no_columns(target=target, group=group, leave_out=leave_out or None)
         chosen = {"name": method} if isinstance(method, str) else method
         members = given(**await self._annotated(labels), groups=plain_labels(groups), method=chosen) | rest
         if (array := await self._array(inputs)) is not None:
@@ -317,12 +345,17 @@ class Learning(Handle):
 
 
 def split_frame(
-    frame: Any, labels: Any, groups: Any, target: str | Sequence[str] | None, group: str | None
+    frame: Any,
+    labels: Any,
+    groups: Any,
+    target: str | Sequence[str] | None,
+    group: str | None,
+    leave_out: Sequence[str] = (),
 ) -> tuple[Any, Any, Any]:
-    """A frame without the columns that hold labels and groups, and these. Raises ValueError where they are given, too,
-    or are not there."""
-    targets = [] if target is None else [target] if isinstance(target, str) else list(target)
-    named = [*targets, *([] if group is None else [group])]
+    """A frame without the columns that hold labels and groups, and these; and without those that are left out. Raises
+    ValueError where they are given, too, or are not there."""
+    targets = several(target)
+    named = [*targets, *leave_out, *several(group)]
     check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
     there = names_of(frame)
     if missing := [name for name in named if str(name) not in there]:
@@ -333,6 +366,11 @@ def split_frame(
         labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
     groups = list(frame[taken[-1]]) if group is not None else groups
     return frame[[name for name in frame.columns if name not in taken]], labels, groups
+
+
+def several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of which one may be given as a text."""
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def given(**members: Any) -> dict[str, Any]:

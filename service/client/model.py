@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Self, overload
+from typing import Any, Self, TypedDict, Unpack, overload
 from urllib.parse import quote
 
 from pydantic import RootModel
 
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.csv_file import CsvFile, csv_file, header_of
+from service.client.csv_file import CsvFile, check_no_gaps, csv_file, header_of
 from service.client.learning import Learning, given
 from service.client.result import Result
 from service.client.values import Bytes, numpy_file, plain_labels
@@ -37,6 +37,14 @@ from service.guessing.label_column import label_column
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
 WATCH_SECONDS = 1.0
+
+
+class AskOptions(TypedDict, total=False):
+    """What may be said of rows to predict. source: where they come from, whose own head answers where there is one.
+    gaps: what cells of a CSV file say where nothing is known."""
+
+    source: str | None
+    gaps: str | Sequence[str] | None
 
 
 class AnyPredictions(RootModel[NumberPredictions | Predictions]):
@@ -68,12 +76,12 @@ class AsyncModel(Learning):
 
     @overload
     async def predict(
-        self, inputs: Any, *, top: int, version: int | str | None = None, source: str | None = None
+        self, inputs: Any, *, top: int, version: int | str | None = None, **options: Unpack[AskOptions]
     ) -> Predictions: ...
 
     @overload
     async def predict(
-        self, inputs: Any, *, level: float, version: int | str | None = None, source: str | None = None
+        self, inputs: Any, *, level: float, version: int | str | None = None, **options: Unpack[AskOptions]
     ) -> NumberPredictions: ...
 
     @overload
@@ -84,7 +92,7 @@ class AsyncModel(Learning):
         top: int | None = None,
         level: float | None = None,
         version: int | str | None = None,
-        source: str | None = None,
+        **options: Unpack[AskOptions],
     ) -> Predictions | NumberPredictions: ...
 
     async def predict(
@@ -94,20 +102,23 @@ class AsyncModel(Learning):
         top: int | None = None,
         level: float | None = None,
         version: int | str | None = None,
-        source: str | None = None,
+        **options: Unpack[AskOptions],
     ) -> Predictions | NumberPredictions:
         """Predicts n rows by the live version, or by another one, named by its number or alias.
 
         -> Predictions of a model of classes, with `classes`: `top` lists more than the best class. NumberPredictions of
         a model of numbers, with `values` and `intervals`; `level` is the share of rows to come whose value an interval
-        is meant to hold. `source` says where the rows come from, whose own head answers where there is one. Rows
-        of numbers, texts or a table may be a CSV file, by its path or as bytes. Many numbers travel as bytes, not as
-        JSON.
+        is meant to hold. Rows of numbers, texts or a table may be a CSV file, by its path or as bytes. Many numbers
+        travel as bytes, not as JSON. options: `AskOptions`.
         """
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
-        query = given(top=top, level=level, source=source)
+        query = given(top=top, level=level, source=options.get("source"))
         file: CsvFile | Bytes | None = csv_file(inputs)
+        if file is not None:
+            query |= given(gaps=options.get("gaps"))
+        else:
+            check_no_gaps(options.get("gaps"))
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
             header = header_of(file.content)
             query |= given(target=label_column(header) if len(header) > (facts.size or 1) else None)

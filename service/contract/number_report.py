@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -28,6 +28,8 @@ class Region(Fact):
 class Errors(Fact):
     """Errors on rows that were not learned; with several numbers a row, means over them. null: not known."""
 
+    brief: ClassVar = ("mae", "rmse", "r2", "bias", "coverage", "rows")
+
     mae: float = Field(description="Mean absolute error.")
     rmse: float
     r2: float | None = Field(description="Share of the targets' variance that is explained; null where there is none.")
@@ -42,6 +44,8 @@ class Errors(Fact):
 
 class TestedErrors(Fact):
     """Errors really made on the last batches, each by the version that was live before it learned them."""
+
+    brief: ClassVar = ("mae", "rmse", "rows")
 
     __test__ = False
 
@@ -101,6 +105,8 @@ class NumberBatch(Fact):
 class NumberReport(Fact):
     """What an update of a number model measured. Trusted rows are at most 2,000 a source; members of reports on classes
     are null."""
+
+    brief: ClassVar = ("gate", "tested", "before", "after", "skill", "notes")
 
     tested: TestedErrors | None = Field(description="The honest number: rows of batches to come, as they came.")
     skill: float | None = Field(description="1 - mean error / that of the model's yardstick, on tested rows.")

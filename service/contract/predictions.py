@@ -3,7 +3,7 @@ Inference Protocol, and that of MLflow's scoring server."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,8 @@ Notes = Annotated[
 
 
 class Predictions(Resource):
+    brief: ClassVar = ("model", "version", "classes", "notes")
+
     model: str
     version: int
     predictions: list[Prediction]
@@ -55,6 +57,8 @@ class ValuesPrediction(Resource):
 
 class NumberPredictions(Resource):
     """Of a model of numbers: one number a row, or several."""
+
+    brief: ClassVar = ("model", "version", "values", "intervals", "level", "notes")
 
     model: str
     version: int

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.contract.brief import Brief
 from service.contract.enums import Interference, Outcome, Severity
 
 
-class Fact(BaseModel):
+class Fact(Brief, BaseModel):
     """A frozen part of a report. All shares lie in [0, 1]; null means "no evidence". A newer service may tell more."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
@@ -30,6 +31,8 @@ class Confusion(Fact):
 
 class Score(Fact):
     """Accuracy on trusted rows."""
+
+    brief: ClassVar = ("accuracy", "balanced_accuracy", "rows")
 
     accuracy: float
     balanced_accuracy: float
@@ -231,6 +234,8 @@ class Rule(Fact):
 
 
 class GateReport(Fact):
+    brief: ClassVar = ("outcome", "why")
+
     outcome: Outcome
     rules: list[Rule]
     unproven: bool = False
@@ -274,6 +279,8 @@ class Report(Fact):
     """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so a share of them is none
     of all rows where classes are unequal or copies many); rows of B are the update's own. Near-duplicates count once.
     """
+
+    brief: ClassVar = ("gate", "before", "after", "notes")
 
     before: Score | None
     after: Score | None

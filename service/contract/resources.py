@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.contract.brief import Brief
 from service.contract.enums import (
     BatchState,
     DeploymentKind,
@@ -27,7 +28,7 @@ from service.contract.targets import ClassTarget, Target
 T = TypeVar("T")
 
 
-class Resource(BaseModel):
+class Resource(Brief, BaseModel):
     """An answer; unknown fields from a newer service are ignored by the client."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
@@ -58,6 +59,8 @@ class UpdateCounts(Resource):
 
 
 class Model(Resource):
+    brief: ClassVar = ("name", "live_version", "classes", "promotion", "method", "pending")
+
     name: str
     input: InputSpec
     target: Target = Field(default=ClassTarget(), description="What is predicted of a row.")
@@ -90,6 +93,8 @@ TargetSummary = NumberSummary | list[NumberSummary]
 
 
 class Batch(Resource):
+    brief: ClassVar = ("id", "model", "rows", "state", "source")
+
     id: str
     model: str
     rows: int
@@ -160,6 +165,8 @@ class Failure(Resource):
 
 
 class Update(Resource):
+    brief: ClassVar = ("id", "model", "state", "verdict", "version", "why")
+
     id: str
     model: str
     kind: UpdateKind
@@ -204,6 +211,8 @@ class Event(Resource):
 class ModelDispute(Resource):
     """What a held update disputes: rows that the live version is sure of carry another label."""
 
+    brief: ClassVar = ("id", "model", "class_", "suggested", "rows", "state", "remedy")
+
     id: str
     model: str
     class_: str = Field(alias="class")
@@ -230,6 +239,8 @@ class ShardInfo(Resource):
 
 
 class Version(Resource):
+    brief: ClassVar = ("model", "number", "live", "method", "classes", "aliases", "created_at")
+
     number: int
     model: str
     parent: int | None
@@ -262,6 +273,8 @@ class Alias(Resource):
 
 
 class LineageNode(Resource):
+    brief: ClassVar = ("number", "parent", "verdict", "live")
+
     number: int
     parent: int | None
     update: str | None
@@ -271,12 +284,16 @@ class LineageNode(Resource):
 
 
 class Lineage(Resource):
+    brief: ClassVar = ("model", "live_version", "versions")
+
     model: str
     live_version: int | None
     versions: list[LineageNode]
 
 
 class Deployment(Resource):
+    brief: ClassVar = ("model", "version", "previous_version", "kind", "reason", "left_out")
+
     id: int
     model: str
     version: int
@@ -290,6 +307,8 @@ class Deployment(Resource):
 
 
 class RolledBack(Resource):
+    brief: ClassVar = ("model", "live_version", "previous_version", "promotion", "left_out")
+
     model: str
     live_version: int
     previous_version: int
@@ -299,6 +318,8 @@ class RolledBack(Resource):
 
 
 class MethodInfo(Resource):
+    brief: ClassVar = ("name", "family", "summary")
+
     name: str
     family: str
     summary: str

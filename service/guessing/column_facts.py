@@ -9,8 +9,10 @@ from typing import Any
 
 MANY_VALUES = 100
 """A category of more values, most of which are in one row alone, is one of many values."""
-NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?"})
-"""What programs write where nothing is known: the service refuses such a cell and says so."""
+NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
+"""What programs write where nothing is known, in small letters: no number, date, true or false."""
+UNNAMED = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
+"""What no value of an open category, no label and no group is called in a CSV file: a program wrote it for nothing."""
 TEXT_CHARACTERS = 20
 """Cells of a text have so many characters on average."""
 MOST_VALUES = 2000
@@ -30,7 +32,8 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 
 @dataclass
 class ColumnFacts:
-    """What the cells of a column are: each flag holds for all that are not empty."""
+    """What the cells of a column are: each flag holds for all that are not empty. words: what stands where nothing is
+    known, and how often; these cells are gaps, too."""
 
     numbers: bool = True
     booleans: bool = True
@@ -41,6 +44,7 @@ class ColumnFacts:
     gaps: int = 0
     characters: int = 0
     values: set[str] = field(default_factory=set)
+    words: dict[str, int] = field(default_factory=dict)
 
     def add(self, cell: Any) -> None:
         """Looks at one more cell."""
@@ -51,6 +55,8 @@ class ColumnFacts:
             return
         if cell is None or text.lower() in NOTHING:
             self.gaps += 1
+            if cell is not None:
+                self.words[text] = self.words.get(text, 0) + 1
             return
         self.cells += 1
         self.characters += len(text)
@@ -83,6 +89,23 @@ class ColumnFacts:
                 return None
         return min((value for value in self.values if not NUMBER.fullmatch(value)), default=None)
 
+    @property
+    def refused(self) -> list[str]:
+        """The words that the service refuses in such a column, unless it is told that they are gaps."""
+        typed = self.cells and (self.numbers or self.dates or self.booleans)
+        return [word for word in self.words if typed or word in UNNAMED]
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it may be a number or name of the row, of which nothing is learned: whole numbers one after the
+        other, or names, of which none comes again."""
+        if self.gaps or self.cells < FEWEST_NUMBERS or len(self.values) < min(self.cells, COUNTED_VALUES):
+            return False
+        if not self.numbers:
+            return not self.dates
+        numbers = [float(value) for value in self.values]
+        return not self.fractions and max(numbers) - min(numbers) == len(numbers) - 1
+
     def column(self, name: str) -> dict[str, Any]:
         """The column as a model of tables declares it."""
         if self.cells and self.booleans:
@@ -103,6 +126,15 @@ def are_measures(numbers: Collection[float], cells: int) -> bool:
         return False
     many = different >= SOME_DIFFER * cells and max(numbers) - min(numbers) >= APART * different
     return many or different >= DIFFERENT * min(cells, COUNTED_VALUES)
+
+
+def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:
+    """Words that stand in these columns where nothing is known -> the columns in which the service refuses them."""
+    found: dict[str, list[str]] = {}
+    for name, fact in facts.items():
+        for word in fact.refused:
+            found.setdefault(word, []).append(name)
+    return found
 
 
 def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:

@@ -1,11 +1,23 @@
-"""Which column of a file or frame holds labels or targets: by its name, or by what is left."""
+"""Which column of a file or frame holds labels or targets, by its name or by what is left; and a target of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
 """What the column of labels or targets is called, the likeliest first."""
+
+
+LONGEST_NAME = 200
+"""Most characters of the name of a number that is predicted."""
+
+
+def number_target(*columns: str) -> dict[str, Any]:
+    """The target of a model that predicts the numbers in these columns, called as they are."""
+    size = {"size": len(columns)} if len(columns) > 1 else {}
+    named = {"names": list(columns)} if all(0 < len(name) <= LONGEST_NAME for name in columns) else {}
+    return {"kind": "number", **size, **(named if columns else {})}
 
 
 def label_column(names: Iterable[str], inputs: Iterable[str] = ()) -> str | None:

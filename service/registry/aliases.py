@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action
 from service.errors import Conflict, NotFound, NotLive
-from service.registry import paging, versions
+from service.registry import models, paging, versions
 from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, Reader, now
 from service.registry.sql.shown import shown
@@ -39,11 +39,13 @@ class Pointers:
         if (number := number_in(text)) is not None:
             return number
         if text == LIVE:
-            return _require(
-                self.live, f"{model} has no live version yet. POST an update to /v1/models/{model}/updates."
-            )
+            if self.live is None:
+                raise models.nothing_live(model)
+            return self.live
         if text == PREVIOUS:
-            return _require(self.previous, f"{model} has no previous version: nothing was live before the live one.")
+            if self.previous is None:
+                raise NotLive(f"{model} has no previous version: nothing was live before the live one.")
+            return self.previous
         if text in self.named:
             return self.named[text]
         raise _unknown(model, text)
@@ -52,13 +54,6 @@ class Pointers:
 def number_in(text: str) -> int | None:
     """The number in a path; None where it is a name, or longer than any number of a version."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else None
-
-
-def _require(number: int | None, otherwise: str) -> int:
-    """The number, if there is one. Raises NotLive."""
-    if number is None:
-        raise NotLive(otherwise)
-    return number
 
 
 def _unknown(model: str, text: str) -> NotFound:

@@ -57,10 +57,11 @@ def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLi
         return versions.unknown(model, number)  # it was made since
     if made := versions.next_number(session, model) - 1:
         return NotLive(
-            f"{name} has no live version yet; version {made} was made and waits. Look at its report, then POST "
-            f'{{"version": {made}}} to /v1/models/{name}/deployments.'
+            f"{name} has no live version yet; version {made} was made and waits. Look at its report, then make it "
+            f'live: POST {{"version": {made}}} to /v1/models/{name}/deployments, in a terminal tsuika promote '
+            f"{name}@{made}, from Python promote({made})."
         )
-    return NotLive(f"{name} has no live version yet. POST an update to /v1/models/{name}/updates first.")
+    return models.nothing_live(name)
 
 
 def is_there(reader: Reader, version_id: int) -> bool:

@@ -16,7 +16,7 @@ from service.contract.names import clean_class_name, clean_number_name
 from service.contract.policies import AnyPolicy, policy_of
 from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, NumberTarget, Target
-from service.errors import Conflict, InvalidContent, LiveMoved, NotFound
+from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
 from service.registry import batches, paging, states
 from service.registry.callers import audit
 from service.registry.sql.database import now
@@ -68,7 +68,11 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
     """The model of that name, `locked` where a version is numbered or a pointer moved. Raises NotFound, also for an
     archived model unless `archived_too`."""
     model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
-    if model is None or (model.archived_at is not None and not archived_too):
+    if model is not None and model.archived_at is not None and not archived_too:
+        if _was_used(session, model):
+            raise NotFound(f'The model "{name}" was archived, and its name stays taken.', archived=True)
+        raise unknown(name)
+    if model is None:
         raise unknown(name)
     return model
 
@@ -81,6 +85,14 @@ def unknown(name: str) -> NotFound:
 def lock(session: Session, model_id: int) -> Model:
     """The model row, locked: a version is numbered or a pointer moved."""
     return session.scalars(select(Model).where(Model.id == model_id).with_for_update()).one()
+
+
+def nothing_live(name: str) -> NotLive:
+    """The error for a model that has learned nothing yet; each of those who may ask finds the way in it."""
+    return NotLive(
+        f"{name} has no live version yet: it has learned no rows. Send it some: POST /v1/models/{name}/updates, in a "
+        f"terminal tsuika push {name} FILE, from Python push(rows, labels)."
+    )
 
 
 def page(

@@ -66,6 +66,11 @@ def faults(problem: Problem) -> dict[str, str]:
     return general | by_field
 
 
+def words_in(text: str) -> list[str]:
+    """Words with spaces or commas between them."""
+    return text.replace(",", " ").split()
+
+
 def slug_of(problem: Problem) -> str:
     """The kind of a refusal: "live-moved"."""
     return problem.type.rpartition("/")[2]

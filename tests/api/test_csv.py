@@ -132,6 +132,17 @@ def test_columns_that_are_named_are_left_out(rents: Api, limit: int, monkeypatch
     assert (left.status_code, same.status_code, same.json()["id"]) == (201, 200, left.json()["id"])
 
 
+@pytest.mark.parametrize("limit", [256 * 1024, 0], ids=["here", "aside"])
+def test_words_for_nothing_are_gaps(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    written = TEXT.replace('"Kyoto",,', '"Kyoto",NA,').replace(",-3,,", "?,-3,NA,")
+    wrong = send(rents, "rents/batches?target=price&group=house", written)
+    assert (wrong.status_code, "name NA in gaps" in wrong.text) == (422, True)
+    left = send(rents, "rents/batches?target=price&group=house&gaps=NA&gaps=%3F", written)
+    same = send(rents, "rents/batches?target=price&group=house", TEXT)
+    assert (left.status_code, same.status_code, same.json()["id"]) == (201, 200, left.json()["id"])
+
+
 def test_an_update_takes_what_json_says_from_the_query(rents: Api) -> None:
     method = '{"name": "ridge", "lift": "none"}'
     query = f"target=price&group=house&wait=0&method={method}&seed=7&source=south&again=true"

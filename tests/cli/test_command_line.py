@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,9 @@ def test_the_help_lists_every_verb_in_its_group(capsys: pytest.CaptureFixture[st
 def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == USAGE
     assert "Usage: tsuika" in capsys.readouterr().err
+    if arguments:
+        assert main([*arguments, "--json"]) == USAGE
+        assert json.loads(capsys.readouterr().out)["schema"] == "tsuika.problem/1"
 
 
 def test_a_shell_completes_verbs_and_their_options() -> None:

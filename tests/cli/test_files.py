@@ -71,7 +71,8 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     cells = [f"{k}.5" if numbers else str(k % 3) for k in range(40)]
     (tmp_path / "x.csv").write_text(f"p0,p1,{label}\n" + "".join(f"{k},{k}.5,{cell}\n" for k, cell in enumerate(cells)))
     guessed = guess(open_file(tmp_path / "x.csv"), None, None)
-    assert (guessed.label, guessed.body.get("target")) == (label, {"kind": "number"} if numbers else None)
+    target = {"kind": "number", "names": [label]} if numbers else None
+    assert (guessed.label, guessed.body.get("target")) == (label, target)
     assert guessed.body["input"] == {"kind": "vector", "size": 2}
 
 
@@ -87,11 +88,51 @@ def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str, tmp_pa
     assert len(guess(file, None, "class").body["classes"]) == 40
 
 
-def test_na_is_no_class_of_a_file_that_the_service_would_refuse(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("species,sex\na,male\nb,NA\na,female\n")
-    with pytest.raises(WrongUsage, match=r'x.csv, line 3: "NA" is not taken .* "sex" \(the last column\).* --label'):
+def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("age,sex\n31,male\nNA,NA\n44,female\n50,\n")
+    guessed = guess(open_file(tmp_path / "x.csv"), None, None)
+    assert (guessed.body["classes"], guessed.gaps) == (["male", "female"], ["NA"])
+    assert guessed.lines[2:] == [
+        'NA in "age", "sex" is taken for a gap: nothing is known there.',
+        "2 rows have no label: lines 3, 5.",
+    ]
+    told = guess(open_file(tmp_path / "x.csv", gaps=["NA"]), None, None)
+    assert (told.body, told.gaps) == (guessed.body, [])
+    (tmp_path / "x.csv").write_text("age,sex\n31,NA\n44,\n")
+    with pytest.raises(WrongUsage, match=r'no row has a label in "sex" \(the last column\).* --label COLUMN'):
         guess(open_file(tmp_path / "x.csv"), None, None)
-    assert guess(open_file(tmp_path / "x.csv"), "species", None).body["classes"] == ["a", "b"]
+
+
+def test_columns_are_left_out_and_one_that_numbers_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,size,last\n" + "".join(f"{k},{k % 7},{'ab'[k % 2]}\n" for k in range(40)))
+    assert guess(open_file(tmp_path / "x.csv"), None, None).lines[-1].endswith("--leave-out id")
+    without = guess(open_file(tmp_path / "x.csv", leave_out=["id"]), None, None)
+    assert [column["name"] for column in without.body["input"]["columns"]] == ["size"]
+    with pytest.raises(WrongUsage, match='no column "nr"'):
+        open_file(tmp_path / "x.csv", leave_out=["nr"])
+
+
+def test_a_file_without_a_header_makes_no_columns_of_its_first_row(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
+    with pytest.raises(WrongUsage, match="line 1: The first line of this CSV file names no columns"):
+        guess(open_file(tmp_path / "x.csv"), None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "columns", "first"),
+    [
+        ([{"a": 1, "label": "x"}, {"a": None}], ("a", "label"), [1, "x"]),
+        ({"inputs": [[1, 2], [3, 4]], "labels": ["x", "y"]}, ("x0", "x1", "label"), [1, 2, "x"]),
+        ({"inputs": ["a text", "another"], "targets": [1.5, 2]}, ("text", "label"), ["a text", 1.5]),
+    ],
+)
+def test_rows_in_json_are_read_as_they_are_sent(
+    value: Any, columns: tuple[str, ...], first: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    file = open_file(tmp_path / "x.json")
+    records = list(file.records())
+    assert (file.columns, list(records[0].cells), file.at(records[1].place)) == (columns, first, "row 2")
 
 
 def test_numbers_say_how_they_are_predicted(tmp_path: Path) -> None:
@@ -149,6 +190,13 @@ def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path
         ("x.jsonl", b'{"a": ' + b"[" * 100_000 + b"}\n", "line 1: a number is too long, or lists"),
         ("x.npz", b"nothing of the kind", "cannot be read: File is not a zip file"),
         ("x.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
+        ("x.json", b'{"a": 1}\n{"a": 2}\n', "is no JSON: Extra data"),
+        ("x.json", b'{"a": 1}', "a list of rows is due"),
+        ("x.json", b'{"inputs": [[1], [2]], "labels": ["x"]}', "2 inputs and 1 labels"),
+        ("x.json", b"[[1, 2], [3]]", "row 2: it is not as the first row is"),
+        ("x.csv", b'[{"a": 1}]', "is JSON: call it .json"),
+        ("x.csv", b"PK\x03\x04", "is a workbook or another archive: save it as CSV"),
+        ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),
     ],
 )
 def test_a_file_that_is_not_what_its_ending_says_is_refused(
@@ -182,6 +230,6 @@ def test_a_pipe_is_refused_unread(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> None:
-    (tmp_path / "x.xlsx").touch()
-    with pytest.raises(WrongUsage, match=r"\.csv, \.jsonl, \.npz, \.parquet"):
-        open_file(tmp_path / "x.xlsx")
+    (tmp_path / "x.sav").touch()
+    with pytest.raises(WrongUsage, match=r"\.csv, \.json, \.jsonl, \.npz, \.parquet"):
+        open_file(tmp_path / "x.sav")

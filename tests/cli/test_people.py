@@ -214,6 +214,26 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     assert tsuika("versions", "basket", "--json").json["items"][-1]["live"]
 
 
+def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Tsuika, tmp_path: Path) -> None:
+    table = [[str(k), *row] for k, row in enumerate(rows(["apple", "pear"]))]
+    table[3][1], table[8][-1] = "NA", "NA"
+    file = save(tmp_path / "r.csv", table, ["nr", *HEADER])
+    made = tsuika("init", "orchard", file, "--leave-out", "nr")
+    assert 'NA in "weight", "label" is taken for a gap' in made.out
+    [command] = re.findall(r"Teach it: tsuika (.*)", made.out)
+    assert command == f"push orchard {file} --leave-out nr --gaps NA"
+    early = tsuika("predict", "orchard", file)
+    assert (early.code, "tsuika push orchard FILE" in early.err) == (ERROR, True)
+    assert 'has no column "nr". Leave it out: --leave-out nr.' in tsuika("push", "orchard", file, "--gaps", "NA").err
+    unsaid = tsuika("push", "orchard", file, "--leave-out", "nr")
+    assert (unsaid.code, "line 10: NA is not taken as a label." in unsaid.err) == (USAGE, True)
+    pushed = tsuika(*command.split(), "--method", "ridge")
+    assert (pushed.code, "1 row has no label: line 10." in pushed.err) == (DONE, True)
+    asked = save(tmp_path / "q.csv", [row[:-1] for row in table[:5]], ["nr", *HEADER[:-1]])
+    assert "or say --gaps NA" in tsuika("predict", "orchard", asked).err
+    assert len(tsuika("predict", "orchard", asked, "--gaps", "NA").out.splitlines()) == 6
+
+
 def test_ctrl_c_while_it_learns_says_that_the_update_goes_on(
     tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

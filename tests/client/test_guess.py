@@ -57,7 +57,7 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
     file.write_bytes(TABLE)
     for content in (TABLE, file, str(file)):
         made = guess(content)
-        assert (made.target, made.column) == ({"kind": "number"}, "rent")
+        assert (made.target, made.columns) == ({"kind": "number", "names": ["rent"]}, ("rent",))
         assert [(column["name"], column["kind"]) for column in made.input["columns"]] == [
             ("city", "category"),
             ("postcode", "category"),
@@ -65,7 +65,9 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
             ("balcony", "boolean"),
             ("since", "date"),
         ]
-    assert guess(TABLE, column="city", leave_out=["rent"]).column == "city"
+    assert guess(TABLE, columns=["city"], leave_out=["rent"]).columns == ("city",)
+    several = guess(TABLE, columns=["rent", "rooms"])
+    assert several.target == {"kind": "number", "size": 2, "names": ["rent", "rooms"]}
     for empty in (b"", b"a,b,label\n"):
         with pytest.raises(ValueError, match="no row"):
             guess(empty)
@@ -76,11 +78,20 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
         (b"a,a,label\n1,2,b\n", 'called "a"'),
         (b"a,,label\n1,2,b\n", "Column 2"),
         (b"a;label\n1;b\n", "Commas part cells"),
+        (b"5.1,3.5,setosa\n4.9,3.0,setosa\n", "first line of this CSV file names no columns"),
+        (b"red,small,yes\nblue,small,no\nred,large,yes\n", "it begins the rows, with red"),
+        (b'[{"a": 1, "label": "b"}]', "This file is JSON"),
+        (b"PK\x03\x04\x14\x00", "an Excel workbook"),
+        (b"PAR1\x15\x04", "This file is Parquet"),
+        (
+            b"age,sex,label\n31,NA,a\nNA,m,b\n",
+            'Cells of "age", "sex" say NA. If nothing .* gaps="NA"',
+        ),
     ):
         with pytest.raises(ValueError, match=sentence):
             guess(wrong)
     with pytest.raises(ValueError, match='no column "city2"'):
-        guess(TABLE, column="city2")
+        guess(TABLE, columns=["city2"])
 
 
 @pytest.mark.parametrize(
@@ -98,8 +109,16 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
 def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str], tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("\n".join(lines))
-    one, other = guess(file), files.guess(open_file(file), None, None)
-    assert (one.input, one.target, one.column) == (other.body["input"], other.body.get("target"), other.label)
+    one, other = guess(file, gaps=["NA"]), files.guess(open_file(file), None, None)
+    assert (one.input, one.target, one.columns) == (other.body["input"], other.body.get("target"), (other.label,))
+
+
+def test_a_column_that_may_only_number_rows_is_named() -> None:
+    frame = pandas.DataFrame({"id": range(30), "age": [k * 7 % 13 for k in range(30)], "label": ["a", "b"] * 15})
+    for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
+        assert made.numbering == ("id",)
+        assert made.sentence.endswith('No cell of "id" comes again: if it only numbers rows, leave_out="id".')
+    assert guess(frame, leave_out=["id"]).numbering == ()
 
 
 @pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])
@@ -108,7 +127,7 @@ def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> Non
     file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
     with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
         guess(file.encode())
-    assert guess(file.replace(third, "1502").encode()).target == {"kind": "number"}
+    assert guess(file.replace(third, "1502").encode()).target == {"kind": "number", "names": ["price"]}
 
 
 def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() -> None:
@@ -116,7 +135,8 @@ def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() ->
         return "".join(["size,last\n", *(f"{k},{label}\n" for k, label in enumerate(labels))]).encode()
 
     prices = [str(95_000 + 1_500 * (k * k % 67)) for k in range(80)]  # 34 prices, most of which come again
-    assert guess(file(prices)).target == target_of([int(price) for price in prices]) == {"kind": "number"}
+    assert guess(file(prices)).target == {"kind": "number", "names": ["last"]}
+    assert target_of([int(price) for price in prices]) == {"kind": "number"}
     with pytest.raises(ValueError, match='Values of "last" look like numbers, and "98o00" is none'):
         guess(file([*prices, "98o00"]))
     close = [k * k % 67 for k in range(80)]  # 34 of 67 classes
@@ -126,7 +146,7 @@ def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() ->
 def test_frames_and_dicts_are_tables() -> None:
     frame = pandas.DataFrame({"age": [31, None], "label": ["a", "b"]})
     made = guess(frame)
-    assert (made.column, made.target) == ("label", None)
+    assert (made.columns, made.target) == (("label",), None)
     assert made.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
     assert made.sentence == 'a table of age (number); predicts classes from column "label".'
     assert guess([{"age": 1}], [2.5]).settings == {"target": {"kind": "number"}}

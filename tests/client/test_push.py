@@ -136,6 +136,35 @@ def test_a_misspelt_label_is_an_error_and_nothing_is_stored(flowers: RemoteModel
     assert [batch.id for batch in flowers.batches()] == before
 
 
+def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
+    model = client.model("halfway")
+    good = pandas.DataFrame(rents())
+    with pytest.raises(InvalidContent, match="rooms") as refused:
+        model.push(good.assign(rooms=[*good["rooms"][:-1], 10**200]), target="rent")
+    assert refused.value.__notes__ == ["Nothing was stored, and the new model halfway was not kept."]
+    with pytest.raises(NotFound):
+        client.model("halfway").info()
+    numbered = good.assign(nr=range(len(good)))
+    assert model.push(numbered, leave_out="nr").verdict == "promoted"
+    assert model.info().target.model_dump()["names"] == ["rent"]
+    file = numbered.assign(rooms=[None, *good["rooms"][1:]]).to_csv(index=False, na_rep="NA").encode()
+    with pytest.raises(InvalidContent, match="name NA in gaps"):
+        model.push(file, leave_out="nr")
+    assert model.push(file, leave_out="nr", gaps="NA").version == 2
+    assert len(model.predict(file, gaps=["NA"]).predictions) == len(good)
+    with pytest.raises(ValueError, match="gaps are words of a CSV file"):
+        model.push(good, gaps="NA")
+
+
+def test_what_comes_back_is_printed_in_a_line(flowers: RemoteModel) -> None:
+    answer = flowers.predict(corners(2)[0])
+    for thing in (answer, flowers.info(), flowers.version(), *flowers.batches(), *flowers.updates()):
+        assert len(str(thing)) < 400
+        assert str(thing) == repr(thing)
+    assert str(answer).startswith("Predictions(model='flowers', version=1, classes=['0', '1', '2', ")
+    assert "'and 232 more']" in str(answer)
+
+
 def test_shuffled_labels_are_rejected_and_what_is_live_stays(flowers: RemoteModel) -> None:
     rows, labels = corners(5)
     live = flowers.info().live_version

@@ -72,7 +72,7 @@ def test_what_is_guessed_wrong_is_corrected(person: Person) -> None:
     shown = look(person, STAYS).text
     sent(person, "/new/send", shown, STAYS, target="price", predicts="number", **{"kind-1": "many"})
     model = person.api.ok("GET", "/v1/models/stays")
-    assert (model["target"]["kind"], len(model["input"]["columns"])) == ("number", 4)
+    assert (model["target"]["names"], len(model["input"]["columns"])) == (["price"], 4)
     assert model["input"]["columns"][1]["many"]
     [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
     assert (batch["rows"], batch["target_summary"]["min"]) == (30, 0.5)
@@ -102,6 +102,17 @@ def test_a_file_of_texts_or_of_numbers_is_no_table(person: Person, content: byte
     assert spec.items() <= person.api.ok("GET", "/v1/models/stays")["input"].items()
 
 
+def test_gaps_are_said_and_confirmed_and_an_archived_name_is_told_before_the_file_is_sent(person: Person) -> None:
+    gaps = STAYS.replace(b"\n3,", b"\nNA,").replace(b",yes\n", b",NA\n", 1)
+    shown = look(person, gaps).text
+    assert "NA in nights and again is taken for a gap" in shown
+    assert "no: 15, yes: 14" in shown
+    assert sent(person, "/new/send", shown, gaps).status_code == 303
+    person.api.ok("DELETE", "/v1/models/stays")
+    refused = look(person, STAYS)
+    assert (refused.status_code, "An archived model has this name." in refused.text) == (422, True)
+
+
 PRICES = b"rooms,price\n" + b"".join(b"%d,%d.25\n" % (k % 5, 500 + k) for k in range(40))
 
 
@@ -127,6 +138,10 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
         (b"a;b\n1;2\n", {}, "file", "Commas part cells"),
         (b"a,,b\n1,2,3\n", {}, "file", "Column 2"),
         (b"a\n1\n", {}, "file", "one column"),
+        (b"5.1,3.5,setosa\n4.9,3.0,setosa\n", {}, "file", "names no columns"),
+        (b'[{"a": 1, "label": "b"}]', {}, "file", "The file is JSON"),
+        (b"PK\x03\x04", {}, "file", "an Excel workbook"),
+        (b"PAR1", {}, "file", "The file is Parquet"),
         (b'a,b\n"' + b"x" * 200_000, {}, "file", "never closed"),
         (STAYS, {"size": str(2 * 1024**3)}, "file", "2,048 MB"),
         (b"", {"size": "9" * 5000}, "file", "no row"),

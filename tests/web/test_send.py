@@ -134,6 +134,17 @@ def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) ->
     assert send(person, more, **fields, leave_out="on").status_code == 303
 
 
+def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(person: Person) -> None:
+    gaps = GOOD.replace(b"\n7,", b"\nNA,")
+    assert 'name="gaps" type="text" value="NA"' in send(person, gaps, look="/look").text
+    refused = send(person, gaps, new_classes="on")
+    assert (refused.status_code, 'name="gaps"' in refused.text) == (422, True)
+    assert send(person, gaps, new_classes="on", gaps="NA, ?").status_code == 303
+    asked = send(person, GOOD.replace(b"label", b"again")).text
+    assert "Write above the name of the column that is predicted" in asked
+    assert "?target=" not in asked
+
+
 @pytest.mark.parametrize(
     ("content", "fields", "status", "sentence"),
     [

@@ -4,7 +4,7 @@ columns that are no inputs."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from service.api.openapi import takes
@@ -21,7 +21,9 @@ from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, Json
 
 TARGET, GROUP, LEAVE_OUT = "target", "group", "leave_out"
 """Members of the query that name columns of the file."""
-SEVERAL = (TARGET, LEAVE_OUT)
+GAPS = "gaps"
+"""The one that names what cells say where nothing is known."""
+SEVERAL = (TARGET, LEAVE_OUT, GAPS)
 """Those that may stand there more than once."""
 NOT_IN_QUERY = (ROWS, LABELS, TARGETS, GROUPS, "batches")
 """Members of a body of JSON that a file has as columns, or that bring no rows."""
@@ -43,14 +45,19 @@ def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBo
     Raises InvalidContent, LongAddress.
     """
     pairs = _pairs(query, kind)
-    targets, left_out = (tuple(value_text(value) for name, value in pairs if name == of) for of in SEVERAL)
+    targets, left_out, gaps = (several(pairs, name) for name in SEVERAL)
     members = once(pair for pair in pairs if pair[0] not in SEVERAL)
     group = members.pop(GROUP, None)
     read = {name: _READERS.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
     checked = JsonBody(body, json.dumps(body).encode())
     order = validated(kind, checked)
-    return order, checked, Meant(due.target, targets, group and value_text(group), left_out)
+    return order, checked, Meant(due.target, targets, group and value_text(group), left_out, gaps)
+
+
+def several(pairs: Iterable[tuple[str, str]], of: str) -> tuple[str, ...]:
+    """The values of a member that may stand in a query more than once."""
+    return tuple(value_text(value) for name, value in pairs if name == of)
 
 
 def refuse_query(query: bytes, kind: type[Order]) -> None:
@@ -113,5 +120,11 @@ _COLUMNS = (
         LEAVE_OUT,
         {"type": "array", "items": {"type": "string"}},
         "A column that is none of all these, such as a number of the row; named again for each of several.",
+    ),
+    _parameter(
+        GAPS,
+        {"type": "array", "items": {"type": "string"}},
+        "What cells of the file say where nothing is known, such as NA: they count as empty; named again for each of "
+        "several.",
     ),
 )

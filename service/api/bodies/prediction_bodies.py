@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.bodies.csv_bodies import TARGET, in_lines
+from service.api.bodies.csv_bodies import GAPS, TARGET, in_lines, several
 from service.api.limits.request_checks import Scope, header, media_type
 from service.api.queries import once, pairs_of
 from service.api.validation import validated
@@ -19,7 +19,7 @@ from service.contract import requests
 from service.contract.enums import CSV, JPEG, JSON, PNG
 from service.contract.inputs import InputSpec
 from service.contract.requests import LONGEST_SOURCE
-from service.contract.tables import TableInput, value_text
+from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.intake.formats.csv_header import Meant
@@ -233,10 +233,10 @@ def options_of_query(query: bytes) -> PredictOptions:
 
 
 def asked_of_file(query: bytes) -> tuple[PredictOptions, Meant]:
-    """The same of a CSV file, and its columns that hold what is right. Raises InvalidContent, LongAddress."""
-    pairs = _pairs(query, (*OPTIONS, TARGET))
-    targets = tuple(value_text(value) for name, value in pairs if name == TARGET)
-    return _options(once(pair for pair in pairs if pair[0] != TARGET)), Meant(targets=targets)
+    """The same of a CSV file, its columns that hold what is right, and its gaps. Raises InvalidContent, LongAddress."""
+    pairs = _pairs(query, (*OPTIONS, TARGET, GAPS))
+    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS))
+    return _options(once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))), meant
 
 
 def refuse_query(query: bytes) -> None:

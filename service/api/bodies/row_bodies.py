@@ -51,6 +51,7 @@ from service.contract.requests import CreateBatch, CreateUpdate, together
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.formats import oip_tables
+from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.oip_request import Inference, Wanted, declared_length, read_inference
 from service.intake.formats.raw import READERS
@@ -227,10 +228,13 @@ def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tu
     if not isinstance(body, Spooled):
         return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model))
     task = {"due": due.model_dump(mode="json", by_alias=True), "members": members.members}
-    report = shared.reader.run(
-        body, "read file", **task, targets=meant.targets, group=meant.group, leave_out=meant.leave_out
-    )
+    report = shared.reader.run(body, "read file", **task, meant=_columns(meant))
     return order, RowBody(members, due, body, report)
+
+
+def _columns(meant: Meant) -> dict[str, Any]:
+    """What the columns of a file are, as the reading process is told beside the target."""
+    return {"targets": meant.targets, "group": meant.group, "leave_out": meant.leave_out, "gaps": meant.gaps}
 
 
 def due_of(session: Session, model: Model) -> Due:
@@ -309,7 +313,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     media = media_type(scope)
     if media == CSV:
         options, meant = asked_of_file(scope["query_string"])
-        task = {"spec": in_lines(loaded.input, loaded.model).model_dump(mode="json"), "targets": meant.targets}
+        task = {"spec": in_lines(loaded.input, loaded.model).model_dump(mode="json"), "meant": _columns(meant)}
         report = await shared.reader.wait(spooled, "read asked file", **task, model=loaded.model)
         return (await _named(spooled, options, loaded))._replace(notes=report["notes"])
     if media in READERS:

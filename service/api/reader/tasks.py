@@ -26,7 +26,7 @@ from service.api.reader.store_rows import MAKING, identity_of, make, settled
 from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.requests import MOST_ROWS
-from service.contract.targets import ClassTarget
+from service.contract.targets import ClassTarget, Target
 from service.errors import DiskFull, InvalidContent, TooLarge
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_lines import pieces_of
@@ -182,13 +182,18 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
     return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
 
 
-def read_asked_file(folder: Path, spec: InputSpec, targets: Sequence[str], model: str) -> dict[str, Any]:
-    """As `read_question`, of a CSV file. targets: columns of it that hold what is right. Raises InvalidContent."""
-    table = _table(folder, spec, Meant(targets=tuple(targets)), model)
+def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str) -> dict[str, Any]:
+    """As `read_question`, of a CSV file. Raises InvalidContent."""
+    table = _table(folder, spec, meant, model)
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     _save_names(folder, table.named)
     return {"rows": len(table.named.rows), "notes": table.notes}
+
+
+def _meant(sent: Mapping[str, Any], target: Target | None = None) -> Meant:
+    """What the columns of a file are, as the parent has sent it."""
+    return Meant(target, tuple(sent["targets"]), sent["group"], tuple(sent["leave_out"]), tuple(sent["gaps"]))
 
 
 def _table(folder: Path, spec: InputSpec, meant: Meant, model: str) -> CsvTable:
@@ -289,10 +294,9 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
             return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
         case "read file":
             due = DUE.as_stored(task["due"])
-            meant = Meant(due.target, tuple(task["targets"]), task["group"], tuple(task["leave_out"]))
-            return read_file(folder, due, meant, task["members"])
+            return read_file(folder, due, _meant(task["meant"], due.target), task["members"])
         case "read asked file":
-            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), task["targets"], task["model"])
+            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), _meant(task["meant"]), task["model"])
         case "read tensor":
             spec = INPUT_SPEC.as_stored(task["spec"])
             return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])

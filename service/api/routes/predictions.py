@@ -130,6 +130,13 @@ TARGET_COLUMN = {
     "description": "With a CSV file alone: a column that is no input, since it holds what is right; named "
     "again for each of several. By default target and label.",
 }
+GAP_WORDS = {
+    "name": "gaps",
+    "in": "query",
+    "schema": {"type": "array", "items": {"type": "string"}},
+    "description": "With a CSV file alone: what its cells say where nothing is known, such as NA; named again for each "
+    "of several.",
+}
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
     "response_model": Predictions | NumberPredictions,
@@ -152,7 +159,7 @@ ROWS_ALONE = {
 
 def _takes_rows() -> dict[str, Any]:
     """Describes the bodies of a POST: JSON, or rows alone, whose `top`, `level` and `source` stand in the query."""
-    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, TIMEOUT)
+    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, GAP_WORDS, TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, description in ROWS_ALONE.items():
         content[media] = {"schema": {"type": "string", "format": "binary", "description": description}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,15 +36,39 @@ class DataFile:
         """As sentences name it."""
         return self.path.name
 
-    def label_column(self, asked: str | None, inputs: Sequence[str] = ()) -> str | None:
+    def without(self, leave_out: Sequence[str], gaps: Sequence[str] = ()) -> DataFile:
+        """The file without some columns, and with None where cells say that nothing is known. Raises WrongUsage."""
+        for name in leave_out:
+            self.check_column(name)
+        if not leave_out and not gaps:
+            return self
+        kept = [place for place, name in enumerate(self.columns) if name not in leave_out]
+
+        def records() -> Iterator[Record]:
+            for place, cells in self.records():
+                taken = (cells[k] for k in kept)
+                yield Record(place, [None if isinstance(cell, str) and cell in gaps else cell for cell in taken])
+
+        return replace(self, columns=tuple(self.columns[k] for k in kept), records=records)
+
+    def check_column(self, name: str) -> None:
+        """Raises WrongUsage for a column that is not there."""
+        if name not in self.columns:
+            raise WrongUsage(f'{self.name} has no column "{name}". It has {quoted(self.columns)}.')
+
+    def label_column(
+        self, asked: str | None, inputs: Sequence[str] = (), called: Sequence[str] | None = None
+    ) -> str | None:
         """The column that holds labels: the one that was asked for, or by its name, or the only one that is no input.
+        called: what the model calls the numbers that it predicts.
 
         None where there is none. Raises WrongUsage.
         """
         if asked is not None:
-            if asked not in self.columns:
-                raise WrongUsage(f'{self.name} has no column "{asked}". It has {quoted(self.columns)}.')
+            self.check_column(asked)
             return asked
+        if called is not None and len(called) == 1 and called[0] in self.columns:
+            return called[0]
         others = [name for name in self.columns if name not in inputs]
         return named_label(others) or (others[0] if inputs and len(others) == 1 else None)
 

@@ -13,17 +13,20 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
-from service.guessing.column_facts import FEWEST_NUMBERS, NUMBER, ColumnFacts, input_of
-from service.guessing.label_column import LABELS
+from service.guessing.column_facts import FEWEST_NUMBERS, NUMBER, ColumnFacts, gap_words, input_of
+from service.guessing.csv_facts import Unguessable, check_header
+from service.guessing.label_column import LABELS, number_target
 
 
 @dataclass(frozen=True)
 class Guess:
-    """body: of `POST /v1/models`, without the name · lines: the guesses in sentences · label: its column"""
+    """body: of `POST /v1/models`, without the name · lines: the guesses in sentences · label: its column · gaps: what
+    cells say where nothing is known"""
 
     body: dict[str, Any]
     lines: list[str]
     label: str
+    gaps: list[str]
 
 
 def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
@@ -31,31 +34,43 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     facts = _facts(file)
-    labels = count_labels(file, label_name)
+    inputs = {name: fact for name, fact in facts.items() if name != label_name}
+    spec, takes = _takes(file, inputs)
+    gaps = gap_words({label_name: facts[label_name]} if spec["kind"] == "text" else facts)
+    labels = count_labels(file.without((), list(gaps)), label_name)
     numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
         _require_classes(file, label_name, labels, facts[label_name])
-    inputs = {name: fact for name, fact in facts.items() if name != label_name}
-    spec, takes = _takes(file, inputs)
     body: dict[str, Any] = {"input": spec}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
     if numbers:
-        body["target"] = {"kind": "number"}
+        body["target"] = number_target(label_name)
         lines.append(f'Target: the number in "{label_name}" ({why}). If these are names of classes: --target class.')
     else:
-        _require_names(file, label_name, why, labels)
+        lines += _of_classes(file, label_name, why, labels, target)
         body["classes"] = list(labels.counts)
-        counted = ", ".join(f"{name} ({count.rows:,})" for name, count in list(labels.counts.items())[:10])
-        more = f" and {len(labels.counts) - 10:,} more" if len(labels.counts) > 10 else ""
-        hint = ""
-        if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(NUMBER.fullmatch, labels.counts)):
-            hint = " If these are numbers to be predicted: --target number."
-        lines.append(f'Classes: {counted}{more}, from "{label_name}" ({why}).{hint}')
-        rare = [name for name, count in labels.counts.items() if count.rows == 1]
-        if rare and len(labels.counts) > len(rare):
-            first = labels.counts[rare[0]]
-            lines.append(f'"{rare[0]}" is in one row alone ({file.at(first.place)}): is it a slip?')
-    return Guess(body, lines, label_name)
+    lines += [f"{word} in {quoted(names)} is taken for a gap: nothing is known there." for word, names in gaps.items()]
+    lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
+    if spec["kind"] == "table" and (counting := [name for name, fact in inputs.items() if fact.counts_rows]):
+        lines.append(f"No cell of {quoted(counting)} comes again. If it only numbers rows: --leave-out {counting[0]}")
+    return Guess(body, lines, label_name, list(gaps))
+
+
+def _of_classes(file: DataFile, label: str, why: str, labels: LabelCounts, target: str | None) -> list[str]:
+    """What is said of the classes. Raises WrongUsage where there are none."""
+    if not labels.counts:
+        raise WrongUsage(f'{file.name}: no row has a label in "{label}" ({why}). Is it another column? --label COLUMN')
+    counted = ", ".join(f"{name} ({count.rows:,})" for name, count in list(labels.counts.items())[:10])
+    more = f" and {len(labels.counts) - 10:,} more" if len(labels.counts) > 10 else ""
+    hint = ""
+    if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(NUMBER.fullmatch, labels.counts)):
+        hint = " If these are numbers to be predicted: --target number."
+    lines = [f'Classes: {counted}{more}, from "{label}" ({why}).{hint}']
+    rare = [name for name, count in labels.counts.items() if count.rows == 1]
+    if rare and len(labels.counts) > len(rare):
+        first = labels.counts[rare[0]]
+        lines.append(f'"{rare[0]}" is in one row alone ({file.at(first.place)}): is it a slip?')
+    return lines
 
 
 def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts) -> None:
@@ -66,19 +81,6 @@ def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: Colu
         raise WrongUsage(
             f'{file.name}, {place}: values of "{label}" look like numbers, and "{strange[:100]}" is none. Write '
             "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class."
-        )
-
-
-def _require_names(file: DataFile, label: str, why: str, labels: LabelCounts) -> None:
-    """Raises WrongUsage for a label that the service takes for none, such as NA, in a CSV file."""
-    from service.intake.formats.csv_cells import UNNAMED
-
-    name = next((name for name in labels.counts if file.is_csv and name in UNNAMED), None)
-    if name is not None:
-        raise file.wrong(
-            labels.counts[name].place,
-            f'"{name}" is not taken as a label, in "{label}" ({why}). Leave the cell empty where nothing is known. '
-            "Is another column predicted? --label COLUMN",
         )
 
 
@@ -95,6 +97,10 @@ def _facts(file: DataFile) -> dict[str, ColumnFacts]:
     for record in file.records():
         for fact, cell in zip(facts.values(), record.cells, strict=True):
             fact.add(cell)
+    try:
+        check_header(facts)
+    except Unguessable as fault:
+        raise WrongUsage(f"{file.name}, line {file.header}: {fault}") from None
     return facts
 
 

@@ -26,11 +26,22 @@ class Count:
 @dataclass(frozen=True)
 class LabelCounts:
     """rows: all of them · unlabelled: those without a label · counts: by label, in order of appearance, up to one more
-    than a model may have"""
+    than a model may have · lacking: where the first ones without a label stand"""
 
     rows: int
     unlabelled: int
     counts: Mapping[str, Count]
+    lacking: Sequence[int | str] = ()
+
+    def without_label(self, file: DataFile, noun: str) -> str:
+        """Which rows have none, in a sentence; "" where all have one."""
+        if not self.unlabelled:
+            return ""
+        places = ", ".join(f"{place:,}" if isinstance(place, int) else place for place in self.lacking)
+        more = f" and {self.unlabelled - len(self.lacking):,} more" if self.unlabelled > len(self.lacking) else ""
+        if self.unlabelled == 1:
+            return f"1 row has no {noun}: {file.unit} {places}."
+        return f"{self.unlabelled:,} rows have no {noun}: {file.unit}s {places}{more}."
 
 
 def count_labels(file: DataFile, label: str | None) -> LabelCounts:
@@ -38,18 +49,20 @@ def count_labels(file: DataFile, label: str | None) -> LabelCounts:
     at = None if label is None else file.columns.index(label)
     rows = unlabelled = 0
     counts: dict[str, Count] = {}
+    lacking: list[int | str] = []
     for record in file.records():
         rows += 1
         text = None if at is None else label_text(record.cells[at])
         if text is None:
             unlabelled += 1
+            lacking += [record.place] if len(lacking) < LISTED else []
         elif text in counts:
             counts[text].rows += 1
         elif len(counts) <= MOST_CLASSES:
             counts[text] = Count(1, record.place)
     if not rows:
         raise WrongUsage(f"{file.name} has a header and no row.")
-    return LabelCounts(rows, unlabelled, counts)
+    return LabelCounts(rows, unlabelled, counts, lacking)
 
 
 def label_text(cell: Any) -> str | None:

@@ -1,10 +1,10 @@
-"""Which file is read how: CSV, JSON lines, numpy's npz, Parquet, and pictures in a folder or a zip file."""
+"""Which file is read how: CSV, JSON, JSON lines, numpy's npz, Parquet, and pictures in a folder or a zip file."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +13,21 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
+from service.guessing.csv_facts import HEAD_BYTES, REMEDY, other_file
 
 LABEL = "label"
+WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labels", "label", "target", "targets")
 """What the arrays of an npz file are called."""
 
 
-def open_file(path: Path) -> DataFile:
-    """Looks at the beginning of a file, by its ending. Raises WrongUsage."""
+def open_file(path: Path, leave_out: Sequence[str] | None = None, gaps: Sequence[str] | None = None) -> DataFile:
+    """Looks at the beginning of a file, by its ending. leave_out: columns that nobody looks at. gaps: what cells say
+    where nothing is known. Raises WrongUsage."""
+    return _opened(path).without(leave_out or (), gaps or ())
+
+
+def _opened(path: Path) -> DataFile:
     if not path.exists():
         raise WrongUsage(f"There is no file {path}.")
     ending = path.suffix.lower()
@@ -30,15 +37,21 @@ def open_file(path: Path) -> DataFile:
         return pictures(path)
     if ending in (".jsonl", ".ndjson"):
         return _json_lines(path)
+    if ending == ".json":
+        return _json(path)
     if ending == ".npz":
         return _arrays(path)
     if ending == ".parquet":
         return _parquet(path)
     if ending in (".csv", ".txt", ""):
         return _csv(path)
+    if ending in WORKBOOKS:
+        raise WrongUsage(
+            f"{path.name} is a workbook. Save its sheet as CSV in UTF-8, which spreadsheets offer by that name."
+        )
     raise WrongUsage(
-        f"{path.name} is none of the files that are read here: .csv, .jsonl, .npz, .parquet, or a folder or .zip of "
-        "pictures."
+        f"{path.name} is none of the files that are read here: .csv, .json, .jsonl, .npz, .parquet, or a folder or "
+        ".zip of pictures."
     )
 
 
@@ -46,6 +59,12 @@ def _csv(path: Path) -> DataFile:
     """As the service reads CSV: in UTF-8, with commas, lines counted from 1."""
     from service.errors import InvalidContent
     from service.intake.formats.csv_lines import pieces_of, records_of
+
+    with path.open("rb") as file:
+        other = other_file(file.read(HEAD_BYTES))
+    if other is not None:
+        ending = {"json": "JSON: call it .json", "parquet": "Parquet: call it .parquet"}
+        raise WrongUsage(f"{path.name} is {ending.get(other, 'a workbook or another archive: save it as CSV')}.")
 
     def lines() -> Iterator[Record]:
         with path.open("rb") as file:
@@ -78,7 +97,9 @@ def _csv(path: Path) -> DataFile:
 def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
     """Raises WrongUsage for names that are missing or stand twice, and for other separators than commas."""
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
-        raise WrongUsage(f"{path.name}, line {line}: cells are parted by commas here. Save the file with commas.")
+        raise WrongUsage(
+            f"{path.name}, line {line}: cells are parted by commas here. Save the file with commas. {REMEDY}"
+        )
     for k, name in enumerate(columns):
         if not name:
             raise WrongUsage(f"{path.name}, line {line}: column {k + 1} has no name. Name it, or leave it out.")
@@ -122,6 +143,37 @@ def _json_lines(path: Path) -> DataFile:
             yield Record(number, [value.get(name) for name in columns])
 
     return DataFile(path, columns, "line", records)
+
+
+def _json(path: Path) -> DataFile:
+    """A list of objects; or inputs and labels or targets, as the service takes them."""
+    try:
+        value = json.loads(path.read_text("utf-8-sig"))
+    except (ValueError, RecursionError) as fault:
+        raise WrongUsage(f"{path.name} is no JSON: {fault}. A line a row has the ending .jsonl.") from None
+    rows, labels = value, None
+    if isinstance(value, dict):
+        rows = value.get("inputs")
+        labels = next((value[word] for word in ("labels", "targets") if isinstance(value.get(word), list)), None)
+    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict | list | str):
+        forms = '[{"city": "Osaka", ...}, ...], or {"inputs": [...], "labels": [...]}'
+        raise WrongUsage(f"{path.name}: a list of rows is due, {forms}.")
+    if labels is not None and len(labels) != len(rows):
+        raise WrongUsage(f"{path.name}: there are {len(rows):,} inputs and {len(labels):,} labels. Send one a row.")
+    if isinstance(rows[0], dict):
+        columns = tuple(dict.fromkeys(str(name) for row in rows if isinstance(row, dict) for name in row))
+    else:
+        columns = tuple(f"x{k}" for k in range(len(rows[0]))) if isinstance(rows[0], list) else ("text",)
+
+    def records() -> Iterator[Record]:
+        for k, row in enumerate(rows):
+            cells = [row.get(name) for name in columns] if isinstance(row, dict) else row
+            cells = cells if isinstance(cells, list) else [cells]
+            if type(row) is not type(rows[0]) or len(cells) != len(columns):
+                raise WrongUsage(f"{path.name}, row {k + 1:,}: it is not as the first row is.")
+            yield Record(k + 1, cells if labels is None else [*cells, labels[k]])
+
+    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records)
 
 
 def _arrays(path: Path) -> DataFile:

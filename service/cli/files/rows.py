@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import label_text
+from service.cli.output import word
 
 if TYPE_CHECKING:
     from service.contract.inputs import InputSpec
@@ -35,16 +36,24 @@ def columns_of(
     spec = model.input
     inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
     due = spec.size if spec.kind == "vector" else 1
-    label_name = file.label_column(label, inputs)
+    label_name = file.label_column(label, inputs, model.target.names if model.target.kind == "number" else None)
     if spec.kind != "table" and label is None and not learns and len(file.columns) == due:
         label_name = None
     elif spec.kind != "table" and label_name is None and len(file.columns) == due + 1:
         label_name = file.columns[-1]
-    if group is not None and group not in file.columns:
-        raise WrongUsage(f'{file.name} has no column "{group}". It has {quoted(file.columns)}.')
+    if group is not None:
+        file.check_column(group)
     others = [name for name in file.columns if name not in (label_name, group)]
     if spec.kind == "table":
-        return Columns(_table_places(file, inputs, others, model.name), label_name, group)
+        places = _table_places(file, inputs, others, model.name)
+        more = [name for name in others if name not in inputs]
+        if more and learns and label_name is not None:
+            options = " ".join(f"--leave-out {word(name)}" for name in more[:10])
+            raise WrongUsage(
+                f"{file.name}, line {file.header or 1}: {model.name} has no column {quoted(more)}. Leave "
+                f"{'it' if len(more) == 1 else 'them'} out: {options}. Nothing was sent."
+            )
+        return Columns(places, label_name, group)
     takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
     if len(others) != due:
         beside = f' beside "{label_name}"' if label_name else ""

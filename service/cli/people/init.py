@@ -11,8 +11,8 @@ from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
-from service.cli.options import Json
-from service.cli.output import print_result
+from service.cli.options import Gaps, Json, LeaveOut
+from service.cli.output import print_result, word
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -25,6 +25,8 @@ def run(
         str | None, Option(metavar="COLUMN", help="The column that is predicted; guessed if left out.")
     ] = None,
     target: Annotated[Literal["class", "number"] | None, Option(help="What is predicted; guessed if left out.")] = None,
+    leave_out: LeaveOut = None,
+    gaps: Gaps = None,
     replace: Annotated[
         bool, Option("--replace", help="Take the place of a model of that name that never had rows.")
     ] = False,
@@ -34,7 +36,7 @@ def run(
     """Guesses inputs, columns and classes from a file, says so, and makes the model. Nothing is learned yet."""
     from service.cli.files.guess import guess  # it imports the client
 
-    guessed = guess(open_file(path), label, target)
+    guessed = guess(open_file(path, leave_out, gaps), label, target)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
     if dry_run:
@@ -42,11 +44,12 @@ def run(
     else:
         with connected() as client:
             _make(client, body, replace)
-        also = "" if label is None else f" --label {label}"
-        lines.append(f"● {model} is there. Teach it: tsuika push {model} {path}{also}")
-    print_result(
-        "init", {"made": not dry_run, "model": body, "label": guessed.label, "notes": guessed.lines}, lines, as_json
-    )
+        said = {"--label": [] if label is None else [label], "--leave-out": leave_out or []}
+        said["--gaps"] = [*(gaps or []), *guessed.gaps]
+        also = "".join(f" {option} {word(value)}" for option, values in said.items() for value in values)
+        lines.append(f"● {model} is there. Teach it: tsuika push {model} {word(str(path))}{also}")
+    members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}
+    print_result("init", members, lines, as_json)
     return DONE
 
 

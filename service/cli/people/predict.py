@@ -20,7 +20,7 @@ from service.cli.files.readers import open_file
 from service.cli.files.rows import columns_of, inputs_of, typed_cell
 from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
-from service.cli.options import Json
+from service.cli.options import Gaps, Json, LeaveOut
 from service.cli.output import csv_cell, plain, print_json, print_table, stdout
 from service.learning.wording import amount
 
@@ -43,6 +43,8 @@ def run(
         Option(metavar="ROW", help="One row: numbers with commas, a text, or a=1,b=x of a table; JSON, too."),
     ] = None,
     label: Annotated[str | None, Option(metavar="COLUMN", help="A column of the file that is no input.")] = None,
+    leave_out: LeaveOut = None,
+    gaps: Gaps = None,
     as_json: Json = False,
 ) -> int:
     """Predicts rows by the live version, or by the one that is named. In a pipe it writes CSV, a line a row."""
@@ -56,18 +58,18 @@ def run(
             parts: Iterable[Any] = [[_row(row, info)]]
         else:
             assert path is not None
-            file = open_file(path)
+            file = open_file(path, leave_out, gaps)
             check_size(file)
-            parts = _parts(file, info, label)
+            parts = _parts(file, info, label, as_it_is=not (leave_out or gaps))
         answers = [remote.predict(part, version=named.version) for part in parts]
     _print(answers, as_json)
     return DONE
 
 
-def _parts(file: DataFile, info: Model, label: str | None) -> Iterator[Any]:
-    """The rows of a file, some at a time; a CSV file goes as it is, where nobody names a column of it."""
+def _parts(file: DataFile, info: Model, label: str | None, as_it_is: bool) -> Iterator[Any]:
+    """The rows of a file, some at a time; a CSV file goes as it is, where nobody names a column or a gap of it."""
     columns = columns_of(file, info, label)
-    if file.is_csv and (info.input.kind == "table" or (label is None and info.input.kind != "image")):
+    if as_it_is and file.is_csv and (info.input.kind == "table" or (label is None and info.input.kind != "image")):
         yield file.path
         return
     each = inputs_of(file, columns, info.input)

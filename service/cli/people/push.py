@@ -16,19 +16,20 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperCommand
 
-from service.cli.connection import connected
+from service.cli.connection import connected, in_options
 from service.cli.exits import WrongUsage
-from service.cli.files.data_file import DataFile
+from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import Count, LabelCounts, count_labels, new_labels
 from service.cli.files.readers import open_file
 from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
-from service.cli.options import Json
+from service.cli.options import Gaps, Json, LeaveOut
 from service.cli.output import plain
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
+from service.guessing.column_facts import UNNAMED
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -61,6 +62,8 @@ def run(
         str | None, Option(metavar="COLUMN", help="What rows belong to that stay together: a patient, a video.")
     ] = None,
     note: Annotated[str | None, Option(metavar="TEXT", help="Where the rows come from; kept as their source.")] = None,
+    leave_out: LeaveOut = None,
+    gaps: Gaps = None,
     method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -68,22 +71,25 @@ def run(
 
     Exit code 0: live, 3: rejected, 4: held, 2: the file is wrong and nothing was sent.
     """
-    file = open_file(path)
+    file = open_file(path, leave_out, gaps)
     with connected() as client:
         remote = client.model(model)
         info = _known(remote, path)
         columns = columns_of(file, info, label, group, learns=True)
         if columns.label is None:
-            raise WrongUsage(f"{file.name}: which column is the label? Say it with --label COLUMN.")
+            which = f"which column is the label? Say it with --label COLUMN.{_candidates(file, info)}"
+            raise WrongUsage(f"{file.name}: {which}")
         check_size(file)
         counts = count_labels(file, columns.label)
         new = _new_classes(file, columns.label, counts, info, new_classes)
         typer.echo(_found(file, columns, counts, info), err=True)
-        options = {"source": note, "method": method, "new_classes": "allow" if new else None}
+        options: dict[str, Any] = {"source": note, "method": method, "new_classes": "allow" if new else None}
+        file_options = {"leave_out": leave_out, "gaps": gaps} if file.is_csv else {}
         if new:
             typer.echo(plain(f"New classes: {_listed(new)}"), err=True)
         with learning(counts.rows) as show, _interruptible(model) as ordered:
-            update = _send(remote, file, columns, info, on_progress=ordered(show), wait=math.inf, **options)
+            options |= {"on_progress": ordered(show), "wait": math.inf}
+            update = _send(remote, file, columns, info, **options, **file_options)
     return print_update("push", update, as_json)
 
 
@@ -115,8 +121,9 @@ def _known(remote: RemoteModel, path: Path) -> Model:
     try:
         return remote.info()
     except NotFound as missing:
-        hint = f"Make it for this file: tsuika init {remote.name} {path}"
-        raise WrongUsage(f"There is no model {remote.name}. {hint}") from missing
+        archived = (missing.problem.model_extra or {}).get("archived")
+        which, name = ("another one", "NAME") if archived else ("it", remote.name)
+        raise WrongUsage(f"{missing.detail} Make {which} for this file: tsuika init {name} {path}") from missing
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
@@ -129,7 +136,7 @@ def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
     try:
         return _sent(remote, file, columns, info, **options)
     except InvalidContent as refused:
-        raise WrongUsage(f"{file.name}: {refused} Nothing was stored.") from refused
+        raise WrongUsage(f"{file.name}: {in_options(str(refused))} Nothing was stored.") from refused
 
 
 def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
@@ -146,6 +153,9 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
     """The labels that shall become classes. Raises WrongUsage for those that nobody meant."""
     if info.target.kind == "number":
         return {}
+    if file.is_csv and (word := next((name for name in counts.counts if name in UNNAMED), None)) is not None:
+        sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
+        raise file.wrong(counts.counts[word].place, sentence)
     if asked != ASK:
         named = [name.strip() for name in (asked or "").split(",") if name.strip()]
         return new_labels(file, label, counts, info.classes, named, info.name)
@@ -161,9 +171,16 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
 
 def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -> str:
     """What was found in the file, in a line."""
-    word = "targets" if info.target.kind == "number" else "labels"
-    said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {word} in "{columns.label}".'
-    return plain(f"{said} {counts.unlabelled:,} of them have none." if counts.unlabelled else said)
+    noun = "target" if info.target.kind == "number" else "label"
+    said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {noun}s in "{columns.label}".'
+    return plain(f"{said} {counts.without_label(file, noun)}".rstrip())
+
+
+def _candidates(file: DataFile, info: Model) -> str:
+    """The columns of which one may be the label, in a sentence."""
+    known = [column.name for column in info.input.columns] if info.input.kind == "table" else []
+    others = [name for name in file.columns if name not in known]
+    return f" {info.name} does not know {quoted(others)}." if known and others else ""
 
 
 def _listed(new: dict[str, Count]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
+from service.guessing.column_facts import NOTHING, UNNAMED
 from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 
@@ -21,11 +22,8 @@ Floats = NDArray[np.float64]
 KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 """Texts of all columns, and of one of them, whose readings are kept."""
 EMPTY = "Leave the cell empty where nothing is known."
+GAP = "Leave the cell empty where nothing is known, or name {0} in gaps."
 NO_GAPS = "Numbers of a vector are all there: fill it in, or leave the row out."
-NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
-"""What programs write where a number is missing, in small letters."""
-UNNAMED = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
-"""What no value of an open category, no label and no group is called in a CSV file: a program wrote it for nothing."""
 BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OF_NUMBERS = re.compile(r"[0-9+\-.eE ]*")
@@ -106,7 +104,7 @@ def number_of(text: str) -> float:
     if is_number(text):
         return float(text)  # or infinite: beyond what is taken, and refused as such
     if text.lower() in NOTHING:
-        raise CellFault(f"{text} is no number. {EMPTY}")
+        raise CellFault(f"{text} is no number. {GAP.format(text)}")
     raise CellFault(no_number(text))
 
 
@@ -129,12 +127,15 @@ def named(text: str, thing: str) -> str:
     """The text, which may be the name of a value, a class or a group. Raises CellFault for one that stands for
     nothing."""
     if text in UNNAMED:
-        raise CellFault(f"{text} is not taken as {thing}. {EMPTY} If it is truly called so, send the rows as JSON.")
+        way = "If it is truly called so, send the rows as JSON."
+        raise CellFault(f"{text} is not taken as {thing}. {GAP.format(text)} {way}")
     return text
 
 
 def _boolean(text: str) -> bool:
     value = BOOLEANS.get(text.lower())
+    if value is None and text.lower() in NOTHING:
+        raise CellFault(f"{text} is not true or false. {GAP.format(text)}")
     if value is None:
         raise CellFault(f"{quoted_cell(text)} is not true or false: write one of them. {EMPTY}")
     return value
@@ -142,7 +143,7 @@ def _boolean(text: str) -> bool:
 
 def _date(text: str) -> str:
     if text.lower() in NOTHING:
-        raise CellFault(f"{text} is no date. {EMPTY}")
+        raise CellFault(f"{text} is no date. {GAP.format(text)}")
     if not DATE.fullmatch(text):
         forms = "2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
         raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")

@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from service.contract.inputs import TextInput, VectorInput
 from service.contract.tables import TableInput, value_text
 from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
-from service.intake.formats.csv_cells import is_number
+from service.guessing.csv_facts import LABELLED, REMEDY, are_cells
 from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
 
-USUAL = ("target", "label")
-"""What the column of the target or label is called where nobody says it."""
 NAMED = 10
 """Columns that a refusal names."""
-GROWING = 4
-"""So many steps up from number to number are hardly those of a row."""
-EXCEL = (
-    "Excel writes semicolons where the system's decimal sign is a comma; pandas: "
-    'read_csv(f, sep=";", decimal=",").to_csv(g, index=False).'
-)
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 Spec = TableInput | VectorInput | TextInput
@@ -36,12 +27,13 @@ Spec = TableInput | VectorInput | TextInput
 class Meant:
     """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows are asked about
     and bring none; `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a
-    row belongs to; `leave_out`: columns that are none of all these."""
+    row belongs to; `leave_out`: columns that are none of all these; `gaps`: what cells say where nothing is known."""
 
     target: Target | None = None
     targets: tuple[str, ...] = ()
     group: str | None = None
     leave_out: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -91,7 +83,7 @@ class Header:
         if len(self.names) == 1 and width + self._learned > 1:
             for mark, word in OTHER_SEPARATORS.items():
                 if mark in self.names[0]:
-                    remedy = EXCEL if mark == ";" else "Save the file with commas."
+                    remedy = REMEDY if mark == ";" else "Save the file with commas."
                     raise self._refusal(f" has {word} where commas part cells. {remedy}")
         for k, name in enumerate(self.names):
             if not name:
@@ -110,19 +102,14 @@ class Header:
             raise self._refusal(sentence)
 
     def _check_no_row(self) -> None:
-        """Raises InvalidContent where names are numbers: it is a row, and there is no header. Columns are called 0, 1,
-        2 or 2024, 2025, and many of them by what grows, such as wavelengths."""
-        numbers = [float(name) for name in self.names if is_number(name)]
-        steps = [second - first for first, second in pairwise(numbers)]
-        counted = all(map(float.is_integer, numbers)) and all(step == 1 for step in steps)
-        grows = len(steps) >= GROWING and all(step > 0 for step in steps)
-        if not (counted or grows) and {*USUAL}.isdisjoint(self.names):
+        """Raises InvalidContent where names are numbers as a row has them: there is no header."""
+        if are_cells(self.names):
             raise self._refusal(" has numbers where columns are named. The first line of a file is its header.")
 
     def _inputs(self, free: Sequence[str], spec: Spec, meant: Meant, model: str) -> tuple[str, ...]:
         """The columns of a vector, or that of a text: all that are nothing else. Raises InvalidContent."""
         width = width_of(spec)
-        aside = () if self._learned else (*meant.targets, *(USUAL if len(free) > width else ()))
+        aside = () if self._learned else (*meant.targets, *(LABELLED if len(free) > width else ()))
         inputs = tuple(name for name in free if name not in aside)
         if len(inputs) != width:
             takes = f"{width:,} numbers" if isinstance(spec, VectorInput) else "one text"
@@ -147,7 +134,7 @@ class Header:
             return meant.targets
         called = tuple(meant.target.names or ()) if isinstance(meant.target, NumberTarget) else ()
         candidates = [called] if called else []
-        candidates += [(name,) for name in USUAL] if size == 1 else []
+        candidates += [(name,) for name in LABELLED] if size == 1 else []
         there = [names for names in candidates if all(n in self.names and n not in self._places for n in names)]
         if len(there) != 1:
             why = f"No column is called {' or '.join(map(listed, candidates))}"

@@ -20,6 +20,7 @@ from service.contract.inputs import TextInput
 from service.contract.requests import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
+from service.guessing.csv_facts import SENTENCES, other_file
 from service.intake.formats.csv_cells import (
     KEPT_OF_COLUMN,
     ColumnFault,
@@ -47,8 +48,6 @@ Take = Callable[[Sequence[str]], None]
 
 CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
 """Cells that are read together, and characters of rows that wait for it."""
-_JSON = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{])")
-"""How a body of JSON begins, and no header does."""
 _PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/(.*))?")
 
 
@@ -123,10 +122,12 @@ class _Checked:
         self.breaks, self._pieces = False, pieces
 
     def each(self) -> Iterator[bytes]:
-        """The pieces. Raises InvalidContent where the first begins as rows in JSON do."""
+        """The pieces. Raises InvalidContent where the first begins as another kind of file does."""
         for k, piece in enumerate(self._pieces):
-            if not k and _JSON.match(piece):
-                raise InvalidContent.at("", "This is JSON: send Content-Type: application/json.")
+            other = other_file(piece) if not k else None
+            if other is not None:
+                as_json = "This is JSON: send Content-Type: application/json."
+                raise InvalidContent.at("", as_json if other == "json" else SENTENCES[other])
             self.breaks = self.breaks or b"\n" in piece or b"\r" in piece
             yield piece
 
@@ -194,7 +195,9 @@ class _Reading:
         if not waiting:
             return
         check_cells(len(self._lines), self._columns or 1)
-        columns = list(zip(*waiting, strict=True))
+        columns: list[Sequence[str]] = list(zip(*waiting, strict=True))
+        if gaps := self._meant.gaps:
+            columns = [["" if cell.strip() in gaps else cell for cell in column] for column in columns]
         first = len(self._lines) - len(waiting)
         faults = []
         for k, take in self._takers:

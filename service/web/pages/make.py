@@ -19,12 +19,12 @@ from service.contract.keys import Key
 from service.contract.requests import ModelName
 from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
-from service.guessing.column_facts import ColumnFacts, input_of
+from service.guessing.column_facts import ColumnFacts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
-from service.guessing.label_column import label_column
+from service.guessing.label_column import label_column, number_target
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
-from service.web.forms import whole
+from service.web.forms import whole, words_in
 from service.web.pages.data.batches import counted
 from service.web.pages.data.send import beside
 from service.web.view import Answer, Moved, Route, Shown, View
@@ -99,10 +99,14 @@ def look(view: View) -> Answer:
         "predicts": "" if slip else "number" if measures else "class",
         "kind": input_of(inputs)["kind"],
     }
+    gaps = gap_words({label: facts[label]} if form["kind"] == "text" else facts)
+    form["gaps"] = " ".join(gaps)
     looked = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,
-        "classes": "" if measures or slip else _classes(lines, label, view.words),
+        "classes": "" if measures or slip else _classes(lines, label, list(gaps), view.words),
+        "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
+        "numbering": [n for n, fact in inputs.items() if form["kind"] == "table" and fact.counts_rows],
     }
     return _confirm(form, _columns_of(facts, lines), slip, looked)
 
@@ -117,10 +121,12 @@ def sending(view: View, _: str) -> Sending:
         spec["columns"] = [{"name": column.name, **KINDS.get(column.kind, {})} for column in inputs]
     elif spec["kind"] == "vector":
         spec["size"] = len(inputs)
-    name, target = form.get("name", "").strip(), {"kind": form.get("predicts", "")}
+    name, predicts = form.get("name", "").strip(), form.get("predicts", "")
+    target = number_target(form.get("target", "")) if predicts == "number" else {"kind": predicts}
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}
     query["leave_out"] = [column.name for column in others if column.kind == OUT]
-    if target["kind"] == "class":
+    query["gaps"] = words_in(form.get("gaps", ""))
+    if predicts == "class":
         query["new_classes"] = "allow"
     return Sending(address("models", name, "updates"), CSV, query, {"name": name, "input": spec, "target": target})
 
@@ -133,7 +139,7 @@ def send(view: View) -> Answer:
             return Moved(f"/updates/{view.sent.read(Update).id}")
         except Refused as refused:
             wrong, status = beside(refused.problem, view.words), refused.problem.status
-    names = ("name", "target", "predicts", "kind")
+    names = ("name", "target", "predicts", "kind", "gaps")
     return _confirm({name: view.form.get(name, "") for name in names}, _chosen(view.form), wrong, status=status)
 
 
@@ -171,8 +177,12 @@ def _unready(view: View) -> dict[str, str]:
         NAME.validate_python(name)
     except ValidationError:
         return {"name": view.words("make.bad_name")}
-    if view.api.find(address("models", name), Model) is not None:
+    try:
+        view.api.get(address("models", name), Model)
         return {"name": view.words("make.taken")}
+    except Refused as refused:
+        if (refused.problem.model_extra or {}).get("archived"):
+            return {"name": view.words("make.archived")}
     limits = view.api.get(address("limits"), Limits).items
     most = next((limit.value for limit in limits if limit.name == "body"), None)
     size = whole(view.form.get("size") or headers_of(view.api.origin).get("content-length", ""))
@@ -204,10 +214,10 @@ def _chosen(form: Mapping[str, str]) -> list[Column]:
     return [Column(f"kind-{place}", name, form.get(f"kind-{place}", kind)) for place, (name, kind) in enumerate(named)]
 
 
-def _classes(lines: Sequence[Sequence[str]], label: str, words: Words) -> str:
+def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], words: Words) -> str:
     """What the labels are; one of a single row may be a slip."""
     place, width = lines[0].index(label), len(lines[0])
-    counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place])
+    counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place] not in ("", *gaps))
     said = words("make.classes", column=label, classes=counted(counts.most_common(), words))
     rare = [name for name, rows in counts.items() if rows == 1]
     if rare and len(counts) > len(rare):

@@ -80,6 +80,14 @@ def test_columns_come_in_any_order_beside_target_and_group() -> None:
     assert labels == ["7", None, "yes"]
 
 
+def test_words_for_nothing_are_gaps_where_somebody_says_so() -> None:
+    meant = Meant(ClassTarget(), ("kind",), "shop", gaps=("NA", "-9"))
+    table = read("a,b,kind,shop\nNA,2,x,NA\n1, NA ,NA,s\n-9,4,y,-9\n", meant, NUMBERS)
+    np.testing.assert_array_equal(table.named.rows, [[NAN, 2], [1, NAN], [NAN, 4]])
+    assert (table.labels, table.groups) == (["x", None, "y"], [None, "s", None])
+    assert refusal("a,b\nNA,1\n", spec=NUMBERS)[1].endswith("nothing is known, or name NA in gaps.")
+
+
 @pytest.mark.parametrize(
     ("names", "header", "column"),
     [(None, "target", "target"), (None, "label", "label"), (["EUR"], "EUR", "EUR"), (["EUR"], "target", "target")],

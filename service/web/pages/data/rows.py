@@ -8,7 +8,7 @@ from typing import Any
 
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.resources import BatchRow, BatchRows, Model
-from service.contract.tables import TableInput
+from service.contract.tables import CategoryColumn, TableInput
 from service.web.charts.picture import picture
 from service.web.client import Refused
 from service.web.pages.predict import PIXELS
@@ -33,12 +33,13 @@ class Line:
 @dataclass(frozen=True)
 class Looked:
     """Rows with the names of their columns. `after`: the number of the one behind them; `why`: the sentence of the API
-    where there are none to look at."""
+    where there are none to look at; `coded`: columns whose values are shown as codes."""
 
     columns: Sequence[str] = ()
     lines: Sequence[Line] = ()
     after: str | None = None
     why: str | None = None
+    coded: Sequence[str] = ()
 
 
 def look(view: View, model: Model, **query: Any) -> Looked | None:
@@ -52,7 +53,9 @@ def look(view: View, model: Model, **query: Any) -> Looked | None:
         return None
     columns, cells = _shown_by(model.input, view.words)
     lines = [_line(row, model.input, cells) for row in rows.items]
-    return Looked(columns, lines, rows.next_cursor)
+    tables = model.input.columns if isinstance(model.input, TableInput) else ()
+    coded = [column.name for column in tables if isinstance(column, CategoryColumn) and column.many]
+    return Looked(columns, lines, rows.next_cursor, coded=[name for name in coded if name in columns])
 
 
 def _line(row: BatchRow, spec: InputSpec, cells: Callable[[Any], Sequence[str]]) -> Line:

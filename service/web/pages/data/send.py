@@ -10,10 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 from service.contract.enums import CSV, JSON
 from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
+from service.guessing.column_facts import gap_words
 from service.guessing.csv_facts import Unguessable, facts_of
 from service.guessing.label_column import label_column
 from service.web.client import Refused, Sending
-from service.web.forms import GENERAL, Said, slug_of
+from service.web.forms import GENERAL, Said, slug_of, words_in
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -23,14 +24,15 @@ FIELDS = ("target", "source")
 PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
+IN_QUERY = ": say it in the query, ?target=NAME."
 LONG_QUERY = "address-too-long"
 OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(view: View, others: Sequence[str] | None = None) -> Answer:
+def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = ()) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
-    know, or may be what is predicted, the likeliest first."""
+    know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known."""
     model = view.model()
     facts = {
         "model": model,
@@ -39,7 +41,8 @@ def ask(view: View, others: Sequence[str] | None = None) -> Answer:
         "example": example(model),
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
         "others": others or [],
-        "form": {field: view.form.get(field, "") for field in FIELDS},
+        "form": {field: view.form.get(field, "") for field in FIELDS}
+        | {"gaps": view.form.get("gaps") or " ".join(gaps)},
         "extra": json.dumps(others) if others and model.input.kind == "table" else "",
         "leave_out": view.head is not None or "leave_out" in view.form,
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
@@ -53,16 +56,18 @@ def look(view: View) -> Answer:
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
     try:
-        names = list(facts_of(view.head.lines()))
+        facts = facts_of(view.head.lines())
     except Unguessable as fault:
         return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
     model = view.model()
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in facts if name not in known]
+    gaps = list(gap_words(facts)) if model.input.kind == "table" else []
     if not unknown or getattr(model.target, "size", 1) > 1:
-        return ask(view, [])
-    label = label_column(names, known) or ""  # "": somebody has to choose
-    return ask(view, [label, *(name for name in unknown if name != label)])
+        return ask(view, [], gaps)
+    called = getattr(model.target, "names", None) or [""]
+    label = called[0] if called[0] in unknown else label_column(facts, known) or ""  # "": somebody has to choose
+    return ask(view, [label, *(name for name in unknown if name != label)], gaps)
 
 
 def example(model: Model) -> str:
@@ -82,6 +87,7 @@ def sending(view: View, name: str) -> Sending:
         query["leave_out"] = [column for column in _extra(view.form) if column not in ("", query.get("target"))]
     if "new_classes" in view.form:
         query["new_classes"] = "allow"
+    query["gaps"] = words_in(view.form.get("gaps", ""))
     return Sending(path, CSV, query)
 
 
@@ -121,7 +127,12 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
         if fault.detail not in problem.detail or fault.detail == problem.detail:
             first = fault.pointer.lstrip("/").partition("/")[0]
             said.setdefault(first if first in PLACES else "file", []).append(fault.detail)
-    return {field: Said(" ".join(sentences), slug) for field, sentences in said.items()}
+    if "target" in said:  # the form has a field where a program has a query
+        said["target"] = [sentence.replace(IN_QUERY, ".") for sentence in said["target"]]
+    which = words("send.which")
+    return {
+        field: Said(" ".join(sentences), slug, which if field == "target" else "") for field, sentences in said.items()
+    }
 
 
 def _named(name: str, near: Sequence[str], words: Words) -> str:
