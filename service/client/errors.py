@@ -81,6 +81,10 @@ class InvalidContent(Refused):
 class UnknownLabels(InvalidContent):
     """Labels that the vocabulary does not have; `new_classes="allow"` adds them."""
 
+    def __str__(self) -> str:
+        of_file, of_json = "send new_classes=allow, in the address: ?new_classes=allow", 'send "new_classes": "allow"'
+        return super().__str__().replace(of_file, of_json).replace(of_json, 'say new_classes="allow"')
+
     @property
     def unknown(self) -> list[str]:
         """These labels, ten at most."""
@@ -100,6 +104,10 @@ class UnknownLabels(InvalidContent):
 
 class UnknownValues(InvalidContent):
     """Values that a category of a table does not have; `new_values="take"` takes them."""
+
+    def __str__(self) -> str:
+        of_file, of_json = "add ?new_values=take to the address", 'send "new_values": "take"'
+        return super().__str__().replace(of_file, of_json).replace(of_json, 'say new_values="take"')
 
 
 class MissingColumns(InvalidContent):

@@ -13,7 +13,7 @@ from typing import Any
 from service.client.csv_file import csv_file, lines_of
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
-from service.guessing.column_facts import ColumnFacts, are_measures, gap_words, input_of
+from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column, number_target
 
@@ -27,12 +27,12 @@ MOST_CHANNELS = 16
 @dataclass(frozen=True)
 class Guess:
     """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
-    those that hold labels or targets. `numbering`: those that may only number the rows."""
+    those that hold labels or targets. `doubts`: what may not be as it is guessed."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
     columns: tuple[str, ...] = ()
-    numbering: tuple[str, ...] = ()
+    doubts: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -44,10 +44,8 @@ class Guess:
         """What was guessed."""
         where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
         said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
-        if not self.numbering:
-            return said
-        [only, *_] = self.numbering
-        return f'{said} No cell of {_quoted(self.numbering)} comes again: if it only numbers rows, leave_out="{only}".'
+        ways = [DOUBTS[why].format(column=c, cell=cell, way=f'leave_out="{c}".') for why, c, cell in self.doubts]
+        return " ".join([said, *ways])
 
 
 def guess(
@@ -72,13 +70,14 @@ def guess(
         columns = _label_columns(table, columns, leave_out)
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
-    numbering = tuple(name for name, cells in taken.items() if len({*map(str, cells)}) == len(cells) and _counts(cells))
+    spec = {"kind": "table", "columns": table_columns(rows)}
+    found = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items()}))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
     else:
         target = target_of(labels if labels is not None else table[columns[0]] if columns else None)
         target = number_target(*columns) if target == {"kind": "number"} else target
-    return Guess({"kind": "table", "columns": table_columns(rows)}, target, tuple(columns), numbering)
+    return Guess(spec, target, tuple(columns), found)
 
 
 def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str]) -> Guess:
@@ -90,16 +89,16 @@ def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[
     labels = {name: facts[name] for name in columns}
     for word, places in gap_words(labels if spec["kind"] == "text" else facts).items():
         raise ValueError(f'Cells of {_quoted(places)} say {word}. If nothing is known there, say so: gaps="{word}".')
-    numbering = tuple(name for name, fact in inputs.items() if spec["kind"] == "table" and fact.counts_rows)
+    found = tuple(doubts(spec, inputs))
     if not columns:
-        return Guess(spec, None, (), numbering)
+        return Guess(spec, None, (), found)
     try:
         for name, fact in labels.items():
             check_label(name, fact)
     except Unguessable as slip:
         raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
     numbers = len(columns) > 1 or labels[columns[0]].measures
-    return Guess(spec, number_target(*columns) if numbers else None, tuple(columns), numbering)
+    return Guess(spec, number_target(*columns) if numbers else None, tuple(columns), found)
 
 
 def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:
@@ -113,12 +112,12 @@ def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequ
     return () if guessed is None else (guessed,)
 
 
-def _counts(cells: Iterable[Any]) -> bool:
-    """Whether cells of a column only number the rows."""
+def _facts(cells: Iterable[Any]) -> ColumnFacts:
+    """What the cells of a column are."""
     facts = ColumnFacts()
     for cell in cells:
         facts.add(cell)
-    return facts.counts_rows
+    return facts
 
 
 def target_of(labels: Any) -> dict[str, Any] | None:

@@ -27,6 +27,17 @@ SOME_DIFFER, APART = 1 / 3, 10
 """Nor are those of which this share differ, so far apart on average: prices, where numbers of classes lie close."""
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number; one that begins with 0, such as 0123, is a postcode or the like."""
+OTHER_NUMBER = re.compile(r"[+-]?[€$£¥]? ?(?:\d{1,3}(?:[,.' ]\d{3})+|\d+)(?:[.,]\d+)? ?[%€$£¥]?", re.ASCII)
+"""A number with a decimal comma, thousands, a currency or per cent, as no model reads it."""
+OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}", re.ASCII)
+"""A date, as no model reads it."""
+DOUBTS = {
+    "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or 12.5, '
+    "without a unit or anything between thousands.",
+    "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write 2026-11-29.',
+    "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
+}
+"""What may not be as it is guessed. way: of leaving a column out."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 
 
@@ -43,6 +54,8 @@ class ColumnFacts:
     cells: int = 0
     gaps: int = 0
     characters: int = 0
+    like_numbers: bool = True
+    like_dates: bool = True
     values: set[str] = field(default_factory=set)
     words: dict[str, int] = field(default_factory=dict)
 
@@ -62,9 +75,12 @@ class ColumnFacts:
         self.characters += len(text)
         if len(self.values) < COUNTED_VALUES:
             self.values.add(text)
+        number = NUMBER.fullmatch(text) is not None
+        self.like_numbers = self.like_numbers and (number or OTHER_NUMBER.fullmatch(text) is not None)
+        self.like_dates = self.like_dates and not number and OTHER_DATE.fullmatch(text) is not None
         if self.numbers:
             typed = isinstance(cell, int | float) and not isinstance(cell, bool)
-            self.numbers = typed or NUMBER.fullmatch(text) is not None
+            self.numbers = typed or number
             self.fractions = self.fractions or (self.numbers and not float(text).is_integer())
         if self.booleans:
             self.booleans = text.lower() in ("true", "false")
@@ -96,7 +112,18 @@ class ColumnFacts:
         return [word for word in self.words if typed or word in UNNAMED]
 
     @property
-    def counts_rows(self) -> bool:
+    def doubt(self) -> tuple[str, str] | None:
+        """What may not be as it is guessed, a key of DOUBTS, and a cell that shows it."""
+        if not self.cells:
+            return None
+        if self.like_dates:
+            return "date", min(self.values)
+        if self.like_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
+            return "number", min(marked, key=lambda value: (NUMBER.fullmatch(value) is not None, value))
+        return ("numbering", "") if self._counts_rows else None
+
+    @property
+    def _counts_rows(self) -> bool:
         """Whether it may be a number or name of the row, of which nothing is learned: whole numbers one after the
         other, or names, of which none comes again."""
         if self.gaps or self.cells < FEWEST_NUMBERS or len(self.values) < min(self.cells, COUNTED_VALUES):
@@ -135,6 +162,12 @@ def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:
         for word in fact.refused:
             found.setdefault(word, []).append(name)
     return found
+
+
+def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tuple[str, str, str]]:
+    """Columns of a table that may not be as they are guessed: a key of DOUBTS, the column, a cell that shows it."""
+    found = [(name, fact.doubt) for name, fact in facts.items()] if spec["kind"] == "table" else []
+    return [(doubt[0], name, doubt[1]) for name, doubt in found if doubt is not None]
 
 
 def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:

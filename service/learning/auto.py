@@ -151,8 +151,8 @@ class _Table:
             return self._net_of_numbers()
         return Choice(
             NUMBERS,
-            "auto: targets that are numbers; the exact head over everything, and older batches count less, as far as "
-            "that helped.",
+            "auto: targets that are numbers; an exact solution over all rows so far, in which older batches count less "
+            "as far as that helped.",
             *self._retraining(),
         )
 
@@ -207,8 +207,8 @@ class _Table:
             )
         return Choice(
             self.exact,
-            "auto: a first version without a pretrained backbone; the exact head on the lift that does best on rows "
-            "kept back for choosing.",
+            "auto: a first version; an exact solution over all rows, on the map of the inputs (lift) that did best on "
+            "rows kept back for choosing.",
             *self._retraining(),
         )
 
@@ -231,7 +231,7 @@ class _Table:
 
     def _new_classes(self) -> Choice:
         if not self.trained:
-            return self._closed("new classes on features that stand still; the exact head forgets nothing")
+            return self._closed("new classes; an exact solution over all rows so far, which forgets nothing")
         if self.data.kept_rows:
             exact = self.exact, "the exact head on the features of the trained net"
             return Choice(
@@ -250,10 +250,10 @@ class _Table:
             sources = [s for s in self.data.batch.sources if s]
             if sources and not set(sources) <= set(self.data.known_sources):
                 return self._closed(
-                    f'known classes from a new source, "{sources[0]}"; the exact head, and one for each source where '
-                    "that does better"
+                    f'known classes from a new source, "{sources[0]}"; an exact solution over all rows so far, and one '
+                    "for each source where that does better"
                 )
-            return self._closed("known classes on features that stand still; the exact head over everything")
+            return self._closed("known classes; an exact solution over all rows so far")
         if self.data.kept_rows:
             pulled = {"name": "l2_sp"}, "weights held near where they were, in place of old rows"
             return Choice(

@@ -232,6 +232,8 @@ def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Ts
     asked = save(tmp_path / "q.csv", [row[:-1] for row in table[:5]], ["nr", *HEADER[:-1]])
     assert "or say --gaps NA" in tsuika("predict", "orchard", asked).err
     assert len(tsuika("predict", "orchard", asked, "--gaps", "NA").out.splitlines()) == 6
+    both = tsuika("compare", "orchard@1", "orchard@live", file, "--leave-out", "nr", "--gaps", "NA")
+    assert "answer 0 of 120 rows differently" in both.out
 
 
 def test_ctrl_c_while_it_learns_says_that_the_update_goes_on(

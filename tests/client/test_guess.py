@@ -116,9 +116,39 @@ def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str]
 def test_a_column_that_may_only_number_rows_is_named() -> None:
     frame = pandas.DataFrame({"id": range(30), "age": [k * 7 % 13 for k in range(30)], "label": ["a", "b"] * 15})
     for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
-        assert made.numbering == ("id",)
-        assert made.sentence.endswith('No cell of "id" comes again: if it only numbers rows, leave_out="id".')
-    assert guess(frame, leave_out=["id"]).numbering == ()
+        assert made.doubts == (("numbering", "id", ""),)
+        assert made.sentence.endswith(
+            'No cell of "id" comes again. If it only numbers rows, leave it out: leave_out="id".'
+        )
+    assert guess(frame, leave_out=["id"]).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubt"),
+    [
+        (["1,5", "2", "3,25"], ("number", "1,5")),
+        (["$1,200", "$300"], ("number", "$1,200")),
+        (["12 %", "3.5 %"], ("number", "12 %")),
+        (["29.11.2026", "1.2.2026"], ("date", "1.2.2026")),
+        (["11/29/26", "2026/11/29"], ("date", "11/29/26")),
+        (["0123", "4567"], None),
+        (["1.2.3", "1.2.4"], None),
+        (["a17", "b2"], None),
+        (["2026-11-29", ""], None),
+        (["1.5", "2"], None),
+    ],
+)
+def test_numbers_and_dates_that_are_written_otherwise_are_told(
+    cells: list[str], doubt: tuple[str, str] | None, tmp_path: Path
+) -> None:
+    lines = "".join(f'"{cell}",{k},{"xy"[k % 2]}\n' for k, cell in enumerate(cells * 3))
+    found = guess(("a,b,label\n" + lines).encode()).doubts
+    assert found == (() if doubt is None else ((doubt[0], "a", doubt[1]),))
+    frame = pandas.DataFrame({"a": cells * 3, "label": ["x", "y", "x"] * len(cells)})
+    assert guess(frame).doubts == found
+    (tmp_path / "x.csv").write_text("a,b,label\n" + lines)
+    told = files.guess(open_file(tmp_path / "x.csv"), None, None).lines[2:]
+    assert [line[:30] for line in told] == ([] if doubt is None else ['"a" is a category as it is wri'])
 
 
 @pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])

@@ -132,6 +132,7 @@ def test_a_misspelt_label_is_an_error_and_nothing_is_stored(flowers: RemoteModel
     before = [batch.id for batch in flowers.batches()]
     with pytest.raises(UnknownLabels) as refused:
         flowers.push(rows, ["0", "1l", "2"])
+    assert str(refused.value).endswith('To add new classes, say new_classes="allow".')
     assert (refused.value.unknown, refused.value.rows, refused.value.near) == (["1l"], [1], {"1l": ["1"]})
     assert [batch.id for batch in flowers.batches()] == before
 

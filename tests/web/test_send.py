@@ -123,7 +123,8 @@ def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) ->
     shown = send(person, named, look="/look", source="till").text
     assert '<option value="&lt;b&gt;again" selected>' in shown
     assert 'value="till"' in shown
-    assert '<option value="" selected>choose one' in send(person, named.replace(b"city", b"town"), look="/look").text
+    strange = named.replace(b"city", b"town").replace(b",yes", b",perhaps").replace(b",no\n", b",never\n")
+    assert '<option value="" selected>choose one' in send(person, strange, look="/look").text
     assert 'id="file-fault"' in send(person, b"nights,city,label\nM\xfc", look="/look").text
     assert send(person, named, target="<b>again", new_classes="on").status_code == 303
     more = b"id," + named.replace(b"\n", b"\n7,").removesuffix(b"7,")
@@ -140,8 +141,10 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
     refused = send(person, gaps, new_classes="on")
     assert (refused.status_code, 'name="gaps"' in refused.text) == (422, True)
     assert send(person, gaps, new_classes="on", gaps="NA, ?").status_code == 303
+    two = b"nr," + GOOD.replace(b"label", b"again").replace(b"\n", b"\n7,").removesuffix(b"7,")
+    assert '<option value="again" selected>' in send(person, two, look="/look").text, "its values are classes"
     asked = send(person, GOOD.replace(b"label", b"again")).text
-    assert "Write above the name of the column that is predicted" in asked
+    assert "Say above which column is predicted" in asked
     assert "?target=" not in asked
 
 

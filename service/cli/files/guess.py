@@ -13,7 +13,8 @@ from typing import Any
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
-from service.guessing.column_facts import FEWEST_NUMBERS, NUMBER, ColumnFacts, gap_words, input_of
+from service.cli.output import word
+from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, NUMBER, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_header
 from service.guessing.label_column import LABELS, number_target
 
@@ -49,10 +50,10 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     else:
         lines += _of_classes(file, label_name, why, labels, target)
         body["classes"] = list(labels.counts)
-    lines += [f"{word} in {quoted(names)} is taken for a gap: nothing is known there." for word, names in gaps.items()]
+    lines += [f"{gap} in {quoted(names)} is taken for a gap: nothing is known there." for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
-    if spec["kind"] == "table" and (counting := [name for name, fact in inputs.items() if fact.counts_rows]):
-        lines.append(f"No cell of {quoted(counting)} comes again. If it only numbers rows: --leave-out {counting[0]}")
+    for why, name, cell in doubts(spec, inputs):
+        lines.append(DOUBTS[why].format(column=name, cell=cell, way=f"--leave-out {word(name)}"))
     return Guess(body, lines, label_name, list(gaps))
 
 

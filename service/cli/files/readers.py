@@ -72,7 +72,7 @@ def _csv(path: Path) -> DataFile:
                 for line, cells, _ in records_of(pieces_of(file)):
                     yield Record(line, cells)
             except InvalidContent as fault:
-                raise WrongUsage(f"{path.name}: {fault.detail}") from None
+                raise WrongUsage(f"{path.name}: {fault.detail.replace('The body', 'The file', 1)}") from None
 
     first = next(lines(), None)
     if first is None:

@@ -10,10 +10,11 @@ from typer import Argument
 
 from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
+from service.cli.files.data_file import DataFile
 from service.cli.files.readers import open_file
 from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
-from service.cli.options import Json
+from service.cli.options import Gaps, Json, LeaveOut
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores
 from service.learning.wording import amount, percent, points
@@ -29,6 +30,8 @@ def run(
     first: Name,
     second: Name,
     path: Annotated[Path | None, Argument(metavar="FILE", help="Rows to ask both, with or without labels.")] = None,
+    leave_out: LeaveOut = None,
+    gaps: Gaps = None,
     as_json: Json = False,
 ) -> int:
     """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
@@ -38,7 +41,7 @@ def run(
     named = [version_of(first), version_of(second)]
     with connected() as client:
         versions = [client.model(each.model).version(each.version or "live") for each in named]
-        said = None if path is None else _asked(client, versions, path)
+        said = None if path is None else _asked(client, versions, open_file(path, leave_out, gaps))
     rows = _rows(versions[0], versions[1])
     if as_json:
         items = [version.model_dump(mode="json", by_alias=True) for version in versions]
@@ -53,12 +56,12 @@ def run(
     return DONE
 
 
-def _asked(client: Client, versions: list[Version], path: Path) -> str:
+def _asked(client: Client, versions: list[Version], file: DataFile) -> str:
     """What both answer to the rows of a file. Raises WrongUsage where they are of two models."""
     a, b = versions
     if a.model != b.model:
         raise WrongUsage(f"{a.model} and {b.model} are two models: a file is asked of two versions of one.")
-    remote, file = client.model(a.model), open_file(path)
+    remote = client.model(a.model)
     info = remote.info()
     columns = columns_of(file, info)
     known = None if columns.label is None else annotations_of(file, columns.label, info.target.kind == "number")

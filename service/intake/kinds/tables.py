@@ -126,7 +126,7 @@ class TableReader:
             at = f"/inputs/{k}{pointer_to([name])}"
             if known not in self._known:
                 near = near_matches([name[:1000]], self.names)[name[:1000]]
-                remedy = f"Near: {_quoted(near)}." if near else f"Its columns are {_listed(self.names)}."
+                remedy = f"Near: {_quoted(near)}." if near else f"Leave it out: its columns are {_listed(self.names)}."
                 raise InvalidContent.at(at, f'"{_shown(name)}" is no column of {model}. {remedy}')
             if known in renamed:
                 raise InvalidContent.at(at, "This column is there twice. Send it once.")

@@ -19,7 +19,7 @@ from service.contract.keys import Key
 from service.contract.requests import ModelName
 from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
-from service.guessing.column_facts import ColumnFacts, gap_words, input_of
+from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column, number_target
 from service.web.browser import headers_of
@@ -106,7 +106,10 @@ def look(view: View) -> Answer:
         "whole": view.head.whole,
         "classes": "" if measures or slip else _classes(lines, label, list(gaps), view.words),
         "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
-        "numbering": [n for n, fact in inputs.items() if form["kind"] == "table" and fact.counts_rows],
+        "doubts": [
+            view.words(f"make.doubt_{why}", column=n, cell=cell)
+            for why, n, cell in doubts({"kind": form["kind"]}, inputs)
+        ],
     }
     return _confirm(form, _columns_of(facts, lines), slip, looked)
 

@@ -285,6 +285,8 @@ def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     worse = [g for g, p in zip(harm.groups, adjusted, strict=True) if p < rule.p and g.paired.drop > rule.max_drop]
     worst = max(worse or harm.groups, key=lambda g: g.paired.drop)
     change = f"{100 * worst.before:.0f} → {whole_percent(worst.after)} on {rows(worst.paired.rows)}"
+    if not worse and worst.paired.drop <= 0:
+        return Finding("No class lost anything.", worst.paired.drop, rule.max_drop)
     if not worse:
         return Finding(
             f"Nothing stands out; most was lost by {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop

@@ -66,7 +66,10 @@ def look(view: View) -> Answer:
     if not unknown or getattr(model.target, "size", 1) > 1:
         return ask(view, [], gaps)
     called = getattr(model.target, "names", None) or [""]
-    label = called[0] if called[0] in unknown else label_column(facts, known) or ""  # "": somebody has to choose
+    classes = {*model.classes}
+    likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
+    guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
+    label = called[0] if called[0] in unknown else guessed  # "": somebody has to choose
     return ask(view, [label, *(name for name in unknown if name != label)], gaps)
 
 
