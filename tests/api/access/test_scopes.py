@@ -59,6 +59,18 @@ def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
             assert answer.status_code < 500
 
 
+@pytest.mark.parametrize(
+    "name", ["a%00b", "%ff%fe", "%ed%a0%80", "x" * 5000, "-1", "9" * 30, "%27%20OR%201%3D1--", "..%2f..%2fx"]
+)
+def test_whatever_stands_for_a_name_in_a_path_is_no_fault_of_ours(keyed: Api, name: str) -> None:
+    """Bytes that no database takes among them."""
+    for method, path in ROUTES:
+        for model in ("digits", name) if (method, path) != ("DELETE", "/v1/models/{model}") else (name,):
+            address = re.sub(r"\{[^}]*\}", name, path.replace("{model}", model))
+            answer = keyed(method, address, headers=OPERATOR)
+            assert answer.status_code < 500, (method, path, answer.text)
+
+
 def test_what_is_no_route_needs_a_key_too_and_the_head_of_an_answer_its_scope(keyed: Api) -> None:
     """HEAD is as GET; an address or a method that is not there tells nothing to who has no key."""
     paths, public = sorted({path for _, path in ROUTES}), {*PUBLIC}
