@@ -124,6 +124,29 @@ def test_numbers_are_merged_as_classes_are(new_model: NewModel) -> None:
     assert merged == centrally
 
 
+def test_tables_are_merged_where_each_column_is_declared(new_model: NewModel) -> None:
+    """Each site has towns and shops that no other has; some cells are empty."""
+    columns = [
+        {"name": "size", "kind": "number", "scale": {"range": [0, 10]}},
+        {"name": "town", "kind": "category", "values": ["Kyoto", "Nara", "Uji"]},
+        {"name": "shop", "kind": "category", "many": True},
+    ]
+    central, a, b = (new_model(input={"kind": "table", "columns": columns}, method=METHOD) for _ in range(3))
+    sent = []
+    for site, towns in ((a, ("Kyoto", "Nara")), (b, ("Nara", "Uji"))):
+        cells = [[k % 10, towns[k % 2], None if k % 7 == 0 else f"{towns[0]} {k % 4}"] for k in range(60)]
+        sent.append({"inputs": cells, "labels": [f"{row[1]} {row[0] > 4}" for row in cells], "new_classes": "allow"})
+        for model in (site, central):
+            done = model.end(model.ok("POST", f"{model.path}/updates?wait=60", sent[-1])["id"])
+            assert done["verdict"] == "promoted", done
+    done = merge(a, ledger(b))
+    assert (done["verdict"], digest(a), heads(a)) == ("promoted", digest(central), heads(central))
+    asked = {"inputs": sent[1]["inputs"]}
+    answers = (model.ok("POST", f"{model.path}/predictions", asked)["predictions"] for model in (a, central))
+    merged, centrally = ([row["class"] for row in rows] for rows in answers)
+    assert merged == centrally, "scores differ: the temperature is chosen by the rows that are here"
+
+
 def test_a_merge_is_rolled_back_held_and_erased_like_any_update(new_model: NewModel) -> None:
     a, b = new_model(method=METHOD), new_model(method=METHOD)
     a.learn(0)
