@@ -87,6 +87,16 @@ def test_doubtful_rows_are_marked_and_corrected_together(person: Person) -> None
     assert asked.count('<option value="b" selected>b</option>') == 2
 
 
+def test_of_many_doubtful_rows_the_likeliest_are_shown(person: Person) -> None:
+    batch = sent(person.api, {**ROWS, "labels": ["a", "b"] * 15})
+    judged(person.api, batch, 25)
+    shown = person.looks(f"/models/digits/batches/{batch}").text
+    assert "5 more rows are doubtful." in shown
+    assert "Correct the 25 doubtful rows…" in shown
+    asked = person.looks(f"/models/digits/batches/{batch}/correct?suspects=on").text
+    assert asked.count("<select") == 25
+
+
 def test_rows_of_each_kind_are_shown(person: Person) -> None:
     api = person.api
     image = {"kind": "image", "channels": 1, "height": 2, "width": 2, "scale": {"mean": 1, "std": 2}}

@@ -11,7 +11,7 @@ from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 SUSPECTS = 100
 """So many a report names at most."""
 ROWS = 20
-"""On one page, beside those whose label is doubtful."""
+"""On one page; as many of those whose label is doubtful stand there, too."""
 
 
 def show(view: View) -> Answer:
@@ -23,7 +23,7 @@ def show(view: View) -> Answer:
     numbers = [row.row for row in suspects.items] if suspects else []
     there = batch.state is not BatchState.ERASED and batch.merged is None
     looked = look(view, model, limit=ROWS, cursor=view.query.get("from")) if there else None
-    doubtful = look(view, model, rows=",".join(map(str, numbers)), limit=SUSPECTS) if looked and numbers else None
+    doubtful = look(view, model, rows=",".join(map(str, numbers[:ROWS])), limit=ROWS) if looked and numbers else None
     facts = {
         "model": model,
         "batch": batch,
@@ -34,6 +34,8 @@ def show(view: View) -> Answer:
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
         "colour": COLOURS.get(batch.state, ""),
         "suspects": suspects,
+        "suspected": set(numbers),
+        "most": ROWS,
     }
     return Shown("data/batch.html", facts, json=path)
 
