@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
@@ -13,21 +13,18 @@ from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
 from service.contract.policies import policy_of
 from service.contract.report import Report
-from service.errors import Conflict
 from service.learning.auto import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check
 from service.learning.evaluation.assessment import ages
-from service.learning.methods import METHODS
 from service.registry import batches, deployments, models, updates, versions
 from service.registry.rows import ledger
-from service.registry.rows.lineage import as_learned
-from service.registry.sql.tables import Batch, Model, Update, Version
+from service.registry.sql.tables import Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, Bits, Lineage, Places, Shard, Step, Stored
-from service.worker.parent.replay_plan import replay
+from service.worker.assignment import Assignment, Bits, Lineage, Places, Shard, Stored
+from service.worker.parent.plan import planned
 from service.worker.parent.stopped import stopped_before
 
 
@@ -35,24 +32,10 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     """The assignment of a claimed update; None where nothing is left to do."""
     model = session.get_one(Model, update.model_id)
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
-    champion = _champion(session, model, update)
-    if update.kind == UpdateKind.LEARN:
-        new = _to_learn(session, model, update, base)
-        if not new or (update.challenges is not None and champion is None):
-            return None
-        _require_clean(session, base)
-        start, steps, removed, order = base, [_step(update, new)], list[str](), list[str]()
-    elif model.archived_at is not None:
-        return None  # nothing answers any more: what is to be erased is erased from every version
-    else:
-        of_base = frozenset(base.learned if base is not None else ())
-        removed = [b for b in update.batches if b in of_base]
-        if not removed or base is None:
-            return None
-        adds = [b for b in update.adds or () if session.get_one(Batch, b).retracted_at is None]
-        start, steps = replay(session, base, removed, adds)
-        order = [*as_learned(session, base), *adds]
-    known = {*(base.learned if base else []), *(b for s in steps for b in s.batches)}
+    plan = planned(session, model, update, base)
+    if plan is None:
+        return None
+    known = {*(base.learned if base else []), *(b for s in plan.steps for b in s.batches)}
     every = batches.facts_of(session, model)
     needed = [b for b in every if b.id in known]
     return Assignment(
@@ -66,26 +49,26 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
-        start=stored(start) if start and update.kind == UpdateKind.RETRACT else None,
-        steps=steps,
-        removed=removed,
-        appeared={b.id: list(b.label_counts) for b in batches.by_id(session, order)},
+        start=stored(plan.start) if plan.start and update.kind == UpdateKind.RETRACT else None,
+        steps=plan.steps,
+        removed=plan.removed,
+        appeared={b.id: list(b.label_counts) for b in batches.by_id(session, plan.order)},
         rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
         counts={b.id: b.rows for b in needed},
         kept={b.id: b.kept_rows for b in needed},
-        values=_values(needed, set(update.batches) if update.kind == UpdateKind.LEARN else known - set(removed)),
+        values=_values(needed, set(update.batches) if update.kind == UpdateKind.LEARN else known - set(plan.removed)),
         vocabulary=_vocabulary(every, set(base.learned), set(update.batches)) if base else {},
         merged=[b.id for b in needed if b.merged is not None],
         sources={b.id: b.source for b in needed if b.source},
-        weights=_weights(runtime, model, start),
+        weights=_weights(runtime, model, plan.start),
         entries={
             space: {batch_id: digest for batch_id, digest in of_space.items() if batch_id in known}
             for space, of_space in ledger.digests(session, model).items()
         },
-        lineage=_lineage(session, model, update, champion or base),
+        lineage=_lineage(session, model, update, plan.champion or base),
         retention=Retention(model.retention),
         expected=update.expect is not None,
-        champion=stored(champion) if champion else None,
+        champion=stored(plan.champion) if plan.champion else None,
         budget_seconds=_budget(update),
         challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
@@ -129,42 +112,6 @@ def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str,
     return {named: files[named]} if named in files else {}
 
 
-def _require_clean(session: Session, base: Version | None) -> None:
-    """Raises Conflict where a retraction of a batch of the base has not succeeded: what is learned on it could never go
-    live."""
-    if base is None or not (bad := versions.retracted_batches(session, base.learned)):
-        return
-    orders = select(Update).where(Update.model_id == base.model_id, Update.kind == UpdateKind.RETRACT)
-    order = next((o.id for o in session.scalars(orders.order_by(Update.id.desc())) if bad[0] in o.batches), None)
-    raise Conflict(
-        f"Version {base.number} is live and learned batch {bad[0]}, whose retraction {order} has not succeeded. Retry "
-        "the retraction, then this update.",
-        retraction=order,
-    )
-
-
-def _to_learn(session: Session, model: Model, update: Update, base: Version | None) -> list[str]:
-    """Batches that the base did not learn and that were not retracted; none where no row of them has a label and the
-    method needs labels. Raises Conflict where rows were deleted."""
-    known = set(base.learned) if base else set()
-    unknown = batches.by_id(session, [b for b in update.batches if b not in known])
-    new = [b for b in unknown if b.retracted_at is None]
-    for batch in new:
-        if batch.merged is None:
-            batches.require_whole(session, model, batch)
-    name = str((update.requested_method or {}).get("name"))
-    needs_labels = name not in METHODS or not METHODS[name].unlabelled
-    return [] if needs_labels and not any(b.rows for b in new) else [b.id for b in new]
-
-
-def _champion(session: Session, model: Model, update: Update) -> Version | None:
-    """The version that a challenger must beat: that of the update it challenges, while it is live."""
-    if update.challenges is None:
-        return None
-    version_id = session.get_one(Update, update.challenges).version_id
-    return session.get_one(Version, version_id) if version_id == model.live_version_id else None
-
-
 def _budget(update: Update) -> float:
     """Seconds that a challenger may take, by the request that it came from."""
     if update.challenges is None or update.requested_method is None:
@@ -176,13 +123,6 @@ def _challenged_rows(session: Session, model: Model) -> int:
     """Rows that the last challenged version of the model learned."""
     champion = updates.last_challenged(session, model)
     return batches.left_of(session, champion.learned)[0] if champion else 0
-
-
-def _step(update: Update, new: Sequence[str]) -> Step:
-    """How `new` is learned: by the requested method, or by the one that a challenger was queued with."""
-    method = update.requested_method if update.challenges is None else update.method
-    assert method is not None
-    return Step(batches=list(new), method=method, seed=update.seed)
 
 
 def stored(version: Version) -> Stored:

@@ -17,7 +17,7 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
 from service.worker.assignment import Assignment, Step
 from service.worker.parent.assign import assignment
-from service.worker.parent.replay_plan import replay
+from service.worker.parent.plan import replay
 from tests.registry.facts import learn, made, promoted, retract, roll_back, version
 from tests.worker.made import claimed, with_batches
 
