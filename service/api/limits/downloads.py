@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.limits.request_checks import AFTERWARDS, Scope
 from service.api.limits.turns import Lane
 from service.api.reader.spool import refusal_of_disk
+from service.contract.enums import RAW
 from service.errors import Busy
 from service.storage.artifacts import read_twice
 
@@ -23,7 +24,6 @@ MAKING = 2
 WHOLE_BYTES = 256 * 1024
 """A shorter file is sent from memory."""
 PIECE_BYTES = 256 * 1024
-MEDIA = "application/octet-stream"
 
 
 class Downloads:
@@ -45,9 +45,9 @@ class Downloads:
             turn.end()
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         if file is None:
-            return Response(whole, 200, headers, MEDIA)
+            return Response(whole, 200, headers, RAW)
         request.scope[AFTERWARDS].append(file.close)
-        return StreamingResponse(_pieces(file), 200, {**headers, "Content-Length": str(size)}, MEDIA)
+        return StreamingResponse(_pieces(file), 200, {**headers, "Content-Length": str(size)}, RAW)
 
     def _enter(self, scope: Scope) -> None:
         if self._open >= self._most:

@@ -127,7 +127,7 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
             raise UnsupportedMedia(f"Send the safetensors file as {IMPORT_TYPES[0]}{or_part}.")
         return
     # clients of the Open Inference Protocol leave the header out
-    if _infers(scope) and media in ("", "application/octet-stream"):
+    if _infers(scope) and media in ("", RAW):
         return
     if _predicts(scope) and media in ROWS:
         return

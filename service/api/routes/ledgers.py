@@ -17,7 +17,7 @@ from service.api.context import Context, Shared, Wait, attempt, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, gives, refusals
 from service.api.routes.updates import ORDERS, announce, answer_update
-from service.contract.enums import NewClasses, UpdateKind
+from service.contract.enums import RAW, SAFETENSORS, NewClasses, UpdateKind
 from service.contract.requests import Reason, Source
 from service.contract.tables import TableInput
 from service.errors import Conflict, UnknownLabels
@@ -39,7 +39,6 @@ from service.upkeep.verify import stored_sums
 
 routes = APIRouter()
 
-SAFETENSORS = "application/octet-stream"
 LEDGER = "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64."
 
 
@@ -47,7 +46,7 @@ LEDGER = "safetensors: `G` [M+1, M+1], `Q` [M+1, C] and `n` [C], float64."
     "/v1/models/{model}/versions/{version}/ledger",
     response_class=Response,
     tags=["versions"],
-    responses=gives(SAFETENSORS, LEDGER) | refusals(404, 409, 410, 507),
+    responses=gives(RAW, LEDGER) | refusals(404, 409, 410, 507),
 )
 async def get_ledger(request: Request, shared: Shared, model: str, version: str) -> Response:
     """The exact sums of a version: anybody can solve the head from them. The metadata holds the class names."""
@@ -83,7 +82,7 @@ MERGE: dict[str, Any] = {
     "parameters": [KEY],
     "requestBody": {
         "required": True,
-        "content": {media: {"schema": FILE} for media in (SAFETENSORS, "application/x-safetensors")},
+        "content": {media: {"schema": FILE} for media in (RAW, SAFETENSORS)},
     },
 }
 

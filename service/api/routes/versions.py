@@ -15,6 +15,7 @@ from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, gives, refusals
 from service.contract import resources
+from service.contract.enums import RAW, SAFETENSORS
 from service.contract.inputs import BUILT_IN
 from service.errors import Conflict
 from service.learning.data.serialization import pack, pack_shard, unpack
@@ -25,8 +26,6 @@ from service.storage.artifacts import SHARDS, Store
 from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["versions"])
-
-SAFETENSORS = "application/octet-stream"
 
 
 @routes.get("/v1/models/{model}/versions", response_model=resources.Page[resources.Version], responses=refusals(404))
@@ -46,7 +45,7 @@ def get_version(shared: Shared, model: str, version: str) -> Response:
 @routes.get(
     "/v1/models/{model}/versions/{version}/weights",
     response_class=Response,
-    responses=gives(SAFETENSORS, "safetensors: every tensor as `part/name`.") | refusals(404, 410, 507),
+    responses=gives(RAW, "safetensors: every tensor as `part/name`.") | refusals(404, 410, 507),
 )
 async def get_weights(
     request: Request,
@@ -104,8 +103,8 @@ IMPORT: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
+            RAW: {"schema": FILE},
             SAFETENSORS: {"schema": FILE},
-            "application/x-safetensors": {"schema": FILE},
             MULTIPART: {
                 "schema": {
                     "type": "object",
