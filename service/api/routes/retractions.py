@@ -64,7 +64,7 @@ def check_rows(session: Session, model: Model, ids: list[str]) -> None:
     live = models.live(session, model)
     removed = [b for b in ids if live is not None and b in live.learned]
     if live is not None and removed and not subtracts(live.layout, versions.shards(live), removed):
-        lineage.require_rows(session, model, live, removed)
+        lineage.replayed(session, live, removed)
 
 
 def _check_takes_back(batch: Batch, erase: bool) -> None:

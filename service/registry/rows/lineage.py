@@ -27,7 +27,7 @@ def replayed(
     """How to learn the base again without `removed`: where to start, and what follows, oldest first.
 
     The start is the newest of the base and its parents that learned none of them; what follows is each later version
-    with the batches that it brought.
+    with the batches that it brought. Raises Conflict where rows that they need were deleted.
     """
     final = set(base.learned) - set(removed)
     chain = versions.ancestors(session, base)
@@ -42,6 +42,7 @@ def replayed(
         if new:
             steps.append((version, new))
             known.update(new)
+    _require_rows(session, base, removed, [b for _, new in steps for b in new])
     return start, steps
 
 
@@ -52,13 +53,12 @@ def _brought(update: Update | None) -> Sequence[str]:
     return update.batches if update.kind == UpdateKind.LEARN else update.adds or []
 
 
-def require_rows(session: Session, model: Model, base: Version, removed: Sequence[str]) -> None:
-    """Raises Conflict, naming the nearest version without `removed`, where a replay needs rows that were deleted."""
-    _, steps = replayed(session, base, removed)
-    needed = (b for _, new in steps for b in new)
+def _require_rows(session: Session, base: Version, removed: Sequence[str], needed: Sequence[str]) -> None:
+    """Raises Conflict, naming the nearest version without `removed`, where rows of a needed batch were deleted."""
     lost = next((b for b in (session.get_one(Batch, b) for b in needed) if not batches.is_whole(b)), None)
     if lost is None:
         return
+    model = session.get_one(Model, base.model_id)
     gone = f"were deleted (retention {model.retention})" if lost.merged is None else "are elsewhere (a merged ledger)"
     near = versions.nearest_clean(session, model, base.number, removed)
     remedy = (

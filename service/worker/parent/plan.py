@@ -103,7 +103,6 @@ def replay(
     Where the sums are enough, one solution takes out and adds; else `adds` are learned last, as `removed` was."""
     if subtracts(base.layout, versions.shards(base), removed):
         return base, [_as_learned(session, base, list(adds))]
-    lineage.require_rows(session, session.get_one(Model, base.model_id), base, removed)
     start, replayed = lineage.replayed(session, base, removed)
     steps = [_as_learned(session, version, new) for version, new in replayed]
     if start is not None and start.learned and not steps:
