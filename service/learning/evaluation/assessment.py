@@ -31,7 +31,8 @@ class Assessment(Generic[Policy, Answers, Past]):
     heads that never saw it, and to B, the base's by the head it serves, the candidate's out of fold. The base is None
     for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it has those ·
     `live`: number of the base · `past`: what the lineage remembers · `sound`: weights are finite and load again ·
-    `challenges`: base and candidate learned the same rows, so all in which they differ is by their settings.
+    `challenges`: base and candidate learned the same rows, so all in which they differ is by their settings ·
+    `expected`: its sender says that labels, or targets, of known inputs change on purpose.
     """
 
     policy: Policy
@@ -44,6 +45,7 @@ class Assessment(Generic[Policy, Answers, Past]):
     live: int | None = None
     sound: bool | None = None
     challenges: bool = False
+    expected: bool = False
 
     @property
     def before(self) -> Answers | None:

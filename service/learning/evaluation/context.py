@@ -105,6 +105,8 @@ class UpdateContext(ABC):
     """Multiply-adds that joint retraining on all learned rows would take; see `cost.retraining_cost`."""
     challenges: bool = False
     """Whether a challenger is judged, against a champion that learned the same rows."""
+    expected: bool = False
+    """Whether its sender says that labels, or targets, of known inputs change on purpose."""
 
     @abstractmethod
     def judge(self, exam: Exam) -> tuple[Checkpoint, AnyReport, Memory]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,27 +40,18 @@ def load(stored: Stored, store: Artifacts) -> Checkpoint:
 def context_of(assignment: Assignment, store: Artifacts, started: float) -> UpdateContext:
     """What surrounds the update, with what the lineage remembers, by the kind of the model's targets."""
     live = assignment.base.number if assignment.base else None
-    wait, policy, lineage = assignment.wait_seconds, assignment.policy, assignment.lineage
-    memories = _memories(assignment, store)
+    wait, expected = assignment.wait_seconds, assignment.expected
+    return replace(_of_kind(assignment, store), live=live, wait_seconds=wait, started=started, expected=expected)
+
+
+def _of_kind(assignment: Assignment, store: Artifacts) -> UpdateContext:
+    policy, lineage, memories = assignment.policy, assignment.lineage, _memories(assignment, store)
     if isinstance(policy, NumberPolicy):
         tested = NumberPast(tested=[(version, Tested.load(arrays)) for version, arrays in memories])
-        return NumberContext(
-            policy=policy,
-            past=tested,
-            stopped=lineage.stopped,
-            live=live,
-            wait_seconds=wait,
-            started=started,
-            expected=assignment.expected,
-        )
-    past = ClassPast(
-        bits=[(version, Correctness.load(arrays)) for version, arrays in memories],
-        best_masked=lineage.best_masked,
-        evidence=lineage.evidence,
-    )
-    return ClassContext(
-        policy=policy, past=past, live=live, wait_seconds=wait, started=started, relabels=assignment.expected
-    )
+        return NumberContext(policy=policy, past=tested, stopped=lineage.stopped)
+    bits = [(version, Correctness.load(arrays)) for version, arrays in memories]
+    past = ClassPast(bits=bits, best_masked=lineage.best_masked, evidence=lineage.evidence)
+    return ClassContext(policy=policy, past=past)
 
 
 def _memories(assignment: Assignment, store: Artifacts) -> list[tuple[int, dict[str, NDArray[Any]]]]:

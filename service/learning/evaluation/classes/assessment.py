@@ -126,7 +126,7 @@ class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
 
     `yardstick`: its answers, as the candidate's; NaN where no head is left that never saw the row. `ledger`: the base's
     sums in some space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the
-    exact head to its sums. `partial`, `stuck`, `relabels`: see `Measured`. `table`: whether inputs are rows of a table.
+    exact head to its sums. `partial`, `stuck`: see `Measured`. `table`: whether inputs are rows of a table.
     `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has
     from elsewhere, and `replaced`: the candidate has them no more.
     """
@@ -145,7 +145,6 @@ class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
     replaced: bool = False
     partial: bool = False
     stuck: bool = False
-    relabels: bool = False
     table: bool = False
 
     @property

@@ -46,8 +46,6 @@ class ClassContext(UpdateContext):
 
     policy: GatePolicy = field(default_factory=GatePolicy)
     past: ClassPast = field(default_factory=ClassPast)
-    relabels: bool = False
-    """Whether labels of known inputs change on purpose."""
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         assessment = _assessment(exam, self)
@@ -119,7 +117,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         older=_older(exam.after, exam.before) if rows.last is not None else None,
         partial=exact is not None and (not weights.plain or bool(exam.gone)),
         stuck=exam.learned.stuck,
-        relabels=context.relabels,
+        expected=context.expected,
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
         faded=frozenset(batch for batch, counts in counts_of(candidate, exam.data).items() if counts < HALF),

@@ -42,7 +42,7 @@ def measure(a: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Ev
         exact=a.exact and not a.partial,
         partial=a.partial,
         stuck=a.stuck,
-        relabels=a.relabels,
+        relabels=a.expected,
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
         batches=a.batch.batches,

@@ -186,7 +186,7 @@ def _batch_evidence(
     known = {(row.batch, row.row) for row in listed}
     left_out = [row for row in left_out if (row.batch, row.row) not in known]
     both = reconcilable(contradiction, a.policy)
-    guilty = {} if a.relabels else unexcused(contradiction, a.policy)
+    guilty = {} if a.expected else unexcused(contradiction, a.policy)
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
@@ -194,7 +194,7 @@ def _batch_evidence(
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS],
         disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
-        evidence={} if a.relabels else dict(evidence.classes),
+        evidence={} if a.expected else dict(evidence.classes),
         reconcilable=both,
         notes=[*_notes(a, evidence, both, listed), *_left_out_noted([row for row in surely if row in left_out])],
     )
@@ -214,7 +214,7 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
 
 
 def _notes(a: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
-    notes = [RELABELLED] if a.relabels else []
+    notes = [RELABELLED] if a.expected else []
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
     if listed and (most := listed[0]).alike:

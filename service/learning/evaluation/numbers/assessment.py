@@ -184,9 +184,9 @@ class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
     None where too few rows were tested · alone [n, k]: out-of-fold answers of a head of this batch alone, see `figures`
     · novel [n]: rows of B with a value of a category that the base has not learned; None: no row · stopped: figures of
     the batches in a row that were stopped since the base came, oldest first, for each number · intervals: the base's,
-    None where it has none · expected: its sender said that targets move at once · known: rows that the base has
-    learned, fewer where older batches count less · fades: in base and candidate older batches count less · new_source:
-    that of all rows of B, where the base has learned none of it.
+    None where it has none · known: rows that the base has learned, fewer where older batches count less · fades: in
+    base and candidate older batches count less · new_source: that of all rows of B, where the base has learned none of
+    it.
     """
 
     past: NumberPast = field(default_factory=NumberPast)
@@ -198,7 +198,6 @@ class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
     novel: NDArray[np.bool_] | None = None
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
     intervals: Mapping[str, Floats] | None = None
-    expected: bool = False
     known: int = 0
     fades: bool = False
     new_source: str = ""

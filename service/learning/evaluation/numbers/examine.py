@@ -54,12 +54,11 @@ MOVES = (
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberContext(UpdateContext):
-    """What surrounds an update whose targets are numbers. stopped, expected: see `NumberAssessment`."""
+    """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
-    expected: bool = False
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges what was learned, beside a base that knows something."""

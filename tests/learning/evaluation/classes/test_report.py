@@ -351,7 +351,7 @@ def test_contradicting_rows_are_listed_and_disputed() -> None:
     assert Report.model_validate_json(report.model_dump_json()) == report
     of_table = assess(replace(contradicting, table=True)).batch
     assert (of_table.reconcilable, of_table.disputes) == (None, report.batch.disputes), "one label is no other input"
-    expected = assess(replace(contradicting, relabels=True)).batch
+    expected = assess(replace(contradicting, expected=True)).batch
     assert (expected.disputes, expected.evidence, len(expected.suspect_rows)) == (
         [],
         {},
