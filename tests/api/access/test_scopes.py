@@ -59,9 +59,7 @@ def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
             assert answer.status_code < 500
 
 
-@pytest.mark.parametrize(
-    "name", ["a%00b", "%ff%fe", "%ed%a0%80", "x" * 5000, "-1", "9" * 30, "%27%20OR%201%3D1--", "..%2f..%2fx"]
-)
+@pytest.mark.parametrize("name", ["a%00b", "%ff%fe", "x" * 5000, "9" * 30])
 def test_whatever_stands_for_a_name_in_a_path_is_no_fault_of_ours(keyed: Api, name: str) -> None:
     """Bytes that no database takes among them."""
     for method, path in ROUTES:
@@ -78,17 +76,18 @@ def test_what_is_no_route_needs_a_key_too_and_the_head_of_an_answer_its_scope(ke
     tried = [(method, path) for path in paths for method in other if method not in SCOPES[path]]
     tried += [("HEAD", path) for path in paths]
     tried += [(method, path) for path in ("/nowhere", "/v1", "/v3/models", "/v1/models/") for method in ("GET", *other)]
-    scoped = {scope: key_of(keyed, scope) for scope in KeyScope}
     for method, path in tried:
         address = filled(path)
-        answer = keyed(method, address)
-        assert (answer.status_code == 401) == (address not in public), (method, path)
-        for scope, headers in scoped.items():
-            status = keyed(method, address, headers=headers).status_code
-            if method == "HEAD":
-                assert status == keyed("GET", address, headers=headers).status_code, (scope, path)
-            else:
+        assert (keyed(method, address).status_code == 401) == (address not in public), (method, path)
+    for scope in (KeyScope.PREDICT, KeyScope.ADMIN):
+        headers = key_of(keyed, scope)
+        for method, path in (each for each in tried if each[0] in ("HEAD", "OPTIONS", "PUT")):
+            status, needed = keyed(method, filled(path), headers=headers).status_code, SCOPES.get(path, {}).get("GET")
+            if method != "HEAD" or needed is None:
                 assert status in (404, 405, 415), (scope, method, path)
+            else:
+                allowed = not needed or scope in needed or scope is KeyScope.ADMIN
+                assert (status != 403) == allowed, (scope, method, path)
 
 
 def test_a_page_without_a_key_asks_for_one_and_shows_nothing(keyed: Api) -> None:
