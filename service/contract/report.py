@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.brief import Brief
 from service.contract.enums import Interference, Outcome, Severity
+from service.contract.strict import Brief
 
 
 class Fact(Brief, BaseModel):

@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.brief import Brief
 from service.contract.enums import (
     BatchState,
     DeploymentKind,
@@ -23,6 +22,7 @@ from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
 from service.contract.policies import AnyPolicy
 from service.contract.report import SuspectRow
+from service.contract.strict import Brief
 from service.contract.targets import ClassTarget, Target
 
 T = TypeVar("T")

@@ -1,11 +1,14 @@
-"""What shapes of requests are made of: bodies that refuse unknown fields, lists that stop at their first fault; and how
-such values are read once they are stored."""
+"""What shapes of requests and answers are made of: bodies that refuse unknown fields, lists that stop at their first
+fault, answers that print in a line; and how such values are read once they are stored."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any, Generic, TypeVar
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import SchemaValidator
@@ -86,3 +89,35 @@ def _unlimited(schema: Any) -> Any:
         return _unlimited(schema["schema"]) | {key: schema[key] for key in ("ref",) if key in schema}
     dropped = LIMITS if schema.get("type") in LIMITED else ()
     return {key: _unlimited(value) for key, value in schema.items() if key not in dropped}
+
+
+SHOWN = 8
+"""Items of a list that are printed; of a method its name alone."""
+
+
+class Brief(BaseModel):
+    """An answer that Python prints in a line; `model_dump()` has all. `brief`: members that are printed, those
+    that are None or empty left out; none named: all."""
+
+    brief: ClassVar[tuple[str, ...]] = ()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        if not self.brief:
+            return super().__repr_args__()
+        values = ((name, getattr(self, name)) for name in self.brief)
+        return [(name, _short(value)) for name, value in values if value is not None and value != []]
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "minutes")
+    if isinstance(value, dict) and "name" in value:
+        return value["name"]
+    if isinstance(value, list) and len(value) > SHOWN:
+        return [*value[:SHOWN], f"and {len(value) - SHOWN:,} more"]
+    return value

@@ -92,10 +92,11 @@ def levels_due(tested: Sequence[Tested]) -> NDArray[np.int64]:
 
 def interval_part(errors: IntervalErrors, levels: NDArray[np.int64] | None = None) -> dict[str, Tensor] | None:
     """The part of a version: edges [k, 4] between the groups, by value; quantiles [k, 5, 99] of |error| in each group,
-    at the levels 0.01 to 0.99, float32, in units; rows [1] that they are of. None where those are too few. levels
+    at the levels 0.01 to 0.99, float32, in units; rows [1] that they are of. None where those are too few, or not one
+    is off, as where all targets are equal: that says nothing of targets to come. levels
     [99, k]: see `levels_due`. From 20 errors on rows with new values on, a sixth group is of these."""
     rows, numbers = errors.error.shape
-    if rows < LEAST_ROWS:
+    if rows < LEAST_ROWS or not errors.error.any():
         return None
     edges = np.quantile(errors.value, np.arange(1, GROUPS) / GROUPS, axis=0).T.astype(np.float32)
     novel = np.abs(errors.novel) if errors.novel is not None and len(errors.novel) >= LEAST_ROWS else None

@@ -86,6 +86,10 @@ def test_fewer_than_twenty_errors_make_no_interval() -> None:
     assert interval_part(errors(np.ones(20))) is not None
 
 
+def test_errors_that_are_all_zero_make_no_interval() -> None:
+    assert interval_part(errors(np.zeros(20))) is None
+
+
 def test_rows_with_new_values_have_intervals_of_their_own_once_such_errors_were_made() -> None:
     random = np.random.default_rng(4)
 
