@@ -28,7 +28,7 @@ from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
-from service.learning.gate.numbers.gate import shows_a_move
+from service.learning.gate.numbers.number_gate import shows_a_move
 from service.learning.methods import AUTO
 from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, kind_of
 from service.serving.predictor import Predictor, load

@@ -14,10 +14,10 @@ from service.contract.inputs import Architecture, RangeScale, VectorInput
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.assessment import ClassPast
-from service.learning.evaluation.classes.examine import ClassContext
-from service.learning.gate.classes.measurements import Contradiction, Harm, Measured
-from service.learning.gate.classes.rules import forgets, moved_on
+from service.learning.evaluation.classes.class_assessment import ClassPast
+from service.learning.evaluation.classes.examine_classes import ClassContext
+from service.learning.gate.classes.class_measurements import Contradiction, Harm, Measured
+from service.learning.gate.classes.class_rules import forgets, moved_on
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run

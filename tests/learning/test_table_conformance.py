@@ -14,7 +14,7 @@ from service.contract.tables import value_code
 from service.errors import MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.cost import retraining_cost
 from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve

@@ -13,8 +13,8 @@ from service.contract.number_report import NumberReport
 from service.contract.report import Dispute, GateReport, Report, Rule, WorstClassDrop
 from service.contract.resources import Update
 from service.learning import auto
-from service.learning.gate.classes.gate import RULES
-from service.learning.gate.numbers.gate import NUMBER_RULES
+from service.learning.gate.classes.class_gate import RULES
+from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT

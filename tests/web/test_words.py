@@ -13,8 +13,8 @@ from service import errors
 from service.api.limits.table import ROWS
 from service.contract.enums import Verdict
 from service.errors import KINDS
-from service.learning.gate.classes.gate import RULES
-from service.learning.gate.numbers.gate import NUMBER_RULES
+from service.learning.gate.classes.class_gate import RULES
+from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.registry.disputes import REMEDIES
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from service.contract.enums import Outcome, Verdict
 from service.contract.number_report import AnyReport, NumberReport
-from service.learning.gate.classes.verdicts import classes_gained
-from service.learning.gate.numbers.verdicts import numbers_gained
+from service.learning.gate.classes.class_verdicts import classes_gained
+from service.learning.gate.numbers.number_verdicts import numbers_gained
 from service.learning.wording import lowered
 
 REBASE = (

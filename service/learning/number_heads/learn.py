@@ -23,9 +23,9 @@ from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
-from service.learning.number_heads.lift_choice import BySquaredError
-from service.learning.number_heads.out_of_fold import LeavingOut, counted
-from service.learning.number_heads.source_heads import TOO_FEW, answered_by_own, number_source_heads
+from service.learning.number_heads.number_lift_choice import BySquaredError
+from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
+from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
 from service.learning.run import Run

@@ -13,11 +13,11 @@ from service.contract.number_policy import NumberPolicy
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import tensors_of
 from service.learning.data.serialization import unpack
-from service.learning.evaluation.classes.assessment import ClassPast, Correctness
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.class_assessment import ClassPast, Correctness
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import UpdateContext
-from service.learning.evaluation.numbers.assessment import NumberPast, Tested
-from service.learning.evaluation.numbers.examine import NumberContext
+from service.learning.evaluation.numbers.examine_numbers import NumberContext
+from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
 from service.learning.network.checkpoint import LAYOUT, Checkpoint
 from service.storage.artifacts import SHARDS, Artifacts
 from service.worker.assignment import Assignment, Stored

@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture, CnnBackbone, ImageInput, MlpBa
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.serialization import digest, pack_shard
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve

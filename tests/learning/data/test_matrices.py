@@ -10,8 +10,8 @@ import pytest
 from service.contract.inputs import Architecture, VectorInput
 from service.learning.data import matrices
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.answers import Answers, softmax
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.class_answers import Answers, softmax
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import Candidate
 from service.learning.methods import resolve
 from service.learning.run import Run

@@ -21,7 +21,7 @@ from service.contract.inputs import (
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
 from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData

@@ -17,7 +17,7 @@ from service.learning.exact.ridge_solver import Ridge
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
-from service.learning.number_heads.lift_choice import BySquaredError
+from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.run import IN_SEQUENCE, Run
 from tests.elsewhere import Elsewhere
 from tests.learning.exact_help import SECRET, VECTOR

@@ -12,7 +12,7 @@ from service.contract.inputs import Architecture
 from service.errors import InvalidContent
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.exact.source_heads import LEAST_ROWS
 from service.learning.method import Learned, Method
 from service.learning.methods.baseline import fine_tune

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from tests.learning.samples import accuracy, digits, logits, stream

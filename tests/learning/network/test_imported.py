@@ -10,7 +10,7 @@ from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import InvalidContent, MethodRefused
 from service.learning.auto import auto
 from service.learning.data.rows import Array
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import Candidate
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint

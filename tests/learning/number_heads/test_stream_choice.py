@@ -8,10 +8,11 @@ import pytest
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.sums import Sums
 from service.learning.method import Learned
-from service.learning.number_heads import last_errors, lift_choice, stream_choice
+from service.learning.number_heads import last_errors, stream_choice
+from service.learning.number_heads import number_lift_choice as lift_choice
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units, number_head
 from service.learning.number_heads.last_errors import errors_by_alpha
-from service.learning.number_heads.out_of_fold import LeavingOut
+from service.learning.number_heads.number_out_of_fold import LeavingOut
 from tests.learning.number_streams import NumberStream, vector
 
 ALPHAS = (1e-2, 1e-1, 1.0)

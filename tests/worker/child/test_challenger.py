@@ -12,7 +12,7 @@ import pytest
 from service.contract.inputs import VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import Champion
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.data.rows import Ints, Rows
-from service.learning.evaluation.classes.answers import Answers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.evaluation.classes.familiarity import sampled_columns, scale_within
 from service.learning.ledger.sums import Sums

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
-from service.learning.evaluation.classes.answers import Answers, ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.exact.solve import Head
-from service.learning.gate.classes.measurements import Reconciliation
+from service.learning.gate.classes.class_measurements import Reconciliation
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import Agreement

@@ -16,11 +16,11 @@ import numpy as np
 
 from service.contract.policy import Renames
 from service.learning.data.rows import FeatureRows, Floats, Ints, alone, distinct
-from service.learning.evaluation.classes.answers import Answers
-from service.learning.evaluation.classes.assessment import ClassAssessment
+from service.learning.evaluation.classes.class_answers import Answers
+from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.exact.solve import Head
-from service.learning.gate.classes.measurements import Likeness
+from service.learning.gate.classes.class_measurements import Likeness
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import auc
 

@@ -11,9 +11,9 @@ import numpy as np
 from service.contract.number_report import Errors, Region, SourceError
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.numbers.answers import as_targets
 from service.learning.evaluation.numbers.bounds import bounds
-from service.learning.evaluation.numbers.measure import fifths
+from service.learning.evaluation.numbers.measure_numbers import fifths
+from service.learning.evaluation.numbers.number_answers import as_targets
 
 Part = Mapping[str, Floats]
 DRAWS, GROUPS, SEED = 500, 1000, 0

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.assessment import Tested
 from service.learning.evaluation.numbers.bounds import GROUPS, LEVELS, NO_ROWS, Bools, groups_of
+from service.learning.evaluation.numbers.number_assessment import Tested
 
 LAST_BATCHES, MOST_BATCHES, ENOUGH_ROWS = 5, 20, 500
 """Errors are of the last 5 batches, of more while those have fewer than 500 rows, of at most 20."""

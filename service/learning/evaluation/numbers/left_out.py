@@ -16,7 +16,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import NumberEquations, goals_in_units
-from service.learning.number_heads.out_of_fold import LeavingOut
+from service.learning.number_heads.number_out_of_fold import LeavingOut
 
 MOST_ROWS = 2000
 """Rows that are asked, smallest hashes first."""

@@ -14,8 +14,8 @@ import numpy as np
 from service.contract.number_report import YardstickError
 from service.contract.targets import ColumnYardstick, NumberTarget
 from service.learning.data.rows import FeatureRows, Floats, Rows
-from service.learning.evaluation.numbers.answers import as_targets
-from service.learning.evaluation.numbers.assessment import Tested
+from service.learning.evaluation.numbers.number_answers import as_targets
+from service.learning.evaluation.numbers.number_assessment import Tested
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint

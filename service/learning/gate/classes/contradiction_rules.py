@@ -8,7 +8,7 @@ from dataclasses import replace
 from service.contract.enums import Severity
 from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
 from service.contract.report import ClassEvidence
-from service.learning.gate.classes.measurements import Contradiction, Measured
+from service.learning.gate.classes.class_measurements import Contradiction, Measured
 from service.learning.gate.gate import Finding
 from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.gate import Finding
-from service.learning.gate.numbers.measurements import (
+from service.learning.gate.numbers.number_measurements import (
     SURELY,
     BatchFigures,
     Beside,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.data.rows import FeatureRows
-from service.learning.evaluation.classes.answers import Answers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.ledger.sums import Sums

@@ -10,11 +10,11 @@ import pytest
 from service.contract.policy import GatePolicy, Renames
 from service.contract.report import Cost
 from service.learning.data.rows import Bools, Rows
-from service.learning.evaluation.classes.answers import Answers, ExamAnswers
-from service.learning.evaluation.classes.assessment import ClassAssessment
+from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.evaluation.classes.likeness import likeness, of_its_own
-from service.learning.gate.classes.measurements import Likeness
+from service.learning.gate.classes.class_measurements import Likeness
 from tests.updating import make_rows
 
 COST = Cost(seconds=0.1, wait_seconds=0, rows=4, parameters_added=0, bytes_added=0, share_of_retraining=None)

@@ -8,8 +8,8 @@ import numpy as np
 
 from service.contract.inputs import Architecture
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.assessment import Correctness
-from service.learning.gate.classes.measurements import ALL
+from service.learning.evaluation.classes.class_assessment import Correctness
+from service.learning.gate.classes.class_measurements import ALL
 from service.learning.method import Learned
 from service.learning.methods import resolve
 from service.learning.run import Run

@@ -9,7 +9,7 @@ import torch
 from service.contract.inputs import Architecture
 from service.contract.tables import value_code
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.answers import base_answers
+from service.learning.evaluation.classes.class_answers import base_answers
 from service.learning.evaluation.version_answers import ExamRows
 from service.learning.ledger.feature_space import Space
 from service.learning.methods import resolve

@@ -9,7 +9,7 @@ import torch
 from service.contract.inputs import Architecture, MlpBackbone, VectorInput
 from service.errors import MethodRefused
 from service.learning.data.rows import Array
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import Candidate
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Run

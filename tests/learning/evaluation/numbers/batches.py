@@ -13,10 +13,10 @@ from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid, goals_of
-from service.learning.evaluation.numbers.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import cut, figures_of, ratios
-from service.learning.evaluation.numbers.measure import gained, measure
-from service.learning.gate.numbers.gate import judge_numbers
+from service.learning.evaluation.numbers.measure_numbers import gained, measure
+from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.gate.numbers.number_gate import judge_numbers
 
 COLUMNS, GROUPS = 4, 5
 

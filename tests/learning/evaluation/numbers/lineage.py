@@ -15,8 +15,8 @@ from service.contract.targets import NumberTarget
 from service.learning.data.rows import Array, Floats
 from service.learning.data.serialization import pack, unpack
 from service.learning.evaluation.context import Candidate
-from service.learning.evaluation.numbers.assessment import NumberPast, Tested
-from service.learning.evaluation.numbers.examine import NumberContext
+from service.learning.evaluation.numbers.examine_numbers import NumberContext
+from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
 from service.learning.method import Learned
 from service.learning.methods import resolve
 from service.learning.run import Run

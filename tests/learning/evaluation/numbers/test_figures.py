@@ -13,7 +13,6 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
 from service.contract.targets import NumberTarget
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,
     FAR,
@@ -32,9 +31,10 @@ from service.learning.evaluation.numbers.batch.figures import (
     outlying,
     ratios,
 )
-from service.learning.evaluation.numbers.measure import fifths, gained, measure, remembered
-from service.learning.gate.numbers.gate import NUMBER_RULES, follows, judge_numbers
-from service.learning.gate.numbers.measurements import Beside, Repair, Rise, RiseSince, Stopped
+from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered
+from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.gate.numbers.number_gate import NUMBER_RULES, follows, judge_numbers
+from service.learning.gate.numbers.number_measurements import Beside, Repair, Rise, RiseSince, Stopped
 from tests.learning.evaluation.numbers.batches import Stream, fired, memory_of, rows
 
 ROWS = 96

@@ -8,8 +8,8 @@ from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
-from service.learning.evaluation.numbers.assessment import NumberAnswers, NumberPast
-from service.learning.evaluation.numbers.measure import measure
+from service.learning.evaluation.numbers.measure_numbers import measure
+from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberPast
 from tests.learning.evaluation.numbers.batches import Stream, fired
 
 ROWS = 96

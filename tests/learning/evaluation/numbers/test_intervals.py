@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.assessment import Tested
 from service.learning.evaluation.numbers.bounds import LEVELS, bounds
 from service.learning.evaluation.numbers.intervals import (
     NONE,
@@ -19,6 +18,7 @@ from service.learning.evaluation.numbers.intervals import (
     levels_due,
     missed,
 )
+from service.learning.evaluation.numbers.number_assessment import Tested
 from tests.learning.evaluation.numbers.lineage import Lineage
 
 

@@ -14,7 +14,7 @@ from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.sides import Folding, settle
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run

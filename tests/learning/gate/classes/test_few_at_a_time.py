@@ -12,8 +12,8 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.report import Report
-from service.learning.evaluation.classes.assessment import ClassPast
-from service.learning.evaluation.classes.examine import ClassContext
+from service.learning.evaluation.classes.class_assessment import ClassPast
+from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import resolve
 from service.learning.run import Run
 from tests.learning.memory_data import MemoryData

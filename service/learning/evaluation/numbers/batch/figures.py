@@ -15,8 +15,8 @@ import numpy as np
 
 from service.contract.number_report import BatchErrors
 from service.learning.data.rows import Bools, Floats
-from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
-from service.learning.gate.numbers.measurements import Beside, NumberMeasured, Outlying, OwnOrder
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
+from service.learning.gate.numbers.number_measurements import Beside, NumberMeasured, Outlying, OwnOrder
 from service.learning.statistics import at_least, one_more, rank_correlation, signed_rank
 
 MEAN, MEDIAN, FAR, ORDER, BIAS = "log_mean", "log_median", "log_far", "order", "bias"

@@ -11,10 +11,10 @@ import math
 import numpy as np
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.assessment import NumberAssessment
 from service.learning.evaluation.numbers.batch.figures import ROUNDING, recent, sizes
 from service.learning.evaluation.numbers.bounds import bounds
-from service.learning.gate.numbers.measurements import Beside, FirstBatches, OwnOrder
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment
+from service.learning.gate.numbers.number_measurements import Beside, FirstBatches, OwnOrder
 
 FEW = 2
 """Tested batches from which spreads between them are known."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.assessment import NumberAssessment
 from service.learning.evaluation.numbers.batch.figures import sizes
-from service.learning.gate.numbers.measurements import Repair
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment
+from service.learning.gate.numbers.number_measurements import Repair
 from service.learning.statistics import ordered_by_chance
 from service.learning.wording import amount
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.learning.evaluation.numbers.assessment import NumberAssessment
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,
     FAR,
@@ -24,8 +23,9 @@ from service.learning.evaluation.numbers.batch.figures import (
     Usual,
     least_own,
 )
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment
 from service.learning.gate.numbers.batch_rules import PART_OF_USUAL
-from service.learning.gate.numbers.measurements import Beside, Stopped
+from service.learning.gate.numbers.number_measurements import Beside, Stopped
 
 ONE_USUAL = 1.0
 """Usual errors by which batches may lie to different sides."""

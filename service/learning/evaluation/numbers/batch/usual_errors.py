@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats, hash_order
-from service.learning.evaluation.numbers.assessment import ErrorSums, Tested
+from service.learning.evaluation.numbers.number_assessment import ErrorSums, Tested
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger

@@ -14,15 +14,15 @@ from service.learning.data.rows import Bools, Floats
 from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.context import Exam
-from service.learning.evaluation.numbers.answers import as_targets
-from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered
-from service.learning.evaluation.numbers.measure import fifths, remembered
+from service.learning.evaluation.numbers.measure_numbers import fifths, remembered
+from service.learning.evaluation.numbers.number_answers import as_targets
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.yardsticks import reported, skill
-from service.learning.gate.numbers.gate import follows
-from service.learning.gate.numbers.measurements import NumberMeasured
+from service.learning.gate.numbers.number_gate import follows
+from service.learning.gate.numbers.number_measurements import NumberMeasured
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.method import Data
 from service.learning.wording import rows as counted_rows

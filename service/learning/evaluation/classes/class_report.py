@@ -20,14 +20,14 @@ from service.contract.report import (
 )
 from service.learning.data.rows import Rows
 from service.learning.data.sides import shared
-from service.learning.evaluation.classes.answers import Answers, class_scores, scored
-from service.learning.evaluation.classes.assessment import ClassAssessment
+from service.learning.evaluation.classes.class_answers import Answers, class_scores, scored
+from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
-from service.learning.evaluation.classes.measure import measure, new_rows
+from service.learning.evaluation.classes.measure_classes import measure, new_rows
+from service.learning.gate.classes.class_gate import judge
+from service.learning.gate.classes.class_measurements import Contradiction, Harm
 from service.learning.gate.classes.contradiction_rules import reconcilable, unexcused
-from service.learning.gate.classes.gate import judge
-from service.learning.gate.classes.measurements import Contradiction, Harm
 from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from service.learning.data.rows import Rows
-from service.learning.evaluation.classes.answers import (
+from service.learning.evaluation.classes.class_answers import (
     MOST_CONFUSIONS,
     Answers,
     calibration_error,
@@ -13,7 +13,7 @@ from service.learning.evaluation.classes.answers import (
     confusions,
     scored,
 )
-from service.learning.evaluation.classes.assessment import Correctness
+from service.learning.evaluation.classes.class_assessment import Correctness
 from service.learning.statistics import Paired
 from tests.updating import make_rows
 

@@ -12,8 +12,8 @@ from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import Cost, Report
 from service.learning.data.rows import FeatureRows, Rows
-from service.learning.evaluation.classes.answers import Answers, ExamAnswers
-from service.learning.evaluation.classes.assessment import (
+from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.classes.class_assessment import (
     ClassAssessment,
     ClassPast,
     Correctness,
@@ -21,9 +21,9 @@ from service.learning.evaluation.classes.assessment import (
     settings_lost,
     since,
 )
-from service.learning.evaluation.classes.report import assess
+from service.learning.evaluation.classes.class_report import assess
 from service.learning.exact.solve import solve_ridge
-from service.learning.gate.classes.measurements import ALL
+from service.learning.gate.classes.class_measurements import ALL
 from service.learning.gate.verdicts import promoted, verdict_sentence
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums

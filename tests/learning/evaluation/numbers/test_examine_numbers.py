@@ -11,10 +11,10 @@ from service.contract.number_report import AnyReport, NumberReport
 from service.contract.tables import value_code
 from service.contract.targets import ColumnYardstick
 from service.learning.data.rows import Floats, Rows
-from service.learning.evaluation.numbers.assessment import NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import MOVED
 from service.learning.evaluation.numbers.bounds import bounds
-from service.learning.gate.numbers.verdicts import numbers_gained
+from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
+from service.learning.gate.numbers.number_verdicts import numbers_gained
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger

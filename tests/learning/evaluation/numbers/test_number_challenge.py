@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.evaluation.numbers.challenge import NumberBout, compare_numbers
+from service.learning.evaluation.numbers.number_challenge import NumberBout, compare_numbers
 from service.learning.methods import resolve
 from service.learning.run import Run
 from service.learning.update import learn

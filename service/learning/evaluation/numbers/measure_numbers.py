@@ -10,7 +10,6 @@ import numpy as np
 
 from service.learning.data.rows import Floats, Ints
 from service.learning.evaluation.assessment import places_of_same
-from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,
     GAIN,
@@ -34,7 +33,8 @@ from service.learning.evaluation.numbers.batch.figures import (
 from service.learning.evaluation.numbers.batch.first_batches import first_batches
 from service.learning.evaluation.numbers.batch.repairs import best_repair
 from service.learning.evaluation.numbers.batch.stopped import stopped
-from service.learning.gate.numbers.measurements import (
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
+from service.learning.gate.numbers.number_measurements import (
     BatchFigures,
     Commonest,
     FirstNumber,

@@ -15,9 +15,9 @@ from service.contract.report import ClassEvidence, Cost, Older
 from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, distinct
 from service.learning.data.sides import shared
 from service.learning.evaluation.assessment import Assessment, places_of_same
-from service.learning.evaluation.classes.answers import Answers, ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
 from service.learning.evaluation.classes.evidence import Solve
-from service.learning.gate.classes.measurements import ALL, Since
+from service.learning.gate.classes.class_measurements import ALL, Since
 from service.learning.ledger.ledger import Ledger
 from service.learning.statistics import Narrowed, Paired
 

@@ -9,11 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from service.learning.data.rows import Bools, alone
-from service.learning.evaluation.classes.assessment import ClassAssessment, pooled_before, since
+from service.learning.evaluation.classes.class_assessment import ClassAssessment, pooled_before, since
 from service.learning.evaluation.classes.evidence import Evidence, learnable, pooled, reconcile, weigh
 from service.learning.evaluation.classes.likeness import in_parts, likeness, of_its_own, young
+from service.learning.gate.classes.class_measurements import (
+    Contradiction,
+    First,
+    Group,
+    Harm,
+    Likeness,
+    Measured,
+    NewClass,
+)
 from service.learning.gate.classes.contradiction_rules import needs_learner, needs_reconciliation, strange_can_tell
-from service.learning.gate.classes.measurements import Contradiction, First, Group, Harm, Likeness, Measured, NewClass
 from service.learning.statistics import Agreement, Paired
 from service.learning.wording import listed
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy, SlowLoss
-from service.learning.gate.classes.measurements import Harm, Likeness, Measured, NewClass, Since
+from service.learning.gate.classes.class_measurements import Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up
 from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
 from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent

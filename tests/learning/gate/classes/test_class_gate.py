@@ -9,9 +9,8 @@ import pytest
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import ContradictsClass, Forgets, GatePolicy
 from service.contract.report import ClassEvidence, Rule
-from service.learning.gate.classes.contradiction_rules import disputed, needs_learner, needs_reconciliation, unexcused
-from service.learning.gate.classes.gate import RULES, judge
-from service.learning.gate.classes.measurements import (
+from service.learning.gate.classes.class_gate import RULES, judge
+from service.learning.gate.classes.class_measurements import (
     ALL,
     Contradiction,
     First,
@@ -23,6 +22,7 @@ from service.learning.gate.classes.measurements import (
     Reconciliation,
     Since,
 )
+from service.learning.gate.classes.contradiction_rules import disputed, needs_learner, needs_reconciliation, unexcused
 from service.learning.statistics import Agreement, Narrowed, Paired
 
 POLICY = GatePolicy()

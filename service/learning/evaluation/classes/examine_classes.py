@@ -10,7 +10,8 @@ from service.contract.tables import TableInput
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
 from service.learning.data.slips import slip_notes
-from service.learning.evaluation.classes.answers import (
+from service.learning.evaluation.classes.backbone_note import backbone_note
+from service.learning.evaluation.classes.class_answers import (
     ExamAnswers,
     base_answers,
     candidate_answers,
@@ -18,11 +19,10 @@ from service.learning.evaluation.classes.answers import (
     own_answers,
     softmax,
 )
-from service.learning.evaluation.classes.assessment import ClassAssessment, ClassPast, Correctness, remember
-from service.learning.evaluation.classes.backbone_note import backbone_note
-from service.learning.evaluation.classes.challenge import ClassBout, compare
+from service.learning.evaluation.classes.class_assessment import ClassAssessment, ClassPast, Correctness, remember
+from service.learning.evaluation.classes.class_challenge import ClassBout, compare
+from service.learning.evaluation.classes.class_report import assess, left_out_suspects
 from service.learning.evaluation.classes.learning_curve import learning_curve
-from service.learning.evaluation.classes.report import assess, left_out_suspects
 from service.learning.evaluation.classes.unlabelled import with_unlabelled
 from service.learning.evaluation.context import HALF, Candidate, Champion, Exam, UpdateContext, counts_of
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers

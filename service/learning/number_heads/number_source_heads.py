@@ -11,7 +11,7 @@ from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_sou
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
-from service.learning.number_heads.out_of_fold import LeavingOut, counted
+from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.run import Run
 from service.learning.wording import listed
 

@@ -31,7 +31,7 @@ from service.learning.network.checkpoint import Layout
 from service.learning.network.input_scale import AnyScale
 from service.learning.network.lifts import NARROW, WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, lift_of
 from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units
-from service.learning.number_heads.out_of_fold import LeavingOut
+from service.learning.number_heads.number_out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from service.contract.policy import GatePolicy
 from service.contract.report import GateReport
-from service.learning.gate.classes import contradiction_rules, rules
-from service.learning.gate.classes.measurements import Measured
+from service.learning.gate.classes import class_rules as rules
+from service.learning.gate.classes import contradiction_rules
+from service.learning.gate.classes.class_measurements import Measured
 from service.learning.gate.gate import Finding, decided, sound
 
 RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (

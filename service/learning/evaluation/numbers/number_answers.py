@@ -9,7 +9,7 @@ import numpy as np
 from service.contract.targets import LARGEST_TARGET
 from service.learning.data.rows import Floats, Ints
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.numbers.assessment import NumberAnswers
+from service.learning.evaluation.numbers.number_assessment import NumberAnswers
 from service.learning.evaluation.version_answers import Outputs, VersionAnswers
 from service.learning.method import Learned
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import VectorInput
-from service.learning.evaluation.classes.challenge import ClassBout, compare
+from service.learning.evaluation.classes.class_challenge import ClassBout, compare
 from service.learning.methods import METHODS
 from service.learning.run import Run
 from service.learning.update import learn

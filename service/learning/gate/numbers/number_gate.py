@@ -13,9 +13,10 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.report import GateReport
 from service.learning.gate.gate import Finding, decided, sound
-from service.learning.gate.numbers import batch_rules, rules
+from service.learning.gate.numbers import batch_rules
+from service.learning.gate.numbers import number_rules as rules
 from service.learning.gate.numbers.batch_rules import NumberRule
-from service.learning.gate.numbers.measurements import NumberMeasured
+from service.learning.gate.numbers.number_measurements import NumberMeasured
 
 NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
     (0, "first_version", rules.first_version),

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
-from service.learning.evaluation.numbers.assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.batch.figures import MOVED, figures_of, ratios
 from service.learning.evaluation.numbers.batch.usual_errors import error_sums
 from service.learning.evaluation.numbers.intervals import missed
-from service.learning.evaluation.numbers.measure import gained
+from service.learning.evaluation.numbers.measure_numbers import gained
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.yardsticks import means
 from service.learning.ledger.feature_space import Space
 

@@ -13,12 +13,9 @@ from service.contract.number_report import NumberReport
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.context import Candidate, Exam, UpdateContext, still_counting
-from service.learning.evaluation.numbers.answers import base_answers, candidate_answers
-from service.learning.evaluation.numbers.assessment import NumberAssessment, NumberPast, Tested
 from service.learning.evaluation.numbers.batch.figures import recent
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
-from service.learning.evaluation.numbers.challenge import NumberBout, compare_numbers
 from service.learning.evaluation.numbers.errors import Part
 from service.learning.evaluation.numbers.intervals import (
     LEAST_ROWS,
@@ -29,12 +26,15 @@ from service.learning.evaluation.numbers.intervals import (
     levels_due,
 )
 from service.learning.evaluation.numbers.left_out import left_out_errors
-from service.learning.evaluation.numbers.measure import measure
-from service.learning.evaluation.numbers.memory import remember
-from service.learning.evaluation.numbers.report import Examined, number_report, target_of
+from service.learning.evaluation.numbers.measure_numbers import measure
+from service.learning.evaluation.numbers.number_answers import base_answers, candidate_answers
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_challenge import NumberBout, compare_numbers
+from service.learning.evaluation.numbers.number_memory import remember
+from service.learning.evaluation.numbers.number_report import Examined, number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.evaluation.version_answers import VersionAnswers
-from service.learning.gate.numbers.gate import follows, judge_numbers
+from service.learning.gate.numbers.number_gate import follows, judge_numbers
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
