@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from service.contract.inputs import ImageInput, TextInput, VectorInput
+from service.contract.inputs import ImageInput, TextInput
 from service.contract.number_report import NumberReport
 from service.contract.report import Report
 from service.contract.resources import Model, Version
@@ -25,19 +25,35 @@ LOAD = """```python
 import torch
 
 program = torch.export.load("program.pt2").module()
-{example}
+{rows}
+answers = program(rows)  # {shape}
+names = {names}
 ```"""
 LOAD_ONNX = """```python
+import numpy
 import onnxruntime
 
 session = onnxruntime.InferenceSession("program.onnx")
-[answers] = session.run(["answers"], {"rows": rows.numpy()})
+{rows}
+[answers] = session.run(["answers"], {{"rows": rows}})  # {shape}
+names = {names}
 ```"""
+CODE = """```python
+import hashlib
+import unicodedata
+
+
+def code(text):  # of a category: a whole number as its digits, a truth as true or false
+    value = unicodedata.normalize("NFC", text).strip()
+    first = hashlib.sha256(value.encode()).digest()[:7]
+    return float(int.from_bytes(first, "big") >> 4) if value else float("nan")
+```"""
+"""As `cells.coded` has it, for who has nothing of this project."""
 CELLS = {
     NumberColumn: "a number as it is",
     BooleanColumn: "0 or 1",
-    DateColumn: "seconds since 1970 in UTC",
-    CategoryColumn: "its code: int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], 'big') >> 4, as a float",
+    DateColumn: "seconds from 1970-01-01T00:00 to the date by its own clock: an offset is left out",
+    CategoryColumn: "`code(text)`, as below",
 }
 
 
@@ -127,12 +143,16 @@ def _classes(report: Report) -> Iterator[str]:
 def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[str]:
     yield "## How to run it"
     yield ""
-    yield LOAD.format(example="\n".join(_example(layout)))
+    if isinstance(layout.input, TableInput):
+        yield from _cells(layout.input)
+    names = json.dumps(list(layout.outputs), ensure_ascii=False)
+    shape = "[n, k]: the numbers" if layout.numbers else "[n, classes]: probabilities"
+    yield LOAD.format(rows=_rows(layout, "torch"), shape=shape, names=names)
     yield ""
     if onnx:
-        yield "`program.onnx` takes the same rows, as its input `rows`, and gives the same answers, as `answers`:"
+        yield "`program.onnx` takes the same rows, as its input `rows`, and gives the same answers. It needs no torch:"
         yield ""
-        yield LOAD_ONNX
+        yield LOAD_ONNX.format(rows=_rows(layout, "numpy"), shape=shape, names=names)
         yield ""
     yield (
         f"The program answered {rows} rows as the service does: the largest difference is {difference:.1e}. Heads of "
@@ -141,22 +161,27 @@ def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[s
     yield ""
 
 
-def _example(layout: Layout) -> Iterator[str]:
+def _cells(spec: TableInput) -> Iterator[str]:
+    yield "The cells of a row, float64, nan where one is missing:"
+    yield ""
+    yield from (f"{k}. {_code(column.name)}: {CELLS[type(column)]}" for k, column in enumerate(spec.columns))
+    yield ""
+    if any(isinstance(column, CategoryColumn) for column in spec.columns):
+        yield CODE
+        yield ""
+
+
+def _rows(layout: Layout, library: str) -> str:
+    """The line that makes an example of rows. library: torch or numpy, which spell it alike."""
     spec = layout.input
-    if isinstance(spec, VectorInput):
-        yield f"rows = torch.zeros(1, {spec.size})  # raw numbers: the program scales them"
-    elif isinstance(spec, ImageInput):
-        shape = ", ".join(map(str, (1, *spec.shape)))
-        yield f"rows = torch.zeros({shape})  # raw pixels: the program scales them"
-    elif isinstance(spec, TextInput):
-        yield "rows = torch.full((1, 128), -1)  # ids of the tokens of a text, -1 behind the last"
+    if isinstance(spec, TextInput):
+        line = "full((1, 128), -1, dtype={}.int64)  # ids of the tokens of a text, -1 behind the last"
+    elif isinstance(spec, TableInput):
+        line = f"full((1, {len(spec.columns)}), {{0}}.nan, dtype={{0}}.float64)"
     else:
-        assert isinstance(spec, TableInput)
-        yield "# the cells of a row, float64; nan where one is missing:"
-        yield from (f"# {k}. {column.name}: {CELLS[type(column)]}" for k, column in enumerate(spec.columns))
-        yield f"rows = torch.full((1, {len(spec.columns)}), torch.nan, dtype=torch.float64)"
-    yield "answers = program(rows)  # " + ("[n, k]: the numbers" if layout.numbers else "[n, classes]: probabilities")
-    yield f"names = {json.dumps(list(layout.outputs), ensure_ascii=False)}"
+        raw = "pixels" if isinstance(spec, ImageInput) else "numbers"
+        line = f"zeros({(1, *spec.shape)}, dtype={{}}.float32)  # raw {raw}: the program scales them"
+    return f"rows = {library}.{line.format(library)}"
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -53,7 +55,7 @@ def table(client: Client, name: str) -> RemoteModel:
     rng = np.random.default_rng(8)
     rows: list[dict[str, Any]] = [
         {
-            "city": ["Osaka", "Kyoto", None][k % 3],
+            "city": ["Osaka", "Kyōto", None][k % 3],
             "size": ["small", "large"][k % 2],
             "rooms": int(rng.integers(1, 6)) if k % 7 else None,
             "built": f"20{10 + k % 15}-0{1 + k % 9}-11",
@@ -61,7 +63,7 @@ def table(client: Client, name: str) -> RemoteModel:
         }
         for k in range(150)
     ]
-    prices = [50.0 + 10 * (row["rooms"] or 2) + 30 * (row["city"] == "Kyoto") + rng.normal() for row in rows]
+    prices = [50.0 + 10 * (row["rooms"] or 2) + 30 * (row["city"] == "Kyōto") + rng.normal() for row in rows]
     target = {"kind": "number", "scale": "log"}
     model = client.create_model(name, {"kind": "table", "columns": COLUMNS}, target=target)
     model.update(rows, prices)
@@ -124,7 +126,7 @@ def test_without_the_packages_of_onnx_they_are_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     for act in (lambda: onnx_answers(b"", torch.zeros(1)), lambda: onnx_file(cast(Any, None))):
-        with pytest.raises(NoOnnx, match=r"pip install 'tsuika\[onnx\]'"):
+        with pytest.raises(NoOnnx, match=r"pip install 'tsuika\[onnx\]', or in a clone pip install -e '\.\[onnx\]'"):
             act()
 
 
@@ -143,15 +145,33 @@ def test_large_logits_differ_by_what_float32_holds_of_them(client: Client, tmp_p
     assert done.difference < folder.ROUNDINGS * 500_100
 
 
-def run_card(exported: Path) -> tuple[Any, ...]:
-    """Runs the commands that the card gives, as somebody would who has torch alone, then those for onnxruntime."""
-    scope: dict[str, Any] = {}
-    answers = []
+def card_parts(exported: Path) -> list[dict[str, Any]]:
+    """What each of the card's parts in Python leaves, run by itself."""
+    parts = []
     for part in (exported / "README.md").read_text().split("```python\n")[1:]:
-        code = part.split("```")[0].replace('"program.', f'"{exported}/program.')
-        exec(code, scope)
-        answers.append(np.asarray(scope["answers"]))
-    return scope["names"], *answers
+        scope: dict[str, Any] = {}
+        exec(part.split("```")[0].replace('"program.', f'"{exported}/program.'), scope)
+        parts.append(scope)
+    return parts
+
+
+def run_card(exported: Path) -> tuple[Any, ...]:
+    """Names and answers by the commands that the card gives: for somebody who has torch alone, then for onnxruntime."""
+    ran = [scope for scope in card_parts(exported) if "answers" in scope]
+    assert all(scope["names"] == ran[0]["names"] for scope in ran)
+    return ran[0]["names"], *(np.asarray(scope["answers"]) for scope in ran)
+
+
+def test_card_codes_cells_as_the_service_does(client: Client, tmp_path: Path) -> None:
+    model = table(client, "leaves-cells")
+    code, ran = card_parts(export_version(model, "live", tmp_path / "out").folder)
+    rest = {"size": " small", "rooms": 3, "built": "2015-03-11T23:30+09:00", "balcony": True}
+    built = datetime(2015, 3, 11, 23, 30, tzinfo=UTC).timestamp()
+    cities = ["Kyōto", unicodedata.normalize("NFD", "Kyōto"), "Kyōto ", "\u3000"]
+    cells = [[code["code"](city), code["code"](" small"), 3.0, built, 1.0] for city in cities]
+    answers = ran["program"](torch.tensor(cells, dtype=torch.float64))[:, 0].tolist()
+    assert answers == pytest.approx(model.predict([{"city": city, **rest} for city in cities]).values, rel=folder.CLOSE)
+    assert answers[0] == answers[1] == answers[2] > 1.01 * answers[3]
 
 
 def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) -> None:
