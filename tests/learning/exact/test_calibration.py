@@ -76,7 +76,7 @@ def test_with_few_selecting_rows_out_of_fold_answers_stand_in_and_say_so() -> No
     temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
     assert temperature < 1
     assert doubt is not None
-    assert "out-of-fold" in doubt
+    assert "cross-validated" in doubt
 
 
 def test_with_fewer_it_is_inherited_then_fitted_on_ten_then_left_alone() -> None:

@@ -150,7 +150,7 @@ def test_nothing_of_a_batch_taken_back_stays_in_the_temperature() -> None:
         harmed = stream(ridge.METHOD, [wrong, good])
         left = learn(ridge.METHOD, harmed, [good], Rows.empty(VECTOR.shape))
         temperatures.append(left.checkpoint.layout.temperature)
-        assert any("out-of-fold" in note for note in left.notes)
+        assert any("cross-validated" in note for note in left.notes)
     assert temperatures[0] == temperatures[1] < 1
 
 
