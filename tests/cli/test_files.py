@@ -112,6 +112,12 @@ def test_columns_are_left_out_and_one_that_numbers_rows_is_named(tmp_path: Path)
         open_file(tmp_path / "x.csv", leave_out=["nr"])
 
 
+def test_of_a_label_alone_nothing_can_be_learned(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,y\n1,a\n2,b\n")
+    with pytest.raises(WrongUsage, match='Beside "y" no column of'):
+        guess(open_file(tmp_path / "x.csv", ["id"]), "y", None)
+
+
 def test_a_file_without_a_header_makes_no_columns_of_its_first_row(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("5.1,3.5,setosa\n4.9,3.0,setosa\n")
     with pytest.raises(WrongUsage, match="line 1: The first line of this CSV file names no columns"):

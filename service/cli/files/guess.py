@@ -36,6 +36,8 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     facts = _facts(file)
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
+    if not inputs:
+        raise WrongUsage(f'Beside "{label_name}" no column of {file.name} is left to predict it from.')
     spec, takes = _takes(file, inputs)
     gaps = gap_words({label_name: facts[label_name]} if spec["kind"] == "text" else facts)
     labels = count_labels(file.without((), list(gaps)), label_name)

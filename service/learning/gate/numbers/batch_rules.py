@@ -207,7 +207,8 @@ def contradicts_everything(
         return Finding(_as_usual(batch), value, limit)
     what = f"The {batch.rows:,} targets{number.of} are {_times(batch.mean)} as far as usual from what version "
     what += f"{measured.live} expects (off by {number.error(batch.error)} on average)."
-    return Finding(what, value, limit, Severity.REJECTED, "Are they targets of this model, in its unit?")
+    remedy = 'Are they targets of this model, in its unit? If they moved on purpose, learn them with "expect": "move".'
+    return Finding(what, value, limit, Severity.REJECTED, remedy)
 
 
 @_of_batch
