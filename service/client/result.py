@@ -162,7 +162,7 @@ def _of_numbers(report: NumberReport) -> list[Line]:
     ]
     lines = [Line(name, amount(was), amount(now)) for name, was, now in pairs if now is not None]
     if report.skill is not None:
-        note = "of the yardstick's error, such as the mean's, is gone"
+        note = "less error than a plain guess makes, such as always the mean"
         lines.append(Line("skill", "–", percent(report.skill), note))
     return lines
 

@@ -144,7 +144,10 @@ class NewValue(Fact):
 
     value: str
     rows: int = Field(description="Labelled rows of the update that have it.")
-    near: list[str] = Field(default=[], description="Learned values of its column that look like it, nearest first.")
+    near: list[str] = Field(
+        default=[],
+        description="Learned values of its column that look like it, nearest first; none where most values are new.",
+    )
 
 
 NewValues = dict[str, list[NewValue]]

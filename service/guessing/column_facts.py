@@ -35,16 +35,21 @@ DOUBTS = {
     "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or 12.5, '
     "without a unit or anything between thousands.",
     "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write 2026-11-29.',
+    "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column alone, or '
+    "leave it out: {way}",
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
 """What may not be as it is guessed. way: of leaving a column out."""
+WORD = re.compile(r"[^\s、。！？]+")
+SEVERAL_WORDS, MOSTLY = 3, 0.5
+"""Cells of so many words on average, such a share of which differ, are sentences and no names of categories."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 
 
 @dataclass
 class ColumnFacts:
     """What the cells of a column are: each flag holds for all that are not empty. words: what stands where nothing is
-    known, and how often; these cells are gaps, too."""
+    known, and how often; these cells are gaps, too. value_words: words of all values together."""
 
     numbers: bool = True
     booleans: bool = True
@@ -57,6 +62,7 @@ class ColumnFacts:
     like_numbers: bool = True
     like_dates: bool = True
     values: set[str] = field(default_factory=set)
+    value_words: int = 0
     words: dict[str, int] = field(default_factory=dict)
 
     def add(self, cell: Any) -> None:
@@ -75,6 +81,7 @@ class ColumnFacts:
         self.characters += len(text)
         if len(self.values) < COUNTED_VALUES:
             self.values.add(text)
+            self.value_words += len(WORD.findall(text))
         number = NUMBER.fullmatch(text) is not None
         self.like_numbers = self.like_numbers and (number or OTHER_NUMBER.fullmatch(text) is not None)
         self.like_dates = self.like_dates and not number and OTHER_DATE.fullmatch(text) is not None
@@ -120,7 +127,17 @@ class ColumnFacts:
             return "date", min(self.values)
         if self.like_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
             return "number", min(marked, key=lambda value: (NUMBER.fullmatch(value) is not None, value))
+        if self._is_text:
+            return "text", ""
         return ("numbering", "") if self._counts_rows else None
+
+    @property
+    def _is_text(self) -> bool:
+        """Whether cells are sentences, most of which do not come again."""
+        if self.numbers or self.dates or self.cells < FEWEST_NUMBERS:
+            return False
+        often = len(self.values) <= MOSTLY * min(self.cells, COUNTED_VALUES)
+        return not often and self.value_words >= SEVERAL_WORDS * len(self.values)
 
     @property
     def _counts_rows(self) -> bool:

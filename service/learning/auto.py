@@ -207,8 +207,8 @@ class _Table:
             )
         return Choice(
             self.exact,
-            "auto: a first version; an exact solution over all rows, on the map of the inputs (lift) that did best on "
-            "rows kept back for choosing.",
+            "auto: a first version; an exact solution over all rows, with the way to make features of inputs (lift) "
+            "that did best on rows kept back for choosing.",
             *self._retraining(),
         )
 

@@ -18,6 +18,8 @@ from service.cli.files import sizes
 from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
 from service.cli.files.readers import open_file
+from service.cli.people.predict import cells_of
+from service.contract.predictions import ValuePrediction
 
 ROWS = [(1.5, "a", "yes"), (2.0, "b", "no"), (3.5, "a", "yes")]
 
@@ -239,3 +241,14 @@ def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> Non
     (tmp_path / "x.sav").touch()
     with pytest.raises(WrongUsage, match=r"\.csv, \.json, \.jsonl, \.npz, \.parquet"):
         open_file(tmp_path / "x.sav")
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [(160.5374755859375, "160.53748"), (822035.34375, "822035.344"), (-3.0, "-3.0"), (0.1, "0.1")],
+)
+def test_a_predicted_number_is_printed_as_short_as_float32_allows(value: float, printed: str) -> None:
+    prediction = ValuePrediction(value=value, interval=(value, value))
+    assert cells_of([prediction])[1] == [[float(printed)] * 3]
+    assert repr(float(printed)) == printed
+    assert np.float32(float(printed)) == np.float32(value)

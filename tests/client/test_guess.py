@@ -123,6 +123,19 @@ def test_a_column_that_may_only_number_rows_is_named() -> None:
     assert guess(frame, leave_out=["id"]).doubts == ()
 
 
+def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
+    says = [f"Order {k % 20} came late again" for k in range(30)]
+    japanese = [f"注文{k}が、また遅れました。残念です" for k in range(30)]
+    columns = {"says": says, "name": [f"Ada {k % 20}" for k in range(30)], "often": [says[k % 9] for k in range(30)]}
+    frame = pandas.DataFrame(columns | {"japanese": japanese, "label": ["a", "b"] * 15})
+    for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
+        assert made.doubts == (("text", "says", ""), ("text", "japanese", ""))
+        assert (
+            'Words of "says" are not read: each cell is one value. Make a model of texts of that column alone, or '
+            'leave it out: leave_out="says".'
+        ) in made.sentence
+
+
 @pytest.mark.parametrize(
     ("cells", "doubt"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -119,7 +120,7 @@ def _print(answers: list[Predictions | NumberPredictions], as_json: bool) -> Non
         print_json("predict", members)
         return
     console = stdout()
-    columns, cells = _cells_of(rows)
+    columns, cells = cells_of(rows)
     if console.is_terminal:
         barred = columns[:2] == ["class", "score"]
         shown: list[list[str | Text]] = [[str(k + 1), *map(_short, row)] for k, row in enumerate(cells[:SHOWN])]
@@ -140,11 +141,18 @@ def _short(cell: Any) -> str:
     return amount(cell) if isinstance(cell, float) else plain(str(cell))
 
 
-def _cells_of(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
+def cells_of(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
     """The columns of the answer, and its cells."""
     if hasattr(rows[0], "class_"):
         return ["class", "score"], [[row.class_, round(row.score, 4)] for row in rows]
     if hasattr(rows[0], "value"):
-        ends = [row.interval or ("", "") for row in rows]
-        return ["value", "from", "to"], [[row.value, *end] for row, end in zip(rows, ends, strict=True)]
-    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(row.values) for row in rows]
+        ends = [map(_shortest, row.interval) if row.interval else ("", "") for row in rows]
+        return ["value", "from", "to"], [[_shortest(row.value), *end] for row, end in zip(rows, ends, strict=True)]
+    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(map(_shortest, row.values)) for row in rows]
+
+
+def _shortest(value: float) -> float:
+    """160.5374755859375 -> 160.53748: the shortest number that is the same as a float32, as versions compute."""
+    single = ctypes.c_float(value).value
+    nearby = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((short for short in nearby if ctypes.c_float(short).value == single), value)

@@ -75,8 +75,8 @@ def temperature_of(
     if fitted is None:
         return 1.0, "Scores are no probabilities yet: there are too few rows to tune them on."
     return fitted, (
-        "Scores are rough probabilities yet: fewer than 50 rows are kept back to tune them, so cross-validated answers "
-        "did."
+        "Scores are rough probabilities for now: fewer than 50 rows are kept back to tune them, so they are tuned on "
+        "cross-validated answers."
     )
 
 

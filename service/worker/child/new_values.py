@@ -12,6 +12,8 @@ from service.learning.data.learned_values import LearnedValues, ValueCounts
 
 MOST = 100
 """New values of a column that a report lists."""
+FEW = 2
+"""New values of a column that are compared with learned ones, even where the update has no others."""
 
 
 def new_values(
@@ -20,7 +22,8 @@ def new_values(
     """Values that `brought` names and `learned` lacks, by column, those with the most rows first.
 
     vocabulary: names of values that any batch brought. Only those that are learned are named as near: of a batch that
-    is erased, no report stays that can name its values, for the versions that learned them lose theirs.
+    is erased, no report stays that can name its values, for the versions that learned them lose theirs. Where most
+    values of a column are new, as of sentences or numbers of orders, none is compared: to be new is usual there.
     """
     counts: dict[str, Counter[str]] = {}
     for batch in brought:
@@ -34,7 +37,8 @@ def new_values(
             continue
         rows = counts[column.name]
         listed = sorted(new, key=lambda value: (-rows[value], value))[:MOST]
-        known = [name for name in vocabulary.get(column.name, ()) if value_code(name) in codes]
+        usual = len(new) > max(FEW, len(rows) / 2)
+        known = [] if usual else [name for name in vocabulary.get(column.name, ()) if value_code(name) in codes]
         near = near_matches(listed, known)
         by_column[column.name] = [NewValue(value=value, rows=rows[value], near=near[value]) for value in listed]
     return by_column

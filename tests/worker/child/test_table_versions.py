@@ -11,6 +11,8 @@ from benchmarks.running.workbench import Model
 from service.contract.report import Report
 from service.contract.tables import value_code
 from service.contract.targets import NumberTarget
+from service.learning.data.learned_values import LearnedValues
+from service.worker.child.new_values import new_values
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, buys, shop, spent
 
 TYPO = "Osakka"
@@ -48,6 +50,15 @@ def test_new_values_are_told_of_numbers_too_and_a_first_version_has_none() -> No
         second = model.learn_numbers(LATER, spent(LATER)[:, None], RIDGE, promote=True)
         assert [new.value for new in second.report.batch.new_values["city"]] == [LATE, TYPO]
         assert second.report.batch.notes == [SLIP]
+
+
+def test_nothing_is_compared_where_most_values_are_new() -> None:
+    learned = LearnedValues.of(SHOP, [{"city": dict.fromkeys(CITIES, 9)}])
+    typos = {f"Osaka{k}": 1 for k in range(5)}
+    found = new_values(SHOP, learned, [{"city": {**dict.fromkeys(CITIES, 9), **typos}}], {"city": CITIES})["city"]
+    assert [(value.value, value.near) for value in found] == [(typo, []) for typo in typos]
+    [alone] = new_values(SHOP, learned, [{"city": {TYPO: 1}}], {"city": CITIES})["city"]
+    assert alone.near == ["Osaka"], "one slip alone is asked about, though it is all that is new"
 
 
 def test_what_is_taken_back_is_subtracted_and_its_values_are_unknown_again(classes: Model) -> None:

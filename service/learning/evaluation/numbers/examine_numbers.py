@@ -189,7 +189,7 @@ def _with_intervals(
         kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
             f"Intervals are made of errors on {kind}, and hold for rows like these. Those of the next version are "
-            "made of errors on rows as they came; tested.coverage says how often they held."
+            "made of errors on rows as they came, and its report says how often they held (tested.coverage)."
         ]
     part = interval_part(errors, levels_due(tested) if made else None)
     if part is None:

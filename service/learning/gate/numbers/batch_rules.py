@@ -166,16 +166,23 @@ def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures
     own, rule = batch.own, policy.unlearnable
     if own is None:
         return Finding("Too few rows to learn from alone.", limit=rule.min_order, evidence=False)
-    says = f"a head of these {batch.rows:,} rows alone finds a rank correlation of {own.value:.2f}"
+    says = _alone(own, batch)
     usually = own.least is not None and own.least > rule.usual_order
     least = own.least if usually and own.least is not None else 0.0
     lost = usually and own.p >= rule.p and own.value < min(rule.min_order, least * PART_OF_USUAL)
     unlike = _contradicts(batch, policy) and not batch.follows
     if lost or (unlike and not (own.p < rule.p and own.value > FOLLOWS)) or _no_link(own, batch, policy):
-        before = f", where in the last batches it found {least:.2f} at least" if lost else ""
+        before = f", where in the last batches it was {least:.2f} at least" if lost else ""
         what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
-    return Finding(f"{says[0].upper()}{says[1:]} between rows and targets.", own.value, rule.min_order)
+    return Finding(f"{says[0].upper()}{says[1:]}.", own.value, rule.min_order)
+
+
+def _alone(own: OwnOrder, batch: BatchFigures) -> str:
+    return (
+        f"a model of these {rows(batch.rows)} alone predicts the order of their targets with a rank correlation of "
+        f"{own.value:.2f} (0: by chance, 1: exactly)"
+    )
 
 
 def _no_link(own: OwnOrder, batch: BatchFigures, policy: NumberPolicy) -> bool:
@@ -276,10 +283,8 @@ def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, po
         return Finding(what, batch.order.p, rule.p, Severity.HELD, LOOK)
     own = batch.own
     if own is not None and own.beside is not None and _surely(own.beside, policy):
-        what = (
-            f"The targets{number.of} follow the rows less than usual: a head of these {rows(batch.rows)} alone finds a "
-        )
-        what += f"rank correlation of {own.value:.2f}, usually {own.beside.usual:.2f}."
+        what = f"The targets{number.of} follow the rows less than usual: {_alone(own, batch)}, usually "
+        what += f"{own.beside.usual:.2f}."
         return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
     return Finding(_as_usual(batch), _ratio(largest), rule.times)
 

@@ -138,7 +138,7 @@ def test_a_repair_that_halves_the_errors_needs_little_surprise(stream: Stream, b
 def test_shuffled_targets_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     inputs, targets = batch
     report = stream.judged(inputs, stream.random.permutation(targets))
-    assert report.why.startswith("Rejected: the targets look shuffled: a head of these 96 rows alone finds a rank")
+    assert report.why.startswith("Rejected: the targets look shuffled: a model of these 96 rows alone predicts")
     assert fired(report)["unlearnable"] == "rejected"
 
 
@@ -149,7 +149,7 @@ def test_shuffled_targets_look_shuffled_where_errors_say_nothing(stream: Stream,
     assert a.alone is not None
     report = stream.judged(inputs, targets, alone=stream.random.permutation(a.alone))
     assert fired(report) == {"unlearnable": "rejected", "disagrees_broadly": "held"}
-    assert "where in the last batches it found 0.9" in report.why
+    assert "where in the last batches it was 0.9" in report.why
 
 
 def test_one_value_for_all_is_rejected_and_an_expected_one_is_not(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -233,7 +233,7 @@ def test_targets_that_follow_their_rows_less_than_usual_are_held(stream: Stream,
     report = stream.judged(inputs, targets, alone=some)
     assert fired(report) == {"disagrees_broadly": "held"}
     assert report.why.startswith(
-        "Held: the targets follow the rows less than usual: a head of these 96 rows alone finds a rank correlation of "
+        "Held: the targets follow the rows less than usual: a model of these 96 rows alone predicts the order of "
     )
     assert ", usually 0.9" in report.why
     few = slice(18, 78)
@@ -489,7 +489,7 @@ def test_shuffled_targets_are_rejected_though_nothing_surprises_yet(batches: int
     report = early.judged(inputs, early.random.permutation(targets))
     assert fired(report).get("unlearnable") == "rejected"
     assert report.why.startswith(
-        "Rejected: the targets look shuffled: a head of these 200 rows alone finds a rank corr"
+        "Rejected: the targets look shuffled: a model of these 200 rows alone predicts the order"
     )
     few, shuffled = inputs[:12], early.random.permutation(targets[:12])
     assert "unlearnable" not in fired(early.judged(few, shuffled)), "12 rows would not show the usual order"
