@@ -63,13 +63,16 @@ def print_measured(console: Console, report: AnyReport | None, indent: str = "")
 
 
 def figure(report: AnyReport | None) -> str:
-    """How good a version was when it was judged, in a figure: the share that was right, or the mean error."""
+    """How good a version was when it was judged, in a figure: the share that was right, or the mean error, of a first
+    version on rows of its own."""
     from service.contract.report import Report
 
     if isinstance(report, Report):
         share = report.new_classes.after if report.after is None else report.after.accuracy
         return "–" if share is None else percent(share)
-    return "–" if report is None or report.after is None else f"± {amount(report.after.mae)}"
+    if report is None or report.after is None:
+        return "–"
+    return f"± {amount(report.after.mae)}{'' if report.before else ' (own rows)'}"
 
 
 def class_scores(report: Report) -> dict[str, ClassScore]:

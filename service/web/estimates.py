@@ -76,14 +76,20 @@ def new_classes(report: AnyReport | None) -> Estimate | None:
 
 
 def error(report: AnyReport | None) -> Estimate | None:
-    """Mean error of numbers on trusted rows, after the update. The interval is that of its rise over the version
-    before, on the same rows."""
+    """Mean error of numbers on trusted rows, after the update; of a first version, see `of_own`. The interval is that
+    of its rise over the version before, on the same rows."""
     if not isinstance(report, NumberReport) or report.after is None or not report.after.rows:
         return None
     low = high = None
     if report.before is not None and report.rise_interval is not None:
         low, high = (report.before.mae * (1 + rise) for rise in report.rise_interval)
     return Estimate(report.after.mae, low, high, report.after.rows)
+
+
+def of_own(report: AnyReport | None) -> bool:
+    """Whether the mean error is of rows of the update's own, since there were no trusted rows yet: that of other
+    versions is of other rows."""
+    return isinstance(report, NumberReport) and report.before is None
 
 
 def share(value: float, rows: int) -> Estimate:
@@ -120,7 +126,7 @@ def how_good(report: AnyReport | None, words: Words) -> str:
         tested = report.tested
         return words("good.tested", error=amount(tested.mae), rows=tested.rows, n=tested.batches)
     if (wrong := error(report)) is not None:
-        return words("good.error", error=amount(wrong.value), n=wrong.rows)
+        return words("good.first_error" if of_own(report) else "good.error", error=amount(wrong.value), n=wrong.rows)
     if (right := old_classes(report)) is not None:
         key = "good.trusted"
     elif (right := new_classes(report)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import AnyReport
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import Rule
 from service.web.words import Words
 
@@ -20,7 +20,14 @@ def short(verdict: Verdict | None, report: AnyReport | None, words: Words) -> st
     rule = deciding(report)
     if rule is None or verdict not in (Verdict.HELD, Verdict.REJECTED):
         return word
-    return words("verdict.because", verdict=word, rule=words.named("rule", rule.name))
+    return words("verdict.because", verdict=word, rule=rule_name(rule, report, words))
+
+
+def rule_name(rule: Rule, report: AnyReport | None, words: Words) -> str:
+    """What a rule is called; of numbers, some are called otherwise."""
+    of_numbers = f"{rule.name}_number"
+    numbers = isinstance(report, NumberReport) and f"rule.{of_numbers}" in words
+    return words.named("rule", of_numbers if numbers else rule.name)
 
 
 def deciding(report: AnyReport | None) -> Rule | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from service.registry.sql.tables import Update
 from tests.api.conftest import Api
 from tests.api.routes.test_disputes import opened
 from tests.making import make_version
@@ -113,6 +114,17 @@ def test_what_waits_is_learned_by_one_button(person: Person) -> None:
     moved = person.sends("/models/digits/learn", "/models/digits/batches")
     [update] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
     assert moved.headers["location"] == f"/updates/{update['id']}"
+
+
+def test_a_batch_that_no_version_learned_is_said_to_be_taken_back(person: Person) -> None:
+    batch = send(person.api)
+    update = person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [batch]})["id"]
+    with person.api.runtime.database.writing() as session:
+        session.get_one(Update, update).state = "succeeded"
+    for page in (f"/updates/{update}", "/models/digits/updates"):
+        shown = person.looks(page).text
+        assert "It is taken back, and no new version was needed." in shown
+        assert "verdict bad" not in shown
 
 
 @pytest.mark.parametrize("erase", [False, True])

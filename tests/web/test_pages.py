@@ -11,9 +11,12 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from service.cli.verdicts import figure
+from service.contract.number_report import NumberReport
 from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
 from service.errors import NotWritable
+from service.learning.data.target_grid import NumberGrid
 from service.registry.sql.tables import Update as Row
 from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
@@ -24,7 +27,7 @@ from service.web.pages.update import seconds_left
 from service.web.pages.version import matrix
 from tests.api.conftest import Api, MakeApi
 from tests.client.test_result import REPORT
-from tests.making import make_version
+from tests.making import keep_version, make_number_model, make_version, number_checkpoint
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 KEY = "the-key-of-this-test"
@@ -459,3 +462,39 @@ def test_pages_of_very_many_classes_and_versions_stay_short(person: Person) -> N
         assert page.status_code == 200
         assert len(page.content) < 150_000, place
     assert "and 9,900 more classes" in person.looks("/models/digits/versions/2").text
+
+
+def number_report(mae: float, before: float | None = None, **members: Any) -> dict[str, Any]:
+    def errors(size: float) -> dict[str, Any]:
+        return {"mae": size, "rmse": size, "r2": None, "median_error": size, "bias": 0.0, "rows": 300}
+
+    empty = dict.fromkeys(("tested", "skill", "before", "rise", "old_classes", "new_classes", "interference"))
+    report = {**REPORT, **empty, "worst_class": None, "negative_flips": None, "batch": {}, "after": errors(mae)}
+    return {**report, **({"before": errors(before)} if before is not None else {}), **members}
+
+
+def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Person) -> None:
+    grid = NumberGrid(names=["price"], offset=[0.0], step=[1.0])
+    make_number_model(person.api.runtime, "prices", grid)
+    tested = {"mae": 50297, "rmse": 60000, "r2": None, "coverage": None, "rows": 300, "batches": 1}
+    later = number_report(34981, 32985, rise=0.06, rise_interval=(-0.02, 0.13), tested=tested, forgetting=-0.061)
+    for number, report in ((1, number_report(50178)), (2, later), (3, later)):
+        keep_version(person.api.runtime, "prices", number_checkpoint(grid, seed=number))
+        with person.api.runtime.database.writing() as session:
+            session.scalars(select(Version).where(Version.number == number)).one().report = report
+        page = person.looks("/models/prices").text.replace("\N{NO-BREAK SPACE}", " ")
+        assert [points.count(",") for points in re.findall('class="line old" points="([^"]*)"', page)] == (
+            [2, 2] if number == 3 else []
+        ), "the line joins trusted rows alone"
+        if number == 1:
+            assert "It is off by 50,178 on average, on 300 rows that it had not seen." in page
+            assert "It is off by 50,178 on average, on 300 rows that it had not seen." in person.looks("/").text
+            assert "Mean error, rows it had not seen" in page
+    assert "50,178 (own rows)" in page
+    assert ">own rows 50,178<" in page
+    for shown in (page, person.looks("/models/prices/versions/2").text.replace("\N{NO-BREAK SPACE}", " ")):
+        assert re.search("Mean error, trusted rows</dt><dd>34,981<", shown)
+        assert re.search("Mean error, new rows before learning</dt><dd>50,297<", shown)
+        assert re.search("<dd>−6.1 %<small>better than ever;", shown)
+    listed = figure(NumberReport.model_validate(number_report(50178))), figure(NumberReport.model_validate(later))
+    assert listed == ("± 50,178 (own rows)", "± 34,981")

@@ -16,6 +16,7 @@ from service.learning import auto
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
+from service.web.verdicts import short
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
 
@@ -52,6 +53,12 @@ def test_every_rule_has_a_sentence_however_it_ends(kind: type[Report], language:
             assert said.isascii() is False, (name, said)
             assert ended.why not in said
             assert "{" not in said
+
+
+def test_a_rule_speaks_of_targets_where_these_are_numbers() -> None:
+    fires, words = rule("unlearnable"), Words("en")
+    assert short(Verdict.REJECTED, report(fires=fires), words) == "rejected: labels follow no rule"
+    assert short(Verdict.REJECTED, report(NumberReport, fires), words) == "rejected: targets follow no rule"
 
 
 def test_the_figures_are_those_of_the_report() -> None:

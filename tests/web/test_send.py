@@ -135,6 +135,24 @@ def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) ->
     assert send(person, more, **fields, leave_out="on").status_code == 303
 
 
+def test_a_form_that_was_refused_keeps_what_was_found_and_says_what_is_wrong_once(person: Person) -> None:
+    person.api.ok("POST", "/v1/models", {"name": "texts", "classes": ["yes", "no"], "input": {"kind": "text"}})
+    text = b"body,answer\n" + b"".join(b"text %d,%s\n" % (k, (b"yes", b"on")[k % 2]) for k in range(20))
+    for model, typo in (("stays", GOOD.replace(b"5,Osaka,no", b"5,Osaka,on")), ("texts", text)):
+        looked = send(person, typo, model=model, look="/look").text
+        [extra] = re.findall(r'name="extra" value="([^"]*)"', looked)
+        [found] = re.findall(r'<select id="target".*?</select>', looked, re.S)
+        chosen = {"target": "answer" if model == "texts" else "label", "extra": unescape(extra)}
+        refused = send(person, typo, model=model, **chosen)
+        assert refused.status_code == 422
+        assert found.count("<option") == refused.text.count("<option") > 0
+        assert 'name="gaps"' not in refused.text
+        assert 'name="leave_out"' not in refused.text
+        [fault] = re.findall(r'id="file-fault" role="alert">(.*?)</span></?', refused.text.replace("\n", ""))
+        assert unescape(fault).count('on"') == 1
+        assert "One label is new to the model." in fault
+
+
 def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(person: Person) -> None:
     gaps = GOOD.replace(b"\n7,", b"\nNA,")
     assert 'name="gaps" type="text" value="NA"' in send(person, gaps, look="/look").text

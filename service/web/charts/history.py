@@ -30,7 +30,8 @@ UP = (Mark.LIVE, Mark.WENT_LIVE)
 
 @dataclass(frozen=True)
 class Step:
-    """A version. `main`: accuracy on trusted rows, or the error; `other`: recall of the classes that it brought."""
+    """A version. `main`: accuracy or error on trusted rows; `other`: recall of the classes that it brought, or the
+    error on rows of its own."""
 
     number: int
     mark: Mark
@@ -41,7 +42,7 @@ class Step:
 @dataclass(frozen=True)
 class History:
     """What the chart shows. `steps`: oldest first · `rollbacks`: (from, to) · `show`: a value as text · `names`: of the
-    two series, keys of words ("old", "new"; or "error")."""
+    two series, keys of words ("old", "new"; or "error", "own")."""
 
     steps: Sequence[Step]
     rollbacks: Sequence[tuple[int, int]]
@@ -133,8 +134,8 @@ def _scale(steps: Sequence[Step], of_error: bool) -> list[float]:
 
 
 def _line(points: Sequence[tuple[float, Estimate]], up: Axis) -> list[str]:
-    """The line of what went live, with the band of its intervals. New classes are others each time: no line joins
-    them."""
+    """The line of what went live, with the band of its intervals. New classes, and rows of a version's own, are
+    others each time: no line joins them."""
     banded = [(x, e.low, e.high) for x, e in points if e.low is not None and e.high is not None]
     upper, lower = [(x, up.at(high)) for x, _, high in banded], [(x, up.at(low)) for x, low, _ in banded]
     band = [path("band old", "polygon", [*upper, *reversed(lower)])] if len(banded) > 1 else []

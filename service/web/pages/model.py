@@ -38,6 +38,7 @@ class Line:
     old: Estimate | None
     new: Estimate | None
     error: Estimate | None
+    of_own: bool
 
     @property
     def colour(self) -> str:
@@ -66,7 +67,6 @@ def show(view: View) -> Answer:
         "model": model,
         "live": live,
         "good": estimates.how_good(live.version.report, view.words) if live else None,
-        "forgotten": live.version.report.forgetting if live and live.version.report else None,
         "held": [line for line in lines if line.version.number in held],
         "failed": _failed(updates.items if updates else []),
         "disputes": disputes.items if disputes else [],
@@ -90,7 +90,7 @@ def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: C
         text = words("verdict.by_order", verdict=text)
     estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
-    return Line(version, verdict, went_live, text, why, *estimated)
+    return Line(version, verdict, went_live, text, why, *estimated, estimates.of_own(report))
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:
@@ -111,7 +111,9 @@ def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> 
     """How good each version was; None where nothing was measured."""
     numbers = any(isinstance(line.version.report, NumberReport) for line in lines)
     steps = [
-        Step(line.version.number, _mark(line), line.error if numbers else line.old, line.new)
+        Step(line.version.number, _mark(line), *_apart(line))
+        if numbers
+        else Step(line.version.number, _mark(line), line.old, line.new)
         for line in reversed(lines)
     ]
     if not any(step.main or step.other for step in steps):
@@ -122,10 +124,15 @@ def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> 
             steps,
             rollbacks=[(move.previous_version, move.version) for move in back if move.previous_version is not None],
             show=amount if numbers else percent,
-            names=("error", "new") if numbers else ("old", "new"),
+            names=("error", "own") if numbers else ("old", "new"),
             words=words,
         )
     )
+
+
+def _apart(line: Line) -> tuple[Estimate | None, Estimate | None]:
+    """The error on trusted rows, and that on rows of its own."""
+    return (None, line.error) if line.of_own else (line.error, None)
 
 
 def _mark(line: Line) -> Mark:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from service.contract.enums import UpdateState
+from service.contract.enums import UpdateKind, UpdateState
 from service.contract.resources import Page as Listed
 from service.contract.resources import Update
 from service.web.charts.losses import losses
@@ -12,6 +12,7 @@ from service.web.client import address
 from service.web.reasons import method_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
+from service.web.words import Words
 
 UNFINISHED = (UpdateState.QUEUED, UpdateState.RUNNING)
 RETRIED = (UpdateState.FAILED, UpdateState.CANCELLED)
@@ -27,10 +28,10 @@ def show(view: View) -> Answer:
         "unfinished": update.state in UNFINISHED,
         "chart": losses(curve, view.words) if curve else None,
         "left": seconds_left(update, datetime.now(UTC)),
-        "short": short(update.verdict, update.report, view.words) if update.verdict is not None else "",
+        "short": _became(update, view.words),
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
-        "colour": COLOURS[update.verdict] if update.verdict is not None else "bad",
+        "colour": _colour(update),
         "retried": update.state in RETRIED,
         "faults": view.faults,
     }
@@ -48,9 +49,20 @@ def show_all(view: View) -> Answer:
 
 def _line(view: View, update: Update) -> tuple[Update, str, str]:
     """An update, what became of it in a few words, and their colour."""
+    return update, _became(update, view.words), _colour(update)
+
+
+def _became(update: Update, words: Words) -> str:
     if update.verdict is not None:
-        return update, short(update.verdict, update.report, view.words), COLOURS[update.verdict]
-    return update, view.words(f"update.{update.state}"), "bad" if update.state is UpdateState.FAILED else ""
+        return short(update.verdict, update.report, words)
+    taken_back = update.kind is UpdateKind.RETRACT and update.state is UpdateState.SUCCEEDED
+    return words("update.taken_back" if taken_back else f"update.{update.state}")
+
+
+def _colour(update: Update) -> str:
+    if update.verdict is not None:
+        return COLOURS[update.verdict]
+    return "bad" if update.state is UpdateState.FAILED else ""
 
 
 def ask_cancel(view: View) -> Answer:

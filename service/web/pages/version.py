@@ -17,7 +17,7 @@ from service.web.client import address
 from service.web.estimates import Pair, brought, by_class, name_of, of_region
 from service.web.pages.rollback import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.verdicts import COLOURS, short
+from service.web.verdicts import COLOURS, rule_name, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, round_percent
 
@@ -70,12 +70,16 @@ def show(view: View) -> Answer:
         "old": estimates.old_classes(report),
         "new": estimates.new_classes(report),
         "error": estimates.error(report),
+        "of_own": estimates.of_own(report),
         "numbers": isinstance(report, NumberReport),
         "groups": groups,
         "chart": _chart(groups, isinstance(report, NumberReport), words),
         "matrix": matrix(report.after) if isinstance(report, Report) else None,
         "confusions": report.after.confusions if isinstance(report, Report) and report.after is not None else [],
-        "rules": [(rule, rule_sentence(rule, version.parent, report, words)) for rule in report.gate.rules]
+        "rules": [
+            (rule, rule_name(rule, report, words), rule_sentence(rule, version.parent, report, words))
+            for rule in report.gate.rules
+        ]
         if report is not None
         else [],
     }

@@ -60,7 +60,7 @@ def test_a_batch_is_taken_back_and_watched(site: Server, open_page: Open) -> Non
     page.check("#erase")
     page.click("button.primary")
     page.wait_for_url("**/updates/*")
-    page.wait_for_selector("text=Nothing was to be done.", timeout=60_000)
+    page.wait_for_selector("text=It is taken back, and no new version was needed.", timeout=60_000)
     page.goto(f"{site.url}/models/grown/batches/{batch}")
     page.wait_for_selector("text=Erased.")
 

@@ -43,7 +43,9 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS}
         | {"gaps": view.form.get("gaps") or " ".join(gaps)},
-        "extra": json.dumps(others) if others and model.input.kind == "table" else "",
+        "asks_gaps": "gaps" in view.form or getattr(view.faults.get("file"), "slug", UNKNOWN_LABELS) != UNKNOWN_LABELS,
+        "extra": json.dumps(others) if others else "",
+        "is_table": model.input.kind == "table",
         "leave_out": view.head is not None or "leave_out" in view.form,
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
         "faults": view.faults,
@@ -120,9 +122,7 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
     if slug == LONG_QUERY:
         return {"file": words("send.long_names")}
     if slug == UNKNOWN_LABELS:  # its detail says how a program would mend it
-        near = (problem.model_extra or {}).get("near", {})
-        names = [_named(name, near.get(name, ()), words) for name in (problem.model_extra or {}).get("unknown", ())]
-        own = words("send.unknown", n=len(names), names=names)
+        own = words("send.unknown", n=len(problem.errors))
         return {"file": Said(" ".join(fault.detail for fault in problem.errors), slug, own)}
     if not any(fault.detail == problem.detail for fault in problem.errors):
         said["file" if problem.status in OF_FILE else GENERAL] = [problem.detail]
@@ -136,11 +136,6 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
     return {
         field: Said(" ".join(sentences), slug, which if field == "target" else "") for field, sentences in said.items()
     }
-
-
-def _named(name: str, near: Sequence[str], words: Words) -> str:
-    """A label that is no class, and the class that it looks like."""
-    return words("send.near", name=name, near=near[0]) if near else words("send.label", name=name)
 
 
 ROUTES = (
