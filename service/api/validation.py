@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from service.contract.policies import of_one_kind
-from service.contract.requests import CreateUpdate, PatchModel
+from service.contract.requests import MODEL_NAME, CreateUpdate, PatchModel
 from service.contract.targets import NumberTarget
 from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, pointer_to
@@ -20,10 +20,6 @@ M = TypeVar("M", bound=BaseModel)
 LISTED = 20
 """Faults that an answer lists."""
 
-NAME = (
-    "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
-    "has at most 100 characters."
-)
 ROWS = "rows is a list of at most 100 numbers of rows, counted from 0, with commas between: ?rows=0,3,17."
 TEXT_COLUMN = (
     "Columns of text come later. Leave it out, send what it says as a category, or make a model of texts of it alone."
@@ -110,7 +106,7 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             meant = f" type is not known here: is {by} meant?" if not tags and _holds(value, "type") else ""
             return f"{pointer}/{by}", f"{name}.{by}{one_of}{meant}"
         case "string_pattern_mismatch" if pointer == "/name":
-            return pointer, NAME
+            return pointer, MODEL_NAME
         case "string_pattern_mismatch" if pointer == "/rows":
             return pointer, ROWS
     for subject in ("Input", "String", "List", "Value", "Dictionary"):

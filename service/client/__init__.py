@@ -23,6 +23,7 @@ from service.client.errors import (
     UnknownLabels,
     UnknownValues,
     Unreachable,
+    WrongFile,
 )
 from service.client.model import AsyncModel, RemoteModel
 from service.client.result import NotLearned, Rejected, Result
@@ -61,6 +62,7 @@ __all__ = [
     "UnknownLabels",
     "UnknownValues",
     "Unreachable",
+    "WrongFile",
     "ledger_digest",
     "table_columns",
 ]

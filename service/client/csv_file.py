@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from service.client.errors import WrongFile
 from service.client.values import FILES
 from service.contract.enums import CSV
 from service.guessing import csv_facts
@@ -25,6 +27,7 @@ class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.content = content
         if isinstance(content, Path) and not content.is_file():
             raise FileNotFoundError(f"There is no file {str(content)!r}. Rows, texts too, go in a list.")
+        self.name = content.name if isinstance(content, Path) else ""
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         self.headers = {"Content-Type": CSV, "Content-Length": str(size)}
 
@@ -55,8 +58,18 @@ def lines_of(content: Path | bytes) -> Iterator[list[str]]:
 
 
 def header_of(content: Path | bytes) -> list[str]:
-    """The names of the columns."""
-    return next(lines_of(content), [])
+    """The names of the columns. Raises WrongFile."""
+    with naming(content):
+        return next(lines_of(content), [])
+
+
+@contextmanager
+def naming(content: Path | bytes) -> Iterator[None]:
+    """Raises WrongFile, which names the file, for a ValueError about what it holds."""
+    try:
+        yield
+    except ValueError as fault:
+        raise WrongFile(f"{content.name}: {fault}" if isinstance(content, Path) else str(fault)) from None
 
 
 def check_in_file(**members: Any) -> None:

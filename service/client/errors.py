@@ -3,6 +3,7 @@
 ClientError
 ├── Unreachable             nobody answered at that address, after retries
 ├── StillRunning            the update was not final in the time that the caller gave
+├── WrongFile               a CSV file does not say what it holds: nothing was sent; a ValueError, too
 ├── NotLearned              `raise_if_rejected` of an update that failed or was cancelled: `.result`
 │   └── Rejected            the gate rejected its version, which is kept and not live
 └── Refused                 the service said no: `.problem`, `.detail`, `.errors`, `.status`, `.request_id`
@@ -48,6 +49,10 @@ class StillRunning(ClientError):
     """The update goes on, but the caller's time is over."""
 
 
+class WrongFile(ClientError, ValueError):
+    """A CSV file does not say what it holds; nothing of it was sent."""
+
+
 class Refused(ClientError):
     """The service said no. The message is its `detail`: what is wrong and what to do."""
 
@@ -75,7 +80,12 @@ class Refused(ClientError):
 
 
 class InvalidContent(Refused):
-    """A field is wrong."""
+    """A field is wrong. file: the name of the CSV file that was sent, "" of other rows."""
+
+    file = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {super().__str__()}" if self.file else super().__str__()
 
 
 class UnknownLabels(InvalidContent):

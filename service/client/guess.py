@@ -6,13 +6,14 @@ Nothing is imported and nothing is sent: the rows say what they are. `tsuika ini
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.client.csv_file import csv_file, lines_of
+from service.client.csv_file import csv_file, lines_of, naming
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
 from service.client.values import FILES, is_missing, is_picture, plain_labels
+from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column, number_target
@@ -27,12 +28,14 @@ MOST_CHANNELS = 16
 @dataclass(frozen=True)
 class Guess:
     """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
-    those that hold labels or targets. `doubts`: what may not be as it is guessed."""
+    those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: of a file, the rows of
+    each."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
     columns: tuple[str, ...] = ()
     doubts: tuple[tuple[str, str, str], ...] = ()
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -45,7 +48,8 @@ class Guess:
         where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
         said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
         ways = [DOUBTS[why].format(column=c, cell=cell, way=f'leave_out="{c}".') for why, c, cell in self.doubts]
-        return " ".join([said, *ways])
+        classes = [f"Classes: {counted_classes(self.classes)}.", slips(self.classes)] if self.classes else []
+        return " ".join(filter(None, [said, *classes, *ways]))
 
 
 def guess(
@@ -59,10 +63,11 @@ def guess(
     or frame without `labels`; else one is guessed by its name. leave_out: columns that are neither. gaps: what cells of
     a file say where nothing is known.
 
-    Raises ValueError where the rows do not say.
+    Raises ValueError where the rows do not say, which is WrongFile of a file.
     """
     if (file := csv_file(inputs)) is not None:
-        return _of_file(file.content, columns, leave_out, gaps)
+        with naming(file.content):
+            return _of_file(file.content, columns, leave_out, gaps)
     table = _columns_of(inputs)
     if table is None:
         return Guess(_input_of_rows(inputs), target_of(labels))
@@ -97,8 +102,10 @@ def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[
             check_label(name, fact)
     except Unguessable as slip:
         raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
-    numbers = len(columns) > 1 or labels[columns[0]].measures
-    return Guess(spec, number_target(*columns) if numbers else None, tuple(columns), found)
+    if len(columns) > 1 or labels[columns[0]].measures:
+        return Guess(spec, number_target(*columns), tuple(columns), found)
+    [fact] = labels.values()
+    return Guess(spec, None, tuple(columns), found, {**fact.values, **fact.words})
 
 
 def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from service import __version__
 from service.client.csv_file import CsvFile
-from service.client.errors import ClientError, Unreachable, refuse
+from service.client.errors import ClientError, InvalidContent, Unreachable, refuse
 from service.client.values import Bytes
 from service.contract.enums import RAW
 from service.contract.resources import Page
@@ -100,7 +100,11 @@ class Transport(ABC):
                 missing = isinstance(wrong, ValueError)
                 ask = "Are there missing values (NaN)?" if missing else "Send lists, dicts or a frame."
                 raise ValueError(f"This cannot be sent as JSON: {wrong}. {ask}") from None
-        return await self._sent(request)
+        try:
+            return await self._sent(request)
+        except InvalidContent as refused:
+            refused.file = body.name if isinstance(body, CsvFile) else ""
+            raise
 
     async def upload(self, path: str, file: bytes, fields: dict[str, Any], **params: Any) -> httpx.Response:
         """POSTs a file of weights; each of `fields` goes beside it as a part of JSON."""

@@ -14,6 +14,10 @@ from service.contract.strict import NO_UNSEEN, Device, Listed, Strict, has_unsee
 from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick, with_places
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
+MODEL_NAME = (
+    "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
+    "has at most 100 characters."
+)
 Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
 

@@ -48,8 +48,9 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 
 @dataclass
 class ColumnFacts:
-    """What the cells of a column are: each flag holds for all that are not empty. words: what stands where nothing is
-    known, and how often; these cells are gaps, too. value_words: words of all values together."""
+    """What the cells of a column are: each flag holds for all that are not empty. values: how many cells say each.
+    words: what stands where nothing is known, and how often; these cells are gaps, too. value_words: words of all
+    values together."""
 
     numbers: bool = True
     booleans: bool = True
@@ -61,7 +62,7 @@ class ColumnFacts:
     characters: int = 0
     like_numbers: bool = True
     like_dates: bool = True
-    values: set[str] = field(default_factory=set)
+    values: dict[str, int] = field(default_factory=dict)
     value_words: int = 0
     words: dict[str, int] = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ class ColumnFacts:
         """Looks at one more cell."""
         text = "" if cell is None else str(cell)
         if text in self.values:
+            self.values[text] += 1
             self.cells += 1
             self.characters += len(text)
             return
@@ -80,7 +82,7 @@ class ColumnFacts:
         self.cells += 1
         self.characters += len(text)
         if len(self.values) < COUNTED_VALUES:
-            self.values.add(text)
+            self.values[text] = 1
             self.value_words += len(WORD.findall(text))
         number = NUMBER.fullmatch(text) is not None
         self.like_numbers = self.like_numbers and (number or OTHER_NUMBER.fullmatch(text) is not None)

@@ -97,7 +97,7 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
     """Raises Erased and Conflict like `require_clean`, and names the next version on the way back that may go live."""
     try:
         versions.require_clean(session, model, target)
-    except Erased as refused:
+    except (Erased, Conflict) as refused:
         ids = (step.version_id for step in _way_back(session, model) if step.version_id is not None)
         clean = (
             v.number
@@ -108,7 +108,8 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
         )
         if (number := next(clean, None)) is None:
             raise
-        raise Erased(f'{refused.detail} To go back, send {{"to": {number}}}.', to=number) from None
+        members = {**refused.members, "to": number}
+        raise type(refused)(f'{refused.detail} To go back, send {{"to": {number}}}.', **members) from None
 
 
 def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:

@@ -146,6 +146,9 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
 
+    back = tsuika("rollback", "fruits", "--reason", "to see it")
+    assert (back.code, "To go back: tsuika rollback fruits --to 1" in back.err) == (ERROR, True), back
+
     again = tsuika("retract", "fruits", batch, "--reason", "once more")
     assert again.code != REJECTED, again
 
@@ -275,6 +278,7 @@ def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: T
         ("export", "fruits", "--output", tmp_path / "nowhere" / "x.safetensors"),
         ("export", "fruits", "--onnx", "--output", tmp_path / "x.safetensors"),
         ("init", "..", tmp_path / "missing" / "x.csv"),
+        ("init", "Two Words", save(tmp_path / "named.csv", rows(["apple", "pear"])), "--dry-run"),
     ):
         ended = tsuika(*arguments)
         assert (ended.code, ended.out) == (USAGE, ""), ended

@@ -113,6 +113,21 @@ def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str]
     assert (one.input, one.target, one.columns) == (other.body["input"], other.body.get("target"), (other.label,))
 
 
+def test_classes_and_likely_slips_are_the_same_for_the_client_and_for_the_terminal(tmp_path: Path) -> None:
+    file, rare = tmp_path / "x.csv", [f"slip{k}" for k in range(7)]
+    for few, end in ((rare[:1], '"slip0"{} is in one row alone: is it a slip?'), (rare, "")):
+        labels = ["a", "b"] * 10 + few
+        file.write_text("p0,p1,label\n" + "".join(f"{k},{k % 3},{label}\n" for k, label in enumerate(labels)))
+        said, told = guess(file).sentence, files.guess(open_file(file), None, None).lines
+        assert "Classes: a (10), b (10), slip0 (1)" in said
+        assert "Classes: a (10), b (10), slip0 (1)" in told[1]
+        if end:
+            assert said.endswith(end.format(""))
+            assert told[2] == end.format(" (line 22)")
+    assert said.endswith('"slip3", "slip4" and 2 more are in one row each: are they slips?')
+    assert told[2].endswith('"slip3" (line 25), "slip4" (line 26) and 2 more are in one row each: are they slips?')
+
+
 def test_a_column_that_may_only_number_rows_is_named() -> None:
     frame = pandas.DataFrame({"id": range(30), "age": [k * 7 % 13 for k in range(30)], "label": ["a", "b"] * 15})
     for made in (guess(frame), guess(frame.to_csv(index=False).encode())):

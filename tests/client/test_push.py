@@ -19,6 +19,7 @@ from PIL import Image
 from service.client import (
     AsyncClient,
     Client,
+    ClientError,
     InvalidContent,
     LiveMoved,
     MissingColumns,
@@ -27,6 +28,7 @@ from service.client import (
     Rejected,
     RemoteModel,
     UnknownLabels,
+    WrongFile,
 )
 from tests.client.conftest import KEY
 
@@ -226,17 +228,21 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     file.write_text("\n".join(["p0,p1,p2,p3,label", *lines]))
     model = client.model("corners-of-a-file")
     assert model.push(file).verdict == "promoted"
-    assert 'rows of 4 numbers; predicts classes from column "label".' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'rows of 4 numbers; predicts classes from column "label". Classes: 0 (' in said
     assert model.predict(file).classes == model.predict(rows).classes
     assert model.predict(b"p0,p1,p2,p3,kind\n" + file.read_bytes().partition(b"\n")[2]).classes[:3] == list("012")
     with pytest.raises(InvalidContent, match='No column is called "target" or "label"'):
         model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
-    with pytest.raises(ValueError, match="a byte of line 2 begins no character"):
+    file.write_text("p0;p1;label\n1;2;a\n")
+    with pytest.raises(ClientError, match=r"^corners\.csv: This CSV file has one column"):
+        client.model("never-made").push(file)
+    with pytest.raises(WrongFile, match="a byte of line 2 begins no character"):
         client.model("never-made").push("p0,p1,label\n1,2,caf\u00e9\n".encode("latin-1"))
     with pytest.raises(NotFound):
         client.model("never-made").info()
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
-    with pytest.raises(InvalidContent, match='Line 2, column "p2": "three" is not a number'):
+    with pytest.raises(InvalidContent, match=r'^corners\.csv: Line 2, column "p2": "three" is not a number'):
         model.push(file)
 
 

@@ -151,7 +151,7 @@ def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(
         b.retracted_at = 1.0
         with pytest.raises(Conflict) as refused:
             roll_back(session, digits)
-        assert refused.value.members == {"nearest_clean": 4}
+        assert refused.value.members == {"nearest_clean": 4, "to": 1}
         assert b.id in refused.value.detail
         with pytest.raises(Conflict) as refused:
             deployments.promote(session, digits, versions.get(session, digits, 2), "again", by="operator")

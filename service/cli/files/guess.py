@@ -14,6 +14,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
 from service.cli.output import word
+from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, NUMBER, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_header
 from service.guessing.label_column import LABELS, number_target
@@ -63,17 +64,13 @@ def _of_classes(file: DataFile, label: str, why: str, labels: LabelCounts, targe
     """What is said of the classes. Raises WrongUsage where there are none."""
     if not labels.counts:
         raise WrongUsage(f'{file.name}: no row has a label in "{label}" ({why}). Is it another column? --label COLUMN')
-    counted = ", ".join(f"{name} ({count.rows:,})" for name, count in list(labels.counts.items())[:10])
-    more = f" and {len(labels.counts) - 10:,} more" if len(labels.counts) > 10 else ""
+    rows = {name: count.rows for name, count in labels.counts.items()}
     hint = ""
     if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(NUMBER.fullmatch, labels.counts)):
         hint = " If these are numbers to be predicted: --target number."
-    lines = [f'Classes: {counted}{more}, from "{label}" ({why}).{hint}']
-    rare = [name for name, count in labels.counts.items() if count.rows == 1]
-    if rare and len(labels.counts) > len(rare):
-        first = labels.counts[rare[0]]
-        lines.append(f'"{rare[0]}" is in one row alone ({file.at(first.place)}): is it a slip?')
-    return lines
+    lines = [f'Classes: {counted_classes(rows)}, from "{label}" ({why}).{hint}']
+    asked = slips(rows, lambda name: f" ({file.at(labels.counts[name].place)})")
+    return [*lines, asked] if asked else lines
 
 
 def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts) -> None:

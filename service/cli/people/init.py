@@ -36,6 +36,7 @@ def run(
     """Guesses inputs, columns and classes from a file, says so, and makes the model. Nothing is learned yet."""
     from service.cli.files.guess import guess  # it imports the client
 
+    _check_name(model)
     guessed = guess(open_file(path, leave_out, gaps), label, target)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
@@ -51,6 +52,18 @@ def run(
     members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}
     print_result("init", members, lines, as_json)
     return DONE
+
+
+def _check_name(name: str) -> None:
+    """Raises WrongUsage for a name that no model can have."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from service.contract.requests import MODEL_NAME, ModelName
+
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError:
+        raise WrongUsage(f"{name[:100]}: {MODEL_NAME}") from None
 
 
 def _make(client: Client, body: dict[str, Any], replace: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option, echo
 
@@ -13,6 +13,10 @@ from service.cli.names import ModelName
 from service.cli.options import Json, Reason, reason_of
 from service.cli.output import print_result
 from service.learning.wording import counted
+
+if TYPE_CHECKING:
+    from service.client import RemoteModel
+    from service.contract.resources import RolledBack
 
 
 def run(
@@ -29,7 +33,7 @@ def run(
             echo(
                 f"Version {live} of {model} stops answering; its rows stay and wait. New versions wait, too.", err=True
             )
-        done = remote.rollback(reason_of(reason), to=to)
+        done = _back(remote, reason_of(reason), to)
     lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
     if done.left_out:
         lines.append(
@@ -38,3 +42,17 @@ def run(
     lines.append(f"  New versions wait for you. Undo both: tsuika promote {model}@{done.previous_version} --auto")
     print_result("rollback", done.model_dump(mode="json"), lines, as_json)
     return DONE
+
+
+def _back(remote: RemoteModel, reason: str, to: int | None) -> RolledBack:
+    """Rolls back. Raises ClientError that says the command where the version before cannot go live and another can."""
+    from service.client.errors import ClientError, Conflict, Erased
+
+    try:
+        return remote.rollback(reason, to=to)
+    except (Conflict, Erased) as refused:
+        clean = (refused.problem.model_extra or {}).get("to")
+        if clean is None:
+            raise
+        of_json, way = f', send {{"to": {clean}}}.', f": tsuika rollback {remote.name} --to {clean}"
+        raise ClientError(refused.detail.replace(of_json, way)) from refused

@@ -19,6 +19,7 @@ from service.contract.keys import Key
 from service.contract.requests import ModelName
 from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
+from service.guessing.class_counts import rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_facts import Unguessable, check_label, facts_of
 from service.guessing.label_column import label_column, number_target
@@ -222,8 +223,7 @@ def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], wo
     place, width = lines[0].index(label), len(lines[0])
     counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place] not in ("", *gaps))
     said = words("make.classes", column=label, classes=counted(counts.most_common(), words))
-    rare = [name for name, rows in counts.items() if rows == 1]
-    if rare and len(counts) > len(rare):
+    if rare := rare_classes(counts):
         said += " " + words("make.slip", n=len(rare), names=rare)
     return said
 
