@@ -23,8 +23,8 @@ from tests.api.routes.test_disputes import opened
 from tests.making import make_model, make_version
 
 HTML = {"accept": "text/html"}
-CLASSES = ["zebra", "zebu"]
-ROWS = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": CLASSES, "new_classes": "allow", "source": "zoo"}
+CLASSES = ["zebra", "zebus"]
+ROWS = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": CLASSES, "new_classes": "allow", "source": "zookeepers"}
 OWN = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": ["a", "b"], "new_classes": "allow", "source": "shop"}
 
 
@@ -72,7 +72,7 @@ def without(text: str, places: dict[str, str]) -> str:
 def test_no_answer_to_a_key_names_anything_of_a_model_that_is_not_its_own(two: Api) -> None:
     mine = key_of(two, "predict", "learn", "promote", models=["digits"])
     theirs, own = ids(two, "zoology"), ids(two, "digits")
-    words = ["zoo", "zeb", *(theirs[name] for name in ("batch", "update"))]
+    words = ["zoology", "zookeepers", *CLASSES, *(theirs[name] for name in ("batch", "update"))]
     asked = [(method, at(path, own), {}) for method, path in ROUTES]
     asked += [("GET", at(page.path, own), HTML) for page in PAGES if page.show]
     cookie = {"cookie": f"tsuika_key={mine['Authorization'].partition(' ')[2]}"}
@@ -113,7 +113,7 @@ def test_a_name_of_another_model_is_one_that_nobody_has(two: Api) -> None:
     ]
     asked += [("POST", f"/v1/models/digits/{path}", {"batches": ...}) for path in ("updates", "retractions")]
     asked += [("POST", "/v1/models/digits/deployments", {"version": 1, "if_live": 99})]
-    asked += [("GET", f"/v1/models/digits/batches?cursor={theirs['batch']}&source=zoo", None)]
+    asked += [("GET", f"/v1/models/digits/batches?cursor={theirs['batch']}&source=zookeepers", None)]
     assert len(asked) > 20
     for method, path, body in asked:
         one, other = both(method, path, body)
