@@ -38,6 +38,7 @@ from service.errors import Cancelled, ChildLost, TsuikaError
 from service.learning.data.row_hash import content_digest
 from service.learning.run import Run
 from service.registry import batches, deployments, models, updates, versions
+from service.registry.sql.database import Look
 from service.registry.sql.sqlite import Sqlite
 from service.registry.sql.tables import Model, Update
 from service.registry.updates import Order
@@ -151,8 +152,8 @@ class Registry(Sqlite):
         self._power = power
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        with super().writing() as session:
+    def writing(self, look: Look | None = None) -> Iterator[Session]:
+        with super().writing(look) as session:
             self._power.use()
             yield session
             self._power.use()
