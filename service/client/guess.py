@@ -76,13 +76,13 @@ def guess(
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
     spec = {"kind": "table", "columns": table_columns(rows)}
-    found = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items()}))
+    doubtful = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items()}))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
     else:
         target = target_of(labels if labels is not None else table[columns[0]] if columns else None)
         target = number_target(*columns) if target == {"kind": "number"} else target
-    return Guess(spec, target, tuple(columns), found)
+    return Guess(spec, target, tuple(columns), doubtful)
 
 
 def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str]) -> Guess:
@@ -94,18 +94,18 @@ def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[
     labels = {name: facts[name] for name in columns}
     for word, places in gap_words(labels if spec["kind"] == "text" else facts).items():
         raise ValueError(f'Cells of {_quoted(places)} say {word}. If nothing is known there, say so: gaps="{word}".')
-    found = tuple(doubts(spec, inputs))
+    doubtful = tuple(doubts(spec, inputs))
     if not columns:
-        return Guess(spec, None, (), found)
+        return Guess(spec, None, (), doubtful)
     try:
         for name, fact in labels.items():
             check_label(name, fact)
     except Unguessable as slip:
         raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
     if len(columns) > 1 or labels[columns[0]].measures:
-        return Guess(spec, number_target(*columns), tuple(columns), found)
+        return Guess(spec, number_target(*columns), tuple(columns), doubtful)
     [fact] = labels.values()
-    return Guess(spec, None, tuple(columns), found, {**fact.values, **fact.words})
+    return Guess(spec, None, tuple(columns), doubtful, {**fact.values, **fact.words})
 
 
 def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequence[str]) -> Sequence[str]:

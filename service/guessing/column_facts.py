@@ -176,17 +176,17 @@ def are_measures(numbers: Collection[float], cells: int) -> bool:
 
 def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:
     """Words that stand in these columns where nothing is known -> the columns in which the service refuses them."""
-    found: dict[str, list[str]] = {}
+    columns_of: dict[str, list[str]] = {}
     for name, fact in facts.items():
         for word in fact.refused:
-            found.setdefault(word, []).append(name)
-    return found
+            columns_of.setdefault(word, []).append(name)
+    return columns_of
 
 
 def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tuple[str, str, str]]:
     """Columns of a table that may not be as they are guessed: a key of DOUBTS, the column, a cell that shows it."""
-    found = [(name, fact.doubt) for name, fact in facts.items()] if spec["kind"] == "table" else []
-    return [(doubt[0], name, doubt[1]) for name, doubt in found if doubt is not None]
+    doubtful = [(name, fact.doubt) for name, fact in facts.items()] if spec["kind"] == "table" else []
+    return [(doubt[0], name, doubt[1]) for name, doubt in doubtful if doubt is not None]
 
 
 def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:
