@@ -18,6 +18,9 @@ from service.learning.evaluation.numbers.measure_numbers import gained, measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.gate.numbers.number_gate import judge_numbers
 
+ROWS = 96
+"""Of a batch that tests look at."""
+
 COLUMNS, GROUPS = 4, 5
 
 

@@ -35,20 +35,7 @@ from service.learning.evaluation.numbers.measure_numbers import fifths, gained, 
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.gate.numbers.number_gate import NUMBER_RULES, follows, judge_numbers
 from service.learning.gate.numbers.number_measurements import Beside, Repair, Rise, RiseSince, Stopped
-from tests.learning.evaluation.numbers.batches import Stream, fired, memory_of, rows
-
-ROWS = 96
-
-
-@pytest.fixture(scope="module")
-def stream() -> Stream:
-    return Stream()
-
-
-@pytest.fixture
-def batch(stream: Stream) -> tuple[Floats, Floats]:
-    stream.random = np.random.default_rng(11)
-    return stream.draw(ROWS)
+from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of, rows
 
 
 @pytest.mark.parametrize("seed", range(8))

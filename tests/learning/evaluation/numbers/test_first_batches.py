@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberPast
-from tests.learning.evaluation.numbers.batches import Stream, fired
-
-ROWS = 96
-
-
-@pytest.fixture(scope="module")
-def stream() -> Stream:
-    return Stream()
-
-
-@pytest.fixture
-def batch(stream: Stream) -> tuple[Floats, Floats]:
-    stream.random = np.random.default_rng(11)
-    return stream.draw(ROWS)
+from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired
 
 
 def intervals(half: float) -> dict[str, Floats]:
