@@ -9,9 +9,9 @@ from typing import Any
 
 MANY_VALUES = 100
 """A category of more values, most of which are in one row alone, is one of many values."""
-NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
+GAP_WORDS = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
 """What programs write where nothing is known, in small letters: no number, date, true or false."""
-UNNAMED = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
+REFUSED_WORDS = frozenset({"NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "-"})
 """What no value of an open category, no label and no group is called in a CSV file: a program wrote it for nothing."""
 TEXT_CHARACTERS = 20
 """Cells of a text have so many characters on average."""
@@ -74,7 +74,7 @@ class ColumnFacts:
             self.cells += 1
             self.characters += len(text)
             return
-        if cell is None or text.lower() in NOTHING:
+        if cell is None or text.lower() in GAP_WORDS:
             self.gaps += 1
             if cell is not None:
                 self.words[text] = self.words.get(text, 0) + 1
@@ -118,7 +118,7 @@ class ColumnFacts:
     def refused(self) -> list[str]:
         """The words that the service refuses in such a column, unless it is told that they are gaps."""
         typed = self.cells and (self.numbers or self.dates or self.booleans)
-        return [word for word in self.words if typed or word in UNNAMED]
+        return [word for word in self.words if typed or word in REFUSED_WORDS]
 
     @property
     def doubt(self) -> tuple[str, str] | None:

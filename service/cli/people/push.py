@@ -29,7 +29,7 @@ from service.cli.options import Gaps, Json, LeaveOut
 from service.cli.output import plain
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
-from service.guessing.column_facts import UNNAMED
+from service.guessing.column_facts import REFUSED_WORDS
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -153,7 +153,7 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
     """The labels that shall become classes. Raises WrongUsage for those that nobody meant."""
     if info.target.kind == "number":
         return {}
-    if file.is_csv and (word := next((name for name in counts.counts if name in UNNAMED), None)) is not None:
+    if file.is_csv and (word := next((name for name in counts.counts if name in REFUSED_WORDS), None)) is not None:
         sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
         raise file.wrong(counts.counts[word].place, sentence)
     if asked != ASK:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
-from service.guessing.column_facts import NOTHING, UNNAMED
+from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
 from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 
@@ -103,7 +103,7 @@ def number_of(text: str) -> float:
     """The number that a text is. Raises CellFault."""
     if is_number(text):
         return float(text)  # or infinite: beyond what is taken, and refused as such
-    if text.lower() in NOTHING:
+    if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
     raise CellFault(no_number(text))
 
@@ -114,7 +114,7 @@ def is_number(text: str) -> bool:
 
 
 def _of_vector(text: str) -> float:
-    if not text or text.lower() in NOTHING:
+    if not text or text.lower() in GAP_WORDS:
         raise CellFault(f"{f'{text} is no number' if text else 'It is empty'}. {NO_GAPS}")
     if not is_number(text):
         raise CellFault(no_number(text, "leave the row out"))
@@ -126,7 +126,7 @@ def _of_vector(text: str) -> float:
 def named(text: str, thing: str) -> str:
     """The text, which may be the name of a value, a class or a group. Raises CellFault for one that stands for
     nothing."""
-    if text in UNNAMED:
+    if text in REFUSED_WORDS:
         way = "If it is truly called so, send the rows as JSON."
         raise CellFault(f"{text} is not taken as {thing}. {GAP.format(text)} {way}")
     return text
@@ -134,7 +134,7 @@ def named(text: str, thing: str) -> str:
 
 def _boolean(text: str) -> bool:
     value = BOOLEANS.get(text.lower())
-    if value is None and text.lower() in NOTHING:
+    if value is None and text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is not true or false. {GAP.format(text)}")
     if value is None:
         raise CellFault(f"{quoted_cell(text)} is not true or false: write one of them. {EMPTY}")
@@ -142,7 +142,7 @@ def _boolean(text: str) -> bool:
 
 
 def _date(text: str) -> str:
-    if text.lower() in NOTHING:
+    if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no date. {GAP.format(text)}")
     if not DATE.fullmatch(text):
         forms = "2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
