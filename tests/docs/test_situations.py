@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +27,8 @@ REFERENCE = ("tables", "numbers")
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
-    with serving(tmp_path_factory.mktemp("situations"), ".venv/bin/tsuika serve") as newcomer:
+def newcomer(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Newcomer]:
+    with serving(tmp_path_factory.mktemp("situations"), ".venv/bin/tsuika serve", migrated) as newcomer:
         yield newcomer
 
 
