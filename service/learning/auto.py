@@ -5,8 +5,8 @@ that is trained end to end, and otherwise runs afterwards, as a challenger of wh
 goes on with replay, but each of its updates must beat the exact head of the same rows again, by the test by which it
 came; else that head takes over. For one win may be luck, and a net that is patched drifts away from what won.
 
-den, branch, si, mas, ewc, lwf, der_pp and icarl are chosen by people, never by auto; but for mas on an imported
-version, whose rows are not here.
+lda, branch, lora, si, ewc, lwf, der_pp and icarl are chosen by people, never by auto; den only where old scores shall
+keep their bits, and mas only on an imported version, whose rows are not here.
 """
 
 from __future__ import annotations

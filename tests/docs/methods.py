@@ -9,7 +9,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from service.contract.enums import Family
 from service.learning.method import Method
@@ -43,6 +43,14 @@ MOVES = {
 }
 MEASURED = "benchmarks/learning.md"
 """The page with the tables, under docs/."""
+SIDE_BY_SIDE = ("mnist10k", "letter", "emoji32-styles")
+"""Streams on which most methods were measured."""
+NOTATION = {
+    r"\bCE\b": "CE is the cross-entropy",
+    r"\btheta\b": "theta are the weights, and theta* those of the version before",
+    r"\bKL\b": "KL is the divergence of one answer from another",
+}
+"""Signs of the papers that docstrings take over, by pattern."""
 
 
 def methods_tables() -> str:
@@ -56,7 +64,30 @@ def methods_tables() -> str:
         ]
         head = ["| method | what it does | good when |", "| --- | --- | --- |"]
         parts.append("\n".join([f"## {title}\n", f"{idea}\n", *head, *rows, ""]))
-    return "\n".join(parts)
+    return "\n".join([*parts, _side_by_side()])
+
+
+def _side_by_side() -> str:
+    """The accuracy of every method on the same streams, by its defaults."""
+    streams = {stream: {run.method: run for run in _runs() if run.stream == stream} for stream in SIDE_BY_SIDE}
+    named = {"joint": "a network trained anew on all rows", "auto": "`auto`"}
+    rows = [
+        f"| {named.get(name, f'[`{name}`](methods/{name}.md)')} | {' | '.join(cells)} |"
+        for name in (*named, *METHODS)
+        if any(cells := [runs[name].accuracy if name in runs else "" for runs in streams.values()])
+    ]
+    return "\n".join(
+        [
+            "## Side by side\n",
+            "Accuracy on all classes after the last step, by defaults. On mnist10k and letter new classes come step by "
+            "step, on emoji32-styles new drawing styles of known classes. An empty cell was not measured. Cost, "
+            f"forgetting and peers: [{MEASURED.removesuffix('.md').rpartition('/')[2]}]({MEASURED}).\n",
+            f"| method | {' | '.join(SIDE_BY_SIDE)} |",
+            f"| --- |{' --- |' * len(SIDE_BY_SIDE)}",
+            *rows,
+            "",
+        ]
+    )
 
 
 def method_page(method: Method) -> str:
@@ -79,22 +110,35 @@ def method_page(method: Method) -> str:
         ),
         f"## When it is good\n\n{_plain(method.good_when)}\n",
         f"## Limits\n\n{_plain(method.limits)}\n",
-        f"## How it works\n\n{_plain(module.__doc__ or '')}",
+        f"## How it works\n\n{_plain(module.__doc__ or '')}{_notation(module.__doc__ or '')}",
         f"## How to ask for it\n\n```json\n{json.dumps({'method': {'name': method.name}})}\n```\n",
         _parameters(method),
     ]
-    if measured := list(_measured(method.name)):
+    if runs := [run for run in _runs(all_parameters=True) if run.method == method.name]:
+        autos = {run.stream: run.accuracy for run in _runs() if run.method == "auto"}
         head = [
-            "| stream | seeds | parameters | accuracy | of joint | forgets | last update, core s | live |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| stream | seeds | parameters | accuracy | `auto`'s | of joint | forgets | last update, core s | live |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         say = (
-            "On streams whose classes or styles arrive step by step. *Of joint* is the accuracy as a share of that of "
-            "a network trained anew on all rows; *live* counts the updates that the gate let pass, in all seeds. What "
-            f"the streams are, and all other figures: [the whole tables](../{MEASURED})."
+            "On streams whose classes or styles arrive step by step. *`auto`'s* is the accuracy that `auto` reached "
+            "there, *of joint* the share of that of a network trained anew on all rows. *Forgets*: what is lost of the "
+            "best accuracy on what was known before the last step. *Live*: the updates that the gate let pass, in all "
+            f"seeds. What the streams are, and all other figures: [the whole tables](../{MEASURED})."
         )
-        parts.append("\n".join([f"## Measured\n\n{say}\n", *head, *measured, ""]))
+        rows = [
+            f"| {run.stream} | {run.seeds} | {f'`{run.parameters}`' if run.parameters else 'defaults'} | "
+            f"{run.accuracy} | {autos[run.stream]} | {run.of_joint} | {run.forgets} | {run.last} | {run.live} |"
+            for run in runs
+        ]
+        parts.append("\n".join([f"## Measured\n\n{say}\n", *head, *rows, ""]))
     return "\n".join(parts)
+
+
+def _notation(docstring: str) -> str:
+    """A sentence for the signs that the docstring takes for known."""
+    said = [meaning for sign, meaning in NOTATION.items() if re.search(sign, docstring)]
+    return f"\n{_plain('; '.join(said))}.\n" if said else ""
 
 
 def _plain(text: str) -> str:
@@ -117,9 +161,25 @@ def _parameters(method: Method) -> str:
     )
 
 
-def _measured(name: str) -> Iterator[str]:
-    """Rows of the tables of the benchmarks that are this method's, with the stream and its parameters."""
+@dataclass(frozen=True)
+class Run:
+    """A row of the tables of the benchmarks: what a method reached on a stream."""
+
+    method: str
+    parameters: str
+    stream: str
+    seeds: str
+    accuracy: str
+    of_joint: str
+    forgets: str
+    last: str
+    live: str
+
+
+def _runs(all_parameters: bool = False) -> list[Run]:
+    """The rows of the tables, one for each stream, method and its parameters: the first, beside all others."""
     page = (ROOT / "docs" / MEASURED).read_text()
+    runs: dict[tuple[str, str, str], Run] = {}
     for block in re.findall(r"```text\n(.*?)```", page, re.S):
         stream, seeds, columns = "", "", [""]
         for line in block.splitlines():
@@ -128,12 +188,10 @@ def _measured(name: str) -> Iterator[str]:
                 stream, seeds = heading.groups()
             elif cells[0] == "method":
                 columns = cells
-            elif stream and (asked := re.match(rf"{name}(?::(\S+))?(?: \[(\d+)\])?$", cells[0])):
+            elif stream and (asked := re.match(r"(\w+)(?::(\S+))?(?: \[(\d+)\])?$", cells[0])):
                 cell = dict(zip(columns, cells, strict=False))
-                if "accuracy" in cell:
-                    wanted = (cell["accuracy"], cell["of joint"], cell["forgets"], cell["last"], cell["live"])
-                    yield f"| {stream} | {asked[2] or seeds} | {_set(asked[1])} | {' | '.join(wanted)} |"
-
-
-def _set(parameters: str | None) -> str:
-    return f"`{parameters}`" if parameters else "defaults"
+                key = stream, asked[1], asked[2] or ""
+                if "accuracy" in cell and key not in runs:
+                    figures = (cell[column] for column in ("accuracy", "of joint", "forgets", "last", "live"))
+                    runs[key] = Run(asked[1], asked[2] or "", stream, asked[3] or seeds, *figures)
+    return [run for run in runs.values() if all_parameters or not run.parameters]

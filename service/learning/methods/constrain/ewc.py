@@ -134,5 +134,6 @@ METHOD = Method(
     update=update,
     good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
-    "rows that they take. A network that is too sure of its rows has no Fisher information, which it notes, too.",
+    "rows that they take. A network that is too sure of its rows has no Fisher information; the report notes that, "
+    "too.",
 )

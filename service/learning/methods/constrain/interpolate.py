@@ -120,6 +120,7 @@ METHOD = Method(
     Params=Params,
     update=update,
     good_when="Known classes in a new region or style, where both the old and the new rows must be answered well.",
-    limits="Both networks must share a basin (a moderate lr), and the report notes a barrier between them; new classes "
-    "are not balanced against old ones, and the report notes the share of old rows that they take.",
+    limits="Points between the old network and the fine-tuned one answer well only while the two are near: keep lr "
+    "moderate; the report notes where they do not. New classes are not balanced against old ones, and the report notes "
+    "the share of old rows that they take.",
 )

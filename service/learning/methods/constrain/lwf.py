@@ -130,6 +130,6 @@ METHOD = Method(
     Params=Params,
     update=update,
     good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
-    limits="Where new rows look different the old answers are noise, and the report notes a teacher that is nearly "
-    "random on them; it also notes the share of old rows that new classes have taken.",
+    limits="Where new rows look different, the old answers on them are noise; the report notes where they are nearly "
+    "random. It also notes the share of old rows that new classes have taken.",
 )

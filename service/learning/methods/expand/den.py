@@ -7,7 +7,7 @@ units of |theta_u| (after algorithm 3), taken as a proximal step, so that needle
 What is different here: old weights are never written to. In `protect` (the default when classes are new) old scores
 stay bit-identical, since nothing new reaches an old output; in `adapt` added units correct the old outputs, starting
 from no correction at all. Units are those of dense layers and filters of convolutions. Where more than half of a layer
-would have moved, a layer is inserted behind it, which begins as the identity. METHOD.limits says what is left out.
+would have moved, a layer is inserted behind it, which begins as the identity.
 """
 
 from __future__ import annotations
@@ -221,9 +221,8 @@ METHOD = Method(
     update=update,
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
-    limits="A new class can still win on an old row (the exam counts intrusion). The network grows with each update "
-    "(parameters_added tells). Mistakes among old classes stay (masked accuracy does not rise). "
-    "Left out of the paper: the sparse retraining of old units, an output layer for each task with its time stamp (no "
-    "row says which task it is of), and expansion by the loss alone: units are added where the drift of a probe is "
-    "large.",
+    limits="A new class can still win on an old row. The network grows with each update. Under protect, mistakes among "
+    "old classes stay. Left out of the paper: the sparse retraining of old units, an output layer for each task with "
+    "its time stamp (no row says which task it is of), and units that are added because the loss is high: they are "
+    "added where a short training on the new rows would move old ones.",
 )

@@ -163,7 +163,7 @@ METHOD = Method(
     Params=Params,
     update=update,
     good_when="A pretrained backbone should come closer to its task, and its weights should stay as they are.",
-    limits="Features move, so old scores do too (masked accuracy tells), and an exact head's sums of the old ones are "
-    "void (the ledger is built anew). Every update makes the network larger unless folded (parameters_added tells). "
-    "torch's own attention takes branches in its dense layers only.",
+    limits="Features move, and old scores with them; sums of the old features are void, so they are made anew of kept "
+    "rows. Every update makes the network larger unless fold is set. Of torch's own attention only the dense layers "
+    "take branches.",
 )

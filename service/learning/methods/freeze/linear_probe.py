@@ -104,6 +104,6 @@ METHOD = Method(
     update=update,
     needs=frozenset({"ledger"}),
     good_when="The features are good, and a head that an exact method cannot give is wanted (hidden layers).",
-    limits="What the features do not show cannot be learned (regret tells). Classes are taken "
-    "for one Gaussian each (masked accuracy tells). Unfrozen blocks move old scores too, and the ledger is built anew.",
+    limits="What the features do not show cannot be learned. Each known class is taken for one Gaussian. Unfrozen "
+    "blocks move old scores, too, and sums of the old features are made anew of kept rows.",
 )
