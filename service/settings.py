@@ -108,7 +108,11 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a key is needed, or `--open`.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    key: str | None = Field(None, repr=False, description="Key that callers send as `Authorization: Bearer ...`.")
+    key: str | None = Field(
+        None,
+        repr=False,
+        description="Key that callers send as `Authorization: Bearer ...`, until there is one with the scope admin.",
+    )
     open: bool = Field(False, description="Listen beyond loopback without a key: anybody who reaches it may write.")
     allowed_hosts: Names = Field(
         (),

@@ -401,7 +401,8 @@ def test_a_page_counts_as_one_request_of_a_key_and_too_many_are_told_to_wait(shu
     shut.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=bearer)
     make_version(shut.api.runtime)
     for rate, status in ((2, 200), (0.001, 429)):  # to sign in counts, too
-        made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["admin"], "rate": rate}, headers=bearer)
+        order = {"name": "till", "scopes": ["predict", "learn", "promote"], "rate": rate}
+        made = shut.api.ok("POST", "/v1/keys", order, headers=bearer)
         shut.api.http.cookies.clear()
         assert shut.sends("/sign-in", "/sign-in", key=made["secret"]).status_code == 303
         page = shut.looks("/models/digits")
@@ -414,7 +415,7 @@ def test_a_key_that_ends_while_a_page_is_open_leads_back_to_that_page(shut: Pers
     shut.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=make_bearer)
     make_version(shut.api.runtime)
     make_version(shut.api.runtime, seed=1)
-    made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["admin"]}, headers=make_bearer)
+    made = shut.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["promote"]}, headers=make_bearer)
     shut.sends("/sign-in", "/sign-in", key=made["secret"])
     page = "/models/digits/rollback"
     hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shut.looks(page).text))

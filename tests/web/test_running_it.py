@@ -62,6 +62,17 @@ def test_the_first_key_of_a_service_that_asks_nobody_may_do_all_and_its_secret_i
     assert "One key here opens something now." in person.looks("/keys").text
 
 
+def test_the_key_of_the_settings_makes_one_that_may_do_all_and_opens_nothing_after(admin: Person) -> None:
+    made = admin.sends("/keys", "/keys", **{"name": "me", "scope-admin": "yes"})
+    [secret] = re.findall(r"<code>(\S+)</code></pre>", made.text)
+    assert "this browser needs a key that was made here" in made.text
+    away = admin.looks("/keys").headers["location"]
+    assert away == "/sign-in?next=%2Fkeys"
+    assert "TSUIKA_KEY opens it as long as there is no key with the scope admin" in admin.looks(away).text
+    assert admin.sends("/sign-in", away, key=secret).headers["location"] == "/keys"
+    assert "this browser needs" not in admin.sends("/keys", "/keys", **{"name": "you", "scope-admin": "yes"}).text
+
+
 def test_a_second_click_makes_no_second_key_and_shows_no_secret(admin: Person) -> None:
     shown = admin.looks("/keys").text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}

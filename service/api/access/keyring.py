@@ -1,7 +1,8 @@
 """The keys that a process knows, and who calls by them.
 
-A service asks for a key once TSUIKA_KEY is set or a key was ever made: one whose keys have all expired stays shut. What
-other processes make or revoke is known within a poll of the database.
+A service asks for a key once TSUIKA_KEY is set or a key was ever made: one whose keys have all expired stays shut.
+TSUIKA_KEY opens it as long as no key with the scope admin is good. What other processes make or revoke is known within
+a poll of the database.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from service.settings import Settings
 
 PUBLIC = ALIVE | READY | {"/openapi.json"}
 """Paths that need no key."""
+HAS_ADMIN = (
+    "TSUIKA_KEY opens nothing as long as a key with the scope admin is good. Send that one. If it is lost, on the "
+    "machine of the service `tsuika keys create NAME --scopes admin` makes another, and `tsuika keys revoke` ends it."
+)
+"""What the holder of TSUIKA_KEY is told once it has done what it is for."""
 
 
 class Keyring:
@@ -40,6 +46,11 @@ class Keyring:
     def asks(self) -> bool:
         """Whether callers need a key."""
         return self._bootstrap is not None or self._keys.any_made
+
+    @property
+    def _bootstraps(self) -> bool:
+        """Whether TSUIKA_KEY, where it is set, opens all: until another key does."""
+        return now() >= self._keys.admin_until
 
     @property
     def up_to_date(self) -> bool:
@@ -80,12 +91,14 @@ class Keyring:
         if not self.asks:
             return HOST
         authorization = header(scope, b"authorization") or ""
-        if self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual):
+        usual = self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual)
+        if usual and self._bootstraps:
             return OPERATOR  # nearly everybody writes it so
         scheme, _, key = authorization.partition(" ")
-        key, ended = key.strip(), None
+        key, ended, bootstrap = key.strip(), None, False
         if scheme.lower() == "bearer" and key:
-            if self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap):
+            bootstrap = self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap)
+            if bootstrap and self._bootstraps:
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH], keys.NOBODY)
             if self._is(stored, key):
@@ -94,6 +107,8 @@ class Keyring:
                 ended = stored.id
         if scope["path"] in PUBLIC:
             return STRANGER
+        if bootstrap:
+            raise Unauthorized(HAS_ADMIN)
         if self._bootstrap is None and not self._keys.any_good(now()):
             raise Unauthorized("All keys of this service have ended. On its machine `tsuika keys create` makes one.")
         if ended is not None:
@@ -104,7 +119,7 @@ class Keyring:
     def still_admits(self, caller: Caller) -> bool:
         """Whether who was admitted would be so now: a key may have been revoked since, or have ended."""
         if caller in (HOST, OPERATOR):
-            return caller == OPERATOR or not self.asks
+            return self._bootstraps if caller == OPERATOR else not self.asks
         return any(key.id == caller.name and key.is_good(now()) for key in self._keys.by_prefix.values())
 
     def may_see(self, scope: Scope) -> bool:

@@ -7,15 +7,23 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.context import Page, Shared, answer, attempt, body_of, caller
+from service.api.access.callers import HOST
+from service.api.context import Page, Shared, access, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, refusals, takes
 from service.contract import keys as contract_keys
 from service.contract import resources
+from service.contract.enums import KeyScope
+from service.errors import InvalidContent
 from service.registry.callers import keys
 
 routes = APIRouter(tags=["keys"])
+
+FIRST_MAY_ALL = (
+    "From the first key on this service asks everybody for one, so the first has the scope admin: with another one "
+    "nobody could make keys here any more."
+)
 
 
 @routes.post(
@@ -29,9 +37,11 @@ routes = APIRouter(tags=["keys"])
 )
 def create_key(request: Request, shared: Shared) -> Response:
     """Make a key: this answer alone shows its secret. With `replaces` it takes the place of another, which is good for
-    `overlap_hours` more."""
+    `overlap_hours` more. Where no key is asked for yet, the first has the scope admin."""
     order, body = body_of(request, contract_keys.CreateKey)
     by = caller(request)
+    if access(request) == HOST and order.scopes is not None and KeyScope.ADMIN not in order.scopes:
+        raise InvalidContent.at("/scopes", FIRST_MAY_ALL)
 
     def act(session: Session) -> Effect:
         key, secret = keys.create(session, order, by)

@@ -131,10 +131,15 @@ def announce(shared: Context) -> None:
 
 
 async def answer_update(request: Request, shared: Context, done: Done, wait: float) -> Response:
-    """The update as it is now, or once it is final and served here, if that is within `wait` seconds (then 200)."""
+    """The update as it is now, or once it is final and served here, if that is within `wait` seconds (then 200).
+
+    Raises Unauthorized where the key has ended meanwhile.
+    """
     end_turn(request.scope)
     update_id = done.names["update"]
     settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
+    if wait > 0:
+        shared.keyring.caller(request.scope)
     resource = await run_in_threadpool(_update, shared, update_id)
     headers = {"Location": f"/v1/updates/{update_id}", **done.headers}
     return answer(resource, 200 if settled else done.status, headers)

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -59,12 +60,14 @@ NOBODY = StoredKey("", "-" * 64, frozenset(), None, None, None)
 @dataclass(frozen=True)
 class Keys:
     """Keys by prefix, as of row `audited` of the audit: those that are not revoked, unless they ended long ago.
-    `any_made`: whether a key was ever made."""
+    `any_made`: whether a key was ever made; `admin_until`: until when one with the scope admin is good, in seconds
+    since the epoch, -inf where none is."""
 
     secret: bytes
     by_prefix: Mapping[str, StoredKey]
     any_made: bool
     audited: int
+    admin_until: float = -inf
 
     def any_good(self, at: float) -> bool:
         """Whether any of them is still good then."""
@@ -156,12 +159,16 @@ def snapshot(session: Session, before: Keys = UNREAD) -> Keys:
     if before is not UNREAD and last >= before.audited and not audit.any_since(session, before.audited, CHANGES):
         return replace(before, audited=last)
     recent = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now() - ENDED_SECONDS)
-    known = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None), recent))
+    known = {
+        key.prefix: _stored(key) for key in session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None), recent))
+    }
+    ends = (key.expires_at for key in known.values() if KeyScope.ADMIN in key.scopes)
     return Keys(
         secret=before.secret or models.installation_secret(session),
-        by_prefix={key.prefix: _stored(key) for key in known},
+        by_prefix=known,
         any_made=session.scalar(select(ApiKey.id).limit(1)) is not None,
         audited=last,
+        admin_until=max((inf if end is None else end for end in ends), default=-inf),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from service.contract.enums import KeyScope
 from service.contract.keys import Key, NewKey
 from service.contract.resources import Page as Listed
-from service.web.client import address
+from service.web.client import Refused, address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 KEYS = 50
@@ -18,14 +18,19 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 def show(view: View, made: NewKey | None = None) -> Answer:
     """The list, newest first, and the form of a new one."""
-    if made is not None and view.api.key is None:  # from now on the service asks this browser, too
-        listed = Listed[Key](items=[made])
-    else:
+    signs_in = False
+    try:
         listed = view.api.get(address("keys"), Listed[Key], limit=KEYS, cursor=view.query.get("cursor"))
+    except Refused as refused:
+        signs_in = made is not None and refused.problem.status == 401  # from now on this browser needs another key
+        if made is None or not signs_in:
+            raise
+        listed = Listed[Key](items=[made])
     facts = {
         "keys": listed.items,
         "next_cursor": listed.next_cursor,
         "open": view.api.key is None,
+        "signs_in": signs_in,
         "scopes": list(KeyScope),
         "form": {} if made is not None else view.form,
         "made": made,
@@ -37,7 +42,7 @@ def show(view: View, made: NewKey | None = None) -> Answer:
 @asks_again(show)
 def make(view: View) -> Answer:
     """Makes a key and shows its secret, on this answer alone. The first key of a service that asks nobody for one may
-    do all: from then on the service asks everybody."""
+    do all: from then on the service asks everybody, and TSUIKA_KEY opens nothing."""
     form, end = view.form, view.form.get("expires_at", "").strip()
     order: dict[str, Any] = {
         "name": form.get("name", "").strip(),

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, select
 
 from service.api.access import keyring
+from service.api.access.callers import OPERATOR as WHO_BOOTSTRAPS
 from service.api.access.callers import Caller
+from service.api.access.keyring import Keyring
 from service.api.routes.update_events import _stream
 from service.contract.enums import Action, KeyScope
+from service.contract.keys import CreateKey
 from service.registry.callers import audit, keys
 from service.registry.sql.database import now
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Update
+from service.settings import Settings
 from tests.api.conftest import Api, MakeApi, pointers
+from tests.making import make_version
 
 OPERATOR = {"Authorization": "Bearer secret"}
 
@@ -146,6 +153,69 @@ def test_a_service_that_has_made_a_key_asks_for_one_for_good(make_api: MakeApi) 
     assert api("GET", "/v1/models", headers=mine).status_code == 401
 
 
+def test_the_first_key_of_a_service_that_asks_nobody_may_do_all(api: Api) -> None:
+    refused = api("POST", "/v1/keys", {"name": "till 7", "scopes": ["learn", "promote"]})
+    assert (refused.status_code, pointers(refused)) == (422, ["/scopes"])
+    assert "the first has the scope admin" in refused.json()["detail"]
+    assert api.ok("GET", "/v1/keys")["items"] == []
+    me = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', {'name': 'me', 'scopes': ['admin']})['secret']}"}
+    api.ok("POST", "/v1/keys", {"name": "till 7", "scopes": ["learn"]}, headers=me)
+
+
+def test_the_key_of_the_settings_opens_all_until_another_one_may_do_all(
+    keyed: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rows = {"name": "digits", "input": {"kind": "vector", "size": 3}}, {"inputs": [[1, 2, 3]]}
+    keyed.ok("POST", "/v1/models", model, headers=OPERATOR)
+    make_version(keyed.runtime)
+    made(keyed)
+    admits = keyed.door.context.keyring.still_admits
+    assert (status(keyed, "secret"), admits(WHO_BOOTSTRAPS)) == (200, True)
+
+    admin = made(keyed, scopes=["admin"])
+    me = {"Authorization": f"Bearer {admin['secret']}"}
+    for written in ("Bearer secret", "bearer  secret "):
+        headers = {"Authorization": written}
+        for method, path, body in (
+            ("GET", "/v1/models", None),
+            ("GET", "/metrics", None),
+            ("POST", "/v1/keys", {"name": "x", "scopes": ["admin"]}),
+            ("POST", "/v1/models/digits/predictions", rows),
+        ):
+            refused = keyed(method, path, body, headers=headers)
+            assert (refused.status_code, "`tsuika keys create" in refused.text) == (401, True), (method, path)
+        assert keyed("GET", "/readyz", headers=headers).status_code == 200
+    probe = {"method": "GET", "path": "/readyz", "headers": [(b"authorization", b"Bearer secret")]}
+    assert not keyed.door.context.keyring.may_see(probe)
+    assert not admits(WHO_BOOTSTRAPS)
+    assert keyed("GET", "/v1/models", headers={"Authorization": "Bearer secrets"}).status_code == 401
+
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    keyed.ok("POST", "/v1/keys", {"name": "you", "scopes": ["admin"], "expires_at": soon}, headers=me)
+    assert keyed("DELETE", f"/v1/keys/{admin['id']}", headers=me).status_code == 204
+    assert status(keyed, "secret") == 401
+    monkeypatch.setattr(keyring, "now", lambda: now() + 3601)
+    assert (status(keyed, "secret"), status(keyed, admin["secret"])) == (200, 401)
+
+
+def test_a_key_that_may_do_all_of_another_process_takes_the_place_of_that_of_the_settings(keyed: Api) -> None:
+    other = open_database(keyed.runtime.database.url)
+    with other.writing() as session:
+        _, secret = keys.create(session, CreateKey(name="me", scopes=[KeyScope.ADMIN]), "command line")
+    other.close()
+    refreshed(keyed)
+    assert (status(keyed, "secret"), status(keyed, secret)) == (401, 200)
+
+
+def test_a_stored_key_is_itself_where_the_settings_have_it_too(keyed: Api, tmp_path: Path) -> None:
+    """The client's TSUIKA_KEY has the same name, and may be set where a service is started."""
+    key = made(keyed, scopes=["admin"])
+    settings = Settings(data=tmp_path, key=key["secret"])
+    headers = [(b"authorization", f"Bearer {key['secret']}".encode())]
+    caller = Keyring(keyed.runtime.database, settings).caller({"path": "/v1/models", "headers": headers})
+    assert caller.name == key["id"]
+
+
 def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None:
     key = made(keyed)
     other = open_database(keyed.runtime.database.url)
@@ -200,6 +270,26 @@ def test_a_stream_of_events_tells_nothing_more_once_its_key_is_revoked(keyed: Ap
 
     [queued] = keyed.runner.run(follow())
     assert b"event: queued" in queued
+
+
+def test_who_waits_for_an_update_is_told_nothing_once_the_key_is_revoked(keyed: Api) -> None:
+    keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=OPERATOR)
+    key = made(keyed)
+    mine = {"Authorization": f"Bearer {key['secret']}"}
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"]}
+
+    async def wait() -> tuple[int, str]:
+        waiting = asyncio.create_task(keyed.http.post("/v1/models/digits/updates?wait=20", json=rows, headers=mine))
+        updates: list[dict[str, Any]] = []
+        while not updates:
+            updates = (await keyed.http.get("/v1/models/digits/updates", headers=OPERATOR)).json()["items"]
+        await keyed.http.delete(f"/v1/keys/{key['id']}", headers=OPERATOR)
+        await keyed.http.post(f"/v1/updates/{updates[0]['id']}/cancel", headers=OPERATOR)
+        answer = await waiting
+        return answer.status_code, answer.text
+
+    status_code, text = keyed.runner.run(wait())
+    assert (status_code, "upd_" in text) == (401, False)
 
 
 def test_a_key_signs_what_it_does(keyed: Api) -> None:
