@@ -52,7 +52,7 @@ class Runtime:
             settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes, settings.reserve_bytes)
         self.store = open_store(settings.store_url, self.crash, self.cache, reserve=settings.reserve_bytes)
-        self.live = LiveModels(self.database, self.store, settings.serving_bytes)
+        self.live = LiveModels(self.database, self.store, settings.serving_bytes, settings)
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""
         self._listeners: list[Callable[[], None]] = []

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
+from service.contract.body_limits import BodyLimits
 from service.contract.strict import Device
 from service.errors import ImpossibleSettings
 
@@ -73,10 +74,8 @@ def strange(environment: Mapping[str, str] | None = None) -> list[str]:
     return sentences
 
 
-class Settings(BaseModel):
+class Settings(BodyLimits):
     """The settings of a process. The environment variable TSUIKA_X sets the field `x`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Field(
         Path("tsuika-data"), validate_default=True, description="Folder of the database and of stored bytes."

@@ -124,7 +124,9 @@ def body_of(
     """The checked body as a request; with `empty`, no body at all counts as {}. Raises BrokenJSON, InvalidContent."""
     data: bytes = request.scope["tsuika.body"]
     most, values = (MODEL_MEMBERS, MODEL_VALUES) if kind is CreateModel else (MOST_MEMBERS, MOST_VALUES)
-    body = read_object(data or b"{}" if empty else data, most=most, values=values)
+    shared: Context = request.app.state.context
+    depth = shared.runtime.settings.max_depth
+    body = read_object(data or b"{}" if empty else data, most=most, values=values, depth=depth)
     return validated(kind, body, context), body
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from service.contract.body_limits import LARGEST_SIDE
 from service.contract.strict import Listed, Strict, Unlimited
 from service.contract.tables import MANY_COLUMNS, MOST_FEATURES, TableInput
 
@@ -68,8 +69,8 @@ class ImageInput(Strict):
 
     kind: Literal["image"]
     channels: int = Field(ge=1, le=16)
-    height: int = Field(ge=1, le=1024)
-    width: int = Field(ge=1, le=1024)
+    height: int = Field(ge=1, le=LARGEST_SIDE)
+    width: int = Field(ge=1, le=LARGEST_SIDE)
     scale: Scale | None = Field(default=None, description='Declared scale; {"range": [0, 255]} without it.')
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.requests import MOST_ROWS
+from service.contract.body_limits import MOST_ROWS
 from service.contract.resources import Resource
 
 

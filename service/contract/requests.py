@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from service.contract.body_limits import MOST_CLASSES, MOST_ROWS
 from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
@@ -31,9 +32,6 @@ def _seen(source: str) -> str:
 Source = Annotated[str, Field(max_length=LONGEST_SOURCE), AfterValidator(_seen)]
 LONGEST_GROUP = 200
 """Most characters of the name of a group of rows."""
-MOST_ROWS = 1_000_000
-"""Most rows of one body of JSON."""
-MOST_CLASSES = 10_000
 LONGEST_NAME = 200
 """Most characters of the name of a class."""
 MOST_BATCHES = 10_000

@@ -348,7 +348,9 @@ class Limit(Resource):
     beyond: str = Field(description="What becomes of a request that goes beyond it, and what to do.")
     status: int | None = Field(description="The status that such a request is answered with; null: it is not refused.")
     setting: str | None = Field(description="The setting by which whoever runs the service changes it.")
-    fixed: str | None = Field(description="Why it has no setting; null where it has one.")
+    fixed: str | None = Field(
+        description="Why it has no setting, or one that lowers it alone; null where that may raise it, too."
+    )
 
 
 class Limits(Resource):

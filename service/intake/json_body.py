@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from service.contract.body_limits import MOST_DEPTH, MOST_ROWS
 from service.contract.inputs import MOST_NUMBERS
-from service.contract.requests import MOST_ROWS
 from service.errors import BrokenJSON, InvalidContent
 
 ROWS, LABELS, TARGETS, GROUPS = "inputs", "labels", "targets", "groups"
@@ -37,9 +37,6 @@ MOST_VALUES = 20_000
 is asked for. A value of a list that is refused takes up to 350 bytes."""
 MODEL_VALUES = 220_000
 """The same of a body that makes a model: two numbers for each of 100,000 columns, and 10,000 classes."""
-MOST_DEPTH = 100
-"""Lists and objects within one another, but for rows, which have the shape of their kind: what is deeper would be
-written into refusals, hashes and the database by functions that call themselves."""
 LEFT_RAW_BYTES = 256
 """Rows shorter than this are not worth cutting out."""
 _HALF = re.compile(rb"\\u[dD][89abcdefABCDEF]")
@@ -58,10 +55,10 @@ class JsonBody:
     groups: msgspec.Raw | Any = None
 
 
-def read_object_or_csv(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBody:
+def read_object_or_csv(data: bytes, apart: tuple[str, ...] = (ROWS,), depth: int = MOST_DEPTH) -> JsonBody:
     """As `read_object`, where rows may come as a CSV file, too. Raises BrokenJSON, InvalidContent."""
     try:
-        return read_object(data, apart)
+        return read_object(data, apart, depth=depth)
     except BrokenJSON as broken:
         begins = data[:LEFT_RAW_BYTES].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
         if not begins or begins in b"{[":
@@ -70,21 +67,29 @@ def read_object_or_csv(data: bytes, apart: tuple[str, ...] = (ROWS,)) -> JsonBod
 
 
 def read_object(
-    data: bytes, apart: tuple[str, ...] = (ROWS,), most: int = MOST_MEMBERS, values: int = MOST_VALUES
+    data: bytes,
+    apart: tuple[str, ...] = (ROWS,),
+    most: int = MOST_MEMBERS,
+    values: int = MOST_VALUES,
+    depth: int = MOST_DEPTH,
 ) -> JsonBody:
     """The object that a body holds; long members that are named in `apart` are cut out. What is left has at most so
-    many members of objects, and lists, and so many values of lists.
+    many members of objects, and lists, and so many values of lists, and so many of them within one another.
 
     Raises BrokenJSON, InvalidContent.
     """
     try:
         raws = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        members = _checked(data, MOST_ROWS, most, values)  # finds the fault, or takes what msgspec does not
+        members = _read_checked(data, MOST_ROWS)  # finds the fault, or takes what msgspec does not
+        check_depth(data, members, depth)
+        check_few(data, members, most=most, values=values)
         return JsonBody(members, data, *map(members.get, (ROWS, LABELS, TARGETS, GROUPS)))
     cut = {name: raws[name] for name in apart if name in raws and _is_worth_cutting(name, raws[name])}
     text = _without(data, cut)
-    members = _checked(text, most, most, values)
+    members = _read_checked(text, most)
+    check_depth(text, members, depth)
+    check_few(text, members, most=most, values=values)
     whole = {**members, **cut}
     return JsonBody(members, text, *map(whole.get, (ROWS, LABELS, TARGETS, GROUPS)))
 
@@ -182,23 +187,24 @@ def _address(data: bytes | memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
-def _checked(data: bytes, most_read: int, most: int, values: int) -> dict[str, Any]:
-    value = read_value(data, "", most_read)
+def _read_checked(data: bytes, most: int) -> dict[str, Any]:
+    value = read_value(data, "", most)
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object: {...}.", [("", "An object is due here.")])
-    if data.count(b"[") + data.count(b"{") > MOST_DEPTH:
-        _check_depth(value)
-    check_few(data, value, most=most, values=values)
     return value
 
 
-def _check_depth(value: Any) -> None:
+def check_depth(text: bytes, value: Any, depth: int) -> None:
+    """Raises BrokenJSON where a value, parsed from `text`, has more than `depth` lists and objects within one
+    another."""
+    if text.count(b"[") + text.count(b"{") <= depth:
+        return
     level = [value]
-    for _ in range(MOST_DEPTH):
+    for _ in range(depth):
         children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
         if not (level := [child for child in children if isinstance(child, list | dict)]):
             return
-    raise BrokenJSON(f"The body is nested too deeply: {MOST_DEPTH} lists and objects within one another are the most.")
+    raise BrokenJSON(f"The body is nested too deeply: {depth} lists and objects within one another are the most.")
 
 
 class _Twice(dict[str, Any]):

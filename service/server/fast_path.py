@@ -143,6 +143,8 @@ class _Prediction:
             return
         except Exception:  # the application meets it again, and reports it
             question = None
+        if question is not None and len(question.rows) > loaded.most_rows:
+            question = None
         if question is not None and is_long(loaded, len(question.rows), self._options):
             scope[prediction_bodies.READ], question = question, None
         if question is None:

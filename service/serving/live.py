@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.contract.body_limits import BodyLimits
 from service.errors import CorruptArtifact, NotFound, NotLive, StoreAway
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
@@ -37,14 +38,15 @@ class LiveModels:
     """Loaded versions by name. Looking one up takes no lock and does no I/O.
 
     most_bytes: memory of loaded versions; beyond it the least recently used are evicted.
+    limits: what a body of rows for a version may bring.
     after_load: called in the thread that put a version into the table.
     """
 
-    def __init__(self, database: Database, store: Store, most_bytes: int) -> None:
+    def __init__(self, database: Database, store: Store, most_bytes: int, limits: BodyLimits) -> None:
         self._database = database
         self._table = PointerTable(database)
         self._versions = LoadedVersions(most_bytes, self._table.pinned)
-        self._loader = Loader(store, self._versions, self._table.level)
+        self._loader = Loader(store, self._versions, self._table.level, limits)
         self._store, self._gone = store, set[tuple[int, int]]()
         """The store, and the erased versions as of the last refresh."""
         self._requests_lock = threading.Lock()

@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import InputSpec
 from service.contract.targets import NumberTarget
 from service.serving.kinds.kind import PredictOptions
@@ -31,6 +33,7 @@ class Loaded:
     fingerprint: differs between two versions that were prepared for the same number.
     architecture: versions with the same one take about as long.
     level: gives the level of intervals that its model has at the moment.
+    limits: what a body of rows for it may bring.
     version_id: the id of its row in the database, once that row is known to be this version's.
     used: when it was last looked up, on the monotonic clock.
     answered: requests that it has answered.
@@ -43,6 +46,7 @@ class Loaded:
     predictor: Predictor
     architecture: str = ""
     level: Callable[[], float] = lambda: USUAL_LEVEL
+    limits: BodyLimits = HIGHEST
     version_id: int | None = None
     used: float = field(default_factory=time.monotonic)
     answered: int = 0
@@ -51,6 +55,11 @@ class Loaded:
     def input(self) -> InputSpec:
         """What its rows look like."""
         return self.predictor.input
+
+    @cached_property
+    def most_rows(self) -> int:
+        """Rows that a body for it may have."""
+        return self.limits.most_rows(self.input)
 
     def settled(self, options: PredictOptions) -> PredictOptions:
         """The options with what they leave open as its model has it. Raises InvalidContent for an option that its kind

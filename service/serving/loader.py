@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from service.contract.body_limits import BodyLimits
 from service.errors import TsuikaError
 from service.serving.loaded_versions import Loaded, LoadedVersions
 from service.serving.predictor import load
@@ -26,10 +27,13 @@ class Loader:
     """Loads versions in two threads, so that a version that goes live never waits behind first requests.
 
     level: the level of intervals that a model has at the moment; it does no I/O.
+    limits: what a body of rows for a version may bring.
     """
 
-    def __init__(self, store: Artifacts, versions: LoadedVersions, level: Callable[[str], float]) -> None:
-        self._store, self._versions, self._level = store, versions, level
+    def __init__(
+        self, store: Artifacts, versions: LoadedVersions, level: Callable[[str], float], limits: BodyLimits
+    ) -> None:
+        self._store, self._versions, self._level, self._limits = store, versions, level, limits
         self._one_at_a_time = threading.Lock()
         self._first_loader, self._swap_loader = (
             ThreadPoolExecutor(1, name, step_back) for name in ("loader", "swapper")
@@ -62,7 +66,8 @@ class Loader:
                 raise
         LOADS.add("loaded")
         predictor.family = model_id
-        return Loaded(model_id, name, number, wanted, predictor, architecture, partial(self._level, name))
+        level = partial(self._level, name)
+        return Loaded(model_id, name, number, wanted, predictor, architecture, level, self._limits)
 
     def close(self) -> None:
         for thread in (self._first_loader, self._swap_loader):

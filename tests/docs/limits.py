@@ -15,7 +15,9 @@ def limits_table() -> str:
 
 def _line(limit: Limit) -> str:
     status = "" if limit.status is None else f"{limit.status}: "
-    setting = f"fixed: {limit.fixed}" if limit.setting is None else f"`{limit.setting}`"
+    setting = f"`{limit.setting}`" if limit.setting is not None else ""
+    if limit.fixed is not None:
+        setting = f"{setting}, to lower it: {limit.fixed}" if setting else f"fixed: {limit.fixed}"
     unit = limit.unit.removesuffix("s") if limit.value == 1 else limit.unit
     default = "none" if limit.value is None else f"{limit.value:,.15g} {unit}"
     return f"| {limit.name} | {default} | {limit.bounds} | {status}{limit.beyond} | {setting} |"

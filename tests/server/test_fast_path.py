@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from service.api.bodies import prediction_bodies
 from service.api.limits.request_checks import Receive, Scope, Send
 from service.app import _Full
+from service.contract.body_limits import BodyLimits
 from service.learning.data.target_grid import NumberGrid
 from service.server import fast_path
 from service.server.fast_path import FastPath
@@ -241,6 +242,15 @@ def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pyt
         assert len(answer.json()["predictions"]) == rows
     assert len(seen) == 2
     assert port.front.calls == 1
+
+
+def test_rows_beyond_what_the_service_takes_are_refused_by_the_application(port: Port) -> None:
+    loaded = port.api.runtime.live.find("digits")
+    assert loaded is not None
+    loaded.limits = BodyLimits(max_rows=2)
+    for rows, status, calls in ((2, 200, 0), (3, 422, 1)):
+        answer = port.post(PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * rows}).encode())
+        assert (answer.status_code, port.front.calls) == (status, calls), answer.text
 
 
 def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from service.api.openapi import takes
@@ -17,7 +18,7 @@ from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
 from service.intake.formats.csv_header import Meant, Spec
-from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, read_value
+from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, check_depth, read_value
 
 TARGET, GROUP, LEAVE_OUT = "target", "group", "leave_out"
 """Members of the query that name columns of the file."""
@@ -39,16 +40,17 @@ def in_lines(spec: InputSpec, model: str) -> Spec:
     return spec
 
 
-def read_order(query: bytes, kind: type[Order], due: Due) -> tuple[Order, JsonBody, Meant]:
+def read_order(query: bytes, kind: type[Order], due: Due, depth: int) -> tuple[Order, JsonBody, Meant]:
     """What a query orders: as the body of JSON that would say the same, but for its rows; and what the columns are.
 
-    Raises InvalidContent, LongAddress.
+    depth: of lists and objects in it. Raises InvalidContent, LongAddress.
     """
     pairs = _pairs(query, kind)
     targets, left_out, gaps = (several(pairs, name) for name in SEVERAL)
     members = once(pair for pair in pairs if pair[0] not in SEVERAL)
     group = members.pop(GROUP, None)
-    read = {name: _READERS.get(name, str)(value) for name, value in members.items()}
+    readers: dict[str, Callable[[str], Any]] = {**_READERS, "method": partial(_method, depth)}
+    read = {name: readers.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
     checked = JsonBody(body, json.dumps(body).encode())
     order = validated(kind, checked)
@@ -91,18 +93,20 @@ def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[t
     return [(name, value) for name, value in pairs_of(query) if name in known]
 
 
-def _method(text: str) -> Any:
+def _method(depth: int, text: str) -> Any:
     """The name of a method, or JSON of it with its parameters. Raises InvalidContent."""
     if not text.lstrip().startswith("{"):
         return {"name": text}
+    data = text.encode("utf-8", "replace")
     try:
-        return read_value(text.encode("utf-8", "replace"), "/method")
+        method = read_value(data, "/method")
+        check_depth(data, method, depth)
+        return method
     except BrokenJSON as error:
         raise InvalidContent.at("/method", error.detail.replace("The body", "method", 1)) from None
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "method": _method,
     "again": lambda text: {"true": True, "false": False}.get(text, text),
     "seed": lambda text: int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else text,
 }

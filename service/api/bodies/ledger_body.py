@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from service.contract.body_limits import MOST_CLASSES
 from service.contract.inputs import WIDEST_EXACT
-from service.contract.requests import MOST_CLASSES
 from service.contract.targets import MOST_NUMBERS_A_ROW, Target
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.formats import safetensors_file

@@ -13,7 +13,7 @@ from service.api.idempotent_posts import Again
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making
 from service.contract.enums import NewClasses, NewValues
-from service.contract.requests import MOST_CLASSES, CreateBatch, CreateUpdate
+from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.intake.kinds import brought_values
@@ -99,7 +99,7 @@ class NewBatch:
         """Raises UnknownLabels, unless new classes are allowed or these are the first classes of the model;
         InvalidContent where they are numbers that nobody declared as classes."""
         places, numbers = self._rows.labels.places, self._rows.labels.of_numbers()
-        check_room(model, places, "/labels")
+        check_room(model, places, "/labels", self._runtime.settings.max_classes)
         if self._order.new_classes is NewClasses.ALLOW:
             _check_numbers(model, places, numbers)
             return
@@ -151,7 +151,8 @@ def _check_numbers(model: Model, names: Iterable[str], sentence: str | None) -> 
         raise InvalidContent.at("/labels", sentence)
 
 
-def check_room(model: Model, names: Iterable[str], pointer: str) -> None:
-    """Raises InvalidContent where the vocabulary would grow beyond its limit."""
-    if len({*model.classes, *names}) > MOST_CLASSES:
-        raise too_many_classes(pointer)
+def check_room(model: Model, names: Iterable[str], pointer: str, most: int) -> None:
+    """Raises InvalidContent where the vocabulary would grow beyond so many classes."""
+    new = set(names).difference(model.classes)
+    if new and len(model.classes) + len(new) > most:
+        raise too_many_classes(pointer, most)

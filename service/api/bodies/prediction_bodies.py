@@ -126,7 +126,7 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
 def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
     options, meant = asked_of_file(scope["query_string"])
-    table = read_csv([body], in_lines(loaded.input, loaded.model), meant, loaded.model)
+    table = read_csv([body], in_lines(loaded.input, loaded.model), meant, loaded.model, loaded.limits)
     check_added_back(table.named.rows, loaded, places=lambda: table.places)
     return Question(table.named.rows, options, table.named.names, table.notes)
 
@@ -138,9 +138,10 @@ def read_question(data: bytes, loaded: Loaded) -> Question:
     """
     if (quick := _read_quickly(data, loaded)) is not None:
         return quick
-    body = (read_object if loaded.input.kind == "image" else read_object_or_csv)(data)
+    read_members = read_object if loaded.input.kind == "image" else read_object_or_csv
+    body = read_members(data, depth=loaded.limits.max_depth)
     options = read_options(body)
-    rows, names = read_named_rows(body.rows, loaded.input, loaded.model)
+    rows, names = read_named_rows(body.rows, loaded.input, loaded.model, loaded.limits)
     check_added_back(rows, loaded)
     return Question(rows, options, names)
 

@@ -23,7 +23,7 @@ from service.api.limits.request_checks import (
     is_import,
     makes_model,
 )
-from service.api.reader.spool import LARGE_BYTES, MEMBERS_BYTES, MODEL_BYTES, Spooled
+from service.api.reader.spool import LARGE_BYTES, Spooled
 from service.errors import BodyTimeout, TooLarge
 from service.settings import Settings
 
@@ -92,7 +92,8 @@ def most_bytes(scope: Scope, settings: Settings) -> int:
     """The limit of the body of a request."""
     if brings_rows(scope) or brings_picture(scope) or is_import(scope):
         return settings.max_body_bytes
-    return min(settings.max_body_bytes, MODEL_BYTES if makes_model(scope) else MEMBERS_BYTES)
+    own = settings.max_model_body_bytes if makes_model(scope) else settings.max_other_body_bytes
+    return min(settings.max_body_bytes, own)
 
 
 class _Started:

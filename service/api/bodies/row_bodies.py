@@ -45,6 +45,7 @@ from service.api.reader.tasks import (
     load_values,
 )
 from service.api.validation import validated
+from service.contract.body_limits import BodyLimits
 from service.contract.enums import CSV, SAFETENSORS
 from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate, together
@@ -177,7 +178,9 @@ class RowBody:
             table = self.table()
             return RowsInMemory(table.named.rows, annotate_csv(table, self.due), table)
         if self.spooled is None or self.report is None:
-            named = read_named_rows(self.json.rows, self.due.input, self.due.model)
+            limits, spec = shared.runtime.settings, self.due.input
+            named = read_named_rows(self.json.rows, spec, self.due.model, limits)
+            limits.check_rows_of(spec, len(named.rows))
             values = {LABELS: order.labels, TARGETS: self.json.targets}
             return RowsInMemory(named.rows, read_annotations(values, order.groups, named, self.due))
         if "fault" in self.report:
@@ -200,7 +203,7 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 
     Raises BrokenJSON, InvalidContent, Busy, TooLarge, DiskFull.
     """
-    media = media_type(request.scope)
+    media, settings = media_type(request.scope), shared.runtime.settings
     if media == CSV:
         return _read_file(shared, request.scope, kind, due)
     refuse_options(request.scope["query_string"], kind)
@@ -211,10 +214,10 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
         report = shared.reader.run(spooled, "read", due=due.model_dump(mode="json", by_alias=True), media=media)
         body = RowBody(members_of(spooled), due, spooled, report)
     elif media == SAFETENSORS:
-        body = RowBody(read_rows_file(spooled, due.input, due.model, (TARGETS,)), due)
+        body = RowBody(read_rows_file(spooled, due.input, due.model, (TARGETS,), settings.max_depth), due)
     else:
         read_members = read_object if isinstance(due.input, ImageInput) else read_object_or_csv
-        body = RowBody(read_members(spooled, (ROWS, TARGETS)), due)
+        body = RowBody(read_members(spooled, (ROWS, TARGETS), depth=settings.max_depth), due)
     order = validated(kind, body.json)
     _check_words(order, body.json, due)
     return order, body
@@ -222,11 +225,11 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 
 def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tuple[Order, RowBody]:
     """The same of a CSV file."""
-    spec = in_lines(due.input, due.model)
-    order, members, meant = read_order(scope["query_string"], kind, due)
+    spec, limits = in_lines(due.input, due.model), shared.runtime.settings
+    order, members, meant = read_order(scope["query_string"], kind, due, limits.max_depth)
     body: bytes | Spooled = scope["tsuika.body"]
     if not isinstance(body, Spooled):
-        return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model))
+        return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model, limits))
     task = {"due": due.model_dump(mode="json", by_alias=True), "members": members.members}
     report = shared.reader.run(body, "read file", **task, meant=_columns(meant))
     return order, RowBody(members, due, body, report)
@@ -349,9 +352,9 @@ async def inference(shared: Context, spooled: Spooled, length: str | None, loade
     return Inference(**members)
 
 
-def asked_of(loaded: Loaded) -> tuple[InputSpec, str, Sequence[str]]:
-    """What an inference is read for: the input, the name and the outputs of a version."""
-    return loaded.input, loaded.model, loaded.predictor.kind.outputs
+def asked_of(loaded: Loaded) -> tuple[InputSpec, str, Sequence[str], BodyLimits]:
+    """What an inference is read for: the input, the name and the outputs of a version; and what it may bring."""
+    return loaded.input, loaded.model, loaded.predictor.kind.outputs, loaded.limits
 
 
 def _is_bare(spooled: Spooled, length: str | None, spec: InputSpec) -> bool:

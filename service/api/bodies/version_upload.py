@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.api.preconditions import check_architecture
 from service.api.validation import invalid
+from service.contract.body_limits import MOST_CLASSES, MOST_DEPTH
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
 from service.contract.names import clean_class_name
-from service.contract.requests import MOST_CLASSES
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.formats.multipart import read_parts
 from service.intake.formats.safetensors_file import Weights, read_weights
-from service.intake.json_body import MODEL_VALUES, MOST_MEMBERS, check_few, read_value
+from service.intake.json_body import MODEL_VALUES, MOST_MEMBERS, check_depth, check_few, read_value
 from service.intake.kinds.labels import text_of
 from service.learning.backbones import admission, starting_weights
 from service.learning.backbones.extractor import SharedWeights
@@ -38,16 +38,19 @@ MOST_NAMES = 100_000
 """Members of all objects in the metadata: an exported version that grew often has thousands of blocks."""
 
 
-def read_import(data: bytes, content_type: str, spec: InputSpec, files: Mapping[str, str]) -> Checkpoint:
+def read_import(
+    data: bytes, content_type: str, spec: InputSpec, files: Mapping[str, str], depth: int = MOST_DEPTH
+) -> Checkpoint:
     """The version that a body holds, for a model of such inputs. `files`: weights of backbones that the operator named.
+    depth: of lists and objects in what is sent beside the weights.
 
     Raises InvalidContent with a pointer: /weights is the file, the others are as `MEMBERS`.
     """
     file, parts = _parts(data, content_type)
     weights = read_weights(file)
     texts = {**{name: weights.metadata[name] for name in MEMBERS if name in weights.metadata}, **parts}
-    values = {name: _json(text, name) for name, text in texts.items()}
-    exported = _json(weights.metadata[ENTRY], ENTRY) if ENTRY in weights.metadata else None
+    values = {name: _json(text, name, depth) for name, text in texts.items()}
+    exported = _json(weights.metadata[ENTRY], ENTRY, MOST_DEPTH) if ENTRY in weights.metadata else None
     layout = None
     if "architecture" not in values:
         if not isinstance(exported, dict) or not isinstance(exported.get("layout"), dict):
@@ -109,11 +112,12 @@ def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
     return file, {name: part.decode("utf-8", "replace") for name, part in parts.items()}
 
 
-def _json(text: str, name: str) -> Any:
+def _json(text: str, name: str, depth: int) -> Any:
     """The JSON value that was sent as `name`. Raises InvalidContent."""
     data, at = text.encode("utf-8", "replace"), f"/{name}"
     try:
         value = read_value(data, at, MOST_NAMES if name == ENTRY else MOST_MEMBERS)
+        check_depth(data, value, depth)
         if name != ENTRY:
             check_few(data, value, at, values=MODEL_VALUES)
         return value

@@ -28,16 +28,15 @@ from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES
 from service.api.limits.request_checks import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.reader.process import WAITING
-from service.api.reader.spool import MEMBERS_BYTES, MODEL_BYTES
+from service.api.reader.spool import MEMBERS_BYTES
 from service.api.validation import REMEDIES
 from service.contract import inputs, requests, resources, tables, targets
-from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE, MOST_CLASSES
+from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
 from service.intake.formats.csv_lines import LONGEST_RECORD
 from service.intake.kinds import picture_pieces
-from service.intake.kinds.images import HERE_BYTES, MOST_BYTES
-from service.intake.kinds.tables import MOST_CELLS
+from service.intake.kinds.images import HERE_BYTES
 from service.intake.kinds.texts import MOST_MARKS
 from service.settings import PREFIX, Settings
 
@@ -49,14 +48,14 @@ THREADS = "each that waits holds a thread, and there are few"
 FLOATS = "squares of larger numbers, and sums of them, do not fit into float64"
 EXACT = "exact sums take at most 4,096 features a row"
 UNICODE = "Unicode's stream-safe text format allows as many"
-"""Why a limit has no setting."""
+"""Why a limit has no setting, or one that lowers it alone."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One limit. `value`: a number, or the name of the setting that holds it; `status`: of the refusal beyond it, None
     where nothing is refused; `beyond`: the remedy, or what becomes of the request then; `fixed`: why there is no
-    setting, None where there is one."""
+    setting, or why it may be lower than by default and not higher; None where it may be both."""
 
     name: str
     value: float | str
@@ -96,11 +95,13 @@ def most(body: type[BaseModel], field: str) -> int:
 # fmt: off
 ROWS = (
     Row("body", "max_body_bytes", "bytes", 413, "The body of a request.", "Send it in several parts."),
-    Row("other bodies", MEMBERS_BYTES, "bytes", 413,
-        "A body that brings neither rows nor weights, or rows at /invocations; and what a body of rows has beside its "
-        "rows, labels and targets.",
+    Row("other bodies", "max_other_body_bytes", "bytes", 413,
+        "A body that brings neither rows nor weights, or rows at /invocations.",
         "Send what is asked for alone.", COST),
-    Row("model", MODEL_BYTES, "bytes", 413, "A body that makes a model.", "Round the numbers of its scale.", COST),
+    Row("beside rows", MEMBERS_BYTES, "bytes", 413,
+        "What a body of rows has beside its rows, labels and targets.", "Send what is asked for alone.", COST),
+    Row("model", "max_model_body_bytes", "bytes", 413,
+        "A body that makes a model.", "Round the numbers of its scale.", COST),
     Row("members", json_body.MOST_MEMBERS, "members", 422,
         "Members of all objects of a body together, and lists in it, beside its rows.",
         "Send what is asked for alone.", COST),
@@ -111,11 +112,11 @@ ROWS = (
         "Send what is asked for alone.", COST),
     Row("values of a model", json_body.MODEL_VALUES, "values", 422,
         "The same of a body that makes a model: its scale may have two numbers a column.", "Send fewer columns.", COST),
-    Row("depth", json_body.MOST_DEPTH, "levels", 400,
+    Row("depth", "max_depth", "levels", 400,
         "Lists and objects within one another in a body, beside its rows, labels and targets.",
         "Send what is asked for alone.", ENOUGH),
-    Row("rows", requests.MOST_ROWS, "rows", 422,
-        "Rows, and labels or targets, of a body of JSON or CSV.", "Send them in several bodies.", CONTRACT),
+    Row("rows", "max_rows", "rows", 422,
+        "Rows, and labels or targets, of a body.", "Send them in several bodies.", CONTRACT),
     Row("body time", "body_timeout_seconds", "seconds", 408,
         "From the first to the last byte of a body.", "Send smaller batches."),
     Row("query", QUERY_BYTES, "bytes", 414, "The query of a request.", "POST rows in a body.", ENOUGH),
@@ -193,7 +194,7 @@ ROWS = (
     Row("values", tables.MOST_VALUES, "values", 422,
         "Values of all categories of a model together, without those that are declared or `many`.",
         'Make a model whose column has `"many": true`, or leave the column out.', EXACT),
-    Row("cells", MOST_CELLS, "cells", 422,
+    Row("cells", "max_cells", "cells", 422,
         "Rows times columns of a body of rows of a table.", "Send it in several bodies.", MEMORY),
     Row("row of CSV", LONGEST_RECORD, "characters", 422,
         "A row of a CSV file.", "Look for a quote that is never closed.", ENOUGH),
@@ -205,9 +206,9 @@ ROWS = (
         "A number of a table.", "Take a larger unit.", FLOATS),
     Row("channels", most(inputs.ImageInput, "channels"), "channels", 422, "Channels of an image.", "Send fewer.",
         CONTRACT),
-    Row("side", most(inputs.ImageInput, "height"), "pixels", 422, "Height and width of an image.", "Make it smaller.",
-        CONTRACT),
-    Row("pictures", MOST_BYTES, "bytes", 422,
+    Row("side", "max_image_side", "pixels", 422,
+        "Height and width of the images of a model that is made.", "Make it smaller.", CONTRACT),
+    Row("pictures", "max_picture_bytes", "bytes", 422,
         "Pixels that the image files of one body come to.", "Send them in several bodies.", MEMORY),
     Row("pictures read at once", HERE_BYTES, "bytes", None,
         "The same, of one body in the process that serves.", "More of them are read aside, as large bodies are.", COST),
@@ -219,7 +220,7 @@ ROWS = (
     Row("text", most(inputs.TextInput, "length"), "characters", 422, "`length` of a model of texts.", "Cut the texts.",
         CONTRACT),
     Row("marks", MOST_MARKS, "marks", 422, "Combining marks in a row within a text.", "Leave the text out.", UNICODE),
-    Row("classes", MOST_CLASSES, "names", 422, "Classes of a model.", "Make several models.", CONTRACT),
+    Row("classes", "max_classes", "names", 422, "Classes of a model.", "Make several models.", CONTRACT),
     Row("near matches", near.STEPS, "pairs of letters", None,
         "Comparisons of unknown labels with those that are known.",
         "Those that share the most letters are compared; others may go untold.", COST),

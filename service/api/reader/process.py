@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from service.api.reader.spool import Spooled, clear
+from service.contract.body_limits import BodyLimits
 from service.errors import Busy, ChildFailed
 from service.settings import MiB, Settings
 from service.telemetry import logs
@@ -43,6 +44,7 @@ class Reader:
         memory = FIXED_BYTES + min(BYTES_A_BYTE * settings.max_body_bytes, room.memory() // 2)
         priority, reserve = settings.child_priority, settings.reserve_bytes
         self._arguments = settings.store_url, str(memory), priority, str(reserve)
+        self._limits = settings.model_dump(include=set(BodyLimits.model_fields))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._room = threading.BoundedSemaphore(WAITING)
         self._child: Child | None = None
@@ -68,7 +70,8 @@ class Reader:
     def _submit(self, body: Spooled, do: str, task: dict[str, Any]) -> Future[dict[str, Any]]:
         if not self._room.acquire(blocking=False):
             raise Busy("As many large bodies as may wait are being read. Send it again in a moment.", retry_after=2)
-        order = {"do": do, "folder": str(body.folder), "ids": dict(logs.ids_at_work()), **task}
+        ids = dict(logs.ids_at_work())
+        order = {"do": do, "folder": str(body.folder), "ids": ids, "limits": self._limits, **task}
         work = self._thread.submit(self._answered, order)
         work.add_done_callback(lambda _: self._room.release())
         return work

@@ -15,9 +15,7 @@ from service.errors import DiskFull, NotWritable
 LARGE_BYTES = 256 * 1024
 """A longer body of rows waits on disk, and where it must be parsed the reading process does it."""
 MEMBERS_BYTES = 1024 * 1024
-"""A longer body that brings no rows is refused, and so is a body of rows with more beside its rows and labels."""
-MODEL_BYTES = 4 * MEMBERS_BYTES
-"""A longer body that makes a model is refused: its scale may have two numbers a column."""
+"""A body of rows with more beside its rows and labels is refused."""
 
 
 class Spooled:

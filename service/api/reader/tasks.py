@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from service.api.reader.annotations import DUE, Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.spool import MEMBERS_BYTES, refusal_of_disk
 from service.api.reader.store_rows import MAKING, identity_of, make, settled
+from service.contract.body_limits import BodyLimits
 from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
-from service.contract.requests import MOST_ROWS
 from service.contract.targets import ClassTarget, Target
 from service.errors import DiskFull, InvalidContent, TooLarge
 from service.intake.formats.csv_header import Meant
@@ -101,32 +101,33 @@ def load_texts(folder: Path) -> Iterator[list[str]]:
             yield [json.loads(line) for line in lines]
 
 
-def read_question(folder: Path, spec: InputSpec, model: str) -> dict[str, Any]:
+def read_question(folder: Path, spec: InputSpec, model: str, limits: BodyLimits) -> dict[str, Any]:
     """As `read`, of a prediction; the usual body by the fast reader. Raises BrokenJSON, InvalidContent."""
     if (
         spec.kind in ("vector", "image")
         and (quick := read_usual((folder / "body").read_bytes(), spec.shape)) is not None
     ):
         rows, top, level = quick
-        _check_rows(rows)
+        limits.check_rows(len(rows))
         given = {name: value for name, value in (("top", top), ("level", level)) if value is not None}
         (folder / MEMBERS).write_text(json.dumps({ROWS: [], **given}))
         save_rows(folder, rows)
         return {"rows": len(rows)}
-    return read(folder, Due(model=model, input=spec, target=ClassTarget()), JSON)
+    return read(folder, Due(model=model, input=spec, target=ClassTarget()), JSON, limits)
 
 
 def read_tensor(
-    folder: Path, length: str | None, spec: InputSpec, model: str, outputs: Sequence[str]
+    folder: Path, length: str | None, spec: InputSpec, model: str, outputs: Sequence[str], limits: BodyLimits
 ) -> dict[str, Any]:
     """A request of the Open Inference Protocol; its rows go into a file. Raises BrokenJSON, InvalidContent."""
-    request = read_inference((folder / "body").read_bytes(), length, spec, model, outputs)
+    request = read_inference((folder / "body").read_bytes(), length, spec, model, outputs, limits)
+    limits.check_rows_of(spec, len(request.rows))
     save_rows(folder, request.rows)
     _save_names(folder, Named(request.rows, request.names))
     return {**request._asdict(), "rows": len(request.rows), "names": {}}
 
 
-def read(folder: Path, due: Due, media: str) -> dict[str, Any]:
+def read(folder: Path, due: Due, media: str, limits: BodyLimits) -> dict[str, Any]:
     """Writes rows, labels or targets, and groups, and the other members of the body, into files.
 
     -> {"rows": count, "hash": of the parsed body, with its rows and targets by what they hold}. A fault of these or the
@@ -135,9 +136,10 @@ def read(folder: Path, due: Due, media: str) -> dict[str, Any]:
     """
     data, apart = (folder / "body").read_bytes(), (ROWS, LABELS, TARGETS, GROUPS)
     if media == SAFETENSORS:
-        body = read_rows_file(data, due.input, due.model, apart)
+        body = read_rows_file(data, due.input, due.model, apart, limits.max_depth)
     else:
-        body = (read_object if due.input.kind == "image" else read_object_or_csv)(data, apart)
+        read_members = read_object if due.input.kind == "image" else read_object_or_csv
+        body = read_members(data, apart, depth=limits.max_depth)
     text = body.text
     if isinstance(body.members.get(ROWS), list) and body.members[ROWS]:  # rows that were not cut out
         text = json.dumps({**body.members, ROWS: []}).encode()
@@ -150,9 +152,9 @@ def read(folder: Path, due: Due, media: str) -> dict[str, Any]:
     if body.rows is None:
         return {"rows": 0, "hash": hash_of(whole)}
     try:
-        named = _rows(body.rows, due.input, due.model)
+        named = _rows(body.rows, due.input, due.model, limits)
         rows = named.rows
-        _check_rows(rows)
+        limits.check_rows_of(due.input, len(rows))
         whole[ROWS] = identity_of(rows)
         values = {LABELS: labels, TARGETS: body.targets}
         if isinstance(values[due.word], list | msgspec.Raw):
@@ -168,10 +170,10 @@ def read(folder: Path, due: Due, media: str) -> dict[str, Any]:
     return {"rows": len(rows), "hash": hash_of(whole)}
 
 
-def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) -> dict[str, Any]:
+def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any], limits: BodyLimits) -> dict[str, Any]:
     """As `read`, of a CSV file; `members`: what the query says beside its rows. Raises UnsupportedMedia."""
     try:
-        table = _table(folder, due.input, meant, due.model)
+        table = _table(folder, due.input, meant, due.model, limits)
         annotations = annotate_csv(table, due)
         _save_annotations(folder, annotations)
     except InvalidContent as fault:
@@ -182,9 +184,9 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any]) 
     return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content})}
 
 
-def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str) -> dict[str, Any]:
+def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str, limits: BodyLimits) -> dict[str, Any]:
     """As `read_question`, of a CSV file. Raises InvalidContent."""
-    table = _table(folder, spec, meant, model)
+    table = _table(folder, spec, meant, model, limits)
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     _save_names(folder, table.named)
@@ -196,10 +198,10 @@ def _meant(sent: Mapping[str, Any], target: Target | None = None) -> Meant:
     return Meant(target, tuple(sent["targets"]), sent["group"], tuple(sent["leave_out"]), tuple(sent["gaps"]))
 
 
-def _table(folder: Path, spec: InputSpec, meant: Meant, model: str) -> CsvTable:
+def _table(folder: Path, spec: InputSpec, meant: Meant, model: str, limits: BodyLimits) -> CsvTable:
     assert not isinstance(spec, ImageInput)
     with (folder / "body").open("rb") as file:
-        return read_csv(pieces_of(file), spec, meant, model)
+        return read_csv(pieces_of(file), spec, meant, model, limits)
 
 
 def _save_names(folder: Path, named: Named) -> None:
@@ -209,12 +211,6 @@ def _save_names(folder: Path, named: Named) -> None:
 def _listed(value: msgspec.Raw | Any, name: str) -> Any:
     """The value of a member that may have been cut out. Raises InvalidContent."""
     return read_value(bytes(value), f"/{name}", MOST_MEMBERS) if isinstance(value, msgspec.Raw) else value
-
-
-def _check_rows(rows: NDArray[Any]) -> None:
-    if len(rows) > MOST_ROWS:
-        sentence = f"A body has at most {MOST_ROWS:,} rows, and this one has {len(rows):,}. Send it in several."
-        raise InvalidContent.at(f"/{ROWS}", sentence)
 
 
 def _save_annotations(folder: Path, annotations: Annotations) -> None:
@@ -263,13 +259,13 @@ def load_places(folder: Path) -> Places | None:
     return Places(np.load(folder / LINES, allow_pickle=False), headers)
 
 
-def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
+def _rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str, limits: BodyLimits) -> Named:
     """Good numbers by the fast reader, all else by the strict ones. Raises InvalidContent."""
     if spec.kind in ("vector", "image") and isinstance(rows, msgspec.Raw):
         quick = read_usual(b'{"inputs":%b}' % bytes(rows), spec.shape)
         if quick is not None and np.isfinite(quick[0]).all():
             return Named(quick[0])
-    return read_named_rows(rows, spec, model)
+    return read_named_rows(rows, spec, model, limits)
 
 
 def answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
@@ -286,20 +282,21 @@ def answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
-    folder = Path(task["folder"])
+    folder, limits = Path(task["folder"]), BodyLimits(**task["limits"])
     match task["do"]:
         case "read":
-            return read(folder, DUE.as_stored(task["due"]), task["media"])
+            return read(folder, DUE.as_stored(task["due"]), task["media"], limits)
         case "read question":
-            return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"])
+            return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"], limits)
         case "read file":
             due = DUE.as_stored(task["due"])
-            return read_file(folder, due, _meant(task["meant"], due.target), task["members"])
+            return read_file(folder, due, _meant(task["meant"], due.target), task["members"], limits)
         case "read asked file":
-            return read_asked_file(folder, INPUT_SPEC.as_stored(task["spec"]), _meant(task["meant"]), task["model"])
+            spec, meant = INPUT_SPEC.as_stored(task["spec"]), _meant(task["meant"])
+            return read_asked_file(folder, spec, meant, task["model"], limits)
         case "read tensor":
             spec = INPUT_SPEC.as_stored(task["spec"])
-            return read_tensor(folder, task["length"], spec, task["model"], task["outputs"])
+            return read_tensor(folder, task["length"], spec, task["model"], task["outputs"], limits)
         case "digest":
             return {"digest": _annotations(folder).digest(load_rows(folder))}
         case "settle":

@@ -96,7 +96,7 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
         record = models.get(session, model)
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers, and has no classes. Send batches with targets.")
-        check_room(record, names, "/names")
+        check_room(record, names, "/names", shared.runtime.settings.max_classes)
         return Effect(201 if models.add_classes(session, record, names) else 200, {})
 
     done = shared.posts.run(attempt(request, body.members), lambda _: act)

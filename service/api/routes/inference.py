@@ -77,6 +77,7 @@ async def ask(
     if request.timeout is not None:
         own = asyncio.get_running_loop().time() + request.timeout
         until = own if until is None else min(own, until)
+    loaded.limits.check_rows_of(loaded.input, len(request.rows))
     prediction_bodies.check_added_back(request.rows, loaded)
     kind, rows = loaded.predictor.kind, len(request.rows)
     listed = [output for output in request.wanted if kind.width(output.name)]

@@ -134,7 +134,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
         with runtime.database.reading() as session:
             model = models.get(session, name)
             base, area = _base_of(session, model, sent), model_area(model.id)
-            _check_vocabulary(model, sent, order.new_classes)
+            _check_vocabulary(model, sent, order.new_classes, runtime.settings.max_classes)
             table = isinstance(models.input_of(model), TableInput)
         sent.check(*_columns(base))
         packed = entry_of(sent.sums).pack()
@@ -159,7 +159,7 @@ def _order(request: Request, shared: Context, name: str, order: Merge) -> Done:
             model = models.get(session, name, locked=True)
             models.check_live(session, model, order.if_live)
             base = _base_of(session, model, sent)
-            _check_vocabulary(model, sent, order.new_classes)
+            _check_vocabulary(model, sent, order.new_classes, runtime.settings.max_classes)
             batch = merges.accept(session, model, facts)
             if batch.id in base.learned:
                 raise Conflict(f"This ledger was merged already: the live version holds it as batch {batch.id}.")
@@ -225,10 +225,10 @@ def _columns(base: Version) -> tuple[int, int]:
     return layout.head[0].columns[1] + 2 * numbers, numbers
 
 
-def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses) -> None:
+def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses, most: int) -> None:
     """Raises InvalidContent where the model would have too many classes, UnknownLabels where new ones are refused."""
     names, at = list(sent.label_counts), f"{AT}/classes"
-    check_room(model, names, at)
+    check_room(model, names, at, most)
     if new_classes is NewClasses.ALLOW:
         return
     places = {name: k for k, name in enumerate(names)}

@@ -24,6 +24,7 @@ from service.api.preconditions import (
 )
 from service.contract import requests, resources
 from service.contract.requests import MethodChoice
+from service.intake.kinds.labels import too_many_classes
 from service.learning.network.input_scale import declared_scale
 from service.registry import models
 from service.upkeep import gc
@@ -43,8 +44,12 @@ def create_model(request: Request, shared: Shared) -> Response:
     order, body = body_of(request, requests.CreateModel)
 
     def begin(_: object) -> Act:
+        limits = shared.runtime.settings
+        limits.check_images(order.input)
+        if len(order.classes) > limits.max_classes:
+            raise too_many_classes("/classes", limits.max_classes)
         declared_scale(order.input)
-        architecture = check_architecture(order.input, order.architecture, shared.runtime.settings.weights)
+        architecture = check_architecture(order.input, order.architecture, limits.weights)
         check_target(order.target, order.input, order.classes)
         check_target_names(order.target, order.input)
         makeup = Makeup(order.input, order.target, architecture, order.retention)

@@ -57,6 +57,7 @@ async def ask(
     else:
         question = await prediction_bodies.read(scope, body, loaded)
     inputs, options, kind = question.rows, loaded.settled(question.options), loaded.predictor.kind
+    loaded.limits.check_rows_of(loaded.input, len(inputs))
     long, scores = is_long(loaded, len(inputs), options), kind.scores(options)
     if long:
         if kind.limited(scores):

@@ -155,12 +155,14 @@ def import_version(
         media = request.headers.get("content-type", "")
         if models.target_of(record).kind == "number":
             raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")
-        checkpoint = read_import(data, media, models.input_of(record), runtime.settings.weights)
+        checkpoint = read_import(
+            data, media, models.input_of(record), runtime.settings.weights, runtime.settings.max_depth
+        )
         made = _stored(runtime.store, checkpoint, stored)
 
         def act(session: Session) -> Effect:
             current = models.get(session, model, locked=True)
-            check_room(current, made.classes, "/classes")
+            check_room(current, made.classes, "/classes", runtime.settings.max_classes)
             models.add_classes(session, current, made.classes)
             version = versions.add(session, current, None, None, made)
             names = {"version": version.number}

@@ -22,10 +22,12 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Lists each setting, its value, and where that comes from: the environment or the default."""
+    from service.contract.body_limits import BodyLimits
     from service.settings import PREFIX, Settings, strange
 
     known = Settings.from_environment()
-    rows = [_row(PREFIX + name.upper(), _shown(name, getattr(known, name))) for name in Settings.model_fields]
+    names = sorted(Settings.model_fields, key=lambda name: name in BodyLimits.model_fields)
+    rows = [_row(PREFIX + name.upper(), _shown(name, getattr(known, name))) for name in names]
     rows += [_row(name, _without_password(os.environ.get(name) or default)) for name, default in CLIENT.items()]
     rows = [row for row in rows if not changed or row["from"] != "default"]
     if as_json:

@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.body_limits import HIGHEST, MOST_CLASSES, BodyLimits
 from service.contract.inputs import TextInput
-from service.contract.requests import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.guessing.csv_facts import SENTENCES, other_file
@@ -38,7 +38,6 @@ from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
 from service.intake.kinds.labels import ALLOW, too_many_classes
 from service.intake.kinds.rows import Named
-from service.intake.kinds.tables import check_cells
 from service.intake.kinds.texts import as_rows, clean_text
 
 Floats = NDArray[np.float64]
@@ -89,7 +88,7 @@ class CsvTable:
     notes: Sequence[str] = ()
 
 
-def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str) -> CsvTable:
+def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limits: BodyLimits = HIGHEST) -> CsvTable:
     """The rows of a file. Raises InvalidContent with the pointer, line and column of the first fault."""
     checked = _Checked(pieces)
     records = records_of(checked.each())
@@ -102,7 +101,7 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str) -> C
         if not checked.breaks and len(cells) > width_of(spec) + meant.columns:
             raise InvalidContent.at("", ONE_LINE) from None
         raise
-    reading = _Reading(header, spec, meant, model)
+    reading = _Reading(header, spec, meant, model, limits)
     try:
         for line, cells, length in records:
             reading.add(line, cells, length)
@@ -135,8 +134,8 @@ class _Checked:
 class _Reading:
     """Rows that were read so far, and those that wait to be read together."""
 
-    def __init__(self, header: Header, spec: Spec, meant: Meant, model: str) -> None:
-        self._header, self._meant, self._model, self._spec = header, meant, model, spec
+    def __init__(self, header: Header, spec: Spec, meant: Meant, model: str, limits: BodyLimits) -> None:
+        self._header, self._meant, self._model, self._spec, self._limits = header, meant, model, spec, limits
         self._table = spec if isinstance(spec, TableInput) else None
         self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
         self._waiting: list[list[str]] = []
@@ -194,7 +193,7 @@ class _Reading:
         waiting, self._waiting, self._characters = self._waiting, [], 0
         if not waiting:
             return
-        check_cells(len(self._lines), self._columns or 1)
+        self._limits.check_rows(len(self._lines), self._columns)
         columns: list[Sequence[str]] = list(zip(*waiting, strict=True))
         if gaps := self._meant.gaps:
             columns = [["" if cell.strip() in gaps else cell for cell in column] for column in columns]

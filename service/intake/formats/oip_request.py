@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from numpy.typing import NDArray
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import MOST_COLUMNS, TableInput
@@ -83,7 +84,12 @@ class Inference(NamedTuple):
 
 
 def read_inference(
-    body: Body, header_length: str | None, spec: InputSpec, model: str, outputs: Sequence[str]
+    body: Body,
+    header_length: str | None,
+    spec: InputSpec,
+    model: str,
+    outputs: Sequence[str],
+    limits: BodyLimits = HIGHEST,
 ) -> Inference:
     """A body as rows. `header_length`: what Inference-Header-Content-Length says, the bytes that are JSON. `outputs`:
     those of the version that is asked.
@@ -98,11 +104,11 @@ def read_inference(
     request = _read_quickly(text) or _read_strictly(text, most)
     behind = memoryview(b"" if length is None else body)[length:]
     if isinstance(spec, TableInput):
-        named = _columns(request, behind, spec, model)
+        named = _columns(request, behind, spec, model, limits)
     else:
         tensor = _input_of(request, model)
         _give_bytes([tensor], behind)
-        named = Named(read_tensor(tensor, spec, model))
+        named = Named(read_tensor(tensor, spec, model, limits))
     return Inference(
         named.rows,
         request.id,
@@ -203,12 +209,12 @@ def _without_nulls(value: Any, levels: int = LEVELS) -> Any:
     return [_without_nulls(item, levels - 1) for item in value] if levels and isinstance(value, list) else value
 
 
-def _columns(request: InferRequest, behind: memoryview, spec: TableInput, model: str) -> Named:
+def _columns(request: InferRequest, behind: memoryview, spec: TableInput, model: str, limits: BodyLimits) -> Named:
     """The rows of a table, a tensor each column. Raises InvalidContent."""
     for tensor in request.inputs:
         _check_input(tensor)
     _give_bytes(request.inputs, behind)
-    return read_columns(request.inputs, spec, model)
+    return read_columns(request.inputs, spec, model, limits)
 
 
 def _input_of(request: InferRequest, model: str) -> Tensor:

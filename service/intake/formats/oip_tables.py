@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.tables import BooleanColumn, Column, NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.intake.formats.oip_tensors import NUMBERS, Tensor, as_array, cut, shown, text_of
 from service.intake.kinds.cells import CellFault, Names, cell_reader
 from service.intake.kinds.numbers import word
 from service.intake.kinds.rows import Named
-from service.intake.kinds.tables import HERE_CELLS, check_cells
+from service.intake.kinds.tables import HERE_CELLS
 from service.intake.near import near_matches
 
 BYTES, BOOL = "BYTES", "BOOL"
@@ -38,7 +39,7 @@ def is_heavy(text: bytes, spec: TableInput) -> bool:
     return b"\\" in text or rows * len(spec.columns) > HERE_CELLS
 
 
-def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str) -> Named:
+def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str, limits: BodyLimits = HIGHEST) -> Named:
     """-> rows [n, columns] float64, missing NaN, and the values of open categories. Raises InvalidContent."""
     given = _by_place(tensors, spec, model)
     cells = {place: _cells(tensor) for place, tensor in given.items()}
@@ -49,7 +50,7 @@ def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str) -> Nam
         raise InvalidContent(
             f"{first[:100]} has {rows:,} rows, and {spec.columns[other].name[:100]} {counts[other]:,}."
         )
-    check_cells(rows, len(spec.columns))
+    limits.check_rows(rows, len(spec.columns))
     read = np.full((rows, len(spec.columns)), np.nan)
     names: dict[int, Names] = {place: {} for place in spec.growing}
     for place, column in cells.items():

@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
 from service.errors import InvalidContent
 from service.intake.formats.raw import owned
-from service.intake.kinds.images import check_room, read_base64, read_file
+from service.intake.kinds.images import read_base64, read_file
 from service.intake.kinds.numbers import LARGEST, from_bfloat16, word
 from service.intake.kinds.texts import read_texts
 
@@ -69,13 +70,15 @@ class Tensor(msgspec.Struct):
         return size
 
 
-def read_tensor(tensor: Tensor, spec: VectorInput | ImageInput | TextInput, model: str) -> NDArray[Any]:
+def read_tensor(
+    tensor: Tensor, spec: VectorInput | ImageInput | TextInput, model: str, limits: BodyLimits = HIGHEST
+) -> NDArray[Any]:
     """The rows of `input`: vectors float32 [n, size], images float32 or uint8 [n, c, h, w], texts an object array [n].
 
     A number beyond float32 is infinite. Raises InvalidContent.
     """
     if tensor.datatype == "BYTES" and not isinstance(spec, VectorInput):
-        return _from_bytes(tensor, spec, model)
+        return _from_bytes(tensor, spec, model, limits)
     if tensor.datatype not in NUMBERS or isinstance(spec, TextInput):
         raise InvalidContent(f"{model} takes no {tensor.datatype[:20]} as {NAME}. {_due(spec)}")
     shape = tuple(tensor.shape)
@@ -130,14 +133,14 @@ def _lists(kind: type, depth: int) -> Any:
     return kind if depth == 0 else list[_lists(kind, depth - 1)]  # type: ignore[misc]
 
 
-def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str) -> NDArray[Any]:
+def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str, limits: BodyLimits) -> NDArray[Any]:
     """Image files or texts, one an element. Raises InvalidContent."""
     shape = tuple(tensor.shape)
     if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
         raise InvalidContent(f"{NAME} has shape {shown(shape)}; BYTES of {model} have [-1].")
     _check_rows(shape)
     if isinstance(spec, ImageInput):
-        check_room(shape[0], spec)
+        limits.check_pictures(shape[0], spec)
     data = tensor.data
     elements: Sequence[str | bytes] = cut(bytes(data)) if isinstance(data, memoryview) else _strings(data)
     if len(elements) != shape[0]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from service.contract.body_limits import MOST_DEPTH
 from service.contract.enums import CSV, JSON
 from service.contract.inputs import ImageInput, InputSpec, VectorInput
 from service.errors import InvalidContent, UnsupportedMedia
@@ -19,7 +20,9 @@ BODY = "body"
 """The metadata that holds JSON."""
 
 
-def read_rows_file(data: bytes, spec: InputSpec, model: str, apart: tuple[str, ...]) -> JsonBody:
+def read_rows_file(
+    data: bytes, spec: InputSpec, model: str, apart: tuple[str, ...], depth: int = MOST_DEPTH
+) -> JsonBody:
     """The body of JSON that says the same, its rows an array as `read_rows` gives them; members that are named in
     `apart` are cut out where they are long. Raises BrokenJSON, InvalidContent, UnsupportedMedia."""
     if not isinstance(spec, VectorInput | ImageInput):
@@ -28,7 +31,7 @@ def read_rows_file(data: bytes, spec: InputSpec, model: str, apart: tuple[str, .
         file = read_weights(data, doubles=())
     except InvalidContent as fault:
         raise InvalidContent.at("", fault.detail) from None
-    body = read_object(file.metadata.get(BODY, "{}").encode("utf-8", "replace"), apart)
+    body = read_object(file.metadata.get(BODY, "{}").encode("utf-8", "replace"), apart, depth=depth)
     if file.tensors.keys() != {ROWS} or ROWS in body.members:
         sentence = (
             f'The tensor "{ROWS}" holds the rows, and the metadata "{BODY}" all else, as JSON. There is no other.'

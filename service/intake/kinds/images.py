@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import ImageInput, RangeScale
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
@@ -17,14 +18,12 @@ from service.intake.kinds.numbers import fault_of_row, read_numbers, word
 from service.intake.kinds.pictures import MODES, NoPicture, kind_of, read_picture
 
 KINDS = {"png": "PNG", "jpeg": "JPEG"}
-MOST_BYTES = 256 * 2**20
-"""Pixels that the pictures of one body may come to: a small file can hold many."""
 HERE_BYTES = 16 * 2**20
 """Pixels of one body that are decoded in the process that serves: more of them are decoded in the reading process."""
 WHITE = 255
 
 
-def read_images(rows: msgspec.Raw | Any, spec: ImageInput, model: str) -> NDArray[Any]:
+def read_images(rows: msgspec.Raw | Any, spec: ImageInput, model: str, limits: BodyLimits = HIGHEST) -> NDArray[Any]:
     """`inputs` -> [n, c, h, w]: uint8 where all are whole numbers in 0..255, else float32.
 
     Raises InvalidContent with the pointer of the first fault.
@@ -39,13 +38,13 @@ def read_images(rows: msgspec.Raw | Any, spec: ImageInput, model: str) -> NDArra
         )
     if not isinstance(rows, list) or not any(isinstance(row, dict) for row in rows):
         return read_numbers(rows, spec, model)
+    limits.check_pictures(sum(isinstance(row, dict) for row in rows), spec)
     return _mixed(rows, spec, model)
 
 
 def _mixed(rows: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
     """Pictures and nested lists, in their order."""
     pictures = [k for k, row in enumerate(rows) if isinstance(row, dict)]
-    check_room(len(pictures), spec)
     lists = [row for row in rows if not isinstance(row, dict)]
     numbers = _lists(rows, lists, spec, model) if lists else np.zeros((0, *spec.shape), np.uint8)
     read = np.empty((len(rows), *spec.shape), numbers.dtype)
@@ -107,15 +106,6 @@ def read_file(
 def is_heavy(pictures: int, spec: ImageInput) -> bool:
     """Whether so many pictures are decoded in the reading process."""
     return pictures * prod(spec.shape) > max(HERE_BYTES, prod(spec.shape))
-
-
-def check_room(pictures: int, spec: ImageInput) -> None:
-    """Raises InvalidContent where so many decoded pictures are too much."""
-    if pictures * prod(spec.shape) > MOST_BYTES:
-        most = MOST_BYTES // prod(spec.shape)
-        raise InvalidContent.at(
-            "/inputs", f"{pictures:,} pictures of that size are too much at once. Send at most {most:,}."
-        )
 
 
 def _check_takes_files(spec: ImageInput, kind: str, at: str, model: str) -> None:

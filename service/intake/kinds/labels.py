@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.contract.body_limits import MOST_CLASSES
 from service.contract.names import GROUP_NAME, clean_group_name
-from service.contract.requests import MOST_CLASSES
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
 
@@ -55,9 +55,9 @@ class Labels:
         return f"{count} labels differ and are numbers. Is a number predicted? Then {NUMBER_MODEL}"
 
 
-def too_many_classes(pointer: str) -> InvalidContent:
+def too_many_classes(pointer: str, most: int = MOST_CLASSES) -> InvalidContent:
     """The refusal of a vocabulary over its limit."""
-    return InvalidContent.at(pointer, f"A model has at most {MOST_CLASSES:,} classes. Are these names of classes?")
+    return InvalidContent.at(pointer, f"A model has at most {most:,} classes. Are these names of classes?")
 
 
 def read_labels(labels: Sequence[Any], rows: int, clean: Callable[[str, str], str]) -> list[str | None]:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_value
@@ -41,16 +42,16 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
     return read_named_rows(rows, spec, model).rows
 
 
-def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> Named:
+def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str, limits: BodyLimits = HIGHEST) -> Named:
     """As `read_rows`, with the values of categories by name. Rows that are an array were read before."""
     if spec.kind == "vector":  # first, and by a string: the cheapest test on the busiest path
         return Named(rows if isinstance(rows, np.ndarray) else read_numbers(rows, spec, model))
     if isinstance(rows, np.ndarray):
         return Named(rows)
     if spec.kind == "image":
-        return Named(read_images(rows, spec, model))
+        return Named(read_images(rows, spec, model, limits))
     if spec.kind == "table":
-        return Named(*read_table(rows, spec, model))
+        return Named(*read_table(rows, spec, model, limits))
     return Named(read_texts(rows, spec, model))
 
 

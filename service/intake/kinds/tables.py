@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.requests import MOST_ROWS
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to, read_value
@@ -24,8 +24,6 @@ from service.intake.near import near_matches
 
 Floats = NDArray[np.float64]
 
-MOST_CELLS = 2**25
-"""Cells of a body, of which each takes eight bytes however short its text is: `{}` is a row of as many as any other."""
 HERE_CELLS = 2**20
 """Cells of a small body that are read in the process that serves."""
 LISTED = 10
@@ -47,7 +45,6 @@ class TableReader:
 
     def read(self, rows: Sequence[Any], model: str) -> tuple[Floats, ValueNames]:
         """Rows as Python has them, or `msgspec.Raw` each -> [n, columns], missing NaN. Raises InvalidContent."""
-        check_cells(len(rows), len(self.names))
         readers, names = self._started()
         read = np.empty((len(rows), len(readers)))
         for k, row in enumerate(rows):
@@ -169,7 +166,9 @@ def reader_of(spec: TableInput) -> TableReader:
     return _made(_Same(spec))
 
 
-def read_table(rows: msgspec.Raw | Any, spec: TableInput, model: str) -> tuple[Floats, ValueNames]:
+def read_table(
+    rows: msgspec.Raw | Any, spec: TableInput, model: str, limits: BodyLimits = HIGHEST
+) -> tuple[Floats, ValueNames]:
     """`inputs`: objects, or lists in the order of the columns -> [n, columns], missing NaN; and the values of open
     categories. Raises InvalidContent with the pointer of the first fault."""
     listed: Any = rows
@@ -185,6 +184,7 @@ def read_table(rows: msgspec.Raw | Any, spec: TableInput, model: str) -> tuple[F
         raise InvalidContent.at("/inputs", "inputs is a list of rows, objects or lists: [{...}, ...].")
     if not listed:
         raise InvalidContent.at("/inputs", "inputs is empty. Send at least one row.")
+    limits.check_rows(len(listed), len(spec.columns))
     return reader_of(spec).read(listed, model)
 
 
@@ -204,15 +204,6 @@ def most_rows(body: bytes) -> int:
 def is_heavy(body: bytes, spec: TableInput) -> bool:
     """Whether a small body may come to so many cells that the reading process reads it."""
     return most_rows(body) * len(spec.columns) > HERE_CELLS
-
-
-def check_cells(rows: int, columns: int) -> None:
-    """Raises InvalidContent where rows are more than a body may have, or more than memory is spent on."""
-    most = min(MOST_ROWS, MOST_CELLS // columns)
-    if rows > most:
-        of = f" of {columns:,} columns" if columns > 1 else ""
-        sentence = f"A body has at most {most:,} rows{of}, and this one has more."
-        raise InvalidContent.at("/inputs", f"{sentence} Send it in several.")
 
 
 def _decoded(raw: msgspec.Raw, k: int) -> Any:

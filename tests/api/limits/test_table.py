@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.api.limits.table import ROWS, limits_of
 from service.api.problems import STATUS
+from service.contract.body_limits import BodyLimits
 from service.settings import PREFIX, Settings
 from tests.api.conftest import MakeApi
 from tests.docs.limits import limits_table
@@ -23,7 +24,10 @@ def test_the_limits_are_told_as_the_settings_have_them(make_api: MakeApi) -> Non
 def test_a_refusal_has_a_status_of_one_and_a_limit_a_setting_or_a_reason_for_none() -> None:
     statuses = {*STATUS.values(), *OTHER_STATUSES}
     assert {row.status for row in ROWS} <= statuses | {None}
-    assert [row.name for row in ROWS if (row.fixed is None) != isinstance(row.value, str)] == []
+    lowered = {row.name for row in ROWS if row.fixed is not None and isinstance(row.value, str)}
+    assert {row.value for row in ROWS if row.name in lowered} == set(BodyLimits.model_fields)
+    others = [row for row in ROWS if row.name not in lowered]
+    assert [row.name for row in others if (row.fixed is None) != isinstance(row.value, str)] == []
     named = {limit.setting for limit in limits_of(Settings())} - {None}
     assert named <= {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from service.contract.requests import MOST_CLASSES
+from service.contract.body_limits import MOST_CLASSES
 from service.contract.tables import TableInput, value_code
 from service.contract.targets import ClassTarget, NumberTarget
 from service.errors import InvalidContent

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from service.contract.body_limits import BodyLimits
 from service.contract.inputs import INPUT_SPEC
 from service.contract.tables import TableInput, value_code
 from service.errors import InvalidContent
@@ -210,13 +211,13 @@ def test_the_quick_reader_leaves_to_the_strict_one_what_it_cannot_see_through() 
     assert list(quick[1][1].values()) == ['a"é']
 
 
-def test_rows_beyond_the_cells_of_a_body_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MOST_CELLS", 60)
-    assert len(read("[" + ",".join(["{}"] * 10) + "]").rows) == 10
+def test_rows_beyond_the_cells_of_a_body_are_refused_before_they_are_read() -> None:
+    lowered = BodyLimits(max_cells=1000)
+    assert len(read_named_rows([{}] * 166, SPEC, "stays", lowered).rows) == 166
     with pytest.raises(
-        InvalidContent, match=r"at most 10 rows of 6 columns, and this one has more\. Send it in several"
+        InvalidContent, match=r"at most 166 rows of 6 columns, and this one has more\. Send it in several"
     ):
-        read("[" + ",".join(["{}"] * 11) + "]")
+        read_named_rows([*[{}] * 166, {"nobody": 1}], SPEC, "stays", lowered)
 
 
 def test_rows_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,105 @@
+"""How much a body may bring: limits that whoever runs a service may lower and not raise, for the reasons told there."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import InvalidContent
+
+if TYPE_CHECKING:  # those shapes have these limits
+    from service.contract.inputs import ImageInput, InputSpec
+
+MOST_ROWS = 1_000_000
+MOST_CLASSES = 10_000
+LARGEST_SIDE = 1024
+MOST_CELLS = 2**25
+"""Each takes eight bytes however short its text is: `{}` is a row of as many as any other."""
+MOST_DEPTH = 100
+"""What is deeper would be written into refusals, hashes and the database by functions that call themselves."""
+
+
+class BodyLimits(BaseModel):
+    """The limits of a service; each is by default what it can be at most."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_other_body_bytes: int = Field(
+        2**20,
+        ge=1024,
+        le=2**20,
+        description="Largest body that brings neither rows nor weights, or rows at /invocations; 1048576 at most.",
+    )
+    max_model_body_bytes: int = Field(
+        2**22, ge=1024, le=2**22, description="Largest body that makes a model; 4194304 at most."
+    )
+    max_depth: int = Field(
+        MOST_DEPTH,
+        ge=10,
+        le=MOST_DEPTH,
+        description="Lists and objects within one another in a body, beside its rows; 10 to 100.",
+    )
+    max_rows: int = Field(
+        MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows of one body, and so its labels or targets; 1000000 at most."
+    )
+    max_cells: int = Field(
+        MOST_CELLS,
+        ge=1000,  # a row of as many columns as there may be
+        le=MOST_CELLS,
+        description="Rows times columns of one body of rows of a table; 33554432 at most.",
+    )
+    max_picture_bytes: int = Field(
+        2**28,
+        ge=2**24,
+        le=2**28,
+        description="Pixels that the image files of one body come to; 16777216, which is one image of the largest, to "
+        "268435456.",
+    )
+    max_image_side: int = Field(
+        LARGEST_SIDE,
+        ge=1,
+        le=LARGEST_SIDE,
+        description="Height and width of the images of a model that is made; 1024 at most.",
+    )
+    max_classes: int = Field(
+        MOST_CLASSES, ge=2, le=MOST_CLASSES, description="Classes that a model may grow to; 10000 at most."
+    )
+
+    def most_rows(self, spec: InputSpec) -> int:
+        """Rows of such an input that a body may have."""
+        return self._most_rows(spec.shape[0] if spec.kind == "table" else 0)
+
+    def check_rows(self, rows: int, columns: int = 0) -> None:
+        """Raises InvalidContent where rows are more than a body may have. columns: of rows that are counted by cells"""
+        if rows > (most := self._most_rows(columns)):
+            of = f" of {columns:,} columns" if columns > 1 else ""
+            sentence = f"A body has at most {most:,} rows{of}, and this one has more. Send it in several."
+            raise InvalidContent.at("/inputs", sentence)
+
+    def check_rows_of(self, spec: InputSpec, rows: int) -> None:
+        """As `check_rows`, of rows of such an input. Raises InvalidContent."""
+        self.check_rows(rows, spec.shape[0] if spec.kind == "table" else 0)
+
+    def check_pictures(self, pictures: int, spec: ImageInput) -> None:
+        """Raises InvalidContent where so many decoded pictures are too much."""
+        most = self.max_picture_bytes // prod(spec.shape)
+        if pictures > most:
+            sentence = f"{pictures:,} pictures of that size are too much at once. Send at most {most:,}."
+            raise InvalidContent.at("/inputs", sentence)
+
+    def check_images(self, spec: InputSpec) -> None:
+        """Raises InvalidContent for a new model of larger images than may be."""
+        sides = {"height": spec.height, "width": spec.width} if spec.kind == "image" else {}
+        for name, pixels in sides.items():
+            if pixels > self.max_image_side:
+                sentence = f"{name} is at most {self.max_image_side:,} in this service. Make it smaller."
+                raise InvalidContent.at(f"/input/{name}", sentence)
+
+    def _most_rows(self, columns: int) -> int:
+        return min(self.max_rows, self.max_cells // columns) if columns else self.max_rows
+
+
+HIGHEST = BodyLimits()
+"""Of a service that lowers none."""
