@@ -32,7 +32,8 @@ from service.contract.tables import TableInput
 
 HUNDRED = "hundred"
 BASE_ROWS = {"digits-images": 600, "digits-vectors": 600, "letter": 4000, "mnist10k": 2000, HUNDRED: 3000}
-"""Rows of the live version; what is left of the training rows makes the updates."""
+LARGEST = 600
+"""Rows of the live version, fewer where less than the largest update would be left; what is left makes the updates."""
 TEST_ROWS = 1000
 """Test rows of images at most: each of thirty versions answers them."""
 NEW_NAME = "unknown"
@@ -209,7 +210,7 @@ def judged(stream: Stream, method: str) -> Iterator[Judged]:
     for late in dict.fromkeys(kind.late for kind in kinds_of(stream)):
         classes = late(train, np.random.default_rng(seed))
         known = train.of(np.setdiff1d(train.targets, classes).tolist())
-        base = known.take(np.arange(min(BASE_ROWS.get(stream.name, USUAL_ROWS), len(known))))
+        base = known.take(np.arange(base_rows(stream.name, len(known), bool(classes))))
         fresh = train.of(classes) if classes else known.take(np.arange(len(base), len(known)))
         known_test = test.of(np.unique(known.targets).tolist())
         with model_of(stream, secret=b"folds %d" % seed) as model:
@@ -224,6 +225,12 @@ def judged(stream: Stream, method: str) -> Iterator[Judged]:
                     rules = [rule.number for rule in gate.rules if rule.severity]
                     verdict = VERDICTS[gate.outcome]
                     yield Judged(stream.name, kind.name, kind.good, size, seed, verdict, rules, before, after)
+
+
+def base_rows(name: str, known: int, late: bool) -> int:
+    """Of so many rows of known classes how many the live version learns. late: updates bring rows of other classes"""
+    left = known if late else max(known - LARGEST, known // 2)
+    return min(BASE_ROWS.get(name, USUAL_ROWS), left)
 
 
 def kinds_of(stream: Stream) -> list[Kind]:

@@ -64,9 +64,12 @@ def checked(read: Callable[[str], Read]) -> Callable[[str], Read]:
 
 
 def seeds(text: str) -> range:
-    """ "3" is 0 to 2, "1-4" is 1 to 4."""
+    """ "3" is 0 to 2, "1-4" is 1 to 4, "0" is 0 alone. Raises ValueError where there is none."""
     first, dash, last = text.partition("-")
-    return range(int(first), int(last) + 1) if dash else range(int(first))
+    found = range(int(first), int(last) + 1) if dash else range(max(int(first), 1))
+    if not found:
+        raise ValueError("no seed")
+    return found
 
 
 def finished(lines: Callable[[], Iterable[str]]) -> int:

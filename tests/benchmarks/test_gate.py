@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from benchmarks.erosion import ONE_CLASS, SPREAD, eroded
-from benchmarks.gate import NEW_NAME, look_alike, most_late, one_renamed, scattered, two_late, two_merged
+from benchmarks.gate import (
+    KINDS,
+    LARGEST,
+    NEW_NAME,
+    base_rows,
+    look_alike,
+    most_late,
+    none_late,
+    one_renamed,
+    scattered,
+    two_late,
+    two_merged,
+)
+from benchmarks.running.command import seeds
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Rows
 
@@ -49,3 +63,19 @@ def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() ->
     course = eroded(stream_of("digits-images", None, seed=3), ONE_CLASS)
     assert course.stopped == [[9]]
     assert 0.02 < course.lost_in_class <= 0.15
+
+
+def test_a_live_version_leaves_rows_for_every_update() -> None:
+    assert max(size for kind in KINDS if kind.late is none_late for size in kind.sizes) == LARGEST
+    assert base_rows("digits-small", 1437, late=False) == 837
+    assert base_rows("digits-images", 1437, late=False) == 600
+    assert base_rows("digits-small", 287, late=True) == 287
+    assert base_rows("tiny", 100, late=False) == 50
+
+
+def test_seeds_are_at_least_one() -> None:
+    assert [*seeds("0")] == [*seeds("1")] == [0]
+    assert [*seeds("3")] == [0, 1, 2]
+    assert [*seeds("1-2")] == [1, 2]
+    with pytest.raises(ValueError, match="no seed"):
+        seeds("4-1")
