@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.gate import Finding, adds_up
+from service.learning.gate.numbers.batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import SURELY, NumberMeasured, OneNumber, Rise
 from service.learning.wording import amount, percent, rows, too_few, whole_percent
 
@@ -54,12 +55,16 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     then it is enough that its own errors surely fell.
     """
     own, harm = number.own, number.harm
-    if just_moved(measured, number):
-        return own is not None and own.rows >= policy.learned_nothing.min_rows and own.p_fall < SURELY
-    follows = policy.trusted == "recent" or measured.fades
-    if not follows or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
+    if own is None or not own_fell(number, policy):
         return False
-    return own.p_fall < SURELY and -own.rise >= harm.rise
+    follows = policy.trusted == "recent" or measured.fades
+    return just_moved(measured, number) or (follows and harm is not None and -own.rise >= harm.rise)
+
+
+def own_fell(number: OneNumber, policy: NumberPolicy) -> bool:
+    """Whether learning them surely brought its own errors down, on rows enough."""
+    own = number.own
+    return own is not None and own.rows >= policy.learned_nothing.min_rows and own.p_fall < SURELY
 
 
 def just_moved(measured: NumberMeasured, number: OneNumber) -> bool:
@@ -92,6 +97,8 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
     remedy = OLD_ROWS
+    if own_fell(number, policy) and not just_moved(measured, number):  # said beforehand, it would pass
+        remedy = f"{OLD_ROWS} {MEANT}"
     if measured.new_source:
         begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others', NEW_SOURCE
     what = f"{begin}: {change} that it had learned ({_by(harm.rise)}; {whole_percent(limit)} are allowed)."

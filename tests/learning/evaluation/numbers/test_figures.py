@@ -718,6 +718,20 @@ def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batc
     assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
 
 
+def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    a = stream.assessment(*batch)
+    for own, says in ((0.5, True), (1.0, False)):
+        candidate = NumberAnswers(farther(a, 2.0), nearer(a, own))
+        stopped = stream.judged(*batch, candidate=candidate)
+        assert stopped.why.startswith("Rejected: it forgot: ")
+        assert ('learn it with "expect": "move"' in stopped.why) == says, stopped.why
+        said = stream.judged(*batch, candidate=candidate, expected=True)
+        assert (said.outcome is Outcome.PASS) == says, said.why
+        assert "expect" not in said.why
+
+
 def test_what_a_new_source_does_to_old_rows_is_said_of_it(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     report = stream.judged(*batch, candidate=NumberAnswers(farther(a, 2.0), nearer(a, 0.5)), new_source="south")
