@@ -71,7 +71,7 @@ class DisagreesBroadly(Strict):
 
 
 class Forgets(Strict):
-    """Rule 5: masked accuracy on trusted rows fell."""
+    """Rule 5: masked accuracy on trusted rows fell, that is, where only classes that were known before may answer."""
 
     max_masked_drop: Share = Field(0.02, description="Allowed fall when no class is new.")
     max_masked_drop_new: Share = Field(0.03, description="Allowed fall when classes are new.")

@@ -59,8 +59,8 @@ class OldClasses(Fact):
     before: float | None
     after: float | None
     interval: tuple[float, float] | None
-    masked: Pair
-    intrusion: float | None
+    masked: Pair = Field(description="Accuracy where only classes that were known before may answer.")
+    intrusion: float | None = Field(description="Share of them that is answered with a new class.")
     masked_classes: dict[str, float] = Field(default={}, description="Masked accuracy after, by class.")
     best_masked: dict[str, float] = Field(default={}, description="Best masked accuracy in the lineage, by class.")
 
