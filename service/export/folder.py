@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +77,51 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
         )
     card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows), onnx)
     whole = folder.resolve()
-    beside = whole.with_name(f".{whole.name}.{uuid.uuid4().hex}")
-    beside.mkdir(parents=True)
-    try:
-        (beside / WEIGHTS).write_bytes(data)
-        torch.export.save(graph, beside / PROGRAM)
-        if file is not None:
-            (beside / ONNX).write_bytes(file)
-        (beside / CARD).write_text(card, encoding="utf-8")
-        beside.rename(whole)  # takes the place of an empty folder
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        _require_free(folder)  # another export may have taken the name meanwhile
-        raise
+    with _beside(whole) as beside:
+        try:
+            (beside / WEIGHTS).write_bytes(data)
+            torch.export.save(graph, beside / PROGRAM)
+            if file is not None:
+                (beside / ONNX).write_bytes(file)
+            (beside / CARD).write_text(card, encoding="utf-8")
+            beside.rename(whole)  # takes the place of an empty folder
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            _require_free(folder)  # another export may have taken the name meanwhile
+            raise
     return Exported(folder, facts.number, len(rows), difference)
+
+
+@contextmanager
+def _beside(whole: Path) -> Iterator[Path]:
+    """A new hidden folder beside that one, locked while it is written. Those that nobody has locked were left by killed
+    exports of that name and are deleted; on Windows, which locks no folders, they stay."""
+    beside = whole.with_name(f".{whole.name}.{uuid.uuid4().hex}")
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        if sys.platform != "win32":
+            with _locked(whole.parent):  # what is not locked yet is not taken for left
+                for left in whole.parent.glob(f".{escape(whole.name)}.{'[0-9a-f]' * 32}"):
+                    with suppress(OSError), _locked(left, wait=False):
+                        shutil.rmtree(left, ignore_errors=True)
+                beside.mkdir()
+                locks.enter_context(_locked(beside))
+        else:
+            beside.mkdir()
+        yield beside
+
+
+@contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Holds a folder alone. Raises BlockingIOError where another process has it and this one does not wait."""
+    import fcntl  # not on Windows
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _require_free(folder: Path) -> None:

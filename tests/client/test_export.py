@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -276,7 +277,7 @@ main()
 
 
 @pytest.mark.long
-def test_after_a_kill_amid_an_export_the_name_is_free_and_what_is_left_is_hidden(
+def test_after_a_kill_amid_an_export_the_name_is_free_and_the_next_one_deletes_what_was_left(
     client: Client, service_url: str, tmp_path: Path
 ) -> None:
     classes(client, "leaves-amid")
@@ -287,7 +288,30 @@ def test_after_a_kill_amid_an_export_the_name_is_free_and_what_is_left_is_hidden
     [left] = tmp_path.iterdir()
     assert left.name.startswith(".out.")
     subprocess.run([sys.executable, "-m", "service.cli", *export], cwd=ROOT, env=variables, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert run_card(tmp_path / "out")[0] == ["in", "o`u|t", "on"]
+
+
+def test_an_export_deletes_what_a_killed_one_of_its_name_left_and_nothing_that_somebody_writes(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, save, stayed = classes(client, "leaves-others"), torch.export.save, list[bool]()
+    left, foreign = tmp_path / f".o[u]t.{uuid4().hex}", [f".out.{uuid4().hex}", ".o[u]t.notes", f"o[u]t.{uuid4().hex}"]
+    for name in (left.name, *foreign):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.safetensors").write_bytes(b"half")
+
+    def another_begins(graph: Any, path: Path) -> None:
+        monkeypatch.setattr(torch.export, "save", save)
+        export_version(model, 1, tmp_path / "o[u]t")
+        stayed.append(path.parent.exists())
+        save(graph, path)
+
+    monkeypatch.setattr(torch.export, "save", another_begins)
+    with pytest.raises(FileExistsError, match="has files in it"):
+        export_version(model, 1, tmp_path / "o[u]t")
+    assert stayed == [True]
+    assert {path.name for path in tmp_path.iterdir()} == {"o[u]t", *foreign}
 
 
 def test_program_that_answers_with_no_number_differs() -> None:
