@@ -138,6 +138,7 @@ class _Reading:
         self._header, self._meant, self._model, self._spec, self._limits = header, meant, model, spec, limits
         self._table = spec if isinstance(spec, TableInput) else None
         self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
+        self._gaps = frozenset(meant.gaps)  # a query may name a thousand
         self._waiting: list[list[str]] = []
         self._characters = 0
         self._at_once = max(1, CELLS_AT_ONCE // len(header.names))
@@ -195,7 +196,7 @@ class _Reading:
             return
         self._limits.check_rows(len(self._lines), self._columns)
         columns: list[Sequence[str]] = list(zip(*waiting, strict=True))
-        if gaps := self._meant.gaps:
+        if gaps := self._gaps:
             columns = [["" if cell.strip() in gaps else cell for cell in column] for column in columns]
         first = len(self._lines) - len(waiting)
         faults = []
