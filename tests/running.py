@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -38,7 +39,6 @@ class Server:
         if migrated is not None:
             self.data.mkdir(parents=True)
             shutil.copy(migrated, self.data / "tsuika.db")
-        self.started_at = 0.0
         self.process = self._start()
         if wait:
             self.until_ready()
@@ -113,7 +113,6 @@ class Server:
     def _start(self) -> subprocess.Popen[bytes]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as sink:
-            self.started_at = time.monotonic()
             return subprocess.Popen(
                 [sys.executable, "-m", "service.cli", "serve", "--port", str(self.port)],
                 cwd=ROOT,
@@ -145,11 +144,13 @@ def environment(**settings: Any) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, and below those that the system gives to connections: until it is listened on,
+    none of them takes it."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _text(value: Any) -> str:

@@ -43,6 +43,10 @@ def slow(epochs: int) -> dict[str, Any]:
     return {"name": "fine_tune", "epochs": epochs, "batch_size": 4, "lr": 0.001}
 
 
+ENDLESS = {**slow(1000), "batch_size": 1}
+"""One that somebody ends before it does: it takes some ten seconds."""
+
+
 def blobs(seed: int, rows: int = 60, classes: str = "abcd") -> tuple[list[list[float]], list[str]]:
     """`rows` rows in [-8, 8] around a centre a class; -> inputs, labels."""
     random = np.random.default_rng(1000 + seed)
@@ -239,7 +243,7 @@ def kinds(server: Server, update_id: str) -> list[str]:
     return [event.kind for event in history(server, update_id)]
 
 
-def gone(processes: Iterable[psutil.Process], seconds: float = 5.0) -> bool:
+def gone(processes: Iterable[psutil.Process], seconds: float = SECONDS) -> bool:
     """Whether all of them have ended within `seconds`."""
     left = [p for p in processes if p.is_running()]
     with suppress(psutil.NoSuchProcess):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -61,7 +62,7 @@ def ask(client: httpx.Client, model: str, inputs: list[Any]) -> list[str]:
 
 def shards(server: Server, model: str) -> list[str]:
     """Digests of the backbone of each version."""
-    with sqlite3.connect(server.data / "tsuika.db") as facts:
+    with closing(sqlite3.connect(server.data / "tsuika.db")) as facts:
         rows = facts.execute(
             "select json_extract(s.value, '$.digest') from versions v join models m on m.id = v.model_id, "
             "json_each(v.shards) s where m.name = ? and json_extract(s.value, '$.part') = 'backbone.0'",

@@ -48,14 +48,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     settings = Settings(data=folder / "data")
     settings.data.mkdir()
     shutil.copy(migrated, settings.data / "tsuika.db")
-    runtime = Runtime(settings)
-    for name, spec in SPECS.items():
-        make_model(runtime, name, spec)
-        make_version(runtime, name, spec=spec)
-    make_model(runtime, "many", DIGIT)
-    make_version(runtime, "many", classes=[f"{k:05}" for k in range(5000)])
-    make_model(runtime, "names", DIGIT, classes=[f"{k:05}" + "abc" * 65 for k in range(10_000)])
-    runtime.close()
+    with contextlib.closing(Runtime(settings)) as runtime:
+        for name, spec in SPECS.items():
+            make_model(runtime, name, spec)
+            make_version(runtime, name, spec=spec)
+        make_model(runtime, "many", DIGIT)
+        make_version(runtime, "many", classes=[f"{k:05}" for k in range(5000)])
+        make_model(runtime, "names", DIGIT, classes=[f"{k:05}" + "abc" * 65 for k in range(10_000)])
     with Server(folder, worker=False, child_priority="idle") as server:
         with server.client() as client:
             for name in (*SPECS, "many"):  # each is loaded when it is first asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,9 @@ def let_go(caller: Caller, batch_id: str, rows: int = 0) -> None:
 
 def rows_of_blobs(server: Server, caller: Caller, seed: int) -> Rows:
     """The rows that `blobs` makes, as the model folds them."""
-    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
         secret, model = models.installation_secret(session), models.get(session, caller.name)
         folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
-    database.close()
     assert folding.settled
     inputs, labels = blobs(seed)
     return rows_of(f"bat_{seed}", np.asarray(inputs, np.float32), labels, secret, Known(folding=folding))
@@ -53,10 +52,8 @@ def learning(server: Server, caller: Caller, seed: int) -> NDArray[np.float32]:
 
 def traces(server: Server, caller: Caller, seed: int) -> tuple[int, int]:
     """How many learning rows of a batch, as they were sent and as they were rounded, lie under the data folder."""
-    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
         area = f"-{models.get(session, caller.name).id}/"
-    database.close()
     learned = learning(server, caller, seed)
     assert len(learned) > 20
     grid = np.rint(np.clip(learned / 8, -8, 8) * 2.0**12).astype("<i2")
@@ -85,10 +82,9 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
     assert taken[none]["report"]["certificate"]["exact"]
     digests = [taken[c]["report"]["certificate"]["ledger_digest"] for c in (every, none)]
     assert digests[0] == digests[1]
-    runtime = Runtime(Settings(data=shared.data))
-    for number in (3, 4):
-        assert verify(runtime, none.name, number).holds
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        for number in (3, 4):
+            assert verify(runtime, none.name, number).holds
     assert none.http.get(f"{none.path}/versions/4/ledger").status_code == 200
     invariants.hold(shared.data, [*ids[none], *ids[every]])
 

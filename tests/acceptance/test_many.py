@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,8 @@ SLOW, BODY_SECONDS = 200, 8.0
 
 @pytest.fixture(params=BOTH)
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
-    environment = opened(request, tmp_path, workers=2, body_timeout_seconds=BODY_SECONDS)
+    settings = {"lease_seconds": 30.0, "body_timeout_seconds": BODY_SECONDS}  # no stall of the machine ends a lease
+    environment = opened(request, tmp_path, workers=2, **settings)
     yield environment
     environment.stop()
 
@@ -57,20 +58,19 @@ def test_two_workers_learn_four_hundred_small_updates_once_each(environment: Env
 
     with ThreadPoolExecutor(MODELS) as pool:
         sent = [batch for batches in pool.map(send, names) for batch in batches]
-    database = open_database(environment.database_url)
+    with closing(open_database(environment.database_url)) as database:
 
-    def states() -> Counter[str]:
-        with database.looking() as reader:
-            rows = reader.execute(select(Update.state, func.count()).group_by(Update.state))
-            return Counter(dict(rows.all()))
+        def states() -> Counter[str]:
+            with database.looking() as reader:
+                rows = reader.execute(select(Update.state, func.count()).group_by(Update.state))
+                return Counter(dict(rows.all()))
 
-    until(lambda: states()[UpdateState.SUCCEEDED] == MODELS * EACH, 600.0, "the end of all of them", pause=0.2)
-    took = time.monotonic() - began
-    print(f"{environment.name}: {MODELS * EACH} updates in {took:.1f} s (aim: {SECONDS:g} s)")
-    with database.reading() as session:
-        assert set(session.scalars(select(Update.attempts))) == {1}
-        assert len(set(session.scalars(select(Update.worker)))) == 2, "one of the workers has learned nothing"
-    database.close()
+        until(lambda: states()[UpdateState.SUCCEEDED] == MODELS * EACH, 600.0, "the end of all of them", pause=0.2)
+        took = time.monotonic() - began
+        print(f"{environment.name}: {MODELS * EACH} updates in {took:.1f} s (aim: {SECONDS:g} s)")
+        with database.reading() as session:
+            assert set(session.scalars(select(Update.attempts))) == {1}
+            assert len(set(session.scalars(select(Update.worker)))) == 2, "one of the workers has learned nothing"
     for name in names:
         with Caller(environment.services[-1], name) as caller:
             assert caller.versions() == list(range(1, EACH + 1))

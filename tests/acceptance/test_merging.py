@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,8 @@ def test_merged_is_centrally_trained_and_taken_back_is_never_merged(shared: Serv
     assert heads(a) == heads(central)
     live = a.version(3)
     assert set(first["batches"]) < set(live["batches"])
-    runtime = Runtime(Settings(data=shared.data))
-    verified = verify(runtime, a.name, 3)
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        verified = verify(runtime, a.name, 3)
     assert (verified.holds, verified.rows, verified.merged) == (True, 180, 120)
 
     merge(b, ledger(c))

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,20 @@ from service.registry.rows import retention
 from service.registry.sql.engines import open_database
 from tests import traces
 from tests.acceptance import invariants
-from tests.acceptance.service import QUICK, RIDGE, SPEC, Caller, blobs, children_of, gone, history, kinds, slow, until
+from tests.acceptance.service import (
+    ENDLESS,
+    QUICK,
+    RIDGE,
+    SPEC,
+    Caller,
+    blobs,
+    children_of,
+    gone,
+    history,
+    kinds,
+    slow,
+    until,
+)
 from tests.acceptance.test_keeping import let_go
 from tests.acceptance.test_keeping import traces as sent_rows
 from tests.running import Server
@@ -38,7 +52,6 @@ AT_ONCE = 8
 KEY = {"Idempotency-Key": "once"}
 LEASE = 3600.0
 """Seconds. Nobody waits for its end: a service that starts knows that the one before it is dead."""
-AT_ONCE_SECONDS = 5.0
 
 
 def born(folder: Path, migrated: Path, **settings: Any) -> Server:
@@ -46,10 +59,8 @@ def born(folder: Path, migrated: Path, **settings: Any) -> Server:
     (folder / "data").mkdir()
     file = folder / "data" / "tsuika.db"
     shutil.copy(migrated, file)
-    database = open_database(f"sqlite:///{file}")
-    with database.writing() as session:
+    with closing(open_database(f"sqlite:///{file}")) as database, database.writing() as session:
         models.create(session, CreateModel.model_validate({"name": "digits", "input": SPEC, "method": RIDGE}))
-    database.close()
     return Server(folder, **QUICK | {"lease_seconds": LEASE, "max_attempts": 20}, **settings)
 
 
@@ -98,17 +109,15 @@ def post_once(caller: Caller) -> httpx.Response:
 
 def waiting(server: Server) -> dict[str, int]:
     """What the model of a service that is not there has not learned."""
-    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
         pending = models.resources_of(session, [models.get(session, "digits")], lambda _: None)[0].pending
-    database.close()
     return pending.model_dump()
 
 
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
     [first] = caller.learn(1)["batches"]
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(300))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     caller.training(update_id)
     children = children_of(server.pid)
     assert children
@@ -120,7 +129,7 @@ def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(se
     done = caller.end(update_id)
     assert (done["state"], done["attempts"], done["version"]) == ("succeeded", 2, 2)
     claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
-    assert claims[-1] - back < AT_ONCE_SECONDS
+    assert claims[-1] - back < LEASE / 10, "nobody waits for the end of the lease"
     assert caller.versions() == [1, 2]
     invariants.hold(server.data, [first, batch])
 
@@ -159,7 +168,7 @@ def test_erased_rows_are_nowhere_after_real_kills(server: Server) -> None:
         learned = traces.Learned()
         for k in range(ROUNDS):
             batch = send(caller, 50 + k)
-            learning = caller.order([batch], method=slow(1000))["id"]
+            learning = caller.order([batch], method=ENDLESS)["id"]
             caller.training(learning)
             learned.look(server.data / "store")
             (kills[k] if k < len(kills) else chance.choice(kills))(server)
@@ -215,7 +224,7 @@ class Follower(threading.Thread):
 
 
 def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Server, caller: Caller) -> None:
-    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
+    update_id = caller.order([caller.batch(4)], method=ENDLESS)["id"]
     caller.training(update_id)
     queued = caller.batch(5)
     clients = [Client(caller) for _ in range(3)]
@@ -227,11 +236,9 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
     until(lambda: len(caller.ok("GET", f"{caller.path}/updates?state=queued")["items"]) == 1, what="the waiting call")
     children = children_of(server.pid)
 
-    stopped_at = time.monotonic()
-    assert server.stop(10.0) == 0
-    assert time.monotonic() - stopped_at < 10.0
+    assert server.stop(50.0) == 0, "before the sixty seconds that one call waits"
     for thread in (*clients, stream, wait):
-        thread.join(5.0)
+        thread.join(30.0)
         assert not thread.is_alive()
     assert [c.broken for c in clients] == [[], [], []]
     assert {status for c in clients for status in c.statuses} == {200}
@@ -239,11 +246,9 @@ def test_told_to_stop_under_load_it_answers_everybody_and_hands_back(server: Ser
     assert gone(children)
     events = kinds(server, update_id)
     assert events[-1] == "handed back"
-    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
         row = updates.find(session, update_id)
         assert (row.state, row.attempts) == ("queued", 0)
-    database.close()
     invariants.hold(server.data, [queued])
 
 
@@ -305,8 +310,5 @@ def test_after_a_cut_while_rows_are_deleted_the_deletion_is_made_up_for(mortal: 
 
 
 def left_to_delete(server: Server) -> bool:
-    database = open_database(f"sqlite:///{server.data / 'tsuika.db'}")
-    with database.reading() as session:
-        left = bool(retention.doomed(session))
-    database.close()
-    return left
+    with closing(open_database(server.database_url)) as database, database.reading() as session:
+        return bool(retention.doomed(session))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,10 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
         caller.ok("POST", f"{caller.path}/deployments", {"version": k + 1})
         sent.append((done["batches"][0], *blobs(k, classes=classes)))
 
-    database = open_database(f"sqlite:///{shared.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(shared.database_url)) as database, database.reading() as session:
         secret, model = models.installation_secret(session), models.get(session, caller.name)
         folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
         stored = [versions.get(session, models.get(session, caller.name), k + 1) for k in range(2)]
-    database.close()
 
     spec, checkpoint = VectorInput.model_validate(SPEC), None
     built = Architecture.model_validate(architecture)

@@ -104,7 +104,7 @@ def test_what_is_learned_is_promoted_rolled_back_and_erased_everywhere(replicas:
         assert replicas.stored() <= replicas.named()
         assert gone.isdisjoint(digest for _, digest in replicas.stored())
         kept = [data / "cache" / SHARDS / digest for data in replicas.data for digest in gone]
-        until(lambda: not any(path.exists() for path in kept), 5.0, "the end of the copies")
+        until(lambda: not any(path.exists() for path in kept), what="the end of the copies")
         for data in replicas.data:
             assert not traces.left(data, traces.of_rows(*blobs(2)))
         assert here.predict(inputs)["version"] == there.predict(inputs)["version"]
@@ -118,7 +118,7 @@ def test_while_the_store_is_away_predictions_go_on_and_the_update_is_learned_all
     with Caller(replicas.here, "away") as here, Caller(replicas.there, "away") as there:
         here.create(architecture=NETWORK).learn(1, method=slow(2))
         until(lambda: here.predict(inputs)["version"] == there.predict(inputs)["version"] == 1)
-        update = here.order([here.batch(2)], method=slow(150))["id"]
+        update = here.order([here.batch(2)], method=slow(1000))["id"]
         here.training(update)
 
         def ask() -> None:

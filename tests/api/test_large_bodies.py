@@ -197,8 +197,8 @@ def comparable(response: httpx.Response) -> Any:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Waits for a condition, ten seconds at most."""
-    end = time.monotonic() + 10.0
+    """Waits for a condition; a minute, on a machine that has other things to do."""
+    end = time.monotonic() + 60.0
     while not true():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -447,11 +447,11 @@ def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
         body = spooled(aside)
         assert ask(aside, body) == 1
         stop(pid(aside))
-        monkeypatch.setattr(aside, "_seconds", 0.3)
+        monkeypatch.setattr(aside, "_seconds", 1.0)
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(ask, aside, body)
-            time.sleep(0.1)
-            monkeypatch.setattr(aside, "_seconds", 30.0)
+            until(lambda: unread(aside) > 0)
+            monkeypatch.setattr(aside, "_seconds", 100.0)
             behind = aside._submit(body, "read", {"due": DUE, "media": "application/json"})
             with pytest.raises(Busy, match="may wait"):
                 ask(aside, body)
@@ -469,7 +469,7 @@ def test_one_that_does_not_read_a_long_task_is_ended(aside: Reader, monkeypatch:
     monkeypatch.setattr(aside, "_seconds", 0.3)
     with pytest.raises(Busy, match="took more than"):
         aside.run(body, "read", due={**DUE, "model": "digits" * 100_000})
-    monkeypatch.setattr(aside, "_seconds", 30.0)
+    monkeypatch.setattr(aside, "_seconds", 100.0)
     assert ask(aside, body) == 1
 
 
@@ -505,4 +505,4 @@ def test_the_process_ends_with_its_parent(aside: Reader) -> None:
     assert ask(aside, spooled(aside)) == 1
     assert aside._child is not None
     aside._child._orders.put(None)  # its input ends
-    assert aside._child.process.wait(10.0) == 0
+    assert aside._child.process.wait(60.0) == 0

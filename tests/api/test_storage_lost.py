@@ -171,10 +171,8 @@ def test_a_database_that_is_read_only_is_refused_at_the_start(migrated: Path, da
     shutil.copy(migrated, file)
     with as_nobody(data):
         file.chmod(0o400)
-        database = open_database(f"sqlite:///{file}")
-        with pytest.raises(NotWritable, match="read-only"):
+        with closing(open_database(f"sqlite:///{file}")) as database, pytest.raises(NotWritable, match="read-only"):
             database.require_writable()
-        database.close()
         file.chmod(0o600)
         migrate(f"sqlite:///{file}")
 

@@ -54,7 +54,7 @@ def tsuika(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 def _figures(server: Server) -> str:
     """What the worker beside a service says at its port of metrics."""
-    return httpx.get(f"http://127.0.0.1:{server.settings['metrics_port']}/metrics", timeout=5).text
+    return httpx.get(f"http://127.0.0.1:{server.settings['metrics_port']}/metrics", timeout=30).text
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
                 assert model.update(ROWS, LABELS, new_classes="allow").version == 1
             until(lambda: COUNTED in _figures(made), what="the count of the update")
             worker.signal(signal.SIGTERM)
-            assert worker.process.wait(20) == DONE
+            assert worker.process.wait(60) == DONE
         finally:
             worker.end()
         yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -293,27 +294,25 @@ def test_workers_side_by_side_run_every_update_once(database: Database) -> None:
     ran: list[str] = []
 
     def work(name: str) -> None:
-        own = open_database(database.url)
-        while True:
-            with own.writing() as session:
-                update = leases.claim(session, name, LEASE)
-            if update is not None:
-                ran.append(update.id)
+        with closing(open_database(database.url)) as own:
+            left = True
+            while left:
                 with own.writing() as session:
-                    owned = leases.owned(session, update.id, update.fence)
-                    states.advance(session, owned, UpdateState.SUCCEEDED, "succeeded")
-                continue
-            with own.reading() as session:
-                left = session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count()
-            if not left:
-                own.close()
-                return
+                    update = leases.claim(session, name, LEASE)
+                if update is not None:
+                    ran.append(update.id)
+                    with own.writing() as session:
+                        owned = leases.owned(session, update.id, update.fence)
+                        states.advance(session, owned, UpdateState.SUCCEEDED, "succeeded")
+                    continue
+                with own.reading() as session:
+                    left = session.query(Update).filter(Update.state != UpdateState.SUCCEEDED).count() > 0
 
     workers = [threading.Thread(target=work, args=(f"w{k}",)) for k in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(60)
     assert Counter(ran) == Counter(wanted)
 
 

@@ -21,7 +21,7 @@ KEY = {"Authorization": "Bearer secret"}
 
 
 def ask(port: int, path: str = "/metrics", **options: Any) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5, **options)
+    return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30, **options)
 
 
 def test_who_holds_a_key_reads_what_a_worker_counts(make_api: MakeApi) -> None:

@@ -541,6 +541,16 @@ def test_a_byte_now_and_then_gains_no_time(server: Server) -> None:
     assert server.talk(drip_ends).pipe.closed
 
 
+def test_one_who_asks_now_and_then_keeps_the_connection(server: Server) -> None:
+    async def now_and_then(line: Line) -> None:
+        for _ in range(5):
+            line.send(post())
+            await later(server, 70.0)
+
+    line = server.talk(now_and_then)
+    assert (line.statuses, line.pipe.closed) == ([200] * 5, False)
+
+
 def test_whose_answer_takes_long_is_waited_for(server: Server) -> None:
     async def long(line: Line) -> None:
         line.send(b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")

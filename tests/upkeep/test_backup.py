@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,21 +148,16 @@ def test_an_installation_of_the_first_revision_moves_from_a_file_to_servers_and_
     ]
     Store(places[0].data, "0001")
     migrate(places[0].database_url)
-    first = Runtime(places[0])
-    before, predicted = rows(first), answers(first, width=2)
-    back_up(first, BackupFolder(tmp_path / "one"))
-    first.close()
+    with closing(Runtime(places[0])) as first:
+        before, predicted = rows(first), answers(first, width=2)
+        back_up(first, BackupFolder(tmp_path / "one"))
     restore(places[1], BackupFolder(tmp_path / "one"))
-    second = Runtime(places[1])
-    assert (rows(second), answers(second, width=2)) == (before, predicted)
-    back_up(second, BackupFolder(tmp_path / "two"))
-    second.close()
+    with closing(Runtime(places[1])) as second:
+        assert (rows(second), answers(second, width=2)) == (before, predicted)
+        back_up(second, BackupFolder(tmp_path / "two"))
     restore(places[2], BackupFolder(tmp_path / "two"))
-    third = Runtime(places[2])
-    try:
+    with closing(Runtime(places[2])) as third:
         assert (rows(third), answers(third, width=2)) == (before, predicted)
-    finally:
-        third.close()
 
 
 def test_a_second_backup_copies_what_is_new_and_drops_what_is_gone(digits: Runtime, folder: BackupFolder) -> None:

@@ -186,7 +186,7 @@ class Slow:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(50):
         while not condition():
             await asyncio.sleep(0.005)
 

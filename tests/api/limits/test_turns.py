@@ -30,7 +30,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     opened, store = threading.Event(), NewBatch.store
 
     def waits(new_batch: NewBatch, stored: set[Name]) -> None:
-        assert opened.wait(20)
+        assert opened.wait(60)
         store(new_batch, stored)
 
     monkeypatch.setattr(NewBatch, "store", waits)
@@ -45,7 +45,7 @@ def test_uploads_that_wait_keep_nobody_else_waiting(make_api: MakeApi, gate: thr
     async def go() -> list[httpx.Response]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = turns.READERS + turns.WRITERS
         uploads = [asyncio.create_task(api.http.post(BATCHES, json=ROWS)) for _ in range(40)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             while sum(task.done() for task in uploads) < 40 - turns.ROWS - 5:
                 await asyncio.sleep(0.001)
             for _ in range(3):
@@ -74,7 +74,7 @@ def test_one_that_waits_for_its_update_lets_others_write(api: Api) -> None:
             asyncio.create_task(api.http.post("/v1/models/digits/updates?wait=60", json=body))
             for _ in range(turns.ROWS + 1)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             while len((await api.http.get("/v1/models/digits/updates")).json()["items"]) <= turns.ROWS:
                 await asyncio.sleep(0.001)
             another = await api.http.post(BATCHES, json=ROWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from service.registry import aliases, models, versions
@@ -133,11 +135,10 @@ def test_a_name_is_looked_up_without_the_database(api: Api, monkeypatch: pytest.
 
 def test_another_process_follows_names_at_its_next_look_or_when_it_does_not_know_one(api: Api) -> None:
     with_versions(api, 2)
-    other = Runtime(api.runtime.settings)
-    other.live.refresh()
-    api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 1})
-    assert api.runner.run(other.live.fetch("digits", "stable")).number == 1
-    api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 2})
-    other.live.refresh()
-    assert api.runner.run(other.live.fetch("digits", "stable")).number == 2
-    other.close()
+    with closing(Runtime(api.runtime.settings)) as other:
+        other.live.refresh()
+        api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 1})
+        assert api.runner.run(other.live.fetch("digits", "stable")).number == 1
+        api.ok("PUT", f"{MODEL}/aliases/stable", {"version": 2})
+        other.live.refresh()
+        assert api.runner.run(other.live.fetch("digits", "stable")).number == 2

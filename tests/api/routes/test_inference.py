@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -277,11 +278,10 @@ def test_a_timeout_is_a_deadline(answering: Api) -> None:
 
 
 def test_a_triton_client_gets_the_same_numbers(shared: Server) -> None:
-    runtime = Runtime(Settings(data=shared.data))
-    make_model(runtime)
-    make_version(runtime, classes=["c", "a", "é"])
-    make_version(runtime, classes=["c", "a", "é"], seed=1)
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        make_model(runtime)
+        make_version(runtime, classes=["c", "a", "é"])
+        make_version(runtime, classes=["c", "a", "é"], seed=1)
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     with shared.client() as native:
         asked = "/v1/models/digits/predictions", {"inputs": rows.tolist(), "top": 3}

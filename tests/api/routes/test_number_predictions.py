@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -262,11 +263,10 @@ def test_the_document_says_that_an_answer_is_one_of_both(answering: Api) -> None
 
 def test_a_real_service_answers_by_every_door_and_rolls_back(shared: Server) -> None:
     """A version without intervals, and one with them."""
-    runtime = Runtime(Settings(data=shared.data))
-    make_number_model(runtime, "load", ONE)
-    keep_version(runtime, "load", number_checkpoint(ONE, seed=1, intervals=False))
-    keep_version(runtime, "load", number_checkpoint(ONE))
-    runtime.close()
+    with closing(Runtime(Settings(data=shared.data))) as runtime:
+        make_number_model(runtime, "load", ONE)
+        keep_version(runtime, "load", number_checkpoint(ONE, seed=1, intervals=False))
+        keep_version(runtime, "load", number_checkpoint(ONE))
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     file = saved(rows)
     with Client(shared.url) as client, shared.client() as http:

@@ -167,13 +167,11 @@ def test_what_was_there_before_is_kept_whole_and_settled_where_nothing_is_on_its
             )
         old.commit()
     _migrate(path, "head")
-    database = open_database(f"sqlite:///{path}")
-    with database.reading() as session:
+    with closing(open_database(f"sqlite:///{path}")) as database, database.reading() as session:
         batches_by_id = {
             b.id: (b.kept_rows, b.kept_as, b.settled_at is not None) for b in session.scalars(select(Batch))
         }
         assert session.get_one(Model, 1).memory_rows == 500
-    database.close()
     assert batches_by_id == {
         "done": (4, None, True),
         "busy": (4, None, False),

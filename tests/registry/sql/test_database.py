@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,8 @@ from tests.registry.facts import model, undone
 
 def created(path: Path) -> dict[str, list[str]]:
     """What SQLite was told for each table and index, word by word, columns and constraints in any order."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    connection.close()
     statements = {}
     for name, sql in rows:
         if name not in ("alembic_version", "sqlite_sequence"):
@@ -74,15 +73,14 @@ def test_without_a_checkout_the_packaged_copy_is_taken(tmp_path: Path, monkeypat
 def test_migrating_twice_keeps_what_is_there(migrated: Path, tmp_path: Path) -> None:
     copy = tmp_path / "tsuika.db"
     shutil.copy(migrated, copy)
-    database = open_database(f"sqlite:///{copy}")
-    with database.writing() as session:
-        model(session)
-        secret = models.installation_secret(session)
-    migrate(database.url)
-    with database.reading() as session:
-        assert models.get(session, "digits").name == "digits"
-        assert models.installation_secret(session) == secret
-    database.close()
+    with closing(open_database(f"sqlite:///{copy}")) as database:
+        with database.writing() as session:
+            model(session)
+            secret = models.installation_secret(session)
+        migrate(database.url)
+        with database.reading() as session:
+            assert models.get(session, "digits").name == "digits"
+            assert models.installation_secret(session) == secret
 
 
 @pytest.mark.sqlite
@@ -105,14 +103,12 @@ def test_strengths_that_were_stored_before_they_meant_what_they_say_go_on_holdin
         connection.execute(tables.tables["updates"].insert().values(**row))
     engine.dispose()
     migrate(url)
-    database = open_database(url)
-    with database.reading() as session:
+    with closing(open_database(url)) as database, database.reading() as session:
         stored = [model.method.get("strength") for model in session.scalars(select(Model).order_by(Model.id))]
         assert stored == [0.5, 5, "search"]
         [update] = session.scalars(select(Update))
         assert update.method == {"name": "ewc", "strength": 0.5}
         assert update.requested_method is None
-    database.close()
 
 
 @pytest.mark.sqlite
@@ -124,13 +120,11 @@ def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path)
 
 def test_who_finds_no_connection_is_told_what_holds_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
-    impatient = open_database(database.url)
-    with ExitStack() as reads:
+    with closing(open_database(database.url)) as impatient, ExitStack() as reads:
         for _ in range(32):
             reads.enter_context(impatient.looking())
         with pytest.raises(Busy, match="busy with other reads"):
             reads.enter_context(impatient.looking())
-    impatient.close()
 
 
 @pytest.mark.sqlite
@@ -138,11 +132,9 @@ def test_every_installation_has_a_secret_of_its_own(tmp_path: Path) -> None:
     secrets = []
     for name in ("one.db", "other.db"):
         migrate(f"sqlite:///{tmp_path / name}")
-        database = open_database(f"sqlite:///{tmp_path / name}")
-        with database.reading() as session:
+        with closing(open_database(f"sqlite:///{tmp_path / name}")) as database, database.reading() as session:
             [row] = session.scalars(select(Installation))
             secrets.append(row.secret)
-        database.close()
     assert secrets[0] != secrets[1]
     assert {len(bytes.fromhex(secret)) for secret in secrets} == {32}
 
@@ -223,7 +215,7 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
 def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, mark, calls = open_database(database.url), database.mark, 0
+    mark, calls = database.mark, 0
 
     def late() -> int:
         nonlocal calls
@@ -238,17 +230,17 @@ def test_a_commit_tells_its_marks_unless_others_committed_meanwhile(
         model(session, "ours")
         assert marks(session) is None
     assert marks(session) == (before, database.mark()) != (before, before)
-    with other.writing() as other_session:
-        model(other_session, "earlier")
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "mark", late)
-        with database.writing() as session:
-            model(session, "again")
-        assert marks(session) is None
+    with closing(open_database(database.url)) as other:
+        with other.writing() as other_session:
+            model(other_session, "earlier")
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "mark", late)
+            with database.writing() as session:
+                model(session, "again")
+            assert marks(session) is None
     with database.writing() as session:
         model(session, "last")
     assert marks(session) is not None
-    other.close()
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["for another process", "in its own process"])
@@ -256,13 +248,11 @@ def test_a_write_that_waits_too_long_is_refused_as_busy(
     database: Database, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
-    impatient = open_database(database.url)
-    with (impatient if own else database).writing():
+    with closing(open_database(database.url)) as impatient, (impatient if own else database).writing():
         with pytest.raises(Busy), impatient.writing():
             pass
         with impatient.reading() as session:
             assert session.query(Model).count() == 0
-    impatient.close()
 
 
 @pytest.mark.sqlite
@@ -303,7 +293,7 @@ def test_between_a_look_for_bytes_and_its_commit_others_write_and_nobody_deletes
 
     def slow() -> None:
         looks.set()
-        assert goes_on.wait(10)
+        assert goes_on.wait(60)
         order.append("looked")
 
     def name() -> None:
@@ -317,7 +307,7 @@ def test_between_a_look_for_bytes_and_its_commit_others_write_and_nobody_deletes
 
     threads = [threading.Thread(target=name), threading.Thread(target=delete)]
     threads[0].start()
-    assert looks.wait(10)
+    assert looks.wait(60)
     threads[1].start()
     with database.writing() as session:
         model(session, "other")
@@ -326,7 +316,7 @@ def test_between_a_look_for_bytes_and_its_commit_others_write_and_nobody_deletes
     assert threads[1].is_alive()
     goes_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == ["written", "looked", "named", "deleted"]
 
 
@@ -344,13 +334,16 @@ def test_who_deletes_bytes_keeps_those_waiting_who_look_for_some_and_no_other_wr
             model(session)
         thread.join(0.2)
         order.append("deleted")
-    thread.join(10)
+    thread.join(60)
     assert order == ["deleted", "looked"]
 
 
 def test_who_waits_too_long_for_bytes_is_told_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.1)
-    impatient = open_database(database.url, Bounds(lock_seconds=0.1))
-    with database.deleting(), pytest.raises(Busy), impatient.writing(lambda: None):
+    with (
+        closing(open_database(database.url, Bounds(lock_seconds=0.1))) as impatient,
+        database.deleting(),
+        pytest.raises(Busy),
+        impatient.writing(lambda: None),
+    ):
         pass
-    impatient.close()

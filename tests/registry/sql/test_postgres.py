@@ -20,6 +20,7 @@ from service.registry import models
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
+from service.registry.sql.pg_driver import Listener
 from service.registry.sql.tables import Batch, Installation, Table, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
@@ -41,7 +42,7 @@ def upgrade() -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -113,41 +114,47 @@ def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgre
         migrate(url)
     newer = postgres.empty()
     migrate(newer)
-    database = open_database(newer)
-    database.mark()
-    with psycopg.connect(newer) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(SchemaMismatch, match="9999"), database.writing():
-        pass
-    until(lambda: "9999" in (database.foreign() or ""))
+    with closing(open_database(newer)) as database:
+        database.mark()
+        with psycopg.connect(newer) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(SchemaMismatch, match="9999"), database.writing():
+            pass
+        until(lambda: "9999" in (database.foreign() or ""))
     with pytest.raises(SchemaMismatch, match="9999"):
         migrate(newer)
-    database.close()
 
 
 def test_a_commit_of_another_process_is_heard_of_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pg_driver, "NET_SECONDS", 60.0)
     before = database.mark()
     until(lambda: database.mark() > before)
-    time.sleep(0.2)
-    before, other = database.mark(), open_database(database.url)
-    with other.reading() as session:
-        session.scalar(select(Installation.id))
-    assert database.mark() == before
-    with other.writing() as session:
-        model(session)
+    before = database.mark()
+    with closing(open_database(database.url)) as other:
+        with other.reading() as session:
+            session.scalar(select(Installation.id))
+        assert database.mark() == before
+        with other.writing() as session:
+            model(session)
     until(lambda: database.mark() > before)
-    other.close()
 
 
 def test_what_was_not_heard_of_is_seen_by_the_clock_and_nothing_else_is(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pg_driver, "NET_SECONDS", 0.05)
+    looks: list[None] = []
+
+    def answers_in_time(_: Listener) -> int:
+        if threading.current_thread().name == "listener":  # at each look
+            looks.append(None)
+        return 0
+
+    monkeypatch.setattr(Listener, "_silence", answers_in_time)
     before = database.mark()
     until(lambda: database.mark() > before)
-    before = database.mark()
-    time.sleep(0.5)
+    before, looked = database.mark(), len(looks)
+    until(lambda: len(looks) > looked + 5)
     assert database.mark() == before
     with psycopg.connect(database.url) as connection:
         connection.execute("UPDATE installation SET id = id")
@@ -167,7 +174,7 @@ def test_a_process_that_starts_waits_for_a_while(
         starting.start()
         until(lambda: "cannot be reached" in capsys.readouterr().err)
         assert starting.is_alive()
-    starting.join(10)
+    starting.join(60)
     assert not starting.is_alive()
 
 
@@ -175,39 +182,39 @@ def test_a_connection_that_hangs_without_a_word_hides_no_commit(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pg_driver, "NET_SECONDS", 0.2)
-    proxy = Proxy(postgres.socket, silent_for=b"LISTEN")
-    database = open_database(f"postgresql://postgres@127.0.0.1:{proxy.port}/tsuika")
-    before = database.mark()
-    for later in range(10):
-        until(lambda later=later: database.mark() > before + later)
-    assert proxy.connections == 1, "it listens over one connection, and that one hangs"
-    with database.writing() as session:
-        model(session)  # another connection is a good one
-    database.close()
-    proxy.close()
+    with closing(Proxy(postgres.socket, silent_for=b"LISTEN")) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/tsuika"
+        with closing(open_database(url)) as database:
+            before = database.mark()
+            for later in range(10):
+                until(lambda later=later: database.mark() > before + later)
+            assert proxy.connections == 1, "it listens over one connection, and that one hangs"
+            with database.writing() as session:
+                model(session)  # another connection is a good one
 
 
 def test_writers_take_turns_and_do_not_wait_for_ever(database: Database) -> None:
-    impatient = open_database(database.url, Bounds(lock_seconds=0.1))
-    with database.writing() as session:
+    with closing(open_database(database.url, Bounds(lock_seconds=0.1))) as impatient, database.writing() as session:
         model(session)
         with pytest.raises(Busy), impatient.writing():
             pass
         with impatient.reading() as other, pytest.raises(Exception, match="no model"):
             models.get(other, "digits")
-    impatient.close()
 
 
 def test_a_process_takes_no_more_of_the_server_than_it_may(database: Database) -> None:
-    modest = open_database(database.url, Bounds(kept=2, most=1, lock_seconds=0.05, statement_seconds=0.1))
-    with modest.looking() as connection:
-        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "100ms"
-        with pytest.raises(Busy, match="other reads"), modest.looking():
+    modest = Bounds(kept=2, most=1, lock_seconds=0.05, statement_seconds=60.0)
+    with closing(open_database(database.url, modest)) as one, one.looking() as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+        with pytest.raises(Busy, match="other reads"), one.looking():
             pass
-    with pytest.raises(Busy) as slow, modest.looking() as connection:
-        connection.execute(text("SELECT pg_sleep(5)"))
+    with (
+        closing(open_database(database.url, Bounds(statement_seconds=0.1))) as brief,
+        pytest.raises(Busy) as slow,
+        brief.looking() as connection,
+    ):
+        connection.execute(text("SELECT pg_sleep(50)"))
     assert not slow.value.undone
-    modest.close()
 
 
 @pytest.mark.parametrize("moment", ["begin", "commit"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
+from service.settings import Settings
 from service.worker.assignment import Entry
 from service.worker.parent import child_process, erasure, loop
 from service.worker.parent.loop import SERVES, Worker
@@ -209,27 +209,28 @@ def test_a_training_that_diverged_fails_at_once_with_the_step_and_the_base_stays
 
 
 @pytest.mark.parametrize("manner", ["go on", "never listen"])
-def test_a_running_update_is_cancelled_within_two_seconds(
+def test_a_running_update_is_cancelled_at_the_next_look(
     worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, manner: str
 ) -> None:
+    """Nobody waits for a heartbeat. By default that is within two seconds, a child that does not listen included."""
+    assert Settings().poll_seconds + child_process.CANCEL_GRACE_SECONDS < 2.0
     update_id = order(runtime, manner, note=str(tmp_path / "pid"))
     wait_for(lambda: look(runtime, update_id).progress is not None)
+    runtime.settings = runtime.settings.model_copy(update={"beat_seconds": 3600.0})
     with runtime.database.writing() as session:
         assert not updates.cancel(session, session.get_one(Update, update_id))
-    began = time.monotonic()
     wait_for(lambda: look(runtime, update_id).state == "cancelled")
-    assert time.monotonic() - began < 2.0
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
 def test_a_stopped_worker_hands_back_and_leaves_no_child(
-    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
+    worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(child_process, "CANCEL_GRACE_SECONDS", 600.0)  # it gives the child none
     update_id = order(runtime, "never listen", note=str(tmp_path / "pid"))
     wait_for(lambda: look(runtime, update_id).progress is not None)
-    began = time.monotonic()
-    worker.stop(5.0)
-    assert time.monotonic() - began < 1.0
+    worker.stop(60.0)
+    assert not worker._thread.is_alive()
     row = look(runtime, update_id)
     assert (row.state, row.attempts, row.worker) == ("queued", 0, None)
     assert events(runtime, update_id)[-1] == "handed back"
@@ -378,7 +379,6 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
     worker: Worker, runtime: Runtime, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     """Its owner died after the claim."""
-    other = open_database(runtime.settings.database_url)
     with runtime.database.writing() as session:
         batch = store_batch(runtime, session)
         digits = models.get(session, "digits")
@@ -388,7 +388,6 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
         order = Order(UpdateKind.LEARN, [batch.id], method)
         update = updates.enqueue(session, digits, order, by="somebody")
         assert leases.claim(session, "dead", 0.3) is update
-    other.close()
     wait_for(lambda: look(runtime, update.id).state == "succeeded")
     assert events(runtime, update.id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
     assert look(runtime, update.id).attempts == 2
@@ -460,16 +459,15 @@ def _looks(worker: Worker, runtime: Runtime, steps: int) -> list[int]:
 
 @pytest.mark.sqlite
 def test_an_idle_worker_asks_the_database_nothing_until_somebody_commits(runtime: Runtime) -> None:
-    worker, elsewhere = Worker(runtime), open_database(runtime.settings.database_url)
+    worker = Worker(runtime)
     assert _looks(worker, runtime, 1)[0] > 0
     assert _looks(worker, runtime, 5) == [0] * 5
     with runtime.database.writing() as session:
         model(session)
     assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, False, False]
-    with elsewhere.writing() as session:  # as another process would
-        model(session, "letters")
+    with closing(open_database(runtime.settings.database_url)) as elsewhere, elsewhere.writing() as session:
+        model(session, "letters")  # as another process would
     assert [count > 0 for count in _looks(worker, runtime, 3)] == [True, False, False]
-    elsewhere.close()
 
 
 def test_what_is_committed_during_a_look_is_seen_by_the_next_one(
@@ -494,10 +492,11 @@ def test_what_is_committed_during_a_look_is_seen_by_the_next_one(
 @pytest.mark.sqlite
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_worker_goes_on_looking_while_time_alone_may_make_an_update_due(runtime: Runtime, state: str) -> None:
+    runtime.settings = runtime.settings.model_copy(update={"lease_seconds": 3600.0})
     with runtime.database.writing() as session:
         update = learn(session, model(session))
         if state == "running":
-            assert leases.claim(session, "elsewhere", 1.9) is update
+            assert leases.claim(session, "elsewhere", 3600.0) is update
         else:
             update.run_after = now() + 200.0
     worker = Worker(runtime)
