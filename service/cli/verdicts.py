@@ -53,13 +53,15 @@ def marked(verdict: str, sentence: str) -> Text:
     return Text.assemble((f"{mark} {head}{colon}", colour), rest)
 
 
-def print_measured(console: Console, report: AnyReport | None, indent: str = "") -> None:
-    """What was measured before and after, a line each."""
-    from service.client.result import lines_of
+def print_measured(console: Console, report: AnyReport | None, indent: str = "", live: bool = True) -> None:
+    """What was measured before and after, a line each; of a version that is not `live`, that nobody got it so."""
+    from service.client.result import NOT_LIVE, lines_of
 
     if report is not None and (lines := lines_of(report)):
         rows = [[indent + line.name, *line[1:]] for line in lines]
         print_table(console, ["", "before", "after", ""], rows, "before after")
+        if not live:
+            console.print(Text(f"{indent}{NOT_LIVE}", "dim"))
 
 
 def figure(report: AnyReport | None) -> str:
@@ -85,7 +87,7 @@ def _print_verdict(update: Update) -> None:
     assert update.verdict is not None
     result = result_of(update)
     console.print(marked(update.verdict, result.sentence))
-    print_measured(console, update.report, "  ")
+    print_measured(console, update.report, "  ", live=update.verdict == "promoted")
     for line in _notes(update):
         console.print(Text(f"  {plain(line)}", style="dim"))
     name = f"{update.model}@{update.version}"

@@ -11,13 +11,15 @@ from typing import NamedTuple, Self
 
 from service.client.errors import ClientError
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, Errors, NumberReport
+from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import Report
 from service.contract.resources import Update
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
 WAITING = "◌"
 """Stands before an update that has no verdict."""
+NOT_LIVE = "It is not live: after is what it would answer."
+"""Stands below the table of a version that nobody is answered by."""
 
 
 class Line(NamedTuple):
@@ -119,8 +121,9 @@ class Result:
         wide = max((len(line.name) for line in lines), default=0)
         table = [f"    {line.name:<{wide}}  {line.before:>8}  {line.after:>8}   {line.note}".rstrip() for line in lines]
         head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
+        aside = [f"    {NOT_LIVE}"] if lines and self.verdict is not Verdict.PROMOTED else []
         steps = [f"  {name}: {step}" for name, step in self.next_steps.items()]
-        return "\n".join([f"{mark} {self.sentence}", *head, *table, *steps])
+        return "\n".join([f"{mark} {self.sentence}", *head, *table, *aside, *steps])
 
     def _repr_html_(self) -> str:
         mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
@@ -131,13 +134,15 @@ class Result:
             for line in lines
         )
         head = "<thead><tr><td></td><th scope='col'>before</th><th scope='col'>after</th><td></td></tr></thead>"
-        table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else ""
+        aside = f"<p>{escape(NOT_LIVE)}</p>" if self.verdict is not Verdict.PROMOTED else ""
+        table = f"<table>{head}<tbody>{rows}</tbody></table>{aside}" if rows else ""
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
         return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}<p>{steps[4:]}</p></div>"
 
 
 def lines_of(report: AnyReport) -> list[Line]:
-    """The lines of a report card: old and new classes, or the errors of numbers; before and after."""
+    """The lines of a report card: old and new classes, or the errors of numbers; before and after. Before and after are
+    of the same trusted rows; a note says so of a line that is of others."""
     return _of_numbers(report) if isinstance(report, NumberReport) else _of_classes(report)
 
 
@@ -155,20 +160,23 @@ def _of_classes(report: Report) -> list[Line]:
 
 
 def _of_numbers(report: NumberReport) -> list[Line]:
-    before, after = report.before, report.after
-    pairs = [
-        ("mean error", _error(before, "mae"), _error(after, "mae")),
-        ("root mean square error", _error(before, "rmse"), _error(after, "rmse")),
-    ]
-    lines = [Line(name, amount(was), amount(now)) for name, was, now in pairs if now is not None]
+    before, after, tested = report.before, report.after, report.tested
+    lines = []
+    if after is not None:
+        whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
+        on_rows = f"on {after.rows:,} {whose}"
+        lines = [
+            Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
+            Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
+        ]
+    if tested is not None:
+        last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
+        note = f"on {tested.rows:,} rows of {last}, answered before any version had learned them"
+        lines.append(Line("mean error, new rows", amount(tested.mae), "–", note))
     if report.skill is not None:
-        note = "less error than a plain guess makes, such as always the mean"
-        lines.append(Line("skill", "–", percent(report.skill), note))
+        note = "of the same new rows: less error than a plain guess makes, such as always the mean"
+        lines.append(Line("skill", percent(report.skill), "–", note))
     return lines
-
-
-def _error(errors: Errors | None, name: str) -> float | None:
-    return None if errors is None else getattr(errors, name)
 
 
 def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -11,7 +12,7 @@ from service.contract.body_limits import MOST_CLASSES, MOST_ROWS
 from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.policies import AnyPolicy, policy_kind
-from service.contract.strict import NO_UNSEEN, Device, Listed, Strict, has_unseen
+from service.contract.strict import NO_UNSEEN, Device, Listed, Strict, has_unseen, unseen_at
 from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick, with_places
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
@@ -19,7 +20,6 @@ MODEL_NAME = (
     "A model's name has lower-case letters, digits, dots, dashes and underscores; it begins with a letter or digit and "
     "has at most 100 characters."
 )
-Reason = Annotated[str, Field(max_length=2000, description="Why, for the people who read the history.")]
 LONGEST_SOURCE = 200
 
 
@@ -29,6 +29,18 @@ def _seen(source: str) -> str:
     return source
 
 
+def _readable(reason: str) -> str:
+    place = unseen_at(reason)
+    if place is not None:
+        raise ValueError(f"reason {NO_UNSEEN}: character {place + 1:,} is U+{ord(reason[place]):04X}")
+    return unicodedata.normalize("NFC", reason)
+
+
+Reason = Annotated[
+    str,
+    Field(max_length=2000, description="Why, for the people who read the history; in a line, all of it visible."),
+    AfterValidator(_readable),
+]
 Source = Annotated[str, Field(max_length=LONGEST_SOURCE), AfterValidator(_seen)]
 LONGEST_GROUP = 200
 """Most characters of the name of a group of rows."""

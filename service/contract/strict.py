@@ -31,12 +31,25 @@ _BLANK = re.compile(
 blank ones. Selectors of a variant are taken behind the character that they vary, as in many an emoji."""
 
 
+def unseen_at(text: str) -> int | None:
+    """The place of the first character that nobody sees, or that reorders the text around it; None where there is
+    none."""
+    if text.isascii() and text.isprintable():
+        return None
+    blank = _BLANK.search(text)
+    end = blank.start() if blank else len(text)
+    unseen = (k for k, c in enumerate(text[:end]) if unicodedata.category(c) in ("Cc", "Cf", "Cs"))
+    return next(unseen, end if blank else None)
+
+
 def has_unseen(name: str) -> bool:
-    """Whether a name has characters that nobody sees, or that reorder the text around them: two names that look the
-    same would be two."""
-    if name.isascii() and name.isprintable():
-        return False
-    return bool(_BLANK.search(name)) or any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name)
+    """Whether a name has such a character: two names that look the same would be two."""
+    return unseen_at(name) is not None
+
+
+def seen(text: str) -> str:
+    """A text that was stored before such characters were refused, each of them as its escape: \\u202e."""
+    return "".join(c.encode("unicode_escape").decode() if has_unseen(f"a{c}") else c for c in text)
 
 
 DEVICE = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+LEAST_CHANCE = 0.001
+"""A smaller chance is as good as none to people."""
 MANY = 8
 """More names than this are counted, not listed."""
 
@@ -28,6 +30,11 @@ def amount(value: float) -> str:
     if 100 <= abs(value) < 1e9:
         return f"{value:,.0f}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−", int(value < 0))
+
+
+def chance(p: float) -> str:
+    """0.034 -> "p = 0.034", 1e-40 -> "p < 0.001"."""
+    return f"p = {p:.2g}" if p >= LEAST_CHANCE else f"p < {LEAST_CHANCE}"
 
 
 def rows(n: int) -> str:

@@ -15,12 +15,13 @@ behind the API. The server imports pages when the first one is asked for.
     forms          fields of a form; faults() puts a refusal beside its fields
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
+    said           sentences that the service says in English alone, in another language, by their patterns
     estimates, verdicts, reasons    reports in words and numbers
     charts/        SVG of numbers: pure functions
     pages/         one file a page, those of rows in data/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of
     catalogue/     en.toml and ja.toml: the same keys with the same placeholders, but for `reason`, which the gate says
-                   itself in English
+                   itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods
     static/        one stylesheet, one icon; scripts, where a page is better with one
 
 **Add a page.**
@@ -34,7 +35,8 @@ behind the API. The server imports pages when the first one is asked for.
    is `parts.rows`. Order: what is live and how good, what waits for you, how it went, everything else. A sentence
    before each number; one button of class `primary`. Put every sentence into both catalogues, `t("name.key", n=3)`. A
    verdict's sentence is `reasons.verdict_sentence`, shown by `parts.why`; what else comes from the service in English
-   (notes, details of problems) stands in an element with `lang="en"`. Everything is escaped: never use `| safe`, never
+   (notes, details of problems) is shown by `parts.told`, and gets a line in said.ja.toml; what people wrote by
+   `parts.written`. Everything is escaped: never use `| safe`, never
    build HTML in Python. Inline styles and scripts do not run (Content-Security-Policy): colours and sizes are classes
    of style.css.
 3. `Shown(..., json=address(...))` links the same as JSON.

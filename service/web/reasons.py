@@ -1,4 +1,5 @@
-"""What the service said, in other languages than its own, from the figures of a report: sentences of the catalogue.
+"""What the service said, in other languages than its own: of rules and verdicts from the figures of a report, of
+methods and notes by their patterns (`said.py`).
 
 Its own sentences are English; pages in English show those.
 """
@@ -9,16 +10,12 @@ from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import AnyReport, NumberBatch, NumberReport
-from service.contract.report import NewValues, Report, Rule
+from service.contract.report import Report, Rule
 from service.contract.resources import Update
 from service.web.estimates import how_good
 from service.web.verdicts import deciding
-from service.web.words import Words, amount, percent
+from service.web.words import OWN, Words, amount, percent
 
-OWN = "en"
-"""The language of the service."""
-MUCH = 0.3
-"""Of the rows, unlike any that were seen: noted."""
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
 
@@ -62,8 +59,10 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
     """Why an update used its method, or how it took a batch back; "" for what there are no words of this language."""
-    if words.language == OWN or update.why is None:
-        return update.why or ""
+    if update.why is None:
+        return ""
+    if spoken := words.said(update.why):
+        return spoken
     if update.kind is UpdateKind.RETRACT:
         return words(f"reason.retraction.{'exact' if report is None or report.exact else 'replayed'}")
     method = (update.method or {}).get("name", "")
@@ -74,25 +73,14 @@ def method_sentence(update: Update, report: AnyReport | None, words: Words) -> s
 
 
 def note_sentences(report: AnyReport, words: Words) -> list[str]:
-    """What a report notes of its rows; in other languages than its own, from its figures."""
-    if words.language == OWN:
-        return [*report.notes, *report.batch.notes]
+    """What a report notes, without notes for which there are no words; in other languages than its own, what its
+    figures of numbers say, too."""
+    notes = [spoken for note in (*report.notes, *report.batch.notes) if (spoken := words.said(note))]
     batch = report.batch
-    said = [("unlabelled", batch.unlabelled), *_slips(batch.new_values)]
-    if isinstance(batch, NumberBatch):
-        said += [("outliers", len(batch.outliers)), ("follows", batch.follows)]
-    else:
-        alike = next((row.alike for row in batch.suspect_rows), 0)
-        said += [("near_duplicates", batch.near_duplicates), ("alike", alike), ("suspects", len(batch.suspect_rows))]
-        said += [("shifted", int(batch.reconcilable or False))]
-        share = batch.unfamiliar_share or 0.0
-        said += [("unfamiliar", round(100 * share) if share >= MUCH else 0)]
-    return [words(f"reason.note.{name}", n=n) for name, n in said if n]
-
-
-def _slips(new: NewValues) -> list[tuple[str, int]]:
-    """How many new values look like those that were learned."""
-    return [("slips", sum(bool(value.near) for values in new.values() for value in values))]
+    if words.language == OWN or not isinstance(batch, NumberBatch):
+        return notes
+    counted = (("outliers", len(batch.outliers)), ("follows", batch.follows))
+    return notes + [words(f"reason.note.{name}", n=n) for name, n in counted if n]
 
 
 def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:
@@ -121,7 +109,7 @@ def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> d
     """What the sentences of rules may name."""
     figures: dict[str, Any] = {"live": base, "trusted": report.after.rows if report.after else 0}
     for name, value in (("value", rule.value), ("limit", rule.limit)):
-        figures[name] = amount(value) if value is not None else "–"
+        figures[name] = words.figure(value, rule.limit) if value is not None else "–"
         figures[f"{name}_percent"] = percent(value) if value is not None else "–"
         figures[f"{name}_points"] = f"{100 * value:.1f}".replace("-", "−") if value is not None else "–"
     if isinstance(report, NumberReport):

@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 import jinja2
 
 from service import __version__
+from service.contract.strict import seen
 from service.web.browser import Browser
 from service.web.upload import HEAD_BYTES
 from service.web.view import Shown
-from service.web.words import LANGUAGES, Words, amount, moment, percent
+from service.web.words import LANGUAGES, Words, amount, moment, percent, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -30,7 +31,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"percent": percent, "amount": amount, "moment": moment}
+    environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
     environment.globals |= {"tsuika": __version__, "languages": LANGUAGES, "head_bytes": HEAD_BYTES + 1}
     return environment
 

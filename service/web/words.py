@@ -9,19 +9,25 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from service.errors import KINDS
+from service.web.said import said
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """What they call themselves, by their code."""
+OWN = "en"
+"""The language of the service."""
 FOLDER = Path(__file__).parent / "catalogue"
 
 Sentence = str | Mapping[str, str]
 PLURAL = {"one", "other"}
 SPACE = "\N{NO-BREAK SPACE}"
+SMALL = 0.001
+"""A smaller chance is as good as none to people."""
 MANY = 8
 """More names than this are counted, not listed."""
 
@@ -80,6 +86,15 @@ class Words:
         """The sentence of a key; where the catalogue has none, as that of English has, the service's own."""
         return self(key) if key in self else sentence
 
+    def said(self, sentence: str) -> str:
+        """What the service said in its own language, in this one; "" where there are no words for it."""
+        return sentence if self.language == OWN else said(sentence, self.language)
+
+    def figure(self, value: float, limit: float | None) -> str:
+        """`plain`; what is nearly nothing as less than a thousandth, or than a `limit` that is smaller still."""
+        least = min(SMALL, abs(limit or SMALL))
+        return self("figure.less", limit=plain(least)) if 0 < value < least else plain(value)
+
     def listed(self, names: Sequence[str]) -> str:
         """["8", "9"] -> "8 and 9"; many names are counted."""
         if len(names) > MANY:
@@ -120,6 +135,11 @@ def amount(value: float) -> str:
     """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
     text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
     return text.replace("-", "−", int(value < 0))
+
+
+def plain(value: float) -> str:
+    """`amount`; what is small without a power of ten: 1.2e-5 -> "0.000012"."""
+    return f"{Decimal(f'{value:.3g}'):f}".replace("-", "−") if 0 < abs(value) < SMALL else amount(value)
 
 
 def moment(at: datetime) -> str:

@@ -123,6 +123,12 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert [json.loads(line)["version"] for line in followed] == [1, 2]
 
     assert tsuika("rollback", "fruits").code == USAGE
+    unread = tsuika("rollback", "fruits", "--reason", "to \u202esee")
+    assert (unread.code, "reason has no control" in unread.err, "character 4 is U+202E" in unread.err) == (
+        2,
+        True,
+        True,
+    )
     back = tsuika("rollback", "fruits", "--reason", "just to see")
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
     assert "tsuika promote fruits@2 --auto" in back.out

@@ -12,6 +12,7 @@ import pytest
 from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected, RemoteModel, Result
 from service.client.blocking import finish
 from service.client.result import lines_of
+from service.contract.number_report import NumberReport
 from service.contract.report import Report
 from service.contract.resources import Update
 from tests.client.test_client import an_update
@@ -52,6 +53,34 @@ def test_a_result_reads_as_its_report_card() -> None:
         "  Page: http://service/models/digits"
     )
     assert [line.name for line in lines_of(Report.model_validate(REPORT))] == ["old classes", "new classes"]
+
+
+def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
+    for said in (repr(result(verdict="rejected")), result(verdict="held")._repr_html_()):
+        assert "It is not live: after is what it would answer." in said
+    assert "not live" not in repr(result()) + result()._repr_html_()
+
+
+ERRORS = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300}
+TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": None, "rows": 1500, "batches": 5}
+
+
+def test_errors_say_which_rows_and_versions_they_are_of() -> None:
+    empty = dict.fromkeys(("old_classes", "new_classes", "interference", "worst_class"))
+    numbers = {**REPORT, **empty, "batch": {}, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
+    later = lines_of(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
+    assert later[0] == ("mean error", "10", "11", "on 300 trusted rows")
+    tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
+    assert later[2] == ("mean error, new rows", "12.5", "–", tested)
+    assert later[3][:3] == ("skill", "40.0 %", "–")
+    assert later[3].note.startswith("of the same new rows")
+    first = lines_of(
+        NumberReport.model_validate({**numbers, "tested": None, "skill": None, "rise": None, "before": None})
+    )
+    assert [line[1:] for line in first] == [
+        ("–", "11", "on 300 rows of its own that it had not seen"),
+        ("–", "14", "on 300 rows of its own that it had not seen"),
+    ]
 
 
 @pytest.mark.parametrize(

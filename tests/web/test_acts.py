@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from service.registry.sql.tables import Update
+import pytest
+from sqlalchemy import select
+
+from service.contract.enums import UpdateState
+from service.learning.evaluation.classes.class_challenge import ClassBout
+from service.registry import states, updates
+from service.registry.sql.tables import Deployment, Model, Update
 from tests.api.conftest import Api
 from tests.api.routes.test_disputes import opened
 from tests.making import make_version
+from tests.web.browser.test_japanese import Text
 from tests.web.test_pages import Person
 
 ROWS = {"inputs": [[1, 2, 3], [3, 2, 1]], "labels": ["a", "<b>"], "new_classes": "allow", "source": "<i>till</i>"}
@@ -176,3 +183,62 @@ def test_numbers_are_said_by_their_mean_and_range(person: Person) -> None:
     batch = person.api.ok("POST", "/v1/models/load/batches", {"inputs": [[1], [2]], "targets": [1, 4]})["id"]
     assert "mean 2.5, from 1 to 4" in person.looks("/models/load/batches").text
     assert person.looks(f"/models/load/batches/{batch}").status_code == 200
+
+
+def test_a_reason_that_cannot_be_read_is_refused_beside_its_field_and_an_old_one_is_shown_escaped(
+    person: Person,
+) -> None:
+    for seed in (0, 1):
+        make_version(person.api.runtime, seed=seed)
+    page = "/models/digits/rollback"
+    for language, sentence in (("en", "character 2 is U+202E"), ("ja", "2 文字目の U+202E")):
+        person.looks(f"{page}?lang={language}")
+        wrong = person.sends(page, page, reason="a\u202eb")
+        [fault] = re.findall('id="reason-fault".*?</span>', wrong.text)
+        assert (wrong.status_code, sentence in fault) == (422, True)
+    assert person.sends(page, page, reason="to see").status_code == 303
+    with person.api.runtime.database.writing() as session:
+        session.scalars(select(Deployment).order_by(Deployment.id.desc())).first().reason = "a\u202eb\n<i>"  # type: ignore[union-attr]
+    assert '<bdi lang="">a\\u202eb\\n&lt;i&gt;</bdi>' in person.looks("/models/digits").text
+
+
+def test_a_challenger_that_did_not_win_says_so_with_its_figures(person: Person) -> None:
+    make_version(person.api.runtime)
+    with person.api.runtime.database.writing() as session:
+        [champion] = session.scalars(select(Update))
+        [model] = session.scalars(select(Model))
+        update = updates.challenge(session, model, champion, {"name": "retrain"}, "auto: the net challenges.")
+        states.advance(session, update, UpdateState.RUNNING, "claimed")
+        update.why = f"auto: a challenger that did not win. {ClassBout(300, 0.934, 0.912, 1e-40).sentence('retrain')}"
+        states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
+        lost = update.id
+    page = person.looks(f"/updates/{lost}").text
+    assert "A challenger was trained and did not win: what is live stays." in page
+    assert "retrain answers 0.912 of 300 rows kept back for choosing, what serves 0.934 (p &lt; 0.001)" in page
+    assert page.count("retrain answers") == 1
+    japanese = person.looks(f"/updates/{lost}?lang=ja").text
+    assert "選択用に取り分けた 300 行での正解率は、retrain が 0.912、公開中のものが 0.934 でした。" in japanese
+    assert "勝てませんでした" in person.looks("/models/digits/updates").text
+
+
+def test_what_is_wrong_with_a_form_is_said_in_japanese(person: Person) -> None:
+    batch = send(person.api)
+    for seed in (0, 1):
+        make_version(person.api.runtime, seed=seed)
+    person.looks("/?lang=ja")
+    of_batch = f"/models/digits/batches/{batch}"
+    forms: dict[str, dict[str, str]] = {
+        "/models/digits/versions/1/promote": {"if_live": "7"},
+        "/models/digits/rollback": {"reason": "x" * 2001},
+        f"{of_batch}/retract": {"reason": "a\x1bb"},
+        "/models/digits/predict": {"rows": "[[1]]"},
+        "/keys": {"name": "a", "scope-admin": "yes", "models": "digits"},
+    }
+    for page, fields in forms.items():
+        wrong = person.sends(page, page, **fields)
+        assert wrong.status_code >= 400, page
+        assert 'lang="en"' in wrong.text, "the service's own sentence is there, to be unfolded"
+        assert Text(wrong.text).english == [], page
+    missing = person.looks("/models/digits/versions/99")
+    assert "digits にバージョン 99 はありません。" in missing.text
+    assert Text(missing.text).english == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from unicodedata import east_asian_width
 from xml.etree import ElementTree
 
 import pytest
@@ -108,6 +110,16 @@ def test_places_stay_within_the_picture_however_many_versions_there_are() -> Non
             assert all(0 <= x <= width for x in places)
 
 
+@pytest.mark.parametrize("last", [1, 2, 9, 50, 200, 3001, 123_456])
+def test_names_of_versions_do_not_overlap(last: int) -> None:
+    many = [Step(n, Mark.WENT_LIVE, share(0.9, 100)) for n in range(max(1, last - 199), last + 1)]
+    for picture in re.findall(r"<svg.*?</svg>", history(of(many))):
+        named = [(float(x), name) for x, name in re.findall(r'<text class="tick" x="([\d.]+)"[^>]*>(v\d+)<', picture)]
+        assert named[-1][1] == f"v{last}"
+        for (x, name), (next_x, _) in pairwise(named):
+            assert next_x - x >= 7.5 * len(name) + 4
+
+
 def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
     errors = [
         Step(1, Mark.WENT_LIVE, Estimate(12.5, None, None, 80)),
@@ -160,6 +172,18 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert ElementTree.fromstring(wide)[1].text == (
         "<b>3</b>: 90.0 %, −5.0 points · 40 rows. a name that is far too long for a phone: 97.0 %, new · 40 rows."
     ).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+@pytest.mark.parametrize(
+    "note", ["−35.0 ポイント · 12,160 行", "was not measured before · 12,160 rows", "一方だけで測定"]
+)
+def test_what_stands_beside_a_change_fits_on_a_phone(note: str) -> None:
+    wide, narrow = re.findall(
+        r"<svg.*?</svg>", changes([(Pair("a", share(0.9, 9), share(0.5, 9)), note)], percent, (0.9, 1.0), "x")
+    )
+    [(x, shown)] = re.findall(r'<text class="tick" x="([\d.]+)" y="22.0" text-anchor="start">([^<]*)<', narrow)
+    assert float(x) + sum(12 if east_asian_width(sign) in "WF" else 6.7 for sign in shown) <= 360
+    assert note in wide
 
 
 def test_a_name_is_cut_to_the_room_that_its_signs_take() -> None:

@@ -17,6 +17,7 @@ from service.contract.report import ClassScore, Confusion, Score
 from service.contract.resources import Progress, Update
 from service.errors import NotWritable
 from service.learning.data.target_grid import NumberGrid
+from service.registry import models
 from service.registry.sql.tables import Update as Row
 from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
@@ -25,9 +26,11 @@ from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
 from service.web.pages.update import seconds_left
 from service.web.pages.version import matrix
+from service.web.words import Words
 from tests.api.conftest import Api, MakeApi
 from tests.client.test_result import REPORT
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
+from tests.registry.facts import batch, version
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 KEY = "the-key-of-this-test"
@@ -183,7 +186,8 @@ def test_a_page_is_in_the_language_that_was_chosen_and_stays_so(person: Person) 
     assert "モデルは 1 個あります。" in person.looks("/").text
     assert "更新として送る" in person.looks("/models/digits").text
     make_version(person.api.runtime)
-    assert '審査： <span lang="en">' in person.looks("/models/digits").text, "the gate's own sentence is English"
+    gate = '審査： <a href="/models/digits/versions/1">'
+    assert gate in person.looks("/models/digits").text, "the gate's own sentence is English, and of an old version"
 
 
 def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
@@ -499,3 +503,58 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
         assert re.search("<dd>−6.1 %<small>better than ever;", shown)
     listed = figure(NumberReport.model_validate(number_report(50178))), figure(NumberReport.model_validate(later))
     assert listed == ("± 50,178 (own rows)", "± 34,981")
+
+
+def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None:
+    score = {
+        "accuracy": 0.95,
+        "balanced_accuracy": 0.95,
+        "rows": 800,
+        "classes": {"a": {"accuracy": 0.95, "rows": 400}},
+    }
+    brought = {
+        "names": ["b"],
+        "after": 0.9,
+        "interval": (0.8, 0.95),
+        "rows": 60,
+        "classes": {"b": {"accuracy": 0.9, "rows": 60}},
+    }
+    report = {**REPORT, "before": score, "after": score, "new_classes": brought, "forgetting": 0.01}
+    for number, promote in ((1, True), (2, False)):
+        make_version(person.api.runtime, seed=number, promote=promote)
+        with person.api.runtime.database.writing() as session:
+            session.scalars(select(Version).where(Version.number == number)).one().report = report
+    words = Words("en")
+    live, held = (person.looks(f"/models/digits/versions/{number}").text for number in (1, 2))
+    for key in ("before", "new", "since"):
+        assert words(f"measured.{key}") in live, key
+    assert (words("measured.not_live") in live, words("measured.not_live") in held) == (False, True)
+    assert words("measured.since") in person.looks("/models/digits").text
+    compared = person.looks("/models/digits/compare?before=2&after=1").text
+    assert (
+        "Of “b”, version 2 was judged on rows of its own batch, which it had not learned: it brought them." in compared
+    )
+    assert words("compare.own_time") in compared
+    japanese = person.looks("/models/digits/versions/2?lang=ja").text
+    assert all(Words("ja")(f"measured.{key}") in japanese for key in ("before", "new", "since", "not_live"))
+
+
+def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:
+    with person.api.runtime.database.writing() as session:
+        model = models.get(session, "digits")
+        for _ in range(120):
+            version(session, model, [batch(session, model).id]).report = None
+    for first, link in (
+        ("updates", "/updates/(upd_[0-9a-f]+)"),
+        ("batches", "batches/(bat_[0-9a-f]+)"),
+        ("lineage", "versions/([0-9]+)"),
+    ):
+        seen, path = list[str](), f"/models/digits/{first}"
+        while path:
+            page = person.looks(path).text
+            shown = [*dict.fromkeys(re.findall(f'href="[^"]*{link}"', page))]
+            assert 0 < len(shown) <= 50, path
+            seen += shown
+            more = re.findall(f'href="(/models/digits/{first}[?](?:cursor|before)=[^"]+)"', page)
+            path = unescape(more[-1]) if more else ""
+        assert len(set(seen)) == len(seen) == 120, first

@@ -15,6 +15,7 @@ from service.contract.resources import Update
 from service.learning import auto
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
+from service.learning.training.learner import FROM_SCRATCH
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import short
 from service.web.words import LANGUAGES, Words
@@ -112,22 +113,34 @@ def test_in_english_the_gate_speaks_for_itself() -> None:
     assert verdict_sentence(None, 1, None, None, JA) == ""
 
 
-def test_notes_are_told_from_the_figures() -> None:
-    batch = {"unlabelled": 7, "near_duplicates": 1200, "reconcilable": True, "unfamiliar_share": 0.42}
-    new = {"city": [{"value": "Osakka", "rows": 3, "near": ["Osaka"]}, {"value": "Kobe", "rows": 9}]}
-    noted = report(batch={"conflicts": 1, **batch, "new_values": new, "notes": ["In English."]}, notes=["This too."])
-    said = note_sentences(noted, JA)
-    beginnings = (
-        "ラベルのない行が 7 行",
-        "新しい値のうち 1 個",
-        "1,200 行がほかの行",
-        "入力がこれまでと違い",
-        "行の 42 % が",
-    )
-    assert len(said) == len(beginnings)
-    assert all(map(str.startswith, said, beginnings))
-    assert note_sentences(noted, Words("en")) == ["This too.", "In English."]
+def test_notes_are_said_in_their_order_without_those_that_have_no_words() -> None:
+    unlabelled = "7 rows came without a label: only the method mas uses such rows."
+    noted = report(batch={"conflicts": 1, "notes": [unlabelled]}, notes=["In words of tomorrow.", FROM_SCRATCH])
+    assert [said[:7] for said in note_sentences(noted, JA)] == ["最初のバージョ", "ラベルのない行"]
+    assert note_sentences(noted, Words("en")) == ["In words of tomorrow.", FROM_SCRATCH, unlabelled]
     assert note_sentences(report(NumberReport, batch={"follows": 3}), JA)[0].startswith("直前に止められた 3 個")
+
+
+def test_a_chance_that_is_nearly_nothing_is_said_so() -> None:
+    sure = rule("first_version", True, None, value=1.02e-40, limit=0.01)
+    assert "偶然とみられる確率 0.001 未満" in rule_sentence(sure, None, report(), JA)
+    english = Words("en")
+    assert english.figure(1.02e-40, 0.01) == "less than 0.001"
+    assert english.figure(1.02e-40, 0.00001) == "less than 0.00001", "what is below its limit is seen to be so"
+    assert english.figure(0.00002, 0.00001) == "0.00002"
+    assert [english.figure(value, None) for value in (0.0, -0.00025, 0.25, 1190.4)] == [
+        "0",
+        "−0.00025",
+        "0.25",
+        "1,190",
+    ]
+
+
+def test_a_challenger_is_spoken_of_by_its_figures() -> None:
+    why = "auto: a challenger that did not win. The challenger ran out of its budget of 30 s."
+    update = Update.model_construct(**{**dict.fromkeys(Update.model_fields), "kind": "learn", "why": why})
+    assert method_sentence(update, None, JA).startswith("対抗のバージョンの訓練が、かけてよい 30 秒")
+    assert method_sentence(update, None, Words("en")) == why
 
 
 @pytest.mark.parametrize("name", re.findall(r'"name": "(\w+)"', Path(auto.__file__).read_text()))

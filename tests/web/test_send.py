@@ -15,6 +15,7 @@ from service.web.client import Message
 from service.web.forms import FORM_BYTES, MOST_FIELDS
 from service.web.upload import Upload
 from tests.api.conftest import MakeApi
+from tests.web.browser.test_japanese import Text
 from tests.web.test_pages import HTML, Person
 
 KIND = "multipart/form-data; boundary=x-y"
@@ -216,3 +217,23 @@ def test_another_file_of_the_same_form_is_another_one_and_the_same_is_not(person
     other = send(person, GOOD.replace(b"Osaka", b"Kobe"), "b.csv", **fields)
     assert first == again
     assert (other.status_code, other.headers["location"] != first) == (303, True)
+
+
+WRONG = {
+    GOOD + b"x,Osaka,yes\n": "22 行目、列「nights」：「x」は数値ではありません。",
+    GOOD + b"3,Osaka,yse\n": "22 行目、列「label」：「yse」は stays のクラスではありません。近いもの：「yes」。",
+    GOOD + b"3,Osaka\n": "22 行目のセルは 2 個ですが、列名は 3 個です。",
+    GOOD.replace(b"city", b"town"): "1 行目（列名）：stays に列「town」はありません。除いてください。",
+    b"nights,city,label\n": "列名だけで行がありません。",
+    b"": "ファイルが空です。",
+    GOOD + b'3,"Osaka,yes\n': "22 行目：この行か、続く行で開いた引用符が閉じられていません。",
+    GOOD + b"NA,Osaka,yes\n": "「値が不明であることを表す語」に NA を加えてください。",
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), WRONG.items())
+def test_what_is_wrong_with_a_file_is_said_in_japanese(person: Person, content: bytes, sentence: str) -> None:
+    person.looks("/?lang=ja")
+    wrong = send(person, content)
+    assert (wrong.status_code, sentence in wrong.text) == (422, True), wrong.text.partition("file-fault")[2][:900]
+    assert Text(wrong.text).english == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from service.errors import KINDS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.registry.disputes import REMEDIES
+from service.web.pages.docs import calls
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
+from tests.api.conftest import Api
 
 WEB = Path(__file__).parents[2] / "service" / "web"
 
@@ -78,6 +81,15 @@ def test_each_limit_and_each_remedy_has_words_in_japanese() -> None:
     assert [key for key in (*parts, *units, *remedies) if key not in words] == []
     limits = [key for key in catalogue("ja") if key.startswith(("reason.limit.", "reason.unit."))]
     assert set(limits) == {*parts, *units}
+
+
+def test_each_call_has_words_in_japanese(api: Api) -> None:
+    words = Words("ja")
+    groups = calls(json.dumps(api.ok("GET", "/openapi.json")).encode())
+    due = {f"reason.call.{call.method} {call.path}" for listed in groups.values() for call in listed}
+    due |= {f"reason.calls.{group}" for group in groups}
+    assert {key for key in catalogue("ja") if key.startswith(("reason.call.", "reason.calls."))} == due
+    assert not any(words(key).isascii() for key in due)
 
 
 def test_counts_and_lists_are_those_of_the_language() -> None:

@@ -17,6 +17,7 @@ from service.api.openapi import KEY, gives, refusals
 from service.contract import resources
 from service.contract.enums import RAW, SAFETENSORS
 from service.contract.inputs import BUILT_IN
+from service.contract.requests import Reason
 from service.errors import Conflict
 from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
@@ -138,7 +139,7 @@ def import_version(
     shared: Shared,
     model: str,
     promote: Annotated[bool, Query(description="Make it live at once; else only a deployment does.")] = False,
-    reason: Annotated[str, Query(max_length=2000, description="Why, for the history of what was live.")] = "",
+    reason: Annotated[Reason, Query()] = "",
 ) -> Response:
     """Take in a model that was trained elsewhere as a version: weights as safetensors, an architecture by name.
 

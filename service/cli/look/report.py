@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from service.contract.resources import Version
 
 BAR = 20
+BEFORE = (
+    "Before is what the version that was live then answers, after what this one does, both on the same trusted rows, "
+    "which neither has learned."
+)
+BROUGHT = "Classes that it brought are judged on rows of its own that it had not learned."
 SUSPECTS = 10
 """Suspect rows that are listed."""
 
@@ -47,7 +52,10 @@ def _print(console: Console, version: Version) -> None:
         return
     if report.gate.why:
         console.print(plain(report.gate.why))
-    print_measured(console, report)
+    print_measured(console, report, live=version.live)
+    new = report.new_classes is not None and report.new_classes.names
+    if rows := " ".join([*([BEFORE] if report.before is not None else []), *([BROUGHT] if new else [])]):
+        console.print(Text(rows, "dim"))
     if report.old_classes is not None:
         _classes(console, report)
     _rules(console, report)

@@ -24,6 +24,8 @@ class _Frame:
 
 WIDE, NARROW = _Frame(720, 150, 560, 19), _Frame(360, 132, 238, 16)
 ROW, TOP = 24, 6
+APART = " · "
+"""Between what a note says and the rows that it rests on."""
 MOST = 30
 """Groups that are drawn."""
 
@@ -64,4 +66,6 @@ def _row(pair: Pair, after: Estimate, note: str, y: float, along: Axis, frame: _
         direction = {True: "db up", False: "db down", None: "db"}[pair.better]
         row.append(line(direction, along.at(pair.first.value), y, along.at(after.value), y))
         row.append(dot("hollow n", along.at(pair.first.value), y))
+    if frame is NARROW:  # the table has the rest
+        note = cut(note.partition(APART)[0], frame.longest)
     return [*row, dot("dot n", along.at(after.value), y, 4.5), text("tick", frame.right + 14, y + 4, note)]

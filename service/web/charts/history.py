@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 
 from markupsafe import Markup
 
@@ -70,6 +71,8 @@ HEIGHT, TOP, BOTTOM = 250, 22, 206
 WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 262, 6)
 NOTE_WIDTH = 56
 """Room that the note below a version takes."""
+SIGN_WIDTH = 8
+"""Room that a sign of a version's number takes; as much stands between two."""
 HIGHEST_FLOOR = 0.95
 """Accuracies are shown from there or lower, so that chance does not look like a cliff."""
 
@@ -110,18 +113,22 @@ def _picture(of: History, frame: _Frame) -> Markup:
     elements += _line([(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
     elements += _arcs(of, x, up, {step.number: step for step in steps})
     room = (frame.right - frame.left) / max(len(steps) - 1, 1)
-    every = max(1, round(NOTE_WIDTH / 2 / room + 0.5))
+    every = ceil(SIGN_WIDTH * (len(_name(steps[-1])) + 1) / room)
     for place, step in enumerate(steps):
         elements += _marks(step, x[step.number], up)
         if place % every == (len(steps) - 1) % every:
-            elements.append(text("tick", x[step.number], BOTTOM + 18, f"v{step.number}", "middle"))
+            elements.append(text("tick", x[step.number], BOTTOM + 20, _name(step), "middle"))
         if (room >= NOTE_WIDTH and step.mark is not Mark.WENT_LIVE) or step.mark is Mark.LIVE:
             kind = {Mark.HELD: "note warn", Mark.REJECTED: "note bad"}.get(step.mark, "note")
-            elements.append(text(kind, x[step.number], BOTTOM + 34, of.words(f"chart.note.{step.mark}"), "middle"))
+            elements.append(text(kind, x[step.number], BOTTOM + 36, of.words(f"chart.note.{step.mark}"), "middle"))
     elements += _labels(of, steps, frame, up)
     if frame is NARROW:
         return svg(elements, frame.width, HEIGHT, kind="small")
     return svg(elements, frame.width, HEIGHT, of.words(f"chart.{of.names[0]}_title"), describe(of))
+
+
+def _name(step: Step) -> str:
+    return f"v{step.number}"
 
 
 def _scale(steps: Sequence[Step], of_error: bool) -> list[float]:

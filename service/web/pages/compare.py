@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from service.contract.number_report import AnyReport, Errors, NumberReport
@@ -21,18 +21,23 @@ CHOICES = 200
 
 @dataclass(frozen=True)
 class Side:
-    """How good a version was. `trusted`: on trusted rows; None: it was not judged on any."""
+    """How good a version was. `trusted`: on trusted rows; None: it was not judged on any. `own`: those of the groups
+    that were judged on rows of its own batch."""
 
     trusted: Estimate | None
     groups: Mapping[str, Estimate]
+    own: Collection[str] = ()
 
     @classmethod
     def of(cls, report: AnyReport | None) -> Side:
         """What a report says of its version, with the classes that it brought, on rows that it had not learned."""
         side = cls.of_score(report.after if report is not None else None)
+        if estimates.of_own(report):
+            return cls(None, side.groups, side.groups)
         if not isinstance(report, Report):
             return side
-        return cls(side.trusted, {**brought(report), **side.groups})
+        new = {name: estimate for name, estimate in brought(report).items() if name not in side.groups}
+        return cls(side.trusted, {**new, **side.groups}, new)
 
     @classmethod
     def of_score(cls, score: Score | Errors | None) -> Side:
@@ -82,6 +87,7 @@ def _compared(before: Version, after: Version, words: Words) -> dict[str, object
     return {
         "sentence": sentence(first, second, of_errors, (before.number, after.number), words),
         "together": together,
+        "rows": [_own_rows(version, side, words) for version, side in ((before, first), (after, second)) if side.own],
         "groups": groups,
         "chart": changes(groups, shows, ends, title),
         "only_before": len(set(before.batches) - set(after.batches)),
@@ -89,6 +95,15 @@ def _compared(before: Version, after: Version, words: Words) -> dict[str, object
         "show": amount if of_errors else percent,
         "good": [estimates.how_good(version.report, words) for version in (before, after)],
     }
+
+
+def _own_rows(version: Version, side: Side, words: Words) -> str:
+    """Which of the figures of a version are of rows of its own."""
+    if isinstance(version.report, NumberReport):
+        return words("compare.own_first", version=version.number)
+    return words(
+        "compare.own_rows", version=version.number, names=[words("list.quoted", name=name) for name in sorted(side.own)]
+    )
 
 
 def sides(before: Version, after: Version) -> tuple[Side, Side, bool]:

@@ -32,6 +32,7 @@ def show(view: View) -> Answer:
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
         "colour": _colour(update),
+        "empty": update.state is UpdateState.SUCCEEDED and update.verdict is None,
         "retried": update.state in RETRIED,
         "faults": view.faults,
     }
@@ -55,8 +56,11 @@ def _line(view: View, update: Update) -> tuple[Update, str, str]:
 def _became(update: Update, words: Words) -> str:
     if update.verdict is not None:
         return short(update.verdict, update.report, words)
-    taken_back = update.kind is UpdateKind.RETRACT and update.state is UpdateState.SUCCEEDED
-    return words("update.taken_back" if taken_back else f"update.{update.state}")
+    if update.state is not UpdateState.SUCCEEDED:
+        return words(f"update.{update.state}")
+    if update.challenges is not None:
+        return words("update.lost")
+    return words("update.taken_back" if update.kind is UpdateKind.RETRACT else "update.succeeded")
 
 
 def _colour(update: Update) -> str:

@@ -12,7 +12,7 @@ from service.contract.number_report import NumberReport
 from service.contract.report import Report, Score
 from service.contract.resources import Model, Update, Version
 from service.web import estimates
-from service.web.charts.changes import changes
+from service.web.charts.changes import APART, changes
 from service.web.client import address
 from service.web.estimates import Pair, brought, by_class, name_of, of_region
 from service.web.pages.rollback import learned_by
@@ -119,7 +119,7 @@ def _chart(groups: list[Pair], of_errors: bool, words: Words) -> Markup | None:
 def _note(of: Pair, words: Words) -> str:
     """ "+7.0 pt · 40 rows" """
     what = of.said(words, "version.new" if of.is_new else "version.no_before")
-    return f"{what} · {words('model.rows', n=of.second.rows if of.second else 0)}"
+    return f"{what}{APART}{words('model.rows', n=of.second.rows if of.second else 0)}"
 
 
 def matrix(score: Score | None) -> Matrix | None:

@@ -13,6 +13,7 @@ from service.contract.policies import CLASS_POLICY
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Settled
 from service.learning.statistics import at_least
+from service.learning.wording import chance
 from service.registry import disputes, states
 from service.registry.sql.tables import Batch, Dispute, Model, Update
 
@@ -79,7 +80,7 @@ def _sentence(settled: Settled) -> str:
     if settled.verdict == "confirmed":
         return (
             f'Confirmed what update {settled.update} disputed: {share} say "{settled.suggested}" here, too '
-            f"(p = {settled.p:.2g}). If the world has changed, promote it and take back the older batches that say "
+            f"({chance(settled.p)}). If the world has changed, promote it and take back the older batches that say "
             'otherwise. Where another version has gone live since, promote it with "rebase": true: that is learned on '
             "the live one, held once more, and can then be promoted."
         )

@@ -72,6 +72,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         model.update(first.inputs, first.labels, new_classes="allow", method="ridge")
         model.promote(1, "checked")
         model.update(then.inputs, then.labels, new_classes="allow", method="ridge")
+        tuned = client.create_model("tuned", INPUT)
+        for rows in (first, then):
+            tuned.update(rows.inputs, rows.labels, new_classes="allow", method={"name": "fine_tune", "epochs": 2})
         client.create_model("empty", {"kind": "vector", "size": 3})
         hostile = client.create_model("hostile", INPUT)
         names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>', **LONG}

@@ -13,6 +13,7 @@ from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.run import Run
 from service.learning.statistics import Paired, at_least
+from service.learning.wording import chance
 
 MARGIN = 0.01
 """Accuracy that a challenger must win."""
@@ -28,7 +29,7 @@ class ClassBout(Bout):
     def sentence(self, name: str, champion: str = "what serves") -> str:
         return (
             f"{name} answers {self.challenger:.3f} of {self.rows} rows kept back for choosing, {champion} "
-            f"{self.champion:.3f} (p = {self.p:.2g}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
+            f"{self.champion:.3f} ({chance(self.p)}); it takes more than {MARGIN:g} and p < {DOUBT:g} to win."
         )
 
 

@@ -13,6 +13,7 @@ from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.number_heads.equations import NumberHead, number_head
 from service.learning.run import Run
 from service.learning.statistics import signed_rank
+from service.learning.wording import chance
 
 MARGIN = 0.02
 """Part of the mean error that a challenger must save."""
@@ -28,7 +29,7 @@ class NumberBout(Bout):
     def sentence(self, name: str, champion: str = "what serves") -> str:
         return (
             f"{name} is off by {self.challenger:.4g} on {self.rows} rows kept back for choosing, {champion} by "
-            f"{self.champion:.4g} (p = {self.p:.2g}); it takes more than {MARGIN:.0%} less and p < {DOUBT:g} to win."
+            f"{self.champion:.4g} ({chance(self.p)}); it takes more than {MARGIN:.0%} less and p < {DOUBT:g} to win."
         )
 
 

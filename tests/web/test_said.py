@@ -1,0 +1,80 @@
+"""What the service says in English alone, in Japanese: by patterns, which must be those of the service still."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import pytest
+import torch
+
+from service.contract.report import NewValue
+from service.learning.data.slips import slip_notes
+from service.learning.evaluation.classes.class_challenge import ClassBout
+from service.learning.evaluation.numbers.number_challenge import NumberBout
+from service.learning.network.input_scale import InputScale
+from service.learning.network.scale_notes import scale_notes
+from service.web.said import LONGEST, patterns, said
+from tests.web.test_words import WEB
+
+
+def pairs_of_words(text: str) -> set[str]:
+    words = text.split()
+    return {" ".join(words[k : k + 2]) for k in range(len(words) - 1)}
+
+
+def test_what_patterns_say_in_english_is_what_the_service_says() -> None:
+    """Two texts of the service meet in many a sentence, so most of its words are looked for, pair by pair."""
+    files = [path for path in WEB.parent.rglob("*.py") if WEB not in path.parents]
+    nodes = (node for path in files for node in ast.walk(ast.parse(path.read_text())))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    here = set[str]().union(*map(pairs_of_words, texts))
+    gone = {}
+    for pattern in patterns("ja"):
+        wanted = set[str]().union(*map(pairs_of_words, pattern.literals))
+        of_pydantic = "should have" in "".join(pattern.literals)
+        if len(wanted) >= 4 and not of_pydantic and len(wanted & here) < 0.6 * len(wanted):
+            gone[pattern.literals] = wanted - here
+    assert gone == {}
+
+
+def notes() -> list[str]:
+    """Notes and reasons as the service makes them."""
+    scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
+    still = np.zeros((40, 3), np.float32)
+    wide = np.tile(np.array([[0.5, -0.5, 300.0]], np.float32), (40, 1))
+    slips = {"city": [NewValue(value=f"Osakk{k}", rows=1, near=["Osaka"]) for k in range(7)]}
+    bouts = [ClassBout(300, 0.934, 0.912, 1e-40), NumberBout(300, 1.5, 1.7, 0.98)]
+    return [
+        *scale_notes(scale, still, fitted=True),
+        *scale_notes(scale, wide, fitted=False),
+        *slip_notes(slips),
+        *(f"auto: a challenger that did not win. {bout.sentence('retrain')}" for bout in bouts),
+        f"auto: a challenger. {bouts[0].sentence('retrain')}",
+    ]
+
+
+@pytest.mark.parametrize("note", notes())
+def test_a_note_has_words_in_japanese(note: str) -> None:
+    spoken = said(note, "ja")
+    assert not spoken.isascii()
+    assert "{" not in spoken
+
+
+def test_figures_and_names_stay_as_they_are() -> None:
+    lost = said(f"auto: a challenger that did not win. {ClassBout(300, 0.934, 0.912, 1e-40).sentence('retrain')}", "ja")
+    assert all(figure in lost for figure in ("300 行", "retrain が 0.912", "公開中のものが 0.934"))
+    line = 'Line 1,042, column "label": "{0}<b>" is not a class of digits. Near: "a", "b b".'
+    assert (
+        said(line, "ja")
+        == "1,042 行目、列「label」：「{0}<b>」は digits のクラスではありません。近いもの：「a」、「b b」。"
+    )
+    assert said('Line 7, column "x": In words of tomorrow.', "ja") == "7 行目の列「x」に誤りがあります。"
+
+
+def test_what_has_no_words_is_not_said_in_part() -> None:
+    assert said("It is empty. In words of tomorrow.", "ja") == ""
+    assert said("", "ja") == ""
+    assert said("It is empty. " * 400, "ja") == ""
+    assert len("It is empty. " * 400) > LONGEST
+    assert said('"a". "b" is not a class of digits.', "ja") == "", "a name holds no end of a sentence"
