@@ -61,13 +61,13 @@ NOBODY = StoredKey("", "-" * 64, frozenset(), None, None, None)
 class Keys:
     """Keys by prefix, as of row `audited` of the audit: those that are not revoked, unless they ended long ago.
     `any_made`: whether a key was ever made; `admin_until`: until when one with the scope admin is good, in seconds
-    since the epoch, -inf where none is."""
+    since the epoch; None: there is none."""
 
     secret: bytes
     by_prefix: Mapping[str, StoredKey]
     any_made: bool
     audited: int
-    admin_until: float = -inf
+    admin_until: float | None = None
 
     def any_good(self, at: float) -> bool:
         """Whether any of them is still good then."""
@@ -168,7 +168,7 @@ def snapshot(session: Session, before: Keys = UNREAD) -> Keys:
         by_prefix=known,
         any_made=session.scalar(select(ApiKey.id).limit(1)) is not None,
         audited=last,
-        admin_until=max((inf if end is None else end for end in ends), default=-inf),
+        admin_until=max((inf if end is None else end for end in ends), default=None),
     )
 
 
