@@ -92,7 +92,7 @@ class WorstRegion(Strict):
     min_rows: Count = Field(20, description="Trusted rows from which a region is judged.")
     max_rise: float = Field(0.25, ge=0, description="Allowed rise there.")
     reject_rise: float = Field(0.75, ge=0, description="Rise above which it is rejected, not held.")
-    p: Chance = Field(0.01, description="Chance probability, Holm-corrected over regions.")
+    p: Chance = Field(0.001, description="Chance probability, Holm-corrected over regions.")
 
 
 class NumberSlowLoss(Strict):
@@ -100,7 +100,7 @@ class NumberSlowLoss(Strict):
 
     versions: int = Field(20, ge=1, le=200, description="Latest promoted versions that are looked back on.")
     max_rise: float = Field(0.10, ge=0, description="Allowed rise of the error since any of them.")
-    p: Chance = Field(0.01, description="Chance probability of such a rise.")
+    p: Chance = Field(0.001, description="Chance probability of such a rise.")
 
 
 class NumberLearnedNothing(Strict):
@@ -108,7 +108,7 @@ class NumberLearnedNothing(Strict):
 
     min_rows: Count = Field(50, description="Rows of the update from which the rule speaks.")
     max_rise: float = Field(0.02, ge=0, description="Allowed rise of the error on them.")
-    p: Chance = Field(0.01, description="Chance probability below which it is held.")
+    p: Chance = Field(0.001, description="Chance probability below which it is held.")
 
 
 class NumberPolicy(Strict):

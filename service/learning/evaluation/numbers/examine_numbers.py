@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -81,12 +82,14 @@ class NumberContext(UpdateContext):
         measured = measure(assessment)
         gate = judge_numbers(measured, self.policy)
         moved = self.expected or follows(measured, self.policy, gate) > 0
-        memory = remember(assessment, space, assessment.intervals, yardsticks, moved)
+        unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))
+        first = base is None and learned.checkpoint.layout.exact is not None
+        memory = remember(assessment, space, assessment.intervals, yardsticks, moved, unmade() if first else None)
         made, note = _with_intervals(
             learned.checkpoint,
             [*tested, memory],
             frozenset(data.known_batches) | frozenset(data.batch.batches),
-            lambda: _unmade_errors(learned.checkpoint, data, space, assessment),
+            unmade,
         )
         notes = [
             *learned.notes,

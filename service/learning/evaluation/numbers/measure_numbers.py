@@ -238,7 +238,7 @@ def _batch(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> BatchFi
         commonest=_commonest(a, k),
         stopped=stopped(a, k, figures, rows),
         novel=novel_rows(known),
-        first=first_batches(known, k, order, own),
+        first=first_batches(known, k, own),
     )
 
 

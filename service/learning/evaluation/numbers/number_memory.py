@@ -9,6 +9,7 @@ import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
 from service.learning.evaluation.numbers.batch.figures import MOVED, figures_of, ratios
+from service.learning.evaluation.numbers.batch.first_batches import Earlier
 from service.learning.evaluation.numbers.batch.usual_errors import error_sums
 from service.learning.evaluation.numbers.intervals import missed
 from service.learning.evaluation.numbers.measure_numbers import gained
@@ -26,9 +27,11 @@ def remember(
     part: Mapping[str, Floats] | None,
     yardsticks: Mapping[str, Floats],
     moved: bool = False,
+    left_out: tuple[Floats, Floats] | None = None,
 ) -> Tested:
     """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets · moved:
-    it passed since it is like stopped batches before it"""
+    it passed since it is like stopped batches before it · left_out: values and errors on its own rows, of the head
+    without their block, where nothing was learned before"""
     batch, numbers = _of_batches_with_rows(a.batch), a.grid.size
     kept = _kept(batch) if a.base is not None else np.zeros(0, np.int64)
     value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
@@ -44,7 +47,7 @@ def remember(
         value=value[kept],
         error=error[kept],
         ratio=np.full((len(kept), numbers), np.nan) if ratio is None else ratio[kept],
-        figures=tuple(figures | gained(a, k) | mark for k, figures in enumerate(figures_of(a))),
+        figures=tuple(figures | gained(a, k) | mark | _kept_of(left_out, k) for k, figures in enumerate(figures_of(a))),
         trusted_batches=trusted.batches,
         trusted_batch=trusted.batch.astype(np.int32),
         trusted_row=trusted.row.astype(np.int32),
@@ -56,6 +59,12 @@ def remember(
         sums=error_sums(space, batch.take(usual), error[usual]) if len(kept) else None,
         novel=None if a.novel is None or not len(kept) else a.novel[kept],
     )
+
+
+def _kept_of(left_out: tuple[Floats, Floats] | None, k: int) -> dict[str, float]:
+    """Figures of errors on rows left out, see `Earlier`."""
+    earlier = Earlier.of(left_out[0][:, k], left_out[1][:, k]) if left_out is not None else None
+    return {} if earlier is None else earlier.figures()
 
 
 def _of_batches_with_rows(rows: FeatureRows) -> FeatureRows:

@@ -34,7 +34,7 @@ from service.learning.evaluation.numbers.batch.figures import (
 from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
 from service.learning.gate.numbers.number_gate import NUMBER_RULES, follows, judge_numbers
-from service.learning.gate.numbers.number_measurements import Beside, Repair, Rise, RiseSince, Stopped
+from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, Repair, Rise, RiseSince, Stopped
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of, rows
 
 
@@ -137,6 +137,19 @@ def test_shuffled_targets_look_shuffled_where_errors_say_nothing(stream: Stream,
     report = stream.judged(inputs, targets, alone=stream.random.permutation(a.alone))
     assert fired(report) == {"unlearnable": "rejected", "disagrees_broadly": "held"}
     assert "where in the last batches it was 0.9" in report.why
+
+
+def test_an_order_that_so_few_rows_lose_by_chance_is_not_lost(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    measured = measure(stream.assessment(*batch))
+    one, figures = measured.numbers[0], measured.numbers[0].batch
+    assert figures is not None
+
+    def judged(rows: int) -> dict[str, str]:
+        lost = replace(figures, rows=rows, own=OwnOrder(value=0.05, p=0.2, least=0.35))
+        return fired(judge_numbers(replace(measured, numbers=[replace(one, batch=lost)]), stream.policy))
+
+    assert judged(40) == {}
+    assert judged(96) == {"unlearnable": "rejected"}
 
 
 def test_one_value_for_all_is_rejected_and_an_expected_one_is_not(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -678,6 +691,15 @@ def test_own_rows_that_got_worse_are_held(stream: Stream, batch: tuple[Floats, F
     inputs, targets = batch
     report = stream.judged(inputs[:40], targets[:40], candidate=NumberAnswers(a.candidate.on_trusted, few))
     assert fired(report) == {}
+
+
+def test_own_rows_that_got_worse_by_what_a_table_in_a_hundred_would_are_not_held(
+    stream: Stream, batch: tuple[Floats, Floats]
+) -> None:
+    measured = measure(stream.assessment(*batch))
+    for p, held in ((0.005, {}), (0.0005, {"learned_nothing": "held"})):
+        one = replace(measured.numbers[0], own=Rise(rows=60, before=1.0, after=1.14, p=p))
+        assert fired(judge_numbers(replace(measured, numbers=[one]), stream.policy)) == held
 
 
 def test_where_recent_rows_are_trusted_a_stream_may_move(stream: Stream, batch: tuple[Floats, Floats]) -> None:

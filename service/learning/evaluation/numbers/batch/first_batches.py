@@ -1,30 +1,76 @@
 """What shows of a batch while fewer than two were answered before they were learned.
 
 No spread between batches is known then, and beside a usual one hardly any figure surprises. But the live version has
-intervals, of blocks of its rows left out or of the one batch that was tested: they say how far off each row may be.
+intervals, of blocks of its rows left out or of the one batch that was tested: they say how far off each row may be. And
+of the first version's rows the errors in these blocks are remembered: to which side they lay, how that changed from one
+part to the next, and how well values were in the order of targets.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.batch.figures import ROUNDING, recent, sizes
+from service.learning.evaluation.numbers.batch.figures import OWN, ROUNDING, recent, sizes
 from service.learning.evaluation.numbers.bounds import bounds
-from service.learning.evaluation.numbers.number_assessment import NumberAssessment
-from service.learning.gate.numbers.number_measurements import Beside, FirstBatches, OwnOrder
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
+from service.learning.gate.numbers.number_measurements import Apart, FirstBatches, OwnOrder
+from service.learning.statistics import rank_correlation
 
 FEW = 2
 """Tested batches from which spreads between them are known."""
 WIDE, MIDDLE = 0.9, 0.5
 """Levels of the intervals that are looked at."""
+PARTS = 5
+"""Parts of a batch, in the order of its rows, whose means show how errors change as rows come."""
+ORDER_SPREAD = 0.2
+"""How much orders of batches (as atanh) differ beside what few rows make of them."""
+LEFT_ROWS, LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER = (
+    f"left_out_{name}" for name in ("rows", "size", "side", "spread", "order")
+)
+"""Names of the figures that a first version keeps of its rows, see `Earlier`."""
 
 
-def first_batches(a: NumberAssessment, k: int, order: Beside | None, own: OwnOrder | None) -> FirstBatches | None:
-    """Of number k of the update's rows, one at least; None once batches show more, or where the base has no intervals.
-    order: of targets and the base's answers, beside the usual one."""
+@dataclass(frozen=True)
+class Earlier:
+    """Errors on rows in the order in which they came. size: mean |error| · side: mean error · spread: variance of the
+    mean errors of five parts of them · order: rank correlation of targets and values."""
+
+    rows: int
+    size: float
+    side: float
+    spread: float
+    order: float
+
+    @staticmethod
+    def of(value: Floats, error: Floats) -> Earlier | None:
+        """value, error (goal - value) [n]; None of fewer rows than parts."""
+        if len(error) < PARTS:
+            return None
+        means = [float(part.mean()) for part in np.array_split(error, PARTS)]
+        order = rank_correlation(value + error, value)
+        size = max(float(np.abs(error).mean()), ROUNDING)
+        return Earlier(len(error), size, float(error.mean()), float(np.var(means, ddof=1)), order)
+
+    @staticmethod
+    def remembered(figures: Mapping[str, float]) -> Earlier | None:
+        """That of a first version; None where it keeps none."""
+        names = LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER
+        return Earlier(int(figures[LEFT_ROWS]), *(figures[n] for n in names)) if LEFT_ROWS in figures else None
+
+    def figures(self) -> dict[str, float]:
+        """As a version keeps it."""
+        names = LEFT_ROWS, LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER
+        return dict(zip(names, (self.rows, self.size, self.side, self.spread, self.order), strict=True))
+
+
+def first_batches(a: NumberAssessment, k: int, own: OwnOrder | None) -> FirstBatches | None:
+    """Of number k of the update's rows, one at least; None once batches show more, or where the base has no
+    intervals."""
     if a.base is None or a.intervals is None or sum(len(tested.error) > 0 for tested in recent(a)) >= FEW:
         return None
     value, goals = a.base.on_batch, a.batch_goals[:, k]
@@ -34,16 +80,67 @@ def first_batches(a: NumberAssessment, k: int, order: Beside | None, own: OwnOrd
     both = np.isfinite(learned)
     before = float(sizes(goals[both], value[both, k]).mean()) if both.any() else math.inf
     return FirstBatches(
-        beyond=1.0 - float(((low <= goals) & (goals <= high)).mean()),
+        beyond=float(((goals < low) | (goals > high)).mean()),
         median=float(np.median(sizes(goals, value[:, k]) / half)),
         learned=1.0 - float(learned[both].mean()) / before if both.any() else 1.0,
-        lost=_lost(order, own, len(goals), int(np.isfinite(a.base.on_trusted[:, k]).sum())),
+        apart=_apart(a, k, own, learned[both]),
     )
 
 
-def _lost(order: Beside | None, own: OwnOrder | None, rows: int, trusted: int) -> float:
-    """Standard errors (Fisher's z) by which the better of both orders is below the usual one; 0 without any."""
-    if order is None or own is None:
+def _apart(a: NumberAssessment, k: int, own: OwnOrder | None, learned: Floats) -> Apart | None:
+    """The batch beside all rows before it; None where nothing is remembered of those. learned: |error| of the candidate
+    on rows that it answered out of fold"""
+    assert a.base is not None
+    came = np.lexsort((a.batch.row, a.batch.batch))
+    value, goals = a.base.on_batch[came, k], a.batch_goals[came, k]
+    now, before = Earlier.of(value, goals - value), _before(a, k)
+    if now is None or not before:
+        return None
+    rows = sum(e.rows for e in before)
+    size, side = (sum(e.rows * getattr(e, name) for e in before) / rows for name in ("size", "side"))
+    spread = np.mean([e.spread for e in (*before, now)]) * (1 + 1 / len(before)) / PARTS
+    usual, owns = before[-1].order, [t.figures[k][OWN] for t in recent(a) if OWN in t.figures[k]]
+    base_lost = _fallen(usual, now.order, before[-1].rows, now.rows)
+    own_lost = _fallen(owns[0], own.value, before[0].rows, now.rows) if owns and own is not None else 0.0
+    return Apart(
+        side=(now.side - side) / size,
+        off=float(a.grid.unit[k]) * (now.side - side),
+        moved=abs(now.side - side) / max(float(goals.std()), ROUNDING),
+        steps=abs(now.side - side) / math.sqrt(max(float(spread), np.finfo(float).tiny)),
+        order=now.order,
+        usual=usual,
+        order_lost=base_lost,
+        lost=min(base_lost, own_lost),
+        learned=float(learned.mean()) / size if len(learned) else 0.0,
+        worse=_beyond(learned, size),
+    )
+
+
+def _beyond(errors: Floats, size: float) -> float:
+    """Standard errors by which the mean of |errors| [n] is beyond a size; 0 of fewer than two."""
+    if len(errors) < FEW:
         return 0.0
-    usual, best = (math.atanh(min(max(r, -0.99), 0.995)) for r in (order.usual, max(order.value, own.value)))
-    return (usual - best) / math.sqrt(1 / max(rows - 3, 1) + 1 / max(trusted - 3, 1))
+    return (float(errors.mean()) - size) / max(float(errors.std(ddof=1)) / math.sqrt(len(errors)), ROUNDING)
+
+
+def _before(a: NumberAssessment, k: int) -> list[Earlier]:
+    """Of all rows before, by batches: what the first version keeps, and the batch that was tested since, if any. None
+    of all where the first keeps none."""
+    last = recent(a)
+    kept = Earlier.remembered(last[0].figures[k]) if last and k < len(last[0].figures) else None
+    if kept is None:
+        return []
+    tested = [_tested(tested, k) for tested in last[1:]]
+    return [kept, *(earlier for earlier in tested if earlier is not None)]
+
+
+def _tested(tested: Tested, k: int) -> Earlier | None:
+    came = np.lexsort((tested.row, tested.batch))
+    came = came[tested.familiar[came]]
+    return Earlier.of(tested.value[came, k], tested.error[came, k])
+
+
+def _fallen(before: float, now: float, rows_before: int, rows: int) -> float:
+    """Standard errors by which an order is below one before it (Fisher's z, and `ORDER_SPREAD`)."""
+    widened = [math.atanh(min(max(r, -0.99), 0.99)) for r in (before, now)]
+    return (widened[0] - widened[1]) / math.sqrt(1 / max(rows_before - 3, 1) + 1 / max(rows - 3, 1) + ORDER_SPREAD**2)
