@@ -15,13 +15,13 @@ behind the API. The server imports pages when the first one is asked for.
     forms          fields of a form; faults() puts a refusal beside its fields
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
-    said           sentences that the service says in English alone, in another language, by their patterns
     estimates, verdicts, reasons    reports in words and numbers
     charts/        SVG of numbers: pure functions
     pages/         one file a page, those of rows in data/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of
     catalogue/     en.toml and ja.toml: the same keys with the same placeholders, but for `reason`, which the gate says
-                   itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods
+                   itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods,
+                   which said.py finds
     static/        one stylesheet, one icon; scripts, where a page is better with one
 
 **Add a page.**

@@ -1,5 +1,5 @@
 """What the service said, in other languages than its own: of rules and verdicts from the figures of a report, of
-methods and notes by their patterns (`said.py`).
+methods and notes by their patterns (`catalogue/said.py`).
 
 Its own sentences are English; pages in English show those.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import KINDS
-from service.web.said import said
+from service.web.catalogue.said import said
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """What they call themselves, by their code."""

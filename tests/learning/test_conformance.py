@@ -31,6 +31,7 @@ from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
+from service.web.catalogue.said import said
 from tests.learning.backbones.made import TINIEST, files_of
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import load_digits
@@ -178,6 +179,14 @@ def test_every_kind_of_batch_is_learned_or_refused_with_the_remedy(case: tuple[M
         assert set(got.classes) == set(base.classes) | set(data.batch.names), kind
         assert torch.isfinite(logits(got, data.batch)).all()
         assert got.layout.temperature > 0
+
+
+def test_what_it_notes_and_refuses_can_be_said_on_pages_in_japanese(case: tuple[Method, str]) -> None:
+    method, backbone = case
+    for kind, classes in BATCHES.items():
+        *_, made = outcome(method.name, backbone, classes, 30 if kind == "a mix" else 12)
+        sentences = [made] if isinstance(made, str) else made.notes
+        assert [sentence for sentence in sentences if not said(sentence, "ja")] == []
 
 
 def test_one_row_is_enough(small: tuple[Method, str]) -> None:

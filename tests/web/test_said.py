@@ -14,7 +14,7 @@ from service.learning.evaluation.classes.class_challenge import ClassBout
 from service.learning.evaluation.numbers.number_challenge import NumberBout
 from service.learning.network.input_scale import InputScale
 from service.learning.network.scale_notes import scale_notes
-from service.web.said import LONGEST, patterns, said
+from service.web.catalogue.said import LONGEST, patterns, said
 from tests.web.test_words import WEB
 
 

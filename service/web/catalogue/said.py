@@ -1,6 +1,6 @@
 """Sentences that the service says in English alone, in another language: found by the pattern that each was made of.
 
-`catalogue/said.LANGUAGE.toml` has pairs. The English pattern has {name} for what varies, {rest} for sentences that are
+`said.LANGUAGE.toml` has pairs. The English pattern has {name} for what varies, {rest} for sentences that are
 said in the same way, {other} for those that need not be, and [one|other] where a word varies that means the same. What
 no pattern fits stays English.
 """
@@ -15,7 +15,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-CATALOGUE = Path(__file__).parent / "catalogue"
+FOLDER = Path(__file__).parent
 VARIES = re.compile(r"\[([^\[\]|]*)\|([^\[\]|]*)\]")
 PLACE = re.compile(r"\{([a-z]+)\}")
 REST, OTHER = "rest", "other"
@@ -69,7 +69,7 @@ class Pattern:
 def patterns(language: str) -> list[Pattern]:
     """Those of a beginning and a rest come first, then those with most words of their own: one for everything of a kind
     comes last."""
-    pairs: Mapping[str, str] = tomllib.loads((CATALOGUE / f"said.{language}.toml").read_text())
+    pairs: Mapping[str, str] = tomllib.loads((FOLDER / f"said.{language}.toml").read_text())
     made = [pattern for english, said in pairs.items() for pattern in Pattern.of(english, said)]
     return sorted(made, key=lambda pattern: (REST not in pattern.names, -sum(map(len, pattern.literals))))
 

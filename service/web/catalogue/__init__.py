@@ -1,0 +1,1 @@
+"""Sentences of the pages, a file a language, and how those of the service are found there."""
