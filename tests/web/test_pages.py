@@ -530,6 +530,8 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
         assert words(f"measured.{key}") in live, key
     assert (words("measured.not_live") in live, words("measured.not_live") in held) == (False, True)
     assert words("measured.since") in person.looks("/models/digits").text
+    make_version(person.api.runtime, seed=3)
+    assert words("measured.not_live") not in person.looks("/models/digits/versions/1").text, "it was live"
     compared = person.looks("/models/digits/compare?before=2&after=1").text
     assert (
         "Of “b”, version 2 was judged on rows of its own batch, which it had not learned: it brought them." in compared

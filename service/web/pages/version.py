@@ -65,6 +65,7 @@ def show(view: View) -> Answer:
         "notes": note_sentences(report, words) if report is not None else [],
         "method": method_sentence(update, report, words) if update is not None else "",
         "waits": verdict is Verdict.HELD,
+        "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
         "outdated": verdict in WAITING and _outdated(view, model, version),
         "good": estimates.how_good(report, words),
         "old": estimates.old_classes(report),
