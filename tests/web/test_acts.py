@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from service.contract.enums import UpdateState
 from service.learning.evaluation.classes.class_challenge import ClassBout
-from service.registry import states, updates
-from service.registry.sql.tables import Deployment, Model, Update
+from service.registry import disputes, states, updates
+from service.registry.sql.tables import Deployment, Dispute, Model, Update, Version
 from tests.api.conftest import Api
 from tests.api.routes.test_disputes import opened
+from tests.client.test_result import REPORT
 from tests.making import make_version
 from tests.web.browser.test_japanese import Text
 from tests.web.test_pages import Person
@@ -168,6 +169,30 @@ def test_a_dispute_is_settled_with_a_reason(person: Person) -> None:
     assert "Settled: the labels are right." in settled
     assert "&lt;b&gt;since May&lt;/b&gt;" in settled
     assert "<form" not in settled.partition("<main")[2]
+
+
+def test_what_the_service_gave_as_a_reason_is_said_in_japanese(person: Person) -> None:
+    make_version(person.api.runtime)
+    dispute = opened(person.api, {})
+    sentence = "Its batch was taken back."
+    why = "Live: version 1. It knows a and b."
+    with person.api.runtime.database.writing() as session:
+        row = session.get_one(Dispute, dispute)
+        disputes.settle(session, row, "confirmed", session.get_one(Update, row.update_id), sentence)
+        move = session.scalars(select(Deployment)).one()
+        move.by, move.reason = "retraction", why
+        session.scalars(select(Version).where(Version.number == 1)).one().report = {
+            **REPORT, "gate": {**REPORT["gate"], "why": why}
+        }  # fmt: skip
+    page = person.looks(f"/models/digits/disputes/{dispute}?lang=ja").text
+    assert "そのバッチは取り消されました。" in page
+    assert f'<p lang="en">{sentence}</p>' in page
+    moves = person.looks("/models/digits").text.partition("公開の履歴")[2]
+    assert "取り消し：" in moves
+    assert why not in moves
+    assert "バージョン 1 を公開しました。" in moves.partition("取り消し：")[2]
+    assert sentence in person.looks(f"/models/digits/disputes/{dispute}?lang=en").text
+    assert why in person.looks("/models/digits").text.partition("What was live when")[2]
 
 
 def test_a_model_without_batches_or_disputes_says_so(person: Person) -> None:

@@ -73,7 +73,7 @@ def show(view: View) -> Answer:
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
         "moves": moves.items if moves else [],
-        "judged": {line.version.number: line.why for line in lines},
+        "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moves.items if moves else [], view.words),
         "numbers": model.target.kind == "number",
         "may_read": versions is not None,
