@@ -25,7 +25,7 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 
 AT_ONCE = 500
 """Rows that are read at once where there may be many."""
-FACTS = ("id", "stored_digest", "rows", "kept_rows", "merged", "source", "values", "retracted_at")
+FACTS = ("id", "stored_digest", "rows", "kept_rows", "merged", "source", "retracted_at")
 ValueNames = Mapping[str, Collection[str]]
 """Values of categories, by the name of the column."""
 LEARN = 2
@@ -146,9 +146,10 @@ def of(session: Session, model: Model) -> list[Batch]:
     return list(session.scalars(select(Batch).where(Batch.model_id == model.id).order_by(Batch.id)))
 
 
-def facts_of(session: Session, model: Model) -> Sequence[Row[Any]]:
-    """What an update has to know of each batch of the model, oldest first: columns, since there may be many."""
-    query = select(*(getattr(Batch, name) for name in FACTS)).where(Batch.model_id == model.id)
+def facts_of(session: Session, model: Model, *more: str) -> Sequence[Row[Any]]:
+    """What an update has to know of each batch of the model, and `more`, oldest first: columns, since there may be
+    many."""
+    query = select(*(getattr(Batch, name) for name in (*FACTS, *more))).where(Batch.model_id == model.id)
     return session.execute(query.order_by(Batch.id)).all()
 
 

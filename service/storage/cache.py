@@ -28,6 +28,10 @@ PART = ".part"
 """Ending of a file that is being written."""
 
 
+SHARE = 4
+"""Of what is left of the budget, a writer takes such a part before it looks again: others may write, too."""
+
+
 class Folder:
     """An open folder: writes go to this folder, not to another one that takes its place."""
 
@@ -59,14 +63,17 @@ class Cache:
     def __init__(self, root: Path, max_bytes: int, reserve: int = 0) -> None:
         self._root, self._max_bytes, self._reserve = root, max_bytes, reserve
         self._folders: dict[str, Folder] = {}
+        self._until_look = -1
+        """Bytes that may be written before the next look at what all files take: a look costs the more, the more they
+        are."""
         root.mkdir(exist_ok=True)
-        room.keep_spare(root / SPARE)
 
     def enter(self, area: str) -> Folder:
         """Binds `put` to the folder that exists now: once that is forgotten, nothing more is kept. So what an update
         makes of rows that are erased while it runs does not come back."""
         check_name(area, "0" * 64)
         folder = self._folders[area] = Folder(self._root / area)
+        room.keep_spare(self._root / SPARE)
         return folder
 
     def put(self, area: str, name: str, data: bytes, entered: Folder | None = None) -> None:
@@ -81,7 +88,9 @@ class Cache:
                 (entered or self._folders.get(area) or self.enter(area)).write(name, data)
         except OSError as error:
             log.warning("nothing is cached: %s", error)
-        self._evict()
+        self._until_look -= len(data)
+        if self._until_look < 0:
+            self._evict()
 
     def get(self, area: str, name: str) -> bytes | None:
         """The bytes, or None if they are missing or damaged."""
@@ -136,9 +145,10 @@ class Cache:
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_bytes:
-                return
+                break
             path.unlink(missing_ok=True)
             total -= size
+        self._until_look = (self._max_bytes - total) // SHARE
 
     def _path(self, area: str, name: str) -> Path:
         check_name(area, name)

@@ -44,7 +44,11 @@ class Child:
 
     def tell(self, **order: Any) -> None:
         """Hands an order to the thread that writes, and does not wait: the process may have stopped reading."""
-        self._orders.put(json.dumps(order).encode() + b"\n")
+        self.tell_json(json.dumps(order).encode())
+
+    def tell_json(self, order: bytes) -> None:
+        """The same of an order that is JSON already."""
+        self._orders.put(order + b"\n")
 
     def hear(self, seconds: float) -> Message | None:
         """Its next message; None where none came in that time, or `wake` was called. Raises EOFError where it has

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
-from service.registry import batches
+from service.registry import batches, versions
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
@@ -142,3 +142,10 @@ def test_the_newest_batches_of_a_model_are_found_without_sorting_all_of_them(dat
             text(f"EXPLAIN QUERY PLAN {query.compile(compile_kwargs={'literal_binds': True})}")
         ).all()
     assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_model_id_id (model_id=?)"]
+
+
+@pytest.mark.sqlite
+def test_retracted_batches_are_found_without_reading_all_of_them(database: Database) -> None:
+    with database.reading() as session:
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {versions._RETRACTED}")).all()
+    assert [step.detail for step in plan] == ["SCAN batches USING INDEX ix_batches_retracted"]

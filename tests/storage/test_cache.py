@@ -57,6 +57,19 @@ def test_the_oldest_entries_go_when_the_budget_is_passed(cache: Cache, tmp_path:
     assert cache.get(TWO, NAMES[3]) is not None
 
 
+def test_what_all_files_take_is_looked_at_the_less_often_the_more_room_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, looks, files = Cache(tmp_path / "cache", max_bytes=20_000), list[int](), Cache.files
+    monkeypatch.setattr(Cache, "files", lambda cache: looks.append(1) or files(cache))
+    for k in range(40):
+        cache.put(ONE, f"{k:064x}", bytes(200))
+    assert len(looks) <= 5, "a look reads the size of every file"
+    for k in range(40, 200):
+        cache.put(ONE, f"{k:064x}", bytes(200))
+        assert sum(path.stat().st_size for path in files(cache)) <= 20_000
+
+
 def test_an_entry_over_the_budget_is_not_kept(cache: Cache) -> None:
     cache.put(ONE, NAMES[0], bytes(2000))
     assert cache.get(ONE, NAMES[0]) is None

@@ -128,6 +128,11 @@ class Rows:
             **{**{column.name: getattr(self, column.name) for column in fields(self)}, "inputs": features}
         )
 
+    def of_present_batches(self) -> Self:
+        """Returns the same rows, without the names of batches that have none."""
+        present, codes = np.unique(self.batch, return_inverse=True)
+        return replace(self, batches=tuple(self.batches[k] for k in present), batch=codes.astype(np.int64))
+
     def bare(self) -> FeatureRows:
         return self.with_features(np.zeros((len(self), 0), np.int16))
 

@@ -149,12 +149,14 @@ def _oas(within: Floats, freedom: float) -> tuple[float, float]:
     return 1 - eps, eps * trace / size
 
 
-def cholesky(left: Floats, diagonal: Floats, alpha: float) -> Floats:
-    """Factors left + diag in place. left [M, M] Fortran-ordered, its lower triangle. Raises MethodRefused."""
-    from scipy.linalg.lapack import dpotrf  # of no use to a process that only serves
+def cholesky(left: Floats, diagonal: Floats | float, alpha: float) -> Floats:
+    """Factors left + diag in place. left [M, M] Fortran-ordered, its lower triangle, float64 or float32. Raises
+    MethodRefused."""
+    from scipy.linalg.lapack import get_lapack_funcs  # of no use to a process that only serves
 
     left.ravel("K")[:: len(left) + 1] += diagonal
-    factor, failed = dpotrf(left, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
+    (potrf,) = get_lapack_funcs(("potrf",), (left,))
+    factor, failed = potrf(left, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
     if failed:
         raise MethodRefused(f"The equations of the head cannot be solved with alpha {alpha:g}: take a larger one.")
     return np.asarray(factor)
@@ -162,9 +164,10 @@ def cholesky(left: Floats, diagonal: Floats, alpha: float) -> Floats:
 
 def substitute(factor: Floats, right: Floats) -> Floats:
     """Solves L L' x = right. [M, M], [M, C] -> [M, C]"""
-    from scipy.linalg.lapack import dpotrs
+    from scipy.linalg.lapack import get_lapack_funcs
 
-    return np.asarray(dpotrs(factor, right, lower=True)[0]) if len(factor) else right
+    (potrs,) = get_lapack_funcs(("potrs",), (factor,))
+    return np.asarray(potrs(factor, right, lower=True)[0]) if len(factor) else right
 
 
 def in_features(head: Head, sums: Sums, shift: int) -> Head:

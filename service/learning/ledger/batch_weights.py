@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 
@@ -54,10 +55,10 @@ class BatchWeights:
     def weighted(self, batches: Iterable[str], source: Callable[[str], str], without: Iterable[str] = ()) -> Weighted:
         """Returns the batches by id with their weights. Those `without` weigh nothing, but age the others."""
         named, left_out = any(weight != 1 for weight in self.sources.values()), frozenset(without)
-        weighed = (
-            (batch, 0.0 if batch in left_out else self.of(source(batch)) if named else 1.0)
-            for batch in sorted(set(batches))
-        )
+        ordered = sorted(set(batches))
+        if not named and not left_out:
+            return tuple(zip(ordered, repeat(1.0)))
+        weighed = ((batch, 0.0 if batch in left_out else self.of(source(batch)) if named else 1.0) for batch in ordered)
         return tuple((batch, weight) for batch, weight in weighed if weight or self.decay < 1)
 
     def sentence(self) -> str:
@@ -89,7 +90,11 @@ def add_up(start: Ledger, decay: float, batches: Weighted, entry: Callable[[str]
 
 
 def aged(decay: float, batches: Weighted) -> dict[str, float]:
-    return {batch: weight * decay ** (len(batches) - 1 - k) for k, (batch, weight) in enumerate(batches)}
+    return (
+        dict(batches)
+        if decay == 1
+        else {batch: weight * decay ** (len(batches) - 1 - k) for k, (batch, weight) in enumerate(batches)}
+    )
 
 
 def weighted_sums(entry: FeatureRows, weight: Mapping[str, float]) -> Sums:

@@ -160,6 +160,10 @@ def unpack_entry(data: bytes) -> FeatureRows | SummedEntry:
     return SummedEntry.unpack(data) if data.startswith(MAGIC) else unpack_features(data)
 
 
+def summed(entry: FeatureRows | SummedEntry) -> SummedEntry:
+    return entry if isinstance(entry, SummedEntry) else SummedEntry.of(entry)
+
+
 def sums_of(entry: FeatureRows | SummedEntry) -> Sums:
     return entry.all if isinstance(entry, SummedEntry) else Sums.of(entry)
 

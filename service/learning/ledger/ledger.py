@@ -50,11 +50,8 @@ class Ledger(SummedEntry):
 
         Bounded rows stay as they are. Exact only where both are 1; else the same bits for the same batches.
         """
-        aged = {name: getattr(self, name).scaled(decay) for name in GROUPS}
-        if weight and entry is not None:
-            for name, sums in group_sums(entry):
-                aged[name] += sums.scaled(weight)
-        return replace(self, **aged)
+        own = dict(group_sums(entry)) if weight and entry is not None else {}
+        return replace(self, **{name: getattr(self, name).aged(decay, own.get(name), weight) for name in GROUPS})
 
     def pack(self) -> bytes:
         """Packs the ledger for a cache; G by its upper triangle, in `planes`."""
@@ -72,4 +69,5 @@ class Ledger(SummedEntry):
 
 
 def _bounded(rows: FeatureRows, more: FeatureRows, by_source: bool = False) -> FeatureRows:
-    return bounded(FeatureRows.concat([rows, more]), by_source=by_source)
+    """Without the names of batches of which no row is left: they would be as many as were ever learned."""
+    return bounded(FeatureRows.concat([rows, more]), by_source=by_source).of_present_batches()

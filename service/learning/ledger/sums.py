@@ -118,6 +118,17 @@ class Sums:
         """Counts every row `weight` times: sums of reals for weights other than 0 and 1."""
         return self if weight == 1 else Sums(self.classes, weight * self.G, weight * self.Q, weight * self.n)
 
+    def aged(self, decay: float, own: Sums | None, weight: float) -> Sums:
+        """Takes one step of Horner's rule: these sums count `decay` times, `own` that come after them `weight` times.
+        Raises MethodRefused beyond 2^53."""
+        before = self.scaled(decay)
+        if own is None:
+            return before
+        classes = tuple(dict.fromkeys((*self.classes, *own.classes)))
+        a, b = before.aligned(classes), own.scaled(weight).aligned(classes)
+        G = np.add(a.G, b.G, out=a.G if decay != 1 else None)  # what was scaled is of this step alone
+        return _within_limit(Sums(classes, G, a.Q + b.Q, a.n + b.n))
+
     def aligned(self, classes: Sequence[str]) -> Sums:
         """Returns the same sums with a column for each of `classes`, which names all of theirs; zeros without rows."""
         if tuple(classes) == self.classes:

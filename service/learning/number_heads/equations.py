@@ -69,7 +69,7 @@ class NumberMoments:
         low, high = slice(width, width + numbers), slice(width + numbers, width + 2 * numbers)
         present = sums.G.diagonal()[:width] > 0
         columns = np.flatnonzero(present) if present.any() else np.arange(width)
-        products = sums.G[:width, :width] if len(columns) == width else sums.G[np.ix_(columns, columns)]
+        products = sums.G[:width, :width] if len(columns) == width else sums.G.take(columns, 0).take(columns, 1)
         mean, goal = sums.G[columns, -1] / mass, (sums.G[low, -1] + LIMB * sums.G[high, -1]) / (UNIT_STEPS * mass)
         cross = (sums.G[columns, low] + LIMB * sums.G[columns, high]) / (UNIT_STEPS * mass) - np.outer(mean, goal)
         spread = squares(sums, numbers) / (UNIT_STEPS**2 * mass) - goal**2

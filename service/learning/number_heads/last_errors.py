@@ -31,6 +31,8 @@ NARROW = 300
 """Features up to which every alpha is tested, in float64. Wider equations are tested in float32, which takes less than
 half the time, and by alphas from `LEAST_WIDE` on: no smaller one did better on any of ten streams."""
 LEAST_WIDE = 1e-2
+BLOCK = 64
+"""Rows of the equations that are made at once: they stay in the processor's cache."""
 STEP = 2.0**-16
 """Errors below this, in units, count as this: a step of the grid."""
 
@@ -91,11 +93,13 @@ def last_errors(
     assert grid is not None, "the space of numbers has their grid"
     widths = [space.features, *_alone(space)]
     tried = [_tried(width, alphas) for width in widths]
+    alike = tried[0] == tried[-1]  # then the equations of both are solved at once
+    parts = [(widths, tried[0])] if alike else [([width], some) for width, some in zip(widths, tried, strict=True)]
 
     def score(before: Sums, entry: FeatureRows) -> list[float]:
         moments, errors = NumberMoments.of(before, grid.size), list[float]()
-        for width, some in zip(widths, tried, strict=True):
-            errors += errors_by_alpha(moments.first(width), some, entry, grid)
+        for some, of_width in parts:
+            errors += errors_by_alpha(moments, some, of_width, entry, grid)
         return errors
 
     key = f"numbers {alphas!r}"
@@ -110,29 +114,40 @@ def last_errors(
 
 
 def errors_by_alpha(
-    moments: NumberMoments, alphas: Sequence[float], entry: FeatureRows, grid: NumberGrid
+    moments: NumberMoments, widths: Sequence[int], alphas: Sequence[float], entry: FeatureRows, grid: NumberGrid
 ) -> list[float]:
-    """Mean |error| in units on the rows of an entry, by the head of these moments with each alpha; infinite where it
-    cannot be solved."""
+    """Mean |error| in units on the rows of an entry, by the head of these moments with each alpha, of all features and
+    then of the first ones alone, so many; infinite where it cannot be solved. widths: descending
+
+    Equations of the first features are the first of all equations, and so is their Cholesky factor.
+    """
     from scipy.linalg.lapack import get_lapack_funcs  # of no use to a process that only serves
 
-    goals, errors = goals_in_units(entry, grid) - moments.goal, list[float]()
-    width, scale = len(moments.mean), 1 / np.sqrt(moments.variance)
-    if not width:  # nothing tells rows apart: whatever alpha is, the mean answers
-        return [float(np.abs(goals).mean())] * len(alphas)
+    moments = moments.first(widths[0])
+    goals, scale, mean = goals_in_units(entry, grid) - moments.goal, 1 / np.sqrt(moments.variance), moments.mean
+    places = [int(np.searchsorted(moments.columns, width)) for width in widths]
     kind = "float64" if moments.features <= NARROW else "float32"
-    scatter: Floats = (moments.products / moments.mass - np.outer(moments.mean, moments.mean)) * np.outer(scale, scale)
-    left: NDArray[Any] = scatter.astype(kind)
+    left: NDArray[Any] = np.empty((places[0], places[0]), kind)
+    for start in range(0, places[0], BLOCK):
+        rows = slice(start, start + BLOCK)
+        scatter = moments.products[rows] / moments.mass
+        scatter -= mean[rows, None] * mean
+        left[rows] = scatter * (scale[rows, None] * scale)
     right: NDArray[Any] = (moments.cross * scale[:, None]).astype(kind)
-    rows: NDArray[Any] = (moments.centred(entry) * scale).astype(kind)
+    asked: NDArray[Any] = (moments.centred(entry) * scale).astype(kind)
     factor_of, solve = get_lapack_funcs(("potrf", "potrs"), (left,))
-    for alpha in alphas:
+    errors = np.full((len(widths), len(alphas)), np.inf)
+    for k, alpha in enumerate(alphas):
         shrunk = left.T.copy(order="F")  # symmetric, so this is the same in the order that is factored in place
-        shrunk.ravel("K")[:: width + 1] = left.diagonal() + alpha
-        factor, failed = factor_of(shrunk, lower=True, overwrite_a=True, clean=False)
-        misses = goals - rows @ solve(factor, right, lower=True)[0] if not failed else np.full((1, 1), np.inf)
-        errors.append(float(np.abs(misses).mean()))
-    return errors
+        shrunk.ravel("K")[:: len(left) + 1] = left.diagonal() + alpha
+        factor, failed = factor_of(shrunk, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
+        for w, n in enumerate(places):
+            if not n:  # nothing tells rows apart: whatever alpha is, the mean answers
+                errors[w, k] = np.abs(goals).mean()
+            elif not failed:
+                weight = solve(factor[:n, :n], right[:n], lower=True)[0]
+                errors[w, k] = np.abs(goals - asked[:, :n] @ weight).mean()
+    return [float(error) for error in errors.ravel()]
 
 
 def _alone(space: Space) -> list[int]:

@@ -33,9 +33,9 @@ def add_all(session: Session, entries: Sequence[LedgerEntry]) -> None:
     session.add_all(entry for entry in entries if (entry.batch_id, entry.feature_space) not in known)
 
 
-def lacking(session: Session, model: Model, space: str, batch_ids: Collection[str]) -> list[str]:
-    """Batches of the model among `batch_ids` that have no entry in this space, in that order."""
-    query = select(LedgerEntry.batch_id).join(Batch).where(Batch.model_id == model.id)
+def lacking(session: Session, space: str, batch_ids: Collection[str]) -> list[str]:
+    """Those of these batches that have no entry in this space, in that order."""
+    query = select(LedgerEntry.batch_id).where(LedgerEntry.batch_id.in_(among(session, batch_ids)))
     entered = set(session.scalars(query.where(LedgerEntry.feature_space == space)))
     return [batch_id for batch_id in batch_ids if batch_id not in entered]
 

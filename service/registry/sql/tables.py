@@ -133,6 +133,13 @@ class Batch(Table):
         Index(None, "model_id", "digest"),
         Index(None, "model_id", "id"),
         Index(None, "model_id", "settled_at"),
+        Index(
+            "ix_batches_retracted",
+            "model_id",
+            "id",
+            sqlite_where=text("retracted_at IS NOT NULL"),
+            postgresql_where=text("retracted_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

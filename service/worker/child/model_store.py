@@ -203,5 +203,16 @@ class ModelStore:
 
     def name(self, *words: str, learned: Iterable[str]) -> str:
         """The name of something that is a function of a set of batches."""
-        text = "\n".join([self.area, *words, *sorted(learned)])
-        return hashlib.sha256(text.encode()).hexdigest()
+        ordered = sorted(learned)
+        return self.names(*words, learned=ordered, last=0)[len(ordered)]
+
+    def names(self, *words: str, learned: Sequence[str], last: int) -> dict[int, str]:
+        """n -> the name of something that is a function of the first n of these sorted batches: of all, and of up to
+        `last` fewer. Costs little more than one name."""
+        first = max(len(learned) - last, 0)
+        hashed = hashlib.sha256("\n".join([self.area, *words, *learned[:first]]).encode())
+        names = {first: hashed.hexdigest()}
+        for n in range(first, len(learned)):
+            hashed.update(f"\n{learned[n]}".encode())
+            names[n + 1] = hashed.hexdigest()
+        return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
@@ -45,24 +46,26 @@ class StoredData:
         assignment = model_store.assignment
         self.input, self.architecture, self._weights = assignment.input, assignment.architecture, assignment.weights
         self.target = assignment.target
-        self.known_rows = sum(assignment.counts[b] for b in known)
-        self.kept_rows = sum(assignment.kept.get(b, 0) for b in known)
-        self._here = sum(assignment.counts[b] for b in known if b not in assignment.merged)
-        sources = assignment.sources
-        self.known_sources = frozenset(sources[b] for b in known if b in sources)
+        counts, sources = assignment.counts, assignment.sources
+        self.known_rows = sum(map(counts.__getitem__, known))
+        self.kept_rows = sum(map(assignment.kept.get, known, repeat(0)))
+        self._here = self.known_rows - sum(counts[b] for b in set(assignment.merged).intersection(known))
+        self.known_sources = frozenset(map(sources.__getitem__, sources.keys() & set(known)))
         self._store, self._known, self._new = model_store, sorted(known), list(new)
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
         self._merged = frozenset(assignment.merged)
-        self.merged_rows = sum(assignment.counts[b] for b in new if b in self._merged)
+        self.merged_rows = sum(counts[b] for b in new if b in self._merged)
         self._own = Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new)
+        self._names = dict[tuple[bool, tuple[str, ...]], str]()
+        self._entered = set[tuple[bool, str]]()
 
     @property
     def _lasting(self) -> bool:
         """Whether all rows that came are kept, and will be: then what is read of them may be remembered."""
         return self._store.assignment.retention is Retention.ALL and self.kept_rows == self._here
 
-    @property
+    @cached_property
     def learned(self) -> list[str]:
         """Batches of a version that learned all of it."""
         return sorted([*self._known, *self._new])
@@ -82,7 +85,7 @@ class StoredData:
     def exam(self) -> Rows:
         if not self._lasting:
             return self._exam_left
-        name = self._store.name("exam", learned=self._known)
+        name = self._name("exam", known=True)
         return self._store.memory.recall(name, lambda: self._read_exam(name))
 
     @cached_property
@@ -102,12 +105,18 @@ class StoredData:
 
     def _cached(self, area: str, *words: str) -> tuple[bytes | None, list[str]]:
         """What the cache has of the known batches, or of all but the last few; -> that, and the batches it lacks."""
-        for lacking in range(min(UNSAVED_ROWS // UNSAVED_LEAST, len(self._known) + 1)):
-            summed = self._known[: len(self._known) - lacking]
-            cached = self._store.cache.get(area, self._store.name(*words, learned=summed))
-            if cached is not None:
-                return cached, self._known[len(summed) :]
+        names = self._store.names(*words, learned=self._known, last=UNSAVED_ROWS // UNSAVED_LEAST - 1)
+        for summed in sorted(names, reverse=True):
+            if (cached := self._store.cache.get(area, names[summed])) is not None:
+                return cached, self._known[summed:]
         return None, self._known
+
+    def _name(self, *words: str, known: bool) -> str:
+        """The name of what is a function of the known batches, or of all. It is asked for again and again."""
+        if (known, words) not in self._names:
+            learned = self._known if known else self.learned
+            self._names[known, words] = self._store.name(*words, learned=learned)
+        return self._names[known, words]
 
     def pretrained(self) -> SharedWeights:
         return starting_weights(self.architecture.backbone, self._weights)
@@ -139,10 +148,16 @@ class StoredData:
         return new_values(self.input, base.learned_values(), brought, self._vocabulary)
 
     def ledger(self, space: Space) -> Ledger:
-        name = self._store.name("ledger", space.id, learned=self._known)
+        name = self._name("ledger", space.id, known=True)
         ledger = self._store.memory.recall(name, lambda: self._read_ledger(name, space))
-        self._store.enter(self._known, space)
+        self._enter(space, known=True)
         return ledger
+
+    def _enter(self, space: Space, known: bool) -> None:
+        """Makes the entries of the known batches, or of all, that are not recorded; once, since there may be many."""
+        if (known, space.id) not in self._entered:
+            self._store.enter(self._known if known else self.learned, space)
+            self._entered.add((known, space.id))
 
     def _read_ledger(self, name: str, space: Space) -> Ledger:
         cached, since = self._cached(self._store.area, "ledger", space.id)
@@ -174,9 +189,9 @@ class StoredData:
     def grown(self, space: Space) -> Ledger:
         if not self._new:
             return self.ledger(space)
-        name = self._store.name("ledger", space.id, learned=self.learned)
+        name = self._name("ledger", space.id, known=False)
         ledger = self._store.memory.recall(name, lambda: self._grow(space))
-        self._store.enter(self.learned, space)
+        self._enter(space, known=False)
         return ledger
 
     def _grow(self, space: Space) -> Ledger:
@@ -213,8 +228,8 @@ class StoredData:
     ) -> list[list[list[float]]]:
         batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
         self._store.prepare((batch for batch, _ in batches), space)
-        tests = TestedBatches(self._store, space)
-        return [*tests.scores([one.decay for one in weights], batches, last, key, score).values()]
+        tests = TestedBatches(self._store, space, batches, last)
+        return [*tests.scores([one.decay for one in weights], key, score).values()]
 
     def recent_exam(self, batches: int) -> Rows:
         last, empty = self._known[-batches:], Rows.empty(self.input.shape)
@@ -251,7 +266,7 @@ class StoredData:
         self._hold(ledger, keep, "ledger", space.id)
         if self._lasting:
             fresh = self.batch.take(self.batch.judging)
-            exam = bounded(Rows.concat([self.exam, fresh])) if len(self.exam) else bounded(fresh)
+            exam = bounded(Rows.concat([self.exam, fresh]) if len(self.exam) else fresh).of_present_batches()
             self._hold(exam, keep, "exam")
         for name, sums in self._weighted.made.items():
             held = replace(sums)
@@ -263,7 +278,7 @@ class StoredData:
     def _hold(self, thing: Rows | Ledger, keep: dict[str, Rows | Ledger], *words: str) -> None:
         """Holds a thing in memory, and in `keep` where the cache lacks too many rows of it."""
         memory = self._store.memory
-        name, before = (self._store.name(*words, learned=batches) for batches in (self.learned, self._known))
+        name, before = (self._name(*words, known=known) for known in (False, True))
         rows = np.bincount(self.batch.batch, minlength=len(self._new))
         unsaved = memory.unsaved.get(before, 0) + int(np.maximum(rows, UNSAVED_LEAST).sum())
         if unsaved >= UNSAVED_ROWS:

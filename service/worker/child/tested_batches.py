@@ -1,112 +1,98 @@
 """Scores of the last batches, each by the sums of those before it, for several decays at once.
 
 The sums before a batch are one step of Horner's rule from those before the last one. They are held in memory, and every
-few batches in the cache: so a test costs one step a decay, however long the history is.
+few batches in the cache, under the names of those that heads are solved from: so a test costs one step a decay, however
+long the history is, and so does a head where another decay is chosen.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from service.learning.data.rows import FeatureRows
-from service.learning.data.serialization import pack, unpack
 from service.learning.ledger.batch_weights import Weighted
-from service.learning.ledger.entry import sums_of
+from service.learning.ledger.entry import summed
 from service.learning.ledger.feature_space import Space
-from service.learning.ledger.sums import Sums, square, triangle
+from service.learning.ledger.ledger import Ledger
+from service.learning.ledger.sums import Sums
 from service.worker.child.model_store import ModelStore
-
-CACHED_EVERY = 8
-"""Batches after which sums are written to the cache again: what a new process must add up at most."""
+from service.worker.child.weighted_sums import CACHED_EVERY, LOOKED_BACK, at_hand, texts_of
 
 Score = Callable[[Sums, FeatureRows], list[float]]
 
 
 class TestedBatches:
-    """Tests, then trains, over the batches of a model in one feature space; sums alone, without bounded rows."""
+    """Tests, then trains, over the batches of a model in one feature space; sums alone, without bounded rows.
+
+    batches: all of them by id, also those that weigh nothing.
+    """
 
     __test__ = False
 
-    def __init__(self, model_store: ModelStore, space: Space) -> None:
-        self._store, self._space = model_store, space
+    def __init__(self, model_store: ModelStore, space: Space, batches: Weighted, last: int) -> None:
+        self._store, self._space, self._batches = model_store, space, batches
+        self._texts = texts_of(batches)
+        self._tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
 
-    def scores(
-        self, decays: Sequence[float], batches: Weighted, last: int, key: str, score: Score
-    ) -> dict[float, list[list[float]]]:
-        """`score` of each of the last batches that weigh something, by each decay; remembered under `key`.
-
-        batches: all of them by id, also those that weigh nothing.
-        """
-        tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
+    def scores(self, decays: Sequence[float], key: str, score: Score) -> dict[float, list[list[float]]]:
+        """`score` of each of the last batches that weigh something, by each decay; remembered under `key`."""
         scores: dict[float, list[list[float]]] = {decay: [] for decay in decays}
-        for k in tests:
+        names = {decay: self._names("tested", decay, key) for decay in decays}
+        for k in self._tests:
             self._store.run.check()
-            names = {decay: self._name("tested", decay, batches[: k + 1], key) for decay in decays}
-            cached = {decay: self._store.cache.get(self._store.area, name) for decay, name in names.items()}
+            cached = {decay: self._store.cache.get(self._store.area, of[k + 1]) for decay, of in names.items()}
             known = {decay: _scores(data) for decay, data in cached.items() if data is not None}
             if missing := [decay for decay in decays if decay not in known]:
-                entry = self._store.entry(batches[k][0], self._space)
-                for decay, before in self._before(missing, batches[:k]).items():
+                entry = self._store.entry(self._batches[k][0], self._space)
+                for decay, before in self._before(missing, k).items():
                     known[decay] = score(before, entry) if before.mass > 0 and len(entry) else []
-                    self._store.cache.put(self._store.area, names[decay], json.dumps(known[decay]).encode())
+                    self._store.cache.put(self._store.area, names[decay][k + 1], json.dumps(known[decay]).encode())
             for decay in decays:
                 scores[decay].append(known[decay])
         return scores
 
-    def _before(self, decays: Sequence[float], batches: Weighted) -> dict[float, Sums]:
-        """Sums of every row of these batches for each decay, from the longest run of first batches that is at hand."""
-        at_hand = {decay: self._at_hand(decay, batches) for decay in decays}
-        sums = {decay: start for decay, (start, _) in at_hand.items()}
-        for k in range(min(n for _, n in at_hand.values()), len(batches)):
-            batch, weight = batches[k]
-            behind = [decay for decay, (_, n) in at_hand.items() if n <= k]
+    def _before(self, decays: Sequence[float], k: int) -> dict[float, Sums]:
+        """Sums of every row of the first k batches for each decay, from the longest run of first ones at hand."""
+        sums, behind = dict[float, Ledger](), dict[float, int]()
+        for decay in decays:
+            sums[decay], behind[decay] = self._at_hand(decay, k)
+        for place in range(min(behind.values()), k):
+            batch, weight = self._batches[place]
             self._store.run.check()
-            own = sums_of(self._store.adds(batch, self._space)) if weight else None
-            for decay in behind:
-                aged = sums[decay].scaled(decay)
-                sums[decay] = aged + own.scaled(weight) if own is not None else aged
-        for decay, (_, n) in at_hand.items():
-            if n < len(batches):
-                self._hold(decay, batches, n, sums[decay])
-        return sums
+            own = summed(self._store.adds(batch, self._space)) if weight else None
+            for decay in (decay for decay, n in behind.items() if n <= place):
+                sums[decay] = sums[decay].weighted(decay, own, weight)
+        for decay, n in behind.items():
+            if n < k:
+                self._hold(decay, n, k, sums[decay])
+        return {decay: replace(ledger).all for decay, ledger in sums.items()}  # what is held holds no total beside it
 
-    def _at_hand(self, decay: float, batches: Weighted) -> tuple[Sums, int]:
-        """Sums of the most first batches that memory or cache has, and the number of those batches."""
-        for n in range(len(batches), max(len(batches) - CACHED_EVERY, 1) - 1, -1):
-            name = self._name("before", decay, batches[:n])
-            held = self._store.memory.held(name, Sums)
-            if held is not None:
-                return held, n
-            cached = self._store.cache.get(self._store.area, name) if n % CACHED_EVERY == 0 else None
-            if cached is not None:
-                return _unpacked(cached), n
-        return Sums.empty(self._space.width), 0
+    def _at_hand(self, decay: float, k: int) -> tuple[Ledger, int]:
+        """Sums of the most first batches that memory or cache has, of the first k, and the number of those batches."""
+        ids = [batch for batch, weight in self._batches[:k] if weight == decay == 1]
+        whole = self._store.memory.held(self._store.name("ledger", self._space.id, learned=ids), Ledger)
+        if whole is not None and len(ids) == k:
+            return whole, k
+        return at_hand(self._store, self._space, k, self._names("weighted", decay))
 
-    def _hold(self, decay: float, batches: Weighted, before: int, sums: Sums) -> None:
-        """Holds sums in the place of those that they go on from, which were of the first `before` batches."""
-        name = self._name("before", decay, batches)
-        self._store.memory.drop(self._name("before", decay, batches[:before]))
-        self._store.memory.hold(name, sums)
-        if len(batches) % CACHED_EVERY == 0:
-            self._store.cache.put(self._store.area, name, _packed(sums))
+    def _hold(self, decay: float, before: int, k: int, sums: Ledger) -> None:
+        """Holds sums of the first k batches in the place of those that they go on from, of the first `before`."""
+        names = self._names("weighted", decay)
+        if before in names:
+            self._store.memory.drop(names[before])
+        self._store.memory.hold(names[k], sums)
+        if k % CACHED_EVERY == 0:
+            self._store.cache.put(self._store.area, names[k], sums.pack())
 
-    def _name(self, what: str, decay: float, batches: Weighted, key: str = "") -> str:
-        learned = [f"{batch} {weight!r}" for batch, weight in batches]
-        return self._store.name(what, self._space.id, repr(decay), key, learned=learned)
+    def _names(self, what: str, decay: float, *key: str) -> dict[int, str]:
+        """n -> the name of what is a function of the first n batches, for all n that tests go back to."""
+        back = len(self._batches) - min(self._tests, default=0) + LOOKED_BACK
+        return self._store.names(what, self._space.id, repr(decay), *key, learned=self._texts, last=back)
 
 
 def _scores(data: bytes) -> list[float]:
     """Scores as the cache has them; one that an earlier release wrote stands alone."""
     scores = json.loads(data)
     return [float(score) for score in scores] if isinstance(scores, list) else [float(scores)]
-
-
-def _packed(sums: Sums) -> bytes:
-    return pack({"G": triangle(sums.G), "Q": sums.Q, "n": sums.n}, {"classes": sums.classes})
-
-
-def _unpacked(data: bytes) -> Sums:
-    tensors, meta = unpack(data)
-    Q = tensors["Q"]
-    return Sums(tuple(meta["classes"]), square(tensors["G"], len(Q)), Q, tensors["n"])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -70,6 +71,7 @@ class Executor:
     def __init__(self, tasks: Tasks = IN_SEQUENCE) -> None:
         self._tasks = tasks
         self._memory = Memory()
+        self._cache = lru_cache(maxsize=1)(Cache)  # one cache for all updates, which knows how full it is
         self._unwritten: list[tuple[Cache, str, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="store")
@@ -84,7 +86,7 @@ class Executor:
         """
         places = assignment.places
         crash = _crasher(places.crash_point)
-        cache = Cache(Path(places.cache), places.cache_bytes, places.reserve_bytes)
+        cache = self._cache(Path(places.cache), places.cache_bytes, places.reserve_bytes)
         durable = open_store(places.store, crash, cache, PATIENCE_SECONDS, places.reserve_bytes)
         store = WriteBehind(durable, self._threads)
         for area in (places.area, exam_area(places.area)):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.learning.data.rows import FeatureRows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.worker.child.model_store import ModelStore
-from service.worker.child.tested_batches import CACHED_EVERY
 
+CACHED_EVERY = 8
+"""Batches after which sums are written to the cache again: what a new process must add up at most."""
 LOOKED_BACK = 16
 """Last batches that sums may lack which others go on from."""
 
@@ -32,9 +33,12 @@ class WeightedSums:
         return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
-        ledger = self._summed(space, decay, weighted)
+        names = self._store.names(
+            "weighted", space.id, repr(decay), learned=texts_of(weighted), last=LOOKED_BACK + len(self._new)
+        )
+        ledger = self._summed(space, decay, weighted, names)
         if keep:
-            name = self._name(space, decay, weighted)
+            name = names[len(weighted)]
             self.made[name] = ledger
             if len(weighted) % CACHED_EVERY == 0:
                 self.due.add(name)
@@ -44,34 +48,37 @@ class WeightedSums:
         """A function to the rounded features of a batch."""
         return lambda batch: self._store.entry(batch, space)
 
-    def _summed(self, space: Space, decay: float, weighted: Weighted) -> Ledger:
+    def _summed(self, space: Space, decay: float, weighted: Weighted, names: Mapping[int, str]) -> Ledger:
         """Sums these batches by Horner's rule, from the sums of the most first ones that memory or cache has.
 
-        Those of the known batches are held: an update asks for sums with its own batches and without them."""
+        Those of the known batches are held: an update asks for sums with its own batches and without them. names: n ->
+        the name of the sums of the first n
+        """
+        name = names[len(weighted)]
 
         def make() -> Ledger:
-            start, n = self._at_hand(space, decay, weighted)
+            start, n = at_hand(self._store, space, len(weighted), names)
             if not n:
-                self.due.add(self._name(space, decay, weighted))
+                self.due.add(name)
             if n < len(self._known) < len(weighted):
-                start, n = self._summed(space, decay, weighted[: len(self._known)]), len(self._known)
+                start, n = self._summed(space, decay, weighted[: len(self._known)], names), len(self._known)
             self._store.run.check()
             return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space))
 
-        return self._store.memory.recall(self._name(space, decay, weighted), make)
+        return self._store.memory.recall(name, make)
 
-    def _at_hand(self, space: Space, decay: float, weighted: Weighted) -> tuple[Ledger, int]:
-        """Sums of the most first batches that memory or cache has, and their number; a decay that was not used in the
-        last updates begins with none."""
-        for n in range(len(weighted), max(len(weighted) - LOOKED_BACK, 0), -1):
-            name = self._name(space, decay, weighted[:n])
-            if (held := self._store.memory.held(name, Ledger)) is not None:
-                return held, n
-            if (cached := self._store.cache.get(self._store.area, name)) is not None:
-                return Ledger.unpack(cached), n
-        return Ledger.empty(space), 0
 
-    def _name(self, space: Space, decay: float, weighted: Weighted) -> str:
-        return self._store.name(
-            "weighted", space.id, repr(decay), learned=[f"{batch} {weight!r}" for batch, weight in weighted]
-        )
+def at_hand(store: ModelStore, space: Space, batches: int, names: Mapping[int, str]) -> tuple[Ledger, int]:
+    """Sums of the most first batches that memory or cache has, and their number; a decay that was not used in the last
+    updates begins with none. names: see `WeightedSums`"""
+    for n in range(batches, max(batches - LOOKED_BACK, 0), -1):
+        if (held := store.memory.held(names[n], Ledger)) is not None:
+            return held, n
+        if (cached := store.cache.get(store.area, names[n])) is not None:
+            return Ledger.unpack(cached), n
+    return Ledger.empty(space), 0
+
+
+def texts_of(batches: Weighted) -> list[str]:
+    """The batches with their weights, as names of sums have them."""
+    return [f"{batch} {weight!r}" for batch, weight in batches]

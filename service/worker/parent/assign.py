@@ -13,6 +13,7 @@ from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
 from service.contract.policies import policy_of
 from service.contract.report import Report
+from service.contract.tables import TableInput
 from service.learning.auto import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check
@@ -24,7 +25,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
 from service.worker.assignment import Assignment, Bits, Lineage, Places, Shard, Stored
-from service.worker.parent.plan import planned
+from service.worker.parent.plan import Plan, planned
 from service.worker.parent.stopped import stopped_before
 
 
@@ -36,7 +37,8 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     if plan is None:
         return None
     known = {*(base.learned if base else []), *(b for s in plan.steps for b in s.batches)}
-    every = batches.facts_of(session, model)
+    spec = models.input_of(model)
+    every = batches.facts_of(session, model, *(["values"] if isinstance(spec, TableInput) else []))
     needed = [b for b in every if b.id in known]
     return Assignment(
         update=update.id,
@@ -44,7 +46,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         traceparent=tracing.traceparent(),
         kind=UpdateKind(update.kind),
         places=places(runtime, model),
-        input=models.input_of(model),
+        input=spec,
         architecture=ARCHITECTURE.as_stored(model.architecture),
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
@@ -56,8 +58,7 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
         counts={b.id: b.rows for b in needed},
         kept={b.id: b.kept_rows for b in needed},
-        values=_values(needed, set(update.batches) if update.kind == UpdateKind.LEARN else known - set(plan.removed)),
-        vocabulary=_vocabulary(every, set(base.learned), set(update.batches)) if base else {},
+        **(_of_table(needed, every, plan, update, base) if isinstance(spec, TableInput) else {}),
         merged=[b.id for b in needed if b.merged is not None],
         sources={b.id: b.source for b in needed if b.source},
         weights=_weights(runtime, model, plan.start),
@@ -78,9 +79,15 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     )
 
 
-def _values(needed: Sequence[Row[Any]], which: set[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Rows of each value of a category in these batches, where inputs are tables."""
-    return {batch.id: batch.values for batch in needed if batch.values is not None and batch.id in which}
+def _of_table(
+    needed: Sequence[Row[Any]], every: Sequence[Row[Any]], plan: Plan, update: Update, base: Version | None
+) -> dict[str, Any]:
+    """What the assignment says of values of categories: rows of each value in the batches that an update learns, or
+    that a retraction leaves, and the vocabulary."""
+    learns, named, removed = update.kind == UpdateKind.LEARN, set(update.batches), set(plan.removed)
+    counted = (b for b in needed if b.values is not None and (b.id in named if learns else b.id not in removed))
+    vocabulary = _vocabulary(every, set(base.learned), named) if base else {}
+    return {"values": {batch.id: batch.values for batch in counted}, "vocabulary": vocabulary}
 
 
 def _vocabulary(every: Sequence[Row[Any]], learned: set[str], brought: set[str]) -> dict[str, list[str]]:

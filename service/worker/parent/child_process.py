@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from pydantic_core import to_json
+
 from service.errors import (
     BudgetSpent,
     Cancelled,
@@ -104,7 +106,7 @@ class WarmChild:
         ClusterAway.
         """
         child, self._running = self.warm(), True
-        child.tell(assignment=assignment.model_dump(mode="json"))
+        child.tell_json(to_json({"assignment": assignment.model_dump(mode="json")}))  # it names all batches
         try:
             for message in self._messages(child, tick_seconds, tick):
                 match message:

@@ -139,12 +139,14 @@ def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:
         yield model_area(model_id), result.bits, "The answers on trusted rows"
 
 
-def _require_entries(session: Session, model: Model, version: Version) -> None:
+def _require_entries(session: Session, model: Model, version: Version, base: Version | None) -> None:
     """Raises Incomplete where a batch of the version has no entry in its feature space: its sums could not be
-    recomputed."""
+    recomputed. Those of a base in the same space were looked at when that was made."""
     if version.feature_space is None:
         return
-    if lacking := ledger.lacking(session, model, version.feature_space, version.learned):
+    known = frozenset(base.learned if base is not None and base.feature_space == version.feature_space else ())
+    fresh = [batch_id for batch_id in version.learned if batch_id not in known]
+    if lacking := ledger.lacking(session, version.feature_space, fresh):
         raise Incomplete(
             f"The sums of batch {lacking[0]} were not stored, so nobody could verify the version or learn on from it. "
             "Nothing was published; a fresh process makes it again."
@@ -174,7 +176,7 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
             for e in result.entries
         ],
     )
-    _require_entries(session, model, version)
+    _require_entries(session, model, version, base)
     update.version_id, update.verdict = version.id, verdict
     update.method, update.why = result.method, result.why
     update.learned_rows, update.exam_rows = result.learned_rows, result.exam_rows

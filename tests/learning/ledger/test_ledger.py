@@ -178,6 +178,18 @@ def test_a_ledger_is_the_same_in_any_order(order: list[int]) -> None:
     assert equal(ledger_of([parts[k] for k in order]), ledger_of(parts))
 
 
+def test_a_ledger_names_no_batch_of_which_it_holds_no_row() -> None:
+    ledger = Ledger.empty(space())
+    for k in range(30):
+        rows = random_entry(20, WIDTH, seed=k, batch=f"bat_{k:02d}")
+        ledger = ledger.with_entry(rows.take(rows.folds == (0 if k % 10 == 0 else 5)))
+    assert set(ledger.exam.batches) <= {"bat_00", "bat_10", "bat_20"}
+    assert not ledger.selected.batches
+    again = Ledger.unpack(ledger.pack())
+    assert again.exam.batches == ledger.exam.batches
+    assert again.digest == ledger.digest
+
+
 def test_a_packed_ledger_comes_back() -> None:
     ledger = ledger_of(batches(2))
     again = Ledger.unpack(ledger.pack())

@@ -37,8 +37,10 @@ def test_errors_of_each_strength_are_those_of_its_head(narrow: int, monkeypatch:
     before = Sums.of(feature_rows(space, stream.history[0]))
     heads = [number_head(before, 1, space.shift, alpha) for alpha in ALPHAS]
     expected = [np.abs(head.answers(entry, space.shift) - goals_in_units(entry, grid)).mean() for head in heads]
-    errors = errors_by_alpha(NumberMoments.of(before, 1), ALPHAS, entry, grid)
-    assert errors == pytest.approx(expected, rel=1e-9 if narrow else 1e-3)
+    errors = errors_by_alpha(NumberMoments.of(before, 1), [22, 2], ALPHAS, entry, grid)
+    assert errors[: len(ALPHAS)] == pytest.approx(expected, rel=1e-9 if narrow else 1e-3)
+    first = errors_by_alpha(NumberMoments.of(before, 1), [2], ALPHAS, entry, grid)
+    assert errors[len(ALPHAS) :] == pytest.approx(first, rel=1e-9 if narrow else 1e-3), "the first features alone"
 
 
 def test_features_that_no_row_has_are_left_out_and_change_nothing() -> None:
@@ -55,7 +57,7 @@ def test_features_that_no_row_has_are_left_out_and_change_nothing() -> None:
         heads.append(number_head(sums, 1, space.shift, 0.1))
         leaving_out = LeavingOut(NumberEquations(sums, 1, space.shift), 0.1, grid)
         answers.append(leaving_out.answers(entry, np.ones(len(entry))))
-        errors.append(errors_by_alpha(NumberMoments.of(sums, 1), [0.1, 1.0], entry, grid))
+        errors.append(errors_by_alpha(NumberMoments.of(sums, 1), [entry.inputs.shape[1] - 2], [0.1, 1.0], entry, grid))
     assert np.array_equal(heads[1].weight[:, kept], heads[0].weight)
     assert not heads[1].weight[:, ~kept].any()
     assert answers[1] == pytest.approx(answers[0], rel=1e-9)
@@ -63,7 +65,7 @@ def test_features_that_no_row_has_are_left_out_and_change_nothing() -> None:
     nothing = rows.with_features(np.where(np.arange(rows.inputs.shape[1]) < 20, 0, rows.inputs))
     moments = NumberMoments.of(Sums.of(nothing), 1)
     spread = np.abs(goals_in_units(nothing, grid) - moments.goal).mean()
-    assert errors_by_alpha(moments, [0.1, 1.0], nothing, grid) == [spread, spread]
+    assert errors_by_alpha(moments, [20], [0.1, 1.0], nothing, grid) == [spread, spread]
     assert not number_head(Sums.of(nothing), 1, space.shift, 0.1).weight.any()
 
 

@@ -44,6 +44,7 @@ class Process:
     """One that learns batch after batch; `files`: what a process before it left."""
 
     def __init__(self, files: Path) -> None:
+        files.mkdir(exist_ok=True)
         self.cache, self.memory, self.entries = Cache(files / "cache", 2**30), Memory(), dict[tuple[str, str], str]()
         self.store = LocalArtifacts(files / "store")
         self.parts = [rows_of(k) for k in range(BATCHES)]
@@ -51,6 +52,9 @@ class Process:
 
     def scores(self, known: int) -> list[list[list[float]]]:
         """Of the last four batches, when the update brings the one after the known."""
+        return self.data(known).tested(space(), WEIGHTS, 4, "key", score)
+
+    def data(self, known: int) -> StoredData:
         sources = {rows.batches[0]: rows.sources[0] for rows in self.parts}
         counts = dict.fromkeys(sources, 12)
         given = {"input": VECTOR, "rows": self.rows, "counts": counts, "kept": counts, "sources": sources}
@@ -58,8 +62,7 @@ class Process:
         model_store = ModelStore(self.store, self.cache, learning, self.memory, UNWATCHED)
         model_store.entries = self.entries
         ids = sorted(sources)
-        data = StoredData(model_store, ids[:known], ids[known : known + 1])
-        return data.tested(space(), WEIGHTS, 4, "key", score)
+        return StoredData(model_store, ids[:known], ids[known : known + 1])
 
 
 def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
@@ -88,6 +91,26 @@ def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
     read.clear()
     assert another.scores(BATCHES - 1) == process.scores(BATCHES - 1), "bits do not depend on where sums were taken up"
     assert len(set(read)) < BATCHES, "sums go on from those in the cache"
+
+
+def test_a_head_with_another_decay_goes_on_from_the_sums_by_which_it_was_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, read, adds = Process(tmp_path / "tested"), list[str](), ModelStore.adds
+    for known in range(1, 13):
+        process.scores(known)
+
+    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
+        read.append(batch)
+        return adds(model_store, batch, here)
+
+    monkeypatch.setattr(ModelStore, "adds", reading)
+    switched = process.data(12)
+    sums = switched._weighted.sums(space(), 0.5, switched.weighted_batches(WEIGHTS[2]))
+    assert read == ["bat_12"]
+    scratch = Process(tmp_path / "another").data(12).weighted(space(), WEIGHTS[2])
+    for group in ("judge", "select", "learn"):
+        assert np.array_equal(getattr(sums, group).G, getattr(scratch, group).G), "to the bit"
 
 
 def _without_scores(cache: Cache) -> Callable[[str, str], bytes | None]:

@@ -84,8 +84,11 @@ def test_values_that_were_brought_are_sent_of_columns_with_new_ones_alone(
     runtime: Runtime, ids: list[str], place: int, sent: dict[str, list[str]]
 ) -> None:
     brought = [{"city": {"Osaka": 4}, "plan": {"a": 4}}, {"city": {"Oska": 1, "Osaka": 3}, "plan": {"a": 4}}]
+    columns = [{"name": name, "kind": "category"} for name in ("city", "plan")]
     with runtime.database.writing() as session:
-        promoted(session, models.get(session, "digits"), ids[:1]).report = None
+        digits = models.get(session, "digits")
+        digits.input = {"kind": "table", "columns": columns}
+        promoted(session, digits, ids[:1]).report = None
         for batch_id, values in zip(ids, [*brought, {"city": {"Nara": 8}}, {"plan": {"a": 8}}], strict=True):
             session.get_one(Batch, batch_id).values = values
     request = ordered(runtime, [ids[place]])

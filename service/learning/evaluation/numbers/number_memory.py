@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -32,7 +31,7 @@ def remember(
     """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets · moved:
     it passed since it is like stopped batches before it · left_out: values and errors on its own rows, of the head
     without their block, where nothing was learned before"""
-    batch, numbers = _of_batches_with_rows(a.batch), a.grid.size
+    batch, numbers = a.batch.of_present_batches(), a.grid.size
     kept = _kept(batch) if a.base is not None else np.zeros(0, np.int64)
     value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
     usual = np.ones(len(batch), bool) if a.novel is None else ~a.novel
@@ -65,12 +64,6 @@ def _kept_of(left_out: tuple[Floats, Floats] | None, k: int) -> dict[str, float]
     """Figures of errors on rows left out, see `Earlier`."""
     earlier = Earlier.of(left_out[0][:, k], left_out[1][:, k]) if left_out is not None else None
     return {} if earlier is None else earlier.figures()
-
-
-def _of_batches_with_rows(rows: FeatureRows) -> FeatureRows:
-    """The same rows, without the names of batches that have none."""
-    present, codes = np.unique(rows.batch, return_inverse=True)
-    return replace(rows, batches=tuple(rows.batches[k] for k in present), batch=codes.astype(np.int64))
 
 
 def _kept(batch: FeatureRows) -> Ints:

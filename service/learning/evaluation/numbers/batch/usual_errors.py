@@ -88,19 +88,21 @@ def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: Featur
 
 
 def _solved(features: Floats, right: Floats, shrinkage: float) -> Floats:
-    """Solves (C + shrinkage D) w = right, C the covariance of these features [m, M], D its diagonal. -> [M, k]
+    """Solves (C + shrinkage D) w = right, C the covariance of these features [m, M], D its diagonal. In float32, which
+    takes half the time: with such a shrinkage it is exact to a millionth. -> [M, k]
 
     A feature that none of these rows has, but a tested row had, gets no weight: all of D that it has is the floor.
     """
-    from scipy.linalg.blas import dsyrk  # of no use to a process that only serves
+    from scipy.linalg.blas import ssyrk  # of no use to a process that only serves
 
     if not (some := features.any(0)).all():
         weight = np.zeros(right.shape)
         weight[some] = _solved(features[:, some], right[some], shrinkage)
         return weight
     centred = features - features.mean(0)
-    C = np.asarray(dsyrk(1 / len(centred), centred.T, lower=True))
-    variance = C.diagonal().copy()
+    variance = (centred**2).mean(0)
     least = max(LEAST_VARIANCE * float(variance.mean()), np.finfo(float).tiny)
-    right = np.where(variance[:, None] > least, right, 0.0)
-    return substitute(cholesky(C, shrinkage * np.maximum(variance, least), shrinkage), right)
+    scale = 1 / np.sqrt(np.maximum(variance, least))
+    right = np.where(variance[:, None] > least, right * scale[:, None], 0.0)
+    C = ssyrk(1 / len(centred), (centred * scale).astype(np.float32).T, lower=True)
+    return np.asarray(substitute(cholesky(C, shrinkage, shrinkage), right) * scale[:, None])
