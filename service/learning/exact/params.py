@@ -25,10 +25,10 @@ class ExactParams(MethodParams):
 
     lift: Literal["auto"] | LiftKind | Annotated[list[LiftKind], Field(min_length=1, max_length=4)] = Field(
         default="auto",
-        description="Map in front of the head: none, relu or fourier (random features), conv (random convolutions, for "
-        "images), or a list of those side by side. auto: by rows kept back for choosing, and again when rows have "
-        "doubled; one that was far ahead of the others stays once without that. A named lift makes the head a function "
-        "of the rows alone, whatever their order.",
+        description="Map in front of the head: none, relu or fourier (random features), sparse (relu whose features "
+        "see three inputs each, on average), conv (random convolutions, for images), or a list of those side by side. "
+        "auto: by rows kept back for choosing, and again when rows have doubled; one that was far ahead of the others "
+        "stays once without that. A named lift makes the head a function of the rows alone, whatever their order.",
     )
     width: int | None = Field(
         default=None,

@@ -85,7 +85,7 @@ class Stamp(Strict):
 class LiftLayout(Strict):
     """A fixed, random map in front of the exact head; weights in part `lift.<n>`."""
 
-    kind: Literal["none", "relu", "fourier", "conv"]
+    kind: Literal["none", "relu", "sparse", "fourier", "conv"]
     width: int = Field(description="Features it gives.")
 
 

@@ -207,7 +207,7 @@ class _MatrixLift:
 
 
 def _lift(lift: Lift) -> Step:
-    return _MatrixLift(lift) if lift.kind in ("relu", "fourier") else lift.forward
+    return _MatrixLift(lift) if lift.kind in ("relu", "sparse", "fourier") else lift.forward
 
 
 def _layers(dense: Dense, grown: bool) -> list[Step]:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from service.contract.inputs import ImageInput, VectorInput
+from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.learning.network.checkpoint import LiftLayout
 from service.learning.network.lifts import WIDE, WIDE_ROWS, WIDTH, Lift, LiftKind, candidate_lifts, load_lift, make_lift
 
-VECTORS: list[LiftKind] = ["none", "relu", "fourier"]
+VECTORS: list[LiftKind] = ["none", "relu", "sparse", "fourier"]
 SHAPES = {"small": (1, 8, 8), "middle": (3, 20, 18), "large": (1, 64, 70), "tiny": (2, 3, 4)}
 
 
@@ -61,11 +62,35 @@ def test_widths_are_those_asked_for() -> None:
 def test_the_same_lift_arises_everywhere() -> None:
     digests = {
         kind: hashlib.sha256(make_lift(kind, (1, 8, 8), 36).weight.numpy().tobytes()).hexdigest()[:16]
-        for kind in ("relu", "fourier", "conv")
+        for kind in ("relu", "sparse", "fourier", "conv")
     }
-    assert digests == {"relu": "f33f70a1df269de5", "fourier": "c3745381fa6d8bb4", "conv": "ce8bf124939cebde"}
+    assert digests == {
+        "relu": "f33f70a1df269de5",
+        "sparse": "98c9a9336505bd04",
+        "fourier": "c3745381fa6d8bb4",
+        "conv": "ce8bf124939cebde",
+    }
     narrow, wide = make_lift("relu", (7,), 10), make_lift("relu", (7,), 20)
     assert torch.equal(narrow.weight, wide.weight[:10])
+
+
+@pytest.mark.parametrize(("inputs", "seen"), [(2, 2), (3, 3), (30, 3)])
+def test_a_sparse_feature_sees_three_inputs_on_average(inputs: int, seen: int) -> None:
+    sparse, dense = make_lift("sparse", (inputs,), 2000).weight, make_lift("relu", (inputs,), 2000).weight
+    kept = sparse != 0
+    assert float(kept.sum(1).float().mean()) == pytest.approx(seen, rel=0.03)
+    assert torch.allclose(sparse[kept], dense[kept] * (inputs / seen) ** 0.5)
+
+
+def test_tables_are_tried_with_features_of_all_columns_and_of_a_few() -> None:
+    number, date = {"name": "a", "kind": "number"}, {"name": "b", "kind": "date"}
+    spec = TableInput.model_validate({"kind": "table", "columns": [number, date, {"name": "c", "kind": "category"}]})
+    candidates = candidate_lifts(spec, WIDE_ROWS)
+    assert [[lift.kind for lift in lifts] for lifts in candidates] == [["none"], ["none", "relu"], ["none", "sparse"]]
+    [_, relu], [_, sparse] = candidates[1:]
+    seen = float((sparse.weight != 0).sum() / (relu.weight != 0).sum())
+    assert seen == pytest.approx(3 / 5, rel=0.02), "a date counts as its three parts"
+    assert sparse.bound == relu.bound
 
 
 @pytest.mark.parametrize("kind", [*VECTORS, "conv"])

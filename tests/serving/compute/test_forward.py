@@ -98,6 +98,7 @@ MADE = {
     "relu": lambda: lifted("relu"),
     "wide relu": lambda: lifted("relu", width=70),
     "wide fourier and conv": lambda: lifted("fourier", "conv", width=70),
+    "wide sparse": lambda: lifted("sparse", width=70),
     "none and conv": lambda: lifted("none", "conv"),
     "conv": lambda: lifted("conv"),
 }

@@ -89,6 +89,7 @@ MADE = {
     "fixed features alone": made,
     "none and relu": lambda spec: made(spec, ["none", "relu"]),
     "none and fourier": lambda spec: made(spec, ["none", "fourier"]),
+    "none and sparse": lambda spec: made(spec, ["none", "sparse"]),
     "relu": lambda spec: made(spec, ["relu"]),
     "relu and none": lambda spec: made(spec, ["relu", "none"]),
     "mlp": lambda spec: made(spec, hidden=[66, 5]),
