@@ -84,7 +84,7 @@ class Settings(BodyLimits):
         default_factory=lambda known: f"sqlite:///{known['data'] / 'tsuika.db'}",
         description="Where facts are kept: a file of SQLite (`sqlite:///...`), by default in the data folder, or a "
         "database of PostgreSQL that several services and workers share (`postgresql://user:password@host/name`, with "
-        "`tsuika[postgres]`).",
+        "`pip install 'tsuika[postgres]'`).",
     )
     database_connections: int = Field(
         32,
@@ -101,8 +101,8 @@ class Settings(BodyLimits):
     store_url: str = Field(
         default_factory=lambda known: (known["data"] / "store").as_uri(),
         description="Where bytes are kept: a folder (`file:///...`), by default in the data folder, or a bucket of S3 "
-        "that several machines share (`s3://bucket/prefix`, with `tsuika[s3]`; endpoint, region and credentials by the "
-        "usual variables `AWS_...`).",
+        "that several machines share (`s3://bucket/prefix`, with `pip install 'tsuika[s3]'`; endpoint, region and "
+        "credentials by the usual variables `AWS_...`).",
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a key is needed, or `--open`.")
@@ -224,7 +224,7 @@ class Settings(BodyLimits):
     ray: str | None = Field(
         None,
         description="Ray cluster on which updates learn, instead of in a process beside the worker: `auto` for the one "
-        "that this machine is a node of, or the address of its head (`host:6379`), with `tsuika[ray]`.",
+        "that this machine is a node of, or the address of its head (`host:6379`), with `pip install 'tsuika[ray]'`.",
     )
 
     weights: Files = Field(

@@ -90,6 +90,7 @@ TOGETHER = [
         "api/routes/test_inference.py",
         "api/routes/test_number_predictions.py",
         "cli/test_people.py",
+        "cli/test_spreadsheets.py",
         "cli/test_terminal_page.py",
         "examples/test_cifar.py",
         "examples/test_programs.py",
@@ -102,6 +103,7 @@ TOGETHER = [
         "client/test_push.py",
         "client/test_scale.py",
         "client/test_service.py",
+        "client/test_spreadsheets.py",
     ],
 ]
 """Files that use one service: a process of the run takes all of them, so that it is started once."""

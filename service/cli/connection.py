@@ -31,7 +31,8 @@ def connected() -> Iterator[Client]:
 
 def in_options(sentence: str) -> str:
     """A sentence of the service with the options of the terminal in it."""
-    return re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
+    sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
+    return re.sub(r'\b(delimiter|decimal)="(\S+?)"', r"--\1 '\2'", sentence)
 
 
 def url() -> str:

@@ -1,11 +1,13 @@
 """Options that several verbs have."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import typer
 
 from service.cli.exits import WrongUsage
+from service.guessing.csv_dialect import DELIMITERS, SaidDialect
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Reason = Annotated[
@@ -20,6 +22,27 @@ Gaps = Annotated[
     list[str] | None,
     typer.Option(metavar="WORD", help="What cells say where nothing is known, such as NA; once for each of several."),
 ]
+
+Delimiter = Annotated[
+    Literal[",", ";", "tab"] | None,
+    typer.Option(help="What parts the cells of a CSV file; without it its first line says so."),
+]
+Decimal = Annotated[
+    Literal[",", "."] | None,
+    typer.Option(help="What decimals begin with where semicolons or tabs part cells; without it the numbers say so."),
+]
+
+
+def check_left_out(leave_out: Sequence[str] | None, **columns: str | None) -> None:
+    """Raises WrongUsage for a column that is left out and named as something else, too."""
+    for option, column in columns.items():
+        if column is not None and column in (leave_out or ()):
+            raise WrongUsage(f'"{column}" is named by --{option} and by --leave-out: say one of them.')
+
+
+def said_of(delimiter: str | None, decimal: str | None) -> SaidDialect:
+    """How a CSV file is written, as far as it was said."""
+    return SaidDialect(delimiter and DELIMITERS[delimiter], decimal)
 
 
 def reason_of(reason: str | None) -> str:

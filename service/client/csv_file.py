@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -15,6 +15,8 @@ from service.client.errors import WrongFile
 from service.client.values import FILES
 from service.contract.enums import CSV
 from service.guessing import csv_facts
+from service.guessing.csv_dialect import DELIMITERS, PLAIN, Dialect, SaidDialect
+from service.guessing.file_kinds import HEAD_BYTES, other_file
 
 PIECE_BYTES = 64 * 1024
 
@@ -23,13 +25,16 @@ class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The bytes of a file, or of bytes in memory, as the body of a request of either client."""
 
     def __init__(self, content: Path | bytes) -> None:
-        """Raises FileNotFoundError with what a text may have been meant as."""
+        """Raises FileNotFoundError with what a text may have been meant as, WrongFile for another kind of file."""
         self.content = content
         if isinstance(content, Path) and not content.is_file():
             raise FileNotFoundError(f"There is no file {str(content)!r}. Rows, texts too, go in a list.")
         self.name = content.name if isinstance(content, Path) else ""
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         self.headers = {"Content-Type": CSV, "Content-Length": str(size)}
+        with naming(content), _opened(content) as file:
+            if (other := other_file(file.read(HEAD_BYTES))) is not None:
+                raise other
 
     def __iter__(self) -> Iterator[bytes]:
         if isinstance(self.content, bytes):
@@ -51,16 +56,32 @@ def csv_file(inputs: Any) -> CsvFile | None:
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
 
 
-def lines_of(content: Path | bytes) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first. Raises ValueError where it is no text in UTF-8, or has a cell
-    that does not end."""
-    return csv_facts.lines_of(io.BytesIO(content) if isinstance(content, bytes) else content.open("rb"))
+def said_of(options: Mapping[str, Any]) -> SaidDialect:
+    """What a caller says of how a file is written; the service refuses what nobody may say."""
+    return SaidDialect(DELIMITERS.get(options.get("delimiter") or ""), options.get("decimal"))
 
 
-def header_of(content: Path | bytes) -> list[str]:
+def dialect_of(content: Path | bytes, said: SaidDialect) -> Dialect:
+    """How a CSV file is written, but for the sign of decimals. Raises ValueError where it can be read in two ways."""
+    with _opened(content) as file:
+        return csv_facts.dialect_in(file, said)
+
+
+def lines_of(content: Path | bytes, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
+    """The lines of a CSV file as cells, its header first. Raises ValueError where it is no text, or has a cell that
+    does not end."""
+    with _opened(content) as file:
+        yield from csv_facts.lines_of(file, dialect)
+
+
+def header_of(content: Path | bytes, said: SaidDialect) -> list[str]:
     """The names of the columns. Raises WrongFile."""
     with naming(content):
-        return next(lines_of(content), [])
+        return next(lines_of(content, dialect_of(content, said)), [])
+
+
+def _opened(content: Path | bytes) -> BinaryIO:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
 
 
 @contextmanager
@@ -88,7 +109,10 @@ def check_no_columns(**columns: Any) -> None:
             raise ValueError(f"{name} names a column of a CSV file or a frame. Beside rows give labels and groups.")
 
 
-def check_no_gaps(gaps: Any) -> None:
-    """Raises ValueError where somebody names what cells say for nothing, and there is no CSV file."""
+def check_no_file(gaps: Any = None, **written: Any) -> None:
+    """Raises ValueError where somebody says what cells say for nothing, or how a file is written, and there is none."""
     if gaps is not None:
         raise ValueError("gaps are words of a CSV file. In rows and frames None stands where nothing is known.")
+    for name, value in written.items():
+        if value is not None:
+            raise ValueError(f"{name} says how a CSV file is written. Rows and frames have none.")

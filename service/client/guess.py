@@ -6,17 +6,19 @@ Nothing is imported and nothing is sent: the rows say what they are. `tsuika ini
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from service.client.csv_file import csv_file, lines_of, naming
-from service.client.table_rows import are_dicts, is_frame, names_of, table_columns
+from service.client.csv_file import csv_file, dialect_of, lines_of, naming
+from service.client.table_rows import are_dicts, is_frame, names_of, table_columns, whole
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
-from service.guessing.csv_facts import Unguessable, check_label, facts_of
+from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect, SaidDialect
+from service.guessing.csv_facts import check_label, facts_of, with_decimal
 from service.guessing.label_column import label_column, number_target
+from service.guessing.unguessable import Unguessable
 
 CHANNELS = {"1": 1, "L": 1, "RGBA": 4, "LA": 4}
 """Modes of PIL that are not of three channels."""
@@ -28,14 +30,16 @@ MOST_CHANNELS = 16
 @dataclass(frozen=True)
 class Guess:
     """`input`, and `target` where numbers are predicted, as `create_model` takes them. `columns`: of a file or frame,
-    those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: of a file, the rows of
-    each."""
+    those that hold labels or targets. `doubts`: what may not be as it is guessed. `classes`: the rows of each.
+    `first`: the first row of each, counted from 0; none of a file. `dialect`: how a file is written."""
 
     input: dict[str, Any]
     target: dict[str, Any] | None = None
     columns: tuple[str, ...] = ()
     doubts: tuple[tuple[str, str, str], ...] = ()
     classes: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, int] = field(default_factory=dict)
+    dialect: Dialect = PLAIN
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -47,9 +51,13 @@ class Guess:
         """What was guessed."""
         where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
         said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
-        ways = [DOUBTS[why].format(column=c, cell=cell, way=f'leave_out="{c}".') for why, c, cell in self.doubts]
-        classes = [f"Classes: {counted_classes(self.classes)}.", slips(self.classes)] if self.classes else []
-        return " ".join(filter(None, [said, *classes, *ways]))
+        ways = [
+            DOUBTS[why].format(column=c, cell=cell, way=f'gaps="{cell}".' if why == "gap" else f'leave_out="{c}".')
+            for why, c, cell in self.doubts
+        ]
+        rare = slips(self.classes, lambda name: f" (row {self.first[name]:,})" if self.first else "")
+        classes = [f"Classes: {counted_classes(self.classes)}.", rare] if self.classes else []
+        return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
 
 
 def guess(
@@ -58,19 +66,24 @@ def guess(
     columns: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     gaps: Sequence[str] = (),
+    written: SaidDialect = SAID_NOTHING,
 ) -> Guess:
     """What a model of these rows would be. inputs: as of `push`. columns: those that hold labels or targets, of a file
     or frame without `labels`; else one is guessed by its name. leave_out: columns that are neither. gaps: what cells of
-    a file say where nothing is known.
+    a file say where nothing is known. written: how a file is, as far as somebody says so.
 
     Raises ValueError where the rows do not say, which is WrongFile of a file.
     """
+    if both := [name for name in columns if name in leave_out]:
+        raise ValueError(f'"{both[0]}" is the target and left out: say one of them.')
     if (file := csv_file(inputs)) is not None:
         with naming(file.content):
-            return _of_file(file.content, columns, leave_out, gaps)
+            made = dialect_of(file.content, written)
+            dialect = with_decimal(lines_of(file.content, made), made, written, gaps, leave_out)
+            return replace(_of_file(file.content, columns, leave_out, gaps, dialect), dialect=dialect)
     table = _columns_of(inputs)
     if table is None:
-        return Guess(_input_of_rows(inputs), target_of(labels))
+        return _with_classes(Guess(_input_of_rows(inputs), target_of(labels)), labels)
     if labels is None:
         columns = _label_columns(table, columns, leave_out)
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
@@ -80,14 +93,29 @@ def guess(
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
     else:
-        target = target_of(labels if labels is not None else table[columns[0]] if columns else None)
+        labels = labels if labels is not None else table[columns[0]] if columns else None
+        target = target_of(labels)
         target = number_target(*columns) if target == {"kind": "number"} else target
-    return Guess(spec, target, tuple(columns), doubtful)
+    return _with_classes(Guess(spec, target, tuple(columns), doubtful), labels)
 
 
-def _of_file(content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str]) -> Guess:
+def _with_classes(guessed: Guess, labels: Any) -> Guess:
+    """The same with the rows of each class, where classes are predicted."""
+    classes, first = dict[str, int](), dict[str, int]()
+    for row, label in enumerate(() if guessed.target is not None else plain_labels(labels) or ()):
+        if label is not None:
+            name = str(label).lower() if isinstance(label, bool) else str(whole(label)).strip()
+            classes[name] = classes.get(name, 0) + 1
+            first.setdefault(name, row)
+    return replace(guessed, classes=classes, first=first)
+
+
+def _of_file(
+    content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str], dialect: Dialect
+) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    facts = {name: fact for name, fact in facts_of(lines_of(content), gaps).items() if name not in leave_out}
+    facts = facts_of(lines_of(content, dialect), gaps, dialect)
+    facts = {name: fact for name, fact in facts.items() if name not in leave_out}
     columns = _label_columns(facts, columns, ())
     inputs = {name: fact for name, fact in facts.items() if name not in columns}
     spec = input_of(inputs)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import check_in_file, check_no_columns, check_no_gaps, csv_file, header_of
+from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of, said_of
 from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused
 from service.client.guess import guess
 from service.client.result import Result
@@ -33,8 +33,10 @@ class RowOptions(TypedDict, total=False):
 
     target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
     the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row. gaps: what
-    cells of a CSV file say where nothing is known, such as "NA". groups: what rows belong to that must not be learned
-    from and judged by at once (a patient, a video, a document): n names, None for a row in none, or one name for all.
+    cells of a CSV file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or
+    "tab") and what decimals begin with ("," or "."), where its first line and its numbers can be read in two ways.
+    groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
+    names, None for a row in none, or one name for all.
     new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
     that no batch of the model has had, "take" takes them. source: where the rows come from. again: count the same
     content and source a second time.
@@ -44,6 +46,8 @@ class RowOptions(TypedDict, total=False):
     group: str | None
     leave_out: str | Sequence[str] | None
     gaps: str | Sequence[str] | None
+    delimiter: str | None
+    decimal: str | None
     groups: Any
     new_classes: NewClasses | str | None
     new_values: NewValues | str | None
@@ -266,7 +270,7 @@ class Learning(Handle):
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
         leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
-        say = (several(options.get("target")), leave_out, several(options.get("gaps")))
+        say = (several(options.get("target")), leave_out, several(options.get("gaps")), said_of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         try:
@@ -295,7 +299,9 @@ class Learning(Handle):
         file = csv_file(inputs)
         if file is None and not is_frame(inputs):
             return None
-        names = header_of(file.content) if file is not None else [str(name) for name in inputs.columns]
+        names = (
+            header_of(file.content, said_of(options)) if file is not None else [str(name) for name in inputs.columns]
+        )
         others = [*several(options.get("group")), *several(options.get("leave_out"))]
         names = [name for name in names if name not in others]
         try:
@@ -308,14 +314,15 @@ class Learning(Handle):
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
         rest = given(**options)
         target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
-        method, gaps = rest.pop("method", None), rest.pop("gaps", None)
+        method = rest.pop("method", None)
+        of_file = {name: rest.pop(name, None) for name in ("gaps", "delimiter", "decimal")}
         leave_out = several(rest.pop("leave_out", None))
         if (file := csv_file(inputs)) is not None:
             check_in_file(labels=labels, groups=groups, batches=rest.get("batches"))
             named = method if method is None or isinstance(method, str) else json.dumps(method)
-            columns = given(target=target, group=group, leave_out=leave_out or None, gaps=gaps)
+            columns = given(target=target, group=group, leave_out=leave_out or None, **of_file)
             return file, {**rest, **columns, **given(method=named)}
-        check_no_gaps(gaps)
+        check_no_file(**of_file)
         if is_frame(inputs) and (target is not None or group is not None or leave_out):
             inputs, labels, groups = split_frame(inputs, labels, groups, target, group, leave_out)
         else:

@@ -4,5 +4,8 @@ Nothing is imported but the standard library, and nothing is sent. A guess is sa
 
     column_facts    the cells of a column; the input of a model of such columns
     label_column    which column is predicted
-    csv_facts       a CSV file, line by line: the facts of its columns, and why some say nothing
+    csv_facts       a CSV file, line by line: the facts of its columns
+    csv_dialect     how a CSV file is written: what parts its cells, the sign of decimals, its letters
+    file_kinds      what a file is by its first bytes, where it is none
+    unguessable     why some say nothing
 """

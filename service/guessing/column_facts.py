@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.guessing.csv_dialect import PLAIN, Dialect
+
 MANY_VALUES = 100
 """A category of more values, most of which are in one row alone, is one of many values."""
 GAP_WORDS = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?"})
@@ -31,12 +33,18 @@ OTHER_NUMBER = re.compile(r"[+-]?[€$£¥]? ?(?:\d{1,3}(?:[,.' ]\d{3})+|\d+)(?:
 """A number with a decimal comma, thousands, a currency or per cent, as no model reads it."""
 OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}", re.ASCII)
 """A date, as no model reads it."""
+FEWEST_CELLS, FEW_CELLS = 10, 0.1
+"""Where at most this share of so many cells or more are no numbers, they may say that nothing is known."""
+FEW = 3
+"""Phrases that may say so in a column, and words of each."""
 DOUBTS = {
     "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or 12.5, '
     "without a unit or anything between thousands.",
     "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write 2026-11-29.',
     "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column alone, or '
     "leave it out: {way}",
+    "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
+    "If nothing is known there, say so: {way}",
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
 """What may not be as it is guessed. way: of leaving a column out."""
@@ -50,8 +58,9 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 class ColumnFacts:
     """What the cells of a column are: each flag holds for all that are not empty. values: how many cells say each.
     words: what stands where nothing is known, and how often; these cells are gaps, too. value_words: words of all
-    values together."""
+    values together. dialect: how numbers and dates are written."""
 
+    dialect: Dialect = PLAIN
     numbers: bool = True
     booleans: bool = True
     dates: bool = True
@@ -84,35 +93,53 @@ class ColumnFacts:
         if len(self.values) < COUNTED_VALUES:
             self.values[text] = 1
             self.value_words += len(WORD.findall(text))
-        number = NUMBER.fullmatch(text) is not None
+        number = self.is_number(text)
         self.like_numbers = self.like_numbers and (number or OTHER_NUMBER.fullmatch(text) is not None)
         self.like_dates = self.like_dates and not number and OTHER_DATE.fullmatch(text) is not None
         if self.numbers:
             typed = isinstance(cell, int | float) and not isinstance(cell, bool)
             self.numbers = typed or number
-            self.fractions = self.fractions or (self.numbers and not float(text).is_integer())
+            self.fractions = self.fractions or (self.numbers and not self._value(text).is_integer())
         if self.booleans:
             self.booleans = text.lower() in ("true", "false")
         if self.dates:
-            date = DATE.fullmatch(text)
+            date = DATE.fullmatch(self.dialect.date(text))
             self.dates = date is not None
             self.clock = self.clock or (date is not None and date[1] is not None)
 
     @property
     def measures(self) -> bool:
         """Whether the cells are a target: numbers with fractions, or whole ones that are no names of classes."""
-        return self.numbers and (self.fractions or are_measures([float(value) for value in self.values], self.cells))
+        if not self.numbers:
+            return False
+        return self.fractions or are_measures([self._value(value) for value in self.values], self.cells)
+
+    def is_number(self, text: str) -> bool:
+        """Whether a cell is a number."""
+        return NUMBER.fullmatch(self.dialect.number(text)) is not None
+
+    def _value(self, text: str) -> float:
+        return float(self.dialect.number(text))
 
     @property
     def strange(self) -> str | None:
         """A cell that is no number where the others are a target, or where nearly none comes again and some have
         digits: of prices, one with a slip."""
-        numbers = [float(value) for value in self.values if NUMBER.fullmatch(value)]
+        numbers = [self._value(value) for value in self.values if self.is_number(value)]
         if len(numbers) < DIFFERENT * len(self.values) or not are_measures(numbers, self.cells):
             often = len(self.values) < max(FEWEST_NUMBERS, DIFFERENT * min(self.cells, COUNTED_VALUES))
             if often or not any(letter.isdigit() for value in self.values for letter in value):
                 return None
-        return min((value for value in self.values if not NUMBER.fullmatch(value)), default=None)
+        return min((value for value in self.values if not self.is_number(value)), default=None)
+
+    @property
+    def phrases(self) -> list[str]:
+        """What a few cells say where all others are numbers, in few words: perhaps that nothing is known."""
+        others = [value for value in self.values if not self.is_number(value)]
+        if not 0 < len(others) <= FEW or self.cells < FEWEST_CELLS:
+            return []
+        plain = all(len(value.split()) <= FEW and not any(map(str.isdigit, value)) for value in others)
+        return others if plain and sum(map(self.values.__getitem__, others)) <= FEW_CELLS * self.cells else []
 
     @property
     def refused(self) -> list[str]:
@@ -125,10 +152,10 @@ class ColumnFacts:
         """What may not be as it is guessed, a key of DOUBTS, and a cell that shows it."""
         if not self.cells:
             return None
-        if self.like_dates:
+        if self.like_dates and not self.dates:
             return "date", min(self.values)
         if self.like_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
-            return "number", min(marked, key=lambda value: (NUMBER.fullmatch(value) is not None, value))
+            return "number", min(marked, key=lambda value: (self.is_number(value), value))
         if self._is_text:
             return "text", ""
         return ("numbering", "") if self._counts_rows else None
@@ -149,7 +176,7 @@ class ColumnFacts:
             return False
         if not self.numbers:
             return not self.dates
-        numbers = [float(value) for value in self.values]
+        numbers = [self._value(value) for value in self.values]
         return not self.fractions and max(numbers) - min(numbers) == len(numbers) - 1
 
     def column(self, name: str) -> dict[str, Any]:
@@ -185,8 +212,12 @@ def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:
 
 def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tuple[str, str, str]]:
     """Columns of a table that may not be as they are guessed: a key of DOUBTS, the column, a cell that shows it."""
-    doubtful = [(name, fact.doubt) for name, fact in facts.items()] if spec["kind"] == "table" else []
-    return [(doubt[0], name, doubt[1]) for name, doubt in doubtful if doubt is not None]
+    doubtful = []
+    for name, fact in facts.items() if spec["kind"] == "table" else ():
+        doubtful += [("gap", name, phrase) for phrase in fact.phrases]
+        if not fact.phrases and fact.doubt is not None:
+            doubtful.append((fact.doubt[0], name, fact.doubt[1]))
+    return doubtful
 
 
 def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:

@@ -4,80 +4,91 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from service.guessing.column_facts import NUMBER, ColumnFacts
+from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
+from service.guessing.csv_dialect import (
+    PLAIN,
+    SAID_NOTHING,
+    WESTERN,
+    Dialect,
+    SaidDialect,
+    decimal_of,
+    dialect_of,
+    head_of,
+    is_western,
+    sign_of,
+)
+from service.guessing.file_kinds import other_file
+from service.guessing.unguessable import Unguessable
 
-JSON_BEGINS = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{])")
-"""How rows in JSON begin, and no header does."""
-OTHER_FILES = {b"PK\x03\x04": "workbook", b"\xd0\xcf\x11\xe0": "workbook", b"PAR1": "parquet"}
-"""First bytes of files that are no text -> what they are."""
-HEAD_BYTES = 4096
-"""By which it is seen what a file is."""
+PIECE_BYTES = 64 * 1024
+
 GROWING = 4
 """So many steps up from number to number are hardly those of a row."""
 LABELLED = ("target", "label")
 """What the column of the target or label is called where nobody says it."""
-REMEDY = (
-    "Excel writes semicolons where the system's decimal sign is a comma; pandas: "
-    'read_csv(f, sep=";", decimal=",").to_csv(g, index=False).'
-)
-SENTENCES = {
-    "json": "This file is JSON, and a CSV file is due. Send its rows as a list: json.load reads them. In a terminal "
-    "tsuika push takes such a file as it is.",
-    "workbook": "This file is an Excel workbook or another archive, and a CSV file is due. Save it as CSV in UTF-8, "
-    "which spreadsheets offer by that name.",
-    "parquet": "This file is Parquet, and a CSV file is due. Send the frame that pandas.read_parquet makes of it. In a "
-    "terminal tsuika push takes such a file as it is.",
-    "encoding": "This CSV file is not UTF-8: a byte of line {line:,} begins no character. Save the file as CSV in "
-    "UTF-8, which spreadsheets offer by that name.",
-    "quote": "This CSV file cannot be read: {fault}. Is there a quote that is never closed?",
-    "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
-    "separator": f"This CSV file has one column, {{column}}. Commas part cells: save the file with commas. {REMEDY}",
-    "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
-    "with the names of the columns above it.",
-    "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
-    "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
-    "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or 12.5, '
-    "without a unit or anything between thousands.",
-}
-"""Why a file does not say what it is for."""
-LONGEST = 100
-"""Characters of a cell or a name that a sentence shows."""
 
 
-class Unguessable(ValueError):
-    """A file that does not say what it is for. `why`: a key of SENTENCES; `values`: what the sentence names."""
-
-    def __init__(self, why: str, **values: Any) -> None:
-        self.why, self.values = why, {n: v[:LONGEST] if isinstance(v, str) else v for n, v in values.items()}
-        super().__init__(SENTENCES[why].format(**self.values))
-
-
-def lines_of(file: BinaryIO) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first. Raises Unguessable for another kind of file, for a byte that
-    is none of a text, and for a cell that does not end."""
-    other = other_file(file.read(HEAD_BYTES))
-    file.seek(0)
-    if other is not None:
-        raise Unguessable(other)
-    with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+def lines_of(file: BinaryIO, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
+    """The lines of a CSV file as cells, its header first. Raises Unguessable for a byte that is none of a text, and for
+    a cell that does not end."""
+    errors = "replace" if dialect.encoding == WESTERN else "surrogateescape"
+    with io.TextIOWrapper(file, dialect.encoding, errors=errors, newline="") as text:
+        checked = _checked(text, dialect.encoding == WESTERN)
         try:
-            for line in csv.reader(_checked(text), skipinitialspace=True):
+            for line in csv.reader(checked, delimiter=dialect.delimiter, skipinitialspace=True):
                 if line:
                     yield [cell.strip() for cell in line]
         except csv.Error as fault:
             raise Unguessable("quote", fault=str(fault)) from None
 
 
-def other_file(head: bytes) -> str | None:
-    """What a file is that begins so, a key of SENTENCES; None where it may be a CSV file."""
-    if JSON_BEGINS.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return "json"
-    return next((kind for begins, kind in OTHER_FILES.items() if head.startswith(begins)), None)
+def dialect_in(file: BinaryIO, said: SaidDialect = SAID_NOTHING) -> Dialect:
+    """How a CSV file is written, but for the sign of decimals. Raises Unguessable, for another kind of file, too."""
+    pieces = iter(partial(file.read, PIECE_BYTES), b"")
+    head = head_of(pieces)
+    if (other := other_file(head)) is not None:
+        raise other
+    return dialect_of(head, pieces, said)
+
+
+def with_decimal(
+    lines: Iterable[Sequence[str | None]],
+    dialect: Dialect,
+    said: SaidDialect,
+    gaps: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+) -> Dialect:
+    """The same with the sign of decimals that the columns of numbers have. lines: the header first. Raises Unguessable,
+    where columns have different ones, too."""
+    if dialect.is_plain or said.decimal is not None:
+        return dialect
+    each = iter(lines)
+    names = [name or "" for name in next(each, ())]
+    signs: list[dict[str, str] | None] = [None if name in leave_out else {} for name in names]
+    for line in each:
+        for place, cell in enumerate(line[: len(names)]):
+            found = signs[place]
+            if found is None or not cell or cell in gaps or cell.lower() in GAP_WORDS:
+                continue
+            sign = sign_of(cell, dialect.delimiter)
+            if sign is None:
+                signs[place] = None
+            else:
+                found.setdefault(sign, cell)
+    first: dict[str, tuple[str, str]] = {}
+    for name, found in zip(names, signs, strict=True):
+        for sign, cell in (found or {}).items():
+            first.setdefault(sign, (name, cell))
+    if "," in first and "." in first:
+        (one, comma), (other, point) = first[","], first["."]
+        raise Unguessable("two_signs", comma_column=one, comma_cell=comma, point_column=other, point_cell=point)
+    return replace(dialect, decimal=decimal_of(first.values(), dialect.delimiter))
 
 
 def are_cells(names: Sequence[str]) -> bool:
@@ -90,22 +101,28 @@ def are_cells(names: Sequence[str]) -> bool:
     return not (counted or grows) and {*LABELLED}.isdisjoint(names)
 
 
-def _checked(lines: Iterable[str]) -> Iterator[str]:
+def _checked(lines: Iterable[str], western: bool) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
+        if "\0" in line:
+            raise Unguessable("nul", line=number)
+        if western and not is_western(line):
+            raise Unguessable("encoding", line=number)
         try:
             line.encode()
         except UnicodeEncodeError:
             raise Unguessable("encoding", line=number) from None
-        yield line
+        yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-def facts_of(lines: Iterable[Sequence[str]], gaps: Sequence[str] = ()) -> dict[str, ColumnFacts]:
+def facts_of(
+    lines: Iterable[Sequence[str]], gaps: Sequence[str] = (), dialect: Dialect = PLAIN
+) -> dict[str, ColumnFacts]:
     """What each column holds, by its name in the first line; rows of another length say nothing. gaps: what cells say
     where nothing is known. Raises Unguessable."""
     each = iter(lines)
     names = list(next(each, ()))
     _check_names(names)
-    facts = {name: ColumnFacts() for name in names}
+    facts = {name: ColumnFacts(dialect) for name in names}
     rows = 0
     for line in each:
         rows += 1
@@ -121,15 +138,16 @@ def facts_of(lines: Iterable[Sequence[str]], gaps: Sequence[str] = ()) -> dict[s
 def check_header(facts: Mapping[str, ColumnFacts]) -> None:
     """Raises Unguessable where the first line is hardly a header: half of its names are numbers as a row has them, or
     each stands in its column, too."""
-    numbers = [name for name in facts if NUMBER.fullmatch(name)]
-    if are_cells([*facts]) and (2 * len(numbers) >= len(facts) or any("." in name for name in numbers)):
-        raise Unguessable("headless", column=numbers[0])
+    names = {fact.dialect.number(name): name for name, fact in facts.items()}
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
+    if are_cells([*names]) and (2 * len(numbers) >= len(facts) or any("." in name for name in numbers)):
+        raise Unguessable("headless", column=names[numbers[0]])
     if all(name in fact.values for name, fact in facts.items()):
         raise Unguessable("headless", column=next(iter(facts)))
 
 
 def _check_names(names: Sequence[str]) -> None:
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise Unguessable("separator", column=names[0])
     before = set[str]()
     for place, name in enumerate(names):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from service.contract.resources import Problem
@@ -16,6 +18,7 @@ SECONDS = 30.0
 """In which it must have come."""
 
 MOST_DIGITS = 18
+_WORDS = re.compile(r'["“「]([^"“”「」]*)["”」]|([^\s,、]+)')
 GENERAL = ""
 """Stands for the form as a whole, among its fields."""
 
@@ -67,8 +70,13 @@ def faults(problem: Problem) -> dict[str, str]:
 
 
 def words_in(text: str) -> list[str]:
-    """Words with spaces or commas between them."""
-    return text.replace(",", " ").split()
+    """Words with spaces or commas between them; several that are one stand in quotes."""
+    return [quoted or word for quoted, word in _WORDS.findall(text) if quoted or word.strip('"“”「」')]
+
+
+def as_words(words: Iterable[str]) -> str:
+    """Inverse of `words_in`."""
+    return " ".join(f'"{word}"' if words_in(word) != [word] else word for word in words)
 
 
 def slug_of(problem: Problem) -> str:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from service.errors import BodyTimeout, InvalidContent, TooLarge
-from service.guessing.csv_facts import lines_of
+from service.guessing.csv_dialect import Dialect, SaidDialect
+from service.guessing.csv_facts import dialect_in, lines_of, with_decimal
 from service.web.client import Message, Receive
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
@@ -34,11 +35,13 @@ class Head:
     data: bytes
     whole: bool
 
-    def lines(self) -> list[list[str]]:
-        """Its whole lines as cells, where it is a CSV file. Raises Unguessable."""
+    def lines(self, said: SaidDialect) -> tuple[list[list[str]], Dialect]:
+        """Its whole lines as cells, where it is a CSV file, and how it is written. Raises Unguessable."""
         data = self.data if self.whole else self.data[: self.data.rfind(b"\n") + 1]
-        lines = list(lines_of(io.BytesIO(data)))
-        return lines if self.whole else lines[:-1]  # a cell of the last one may go on behind it
+        dialect = dialect_in(io.BytesIO(data), said)
+        lines = list(lines_of(io.BytesIO(data), dialect))
+        lines = lines if self.whole else lines[:-1]  # a cell of the last one may go on behind it
+        return lines, with_decimal(lines, dialect, said)
 
 
 class Upload:

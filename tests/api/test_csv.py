@@ -186,7 +186,7 @@ FAULTS = [
     (TEXT.replace(",-3", ",1e200"), "/targets/2", 'Line 4, column "price": Beyond 1e+150'),
     (TEXT.replace(",a\n", ",a\u0007\n", 1), "/groups/0", 'Line 2, column "house": The name of a group has no control'),
     (TEXT.replace(",-3,,", ",-3,"), "/inputs/2", "Line 4 has 5 cells, and the header 6."),
-    (TEXT.encode("utf-16"), "", "The body is not UTF-8: byte 0, in line 1,"),
+    (TEXT.encode("utf-16"), "", "This file is text in UTF-16, and a CSV file in UTF-8 is due."),
     (TEXT.splitlines()[0], "/inputs", "There is a header and no row."),
     ("", "", "The body is empty."),
     (TEXT.replace("512.5", "").replace(",-3", ","), "/targets", "target"),

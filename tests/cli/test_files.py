@@ -174,7 +174,7 @@ def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a;b;label\n1;2;x\n", "line 1: cells are parted by commas"),
+        ("a|b|label\n1|2|x\n", "line 1: there is one column. Save it with commas, semicolons or tabs"),
         ("a,b,a\n1,2,x\n", 'line 1: "a" stands there twice'),
         ("a,,label\n1,2,x\n", "line 1: column 2 has no name"),
         ("a,b,label\n1,2,x\n\n1,2,3,x\n", "line 4: there are 4 cells, and the header has 3"),
@@ -202,8 +202,8 @@ def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path
         ("x.json", b'{"a": 1}', "a list of rows is due"),
         ("x.json", b'{"inputs": [[1], [2]], "labels": ["x"]}', "2 inputs and 1 labels"),
         ("x.json", b"[[1, 2], [3]]", "row 2: it is not as the first row is"),
-        ("x.csv", b'[{"a": 1}]', "is JSON: call it .json"),
-        ("x.csv", b"PK\x03\x04", "is a workbook or another archive: save it as CSV"),
+        ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
+        ("x.csv", b"PK\x03\x04", "This file is a zip archive"),
         ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_pipe_is_refused_unread(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.sav").touch()
-    with pytest.raises(WrongUsage, match=r"\.csv, \.json, \.jsonl, \.npz, \.parquet"):
+    with pytest.raises(WrongUsage, match=r"\.csv, \.tsv, \.json, \.jsonl, \.npz, \.parquet"):
         open_file(tmp_path / "x.sav")
 
 

@@ -75,13 +75,14 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
         guess(b'a,label\n"' + b"x" * 200_000)
     for wrong, sentence in (
         (b"city,label\nM\xfcnchen,a\n", "not UTF-8: a byte of line 2"),
+        (b"city,label\nKob\0e,a\n", "a NUL character in line 2"),
         (b"a,a,label\n1,2,b\n", 'called "a"'),
         (b"a,,label\n1,2,b\n", "Column 2"),
-        (b"a;label\n1;b\n", "Commas part cells"),
+        (b"a|label\n1|b\n", "Save it with commas, semicolons or tabs"),
         (b"5.1,3.5,setosa\n4.9,3.0,setosa\n", "first line of this CSV file names no columns"),
         (b"red,small,yes\nblue,small,no\nred,large,yes\n", "it begins the rows, with red"),
         (b'[{"a": 1, "label": "b"}]', "This file is JSON"),
-        (b"PK\x03\x04\x14\x00", "an Excel workbook"),
+        (b"PK\x03\x04\x14\x00xl/workbook.xml", "a workbook of a spreadsheet"),
         (b"PAR1\x15\x04", "This file is Parquet"),
         (
             b"age,sex,label\n31,NA,a\nNA,m,b\n",
@@ -206,8 +207,33 @@ def test_frames_and_dicts_are_tables() -> None:
     made = guess(frame)
     assert (made.columns, made.target) == (("label",), None)
     assert made.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
-    assert made.sentence == 'a table of age (number); predicts classes from column "label".'
+    assert made.sentence == 'a table of age (number); predicts classes from column "label". Classes: a (1), b (1).'
     assert guess([{"age": 1}], [2.5]).settings == {"target": {"kind": "number"}}
+
+
+def test_classes_of_rows_are_counted_and_slips_have_their_row() -> None:
+    labels = ["a", "b"] * 10 + ["slip"]
+    counted = 'Classes: a (10), b (10), slip (1). "slip" (row 20) is in one row alone: is it a slip?'
+    for made in (
+        guess(pandas.DataFrame({"age": range(21), "label": labels})),
+        guess([{"age": k % 5} for k in range(21)], labels),
+        guess(np.zeros((21, 3)), np.array(labels)),
+        guess(["a text"] * 21, labels),
+    ):
+        assert counted in made.sentence
+    assert guess(np.zeros((4, 3)), [1, None, True, 2.0]).classes == {"1": 1, "true": 1, "2": 1}
+    assert guess(np.zeros((40, 3)), np.arange(40) / 2).classes == {}
+    with pytest.raises(ValueError, match='"label" is the target and left out: say one of them'):
+        guess(TABLE, columns=["label"], leave_out=["label"])
+
+
+def test_words_among_numbers_of_a_file_or_frame_are_asked_about() -> None:
+    frame = pandas.DataFrame({"age": [*map(str, range(1, 30)), "no data"], "label": ["a", "b"] * 15})
+    for rows in (frame, frame.to_csv(index=False).encode()):
+        assert guess(rows).doubts == (("gap", "age", "no data"),)
+        assert guess(rows).sentence.endswith('If nothing is known there, say so: gaps="no data".')
+    told = guess(frame.to_csv(index=False).encode(), gaps=["no data"])
+    assert told.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_the_first_push_makes_the_model_and_says_what_it_guessed_once(
     assert (first.verdict, first.version) == ("promoted", 1)
     assert first.reason.startswith("It knows 0, 1 and 2")
     said = capsys.readouterr().err
-    assert said == "New model petals: rows of 4 numbers; predicts classes. To decide it yourself: create_model.\n"
+    classes = "Classes: 0 (80), 1 (80), 2 (80)."
+    guessed = f"New model petals: rows of 4 numbers; predicts classes. {classes}"
+    assert said == f"{guessed} To decide it yourself: create_model.\n"
     assert model.push(torch.tensor(corners(1)[0]), list(map(str, corners(1)[1]))).version == 2
     assert capsys.readouterr().err == ""
 
@@ -234,7 +236,7 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     assert model.predict(b"p0,p1,p2,p3,kind\n" + file.read_bytes().partition(b"\n")[2]).classes[:3] == list("012")
     with pytest.raises(InvalidContent, match='No column is called "target" or "label"'):
         model.add_batch(b"p0,p1,p2,p3\n1,2,3,4")
-    file.write_text("p0;p1;label\n1;2;a\n")
+    file.write_text("p0|p1|label\n1|2|a\n")
     with pytest.raises(ClientError, match=r"^corners\.csv: This CSV file has one column"):
         client.model("never-made").push(file)
     with pytest.raises(WrongFile, match="a byte of line 2 begins no character"):

@@ -135,12 +135,12 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
         (b"a,b,label\n", {}, "file", "no row"),
         (b"", {}, "file", "no row"),
         (b"a,<b>,<b>\n1,2,3\n", {}, "file", "called “&lt;b&gt;”"),
-        (b"a;b\n1;2\n", {}, "file", "Commas part cells"),
+        (b"a|b\n1|2\n", {}, "file", "Save it with commas, semicolons or tabs"),
         (b"a,,b\n1,2,3\n", {}, "file", "Column 2"),
         (b"a\n1\n", {}, "file", "one column"),
         (b"5.1,3.5,setosa\n4.9,3.0,setosa\n", {}, "file", "names no columns"),
         (b'[{"a": 1, "label": "b"}]', {}, "file", "The file is JSON"),
-        (b"PK\x03\x04", {}, "file", "an Excel workbook"),
+        (b"PK\x03\x04", {}, "file", "The file is a zip archive"),
         (b"PAR1", {}, "file", "The file is Parquet"),
         (b'a,b\n"' + b"x" * 200_000, {}, "file", "never closed"),
         (STAYS, {"size": str(2 * 1024**3)}, "file", "2,048 MB"),
@@ -247,3 +247,74 @@ def test_who_may_make_no_models_is_told_before(make_api: MakeApi) -> None:
     shown = api("GET", "/new", headers={**HTML, "cookie": cookies}).text
     assert "may not make models" in shown
     assert 'type="file"' not in shown
+
+
+GERMAN = "größe;tag;preis;label\n" + "".join(
+    f"{k},5;{k % 28 + 1}.11.2026;1.{100 + k};{'ja' if k % 2 else 'nein'}\n" for k in range(40)
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_a_file_of_semicolons_is_guessed_said_and_learned(person: Person, encoding: str) -> None:
+    content = GERMAN.encode(encoding)
+    shown = look(person, content).text
+    assert "Cells are parted by semicolons; numbers have a decimal comma." in shown
+    assert ("Letters are read as Windows-1252." in shown) == (encoding == "cp1252")
+    assert 'type="hidden" name="delimiter" value=";"' in shown
+    assert sent(person, "/new/send", shown, content).status_code == 303
+    columns = person.api.ok("GET", "/v1/models/stays")["input"]["columns"]
+    assert [(c["name"], c["kind"]) for c in columns] == [("größe", "number"), ("tag", "date"), ("preis", "number")]
+    [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
+    rows = [{"größe": k + 0.5, "tag": f"2026-11-{k % 28 + 1:02}", "preis": 1100 + k} for k in range(40)]
+    body = {"inputs": rows, "labels": ["ja" if k % 2 else "nein" for k in range(40)]}
+    assert person.api("POST", "/v1/models/stays/batches", body).json()["id"] == batch["id"]
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "value", "sentence"),
+    [
+        (
+            GERMAN.replace("größe", "größe, m"),
+            "delimiter",
+            ";",
+            "The first line can be read in two ways. Parted by commas",
+        ),
+        (GERMAN.replace(",5;", ";"), "decimal", ",", "1.100 in “preis” is 1100 if a point parts thousands"),
+        (GERMAN.replace(";ja", "5;ja"), "decimal", ",", "Decimals have two signs"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_chosen_there(
+    person: Person, content: str, field: str, value: str, sentence: str
+) -> None:
+    asked = look(person, content.encode())
+    assert (asked.status_code, sentence in unescape(asked.text)) == (422, True)
+    assert f'<select id="{field}" name="{field}"' in asked.text
+    assert f'id="{field}-fault"' in asked.text
+    shown = sent(person, "/new", asked.text, content.encode(), name="stays", **{field: value})
+    assert shown.status_code == 200
+    assert sent(person, "/new/send", shown.text, content.encode()).status_code == 303
+
+
+def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_together(person: Person) -> None:
+    content = STAYS.replace(b"\n7,", b"\nno data,")
+    shown = look(person, content).text
+    assert "no data in nights is taken for a gap: nothing is known there." in shown
+    assert 'name="gaps" type="text" value="&#34;no data&#34;"' in shown
+    assert '<option value="number" selected>' in shown
+    assert sent(person, "/new/send", shown, content).status_code == 303
+    typed = {"gaps": '“no data”, "NA"'}
+    other = look(person, content.replace(b"\n9,", b"\nNA,"), "other").text
+    assert sent(person, "/new/send", other, content.replace(b"\n9,", b"\nNA,"), **typed).status_code == 303
+
+
+def test_a_file_of_another_kind_is_told_in_the_language_of_the_page(person: Person) -> None:
+    page = person.looks("/new").text
+    for content, english, japanese in (
+        (b"\x1f\x8b\x08\x00", "The file is packed by gzip. Unpack it first.", "gzip で圧縮されています"),
+        (b"a,label\n1,x\0\n", "a NUL character in line 2", "2 行目に NUL 文字"),
+    ):
+        assert english in look(person, content).text
+        files: Any = {"file": ("a.csv", content)}
+        data = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page)) | {"name": "x"}
+        shown = person.api("POST", "/new", data=data, files=files, headers={**HTML, "accept-language": "ja"})
+        assert japanese in shown.text

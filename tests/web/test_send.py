@@ -219,6 +219,30 @@ def test_another_file_of_the_same_form_is_another_one_and_the_same_is_not(person
     assert (other.status_code, other.headers["location"] != first) == (303, True)
 
 
+def test_a_file_of_semicolons_is_looked_at_and_sent(person: Person) -> None:
+    content = GOOD.replace(b",", b";").replace(b";Osaka", b",5;Osaka")
+    shown = send(person, content, look="/look").text
+    assert "Cells are parted by semicolons; numbers have a decimal comma." in shown
+    assert send(person, content, target="label").status_code == 303
+    [batch] = person.api.ok("GET", "/v1/models/stays/batches")["items"]
+    same = person.api(
+        "POST",
+        "/v1/models/stays/batches?target=label",
+        content=GOOD.replace(b",Osaka", b".5,Osaka"),
+        headers={"content-type": "text/csv"},
+    )
+    assert same.json()["id"] == batch["id"]
+
+
+def test_who_has_to_say_how_a_file_is_written_is_asked_beside_a_field(person: Person) -> None:
+    content = b"nights;city;label\n1.250;Osaka;yes\n2;Kobe;no\n"
+    for path in ("", "/look"):
+        asked = send(person, content, look=path)
+        assert (asked.status_code, 'id="decimal-fault"' in asked.text) == (422, True)
+        assert '<select id="decimal" name="decimal"' in asked.text
+    assert send(person, content, decimal=",", new_classes="on").status_code == 303
+
+
 WRONG = {
     GOOD + b"x,Osaka,yes\n": "22 行目、列「nights」：「x」は数値ではありません。",
     GOOD + b"3,Osaka,yse\n": "22 行目、列「label」：「yse」は stays のクラスではありません。近いもの：「yes」。",

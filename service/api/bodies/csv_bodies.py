@@ -17,6 +17,7 @@ from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
+from service.guessing.csv_dialect import DELIMITERS, SIGNS, SaidDialect
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, check_depth, read_value
 
@@ -24,6 +25,8 @@ TARGET, GROUP, LEAVE_OUT = "target", "group", "leave_out"
 """Members of the query that name columns of the file."""
 GAPS = "gaps"
 """The one that names what cells say where nothing is known."""
+DELIMITER, DECIMAL = "delimiter", "decimal"
+"""Those that say how the file is written."""
 SEVERAL = (TARGET, LEAVE_OUT, GAPS)
 """Those that may stand there more than once."""
 NOT_IN_QUERY = (ROWS, LABELS, TARGETS, GROUPS, "batches")
@@ -48,18 +51,28 @@ def read_order(query: bytes, kind: type[Order], due: Due, depth: int) -> tuple[O
     pairs = _pairs(query, kind)
     targets, left_out, gaps = (several(pairs, name) for name in SEVERAL)
     members = once(pair for pair in pairs if pair[0] not in SEVERAL)
-    group = members.pop(GROUP, None)
+    group, said = members.pop(GROUP, None), said_of(members)
     readers: dict[str, Callable[[str], Any]] = {**_READERS, "method": partial(_method, depth)}
     read = {name: readers.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
     checked = JsonBody(body, json.dumps(body).encode())
     order = validated(kind, checked)
-    return order, checked, Meant(due.target, targets, group and value_text(group), left_out, gaps)
+    return order, checked, Meant(due.target, targets, group and value_text(group), left_out, gaps, said)
 
 
 def several(pairs: Iterable[tuple[str, str]], of: str) -> tuple[str, ...]:
     """The values of a member that may stand in a query more than once."""
     return tuple(value_text(value) for name, value in pairs if name == of)
+
+
+def said_of(members: dict[str, str]) -> SaidDialect:
+    """Takes out of the members of a query what they say of how a file is written. Raises InvalidContent."""
+    delimiter, decimal = members.pop(DELIMITER, None), members.pop(DECIMAL, None)
+    if delimiter is not None and delimiter not in DELIMITERS:
+        raise InvalidContent.at(f"/{DELIMITER}", 'delimiter is what parts cells: ",", ";" (%3B) or "tab".')
+    if decimal is not None and decimal not in SIGNS:
+        raise InvalidContent.at(f"/{DECIMAL}", 'decimal is what decimals begin with: "," or ".".')
+    return SaidDialect(delimiter and DELIMITERS[delimiter], decimal)
 
 
 def refuse_query(query: bytes, kind: type[Order]) -> None:
@@ -72,7 +85,9 @@ def refuse_query(query: bytes, kind: type[Order]) -> None:
 def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[str, Any]) -> dict[str, Any]:
     """The `openapi_extra` of a route that takes rows as JSON, as a CSV file with the rest in its query, or an array."""
     fields = [(name, field) for name, field in kind.model_fields.items() if name not in NOT_IN_QUERY]
-    described = [_parameter(name, {"type": _TYPES.get(name, "string")}, field.description) for name, field in fields]
+    described = [
+        file_parameter(name, {"type": _TYPES.get(name, "string")}, field.description) for name, field in fields
+    ]
     extra = takes(kind, *_COLUMNS, *described, *parameters)
     sentence = "UTF-8, as RFC 4180 has it: a line of column names, then a row a line. For tables, vectors and texts."
     extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
@@ -82,14 +97,14 @@ def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[s
     return extra
 
 
-def _parameter(name: str, schema: dict[str, Any], description: str | None) -> dict[str, Any]:
+def file_parameter(name: str, schema: dict[str, Any], description: str | None) -> dict[str, Any]:
     sentence = f"{description or ''} With a CSV file alone; a JSON body says it itself.".strip()
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": sentence}
 
 
 def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
     """What a query says about a CSV file; other names are checked before. Raises InvalidContent, LongAddress."""
-    known = {*SEVERAL, GROUP, *kind.model_fields}.difference(NOT_IN_QUERY)
+    known = {*SEVERAL, GROUP, DELIMITER, DECIMAL, *kind.model_fields}.difference(NOT_IN_QUERY)
     return [(name, value) for name, value in pairs_of(query) if name in known]
 
 
@@ -112,23 +127,38 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 """Members that are no text -> what reads them; what is none of its kind stays text, and is refused as such."""
 _TYPES = {"again": "boolean", "seed": "integer"}
+WRITTEN = (
+    file_parameter(
+        DELIMITER,
+        {"type": "string", "enum": [",", ";", "tab"]},
+        "What parts cells; without it the first line says so, and one that can be read in two ways is refused.",
+    ),
+    file_parameter(
+        DECIMAL,
+        {"type": "string", "enum": [",", "."]},
+        "What decimals begin with; without it a point where commas part cells, else what the numbers show, and numbers "
+        "that can be read in two ways are refused.",
+    ),
+)
+"""Parameters of a query that say how a CSV file is written."""
 _COLUMNS = (
-    _parameter(
+    file_parameter(
         TARGET,
         {"type": "array", "items": {"type": "string"}},
         "The column that holds the labels or targets, named again for each of several; by default the names of the "
         "model's target, else target or label.",
     ),
-    _parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
-    _parameter(
+    file_parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
+    file_parameter(
         LEAVE_OUT,
         {"type": "array", "items": {"type": "string"}},
         "A column that is none of all these, such as a number of the row; named again for each of several.",
     ),
-    _parameter(
+    file_parameter(
         GAPS,
         {"type": "array", "items": {"type": "string"}},
         "What cells of the file say where nothing is known, such as NA: they count as empty; named again for each of "
         "several.",
     ),
+    *WRITTEN,
 )

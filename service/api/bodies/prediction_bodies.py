@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.bodies.csv_bodies import GAPS, TARGET, in_lines, several
+from service.api.bodies.csv_bodies import DECIMAL, DELIMITER, GAPS, TARGET, in_lines, said_of, several
 from service.api.limits.request_checks import Scope, header, media_type
 from service.api.queries import once, pairs_of
 from service.api.validation import validated
@@ -26,7 +26,7 @@ from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import Places, read_csv
 from service.intake.formats.fast_json import read_usual, read_wide
 from service.intake.formats.raw import READERS
-from service.intake.json_body import JsonBody, pointer_to, read_object, read_object_or_csv
+from service.intake.json_body import IS_CSV, JsonBody, pointer_to, read_object, read_object_or_csv
 from service.intake.kinds.rows import NO_NAMES, read_named_rows, read_row
 from service.intake.kinds.tables import ValueNames, most_rows, reader_of
 from service.serving.kinds.kind import USUAL, PredictOptions
@@ -234,14 +234,20 @@ def options_of_query(query: bytes) -> PredictOptions:
 
 
 def asked_of_file(query: bytes) -> tuple[PredictOptions, Meant]:
-    """The same of a CSV file, its columns that hold what is right, and its gaps. Raises InvalidContent, LongAddress."""
-    pairs = _pairs(query, (*OPTIONS, TARGET, GAPS))
-    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS))
-    return _options(once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))), meant
+    """The same of a CSV file, its columns that hold what is right, its gaps, and how it is written. Raises
+    InvalidContent, LongAddress."""
+    pairs = _pairs(query, (*OPTIONS, TARGET, GAPS, DELIMITER, DECIMAL))
+    members = once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))
+    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS), said=said_of(members))
+    return _options(members), meant
 
 
 def refuse_query(query: bytes) -> None:
-    """Raises InvalidContent where a query has members that belong into its JSON body, LongAddress where it is long."""
+    """Raises InvalidContent where a query has members that belong into its JSON body, or are of a CSV file,
+    LongAddress where it is long."""
+    for name, _ in pairs_of(query) if query else ():
+        if name in (DELIMITER, DECIMAL):
+            raise InvalidContent.at(f"/{name}", f"{name} says how a CSV file is written. {IS_CSV}")
     for name, _ in _pairs(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
 

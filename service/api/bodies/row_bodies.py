@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -237,7 +237,8 @@ def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tu
 
 def _columns(meant: Meant) -> dict[str, Any]:
     """What the columns of a file are, as the reading process is told beside the target."""
-    return {"targets": meant.targets, "group": meant.group, "leave_out": meant.leave_out, "gaps": meant.gaps}
+    sent = {"targets": meant.targets, "group": meant.group, "leave_out": meant.leave_out, "gaps": meant.gaps}
+    return {**sent, "said": asdict(meant.said)}
 
 
 def due_of(session: Session, model: Model) -> Due:

@@ -137,7 +137,7 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         return
     if media == CSV and (_takes_rows(scope) or invokes(scope)):
         if not in_utf8:
-            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8 alone. Save it so.")
+            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8. Save it so, or send it without charset.")
         return
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""

@@ -28,8 +28,9 @@ from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
 from service.contract.targets import ClassTarget, Target
 from service.errors import DiskFull, InvalidContent, TooLarge
+from service.guessing.csv_dialect import SaidDialect
 from service.intake.formats.csv_header import Meant
-from service.intake.formats.csv_lines import pieces_of
+from service.intake.formats.csv_lines import Pieces
 from service.intake.formats.csv_table import CsvTable, Places, read_csv
 from service.intake.formats.fast_json import read_usual
 from service.intake.formats.oip_request import read_inference
@@ -195,13 +196,13 @@ def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str, lim
 
 def _meant(sent: Mapping[str, Any], target: Target | None = None) -> Meant:
     """What the columns of a file are, as the parent has sent it."""
-    return Meant(target, tuple(sent["targets"]), sent["group"], tuple(sent["leave_out"]), tuple(sent["gaps"]))
+    targets, left_out, gaps = (tuple(sent[name]) for name in ("targets", "leave_out", "gaps"))
+    return Meant(target, targets, sent["group"], left_out, gaps, SaidDialect(**sent["said"]))
 
 
 def _table(folder: Path, spec: InputSpec, meant: Meant, model: str, limits: BodyLimits) -> CsvTable:
     assert not isinstance(spec, ImageInput)
-    with (folder / "body").open("rb") as file:
-        return read_csv(pieces_of(file), spec, meant, model, limits)
+    return read_csv(Pieces(folder / "body"), spec, meant, model, limits)
 
 
 def _save_names(folder: Path, named: Named) -> None:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.bodies import prediction_bodies, row_bodies
+from service.api.bodies.csv_bodies import WRITTEN
 from service.api.bodies.prediction_bodies import MOST_TOP, Question
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
@@ -160,7 +161,7 @@ ROWS_ALONE = {
 
 def _takes_rows() -> dict[str, Any]:
     """Describes the bodies of a POST: JSON, or rows alone, whose `top`, `level` and `source` stand in the query."""
-    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, GAP_WORDS, TIMEOUT)
+    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, GAP_WORDS, *WRITTEN, TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, description in ROWS_ALONE.items():
         content[media] = {"schema": {"type": "string", "format": "binary", "description": description}}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
+from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect, SaidDialect
 from service.guessing.label_column import named_label
 
 
@@ -22,7 +23,8 @@ class Record(NamedTuple):
 @dataclass(frozen=True)
 class DataFile:
     """`records` reads the file from its beginning each time. unit: what a place is, "line", "row" or "picture" ·
-    header: the line on which the columns are named · is_csv: the service takes it as it is, but for images"""
+    header: the line on which the columns are named · is_csv: the service takes it as it is, but for images · dialect:
+    how it is written, but for the sign of decimals · said: how somebody says it is"""
 
     path: Path
     columns: tuple[str, ...]
@@ -30,6 +32,8 @@ class DataFile:
     records: Callable[[], Iterator[Record]]
     header: int = 0
     is_csv: bool = False
+    dialect: Dialect = PLAIN
+    said: SaidDialect = SAID_NOTHING
 
     @property
     def name(self) -> str:

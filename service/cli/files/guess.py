@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import LabelCounts, count_labels
 from service.cli.output import word
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, NUMBER, ColumnFacts, doubts, gap_words, input_of
-from service.guessing.csv_facts import Unguessable, check_header
+from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, gap_words, input_of
+from service.guessing.csv_dialect import Dialect
+from service.guessing.csv_facts import check_header, with_decimal
 from service.guessing.label_column import LABELS, number_target
+from service.guessing.unguessable import Unguessable
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. Raises WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
-    facts = _facts(file)
+    dialect = _dialect(file)
+    facts = _facts(file, dialect)
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
     if not inputs:
         raise WrongUsage(f'Beside "{label_name}" no column of {file.name} is left to predict it from.')
@@ -47,26 +52,30 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
         _require_classes(file, label_name, labels, facts[label_name])
     body: dict[str, Any] = {"input": spec}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
+    lines += [dialect.sentence] if dialect.sentence else []
     if numbers:
         body["target"] = number_target(label_name)
         lines.append(f'Target: the number in "{label_name}" ({why}). If these are names of classes: --target class.')
     else:
-        lines += _of_classes(file, label_name, why, labels, target)
+        lines += _of_classes(file, label_name, why, labels, facts[label_name], target)
         body["classes"] = list(labels.counts)
     lines += [f"{gap} in {quoted(names)} is taken for a gap: nothing is known there." for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     for why, name, cell in doubts(spec, inputs):
-        lines.append(DOUBTS[why].format(column=name, cell=cell, way=f"--leave-out {word(name)}"))
+        way = f"--gaps {word(cell)}" if why == "gap" else f"--leave-out {word(name)}"
+        lines.append(DOUBTS[why].format(column=name, cell=cell, way=way))
     return Guess(body, lines, label_name, list(gaps))
 
 
-def _of_classes(file: DataFile, label: str, why: str, labels: LabelCounts, target: str | None) -> list[str]:
+def _of_classes(
+    file: DataFile, label: str, why: str, labels: LabelCounts, fact: ColumnFacts, target: str | None
+) -> list[str]:
     """What is said of the classes. Raises WrongUsage where there are none."""
     if not labels.counts:
         raise WrongUsage(f'{file.name}: no row has a label in "{label}" ({why}). Is it another column? --label COLUMN')
     rows = {name: count.rows for name, count in labels.counts.items()}
     hint = ""
-    if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(NUMBER.fullmatch, labels.counts)):
+    if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(fact.is_number, labels.counts)):
         hint = " If these are numbers to be predicted: --target number."
     lines = [f'Classes: {counted_classes(rows)}, from "{label}" ({why}).{hint}']
     asked = slips(rows, lambda name: f" ({file.at(labels.counts[name].place)})")
@@ -75,12 +84,13 @@ def _of_classes(file: DataFile, label: str, why: str, labels: LabelCounts, targe
 
 def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts) -> None:
     """Raises WrongUsage where labels look like numbers and one is none: it is written otherwise."""
-    strange = next((name for name in labels.counts if not NUMBER.fullmatch(name)), "")
+    strange = next((name for name in labels.counts if not fact.is_number(name)), "")
     if strange and fact.strange is not None:
         place = file.at(labels.counts[strange].place)
         raise WrongUsage(
             f'{file.name}, {place}: values of "{label}" look like numbers, and "{strange[:100]}" is none. Write '
-            "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class."
+            "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class"
+            f"{f', and where nothing is known --gaps {word(strange)}' if fact.phrases else ''}."
         )
 
 
@@ -90,10 +100,19 @@ def _last(file: DataFile) -> str:
     return file.columns[-1]
 
 
-def _facts(file: DataFile) -> dict[str, ColumnFacts]:
+def _dialect(file: DataFile) -> Dialect:
+    """How the file is written. Raises WrongUsage where its numbers can be read in two ways."""
+    lines = chain([file.columns], (record.cells for record in file.records()))
+    try:
+        return with_decimal(lines, file.dialect, file.said)
+    except Unguessable as fault:
+        raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
+
+
+def _facts(file: DataFile, dialect: Dialect) -> dict[str, ColumnFacts]:
     if "image" in file.columns:
         return {name: ColumnFacts(numbers=False) for name in file.columns}
-    facts = {name: ColumnFacts() for name in file.columns}
+    facts = {name: ColumnFacts(dialect) for name in file.columns}
     for record in file.records():
         for fact, cell in zip(facts.values(), record.cells, strict=True):
             fact.add(cell)

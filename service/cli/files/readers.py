@@ -10,10 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
-from service.guessing.csv_facts import HEAD_BYTES, REMEDY, other_file
+from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect
+from service.guessing.csv_facts import dialect_in
+from service.guessing.unguessable import Unguessable
 
 LABEL = "label"
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
@@ -21,13 +24,18 @@ INPUT_ARRAYS, LABEL_ARRAYS = ("X", "x", "inputs", "data", "images"), ("y", "labe
 """What the arrays of an npz file are called."""
 
 
-def open_file(path: Path, leave_out: Sequence[str] | None = None, gaps: Sequence[str] | None = None) -> DataFile:
+def open_file(
+    path: Path,
+    leave_out: Sequence[str] | None = None,
+    gaps: Sequence[str] | None = None,
+    said: SaidDialect = SAID_NOTHING,
+) -> DataFile:
     """Looks at the beginning of a file, by its ending. leave_out: columns that nobody looks at. gaps: what cells say
-    where nothing is known. Raises WrongUsage."""
-    return _opened(path).without(leave_out or (), gaps or ())
+    where nothing is known. said: how a CSV file is written. Raises WrongUsage."""
+    return _opened(path, said).without(leave_out or (), gaps or ())
 
 
-def _opened(path: Path) -> DataFile:
+def _opened(path: Path, said: SaidDialect) -> DataFile:
     if not path.exists():
         raise WrongUsage(f"There is no file {path}.")
     ending = path.suffix.lower()
@@ -43,36 +51,35 @@ def _opened(path: Path) -> DataFile:
         return _arrays(path)
     if ending == ".parquet":
         return _parquet(path)
-    if ending in (".csv", ".txt", ""):
-        return _csv(path)
+    if ending in (".csv", ".tsv", ".txt", ""):
+        return _csv(path, said)
     if ending in WORKBOOKS:
         raise WrongUsage(
             f"{path.name} is a workbook. Save its sheet as CSV in UTF-8, which spreadsheets offer by that name."
         )
     raise WrongUsage(
-        f"{path.name} is none of the files that are read here: .csv, .json, .jsonl, .npz, .parquet, or a folder or "
-        ".zip of pictures."
+        f"{path.name} is none of the files that are read here: .csv, .tsv, .json, .jsonl, .npz, .parquet, or a "
+        "folder or .zip of pictures."
     )
 
 
-def _csv(path: Path) -> DataFile:
-    """As the service reads CSV: in UTF-8, with commas, lines counted from 1."""
+def _csv(path: Path, said: SaidDialect) -> DataFile:
+    """As the service reads CSV, lines counted from 1."""
     from service.errors import InvalidContent
-    from service.intake.formats.csv_lines import pieces_of, records_of
+    from service.intake.formats.csv_lines import Pieces, records_of
 
     with path.open("rb") as file:
-        other = other_file(file.read(HEAD_BYTES))
-    if other is not None:
-        ending = {"json": "JSON: call it .json", "parquet": "Parquet: call it .parquet"}
-        raise WrongUsage(f"{path.name} is {ending.get(other, 'a workbook or another archive: save it as CSV')}.")
+        try:
+            dialect = dialect_in(file, said)
+        except Unguessable as fault:
+            raise WrongUsage(f"{path.name}: {in_options(str(fault))}") from None
 
     def lines() -> Iterator[Record]:
-        with path.open("rb") as file:
-            try:
-                for line, cells, _ in records_of(pieces_of(file)):
-                    yield Record(line, cells)
-            except InvalidContent as fault:
-                raise WrongUsage(f"{path.name}: {fault.detail.replace('The body', 'The file', 1)}") from None
+        try:
+            for line, cells, _ in records_of(Pieces(path), dialect):
+                yield Record(line, cells)
+        except InvalidContent as fault:
+            raise WrongUsage(f"{path.name}: {fault.detail.replace('The body', 'The file', 1)}") from None
 
     first = next(lines(), None)
     if first is None:
@@ -87,18 +94,18 @@ def _csv(path: Path) -> DataFile:
             if len(record.cells) != len(columns):
                 raise WrongUsage(
                     f"{path.name}, line {record.place:,}: there are {len(record.cells):,} cells, and the header has "
-                    f"{len(columns):,}. A comma within a cell needs quotes around the cell."
+                    f"{len(columns):,}. A {MARKS[dialect.delimiter]} within a cell needs quotes around the cell."
                 )
             yield Record(record.place, [cell.strip() or None for cell in record.cells])
 
-    return DataFile(path, columns, "line", records, header=int(first.place), is_csv=True)
+    return DataFile(path, columns, "line", records, int(first.place), is_csv=True, dialect=dialect, said=said)
 
 
 def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
-    """Raises WrongUsage for names that are missing or stand twice, and for other separators than commas."""
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
+    """Raises WrongUsage for names that are missing or stand twice, and for other marks between them."""
+    if len(columns) == 1 and any(mark in columns[0] for mark in ",;\t|"):
         raise WrongUsage(
-            f"{path.name}, line {line}: cells are parted by commas here. Save the file with commas. {REMEDY}"
+            f"{path.name}, line {line}: there is one column. Save it with commas, semicolons or tabs between cells."
         )
     for k, name in enumerate(columns):
         if not name:

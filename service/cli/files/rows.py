@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import label_text
 from service.cli.output import word
+from service.guessing.csv_dialect import PLAIN, Dialect, decimal_of
+from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
     from service.contract.inputs import InputSpec
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a file are what. inputs: those of the model in its order, by their places"""
+    """Which columns of a file are what. inputs: those of the model in its order, by their places · dialect: how numbers
+    and dates are written"""
 
     inputs: tuple[int, ...]
     label: str | None
     group: str | None
+    dialect: Dialect = PLAIN
 
 
 def columns_of(
@@ -53,7 +58,7 @@ def columns_of(
                 f"{file.name}, line {file.header or 1}: {model.name} has no column {quoted(more)}. Leave "
                 f"{'it' if len(more) == 1 else 'them'} out: {options}. Nothing was sent."
             )
-        return Columns(places, label_name, group)
+        return _read_as(file, Columns(places, label_name, group), model)
     takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
     if len(others) != due:
         beside = f' beside "{label_name}"' if label_name else ""
@@ -61,7 +66,30 @@ def columns_of(
         raise WrongUsage(
             f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row."
         )
-    return Columns(tuple(map(file.columns.index, others)), label_name, group)
+    return _read_as(file, Columns(tuple(map(file.columns.index, others)), label_name, group), model)
+
+
+def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
+    """The same with the dialect of the file, by its numbers. Raises WrongUsage where they can be read in two ways."""
+    if file.dialect.is_plain or file.said.decimal is not None:
+        return replace(columns, dialect=file.dialect)
+    numbers = [*columns.inputs] if model.input.kind == "vector" else []
+    if model.input.kind == "table":
+        kinds = zip(columns.inputs, model.input.columns, strict=True)
+        numbers = [place for place, column in kinds if column.kind == "number"]
+    if columns.label is not None and model.target.kind == "number":
+        numbers.append(file.columns.index(columns.label))
+    cells = (
+        (file.columns[place], record.cells[place])
+        for record in file.records()
+        for place in numbers
+        if record.cells[place] is not None
+    )
+    try:
+        decimal = decimal_of(cells, file.dialect.delimiter)
+    except Unguessable as fault:
+        raise WrongUsage(f"{file.name}: {in_options(str(fault))} Nothing was sent.") from None
+    return replace(columns, dialect=replace(file.dialect, decimal=decimal))
 
 
 def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], model: str) -> tuple[int, ...]:
@@ -88,31 +116,36 @@ def inputs_of(file: DataFile, columns: Columns, spec: InputSpec) -> Iterator[Any
     for record in file.records():
         cells = [record.cells[place] for place in columns.inputs]
         if spec.kind == "table":
-            yield {name: _cell(cell, kinds[name]) for name, cell in zip(names, cells, strict=True) if cell is not None}
+            yield {
+                name: _cell(cell, kinds[name], columns.dialect)
+                for name, cell in zip(names, cells, strict=True)
+                if cell is not None
+            }
         elif spec.kind == "vector":
-            yield [_number(file, record.place, name, cell) for name, cell in zip(names, cells, strict=True)]
+            at = (file, record.place)
+            yield [_number(*at, name, cell, columns.dialect) for name, cell in zip(names, cells, strict=True)]
         elif cells[0] is None:
             raise file.wrong(record.place, f'column "{names[0]}" is empty.')
         else:
             yield cells[0] if spec.kind == "image" else str(cells[0])
 
 
-def annotations_of(file: DataFile, column: str, numbers: bool) -> list[Any]:
+def annotations_of(file: DataFile, column: str, numbers: bool, dialect: Dialect = PLAIN) -> list[Any]:
     """What a column says of each row: a label, or a number. Raises WrongUsage."""
     at = file.columns.index(column)
     if not numbers:
         return [label_text(record.cells[at]) for record in file.records()]
     return [
-        None if record.cells[at] is None else _number(file, record.place, column, record.cells[at])
+        None if record.cells[at] is None else _number(file, record.place, column, record.cells[at], dialect)
         for record in file.records()
     ]
 
 
-def _number(file: DataFile, place: int | str, column: str, cell: Any) -> float:
+def _number(file: DataFile, place: int | str, column: str, cell: Any, dialect: Dialect) -> float:
     if cell is None:
         raise file.wrong(place, f'column "{column}" is empty; there is no rule for missing values. Fill it in.')
     try:
-        number = float(cell)
+        number = float(dialect.number(cell) if isinstance(cell, str) else cell)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
@@ -120,16 +153,18 @@ def _number(file: DataFile, place: int | str, column: str, cell: Any) -> float:
     return number
 
 
-def _cell(cell: Any, kind: str) -> Any:
-    return typed_cell(cell, kind) if isinstance(cell, str) else cell
+def _cell(cell: Any, kind: str, dialect: Dialect) -> Any:
+    return typed_cell(cell, kind, dialect) if isinstance(cell, str) else cell
 
 
-def typed_cell(text: str, kind: str) -> Any:
+def typed_cell(text: str, kind: str, dialect: Dialect = PLAIN) -> Any:
     """A cell of a table that is text, as JSON has it: a number, true or false; else the text itself. The service says
     what is wrong with others."""
     if kind == "number":
         try:
-            return float(text)
+            return float(dialect.number(text))
         except ValueError:
             return text
+    if kind == "date":
+        return dialect.date(text)
     return text.lower() == "true" if kind == "boolean" and text.lower() in ("true", "false") else text

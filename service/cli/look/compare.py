@@ -14,7 +14,7 @@ from service.cli.files.data_file import DataFile
 from service.cli.files.readers import open_file
 from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
-from service.cli.options import Gaps, Json, LeaveOut
+from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, said_of
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores
 from service.learning.wording import amount, percent, points
@@ -32,6 +32,8 @@ def run(
     path: Annotated[Path | None, Argument(metavar="FILE", help="Rows to ask both, with or without labels.")] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
     as_json: Json = False,
 ) -> int:
     """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
@@ -41,7 +43,8 @@ def run(
     named = [version_of(first), version_of(second)]
     with connected() as client:
         versions = [client.model(each.model).version(each.version or "live") for each in named]
-        said = None if path is None else _asked(client, versions, open_file(path, leave_out, gaps))
+        file = None if path is None else open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+        said = None if file is None else _asked(client, versions, file)
     rows = _rows(versions[0], versions[1])
     if as_json:
         items = [version.model_dump(mode="json", by_alias=True) for version in versions]
@@ -64,7 +67,9 @@ def _asked(client: Client, versions: list[Version], file: DataFile) -> str:
     remote = client.model(a.model)
     info = remote.info()
     columns = columns_of(file, info)
-    known = None if columns.label is None else annotations_of(file, columns.label, info.target.kind == "number")
+    known = None
+    if columns.label is not None:
+        known = annotations_of(file, columns.label, info.target.kind == "number", columns.dialect)
     asked = remote.compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
     return asked.sentence
 

@@ -11,7 +11,7 @@ from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
-from service.cli.options import Gaps, Json, LeaveOut
+from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
 from service.cli.output import print_result, word
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def run(
     target: Annotated[Literal["class", "number"] | None, Option(help="What is predicted; guessed if left out.")] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
     replace: Annotated[
         bool, Option("--replace", help="Take the place of a model of that name that never had rows.")
     ] = False,
@@ -37,7 +39,8 @@ def run(
     from service.cli.files.guess import guess  # it imports the client
 
     _check_name(model)
-    guessed = guess(open_file(path, leave_out, gaps), label, target)
+    check_left_out(leave_out, label=label)
+    guessed = guess(open_file(path, leave_out, gaps, said_of(delimiter, decimal)), label, target)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
     if dry_run:
@@ -47,6 +50,7 @@ def run(
             _make(client, body, replace)
         said = {"--label": [] if label is None else [label], "--leave-out": leave_out or []}
         said["--gaps"] = [*(gaps or []), *guessed.gaps]
+        said |= {"--delimiter": [delimiter] if delimiter else [], "--decimal": [decimal] if decimal else []}
         also = "".join(f" {option} {word(value)}" for option, values in said.items() for value in values)
         lines.append(f"● {model} is there. Teach it: tsuika push {model} {word(str(path))}{also}")
     members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}

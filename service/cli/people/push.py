@@ -25,7 +25,7 @@ from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_o
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
-from service.cli.options import Gaps, Json, LeaveOut
+from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
 from service.cli.output import plain
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
@@ -64,6 +64,8 @@ def run(
     note: Annotated[str | None, Option(metavar="TEXT", help="Where the rows come from; kept as their source.")] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
     method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -71,7 +73,8 @@ def run(
 
     Exit code 0: live, 3: rejected, 4: held, 2: the file is wrong and nothing was sent.
     """
-    file = open_file(path, leave_out, gaps)
+    check_left_out(leave_out, label=label, group=group)
+    file = open_file(path, leave_out, gaps, said_of(delimiter, decimal))
     with connected() as client:
         remote = client.model(model)
         info = _known(remote, path)
@@ -84,7 +87,9 @@ def run(
         new = _new_classes(file, columns.label, counts, info, new_classes)
         typer.echo(_found(file, columns, counts, info), err=True)
         options: dict[str, Any] = {"source": note, "method": method, "new_classes": "allow" if new else None}
-        file_options = {"leave_out": leave_out, "gaps": gaps} if file.is_csv else {}
+        file_options: dict[str, Any] = {}
+        if file.is_csv:
+            file_options = {"leave_out": leave_out, "gaps": gaps, "delimiter": delimiter, "decimal": decimal}
         if new:
             typer.echo(plain(f"New classes: {_listed(new)}"), err=True)
         with learning(counts.rows) as show, _interruptible(model) as ordered:
@@ -173,7 +178,7 @@ def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -
     """What was found in the file, in a line."""
     noun = "target" if info.target.kind == "number" else "label"
     said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {noun}s in "{columns.label}".'
-    return plain(f"{said} {counts.without_label(file, noun)}".rstrip())
+    return plain(" ".join(filter(None, [said, columns.dialect.sentence, counts.without_label(file, noun)])))
 
 
 def _candidates(file: DataFile, info: Model) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
-from service.intake.kinds.cells import DATE, CellFault, Names, cell_reader, no_number, quoted_cell
+from service.guessing.csv_dialect import Dialect
+from service.intake.kinds.cells import DATE, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 
 Floats = NDArray[np.float64]
@@ -57,14 +59,24 @@ class ColumnReader:
 
 
 class NumberReader(ColumnReader):
-    """Reads numbers, all at once where each is written as usual and none is beyond `largest`."""
+    """Reads numbers, all at once where each is written as usual and none is beyond `largest`. comma: decimals begin
+    with one."""
 
     largest = LARGEST_CELL
 
+    def __init__(self, one: Callable[[str], float], kept: int, gaps: bool = True, comma: bool = False) -> None:
+        super().__init__(one, kept, gaps)
+        self._comma = comma
+
     def read(self, cells: Sequence[str]) -> Floats:
-        if _OF_NUMBERS.fullmatch("".join(cells)):
+        usual, text = cells, "".join(cells)
+        if self._comma:
+            if "." in text:  # it parts thousands, or is a slip
+                return super().read(cells)
+            usual, text = [cell.replace(",", ".") for cell in cells], text.replace(",", ".")
+        if _OF_NUMBERS.fullmatch(text):
             try:
-                numbers = np.array([float(cell) if cell else np.nan for cell in cells], np.float64)
+                numbers = np.array([float(cell) if cell else np.nan for cell in usual], np.float64)
             except ValueError:
                 return super().read(cells)
             good = np.abs(numbers) <= self.largest
@@ -78,19 +90,24 @@ class VectorReader(NumberReader):
 
     largest = LARGEST
 
-    def __init__(self, columns: int) -> None:
-        super().__init__(_of_vector, _kept(columns), gaps=False)
+    def __init__(self, columns: int, dialect: Dialect) -> None:
+        super().__init__(partial(_of_vector, dialect), _kept(columns), gaps=False, comma=dialect.decimal == ",")
 
 
-def column_reader(column: Column, names: Names, columns: int) -> ColumnReader:
+def number_reader(dialect: Dialect, kept: int = KEPT_OF_COLUMN, read: Read = float) -> NumberReader:
+    """The reader of numbers of a table, or of targets. read: what a number is taken as."""
+    return NumberReader(lambda text: read(_number_of(dialect, text)), kept, comma=dialect.decimal == ",")
+
+
+def column_reader(column: Column, names: Names, columns: int, dialect: Dialect) -> ColumnReader:
     """The reader of one of so many columns; `names` takes the values of an open category by their code."""
     read, kept = cell_reader(column, names), _kept(columns)
     if isinstance(column, NumberColumn):
-        return NumberReader(lambda text: read(number_of(text)), kept)
+        return number_reader(dialect, kept, read)
     if isinstance(column, BooleanColumn):
         return ColumnReader(lambda text: read(_boolean(text)), kept)
     if not isinstance(column, CategoryColumn):
-        return ColumnReader(lambda text: read(_date(text)), kept)
+        return ColumnReader(lambda text: read(_date(dialect, text)), kept)
     declared = frozenset(map(value_text, column.values or ()))
     return ColumnReader(lambda text: read(text if text in declared else named(text, "a value")), kept)
 
@@ -99,26 +116,29 @@ def _kept(columns: int) -> int:
     return min(KEPT_OF_COLUMN, KEPT_TEXTS // columns)
 
 
-def number_of(text: str) -> float:
+def _number_of(dialect: Dialect, text: str) -> float:
     """The number that a text is. Raises CellFault."""
-    if is_number(text):
-        return float(text)  # or infinite: beyond what is taken, and refused as such
+    if _NUMBER.fullmatch(written := dialect.number(text)):
+        return float(written)  # or infinite: beyond what is taken, and refused as such
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
-    raise CellFault(no_number(text))
+    raise CellFault(_no_number(dialect, text, "leave the cell empty (JSON: null)"))
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a number as files write it."""
-    return _NUMBER.fullmatch(text) is not None
+def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
+    """The sentence about a text that is no number."""
+    if dialect.decimal == ".":
+        return no_number(text, otherwise)
+    way = f'write one such as 12,5, without unit, or {otherwise}. If decimals begin with a point, say decimal=".".'
+    return f"{quoted_cell(text)} is not a number here, where decimals begin with a comma: {way}"
 
 
-def _of_vector(text: str) -> float:
+def _of_vector(dialect: Dialect, text: str) -> float:
     if not text or text.lower() in GAP_WORDS:
         raise CellFault(f"{f'{text} is no number' if text else 'It is empty'}. {NO_GAPS}")
-    if not is_number(text):
-        raise CellFault(no_number(text, "leave the row out"))
-    if abs(number := float(text)) > LARGEST:
+    if not _NUMBER.fullmatch(written := dialect.number(text)):
+        raise CellFault(_no_number(dialect, text, "leave the row out"))
+    if abs(number := float(written)) > LARGEST:
         raise CellFault(TOO_LARGE)
     return number
 
@@ -141,13 +161,13 @@ def _boolean(text: str) -> bool:
     return value
 
 
-def _date(text: str) -> str:
+def _date(dialect: Dialect, text: str) -> str:
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no date. {GAP.format(text)}")
-    if not DATE.fullmatch(text):
+    if not DATE.fullmatch(written := dialect.date(text)):
         forms = "2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
         raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
-    return text
+    return written
 
 
 class _Known(dict[str, float]):

@@ -7,17 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput
-from service.contract.tables import TableInput, value_text
+from service.contract.tables import NumberColumn, TableInput, value_text
 from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
-from service.guessing.csv_facts import LABELLED, REMEDY, are_cells
+from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
+from service.guessing.csv_facts import LABELLED, are_cells
 from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
 
 NAMED = 10
 """Columns that a refusal names."""
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+OTHER_MARKS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 Spec = TableInput | VectorInput | TextInput
 """Inputs of which a row may be a line of a file."""
@@ -27,13 +28,15 @@ Spec = TableInput | VectorInput | TextInput
 class Meant:
     """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows are asked about
     and bring none; `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a
-    row belongs to; `leave_out`: columns that are none of all these; `gaps`: what cells say where nothing is known."""
+    row belongs to; `leave_out`: columns that are none of all these; `gaps`: what cells say where nothing is known;
+    `said`: how the file is written, as far as somebody says so."""
 
     target: Target | None = None
     targets: tuple[str, ...] = ()
     group: str | None = None
     leave_out: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    said: SaidDialect = SAID_NOTHING
 
     @property
     def columns(self) -> int:
@@ -77,14 +80,22 @@ class Header:
         known = others.union(self.inputs)
         self.left_out = tuple(name for name in self.names if name not in known)
 
+    def numbers(self, spec: Spec, meant: Meant) -> dict[str, int]:
+        """The columns of numbers, by name -> their place in the file."""
+        inputs = self.inputs if isinstance(spec, VectorInput) else ()
+        if isinstance(spec, TableInput):
+            inputs = tuple(column.name for column in spec.columns if isinstance(column, NumberColumn))
+        targets = self.targets if meant.word == TARGETS else ()
+        return {name: place for place, name in enumerate(self.names) if name in {*inputs, *targets}}
+
     def _check_names(self, width: int) -> None:
         if self.names[0].lower().startswith("sep=") and len(self.names) <= 2:
             raise self._refusal(" is a note of Excel: remove it.")
         if len(self.names) == 1 and width + self._learned > 1:
-            for mark, word in OTHER_SEPARATORS.items():
+            for mark, word in OTHER_MARKS.items():
                 if mark in self.names[0]:
-                    remedy = REMEDY if mark == ";" else "Save the file with commas."
-                    raise self._refusal(f" has {word} where commas part cells. {remedy}")
+                    way = "Save the file with commas, semicolons or tabs between cells."
+                    raise self._refusal(f" is one cell with {word} in it. {way}")
         for k, name in enumerate(self.names):
             if not name:
                 sentence = f": cell {k + 1} names no column. Name it or leave the column out (of pandas: index=False)."
@@ -103,7 +114,7 @@ class Header:
 
     def _check_no_row(self) -> None:
         """Raises InvalidContent where names are numbers as a row has them: there is no header."""
-        if are_cells(self.names):
+        if are_cells([name.replace(",", ".") for name in self.names]):
             raise self._refusal(" has numbers where columns are named. The first line of a file is its header.")
 
     def _inputs(self, free: Sequence[str], spec: Spec, meant: Meant, model: str) -> tuple[str, ...]:

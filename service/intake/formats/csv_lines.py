@@ -1,7 +1,8 @@
 """The bytes of a CSV file, piece by piece -> its records, each with the line on which it begins.
 
 RFC 4180 as the csv module reads it, strictly: UTF-8, with or without a byte order mark; lines that end as in Windows,
-Unix or old Macs. Lines are counted as an editor does, the first one is 1. No more than a record is in memory at once.
+Unix or old Macs. A dialect may say that semicolons or tabs part cells, and that letters are those of Windows-1252.
+Lines are counted as an editor does, the first one is 1. No more than a record is in memory at once.
 """
 
 from __future__ import annotations
@@ -11,31 +12,39 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from pathlib import Path
 
 from service.errors import InvalidContent
+from service.guessing.csv_dialect import MARKS, PLAIN, WESTERN, Dialect, is_western
+from service.guessing.unguessable import AS_CSV
 
 PIECE_BYTES = 64 * 1024
 LONGEST_RECORD = 1024 * 1024
 """Most characters of a record: a thousand cells, each as long as a cell may be, come to less."""
 BREAK = re.compile(r"\r\n|\r|\n")
 ONE_LINE = "The file came as one line. With curl say --data-binary, since -d takes line breaks out."
-NO_TEXT = "Save the file as CSV in UTF-8, which spreadsheets offer by that name."
+NOT_UTF8 = f"begins no character. {AS_CSV}"
 
 
-def pieces_of(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a file, a piece at a time."""
-    while piece := file.read(PIECE_BYTES):
-        yield piece
+class Pieces:
+    """The bytes of a file, a piece at a time, and anew from its beginning each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
 
 
-def records_of(pieces: Iterable[bytes]) -> Iterator[tuple[int, list[str], int]]:
+def records_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[tuple[int, list[str], int]]:
     """-> the line on which a record begins, counted from 1, its cells, and its characters; blank lines are passed over.
 
     Raises InvalidContent for bytes that are not UTF-8, NUL, quotes that do not fit, and records over the limit.
     """
-    lines = _Lines(pieces)
-    reader = csv.reader(lines.each(), strict=True, skipinitialspace=True)
+    lines = _Lines(pieces, dialect.encoding)
+    reader = csv.reader(lines.each(), delimiter=dialect.delimiter, strict=True, skipinitialspace=True)
     while True:
         begins = lines.begins = reader.line_num + 1
         lines.length = 0
@@ -44,7 +53,7 @@ def records_of(pieces: Iterable[bytes]) -> Iterator[tuple[int, list[str], int]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise refused_at(begins, _sentence(str(error))) from None
+            raise refused_at(begins, _sentence(str(error), MARKS[dialect.delimiter])) from None
         if cells:
             yield begins, cells, lines.length
 
@@ -54,15 +63,15 @@ def refused_at(line: int, sentence: str, pointer: str = "") -> InvalidContent:
     return InvalidContent.at(pointer, f"Line {line:,}{sentence}")
 
 
-def _sentence(error: str) -> str:
-    """What to do about an error of the csv module."""
+def _sentence(error: str, mark: str) -> str:
+    """What to do about an error of the csv module. mark: what parts cells."""
     if "end of data" in error:
         return ": a quote is opened here, or in a line that belongs to it, and never closed. Close it, or remove it."
     if "field limit" in error:
         longest = csv.field_size_limit()
         return f": a cell has more than {longest:,} characters. Is there a quote that is never closed?"
     return (
-        ": behind the quote that ends a cell a comma is due, or the end of the line. Within a quoted cell a quote is "
+        f": behind the quote that ends a cell a {mark} is due, or the end of the line. Within a quoted cell a quote is "
         'written twice: "".'
     )
 
@@ -71,14 +80,14 @@ class _Lines:
     """Cuts pieces of bytes into lines. `begins`: the line on which the record begins that is being read; `length`:
     its characters so far."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes], encoding: str) -> None:
         self.begins, self.length = 1, 0
-        self._pieces = pieces
+        self._pieces, self._encoding = pieces, encoding
         self._given = 0
 
     def each(self) -> Iterator[str]:
         """The lines, with what ends them."""
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder = codecs.getincrementaldecoder(self._encoding)("replace" if self._encoding == WESTERN else "strict")
         rest, read = "", 0
         first = True
         for piece in self._pieces:
@@ -99,7 +108,9 @@ class _Lines:
     def _checked(self, line: str) -> str:
         self._given += 1
         if "\0" in line:
-            raise refused_at(self._given, f" has a NUL character: this is no text. {NO_TEXT}")
+            raise refused_at(self._given, f" has a NUL character: this is no text. {AS_CSV}")
+        if self._encoding == WESTERN and not is_western(line):
+            raise InvalidContent.at("", f"The body is not UTF-8: a byte of line {self._given:,} {NOT_UTF8}")
         self._check_length(len(line))
         self.length += len(line)
         return line
@@ -122,5 +133,5 @@ class _Lines:
             before = rest + whole[: error.start].decode("utf-8")
             line = self._given + len(BREAK.findall(before)) + 1
             at = read - (len(whole) - len(piece)) + error.start
-            sentence = f"The body is not UTF-8: byte {at:,}, in line {line:,}, begins no character. {NO_TEXT}"
+            sentence = f"The body is not UTF-8: byte {at:,}, in line {line:,}, {NOT_UTF8}"
             raise InvalidContent.at("", sentence) from None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -20,16 +22,16 @@ from service.contract.body_limits import HIGHEST, MOST_CLASSES, BodyLimits
 from service.contract.inputs import TextInput
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.guessing.csv_facts import SENTENCES, other_file
+from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_of, head_of
+from service.guessing.file_kinds import other_file
+from service.guessing.unguessable import Unguessable
 from service.intake.formats.csv_cells import (
-    KEPT_OF_COLUMN,
     ColumnFault,
     ColumnReader,
-    NumberReader,
     VectorReader,
     column_reader,
     named,
-    number_of,
+    number_reader,
 )
 from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, width_of
 from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
@@ -89,9 +91,10 @@ class CsvTable:
 
 
 def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limits: BodyLimits = HIGHEST) -> CsvTable:
-    """The rows of a file. Raises InvalidContent with the pointer, line and column of the first fault."""
+    """The rows of a file. pieces: given anew each time, unless commas part its cells. Raises InvalidContent with the
+    pointer, line and column of the first fault."""
     checked = _Checked(pieces)
-    records = records_of(checked.each())
+    dialect, records = checked.records(meant)
     line, cells, _ = next(records, (0, [], 0))
     if not cells:
         raise InvalidContent.at("", "The body is empty. Its first line names the columns; a row stands in each other.")
@@ -101,7 +104,9 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limi
         if not checked.breaks and len(cells) > width_of(spec) + meant.columns:
             raise InvalidContent.at("", ONE_LINE) from None
         raise
-    reading = _Reading(header, spec, meant, model, limits)
+    if not dialect.is_plain and meant.said.decimal is None:
+        dialect = checked.with_decimal(dialect, header.numbers(spec, meant))
+    reading = _Reading(header, spec, meant, model, limits, dialect)
     try:
         for line, cells, length in records:
             reading.add(line, cells, length)
@@ -111,7 +116,10 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limi
     reading.settle()
     if header.left_out and not checked.breaks:
         raise InvalidContent.at("", ONE_LINE)
-    return reading.table()
+    table = reading.table()
+    if dialect.is_plain and len(header.names) == 1:  # nothing shows that commas would part cells
+        return replace(table, notes=[*table.notes, *checked.doubts(header.numbers(spec, meant))])
+    return table
 
 
 class _Checked:
@@ -126,16 +134,53 @@ class _Checked:
             other = other_file(piece) if not k else None
             if other is not None:
                 as_json = "This is JSON: send Content-Type: application/json."
-                raise InvalidContent.at("", as_json if other == "json" else SENTENCES[other])
+                raise InvalidContent.at("", as_json if other.why == "json" else str(other))
             self.breaks = self.breaks or b"\n" in piece or b"\r" in piece
             yield piece
+
+    def records(self, meant: Meant) -> tuple[Dialect, Iterator[tuple[int, list[str], int]]]:
+        """How the file is written, but for the sign of decimals, and its records. Raises InvalidContent."""
+        each = self.each()
+        head = head_of(each)
+        try:
+            dialect = dialect_of(head, each, meant.said)
+        except Unguessable as fault:
+            raise InvalidContent.at("/delimiter", str(fault)) from None
+        return dialect, records_of(chain([head], each) if dialect.is_plain else self.each(), dialect)
+
+    def with_decimal(self, dialect: Dialect, numbers: Mapping[str, int]) -> Dialect:
+        """The same with the sign of decimals. numbers: names of columns of numbers, and their places. Raises
+        InvalidContent."""
+        try:
+            return replace(dialect, decimal=decimal_of(self._numbers(dialect, numbers), dialect.delimiter))
+        except Unguessable as fault:
+            raise InvalidContent.at("/decimal", str(fault)) from None
+
+    def doubts(self, numbers: Mapping[str, int]) -> list[str]:
+        """What is said of numbers of a file of one column that could be read in two ways."""
+        try:
+            decimal_of(self._numbers(PLAIN, numbers), PLAIN.delimiter)
+        except Unguessable as fault:
+            return [f"{fault.values['cell']} is read as {fault.values['part']}, with a decimal point."]
+        return []
+
+    def _numbers(self, dialect: Dialect, numbers: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+        """The cells of these columns, up to the first record that is none."""
+        records = records_of(self.each(), dialect)
+        next(records, None)
+        with suppress(InvalidContent):  # it is told when the rows are read
+            for _, cells, _ in records:
+                yield from ((name, cells[place].strip()) for name, place in numbers.items() if place < len(cells))
 
 
 class _Reading:
     """Rows that were read so far, and those that wait to be read together."""
 
-    def __init__(self, header: Header, spec: Spec, meant: Meant, model: str, limits: BodyLimits) -> None:
+    def __init__(
+        self, header: Header, spec: Spec, meant: Meant, model: str, limits: BodyLimits, dialect: Dialect
+    ) -> None:
         self._header, self._meant, self._model, self._spec, self._limits = header, meant, model, spec, limits
+        self._dialect = dialect
         self._table = spec if isinstance(spec, TableInput) else None
         self._columns = 0 if isinstance(spec, TextInput) else width_of(spec)
         self._gaps = frozenset(meant.gaps)  # a query may name a thousand
@@ -160,16 +205,17 @@ class _Reading:
             if isinstance(self._spec, TextInput):
                 yield self._cells[name], partial(_add, self._texts, partial(_read_texts, self._spec, self._model))
                 return
-            reader: ColumnReader = VectorReader(self._columns)
+            reader: ColumnReader = VectorReader(self._columns, self._dialect)
             if self._table is not None:
-                reader = column_reader(self._table.columns[place], self._names.get(place, {}), self._columns)
+                names = self._names.get(place, {})
+                reader = column_reader(self._table.columns[place], names, self._columns, self._dialect)
             yield self._cells[name], partial(_put, self._rows[:, place], reader)
 
     def _of_others(self) -> Iterator[tuple[int, Take]]:
         """The same of targets or labels, and of groups."""
         for k, name in enumerate(self._header.targets):
             if self._meant.word == TARGETS:
-                yield self._cells[name], partial(_put, self._goals[:, k], NumberReader(number_of, KEPT_OF_COLUMN))
+                yield self._cells[name], partial(_put, self._goals[:, k], number_reader(self._dialect))
             else:
                 yield self._cells[name], partial(_add, self._labels, _Names("a label").read)
         if self._header.group is not None:
@@ -179,8 +225,12 @@ class _Reading:
         """Takes one more row, of so many characters. Raises InvalidContent."""
         due = len(self._header.names)
         if len(cells) != due:
-            quotes = " A comma within a cell needs quotes around the cell; if it is a decimal comma, write a point."
-            more = quotes if len(cells) > due else ""
+            mark = MARKS[self._dialect.delimiter]
+            quotes = f" A {mark} within a cell needs quotes around the cell"
+            decimals = "; if it is a decimal comma, write a point" if self._dialect.is_plain else ""
+            if due == 1:
+                decimals = '; if decimals begin with a comma in this file, say decimal=","'
+            more = f"{quotes}{decimals}." if len(cells) > due else ""
             sentence = f" has {len(cells):,} cell{'s'[: len(cells) != 1]}, and the header {due:,}.{more}"
             raise refused_at(line, sentence, f"/{ROWS}/{len(self._lines)}")
         self._lines.append(line)
@@ -232,7 +282,8 @@ class _Reading:
     def _notes(self) -> list[str]:
         more = self._header.left_out
         are = "are no columns" if len(more) > 1 else "is no column"
-        return [f"{listed(more)} {are} of {self._model}, and left out."] if more else []
+        left_out = f"{listed(more)} {are} of {self._model}, and left out." if more else ""
+        return [note for note in (self._dialect.sentence, left_out) if note]
 
     def _check_whole(self, targets: Floats, first: int) -> None:
         """Raises InvalidContent for a row of which some targets are known and others not."""

@@ -21,13 +21,15 @@ from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
 from service.guessing.class_counts import rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
-from service.guessing.csv_facts import Unguessable, check_label, facts_of
+from service.guessing.csv_dialect import as_said
+from service.guessing.csv_facts import check_label, facts_of
 from service.guessing.label_column import label_column, number_target
+from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
-from service.web.forms import whole, words_in
+from service.web.forms import as_words, whole, words_in
 from service.web.pages.data.batches import counted
-from service.web.pages.data.send import beside
+from service.web.pages.data.send import WRITTEN, beside, said_in, unreadable, written
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -68,7 +70,7 @@ def ask(view: View) -> Answer:
     """Asks for a name and a file."""
     facts = {
         "may": view.api.find(address("keys"), Listed[Key], limit=1) is not None,
-        "name": view.form.get("name", ""),
+        "form": {name: view.form.get(name, "") for name in ("name", *WRITTEN)},
         "faults": view.faults,
     }
     return Shown("make.html", facts, json=address("models"), status=view.status)
@@ -80,13 +82,15 @@ def look(view: View) -> Answer:
     if wrong or view.head is None:
         return ask(view.wrong(wrong or {"file": view.words("send.no_file")}))
     try:
-        lines = view.head.lines()
-        facts = facts_of(lines)
+        lines, dialect = view.head.lines(said_in(view.form))
+        facts = facts_of(lines, dialect=dialect)
     except Unguessable as fault:
-        return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
+        return ask(view.wrong(unreadable(fault, view.words)))
     label = label_column(facts)
     if label is None or len(facts) < 2:
         return ask(view.wrong({"file": view.words("make.one_column")}))
+    if phrases := _phrases(facts, label):
+        facts = facts_of(lines, [*phrases], dialect)
     measures = facts[label].measures
     slip: dict[str, str] = {}
     try:
@@ -100,11 +104,15 @@ def look(view: View) -> Answer:
         "predicts": "" if slip else "number" if measures else "class",
         "kind": input_of(inputs)["kind"],
     }
-    gaps = gap_words({label: facts[label]} if form["kind"] == "text" else facts)
-    form["gaps"] = " ".join(gaps)
+    gaps = phrases | gap_words({label: facts[label]} if form["kind"] == "text" else facts)
+    form["gaps"] = as_words(gaps)
+    form |= dict.fromkeys(WRITTEN, "")
+    if not dialect.is_plain:
+        form |= {"delimiter": as_said(dialect.delimiter), "decimal": dialect.decimal}
     looked = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,
+        "written": written(dialect, view.words),
         "classes": "" if measures or slip else _classes(lines, label, list(gaps), view.words),
         "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
         "doubts": [
@@ -130,6 +138,7 @@ def sending(view: View, _: str) -> Sending:
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}
     query["leave_out"] = [column.name for column in others if column.kind == OUT]
     query["gaps"] = words_in(form.get("gaps", ""))
+    query |= {name: form[name] for name in WRITTEN if form.get(name)}
     if predicts == "class":
         query["new_classes"] = "allow"
     return Sending(address("models", name, "updates"), CSV, query, {"name": name, "input": spec, "target": target})
@@ -143,7 +152,7 @@ def send(view: View) -> Answer:
             return Moved(f"/updates/{view.sent.read(Update).id}")
         except Refused as refused:
             wrong, status = beside(refused.problem, view.words), refused.problem.status
-    names = ("name", "target", "predicts", "kind", "gaps")
+    names = ("name", "target", "predicts", "kind", "gaps", *WRITTEN)
     return _confirm({name: view.form.get(name, "") for name in names}, _chosen(view.form), wrong, status=status)
 
 
@@ -202,6 +211,16 @@ def _columns_of(facts: Mapping[str, ColumnFacts], lines: Sequence[Sequence[str]]
         Column(f"kind-{place}", name, _kind(fact.column(name)), [line[place] for line in rows])
         for place, (name, fact) in enumerate(facts.items())
     ]
+
+
+def _phrases(facts: Mapping[str, ColumnFacts], label: str) -> dict[str, list[str]]:
+    """What cells of columns of numbers may say where nothing is known -> these columns; no names of classes."""
+    columns: dict[str, list[str]] = {}
+    for name, fact in facts.items():
+        for phrase in fact.phrases:
+            columns.setdefault(phrase, []).append(name)
+    classes = {} if facts[label].phrases else facts[label].values
+    return {phrase: names for phrase, names in columns.items() if phrase not in classes}
 
 
 def _kind(declared: Mapping[str, Any]) -> str:

@@ -172,7 +172,7 @@ HEADERS = [
     ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
     ("twice", f"{HEADER},city", '"city" stands there twice'),
     ("blank", f",{HEADER}", "cell 1 names no column"),
-    ("semicolons", HEADER.replace(",", ";"), "semicolons where commas part cells. Excel writes semicolons"),
+    ("bars", HEADER.replace(",", "|"), "is one cell with bars in it. Save the file with commas, semicolons or tabs"),
     ("a note of Excel", f"sep=,\n{HEADER}", "Line 1 is a note of Excel: remove it."),
     ("none", ROW, "The first line of a file is its header"),
 ]
@@ -227,7 +227,7 @@ def test_a_target_that_nobody_finds_is_asked_for() -> None:
         (b"\n\n", "The body is empty"),
         (b"a,b\r\n1,2\r\n3,\xe9\r\n", "byte 12, in line 3,"),
         (b"a,b\n1,2\n3,\xe2\x82", "byte 10, in line 3,"),
-        ("a,b\n1,2\n".encode("utf-16"), "byte 0, in line 1,"),
+        ("a,b\n1,2\n".encode("utf-16"), "This file is text in UTF-16"),
     ],
 )
 def test_what_is_no_table_is_told(text: bytes, words: str) -> None:

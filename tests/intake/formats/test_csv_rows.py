@@ -100,9 +100,9 @@ FAULTS = [
     (
         "other separators",
         VECTOR,
-        "a;b;c;label\n1;2;3;a\n",
+        "a|b|c|label\n1|2|3|a\n",
         "/inputs",
-        "Line 1 has semicolons where commas part cells.",
+        "Line 1 is one cell with bars in it.",
     ),
     ("no label of a text", TEXT, "text,class\nhello,a\n", "/target", '?target=NAME'),
     ("two columns", TEXT, "id,text,label\n1,hello,a\n", "/inputs", "wine takes one text a row, and there are 2"),

@@ -11,9 +11,20 @@ from collections.abc import Callable
 import pytest
 
 from service.guessing.column_facts import input_of
-from service.guessing.csv_facts import facts_of
-from service.intake.formats.csv_cells import is_number
+from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect
+from service.guessing.csv_facts import facts_of, with_decimal
+from service.intake.formats.csv_cells import ColumnFault, number_reader
 from service.intake.kinds.labels import NUMBER
+
+
+def taken(digits: str) -> None:
+    for dialect in (PLAIN, Dialect(";", ",")):
+        with pytest.raises(ColumnFault):
+            number_reader(dialect).read([digits])
+
+
+def signed(digits: str) -> None:
+    with_decimal([["a"], [digits], [f"1.{digits}"]], Dialect(";"), SAID_NOTHING)
 
 
 def guessed(digits: str) -> None:
@@ -24,7 +35,7 @@ def columns(digits: str) -> None:
     facts_of([[f"{k:x}" for k in range(len(digits))], []])
 
 
-@pytest.mark.parametrize("read", [is_number, NUMBER.fullmatch, guessed, columns])
+@pytest.mark.parametrize("read", [taken, signed, NUMBER.fullmatch, guessed, columns])
 def test_twenty_times_as_long_takes_no_hundred_times_as_long(read: Callable[[str], object]) -> None:
     short, long = (seconds(read, "1" * n + "x") for n in (1_000, 20_000))
     assert long < 100 * max(short, 1e-4)

@@ -11,16 +11,22 @@ from service.contract.enums import CSV, JSON
 from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
 from service.guessing.column_facts import gap_words
-from service.guessing.csv_facts import Unguessable, facts_of
+from service.guessing.csv_dialect import DELIMITERS, MARKS, SIGNS, WESTERN, Dialect, SaidDialect
+from service.guessing.csv_facts import facts_of
 from service.guessing.label_column import label_column
+from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending
-from service.web.forms import GENERAL, Said, slug_of, words_in
+from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
 NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
-FIELDS = ("target", "source")
+WRITTEN = ("delimiter", "decimal")
+"""Fields that say how a file is written."""
+FIELDS = ("target", "source", *WRITTEN)
 """Members of the query of a CSV file that are fields of the form."""
+MARK_VALUES = ("one", "other", "sign")
+"""Values of sentences that are names of marks."""
 PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
@@ -30,9 +36,10 @@ OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = ()) -> Answer:
+def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (), said: str = "") -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
-    know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known."""
+    know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known. said: how
+    it is written."""
     model = view.model()
     facts = {
         "model": model,
@@ -42,7 +49,8 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
         "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS}
-        | {"gaps": view.form.get("gaps") or " ".join(gaps)},
+        | {"gaps": view.form.get("gaps") or as_words(gaps)},
+        "written": said,
         "asks_gaps": "gaps" in view.form or getattr(view.faults.get("file"), "slug", UNKNOWN_LABELS) != UNKNOWN_LABELS,
         "extra": json.dumps(others) if others else "",
         "is_table": model.input.kind == "table",
@@ -58,21 +66,47 @@ def look(view: View) -> Answer:
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
     try:
-        facts = facts_of(view.head.lines())
+        lines, dialect = view.head.lines(said_in(view.form))
+        facts = facts_of(lines, dialect=dialect)
     except Unguessable as fault:
-        return ask(view.wrong({"file": view.words(f"make.file_{fault.why}", **fault.values)}))
+        return ask(view.wrong(unreadable(fault, view.words)))
+    said = written(dialect, view.words)
     model = view.model()
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
     unknown = [name for name in facts if name not in known]
     gaps = list(gap_words(facts)) if model.input.kind == "table" else []
     if not unknown or getattr(model.target, "size", 1) > 1:
-        return ask(view, [], gaps)
+        return ask(view, [], gaps, said)
     called = getattr(model.target, "names", None) or [""]
     classes = {*model.classes}
     likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
     guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
     label = called[0] if called[0] in unknown else guessed  # "": somebody has to choose
-    return ask(view, [label, *(name for name in unknown if name != label)], gaps)
+    return ask(view, [label, *(name for name in unknown if name != label)], gaps, said)
+
+
+def said_in(form: Mapping[str, str]) -> SaidDialect:
+    """How a file is written, as far as a form says so."""
+    decimal = form.get("decimal")
+    return SaidDialect(DELIMITERS.get(form.get("delimiter", "")), decimal if decimal in SIGNS else None)
+
+
+def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
+    """Why a file does not say what it holds, beside the field that it is of."""
+    field = {"two_ways": "delimiter", "comma_twice": "decimal", "sign": "decimal", "two_signs": "decimal"}
+    values = {
+        name: words(f"make.mark.{value}") if name in MARK_VALUES else value for name, value in fault.values.items()
+    }
+    return {field.get(fault.why, "file"): words(f"make.file_{fault.why}", **values)}
+
+
+def written(dialect: Dialect, words: Words) -> str:
+    """How a file is written, where that is not as usual."""
+    if dialect.is_plain:
+        return ""
+    mark, sign = (words(f"make.mark.{name}") for name in (MARKS[dialect.delimiter], SIGNS[dialect.decimal]))
+    letters = f" {words('make.western')}" if dialect.encoding == WESTERN else ""
+    return words("make.written", mark=mark, sign=sign) + letters
 
 
 def example(model: Model) -> str:

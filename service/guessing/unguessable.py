@@ -1,0 +1,57 @@
+"""Why a file does not say what it holds, in sentences that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LONGEST = 100
+"""Characters of a cell or a name that a sentence shows."""
+AS_CSV = "Save it as CSV in UTF-8, which spreadsheets offer by that name."
+SENTENCES = {
+    "json": "This file is JSON, and a CSV file is due. In a terminal call it .json; in Python send its rows as a list, "
+    "which json.load reads.",
+    "json_lines": "This file is JSON lines, an object a line, and a CSV file is due. In a terminal call it .jsonl; "
+    "elsewhere send its rows as one list.",
+    "workbook": f"This file is a workbook of a spreadsheet, and a CSV file is due. {AS_CSV}",
+    "archive": "This file is a zip archive, and a CSV file is due. Unpack it first. tsuika push takes one of pictures "
+    "in folders, called .zip.",
+    "parquet": "This file is Parquet, and a CSV file is due. In a terminal call it .parquet; in Python send the frame "
+    "that pandas.read_parquet makes of it.",
+    "packed": "This file is packed by {name}, and a CSV file is due. Unpack it first.",
+    "picture": "This file is a picture, {name}, and a CSV file is due. tsuika push takes a folder of pictures, each in "
+    "the folder of its class.",
+    "pdf": "This file is a PDF, and a CSV file is due. Save the table that it was printed from as CSV.",
+    "sqlite": "This file is an SQLite database, and a CSV file is due. Write a table of it as one: "
+    'sqlite3 -header -csv FILE "select * from TABLE".',
+    "arrays": "This file holds {name}, and a CSV file is due. Send the rows from Python as they are read there.",
+    "page": "This file is a web page, and a CSV file is due. Look into it: it mostly says that you are to sign in.",
+    "utf16": f"This file is text in UTF-16, and a CSV file in UTF-8 is due. {AS_CSV}",
+    "nul": f"This CSV file has a NUL character in line {{line:,}}: this is no text. {AS_CSV}",
+    "encoding": "This CSV file is not UTF-8: a byte of line {line:,} begins no character. Save the file as CSV in "
+    "UTF-8, which spreadsheets offer by that name.",
+    "quote": "This CSV file cannot be read: {fault}. Is there a quote that is never closed?",
+    "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
+    "separator": "This CSV file has one column, {column}. Save it with commas, semicolons or tabs between cells.",
+    "two_ways": "The first line can be read in two ways. Parted by {one}s it names {one_names}; parted by {other}s "
+    'it names {other_names}. Say which: delimiter="{one_mark}" or delimiter="{other_mark}".',
+    "sign": 'Numbers can be read in two ways: {cell} in "{column}" is {whole} if a {sign} parts thousands, and {part} '
+    'if decimals begin with it. Say what they begin with: decimal="," or decimal=".".',
+    "two_signs": 'Decimals have two signs: a comma in "{comma_column}" ({comma_cell}), a point in "{point_column}" '
+    '({point_cell}). Say which is meant: decimal="," or decimal="."; the other column then holds names.',
+    "comma_twice": 'A comma parts cells or begins decimals, not both: leave out decimal=",".',
+    "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
+    "with the names of the columns above it.",
+    "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
+    "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
+    "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or 12.5, '
+    "without a unit or anything between thousands.",
+}
+"""Sentences by what is wrong."""
+
+
+class Unguessable(ValueError):
+    """A file that does not say what it holds. `why`: a key of SENTENCES; `values`: what the sentence names."""
+
+    def __init__(self, why: str, **values: Any) -> None:
+        self.why, self.values = why, {n: v[:LONGEST] if isinstance(v, str) else v for n, v in values.items()}
+        super().__init__(SENTENCES[why].format(**self.values))

@@ -1,0 +1,103 @@
+"""Files of spreadsheets where a comma is the decimal sign, as bodies: the same batches and predictions as of others."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tests.api.conftest import Api, pointers
+from tests.api.test_csv import LARGE, TEXT, rents, send
+
+pytestmark = pytest.mark.usefixtures("lasting")
+__all__ = ["rents"]
+
+GERMAN = """\
+city;price;rooms;member;day;house
+Osaka;512,5;2;true;29.11.2026;a
+"Kyoto";;3,5;;;a
+;-3;;false;30.11.2026 5:30;
+"""
+SIDES = pytest.mark.parametrize("limit", [256 * 1024, 0], ids=["here", "aside"])
+PATH = "rents/batches?target=price&group=house"
+
+
+@SIDES
+@pytest.mark.parametrize(
+    "body",
+    [
+        GERMAN.encode("utf-8-sig"),
+        GERMAN.replace("Kyoto", "Orléans").encode("cp1252"),
+        GERMAN.replace(";", "\t").encode(),
+    ],
+    ids=["byte order mark", "Windows-1252", "tabs"],
+)
+def test_a_file_of_semicolons_is_the_batch_that_one_of_commas_is(
+    rents: Api, body: bytes, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    usual = TEXT.replace("Kyoto", "Orléans") if b"Kyoto" not in body else TEXT
+    made, same = send(rents, PATH, usual), send(rents, PATH, body)
+    assert (made.status_code, same.status_code, same.json()) == (201, 200, made.json())
+    mark = "tab" if b"\t" in body else "%3B"
+    said = send(rents, f"{PATH}&delimiter={mark}&decimal=,", body)
+    assert (said.status_code, said.json()["id"]) == (200, made.json()["id"])
+
+
+@SIDES
+def test_predictions_say_how_a_file_was_read(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    answer, usual = (send(rents, "plans/predictions?top=2", text).json() for text in (GERMAN, TEXT))
+    note = "Cells are parted by semicolons; numbers have a decimal comma."
+    assert answer["notes"] == [note, *usual["notes"]]
+    for row, same in zip(answer["predictions"], usual["predictions"], strict=True):
+        assert (row["class"], row["score"]) == (same["class"], pytest.approx(same["score"], abs=1e-6))
+
+
+@SIDES
+@pytest.mark.parametrize(
+    ("text", "query", "pointer", "words"),
+    [
+        (GERMAN.replace("price", "price, net"), "", "/delimiter", 'Say which: delimiter="," or delimiter=";".'),
+        (GERMAN.replace("512,5", "1.512").replace("3,5", "3"), "", "/decimal", '1.512 in "price" is 1512 if a point'),
+        (GERMAN, "&decimal=.", "/targets/0", '"512,5" is not a number here: write 512.5, a point for decimals'),
+        (GERMAN, "&delimiter=|", "/delimiter", 'delimiter is what parts cells: ",", ";" (%3B) or "tab".'),
+        (GERMAN, "&decimal=;", "/decimal", 'decimal is what decimals begin with: "," or ".".'),
+        (GERMAN, "&delimiter=,&decimal=,", "/delimiter", "not both"),
+        (GERMAN, "&decimal=,&decimal=,", "/decimal", "The query says decimal twice."),
+        (
+            gzip.compress(GERMAN.encode()),
+            "",
+            "",
+            "This file is packed by gzip, and a CSV file is due. Unpack it first.",
+        ),
+        (b"%PDF-1.7\n", "", "", "This file is a PDF"),
+        (GERMAN.replace("Osaka", "Osa\0ka"), "", "", "NUL"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_and_what_is_no_csv_file_is_refused(
+    rents: Api,
+    text: str | bytes,
+    query: str,
+    pointer: str,
+    words: str,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    refused = send(rents, PATH + query, text)
+    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+    assert words in refused.json()["detail"]
+    assert rents.ok("GET", "/v1/models/rents/batches")["items"] == []
+
+
+def test_a_body_of_json_says_nothing_of_how_a_file_is_written(rents: Api) -> None:
+    body = {"inputs": [{"rooms": 1}], "targets": [1]}
+    refused = rents("POST", "/v1/models/rents/updates?decimal=,", body)
+    assert (refused.status_code, pointers(refused)) == (422, ["/decimal"])
+
+
+def test_mlflow_takes_such_files_too(rents: Api) -> None:
+    asked = [send(rents, "plans/invocations", text).json() for text in (GERMAN, TEXT)]
+    assert asked[0] == asked[1]
+    assert len(asked[0]["predictions"]) == 3

@@ -1,0 +1,139 @@
+"""Files as a spreadsheet of Germany, France or Italy saves them, in the terminal: guessed, said, learned and asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from service.cli.exits import DONE, USAGE, WrongUsage
+from service.cli.files.guess import guess
+from service.cli.files.readers import open_file
+from service.cli.options import said_of
+from tests.cli.test_people import HEADER, Tsuika, rows, save, tsuika
+
+__all__ = ["tsuika"]
+
+SAID = "Cells are parted by semicolons; numbers have a decimal comma."
+
+
+def saved(path: Path, table: list[list[str]], header: list[str], encoding: str = "cp1252") -> Path:
+    """The table as such a spreadsheet saves it, dates with the day first."""
+    lines = [[re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", cell).replace(".5", ",5") for cell in row] for row in table]
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=";").writerows([header, *lines])
+    return path
+
+
+TABLE = [[f"{k}.5", f"2026-11-{k % 28 + 1:02}", "Köln" if k % 3 else "Ulm", "xy"[k % 2]] for k in range(40)]
+COLUMNS = ["größe", "tag", "ort", "label"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_what_a_spreadsheet_saves_is_the_model_that_a_plain_file_is(encoding: str, tmp_path: Path) -> None:
+    plain = guess(open_file(save(tmp_path / "plain.csv", TABLE, COLUMNS)), None, None)
+    guessed = guess(open_file(saved(tmp_path / "x.csv", TABLE, COLUMNS, encoding)), None, None)
+    assert guessed.body == plain.body
+    assert [column["kind"] for column in guessed.body["input"]["columns"]] == ["number", "date", "category"]
+    assert guessed.lines[1].startswith(SAID)
+    assert [guessed.lines[0], *guessed.lines[2:]] == [line.replace("plain", "x") for line in plain.lines]
+    prices = [[*row[:3], f"1.{600 + k},5"] for k, row in enumerate(TABLE)]
+    target = guess(open_file(saved(tmp_path / "y.csv", prices, COLUMNS, encoding)), None, None).body["target"]
+    assert target == {"kind": "number", "names": ["label"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "said"),
+    [
+        ("a, b;c;label\n1;2;x\n3;4;y\n", 'parted by semicolons it names "a, b", "c", "label". Say which', (";", None)),
+        ("a;label\n1.234;x\n5;y\n", '1.234 in "a" is 1234 if a point parts thousands', (None, ",")),
+        ("a;b;label\n1,5;2.5;x\n2;3;y\n", 'a comma in "a" (1,5), a point in "b" (2.5)', (None, ",")),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_asked_about(
+    text: str, sentence: str, said: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(text)
+    with pytest.raises(WrongUsage) as refused:
+        guess(open_file(file), None, None)
+    assert str(refused.value).startswith("x.csv: ")
+    assert sentence in str(refused.value)
+    assert re.search(r"--(delimiter|decimal) '.'", str(refused.value))
+    assert guess(open_file(file, said=said_of(*said)), None, None).body["classes"] == ["x", "y"]
+
+
+def test_a_nul_and_another_kind_of_file_are_seen_before_anything_is_sent(tmp_path: Path) -> None:
+    for content, sentence in (
+        (b"a,label\n1,x\n2,y\0\n", "Line 3 has a NUL character: this is no text."),
+        (b"\x1f\x8b\x08\x00", "This file is packed by gzip, and a CSV file is due. Unpack it first."),
+        (b'{"a": 1, "label": "x"}\n{"a": 2, "label": "y"}\n', "This file is JSON lines"),
+    ):
+        (tmp_path / "x.csv").write_bytes(content)
+        with pytest.raises(WrongUsage, match=re.escape(sentence)):
+            guess(open_file(tmp_path / "x.csv"), None, None)
+
+
+def test_words_among_numbers_are_asked_about_and_become_gaps(tmp_path: Path) -> None:
+    cells = ["no data" if k == 7 else "unknown" if k == 9 else str(k % 6) for k in range(40)]
+    save(tmp_path / "x.csv", [[cell, "ab"[k % 2]] for k, cell in enumerate(cells)], ["age", "label"])
+    doubted = guess(open_file(tmp_path / "x.csv"), None, None)
+    said = 'nearly all of its cells are numbers, and others say "no data". If nothing is known there, say so: --gaps'
+    assert said in doubted.lines[2]
+    assert (doubted.lines[2][-16:], doubted.lines[3][-14:]) == ("--gaps 'no data'", "--gaps unknown")
+    told = guess(open_file(tmp_path / "x.csv", gaps=["no data", "unknown"]), None, None)
+    assert (told.body["input"]["columns"], len(told.lines)) == ([{"name": "age", "kind": "number"}], 2)
+    prices = [["no data" if k == 7 else str(1500 + k), str(k % 5)] for k in range(40)]
+    file = save(tmp_path / "y.csv", prices, ["price", "rooms"])
+    with pytest.raises(WrongUsage, match="and where nothing is known --gaps 'no data'"):
+        guess(open_file(file), "price", None)
+    few = save(tmp_path / "z.csv", [["low" if k % 4 else str(k), "ab"[k % 2]] for k in range(40)], ["age", "label"])
+    assert len(guess(open_file(few), None, None).lines) == 2
+
+
+def test_a_file_of_a_spreadsheet_is_learned_asked_and_compared(tsuika: Tsuika, tmp_path: Path) -> None:
+    table = rows(["apple", "pear"])
+    german = [[cell.replace(".", ",") for cell in row] for row in table]
+
+    def file(name: str, table: list[list[str]], header: list[str] = HEADER) -> Path:
+        with (tmp_path / name).open("w", newline="") as opened:
+            csv.writer(opened, delimiter=";").writerows([header, *table])
+        return tmp_path / name
+
+    first = file("first.csv", german)
+    made = tsuika("init", "semicolons", first)
+    assert (made.code, SAID in made.out) == (DONE, True), made
+    pushed = tsuika("push", "semicolons", first, "--method", "ridge")
+    assert (pushed.code, SAID in pushed.err) == (DONE, True), pushed
+    same = tsuika("push", "semicolons", save(tmp_path / "plain.csv", table), "--json")
+    assert (same.code, same.json["version"]) == (DONE, None), "the same rows are the same batch"
+    asked = file("asked.csv", [row[:-1] for row in german[:6]], HEADER[:-1])
+    answers = [tsuika("predict", "semicolons", path, *more) for path, more in ((asked, ()), (asked, ("--gaps", "NA")))]
+    assert SAID in answers[0].err
+    assert [row["class"] for row in csv.DictReader(io.StringIO(answers[0].out))] == ["apple", "pear"] * 3
+    assert answers[1].out == answers[0].out
+    compared = tsuika("compare", "semicolons@1", "semicolons@1", first)
+    assert "Right: 100.0 % and 100.0 %." in compared.out
+    thousands = file("thousands.csv", [["1.234", "1", "3", "5"]], HEADER[:-1])
+    for verb in ("predict", "compare"):
+        named = ["semicolons"] if verb == "predict" else ["semicolons@1", "semicolons@1"]
+        doubted = tsuika(verb, *named, thousands)
+        assert (doubted.code, "--decimal ','" in doubted.err) == (USAGE, True), doubted
+        assert tsuika(verb, *named, thousands, "--decimal", ",").code == DONE
+
+
+def test_a_column_is_not_named_and_left_out(tsuika: Tsuika, tmp_path: Path) -> None:
+    file = save(tmp_path / "x.csv", rows(["apple", "pear"]))
+    for words in (
+        ("init", "both", file, "--label", "label"),
+        ("push", "both", file, "--label", "label"),
+        ("predict", "both", file, "--label", "label"),
+    ):
+        ended = tsuika(*words, "--leave-out", "label")
+        assert (ended.code, ended.err) == (
+            USAGE,
+            '✕ "label" is named by --label and by --leave-out: say one of them.\n',
+        )

@@ -1,0 +1,58 @@
+"""Files as a spreadsheet saves them where a comma is the decimal sign, from Python."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from service.client import Client, NotFound, WrongFile
+
+LINES = [f"{k % 2 * 30 + k % 7},{k % 10};{k % 28 + 1}.11.2026;{'Köln' if k % 2 else 'Bad, Orb'}" for k in range(60)]
+
+
+def test_a_file_of_semicolons_is_pushed_and_predicted(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "orte.csv"
+    file.write_text("\n".join(["größe;tag;ort", *LINES]), "cp1252")
+    model = client.model("orte")
+    assert model.push(file).verdict == "promoted"
+    said = capsys.readouterr().err
+    assert 'a table of größe (number), tag (date); predicts classes from column "ort".' in said
+    assert "Cells are parted by semicolons; numbers have a decimal comma. Letters are read as Windows-1252." in said
+    assert model.info().classes == ["Bad, Orb", "Köln"]
+    answer = model.predict("größe;tag\n2,5;1.11.2026\n34,5;2.11.2026\n".encode())
+    assert answer.classes == ["Bad, Orb", "Köln"]
+    assert answer.notes == ["Cells are parted by semicolons; numbers have a decimal comma."]
+    plain = "größe,tag,ort\n" + "".join(
+        f'{size.replace(",", ".")},2026-11-{int(day.split(".")[0]):02},"{place}"\n'
+        for size, day, place in (line.split(";") for line in LINES)
+    )
+    assert model.push(plain.encode(), target="ort").version is None, "the same rows are the same batch"
+
+
+def test_what_can_be_read_in_two_ways_is_said_before_anything_is_made(client: Client) -> None:
+    content = b"a;b, c;label\n1.234;2;x\n5;6;y\n"
+    for options, sentence in (
+        ({}, 'Say which: delimiter="," or delimiter=";"'),
+        ({"delimiter": ";"}, '1.234 in "a" is 1234 if a point parts thousands'),
+    ):
+        with pytest.raises(WrongFile, match=sentence):
+            client.model("two-ways").push(content, **options)  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        client.model("two-ways").info()
+    with pytest.raises(ValueError, match=r"decimal says how a CSV file is written\. Rows"):
+        client.model("two-ways").push([[1, 2]] * 2, ["a", "b"], decimal=",")
+    model = client.model("two-ways")
+    assert model.push(content, delimiter=";", decimal=",").batches
+    assert model.predict(b"a;b, c\n1.234;2\n", delimiter=";", decimal=",").classes
+
+
+def test_another_kind_of_file_is_told_before_it_is_sent(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_bytes(gzip.compress(b"a,label\n1,x\n"))
+    for call in (client.model("packed").push, client.model("packed").update, client.model("packed").predict):
+        with pytest.raises(WrongFile, match=r"^x\.csv: This file is packed by gzip, and a CSV file is due"):
+            call(file)
