@@ -88,7 +88,7 @@ def _print_verdict(update: Update) -> None:
     result = result_of(update)
     console.print(marked(update.verdict, result.sentence))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
-    for line in _notes(update):
+    for line in result.notes:
         console.print(Text(f"  {plain(line)}", style="dim"))
     name = f"{update.model}@{update.version}"
     ways = [f"Report: tsuika report {name}"]
@@ -105,8 +105,3 @@ def _print_verdict(update: Update) -> None:
         ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
-
-
-def _notes(update: Update) -> list[str]:
-    report = update.report
-    return [] if report is None else [*report.notes, *report.batch.notes]

@@ -59,6 +59,12 @@ class Result:
         return self.update.report
 
     @property
+    def notes(self) -> list[str]:
+        """What was noticed of the rows and of how they were learned, such as that they had been taken back before."""
+        report = self.update.report
+        return [] if report is None else [*report.notes, *report.batch.notes]
+
+    @property
     def sentence(self) -> str:
         """What happened, with the evidence: "Live: version 2. It knows 8 and 9; ..."."""
         update = self.update

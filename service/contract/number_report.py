@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import Certificate, Cost, Fact, GateReport, NewValues, Report
+from service.contract.report import TAKEN_BACK, Certificate, Cost, Fact, GateReport, NewValues, Report
 
 
 class SourceError(Fact):
@@ -89,6 +90,7 @@ class NumberBatch(Fact):
     outliers: list[OutlierRow] = Field(default=[], description="At most 100 rows.")
     factor: str | None = Field(default=None, description="The repair that would make all targets fit.")
     unlabelled: int = Field(default=0, description="Rows that came without a target.")
+    taken_back_at: datetime | None = Field(default=None, description=TAKEN_BACK)
     near_trusted: int = Field(default=0, description="Rows that are nearly the same as a trusted row.")
     follows: int = Field(
         default=0, description="Stopped batches in a row that it is like: it passes since the stream has moved."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.enums import Interference, Outcome, Severity
 from service.contract.strict import Brief
+
+TAKEN_BACK = "When the same rows from the same source were last taken back, before they came again."
 
 
 class Fact(Brief, BaseModel):
@@ -167,6 +170,7 @@ class BatchEvidence(Fact):
     evidence: dict[str, ClassEvidence] = {}
     reconcilable: bool | None = None
     unlabelled: int = Field(default=0, description="Rows that came without a label.")
+    taken_back_at: datetime | None = Field(default=None, description=TAKEN_BACK)
     near_duplicates: int = Field(
         default=0, description="Rows that are nearly the same as another of the update with their label: counted once."
     )

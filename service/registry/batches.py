@@ -45,6 +45,16 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
     return next((b for b in candidates if is_whole(b) or b.id in live_learned(session, model)), None)
 
 
+def taken_back_before(session: Session, model: Model, brought: Sequence[Batch]) -> float | None:
+    """When a batch of the same content and source as one of these was last taken back, before that one came; None where
+    none is known. Nothing is known of the content of one that was erased."""
+    came = {(batch.digest, batch.source): batch.received_at for batch in brought if batch.digest}
+    same = Batch.digest.in_(among(session, [digest for digest, _ in came]))
+    query = select(Batch.digest, Batch.source, Batch.retracted_at).where(Batch.model_id == model.id, same)
+    known = [(at, came.get((digest, source))) for digest, source, at in session.execute(query)]
+    return max((at for at, received in known if at and received and at <= received), default=None)
+
+
 def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, bool]:
     """Adds a batch of rows, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):

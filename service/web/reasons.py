@@ -14,7 +14,7 @@ from service.contract.report import Report, Rule
 from service.contract.resources import Update
 from service.web.estimates import how_good
 from service.web.verdicts import deciding
-from service.web.words import OWN, Words, amount, percent
+from service.web.words import OWN, Words, amount, moment, percent
 
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
@@ -81,6 +81,12 @@ def note_sentences(report: AnyReport, words: Words) -> list[str]:
         return notes
     counted = (("outliers", len(batch.outliers)), ("follows", batch.follows))
     return notes + [words(f"reason.note.{name}", n=n) for name, n in counted if n]
+
+
+def taken_back(report: AnyReport | None, words: Words) -> str:
+    """That its rows were taken back before they came again; "" where they were not."""
+    at = None if report is None else report.batch.taken_back_at
+    return "" if at is None else words("update.rows_taken_back", at=moment(at))
 
 
 def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:

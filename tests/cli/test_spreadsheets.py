@@ -7,13 +7,17 @@ import io
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.cli.exits import DONE, USAGE, WrongUsage
 from service.cli.files.guess import guess
 from service.cli.files.readers import open_file
 from service.cli.options import said_of
+from service.client import Client
+from service.client.result import Result
 from tests.cli.test_people import HEADER, Tsuika, rows, save, tsuika
+from tests.running import Server
 
 __all__ = ["tsuika"]
 
@@ -137,3 +141,25 @@ def test_a_column_is_not_named_and_left_out(tsuika: Tsuika, tmp_path: Path) -> N
             USAGE,
             '✕ "label" is named by --label and by --leave-out: say one of them.\n',
         )
+
+
+def test_rows_that_were_taken_back_are_learned_again_and_it_is_said(
+    tsuika: Tsuika, shared: Server, tmp_path: Path
+) -> None:
+    table = rows(["apple", "pear"], 40)
+    first, more = save(tmp_path / "a.csv", table), save(tmp_path / "b.csv", rows(["apple", "pear"], 40, seed=1))
+    assert tsuika("init", "again", first).code == DONE
+    assert tsuika("push", "again", first, "--method", "ridge").code == DONE
+    learned = tsuika("push", "again", more, "--method", "ridge", "--json").json
+    assert learned["report"]["batch"]["taken_back_at"] is None
+    assert tsuika("retract", "again", learned["batches"][0], "--reason", "wrong till").code == DONE
+    told = tsuika("push", "again", more, "--method", "ridge")
+    assert re.search(r"These rows were taken back on \d{4}-\d\d-\d\d \d\d:\d\d UTC; they are learned again\.", told.out)
+    with Client() as client:
+        result = Result(next(client.model("again").updates()), "")
+    assert any("they are learned again" in note for note in result.notes)
+    assert result.report is not None
+    assert result.report.batch.taken_back_at is not None
+    for language, words in (("en", "they are learned again."), ("ja", "もう一度学習しました。")):
+        shown = httpx.get(f"{shared.url}/updates/{result.update.id}", headers={"accept-language": language})
+        assert words in shown.text

@@ -9,7 +9,7 @@ from service.contract.resources import Page as Listed
 from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
-from service.web.reasons import method_sentence, verdict_sentence
+from service.web.reasons import method_sentence, taken_back, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words
@@ -30,6 +30,7 @@ def show(view: View) -> Answer:
         "left": seconds_left(update, datetime.now(UTC)),
         "short": _became(update, view.words),
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
+        "taken_back": taken_back(update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
         "colour": _colour(update),
         "empty": update.state is UpdateState.SUCCEEDED and update.verdict is None,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
 
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
-from service.contract.number_report import NumberReport
+from service.contract.number_report import AnyReport, NumberReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import batches, deployments, leases, models, states, updates, versions
 from service.registry.rows import ledger
-from service.registry.sql.tables import LedgerEntry, Model, Update, Version
+from service.registry.sql.shown import moment
+from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import SHARDS, model_area
@@ -164,6 +165,8 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), base_is_live)
     number = versions.next_number(session, model)
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
+    if kind is UpdateKind.LEARN:
+        report = _with_taken_back(session, model, brought, report)
     why = verdicts.verdict_sentence(report, verdict, number, before)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
     facts = result.model_dump(include={field.name for field in fields(versions.Made)} - {"report"})
@@ -194,6 +197,17 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     if verdict is Verdict.PROMOTED and result.challenge is not None:
         updates.challenge(session, model, update, result.challenge.method, f"auto: {result.challenge.why} challenges.")
     return verdict
+
+
+def _with_taken_back(session: Session, model: Model, brought: Sequence[Batch], report: AnyReport) -> AnyReport:
+    """The report with when rows of its batches were last taken back, where they were before they came again."""
+    at = moment(batches.taken_back_before(session, model, brought))
+    if at is None:
+        return report
+    which = "These rows" if len(brought) == 1 else "Rows of these batches"
+    note = f"{which} were taken back on {at:%Y-%m-%d %H:%M} UTC; they are learned again."
+    told = {"taken_back_at": at, "notes": [*report.batch.notes, note]}
+    return report.model_copy(update={"batch": report.batch.model_copy(update=told)})
 
 
 def _expected_live(session: Session, update: Update) -> int | None:
