@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -29,6 +29,6 @@ def test_what_a_killed_run_has_started_is_ended_with_all_that_it_started_in_turn
         family = [grandchild, psutil.Process(grandchild.ppid())]
         assert all(process.is_running() for process in family)
         run.kill()
-        _, left = psutil.wait_procs(family, timeout=15.0)
+        _, left = psutil.wait_procs(family, timeout=60.0)
         left = [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
         assert not left

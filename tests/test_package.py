@@ -107,7 +107,7 @@ def test_the_demonstration_runs_from_the_wheel(bin: Path, tmp_path: Path) -> Non
         page = subprocess.check_output(["curl", "-s", "-H", "Accept: text/html", address], text=True)
     finally:
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == INTERRUPTED
+        assert demo.wait(60) == INTERRUPTED
     assert re.findall(r"^(\d  .+?) ─", story, re.M) == [
         "1  New classes",
         "2  The world shifts",

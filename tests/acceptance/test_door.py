@@ -396,7 +396,7 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> N
     with starting.client() as client:
         queued = "/v1/models/digits/updates?state=queued"
         until(lambda: len(client.get(queued).json()["items"]) == 2, what="the call that waits")
-    assert starting.stop(50) == 0
+    assert starting.stop(50) == 0, "before the sixty seconds that one call waits"
     stop.set()
     for thread in threads:
         thread.join(20)

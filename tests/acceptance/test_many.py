@@ -96,7 +96,7 @@ def test_callers_who_send_a_byte_a_second_are_cut_off_and_keep_nobody_waiting(en
             asked = time.monotonic()
             caller.predict(inputs)
             took.append(time.monotonic() - asked)
-        assert sorted(took)[int(0.99 * len(took))] < 1.0
+        assert sorted(took)[int(0.99 * len(took))] < BODY_SECONDS / 4
         answers = [connection.recv(4096).split()[1] for connection in slow]
         assert time.monotonic() - began < BODY_SECONDS + 10.0
         assert answers == [b"408"] * SLOW

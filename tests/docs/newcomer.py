@@ -97,7 +97,7 @@ def serving(folder: Path, command: str, migrated: Path | None = None) -> Iterato
         yield newcomer
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _ready(port: int) -> bool:
