@@ -66,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
 @pytest.fixture(scope="module")
 def clients(server: Server) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """One that sends, and one that looks on."""
-    with server.client() as sender, server.client() as onlooker:
+    with server.client(timeout=90) as sender, server.client() as onlooker:
         yield sender, onlooker
 
 
