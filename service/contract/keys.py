@@ -5,18 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.contract.enums import KeyScope
 from service.contract.requests import ModelName
 from service.contract.resources import Resource
-from service.contract.strict import Listed, Strict
+from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
+
+
+def _seen(name: str | None) -> str | None:
+    if name is not None and has_unseen(name):
+        raise ValueError(f"name {NO_UNSEEN}")
+    return name
 
 
 class CreateKey(Strict):
     """Make a key. Its secret is in the answer to this request alone."""
 
-    name: str | None = Field(
+    name: Annotated[str | None, AfterValidator(_seen)] = Field(
         default=None, min_length=1, max_length=100, description="Who or what holds it; that of the key it replaces."
     )
     scopes: Listed[KeyScope] | None = Field(

@@ -124,6 +124,8 @@ def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keye
     ("members", "pointer"),
     [
         ({"overlap_hours": 2}, "/overlap_hours"),
+        ({"name": "a\0b"}, "/name"),
+        ({"name": "till \x1b[2J"}, "/name"),
         ({"scopes": ["fly"]}, "/scopes/0"),
         ({"scopes": []}, "/scopes"),
         ({"scopes": None}, "/scopes"),
