@@ -176,7 +176,7 @@ def test_the_same_answer_by_either_way(
         assert constant(quick) == constant(usual), (path, headers, body)
         assert len(quick.headers["x-request-id"]) == len(usual.headers["x-request-id"])
         assert (quick.status_code == 200) == (takes or b"1, 2, 3], [1" in body)
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 def test_what_the_fast_path_answers_is_counted(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeyp
         assert quick.json()["request_id"] == quick.headers["x-request-id"]
         port.front.fast_path = None
         assert constant(quick) == constant(port.post(PATH, {**JSON, **headers}, GOOD))
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
@@ -320,7 +320,8 @@ def test_a_body_in_pieces_is_waited_for(port: Port) -> None:
         return answers
 
     assert port.talk(in_pieces) == [1, 1]
-    assert (port.front.calls, port.api.door.open_requests) == (0, 0)
+    port.until(lambda: port.api.door.open_requests == 0)
+    assert port.front.calls == 0
 
 
 def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
@@ -333,7 +334,7 @@ def test_requests_behind_one_another_are_answered_in_order(port: Port) -> None:
         return [*rows, len((await answer(reader))[1]["predictions"])]
 
     assert port.talk(at_once) == [1, 0, 2, 1]
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 def test_each_request_of_a_connection_is_answered_by_its_own_body(port: Port) -> None:
@@ -354,7 +355,7 @@ def test_each_request_of_a_connection_is_answered_by_its_own_body(port: Port) ->
     assert [rows for _, _, rows in answers] == [1, 2, 1, 0, 1, 2, 0, 1, 1]
     assert [status for status, _, _ in answers] == [{0: b"422"}.get(rows, b"200") for _, _, rows in answers]
     assert [int(headers[b"content-length"]) for headers in port.front.headers] == [len(wrong), len(far)]
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 def test_a_long_body_behind_the_same_head_is_the_applications(port: Port) -> None:
@@ -423,7 +424,7 @@ def test_the_same_request_twice_at_once_is_answered_twice(port: Port) -> None:
         return statuses
 
     assert port.talk(doubled) == [b"200"] * 5
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 @pytest.mark.parametrize(
@@ -480,7 +481,7 @@ def test_what_cannot_be_read_is_refused_behind_the_answers_to_what_could(
         return await rest_of(reader)
 
     assert port.talk(conversation) == [b"200"] * before + [b"400"]
-    assert port.api.door.open_requests == 0
+    port.until(lambda: port.api.door.open_requests == 0)
 
 
 @pytest.mark.parametrize("leaving", ["abort", "close", "stray", "half"])
