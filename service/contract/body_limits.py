@@ -48,7 +48,7 @@ class BodyLimits(BaseModel):
         MOST_CELLS,
         ge=1000,  # a row of as many columns as there may be
         le=MOST_CELLS,
-        description="Rows times columns of one body of rows of a table; 33554432 at most.",
+        description="Rows times columns of one body of rows of a table, or of CSV; 33554432 at most.",
     )
     max_picture_bytes: int = Field(
         2**28,
@@ -74,7 +74,7 @@ class BodyLimits(BaseModel):
     def check_rows(self, rows: int, columns: int = 0) -> None:
         """Raises InvalidContent where rows are more than a body may have. columns: of rows that are counted by cells"""
         if rows > (most := self._most_rows(columns)):
-            of = f" of {columns:,} columns" if columns > 1 else ""
+            of = f" of {columns:,} columns" if columns > 1 and most < self.max_rows else ""
             sentence = f"A body has at most {most:,} rows{of}, and this one has more. Send it in several."
             raise InvalidContent.at("/inputs", sentence)
 
@@ -98,7 +98,7 @@ class BodyLimits(BaseModel):
                 raise InvalidContent.at(f"/input/{name}", sentence)
 
     def _most_rows(self, columns: int) -> int:
-        return min(self.max_rows, self.max_cells // columns) if columns else self.max_rows
+        return min(self.max_rows, max(1, self.max_cells // columns)) if columns else self.max_rows
 
 
 HIGHEST = BodyLimits()

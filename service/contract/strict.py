@@ -29,6 +29,8 @@ _BLANK = re.compile(
 )
 """Letters and symbols without a picture: those that Unicode says may be ignored (Default_Ignorable_Code_Point), and
 blank ones. Selectors of a variant are taken behind the character that they vary, as in many an emoji."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of Unicode of which nothing is seen, or that begin another line."""
 
 
 def unseen_at(text: str) -> int | None:
@@ -38,7 +40,7 @@ def unseen_at(text: str) -> int | None:
         return None
     blank = _BLANK.search(text)
     end = blank.start() if blank else len(text)
-    unseen = (k for k, c in enumerate(text[:end]) if unicodedata.category(c) in ("Cc", "Cf", "Cs"))
+    unseen = (k for k, c in enumerate(text[:end]) if unicodedata.category(c) in UNSEEN)
     return next(unseen, end if blank else None)
 
 

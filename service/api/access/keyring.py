@@ -66,9 +66,12 @@ class Keyring:
     def reread(self) -> None:
         """Reads the keys, if any was changed: this process knows of its own change before the news of it comes."""
         with self._reading:  # so that no older state overwrites a newer one
-            mark = self._database.mark()
+            mark, before = self._database.mark(), self._keys
             with self._database.reading() as session:
-                self._keys = keys.snapshot(session, self._keys)
+                self._keys = keys.snapshot(session, before)
+                changed = self._keys.by_prefix is not before.by_prefix
+                if self._bootstrap is not None and changed and keys.was_made(session, self._bootstrap.decode()):
+                    self._bootstrap = self._usual = None  # it is that key and no more, also once it has ended
             self._mark = mark
 
     def admit(self, scope: Scope) -> Caller:

@@ -19,6 +19,7 @@ from service.api.access.keyring import Keyring
 from service.api.routes.update_events import _stream
 from service.contract.enums import Action, KeyScope
 from service.contract.keys import CreateKey
+from service.errors import Unauthorized
 from service.registry.callers import audit, keys
 from service.registry.sql.database import now
 from service.registry.sql.engines import open_database
@@ -215,8 +216,15 @@ def test_a_stored_key_is_itself_where_the_settings_have_it_too(keyed: Api, tmp_p
     key = made(keyed, scopes=["admin"])
     settings = Settings(data=tmp_path, key=key["secret"])
     headers = [(b"authorization", f"Bearer {key['secret']}".encode())]
-    caller = Keyring(keyed.runtime.database, settings).caller({"path": "/v1/models", "headers": headers})
-    assert caller.name == key["id"]
+    scope = {"path": "/v1/models", "headers": headers}
+    before = Keyring(keyed.runtime.database, settings)
+    assert before.caller(scope).name == key["id"]
+    me = {"Authorization": f"Bearer {key['secret']}"}
+    assert keyed("DELETE", f"/v1/keys/{key['id']}", headers=me).status_code == 204
+    before.reread()
+    for ring in (before, Keyring(keyed.runtime.database, settings)):
+        with pytest.raises(Unauthorized, match="All keys of this service have ended"):
+            ring.caller(scope)
 
 
 def test_what_another_process_revokes_is_known_within_a_poll(keyed: Api) -> None:

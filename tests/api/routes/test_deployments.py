@@ -212,7 +212,12 @@ def _unpacked(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return unpack(data)
 
 
-UNSEEN = [("to \u202esee", "character 4 is U+202E"), ("a\nb", "character 2 is U+000A"), ("\x1b[31m", "U+001B")]
+UNSEEN = [
+    ("to \u202esee", "character 4 is U+202E"),
+    ("a\nb", "character 2 is U+000A"),
+    ("a\u2028b", "character 2 is U+2028"),
+    ("\x1b[31m", "U+001B"),
+]
 
 
 @pytest.mark.parametrize(("reason", "place"), UNSEEN)

@@ -218,6 +218,9 @@ def test_rows_beyond_the_cells_of_a_body_are_refused_before_they_are_read() -> N
         InvalidContent, match=r"at most 166 rows of 6 columns, and this one has more\. Send it in several"
     ):
         read_named_rows([*[{}] * 166, {"nobody": 1}], SPEC, "stays", lowered)
+    lowered.check_rows(1, 2000)  # one row fits always
+    with pytest.raises(InvalidContent, match=r"at most 5 rows, and"):
+        BodyLimits(max_rows=5).check_rows(6, 3)
 
 
 def test_rows_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
