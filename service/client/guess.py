@@ -52,7 +52,7 @@ class Guess:
         where = f" from column{'s'[: len(self.columns) > 1]} {_quoted(self.columns)}" if self.columns else ""
         said = f"{_described(self.input)}; predicts {'classes' if self.target is None else 'numbers'}{where}."
         ways = [
-            DOUBTS[why].format(column=c, cell=cell, way=f'gaps="{cell}".' if why == "gap" else f'leave_out="{c}".')
+            DOUBTS[why].format(column=c, cell=cell, way=_way(why, c, cell), **self.dialect.forms)
             for why, c, cell in self.doubts
         ]
         rare = slips(self.classes, lambda name: f" (row {self.first[name]:,})" if self.first else "")
@@ -123,6 +123,12 @@ def _of_file(
     for word, places in gap_words(labels if spec["kind"] == "text" else facts).items():
         raise ValueError(f'Cells of {_quoted(places)} say {word}. If nothing is known there, say so: gaps="{word}".')
     doubtful = tuple(doubts(spec, inputs))
+    if unknown := {cell: name for why, name, cell in doubtful if why == "gap"}:
+        raise ValueError(
+            f"Nearly all cells of {_quoted([*dict.fromkeys(unknown.values())])} are numbers, and others say "
+            f"{_quoted([*unknown])}. If nothing is known there, say so: gaps=[{_quoted([*gaps, *unknown])}]. If these "
+            "are categories, say it first: client.create_model(name, {...})."
+        )
     if not columns:
         return Guess(spec, None, (), doubtful)
     try:
@@ -228,6 +234,11 @@ def _picture(image: Any) -> tuple[int, int, int] | None:
         )
     width, height = (int.from_bytes(image[at : at + 4], "big") for at in (16, 20))
     return PNG_CHANNELS.get(image[25], 3), height, width
+
+
+def _way(why: str, column: str, cell: str) -> str:
+    """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
+    return f'read the file with na_values="{cell}".' if why == "gap" else f'leave_out="{column}".'
 
 
 def _described(spec: Mapping[str, Any]) -> str:

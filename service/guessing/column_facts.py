@@ -38,16 +38,17 @@ FEWEST_CELLS, FEW_CELLS = 10, 0.1
 FEW = 3
 """Phrases that may say so in a column, and words of each."""
 DOUBTS = {
-    "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or 12.5, '
+    "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or {number}, '
     "without a unit or anything between thousands.",
-    "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write 2026-11-29.',
+    "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write {date}.',
     "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column alone, or '
     "leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
-"""What may not be as it is guessed. way: of leaving a column out."""
+"""What may not be as it is guessed. way: of leaving a column out, or of saying that cells are gaps · number, date: as
+the file has them."""
 WORD = re.compile(r"[^\s、。！？]+")
 SEVERAL_WORDS, MOSTLY = 3, 0.5
 """Cells of so many words on average, such a share of which differ, are sentences and no names of categories."""

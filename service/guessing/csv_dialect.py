@@ -69,6 +69,11 @@ class Dialect:
         parted, sign = MARKS[self.delimiter], SIGNS[self.decimal]
         return f"Cells are parted by {parted}s; numbers have a decimal {sign}.{letters}"
 
+    @property
+    def forms(self) -> dict[str, str]:
+        """A number and a date as such a file has them, for sentences."""
+        return {"number": f"12{self.decimal}5", "date": "2026-11-29" if self.decimal == "." else "29.11.2026"}
+
     def number(self, text: str) -> str:
         """The text with the decimal point that it has elsewhere; "" where it is no number by the sign of this file."""
         if self.decimal == ".":

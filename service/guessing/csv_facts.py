@@ -162,4 +162,4 @@ def check_label(name: str, facts: ColumnFacts) -> None:
     """Raises Unguessable where the values of a column look like numbers and one is none: prices with a slip are no
     classes."""
     if not facts.measures and (strange := facts.strange):
-        raise Unguessable("slip", column=name, cell=strange)
+        raise Unguessable("slip", column=name, cell=strange, number=facts.dialect.forms["number"])

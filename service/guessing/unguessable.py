@@ -43,7 +43,7 @@ SENTENCES = {
     "with the names of the columns above it.",
     "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
-    "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or 12.5, '
+    "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '
     "without a unit or anything between thousands.",
 }
 """Sentences by what is wrong."""

@@ -229,9 +229,10 @@ def test_classes_of_rows_are_counted_and_slips_have_their_row() -> None:
 
 def test_words_among_numbers_of_a_file_or_frame_are_asked_about() -> None:
     frame = pandas.DataFrame({"age": [*map(str, range(1, 30)), "no data"], "label": ["a", "b"] * 15})
-    for rows in (frame, frame.to_csv(index=False).encode()):
-        assert guess(rows).doubts == (("gap", "age", "no data"),)
-        assert guess(rows).sentence.endswith('If nothing is known there, say so: gaps="no data".')
+    assert guess(frame).doubts == (("gap", "age", "no data"),)
+    assert guess(frame).sentence.endswith('say so: read the file with na_values="no data".')
+    with pytest.raises(ValueError, match=r'say so: gaps=\["no data"\]'):
+        guess(frame.to_csv(index=False).encode())
     told = guess(frame.to_csv(index=False).encode(), gaps=["no data"])
     assert told.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
 

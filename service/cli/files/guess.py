@@ -27,16 +27,18 @@ from service.guessing.unguessable import Unguessable
 @dataclass(frozen=True)
 class Guess:
     """body: of `POST /v1/models`, without the name · lines: the guesses in sentences · label: its column · gaps: what
-    cells say where nothing is known"""
+    cells say where nothing is known · doubtful: whether a column may not be as it is guessed"""
 
     body: dict[str, Any]
     lines: list[str]
     label: str
     gaps: list[str]
+    doubtful: bool
 
 
-def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
-    """Looks through a file. target: "class" or "number", None to guess. Raises WrongUsage where there is no label."""
+def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "{}") -> Guess:
+    """Looks through a file. target: "class" or "number", None to guess. repeat: the command that guesses it anew, with
+    {} in the place of one more option. Raises WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
@@ -61,10 +63,13 @@ def guess(file: DataFile, label: str | None, target: str | None) -> Guess:
         body["classes"] = list(labels.counts)
     lines += [f"{gap} in {quoted(names)} is taken for a gap: nothing is known there." for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
-    for why, name, cell in doubts(spec, inputs):
-        way = f"--gaps {word(cell)}" if why == "gap" else f"--leave-out {word(name)}"
-        lines.append(DOUBTS[why].format(column=name, cell=cell, way=way))
-    return Guess(body, lines, label_name, list(gaps))
+    doubtful = doubts(spec, inputs)
+    unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")
+    for why, name, cell in doubtful:
+        option = " ".join(f"--gaps {word(c)}" for c in unknown) if why == "gap" else f"--leave-out {word(name)}"
+        way = repeat.replace("{}", option)
+        lines.append(DOUBTS[why].format(column=name, cell=cell, way=way, **dialect.forms))
+    return Guess(body, lines, label_name, list(gaps), bool(doubtful))
 
 
 def _of_classes(
@@ -86,11 +91,11 @@ def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: Colu
     """Raises WrongUsage where labels look like numbers and one is none: it is written otherwise."""
     strange = next((name for name in labels.counts if not fact.is_number(name)), "")
     if strange and fact.strange is not None:
-        place = file.at(labels.counts[strange].place)
+        place, number = file.at(labels.counts[strange].place), fact.dialect.forms["number"]
         raise WrongUsage(
             f'{file.name}, {place}: values of "{label}" look like numbers, and "{strange[:100]}" is none. Write '
-            "numbers as 12500 or 12.5, without a unit or anything between thousands; for classes say --target class"
-            f"{f', and where nothing is known --gaps {word(strange)}' if fact.phrases else ''}."
+            f"numbers as 12500 or {number}, without a unit or anything between thousands; for classes say --target "
+            f"class{f', and where nothing is known --gaps {word(strange)}' if fact.phrases else ''}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,7 +41,12 @@ def run(
 
     _check_name(model)
     check_left_out(leave_out, label=label)
-    guessed = guess(open_file(path, leave_out, gaps, said_of(delimiter, decimal)), label, target)
+    said: dict[str, Sequence[str | None]] = {"--label": [label], "--leave-out": leave_out or [], "--gaps": gaps or []}
+    said |= {"--delimiter": [delimiter], "--decimal": [decimal]}
+    typed = _typed({"--target": [target], **said})
+    repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
+    file = open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+    guessed = guess(file, label, target, repeat)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
     if dry_run:
@@ -48,14 +54,17 @@ def run(
     else:
         with connected() as client:
             _make(client, body, replace)
-        said = {"--label": [] if label is None else [label], "--leave-out": leave_out or []}
         said["--gaps"] = [*(gaps or []), *guessed.gaps]
-        said |= {"--delimiter": [delimiter] if delimiter else [], "--decimal": [decimal] if decimal else []}
-        also = "".join(f" {option} {word(value)}" for option, values in said.items() for value in values)
-        lines.append(f"● {model} is there. Teach it: tsuika push {model} {word(str(path))}{also}")
+        teach = "If all of this is right, teach it" if guessed.doubtful else "Teach it"
+        lines.append(f"● {model} is there. {teach}: tsuika push {model} {word(str(path))}{_typed(said)}")
     members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}
     print_result("init", members, lines, as_json)
     return DONE
+
+
+def _typed(said: Mapping[str, Sequence[str | None]]) -> str:
+    """Options as they are typed, each with its values."""
+    return "".join(f" {option} {word(value)}" for option, values in said.items() for value in values if value)
 
 
 def _check_name(name: str) -> None:

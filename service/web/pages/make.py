@@ -116,7 +116,7 @@ def look(view: View) -> Answer:
         "classes": "" if measures or slip else _classes(lines, label, list(gaps), view.words),
         "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
         "doubts": [
-            view.words(f"make.doubt_{why}", column=n, cell=cell)
+            view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
             for why, n, cell in doubts({"kind": form["kind"]}, inputs)
         ],
     }
