@@ -92,7 +92,7 @@ def taken_back(report: AnyReport | None, words: Words) -> str:
 def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:
     """Names of the sentences of a rule, that which says most first."""
     if rule.severity is None:
-        return ("passes",)
+        return ("gains", "passes") if (rule.value or 0.0) < 0 else ("passes",)
     known = rule.value is not None
     if isinstance(report, Report):
         of_report = {
@@ -118,6 +118,8 @@ def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> d
         figures[name] = words.figure(value, rule.limit) if value is not None else "–"
         figures[f"{name}_percent"] = percent(value) if value is not None else "–"
         figures[f"{name}_points"] = f"{100 * value:.1f}".replace("-", "−") if value is not None else "–"
+    gain = -(rule.value or 0.0)
+    figures |= {"gain_points": f"{100 * gain:.1f}", "gain_percent": percent(gain)}
     if isinstance(report, NumberReport):
         return figures | {"outliers": len(report.batch.outliers)}
     batch = report.batch

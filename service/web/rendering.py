@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from functools import cache
@@ -10,15 +11,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
+from markupsafe import Markup, escape
 
 from service import __version__
 from service.contract.strict import seen
 from service.web.browser import Browser
 from service.web.upload import HEAD_BYTES
+from service.web.verdicts import within_chance
 from service.web.view import Shown
 from service.web.words import LANGUAGES, Words, amount, moment, percent, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
+CODE = re.compile("`([^`]+)`")
 
 
 @cache
@@ -32,8 +36,14 @@ def templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
+    environment.filters |= {"coded": coded, "within_chance": within_chance}
     environment.globals |= {"tsuika": __version__, "languages": LANGUAGES, "head_bytes": HEAD_BYTES + 1}
     return environment
+
+
+def coded(sentence: str) -> Markup:
+    """What stands between backticks as code; all else as text."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(sentence))))
 
 
 def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str]) -> str:

@@ -9,6 +9,9 @@ from service.web.words import Words
 
 COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}
 
+LOSSES = ("forgets", "worst_class", "worst_region", "slow_loss")
+"""Rules whose value is what was lost, and whose limit is how much of that is allowed."""
+
 
 def short(verdict: Verdict | None, report: AnyReport | None, words: Words) -> str:
     """The verdict in a few words, with what decided it: "held: labels contradict a class"."""
@@ -28,6 +31,13 @@ def rule_name(rule: Rule, report: AnyReport | None, words: Words) -> str:
     of_numbers = f"{rule.name}_number"
     numbers = isinstance(report, NumberReport) and f"rule.{of_numbers}" in words
     return words.named("rule", of_numbers if numbers else rule.name)
+
+
+def within_chance(rule: Rule) -> bool:
+    """Whether more was lost than is allowed, on too few rows to tell it from chance. What was lost where the stream
+    moves passes for that."""
+    lost = rule.name in LOSSES and bool(rule.passed) and not rule.why.endswith("the stream moves.")
+    return lost and rule.value is not None and rule.limit is not None and rule.value > rule.limit
 
 
 def deciding(report: AnyReport | None) -> Rule | None:

@@ -11,6 +11,7 @@ from service.contract.enums import UpdateState
 from service.learning.evaluation.classes.class_challenge import ClassBout
 from service.registry import disputes, states, updates
 from service.registry.sql.tables import Deployment, Dispute, Model, Update, Version
+from service.web.words import LANGUAGES, Words
 from tests.api.conftest import Api
 from tests.api.routes.test_disputes import opened
 from tests.client.test_result import REPORT
@@ -51,6 +52,32 @@ def test_a_promotion_says_what_changes_and_what_is_left_out(person: Person) -> N
     assert "&lt;i&gt;checked&lt;/i&gt;" in person.looks("/models/digits").text
     assert person.api.ok("GET", "/v1/models/digits")["live_version"] == 2
     assert "<form" not in person.looks(page).text.partition("<main")[2]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Person, language: str) -> None:
+    words = Words(language)
+    sent = person.api.ok("POST", "/v1/models/digits/updates", ROWS)
+    make_version(person.api.runtime)
+    number = make_version(person.api.runtime, seed=1, learned=sent["batches"], promote=False)
+    kept = {"number": 5, "name": "forgets", "value": 0.0213, "limit": 0.02, "passed": True, "why": "Of 90 rows 3 are."}
+    suspect = {"batch": sent["batches"][0], "row": 0, "label": "a", "suggested": "<b>", "score": 0.99}
+    batch = {"conflicts": 1, "suspect_rows": [suspect], "notes": ["Declare the `<scale>` of it."]}
+    report = {**REPORT, "batch": batch, "gate": {**REPORT["gate"], "outcome": "fail", "rules": [kept]}}
+    with person.api.runtime.database.writing() as session:
+        update = session.get_one(Update, sent["id"])
+        update.state, update.verdict = "succeeded", "rejected"
+        version = session.scalars(select(Version).where(Version.number == number)).one()
+        version.report, version.update_id = report, update.id
+    batch_page = f"/models/digits/batches/{sent['batches'][0]}"
+    shown = person.looks(f"/models/digits/versions/2?lang={language}").text
+    for page in (shown, person.looks(f"/updates/{sent['id']}").text):
+        assert f'<a class="button" href="{batch_page}">{words("version.batch", id=sent["batches"][0])}</a>' in page
+        assert f'href="{batch_page}/retract">{words("retract.link")}</a>' in page
+    assert f'<p><a href="{batch_page}">' in shown, "beside the notes"
+    assert words("version.within_chance") in shown
+    assert "Declare the <code>&lt;scale&gt;</code> of it." in shown
+    assert "/retract" not in person.looks("/models/digits/versions/1").text
 
 
 def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is_ticked(person: Person) -> None:

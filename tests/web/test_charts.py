@@ -92,6 +92,22 @@ def test_a_history_says_in_sentences_what_it_shows() -> None:
         "rejected. Version 5 was rolled back to version 2."
     )
     assert "保留" in describe(of(steps(), language="ja"))
+    last_rejected = [*steps(), Step(6, Mark.REJECTED, share(0.1, 1000))]
+    assert "and is 97.5\N{NO-BREAK SPACE}% at version 5" in describe(of(last_rejected))
+    back = [Step(1, Mark.LIVE, None, share(0.95, 300)), Step(2, Mark.WENT_LIVE, share(0.97, 1000))]
+    assert describe(of(back)) == "Version 1 is live."
+    alone = describe(of([Step(2, Mark.LIVE, share(0.97, 1000)), Step(3, Mark.WENT_LIVE, share(0.9, 1000))]))
+    assert alone == "Accuracy on trusted rows is 97.0\N{NO-BREAK SPACE}% at version 2."
+
+
+def test_a_value_at_the_edge_that_is_not_of_the_newest_version_names_its_own() -> None:
+    for picture in re.findall(r"<svg.*?</svg>", history(of(steps()))):
+        labels = re.findall(r'<text class="(?:lab \w+|note)" x="\d+" y="[\d.]+" text-anchor="start">([^<]*)<', picture)
+        assert [label.replace("\N{NO-BREAK SPACE}", " ") for label in labels] == [
+            "old 97.5 %",
+            "new 90.0 %",
+            "version 2",
+        ]
 
 
 def test_a_rejected_version_does_not_stretch_the_scale() -> None:

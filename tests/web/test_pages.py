@@ -208,6 +208,17 @@ def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
     assert "It went back to version 1." in page
+    assert "/models/digits/rollback" not in page
+    assert "There is no version before this one to go back to." in page
+    assert "anonymous" not in page.lower()
+
+
+def test_a_model_answers_the_classes_of_its_live_version(person: Person) -> None:
+    make_version(person.api.runtime, classes=["a", "b"])
+    make_version(person.api.runtime, classes=["a", "b", "c"], seed=1)
+    assert "It answers 3 classes." in person.looks("/models/digits").text
+    person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "worse"})
+    assert "It answers 2 classes." in person.looks("/models/digits").text
 
 
 def test_a_rollback_to_an_erased_version_is_not_offered(person: Person) -> None:
@@ -500,7 +511,7 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
     for shown in (page, person.looks("/models/prices/versions/2").text.replace("\N{NO-BREAK SPACE}", " ")):
         assert re.search("Mean error, trusted rows</dt><dd>34,981<", shown)
         assert re.search("Mean error, new rows before learning</dt><dd>50,297<", shown)
-        assert re.search("<dd>−6.1 %<small>better than ever;", shown)
+        assert re.search("Better than its best by</dt><dd>6.1 %<small>mean over", shown)
     listed = figure(NumberReport.model_validate(number_report(50178))), figure(NumberReport.model_validate(later))
     assert listed == ("± 50,178 (own rows)", "± 34,981")
 
@@ -527,9 +538,9 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     words = Words("en")
     live, held = (person.looks(f"/models/digits/versions/{number}").text for number in (1, 2))
     for key in ("before", "new", "since"):
-        assert words(f"measured.{key}") in live, key
+        assert words(f"measured.{key}", label=words("model.fact.forgotten")) in live, key
     assert (words("measured.not_live") in live, words("measured.not_live") in held) == (False, True)
-    assert words("measured.since") in person.looks("/models/digits").text
+    assert words("measured.since", label="Forgotten since its best") in person.looks("/models/digits").text
     make_version(person.api.runtime, seed=3)
     assert words("measured.not_live") not in person.looks("/models/digits/versions/1").text, "it was live"
     compared = person.looks("/models/digits/compare?before=2&after=1").text
@@ -538,7 +549,8 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     )
     assert words("compare.own_time") in compared
     japanese = person.looks("/models/digits/versions/2?lang=ja").text
-    assert all(Words("ja")(f"measured.{key}") in japanese for key in ("before", "new", "since", "not_live"))
+    of = {"label": Words("ja")("model.fact.forgotten")}
+    assert all(Words("ja")(f"measured.{key}", **of) in japanese for key in ("before", "new", "since", "not_live"))
 
 
 def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:

@@ -17,7 +17,7 @@ from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.verdicts import short
+from service.web.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
 
@@ -119,6 +119,29 @@ def test_notes_are_said_in_their_order_without_those_that_have_no_words() -> Non
     assert [said[:7] for said in note_sentences(noted, JA)] == ["最初のバージョ", "ラベルのない行"]
     assert note_sentences(noted, Words("en")) == ["In words of tomorrow.", FROM_SCRATCH, unlabelled]
     assert note_sentences(report(NumberReport, batch={"follows": 3}), JA)[0].startswith("直前に止められた 3 個")
+
+
+def test_a_loss_below_nothing_is_said_as_a_gain() -> None:
+    for kind, name, said in (
+        (Report, "forgets", "1.1 ポイント良くなりました"),
+        (Report, "slow_loss", "1.1 ポイント良くなりました"),
+        (Report, "worst_class", "悪くなったクラスはありません。"),
+        (NumberReport, "forgets", "1.1\N{NO-BREAK SPACE}% 減りました"),
+        (NumberReport, "learned_nothing", "1.1\N{NO-BREAK SPACE}% 減りました"),
+    ):
+        spoken = rule_sentence(rule(name, True, None, value=-0.011), 2, report(kind), JA)
+        assert said in spoken
+        assert "−" not in spoken
+
+
+def test_a_loss_above_its_limit_passes_within_chance() -> None:
+    assert within_chance(rule("forgets", True, None, value=0.0213))
+    assert not within_chance(
+        rule("forgets", True, None, value=0.0213, why="On its own 90 rows it won: the stream moves.")
+    )
+    assert not within_chance(rule("forgets", True, None, value=0.01))
+    assert not within_chance(rule("forgets", value=0.0213))
+    assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"
 
 
 def test_a_chance_that_is_nearly_nothing_is_said_so() -> None:

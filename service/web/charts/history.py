@@ -83,19 +83,19 @@ def history(of: History) -> Markup:
 
 
 def describe(of: History) -> str:
-    """The chart in sentences: first and last value of the line, and what was not made live."""
-    words, measured = of.words, [step for step in of.steps if step.main]
-    sentences = []
-    if measured and (first := measured[0].main) and (last := measured[-1].main):
-        sentences.append(
-            words(
-                f"chart.{of.names[0]}_from_to",
-                first=of.show(first.value),
-                version=measured[0].number,
-                last=of.show(last.value),
-                now=measured[-1].number,
+    """The chart in sentences: the first value of the line and that of the live version, and what was not made live."""
+    words, sentences = of.words, list[str]()
+    for step in of.steps:
+        if step.mark is Mark.LIVE and step.main is None:
+            sentences.append(words("models.live", version=step.number))
+        elif step.mark is Mark.LIVE and step.main is not None:
+            now = {"last": of.show(step.main.value), "now": step.number}
+            first, value = next((s.number, s.main.value) for s in of.steps if s.main and s.mark in UP)
+            was = {"first": of.show(value), "version": first}
+            name = f"chart.{of.names[0]}"
+            sentences.append(
+                words(f"{name}_from_to", **was, **now) if first < step.number else words(f"{name}_is", **now)
             )
-        )
     for mark in (Mark.HELD, Mark.REJECTED):
         if numbers := [str(step.number) for step in of.steps if step.mark is mark]:
             sentences.append(words(f"chart.{mark}", n=len(numbers), versions=numbers))
@@ -180,20 +180,27 @@ def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) ->
 
 
 def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
-    """What the lines are, at the right end, with their last values; apart by a line's height at least."""
+    """What the lines are, at the right end, with their last values, and the version where it is not the last; apart by
+    a line's height at least."""
     last = [
-        next((e for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
+        next(((e, s.number) for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
         for choose in CHOICES
     ]
     places = [
-        (up.at(e.value), kind, name, e) for e, kind, name in zip(last, ("old", "new"), of.names, strict=True) if e
+        (up.at(shown[0].value), kind, name, *shown)
+        for shown, kind, name in zip(last, KINDS, of.names, strict=True)
+        if shown
     ]
     labels, below = [], 0.0
-    for y, kind, name, estimate in sorted(places, key=lambda place: place[0]):
+    for y, kind, name, estimate, version in sorted(places, key=lambda place: place[0]):
         below = max(y + 4, below + 16)
         label = of.words(f"chart.{name}", value=of.show(estimate.value))
         labels.append(text(f"lab {kind}", frame.right + 14, below, label))
+        if version != steps[-1].number:
+            below += 14
+            labels.append(text("note", frame.right + 14, below, of.words("version.path", version=version)))
     return labels
 
 
+KINDS = ("old", "new")
 CHOICES: tuple[Callable[[Step], Estimate | None], ...] = (lambda step: step.main, lambda step: step.other)

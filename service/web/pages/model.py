@@ -15,6 +15,7 @@ from service.web import estimates
 from service.web.charts.history import History, Mark, Step, history
 from service.web.estimates import Estimate
 from service.web.pages.models import held_now
+from service.web.pages.rollback import goes_back_to
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Route, Shown, View
@@ -75,6 +76,7 @@ def show(view: View) -> Answer:
         "moves": moves.items if moves else [],
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moves.items if moves else [], view.words),
+        "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
         "numbers": model.target.kind == "number",
         "may_read": versions is not None,
         "more": versions is not None and versions.next_cursor is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from service.contract.enums import UpdateKind, UpdateState
+from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.resources import Page as Listed
 from service.contract.resources import Update
 from service.web.charts.losses import losses
@@ -30,6 +30,7 @@ def show(view: View) -> Answer:
         "left": seconds_left(update, datetime.now(UTC)),
         "short": _became(update, view.words),
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
+        "stopped": update.kind is UpdateKind.LEARN and update.verdict not in (Verdict.PROMOTED, None),
         "taken_back": taken_back(update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
         "colour": _colour(update),
