@@ -105,6 +105,12 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert [row["class"] for row in csv.DictReader(io.StringIO(asked.out))] == ["plum", "pear"] * 5
     before = tsuika("predict", "fruits@1", "--row", "weight=7,sugar=1,acid=3,colour=5", "--json").json
     assert (before["version"], before["predictions"][0]["class"]) == (1, "apple")
+    for row in ("weight=1.234,50,sugar=1", 'sugar=1,"weight=1.234,50"', "sugar=1,acid=3,weight=7 kg"):
+        refused = tsuika("predict", "fruits@1", "--row", row)
+        assert (refused.code, refused.out) == (USAGE, "")
+        assert "--row: weight takes a number" in refused.err
+    assert 'this is "7,5"' in tsuika("predict", "fruits@1", "--row", "weight=7,5,sugar=1").err
+    assert tsuika("predict", "fruits@1", "--row", "weight=,sugar=1,acid=3,colour=5").code == DONE
 
     looks = [tsuika(*words) for words in (["models"], ["versions", "fruits"], ["updates", "fruits"])]
     assert all(look.code == DONE and "fruits" in looks[0].out for look in looks)

@@ -156,6 +156,13 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         refused = person.sends(path, path, **{**typed, field: wrong})
         assert refused.status_code == 422
         assert f'id="{field}-fault"' in refused.text
+    for language, said in (("en", "“nights” takes a number: write it with a point"), ("ja", "「nights」は数値です。")):
+        person.looks(f"{path}?lang={language}")
+        refused = person.sends(path, path, **{**typed, "column-0": "1.234,50"})
+        assert refused.status_code == 422
+        assert said in refused.text
+        assert "null where" not in refused.text
+        assert 'value="1.234,50"' in refused.text
 
 
 def test_a_number_is_shown_with_its_interval(person: Person) -> None:

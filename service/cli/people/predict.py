@@ -104,13 +104,25 @@ def _row(text: str, info: Model) -> Any:
 
 def _cells(text: str, info: Model) -> dict[str, Any]:
     kinds = {column.name: column.kind for column in info.input.columns} if info.input.kind == "table" else {}
-    cells = {}
+    cells, last, typed = dict[str, Any](), "", ""
     for part in next(csv.reader([text])):
         column, equals, cell = part.partition("=")
+        if not equals and kinds.get(last) == "number":
+            raise _no_number(last, f"{typed},{part}")
         if not equals or column.strip() not in kinds:
             raise WrongUsage(f"--row: {info.name} has the columns {', '.join(kinds)}. Write {next(iter(kinds))}=...")
-        cells[column.strip()] = typed_cell(cell.strip(), kinds[column.strip()])
+        last, typed = column.strip(), cell.strip()
+        cells[last] = typed_cell(typed, kinds[last]) if typed else None
+        if kinds[last] == "number" and isinstance(cells[last], str):
+            raise _no_number(last, typed)
     return cells
+
+
+def _no_number(column: str, cell: str) -> WrongUsage:
+    return WrongUsage(
+        f'--row: {column} takes a number, and this is "{cell}". Write a point for decimals and nothing between '
+        f"thousands, such as 1234.5; {column}= alone where it is not known."
+    )
 
 
 def _due(info: Model) -> str:

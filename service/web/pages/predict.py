@@ -58,11 +58,9 @@ class Cell:
     options: Sequence[str]
 
     def read(self, typed: str) -> Any:
-        """What was typed as JSON has it, None where nothing was; what is no number stays text, which the API refuses
-        with a sentence."""
+        """What was typed as JSON has it, None where nothing was."""
         if self.kind == "number":
-            number = _number_of(typed)
-            return typed or None if number is None else number
+            return _number_of(typed)
         return {"true": True, "false": False}.get(typed, typed or None) if self.kind == "boolean" else typed or None
 
 
@@ -80,6 +78,8 @@ def act(view: View) -> Answer:
     model = view.model()
     if view.sent is not None:
         return _of_file(view, model, view.sent)
+    if wrong := _no_numbers(view, model):
+        return _page(view, model, wrong=wrong, status=422)
     try:
         order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.kind == "class" else {})
         body = json.dumps(order, ensure_ascii=False)
@@ -93,6 +93,16 @@ def act(view: View) -> Answer:
     except Refused as refused:
         return _page(view, model, wrong=beside(model, refused.problem), status=refused.problem.status)
     return _page(view, model, answer=answer, call=(where, body))
+
+
+def _no_numbers(view: View, model: Model) -> dict[str, str]:
+    """A sentence beside each field that takes a number and holds something else."""
+    typed = {cell: view.form.get(cell.field, "").strip() for cell in cells(model) if cell.kind == "number"}
+    return {
+        cell.field: view.words("predict.no_number", name=cell.name)
+        for cell, text in typed.items()
+        if text and _number_of(text) is None
+    }
 
 
 def sending(view: View, name: str) -> Sending:
