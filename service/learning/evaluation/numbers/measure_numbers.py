@@ -236,7 +236,7 @@ def _batch(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> BatchFi
         repair=best_repair(known, error / ratio[:, k], median.usual, k),
         outliers=outliers(known, ratio, k),
         commonest=_commonest(a, k),
-        stopped=stopped(a, k, figures, rows),
+        stopped=stopped(a, k, figures, rows, own),
         novel=novel_rows(known),
         first=first_batches(known, k, own),
     )

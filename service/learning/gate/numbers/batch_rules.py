@@ -56,6 +56,9 @@ STEPS, ASIDE, LOST_AT_FIRST, LEARNED_ANYWAY, WORSE = 5.0, 0.6, 1.0, 0.75, 2.0
 standard errors by which orders fell; errors once learned, in usual ones, below which a lost order is no fault; and
 standard errors that these are beyond usual ones where an order is worse. On 36 streams and tables that set them 118 of
 1,646 harmful second and third batches go live (217 before), and 5 of 432 right ones are stopped (12 before)."""
+WORSE_BY, WORSE_BY_Z = 0.1, 0.6
+"""Falls of a rank correlation, and of its Fisher's z, from which an order is worse: near 1 every noise that grows a
+little makes a z smaller, near 0 luck makes a correlation so."""
 MEANT = 'If they were meant to move at once, as prices do, learn it with "expect": "move"; if not, retract the batch.'
 
 
@@ -342,7 +345,8 @@ def _apart_at_first(measured: NumberMeasured, number: OneNumber, apart: Apart, p
     if lost and apart.order_lost > LOST_AT_FIRST and apart.learned > LEARNED_ANYWAY:
         what = f"The order of the {targets} is unlike what {expects} {were}."
         return Finding(what, apart.order, PART_OF_USUAL * apart.usual, Severity.HELD, LOOK)
-    if apart.lost > LOST_AT_FIRST and apart.worse > WORSE:
+    by, by_z = apart.usual - apart.order, _widened(apart.usual) - _widened(apart.order)
+    if apart.lost > LOST_AT_FIRST and apart.worse > WORSE and by > WORSE_BY and by_z > WORSE_BY_Z:
         what = f"The {targets} follow the rows less than those before {were}, and once learned errors are still "
         what += f"{apart.learned:.1f} times those on rows before."
         return Finding(what, apart.worse, WORSE, Severity.HELD, LOOK)

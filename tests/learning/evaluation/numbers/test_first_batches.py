@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
-from service.learning.evaluation.numbers.batch.figures import OWN
+from service.learning.evaluation.numbers.batch.figures import OWN, figures_of
 from service.learning.evaluation.numbers.batch.first_batches import Earlier
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast
@@ -113,6 +114,46 @@ def test_the_first_batches_are_held_for_an_order_that_is_lost_or_worse(
     assert "the targets follow the rows less than those before (rank correlation 0." in shuffled.why
     assert "times those on rows before." in shuffled.why
     assert fired(stream.judged(inputs, some, **first, candidate=learned(a, 0.8))) == {}
+
+
+def test_honest_noise_that_grows_a_little_near_a_perfect_order_is_not_held() -> None:
+    stream = Stream()
+    first = {"intervals": intervals(2.0), "past": first_version(stream)}
+    for seed in range(5):
+        stream.random = np.random.default_rng(seed)
+        inputs, targets = stream.draw(ROWS, noise=0.45)
+        apart = measure(stream.assessment(inputs, targets, **first)).numbers[0].batch
+        assert apart is not None
+        assert apart.first is not None
+        assert apart.first.apart is not None
+        assert apart.first.apart.worse > 2.0
+        assert fired(stream.judged(inputs, targets, **first)) == {}
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_shuffled_batches_are_no_evidence_of_a_move_after_the_first_version_either(
+    stream: Stream, batch: tuple[Floats, Floats], remembers: bool
+) -> None:
+    inputs, targets = batch
+    past = first_version(stream)
+    if not remembers:
+        past = NumberPast([(7, replace(past.tested[0][1], figures=({},)))])
+    first = {"intervals": intervals(0.2), "past": past}
+
+    def figures(shuffled: bool, seed: int) -> list[dict[str, float]]:
+        stream.random = np.random.default_rng(seed)
+        other, right = stream.draw(ROWS)
+        right = stream.random.permutation(right) if shuffled else right + 20
+        return list(figures_of(stream.assessment(other, right, **first)))
+
+    again = stream.judged(
+        inputs, stream.random.permutation(targets), **first, stopped=[figures(shuffled=True, seed=s) for s in (21, 22)]
+    )
+    assert again.outcome is not Outcome.PASS
+    moved = targets + 20
+    before = [figures(shuffled=False, seed=s) for s in (23, 24)]
+    answered = {"candidate": learned(stream.assessment(inputs, moved), 0.5)}
+    assert stream.judged(inputs, moved, **first, **answered, stopped=before).outcome is Outcome.PASS
 
 
 def test_division_is_no_unit_where_any_would_bring_targets_nearer() -> None:

@@ -21,19 +21,21 @@ from service.learning.evaluation.numbers.batch.figures import (
     ORDER,
     OWN,
     Usual,
-    least_own,
+    recent,
 )
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment
 from service.learning.gate.numbers.batch_rules import PART_OF_USUAL
-from service.learning.gate.numbers.number_measurements import Beside, Stopped
+from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, Stopped
 
 ONE_USUAL = 1.0
 """Usual errors by which batches may lie to different sides."""
 
 
-def stopped(a: NumberAssessment, k: int, figures: Mapping[str, float], rows: int) -> Stopped | None:
+def stopped(
+    a: NumberAssessment, k: int, figures: Mapping[str, float], rows: int, own: OwnOrder | None
+) -> Stopped | None:
     """The batches before this one, which were stopped, and whether it is like them: it is where its sender said that
-    targets move. None where they are too few. figures: of this batch's number k, of so many rows."""
+    targets move. None where they are too few. figures, own: of this batch's number k, of so many rows."""
     if a.expected:
         return Stopped(0, agrees=True)
     of_number = [kept[k] for kept in a.stopped if k < len(kept)]
@@ -45,7 +47,8 @@ def stopped(a: NumberAssessment, k: int, figures: Mapping[str, float], rows: int
     bias, order = (usual.beside(figures, name, rows) for name in (BIAS, ORDER))
     aside = bias is not None and bias.p < a.policy.moved.p and abs(bias.value - bias.usual) > ONE_USUAL
     disordered = order is not None and order.p < a.policy.moved.p
-    return Stopped(len(before), agrees and not aside and not disordered)
+    says = _ordered(a, k, figures) and _says(a, own)
+    return Stopped(len(before), agrees and not aside and not disordered and says)
 
 
 def _surprising(a: NumberAssessment, name: str, figure: Beside | None) -> bool:
@@ -55,8 +58,16 @@ def _surprising(a: NumberAssessment, name: str, figure: Beside | None) -> bool:
 
 
 def _ordered(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> bool:
-    """Whether something says what the targets of a stopped batch are, where something always did."""
-    least, rule = least_own(a, k), a.policy.unlearnable
-    if least is None or least <= rule.usual_order:
+    """Whether something says what the targets of a batch are, where something always did: in the last batches, however
+    few, a first version's own among them."""
+    rule = a.policy.unlearnable
+    last = [t.figures[k][OWN] for t in recent(a)[-LAST_OWN:] if k < len(t.figures) and OWN in t.figures[k]]
+    if not last or min(last) <= rule.usual_order:
         return True
-    return figures.get(OWN, 0.0) >= min(rule.min_order, least * PART_OF_USUAL)
+    return figures.get(OWN, 0.0) >= min(rule.min_order, min(last) * PART_OF_USUAL)
+
+
+def _says(a: NumberAssessment, own: OwnOrder | None) -> bool:
+    """Whether a head of this batch alone finds something that is no luck, where no batch before shows what is usual."""
+    known = any(OWN in figures for tested in recent(a) for figures in tested.figures)
+    return known or own is None or own.p < a.policy.unlearnable.p
