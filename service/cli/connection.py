@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def connected() -> Iterator[Client]:
 def in_options(sentence: str) -> str:
     """A sentence of the service with the options of the terminal in it."""
     sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
+    sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
     return re.sub(r'\b(delimiter|decimal)="(\S+?)"', r"--\1 '\2'", sentence)
 
 

@@ -129,7 +129,8 @@ class Result:
         head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
         aside = [f"    {NOT_LIVE}"] if lines and self.verdict is not Verdict.PROMOTED else []
         steps = [f"  {name}: {step}" for name, step in self.next_steps.items()]
-        return "\n".join([f"{mark} {self.sentence}", *head, *table, *aside, *steps])
+        notes = [f"  {note}" for note in self.notes]
+        return "\n".join([f"{mark} {self.sentence}", *head, *table, *aside, *notes, *steps])
 
     def _repr_html_(self) -> str:
         mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
@@ -143,7 +144,8 @@ class Result:
         aside = f"<p>{escape(NOT_LIVE)}</p>" if self.verdict is not Verdict.PROMOTED else ""
         table = f"<table>{head}<tbody>{rows}</tbody></table>{aside}" if rows else ""
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
-        return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}<p>{steps[4:]}</p></div>"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}{notes}<p>{steps[4:]}</p></div>"
 
 
 def lines_of(report: AnyReport) -> list[Line]:

@@ -152,7 +152,7 @@ def _check_names(names: Sequence[str]) -> None:
     before = set[str]()
     for place, name in enumerate(names):
         if not name:
-            raise Unguessable("nameless", place=place + 1)
+            raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
         if name in before:
             raise Unguessable("twice", column=name)
         before.add(name)

@@ -12,6 +12,8 @@ JSON_BEGINS = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{])")
 """How rows in JSON begin, and no header does."""
 JSON_LINES = re.compile(rb"\s*\{[^\n]*\}[^\S\n]*\n\s*\{")
 PAGE_BEGINS = re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE)
+EXCEL_NOTE = re.compile(rb'"?sep=[^\r\n]?"?[\r\n]', re.IGNORECASE)
+"""What Excel is told of what parts cells, above the names of columns."""
 IN_WORKBOOKS = (b"[Content_Types].xml", b"xl/", b"opendocument.spreadsheet")
 """What the beginning of a workbook names, which is a zip archive."""
 BEGINNINGS = {
@@ -41,6 +43,8 @@ def other_file(head: bytes) -> Unguessable | None:
     text = head.removeprefix(b"\xef\xbb\xbf")
     if JSON_BEGINS.match(text):
         return Unguessable("json_lines" if JSON_LINES.match(text) else "json")
+    if EXCEL_NOTE.match(text):
+        return Unguessable("excel_note")
     if PAGE_BEGINS.match(text):
         return Unguessable("page")
     if head.startswith(b"PK\x03\x04"):

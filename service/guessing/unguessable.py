@@ -25,6 +25,7 @@ SENTENCES = {
     'sqlite3 -header -csv FILE "select * from TABLE".',
     "arrays": "This file holds {name}, and a CSV file is due. Send the rows from Python as they are read there.",
     "page": "This file is a web page, and a CSV file is due. Look into it: it mostly says that you are to sign in.",
+    "excel_note": "Line 1 is a note of Excel: remove it.",
     "utf16": f"This file is text in UTF-16, and a CSV file in UTF-8 is due. {AS_CSV}",
     "nul": f"This CSV file has a NUL character in line {{line:,}}: this is no text. {AS_CSV}",
     "encoding": "This CSV file is not UTF-8: a byte of line {line:,} begins no character. Save the file as CSV in "
@@ -42,6 +43,8 @@ SENTENCES = {
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
     "with the names of the columns above it.",
     "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
+    "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
+    "spreadsheet and save the file again; else name them.",
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
     "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '
     "without a unit or anything between thousands.",

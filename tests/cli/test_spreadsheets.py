@@ -16,6 +16,7 @@ from service.cli.files.guess import guess
 from service.cli.files.readers import open_file
 from service.cli.options import said_of
 from service.client import Client
+from service.client.guess import guess as guess_of_rows
 from service.client.result import Result
 from tests.cli.test_people import HEADER, Tsuika, rows, save, tsuika
 from tests.running import Server
@@ -111,6 +112,35 @@ def test_a_doubt_says_the_command_to_repeat_before_one_that_teaches(tsuika: Tsui
     assert f"If all of this is right, teach it: tsuika push mieten {file}\n" in made.out
     anew = tsuika(*shlex.split(command))
     assert f"● mieten is there. Teach it: tsuika push mieten {file} --gaps 'no data'" in anew.out
+
+
+def test_a_push_of_words_among_numbers_says_the_option_and_names_the_file_once(tsuika: Tsuika, tmp_path: Path) -> None:
+    table = [[str(k % 6), "ab"[k % 2]] for k in range(40)]
+    assert tsuika("init", "ages", save(tmp_path / "good.csv", table, ["age", "label"])).code == DONE
+    table[7][0] = "no data"
+    pushed = tsuika("push", "ages", save(tmp_path / "rents.csv", table, ["age", "label"]))
+    assert (pushed.code, pushed.err.count("rents.csv: Line 9, column")) == (USAGE, 1)
+    assert "rents.csv: rents.csv" not in pushed.err
+    assert "leave the cell empty, or say --gaps 'no data' if it says that nothing is known." in pushed.err
+    unclear = save(tmp_path / "two.csv", [[str(k), *row] for k, row in enumerate(table)], ["nr", "age", "kind"])
+    refused = tsuika("push", "ages", unclear)
+    assert 'ages does not know "nr", "kind". One that only numbers rows: --leave-out COLUMN. Or make it' in refused.err
+    assert f"tsuika init ages {unclear} --replace" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sep=;\na;label\n1;x\n2;y\n", "Line 1 is a note of Excel: remove it."),
+        ("a;label;;\n1;x;;\n2;y;;\n", "Columns from 3 on have no name. If all of their cells are empty, delete"),
+    ],
+)
+def test_what_a_spreadsheet_leaves_in_a_file_is_named(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(WrongUsage, match=re.escape(sentence)):
+        open_file(tmp_path / "x.csv")
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        guess_of_rows(tmp_path / "x.csv")
 
 
 def test_hints_have_numbers_and_dates_as_the_file_has_them(tmp_path: Path) -> None:

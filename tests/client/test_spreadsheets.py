@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ def test_a_file_of_semicolons_is_pushed_and_predicted(
     file = tmp_path / "orte.csv"
     file.write_text("\n".join(["größe;tag;ort", *LINES]), "cp1252")
     model = client.model("orte")
-    assert model.push(file).verdict == "promoted"
+    pushed = model.push(file)
+    assert pushed.verdict == "promoted"
+    assert pushed.notes
+    for note in pushed.notes:
+        assert f"\n  {note}\n" in repr(pushed)
+        assert f"<p>{escape(note)}</p>" in pushed._repr_html_()
     said = capsys.readouterr().err
     assert 'a table of größe (number), tag (date); predicts classes from column "ort".' in said
     assert "Cells are parted by semicolons; numbers have a decimal comma. Letters are read as Windows-1252." in said

@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from service.contract.resources import Problem
 from service.errors import InvalidContent, TooLarge, TsuikaError
 from service.web.client import Message
 from service.web.forms import FORM_BYTES, MOST_FIELDS
+from service.web.pages.data.send import beside
 from service.web.upload import Upload
+from service.web.words import Words
 from tests.api.conftest import MakeApi
 from tests.web.browser.test_japanese import Text
 from tests.web.test_pages import HTML, Person
@@ -79,6 +82,35 @@ def test_what_is_no_form_is_refused(sent: bytes, error: type[TsuikaError]) -> No
         read(sent, 65536)
     with pytest.raises(InvalidContent):
         Upload(lambda: asyncio.sleep(0, {}), "multipart/form-data")
+
+
+@pytest.mark.parametrize(
+    ("field", "of_query", "of_page"),
+    [
+        ("delimiter", 'Say which: delimiter="," or delimiter=";".', "Choose here what parts cells."),
+        (
+            "decimal",
+            'begin with a point, say decimal=".".',
+            "choose . as what decimals begin with.",
+        ),
+        ("inputs/0/age", 'or say gaps="no data" if', 'or write "no data" into the field for what cells say where'),
+    ],
+)
+def test_a_refusal_says_what_to_do_on_the_page(field: str, of_query: str, of_page: str) -> None:
+    fault = {"pointer": f"/{field}", "detail": of_query}
+    problem = Problem.model_validate(
+        {
+            "type": "/problems/invalid-content",
+            "title": "No",
+            "status": 422,
+            "detail": of_query,
+            "request_id": "r",
+            "errors": [fault],
+        }
+    )
+    place = field if field in ("delimiter", "decimal") else "file"
+    assert of_page in beside(problem, Words("en"))[place]
+    assert beside(problem, Words("ja"))[place] == of_query
 
 
 STAYS = {

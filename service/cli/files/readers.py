@@ -108,6 +108,8 @@ def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
             f"{path.name}, line {line}: there is one column. Save it with commas, semicolons or tabs between cells."
         )
     for k, name in enumerate(columns):
+        if not any(columns[k:]):
+            raise WrongUsage(f"{path.name}, line {line}: {Unguessable('empty_end', place=k + 1)}")
         if not name:
             raise WrongUsage(f"{path.name}, line {line}: column {k + 1} has no name. Name it, or leave it out.")
         if name in columns[:k]:

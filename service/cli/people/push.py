@@ -26,7 +26,7 @@ from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
 from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
-from service.cli.output import plain
+from service.cli.output import plain, word
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.guessing.column_facts import REFUSED_WORDS
@@ -141,7 +141,8 @@ def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
     try:
         return _sent(remote, file, columns, info, **options)
     except InvalidContent as refused:
-        raise WrongUsage(f"{file.name}: {in_options(str(refused))} Nothing was stored.") from refused
+        sentence = in_options(str(refused)).removeprefix(f"{file.name}: ")
+        raise WrongUsage(f"{file.name}: {sentence} Nothing was stored.") from refused
 
 
 def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:
@@ -185,7 +186,10 @@ def _candidates(file: DataFile, info: Model) -> str:
     """The columns of which one may be the label, in a sentence."""
     known = [column.name for column in info.input.columns] if info.input.kind == "table" else []
     others = [name for name in file.columns if name not in known]
-    return f" {info.name} does not know {quoted(others)}." if known and others else ""
+    unknown = f" {info.name} does not know {quoted(others)}." if known and others else ""
+    several = " One that only numbers rows: --leave-out COLUMN." if unknown and len(others) > 1 else ""
+    made = f" Or make it anew: tsuika init {info.name} {word(str(file.path))} --replace"
+    return unknown + several + (made if info.live_version is None else "")
 
 
 def _listed(new: dict[str, Count]) -> str:

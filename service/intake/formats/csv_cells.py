@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dialect import Dialect
-from service.intake.kinds.cells import DATE, CellFault, Names, Read, cell_reader, no_number, quoted_cell
+from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
 
 Floats = NDArray[np.float64]
@@ -25,6 +25,7 @@ KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 """Texts of all columns, and of one of them, whose readings are kept."""
 EMPTY = "Leave the cell empty where nothing is known."
 GAP = "Leave the cell empty where nothing is known, or name {0} in gaps."
+OR_WORD = 'leave the cell empty, or say gaps="{0}" if it says that nothing is known'
 NO_GAPS = "Numbers of a vector are all there: fill it in, or leave the row out."
 BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -122,7 +123,8 @@ def _number_of(dialect: Dialect, text: str) -> float:
         return float(written)  # or infinite: beyond what is taken, and refused as such
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
-    raise CellFault(_no_number(dialect, text, "leave the cell empty (JSON: null)"))
+    is_word = len(text) <= SHOWN and '"' not in text and text.isprintable() and not any(map(str.isdigit, text))
+    raise CellFault(_no_number(dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty (JSON: null)"))
 
 
 def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:
@@ -165,7 +167,8 @@ def _date(dialect: Dialect, text: str) -> str:
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no date. {GAP.format(text)}")
     if not DATE.fullmatch(written := dialect.date(text)):
-        forms = "2026-11-29, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
+        day_first = "" if dialect.is_plain else "29.11.2026, "
+        forms = f"2026-11-29, {day_first}2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
         raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
     return written
 

@@ -12,6 +12,7 @@ from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.guessing.csv_facts import LABELLED, are_cells
+from service.guessing.unguessable import Unguessable
 from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
@@ -89,14 +90,14 @@ class Header:
         return {name: place for place, name in enumerate(self.names) if name in {*inputs, *targets}}
 
     def _check_names(self, width: int) -> None:
-        if self.names[0].lower().startswith("sep=") and len(self.names) <= 2:
-            raise self._refusal(" is a note of Excel: remove it.")
         if len(self.names) == 1 and width + self._learned > 1:
             for mark, word in OTHER_MARKS.items():
                 if mark in self.names[0]:
                     way = "Save the file with commas, semicolons or tabs between cells."
                     raise self._refusal(f" is one cell with {word} in it. {way}")
         for k, name in enumerate(self.names):
+            if not any(self.names[k:]):
+                raise self._refusal(f": {Unguessable('empty_end', place=k + 1)}")
             if not name:
                 sentence = f": cell {k + 1} names no column. Name it or leave the column out (of pandas: index=False)."
                 raise self._refusal(sentence)

@@ -131,6 +131,7 @@ FAULTS = [
     ("control characters", "a\ab,,,,,", "/inputs/0/rooms", '"a b" is not a number'),
     ("a long text", f"{'x' * 41},,,,,", "/inputs/0/rooms", 'x..." is not a number'),
     ("a unit", "2 rooms,,,,,", "/inputs/0/rooms", "write 2, without unit, or leave"),
+    ("words", "no data,,,,,", "/inputs/0/rooms", 'leave the cell empty, or say gaps="no data" if it says that nothing'),
     ("underscores", "1_000,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
     ("digits of other scripts", "١٢,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
     ("infinite", "inf,,,,,", "/inputs/0/rooms", "write one such as 12.5"),
@@ -173,7 +174,7 @@ HEADERS = [
     ("twice", f"{HEADER},city", '"city" stands there twice'),
     ("blank", f",{HEADER}", "cell 1 names no column"),
     ("bars", HEADER.replace(",", "|"), "is one cell with bars in it. Save the file with commas, semicolons or tabs"),
-    ("a note of Excel", f"sep=,\n{HEADER}", "Line 1 is a note of Excel: remove it."),
+    ("an empty end", f"{HEADER},,", "have no name. If all of their cells are empty, delete these columns"),
     ("none", ROW, "The first line of a file is its header"),
 ]
 
@@ -195,6 +196,8 @@ def test_what_is_no_file_of_lines_is_told_so() -> None:
     assert refusal(HEADER + ",b")[1].startswith("The file came as one line.")
     assert refusal(HEADER + ",b\n")[1].startswith("There is a header and no row.")
     assert "--data-binary" in refusal(HEADER + ROW * 100_000)[1]
+    for mark in ",;":
+        assert refusal(f"sep={mark}\n{HEADER}\n{ROW}\n") == ("", "Line 1 is a note of Excel: remove it.")
     for text in ('{"inputs": [{"city": "Osaka"}]}', ' [{"city": "Osaka"}]', "[[1, 2]]"):
         assert refusal(text) == ("", "This is JSON: send Content-Type: application/json.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,6 +32,14 @@ PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
 IN_QUERY = ": say it in the query, ?target=NAME."
+OF_PAGE = (
+    (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
+    (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
+    (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
+    (r'say gaps=("[^"]+")', r"write \1 into the field for what cells say where nothing is known,"),
+    (r"name (\S+) in gaps", r"write \1 into the field for what cells say where nothing is known"),
+)
+"""What a program is told to say in the query -> what somebody does on the page."""
 LONG_QUERY = "address-too-long"
 OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
@@ -168,8 +177,17 @@ def beside(problem: Problem, words: Words) -> dict[str, str]:
         said["target"] = [sentence.replace(IN_QUERY, ".") for sentence in said["target"]]
     which = words("send.which")
     return {
-        field: Said(" ".join(sentences), slug, which if field == "target" else "") for field, sentences in said.items()
+        field: Said(_of_page(" ".join(sentences), words), slug, which if field == "target" else "")
+        for field, sentences in said.items()
     }
+
+
+def _of_page(sentence: str, words: Words) -> str:
+    """A sentence of the service with the fields of the page in it. Other languages have these in their own words for
+    the whole sentence."""
+    for of_query, of_page in OF_PAGE if words.language == "en" else ():
+        sentence = re.sub(of_query, of_page, sentence)
+    return sentence
 
 
 ROUTES = (
