@@ -187,6 +187,15 @@ def test_hostile_names_are_text(site: Server, open_page: Open) -> None:
     assert page.evaluate("document.querySelectorAll('script, img').length") == 0
 
 
+def test_a_long_name_of_a_class_is_whole_in_a_matrix_that_scrolls_by_itself(site: Server, open_page: Open) -> None:
+    page = open_page(f"{site.url}/models/mistakes/versions/3", 375)
+    for head in page.query_selector_all(".matrix th"):
+        head.evaluate("head => head.textContent = 'Gelegenheitskäufer'")
+        assert head.evaluate("head => head.scrollWidth <= head.clientWidth")
+    assert page.eval_on_selector(".scroll:has(.matrix)", "box => box.scrollWidth > box.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
 def test_a_page_needs_no_script_and_loads_little(site: Server, open_page: Open) -> None:
     page = open_page(f"{site.url}/models/mistakes", java_script_enabled=False)
     assert "Versions" in page.inner_text("main")
