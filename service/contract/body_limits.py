@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.contract.inputs import LARGEST_SIDE, ImageInput, InputSpec
 from service.errors import InvalidContent
-
-if TYPE_CHECKING:  # those shapes have these limits
-    from service.contract.inputs import ImageInput, InputSpec
 
 MOST_ROWS = 1_000_000
 MOST_CLASSES = 10_000
-LARGEST_SIDE = 1024
 MOST_CELLS = 2**25
 """Each takes eight bytes however short its text is: `{}` is a row of as many as any other."""
 MOST_DEPTH = 100

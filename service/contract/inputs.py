@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from service.contract.body_limits import LARGEST_SIDE
 from service.contract.strict import Listed, Strict, Unlimited
 from service.contract.tables import MANY_COLUMNS, MOST_FEATURES, TableInput
 
 MOST_NUMBERS = 100_000
 """Most numbers of a vector."""
+LARGEST_SIDE = 1024
+"""Most pixels of the height and the width of an image."""
 
 
 class RangeScale(Strict):
