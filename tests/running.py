@@ -145,9 +145,9 @@ def environment(**settings: Any) -> dict[str, str]:
 
 def free_port() -> int:
     """A port that nobody listens on now, and below those that the system gives to connections: until it is listened on,
-    none of them takes it."""
+    none of them takes it. Above those that Ray gives to its workers (10002 to 19999)."""
     while True:
-        port = 10_000 + secrets.randbelow(22_000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
