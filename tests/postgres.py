@@ -56,10 +56,16 @@ class PostgresServer:
 
     def fresh(self) -> str:
         """The URL of a database with the tables of the first day: the one of the test before, emptied."""
-        self._admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'tsuika'")
         tables = [Identifier(name) for name in Table.metadata.tables if name != "installation"]
         with psycopg.connect(self.url("tsuika")) as connection:
+            # a thread of the test before that still reads would connect again, and the two would lock each other out
+            self._admin.execute("ALTER DATABASE tsuika ALLOW_CONNECTIONS false")
+            self._admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'tsuika' AND pid <> %s",
+                [connection.info.backend_pid],
+            )
             connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(SQL(", ").join(tables)))
+        self._admin.execute("ALTER DATABASE tsuika ALLOW_CONNECTIONS true")
         return self.url("tsuika")
 
     def empty(self) -> str:
