@@ -107,6 +107,25 @@ def test_shuffled_targets_do_not_go_live(load: Caller) -> None:
     assert done["verdict"] in {"held", "rejected"}, done["report"]["gate"]
 
 
+def test_a_move_of_few_rows_goes_live_where_its_sender_says_so(shared: Server) -> None:
+    with made(shared, "numbers.move") as caller:
+        for seed in range(3):
+            send(caller, *rows(seed, 40))
+        live = caller.live()
+        inputs, targets = rows(7, 40)
+        held = send(caller, inputs, [y + 100 for y in targets])
+        assert held["verdict"] != "promoted"
+        assert '"expect": "move"' in held["report"]["gate"]["why"]
+        told = caller.ok("POST", f"{caller.path}/updates", {"batches": held["batches"], "expect": "move"})
+        done = caller.end(told["id"])
+        assert done["verdict"] == "promoted", done["report"]["gate"]
+        assert caller.live() > live
+        assert any("targets move at once (expect: move)" in note for note in done["report"]["notes"])
+        passed = {rule["name"]: rule["why"] for rule in done["report"]["gate"]["rules"]}
+        assert "That was expected: targets move at once." in passed["disagrees_broadly"]
+        assert "the stream moves" in passed["forgets"]
+
+
 def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: Server) -> None:
     exact = {"name": "ridge", "lift": "none", "decay": 1}
     with (

@@ -52,19 +52,18 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
     as a searched one. That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those. Where
     the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something else:
-    then it is enough that its own errors surely fell.
+    then it is enough that its own errors surely fell, on however few rows.
     """
     own, harm = number.own, number.harm
-    if own is None or not own_fell(number, policy):
+    if own is None or not own_fell(number):
         return False
-    follows = policy.trusted == "recent" or measured.fades
+    follows = (policy.trusted == "recent" or measured.fades) and own.rows >= policy.learned_nothing.min_rows
     return just_moved(measured, number) or (follows and harm is not None and -own.rise >= harm.rise)
 
 
-def own_fell(number: OneNumber, policy: NumberPolicy) -> bool:
-    """Whether learning them surely brought its own errors down, on rows enough."""
-    own = number.own
-    return own is not None and own.rows >= policy.learned_nothing.min_rows and own.p_fall < SURELY
+def own_fell(number: OneNumber) -> bool:
+    """Whether learning them surely brought its own errors down."""
+    return number.own is not None and number.own.p_fall < SURELY
 
 
 def just_moved(measured: NumberMeasured, number: OneNumber) -> bool:
@@ -97,7 +96,7 @@ def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -
     fires = Severity.REJECTED if harm.rise > _allowed(rule.reject_rise, measured.part) else Severity.HELD
     begin = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
     remedy = OLD_ROWS
-    if own_fell(number, policy) and not just_moved(measured, number):  # said beforehand, it would pass
+    if own_fell(number) and not just_moved(measured, number):  # said beforehand, it would pass
         remedy = f"{OLD_ROWS} {MEANT}"
     if measured.new_source:
         begin, remedy = f'"{measured.new_source}", a source that is new, is unlike the others', NEW_SOURCE

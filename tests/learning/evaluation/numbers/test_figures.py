@@ -740,9 +740,9 @@ def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batc
     assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
 
 
-def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(
-    stream: Stream, batch: tuple[Floats, Floats]
-) -> None:
+@pytest.mark.parametrize("n", [40, ROWS])
+def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(stream: Stream, n: int) -> None:
+    batch = stream.draw(n)
     a = stream.assessment(*batch)
     for own, says in ((0.5, True), (1.0, False)):
         candidate = NumberAnswers(farther(a, 2.0), nearer(a, own))
