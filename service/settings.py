@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from service.contract.body_limits import BodyLimits
-from service.contract.strict import Device
+from service.contract.strict import Device, Rate
 from service.errors import ImpossibleSettings
 
 PREFIX = "TSUIKA_"
@@ -173,9 +173,7 @@ class Settings(BodyLimits):
         None, ge=0, le=65535, description="Port on which `tsuika work` answers `/metrics`; none where it is not set."
     )
 
-    key_rate: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Requests a second of a key that has no rate of its own."
-    )
+    key_rate: Rate | None = Field(None, description="Requests a second of a key that has no rate of its own.")
     queued_updates: int | None = Field(1000, ge=1, description="Updates of a model that may wait at once.")
     key_queued_updates: int | None = Field(None, ge=1, description="Updates that one key may have waiting.")
     model_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches of a model.")

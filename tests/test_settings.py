@@ -93,6 +93,7 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("poll_seconds", "nan", "TSUIKA_POLL_SECONDS"),
         ("weights", "nonsense", "^TSUIKA_WEIGHTS cannot be used: (?!Value error)"),
         ("ray", "ray://head:10001", "must be auto.*host:6379"),
+        ("key_rate", "1e-9", "^TSUIKA_KEY_RATE.* at least 0.001"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:

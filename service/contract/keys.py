@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from service.contract.enums import KeyScope
 from service.contract.requests import ModelName
 from service.contract.resources import Resource
-from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
+from service.contract.strict import NO_UNSEEN, Listed, Rate, Strict, has_unseen
 
 
 def _seen(name: str | None) -> str | None:
@@ -34,7 +34,7 @@ class CreateKey(Strict):
         max_length=1000,
         description="The models that exist for it; null: those of the key it replaces, without one all.",
     )
-    rate: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False, description="Most requests a second.")
+    rate: Rate | None = Field(default=None, description="Most requests a second.")
     expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(
         default=None, description="RFC 3339; null: it does not end by itself."
     )

@@ -68,6 +68,24 @@ def _device(name: str) -> str:
 Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE, "maxLength": 7})]
 """The name of a device."""
 
+LEAST_RATE = 0.001
+"""Requests a second: one in 17 minutes."""
+
+
+def _usable(rate: float) -> float:
+    if rate < LEAST_RATE:
+        raise ValueError(
+            f"rate is at least {LEAST_RATE:g}, a request in {1 / LEAST_RATE / 60:.0f} minutes: a key of less is as "
+            "good as revoked. Leave it out for no limit of its own"
+        )
+    return rate
+
+
+Rate = Annotated[
+    float, Field(le=1e6, allow_inf_nan=False, json_schema_extra={"minimum": LEAST_RATE}), AfterValidator(_usable)
+]
+"""Most requests a second of a key."""
+
 
 class Strict(BaseModel):
     """A body that refuses fields it does not know."""

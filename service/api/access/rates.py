@@ -8,9 +8,6 @@ import time
 from service.api.access.callers import Caller
 from service.errors import TooMany
 
-LONGEST_SECONDS = 3600.0
-"""After so long a key is told to ask again, however low its rate."""
-
 
 class Rates:
     """The buckets of a process's keys; used by the event loop alone."""
@@ -31,5 +28,5 @@ class Rates:
             raise TooMany(
                 f"The key {caller.name} may ask {caller.rate:g} times a second. Ask more rarely: several rows fit into "
                 "one request.",
-                retry_after=math.ceil(min((1.0 - left) / caller.rate, LONGEST_SECONDS)),
+                retry_after=math.ceil((1.0 - left) / caller.rate),
             )

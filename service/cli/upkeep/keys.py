@@ -32,7 +32,7 @@ def create(
     scopes: Annotated[str | None, Option(help="What it may do: predict, learn, promote, admin, with commas.")] = None,
     models: Annotated[str | None, Option(help="The models that exist for it, with commas; all, if left out.")] = None,
     days: Annotated[float | None, Option(help="After so many days it ends.")] = None,
-    rate: Annotated[float | None, Option(help="Most requests a second.")] = None,
+    rate: Annotated[float | None, Option(help="Most requests a second, at least 0.001.")] = None,
     replaces: Annotated[
         str | None, Option(metavar="KEY", help="Take the place of this key: what is left out is as there.")
     ] = None,
@@ -115,7 +115,8 @@ def _order(members: dict[str, Any]) -> CreateKey:
         return CreateKey.model_validate({name: value for name, value in members.items() if value is not None})
     except ValidationError as wrong:
         fault = wrong.errors(include_input=False, include_url=False)[0]
-        raise _at(str(fault["loc"][0]), f"{fault['msg']}.") from None
+        sentence = fault["msg"].removeprefix("Value error, ")
+        raise _at(str(fault["loc"][0]), f"{sentence}.") from None
 
 
 def _create(opened: Database, order: CreateKey, as_json: bool) -> None:

@@ -80,7 +80,7 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
         (["create", "x"], "--scopes"),
         (["create", "--scopes", "learn"], "NAME"),
         (["create", "x", "--scopes", "learn", "--models", "nobody"], '--models: There is no model "nobody"'),
-        (["create", "x", "--scopes", "learn", "--rate", "0"], "--rate"),
+        (["create", "x", "--scopes", "learn", "--rate", "1e-9"], "--rate: rate is at least 0.001, a request in 17"),
         (["create", "x", "--scopes", "learn", "--days", "-1"], "--days"),
         (["create", "x", "--scopes", "learn", "--days", "nan"], "--days"),
         (["create", "--replaces", "key_1"], "--replaces"),

@@ -137,6 +137,7 @@ def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keye
         ({"expires_at": "soon"}, "/expires_at"),
         ({"expires_at": "9999-12-31T23:59:59-23:59"}, "/expires_at"),
         ({"rate": 0}, "/rate"),
+        ({"rate": 0.0009}, "/rate"),
         ({"replaces": "key_1"}, "/replaces"),
     ],
 )
