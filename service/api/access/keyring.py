@@ -69,8 +69,8 @@ class Keyring:
             mark, before = self._database.mark(), self._keys
             with self._database.reading() as session:
                 self._keys = keys.snapshot(session, before)
-                changed = self._keys.by_prefix is not before.by_prefix
-                if self._bootstrap is not None and changed and keys.was_made(session, self._bootstrap.decode()):
+                bootstrap, changed = self._bootstrap, self._keys.by_prefix is not before.by_prefix
+                if bootstrap and changed and keys.was_made(session, self._keys.secret, bootstrap.decode()):
                     self._bootstrap = self._usual = None  # it is that key and no more, also once it has ended
             self._mark = mark
 

@@ -183,10 +183,10 @@ def _stored(key: ApiKey) -> StoredKey:
     )
 
 
-def was_made(session: Session, secret: str) -> bool:
+def was_made(session: Session, installation_secret: bytes, secret: str) -> bool:
     """Whether this is the secret of a key that was ever made here, one that has ended, too."""
     stored = session.scalars(select(ApiKey.hash).where(ApiKey.prefix == secret[:PREFIX_LENGTH]))
-    return hash_of(models.installation_secret(session), secret) in set(stored)
+    return hash_of(installation_secret, secret) in set(stored)
 
 
 def hash_of(installation_secret: bytes, secret: str) -> str:
