@@ -164,8 +164,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     again = tsuika("retract", "fruits", batch, "--reason", "once more")
     assert again.code != REJECTED, again
 
-    file = tmp_path / "fruits.safetensors"
+    file, other = tmp_path / "fruits.safetensors", tmp_path / "fruits.safetensors.part"
+    other.write_text("of another export")
     assert tsuika("export", "fruits@1", "-o", file).code == DONE
+    assert other.read_text() == "of another export"
+    assert {*tmp_path.glob("fruits.*")} == {file, other}
     assert tsuika("init", "copies", first).code == DONE
     assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
 

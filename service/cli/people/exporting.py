@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,9 +53,12 @@ def _weights(remote: RemoteModel, number: int, path: Path) -> str:
     if path.exists():
         raise WrongUsage(f"{path} is there already. Name another file: --output FILE.")
     data = remote.weights(number)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # another export may write the same file now
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return f"{len(data) / 1e6:,.1f} MB"
 
 
