@@ -71,7 +71,7 @@ class BodyLimits(BaseModel):
         """Raises InvalidContent where rows are more than a body may have. columns: of rows that are counted by cells"""
         if rows > (most := self._most_rows(columns)):
             of = f" of {columns:,} columns" if columns > 1 and most < self.max_rows else ""
-            sentence = f"A body has at most {most:,} rows{of}, and this one has more. Send it in several."
+            sentence = f"The service takes at most {most:,} rows{of} at once, and these are more. Send them in parts."
             raise InvalidContent.at("/inputs", sentence)
 
     def check_rows_of(self, spec: InputSpec, rows: int) -> None:

@@ -304,7 +304,7 @@ def test_a_million_rows_are_the_most(api: Api) -> None:
     rows = "[1,2,3]," * 1_000_000
     refused = send(api, "digits", "predictions", f'{{"inputs": [{rows}[1,2,3]]}}')
     assert refused.status_code == 422
-    assert "at most 1,000,000 rows, and this one has more" in refused.json()["detail"]
+    assert "at most 1,000,000 rows at once, and these are more" in refused.json()["detail"]
 
 
 def test_pictures_that_come_to_much_are_read_aside_however_short_their_body(

@@ -215,11 +215,11 @@ def test_rows_beyond_the_cells_of_a_body_are_refused_before_they_are_read() -> N
     lowered = BodyLimits(max_cells=1000)
     assert len(read_named_rows([{}] * 166, SPEC, "stays", lowered).rows) == 166
     with pytest.raises(
-        InvalidContent, match=r"at most 166 rows of 6 columns, and this one has more\. Send it in several"
+        InvalidContent, match=r"at most 166 rows of 6 columns at once, and these are more\. Send them in parts"
     ):
         read_named_rows([*[{}] * 166, {"nobody": 1}], SPEC, "stays", lowered)
     lowered.check_rows(1, 2000)  # one row fits always
-    with pytest.raises(InvalidContent, match=r"at most 5 rows, and"):
+    with pytest.raises(InvalidContent, match=r"at most 5 rows at once"):
         BodyLimits(max_rows=5).check_rows(6, 3)
 
 
