@@ -11,18 +11,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.contract.body_limits import MOST_DEPTH
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
-from service.intake.json_body import ROWS
+from service.intake.json_body import ROWS, check_depth
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 PARAMS = ("source",)
 """Members of `params` that a prediction knows."""
 
 
-def native_body(data: bytes, spec: InputSpec) -> bytes:
-    """The body of JSON that asks the same. Raises BrokenJSON, InvalidContent."""
-    body = _read(data)
+def native_body(data: bytes, spec: InputSpec, depth: int = MOST_DEPTH) -> bytes:
+    """The body of JSON that asks the same. depth: of lists and objects in it. Raises BrokenJSON, InvalidContent."""
+    body = _read(data, depth)
     named = [name for name in FORMATS if name in body]
     if len(named) != 1:
         raise InvalidContent(f"Send JSON with one of {', '.join(FORMATS)}, or text/csv.")
@@ -37,13 +38,14 @@ def predictions_alone(answer: bytes) -> bytes:
     return _json({"predictions": [next(row[name] for name in names if name in row) for row in rows]})
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def _read(data: bytes, depth: int) -> dict[str, Any]:
     try:
         body = json.loads(data, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise BrokenJSON(f"The body is not JSON: {str(error)[:200]}.") from None
     if not isinstance(body, dict):
         raise InvalidContent(f"The body is a JSON object with one of {', '.join(FORMATS)}.")
+    check_depth(data, body, depth)
     return body
 
 

@@ -75,7 +75,7 @@ async def _invoke(request: Request, shared: Context, name: str) -> Response:
     loaded = await shared.runtime.live.fetch(name, None)
     media, body = media_type(scope), scope["tsuika.body"]
     if media != CSV:
-        body = await asyncio.to_thread(native_body, body, loaded.input)
+        body = await asyncio.to_thread(native_body, body, loaded.input, loaded.limits.max_depth)
     native = CSV if media == CSV else JSON
     headers = [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")]
     asked = {**scope, "query_string": b"", "headers": [*headers, (b"content-type", native.encode())]}

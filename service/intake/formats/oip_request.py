@@ -22,7 +22,7 @@ from service.intake.formats.fast_json import read_floats
 from service.intake.formats.oip_tables import read_columns
 from service.intake.formats.oip_tensors import FLOATS, LENGTH_BYTES, NAME, Parameters, Tensor, Word, read_tensor
 from service.intake.formats.raw import Body, read_raw
-from service.intake.json_body import MOST_MEMBERS, read_value
+from service.intake.json_body import MOST_MEMBERS, check_depth, read_value
 from service.intake.kinds.pictures import kind_of
 from service.intake.kinds.rows import NO_NAMES, Named
 from service.intake.kinds.tables import ValueNames
@@ -101,7 +101,7 @@ def read_inference(
         return Inference(_bare(body, spec, model), None, [Wanted(name, True) for name in outputs], None, None)
     text = body[:length]
     most = MOST_MEMBERS + MEMBERS_OF_TENSOR * len(spec.columns) if isinstance(spec, TableInput) else MOST_MEMBERS
-    request = _read_quickly(text) or _read_strictly(text, most)
+    request = _read_quickly(text) or _read_strictly(text, most, limits.max_depth)
     behind = memoryview(b"" if length is None else body)[length:]
     if isinstance(spec, TableInput):
         named = _columns(request, behind, spec, model, limits)
@@ -188,18 +188,28 @@ def _members(request: InferRequest) -> int:
     return members + sum(1 + len(p) for p in parameters if p)
 
 
-def _read_strictly(text: bytes, most: int) -> InferRequest:
+def _read_strictly(text: bytes, most: int, depth: int) -> InferRequest:
     try:
         value = read_value(text, "", most)
     except InvalidContent as fault:
         raise InvalidContent(f"{fault.detail} (at {fault.errors[0][0]})") from None
     if not isinstance(value, dict):
         raise InvalidContent("The body is a JSON object, {...}, as the Open Inference Protocol has it.")
+    check_depth(text, _without_data(value), depth)
     try:
         return msgspec.convert(_without_nulls(value), InferRequest)
     except msgspec.ValidationError as error:
         reason = str(error).replace("`", "").replace("$.", "")
         raise InvalidContent(f"The request is not as the Open Inference Protocol has it: {reason[:300]}.") from None
+
+
+def _without_data(value: dict[str, Any]) -> dict[str, Any]:
+    """The members of a request without the numbers of its tensors, whose nesting their shape says."""
+    tensors = value.get("inputs")
+    if not isinstance(tensors, list):
+        return value
+    kept = [{k: v for k, v in t.items() if k != "data"} if isinstance(t, dict) else t for t in tensors]
+    return {**value, "inputs": kept}
 
 
 def _without_nulls(value: Any, levels: int = LEVELS) -> Any:

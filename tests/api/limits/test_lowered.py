@@ -193,6 +193,13 @@ def test_depth(strict: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None
             answer = strict("POST", path, content=content, headers=headers)
             assert answer.status_code == status, (path, answer.text)
             assert ("10 lists and objects within one another" in answer.text) == (status == 400)
+        tensor = '{"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}'
+        for path, rows in (  # what they do not know is ignored
+            (f"{model}/invocations", '"instances": [[1, 2, 3]]'),
+            ("/v2/models/digits/infer", f'"inputs": [{tensor}]'),
+        ):
+            answer = strict("POST", path, content=f'{{{rows}, "x": {nested(levels)}}}', headers=JSON)
+            assert answer.status_code == (400 if status == 400 else 200), (path, answer.text)
     method = json.dumps({"name": "ridge", "x": json.loads(nested(10))})
     file = {"params": {"method": method}, "content": "x,y,z,label\n1,2,3,a\n", "headers": {"Content-Type": CSV}}
     refused = strict("POST", f"{model}/updates", **file)
