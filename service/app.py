@@ -323,7 +323,7 @@ class _Process:
         await serving
         if handing_back is not None:
             await handing_back
-        started.door.context.reader.close()
+        started.door.context.close()
         started.runtime.close()
         log.info("stopped")
 

@@ -56,6 +56,12 @@ class Context:
     turns: Turns
     downloads: Downloads
 
+    def close(self) -> None:
+        """Ends the threads and the process beside the event loop, and waits for them; the watcher has stopped."""
+        self.watcher.close()
+        self.batcher.close()
+        self.reader.close()
+
 
 async def _context(request: Request) -> Context:
     context: Context = request.app.state.context

@@ -117,7 +117,10 @@ class Watcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Waits for the poll that was cut off: from then on nothing reads the database here."""
+        self._thread.shutdown()
 
     @contextmanager
     def following(self, update_id: str) -> Iterator[Follower]:

@@ -135,8 +135,8 @@ class Batcher:
         return sum(len(q.small.waiting) + len(q.large.waiting) for q in self._queues.values())
 
     def close(self) -> None:
-        """Ends the inference thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Ends the inference thread, after the pass that it is computing."""
+        self._thread.shutdown(cancel_futures=True)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and self._turns:

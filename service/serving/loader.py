@@ -70,8 +70,9 @@ class Loader:
         return Loaded(model_id, name, number, wanted, predictor, architecture, level, self._limits)
 
     def close(self) -> None:
+        """Ends the threads, each after the version that it is loading."""
         for thread in (self._first_loader, self._swap_loader):
-            thread.shutdown(wait=False, cancel_futures=True)
+            thread.shutdown(cancel_futures=True)
 
 
 def fingerprint(layout: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from service.runtime import Runtime
 from service.settings import Settings
 
 MakeApi = Callable[..., "Api"]
+THREADS = ("watcher", "inference", "loader", "swapper")
+"""Of an application: none of them outlasts it, so none reads what the test after it has."""
 
 
 class Api:
@@ -42,7 +45,7 @@ class Api:
 
     def close(self) -> None:
         self.runner.run(self.door.context.watcher.stop())
-        self.door.context.reader.close()
+        self.door.context.close()
         self.runner.run(self.http.aclose())
         self.runner.close()
 
@@ -74,6 +77,7 @@ def make_api(
     for api in made:
         api.close()
         api.runtime.close()
+    assert not [each.name for each in threading.enumerate() if each.name.startswith(THREADS)]
 
 
 class Lasting(Reader):

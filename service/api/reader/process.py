@@ -64,7 +64,10 @@ class Reader:
         return await asyncio.wrap_future(self._submit(body, do, task))
 
     def close(self) -> None:
+        """Ends the process, in the middle of a body, too, and the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._kill()
+        self._thread.shutdown()  # which may have been starting it
         self._kill()
 
     def _submit(self, body: Spooled, do: str, task: dict[str, Any]) -> Future[dict[str, Any]]:

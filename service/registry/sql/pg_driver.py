@@ -117,7 +117,7 @@ class Listener:
                         log.warning("the database %s can be reached again", self._name)
                     self._follow(connection)
             except psycopg.Error as error:
-                if self._gone is None:
+                if self._gone is None and not self._stopped.is_set():
                     log.warning("the database %s cannot be reached: %s", self._name, _first_line(error))
                 self._gone = "The database cannot be reached: what is loaded goes on answering, nothing can be stored."
                 self._count += 1
