@@ -21,6 +21,8 @@ import httpx
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
+MARKS = list[socket.socket]()
+"""Of the ports that this process has been given."""
 
 
 class Server:
@@ -145,12 +147,16 @@ def environment(**settings: Any) -> dict[str, str]:
 
 def free_port() -> int:
     """A port that nobody listens on now, and below those that the system gives to connections: until it is listened on,
-    none of them takes it. Above those that Ray gives to its workers (10002 to 19999)."""
+    none of them takes it. Above those that Ray gives to its workers (10002 to 19999). As long as this process lives no
+    other test gets it: the port of UDP with its number is taken."""
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port, mark = 20_000 + secrets.randbelow(12_000), socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe, contextlib.suppress(OSError):
+            mark.bind(("127.0.0.1", port))
             probe.bind(("127.0.0.1", port))
+            MARKS.append(mark)
             return port
+        mark.close()
 
 
 def _text(value: Any) -> str:

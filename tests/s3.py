@@ -43,7 +43,7 @@ class S3Server:
     def bucket(self) -> str:
         """The URL of a place in a new bucket."""
         name = f"bucket-{next(self._numbers)}"
-        with urlopen(Request(f"{self.url}/{name}", method="PUT"), timeout=5):
+        with urlopen(Request(f"{self.url}/{name}", method="PUT"), timeout=START_SECONDS):
             return f"s3://{name}/a/place"
 
     def close(self) -> None:

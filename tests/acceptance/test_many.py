@@ -84,10 +84,10 @@ def test_callers_who_send_a_byte_a_second_are_cut_off_and_keep_nobody_waiting(en
         caller.create().learn(0)
         inputs, _ = blobs(1, rows=3)
         caller.predict(inputs)
+        took, began, sent = list[float](), time.monotonic(), 0
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 30.0)) for _ in range(SLOW)]
         for connection in slow:
             connection.sendall(head + b"content-length: 1000\r\n\r\n")
-        took, began, sent = list[float](), time.monotonic(), 0
         while (age := time.monotonic() - began) < BODY_SECONDS - 1.0:
             if age >= sent:
                 sent += 1

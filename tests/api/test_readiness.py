@@ -43,10 +43,13 @@ def test_updates_that_wait_since_before_the_start_are_known(api: Api, make_api: 
     again = make_api(database_url=database, data=data / "again")
     watcher = again.door.context.watcher
     again.ok("GET", "/readyz")
-    for _ in range(200):
-        if watcher.queue.waiting:
-            break
-        again.runner.run(asyncio.sleep(0.02))
+
+    async def known() -> None:
+        async with asyncio.timeout(60):
+            while not watcher.queue.waiting:
+                await asyncio.sleep(0.02)
+
+    again.runner.run(known())
     assert watcher.queue.waiting == 1
 
 

@@ -313,13 +313,14 @@ def test_versions_of_a_model_answer_in_the_order_of_the_questions_and_models_tak
     async def swapped() -> None:
         loop = asyncio.get_running_loop()
         asking = [loop.create_task(one("old", old)) for _ in range(4)]
-        await asyncio.sleep(0.002)
+        while batcher._running is None:
+            await asyncio.sleep(0)
         asking += [loop.create_task(one("new", new)) for _ in range(4)]
+        await asyncio.sleep(0)
+        old.gate.set()
         await asyncio.gather(*asking)
 
     old.gate.clear()
-    loop_free = threading.Timer(0.05, old.gate.set)
-    loop_free.start()
     run(swapped())
     assert (order == ["old"] * 4 + ["new"] * 4) == related
     assert (order[:5].count("new") >= 2) == (not related)
