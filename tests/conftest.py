@@ -165,10 +165,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nobody_acts() -> None:
-    """A command that a test before ran in this process has said who acts."""
+def as_ever() -> None:
+    """What a test before left in this process: a command said who acts, and something drew from torch's generator."""
     if (actor := sys.modules.get("service.registry.callers.actor")) is not None:
         actor.act_as(actor.SERVICE)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
