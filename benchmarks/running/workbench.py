@@ -19,10 +19,9 @@ from service.contract.enums import Outcome, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
-from service.contract.policies import AnyPolicy, policy_of
 from service.contract.report import Report
 from service.contract.tables import TableInput
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import AnyPolicy, ClassTarget, Target, policy_of
 from service.errors import BudgetSpent
 from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from service.contract.policies import of_one_kind
 from service.contract.requests import MODEL_NAME, CreateUpdate, PatchModel
-from service.contract.targets import NumberTarget
+from service.contract.targets import NumberTarget, of_one_kind
 from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, pointer_to
 

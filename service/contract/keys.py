@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from service.contract.enums import KeyScope
+from service.contract.names import NO_UNSEEN, has_unseen
 from service.contract.requests import ModelName
 from service.contract.resources import Resource
-from service.contract.strict import NO_UNSEEN, Listed, Rate, Strict, has_unseen
+from service.contract.strict import Listed, Rate, Strict
 
 
 def _seen(name: str | None) -> str | None:

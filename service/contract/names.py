@@ -1,17 +1,54 @@
-"""Names of classes, of numbers and of groups of rows, cleaned before they are stored."""
+"""Names: how long they are, which characters they have, and how those of classes, of numbers and of groups of rows are
+cleaned before they are stored."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-from service.contract.requests import LONGEST_GROUP, LONGEST_NAME
-from service.contract.strict import NO_UNSEEN, has_unseen
 from service.errors import InvalidContent
 
+LONGEST_NAME = 200
+"""Most characters of the name of a class, of a number or of a column, and of the value of a category."""
+LONGEST_GROUP = 200
+"""Most characters of the name of a group of rows."""
 GROUP_NAME = f"The name of a group is text of 1 to {LONGEST_GROUP} characters; null stands for a row in none."
 LONGEST_SPELT = 4 * LONGEST_NAME
 """Most characters of a name before it is cleaned: no character of NFC is spelt with more than four. Longer names are
 refused unread, for to put k combining marks in order takes k x k steps."""
+
+
+NO_UNSEEN = "has no control, format or invisible characters"
+"""What a name is told that has any; see `has_unseen`."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e00ff"
+    "\U000e01f0-\U000e0fff]|^[\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""Letters and symbols without a picture: those that Unicode says may be ignored (Default_Ignorable_Code_Point), and
+blank ones. Selectors of a variant are taken behind the character that they vary, as in many an emoji."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of Unicode of which nothing is seen, or that begin another line."""
+
+
+def unseen_at(text: str) -> int | None:
+    """The place of the first character that nobody sees, or that reorders the text around it; None where there is
+    none."""
+    if text.isascii() and text.isprintable():
+        return None
+    blank = _BLANK.search(text)
+    end = blank.start() if blank else len(text)
+    unseen = (k for k, c in enumerate(text[:end]) if unicodedata.category(c) in UNSEEN)
+    return next(unseen, end if blank else None)
+
+
+def has_unseen(name: str) -> bool:
+    """Whether a name has such a character: two names that look the same would be two."""
+    return unseen_at(name) is not None
+
+
+def seen(text: str) -> str:
+    """A text that was stored before such characters were refused, each of them as its escape: \\u202e."""
+    return "".join(c.encode("unicode_escape").decode() if has_unseen(f"a{c}") else c for c in text)
 
 
 def clean_class_name(name: str, pointer: str) -> str:

@@ -11,9 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from service.contract.body_limits import MOST_CLASSES, MOST_ROWS
 from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.policies import AnyPolicy, policy_kind
-from service.contract.strict import NO_UNSEEN, Device, Listed, Strict, has_unseen, unseen_at
-from service.contract.targets import TARGET, ClassTarget, Level, Target, Yardstick, with_places
+from service.contract.names import LONGEST_GROUP, LONGEST_NAME, NO_UNSEEN, has_unseen, unseen_at
+from service.contract.strict import Device, Listed, Strict
+from service.contract.targets import (
+    TARGET,
+    AnyPolicy,
+    ClassTarget,
+    Level,
+    Target,
+    Yardstick,
+    policy_kind,
+    with_places,
+)
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 MODEL_NAME = (
@@ -42,10 +51,6 @@ Reason = Annotated[
     AfterValidator(_readable),
 ]
 Source = Annotated[str, Field(max_length=LONGEST_SOURCE), AfterValidator(_seen)]
-LONGEST_GROUP = 200
-"""Most characters of the name of a group of rows."""
-LONGEST_NAME = 200
-"""Most characters of the name of a class."""
 MOST_BATCHES = 10_000
 """Most batches that one body names."""
 MOST_PARAMETERS = 100

@@ -20,10 +20,9 @@ from service.contract.enums import (
 )
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
-from service.contract.policies import AnyPolicy
 from service.contract.report import SuspectRow
 from service.contract.strict import Brief
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import AnyPolicy, ClassTarget, Target
 
 T = TypeVar("T")
 

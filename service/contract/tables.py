@@ -16,12 +16,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from service.contract.enums import NewValues
-from service.contract.strict import NO_UNSEEN, Listed, Strict, has_unseen
+from service.contract.names import LONGEST_NAME, NO_UNSEEN, has_unseen
+from service.contract.strict import Listed, Strict
 
 MOST_COLUMNS = 1000
 """Most columns of a table."""
-LONGEST_NAME = 200
-"""Most characters of the name of a column, and of the value of a category."""
 MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
 LARGEST_CELL = 1e150

@@ -1,20 +1,24 @@
-"""What a model predicts: a class, or numbers. Each kind is a concept of its own, with its own words over HTTP."""
+"""What a model predicts: a class, or numbers. Each kind is a concept of its own, with its own words over HTTP, and has
+a policy of its own by which the gate judges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
+from service.contract.names import LONGEST_NAME
+from service.contract.number_policy import NumberPolicy
+from service.contract.policy import GatePolicy
 from service.contract.strict import Listed, Strict, Unlimited
-from service.contract.tables import LONGEST_NAME, TableInput, value_text
+from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 
 MOST_NUMBERS_A_ROW = 16
 """Most numbers that are predicted of a row."""
-NumberName = Annotated[str, Field(min_length=1, max_length=200)]
+NumberName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 LEAST_LEVEL, MOST_LEVEL = 0.5, 0.99
 Level = Annotated[float, Field(ge=LEAST_LEVEL, le=MOST_LEVEL)]
 """The share of rows to come whose value an interval is meant to hold."""
@@ -154,3 +158,38 @@ def _place(name: str, spec: TableInput, pointer: str) -> int:
         known = f"Did you mean {near[0]}?" if near else "Name one of `input.columns`, or its place, from 0."
         raise InvalidContent.at(pointer, f'"{name[:100]}" is no column of this table. {known}')
     return place
+
+
+AnyPolicy = GatePolicy | NumberPolicy
+
+
+def policy_kind(target: Target) -> type[GatePolicy] | type[NumberPolicy]:
+    return NumberPolicy if target.kind == "number" else GatePolicy
+
+
+CLASS_POLICY: Unlimited[GatePolicy] = Unlimited(GatePolicy)
+NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
+"""Read stored policies."""
+
+
+def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
+    return NUMBER_POLICY.as_stored(stored) if target.kind == "number" else CLASS_POLICY.as_stored(stored)
+
+
+def of_one_kind(path: Sequence[str]) -> str | None:
+    """The sentence that only models which predict classes, or numbers, have the rule or threshold at this path of the
+    gate; None where both have it, or none."""
+    classes, numbers = _has(GatePolicy, path), _has(NumberPolicy, path)
+    if classes == numbers:
+        return None
+    having, lacking = ("classes", NumberPolicy) if classes else ("numbers", GatePolicy)
+    rules = ", ".join(lacking.model_fields)
+    return f"{'.'.join(path)} is of models that predict {having}. This one has {rules}: GET it for their thresholds."
+
+
+def _has(policy: Any, path: Sequence[str]) -> bool:
+    for name in path:
+        if name not in getattr(policy, "model_fields", {}):
+            return False
+        policy = policy.model_fields[name].annotation
+    return True

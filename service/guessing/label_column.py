@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from service.contract.names import LONGEST_NAME
+
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
 """What the column of labels or targets is called, the likeliest first."""
-
-
-LONGEST_NAME = 200
-"""Most characters of the name of a number that is predicted."""
 
 
 def number_target(*columns: str) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action, UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
-from service.contract.names import clean_class_name, clean_number_name
-from service.contract.policies import AnyPolicy, policy_of
-from service.contract.requests import LONGEST_NAME, CreateModel, PatchModel, PatchTarget
-from service.contract.targets import STORED_TARGET, NumberTarget, Target
+from service.contract.names import LONGEST_NAME, clean_class_name, clean_number_name
+from service.contract.requests import CreateModel, PatchModel, PatchTarget
+from service.contract.targets import STORED_TARGET, AnyPolicy, NumberTarget, Target, policy_of
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
 from service.registry import batches, paging, states
 from service.registry.callers import audit

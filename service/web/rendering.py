@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from service import __version__
-from service.contract.strict import seen
+from service.contract.names import seen
 from service.web.browser import Browser
 from service.web.upload import HEAD_BYTES
 from service.web.verdicts import within_chance

@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from service.contract.enums import Outcome, Retention, UpdateKind
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
-from service.contract.policies import AnyPolicy
 from service.contract.report import ClassEvidence
 from service.contract.strict import Unlimited
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import AnyPolicy, ClassTarget, Target
 
 
 class Fact(BaseModel):

@@ -31,7 +31,8 @@ from service.api.reader.process import WAITING
 from service.api.reader.spool import MEMBERS_BYTES
 from service.api.validation import REMEDIES
 from service.contract import inputs, requests, resources, tables, targets
-from service.contract.requests import LONGEST_NAME, LONGEST_SOURCE
+from service.contract.names import LONGEST_NAME
+from service.contract.requests import LONGEST_SOURCE
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
 from service.intake.formats.csv_lines import LONGEST_RECORD
@@ -201,7 +202,7 @@ ROWS = (
         "A row of a CSV file.", "Look for a quote that is never closed.", ENOUGH),
     Row("cell of CSV", csv.field_size_limit(), "characters", 422,
         "A cell of a CSV file.", "Look for a quote that is never closed.", ENOUGH),
-    Row("value", tables.LONGEST_NAME, "characters", 422,
+    Row("value", LONGEST_NAME, "characters", 422,
         "The value of a category, and the name of a column.", "Take a shorter one.", CONTRACT),
     Row("number of a table", tables.LARGEST_CELL, "on either side of 0", 422,
         "A number of a table.", "Take a larger unit.", FLOATS),

@@ -13,10 +13,9 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from service.contract.names import clean_value
+from service.contract.names import LONGEST_NAME, clean_value
 from service.contract.tables import (
     LARGEST_CELL,
-    LONGEST_NAME,
     CategoryColumn,
     Column,
     DateColumn,

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Retention, UpdateKind
 from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
 from service.contract.number_policy import NumberPolicy
-from service.contract.policies import policy_of
 from service.contract.report import Report
 from service.contract.tables import TableInput
+from service.contract.targets import policy_of
 from service.learning.auto import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check

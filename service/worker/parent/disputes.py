@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
 from service.contract.number_report import AnyReport, NumberReport
-from service.contract.policies import CLASS_POLICY
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Settled
+from service.contract.targets import CLASS_POLICY
 from service.learning.statistics import at_least
 from service.learning.wording import chance
 from service.registry import disputes, states
