@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from service.cli.exits import WrongUsage
-from service.guessing.csv_dialect import DELIMITERS, SaidDialect
+from service.guessing.csv_letters import ENCODINGS
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Reason = Annotated[
@@ -32,6 +32,15 @@ Decimal = Annotated[
     typer.Option(help="What decimals begin with where semicolons or tabs part cells; without it the numbers say so."),
 ]
 
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="How letters of a CSV file are stored, such as windows-1250 or shift_jis."),
+]
+Dates = Annotated[
+    Literal["day-first", "month-first"] | None,
+    typer.Option(help="What stands first in dates such as 3/4/2026; without it other dates of the file say so."),
+]
+
 
 def check_left_out(leave_out: Sequence[str] | None, **columns: str | None) -> None:
     """Raises WrongUsage for a column that is left out and named as something else, too."""
@@ -40,9 +49,12 @@ def check_left_out(leave_out: Sequence[str] | None, **columns: str | None) -> No
             raise WrongUsage(f'"{column}" is named by --{option} and by --leave-out: say one of them.')
 
 
-def said_of(delimiter: str | None, decimal: str | None) -> SaidDialect:
-    """How a CSV file is written, as far as it was said."""
-    return SaidDialect(delimiter and DELIMITERS[delimiter], decimal)
+def written(delimiter: str | None, decimal: str | None, encoding: str | None, dates: str | None) -> dict[str, Any]:
+    """How a CSV file is written, as far as it was said: options of the client. Raises WrongUsage."""
+    if encoding is not None and encoding.lower() not in ENCODINGS:
+        raise WrongUsage(f"--encoding is one of {', '.join(ENCODINGS)}.")
+    said = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "dates": dates}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def reason_of(reason: str | None) -> str:

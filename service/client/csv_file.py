@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +15,7 @@ from service.client.errors import WrongFile
 from service.client.values import FILES
 from service.contract.enums import CSV
 from service.guessing import csv_facts
-from service.guessing.csv_dialect import DELIMITERS, PLAIN, Dialect, SaidDialect
+from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.guessing.file_kinds import HEAD_BYTES, other_file
 
 PIECE_BYTES = 64 * 1024
@@ -56,13 +56,8 @@ def csv_file(inputs: Any) -> CsvFile | None:
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
 
 
-def said_of(options: Mapping[str, Any]) -> SaidDialect:
-    """What a caller says of how a file is written; the service refuses what nobody may say."""
-    return SaidDialect(DELIMITERS.get(options.get("delimiter") or ""), options.get("decimal"))
-
-
 def dialect_of(content: Path | bytes, said: SaidDialect) -> Dialect:
-    """How a CSV file is written, but for the sign of decimals. Raises ValueError where it can be read in two ways."""
+    """How a CSV file is written, but for what its cells say. Raises ValueError where it can be read in two ways."""
     with _opened(content) as file:
         return csv_facts.dialect_in(file, said)
 

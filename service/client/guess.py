@@ -15,8 +15,8 @@ from service.client.table_rows import are_dicts, is_frame, names_of, table_colum
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
-from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect, SaidDialect
-from service.guessing.csv_facts import check_label, facts_of, with_decimal
+from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect
+from service.guessing.csv_facts import by_cells, check_label, facts_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -79,7 +79,7 @@ def guess(
     if (file := csv_file(inputs)) is not None:
         with naming(file.content):
             made = dialect_of(file.content, written)
-            dialect = with_decimal(lines_of(file.content, made), made, written, gaps, leave_out)
+            dialect = by_cells(lines_of(file.content, made), made, written, gaps, leave_out)
             return replace(_of_file(file.content, columns, leave_out, gaps, dialect), dialect=dialect)
     table = _columns_of(inputs)
     if table is None:
@@ -155,7 +155,7 @@ def _label_columns(names: Collection[str], asked: Sequence[str], leave_out: Sequ
 
 def _facts(cells: Iterable[Any]) -> ColumnFacts:
     """What the cells of a column are."""
-    facts = ColumnFacts()
+    facts = ColumnFacts(OF_ROWS)
     for cell in cells:
         facts.add(cell)
     return facts

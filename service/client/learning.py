@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of, said_of
+from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
 from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused
 from service.client.guess import guess
 from service.client.result import Result
@@ -22,6 +22,7 @@ from service.client.values import are_numbers, many_numbers, plain, plain_labels
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
+from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class RowOptions(TypedDict, total=False):
     the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row. gaps: what
     cells of a CSV file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or
     "tab") and what decimals begin with ("," or "."), where its first line and its numbers can be read in two ways.
+    dates: "day-first" or "month-first" in such as 3/4/2026. encoding: how its letters are stored, such as
+    "windows-1250", where a guess is wrong.
     groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
     names, None for a row in none, or one name for all.
     new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
@@ -48,6 +51,8 @@ class RowOptions(TypedDict, total=False):
     gaps: str | Sequence[str] | None
     delimiter: str | None
     decimal: str | None
+    encoding: str | None
+    dates: str | None
     groups: Any
     new_classes: NewClasses | str | None
     new_values: NewValues | str | None
@@ -270,7 +275,7 @@ class Learning(Handle):
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
         leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
-        say = (several(options.get("target")), leave_out, several(options.get("gaps")), said_of(options))
+        say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         try:
@@ -300,7 +305,9 @@ class Learning(Handle):
         if file is None and not is_frame(inputs):
             return None
         names = (
-            header_of(file.content, said_of(options)) if file is not None else [str(name) for name in inputs.columns]
+            header_of(file.content, SaidDialect.of(options))
+            if file is not None
+            else [str(name) for name in inputs.columns]
         )
         others = [*several(options.get("group")), *several(options.get("leave_out"))]
         names = [name for name in names if name not in others]
@@ -315,7 +322,7 @@ class Learning(Handle):
         rest = given(**options)
         target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
         method = rest.pop("method", None)
-        of_file = {name: rest.pop(name, None) for name in ("gaps", "delimiter", "decimal")}
+        of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}
         leave_out = several(rest.pop("leave_out", None))
         if (file := csv_file(inputs)) is not None:
             check_in_file(labels=labels, groups=groups, batches=rest.get("batches"))

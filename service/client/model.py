@@ -11,7 +11,7 @@ from pydantic import RootModel
 
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.csv_file import CsvFile, check_no_file, csv_file, header_of, said_of
+from service.client.csv_file import CsvFile, check_no_file, csv_file, header_of
 from service.client.learning import Learning, given
 from service.client.result import Result
 from service.client.values import Bytes, numpy_file, plain_labels
@@ -32,6 +32,7 @@ from service.contract.resources import (
     Update,
     Version,
 )
+from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
 
 WATCHED = 20
@@ -41,12 +42,15 @@ WATCH_SECONDS = 1.0
 
 class AskOptions(TypedDict, total=False):
     """What may be said of rows to predict. source: where they come from, whose own head answers where there is one.
-    gaps: what cells of a CSV file say where nothing is known. delimiter, decimal: as of `RowOptions`."""
+    gaps: what cells of a CSV file say where nothing is known. delimiter, decimal, encoding, dates: as of
+    `RowOptions`."""
 
     source: str | None
     gaps: str | Sequence[str] | None
     delimiter: str | None
     decimal: str | None
+    encoding: str | None
+    dates: str | None
 
 
 class AnyPredictions(RootModel[NumberPredictions | Predictions]):
@@ -117,13 +121,13 @@ class AsyncModel(Learning):
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=options.get("source"))
         file: CsvFile | Bytes | None = csv_file(inputs)
-        of_file = given(**{name: options.get(name) for name in ("gaps", "delimiter", "decimal")})
+        of_file = given(**{name: options.get(name) for name in ("gaps", *SAYABLE)})
         if file is not None:
             query |= of_file
         else:
             check_no_file(**of_file)
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
-            header = header_of(file.content, said_of(options))
+            header = header_of(file.content, SaidDialect.of(options))
             query |= given(target=label_column(header) if len(header) > (facts.size or 1) else None)
         if file is None and (array := await self._array(inputs)) is not None:
             file = await self._transport.aside(partial(numpy_file, array))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.guessing.csv_dates import DATE
 from service.guessing.csv_dialect import PLAIN, Dialect
 
 MANY_VALUES = 100
@@ -45,14 +46,19 @@ DOUBTS = {
     "leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
+    "sum": '"{column}" says "{cell}" in one row. If that row is a sum of the others and none itself, delete it.',
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
 """What may not be as it is guessed. way: of leaving a column out, or of saying that cells are gaps · number, date: as
 the file has them."""
+SUMS = frozenset(
+    {"sum", "total", "grand total", "totals", "summe", "gesamt", "gesamtsumme", "total général", "totale", "somme"}
+    | {"suma", "razem", "合計", "総計", "計"}
+)
+"""What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
 SEVERAL_WORDS, MOSTLY = 3, 0.5
 """Cells of so many words on average, such a share of which differ, are sentences and no names of categories."""
-DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ](\d\d):\d\d.*)?", re.ASCII)
 
 
 @dataclass
@@ -143,6 +149,11 @@ class ColumnFacts:
         return others if plain and sum(map(self.values.__getitem__, others)) <= FEW_CELLS * self.cells else []
 
     @property
+    def sums(self) -> list[str]:
+        """What one cell says as spreadsheets do beside a sum."""
+        return [value for value, rows in self.values.items() if rows == 1 and value.casefold().rstrip(": ") in SUMS]
+
+    @property
     def refused(self) -> list[str]:
         """The words that the service refuses in such a column, unless it is told that they are gaps."""
         typed = self.cells and (self.numbers or self.dates or self.booleans)
@@ -215,6 +226,7 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
     """Columns of a table that may not be as they are guessed: a key of DOUBTS, the column, a cell that shows it."""
     doubtful = []
     for name, fact in facts.items() if spec["kind"] == "table" else ():
+        doubtful += [("sum", name, cell) for cell in fact.sums]
         doubtful += [("gap", name, phrase) for phrase in fact.phrases]
         if not fact.phrases and fact.doubt is not None:
             doubtful.append((fact.doubt[0], name, fact.doubt[1]))

@@ -1,9 +1,9 @@
 """How a CSV file is written: what parts its cells, which sign its decimals have, how its letters are stored.
 
-Where commas part cells, as in RFC 4180, numbers have a decimal point and letters are in UTF-8. Semicolons are what
-spreadsheets write where a comma is the decimal sign. There, and where tabs part cells, the numbers themselves say which
-sign is theirs, a day may stand first (31.12.2026), and letters that are not UTF-8 are those of Windows-1252. What can
-be read in two ways is refused, unless somebody says which is meant.
+Where commas part cells, as in RFC 4180, numbers have a decimal point. Semicolons are what spreadsheets write where a
+comma is the decimal sign. There, and where tabs part cells, the numbers themselves say which sign is theirs. Dates say
+which of day and month stands first (csv_dates), and bytes how letters are stored (csv_letters). What can be read in two
+ways is refused, unless somebody says which is meant.
 """
 
 from __future__ import annotations
@@ -11,9 +11,21 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from service.guessing.csv_dates import ORDERS, iso_date
+from service.guessing.csv_letters import (
+    ENCODING_NAMES,
+    ENCODINGS,
+    UTF8,
+    UTF16,
+    WESTERN,
+    is_western,
+    letters_of,
+    word_in,
+)
 from service.guessing.unguessable import Unguessable
 
 MARKS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -22,8 +34,13 @@ DELIMITERS = {",": ",", ";": ";", "tab": "\t", "\t": "\t"}
 """What somebody may say that parts cells -> the mark."""
 SIGNS = {",": "comma", ".": "point"}
 """What decimals begin with, and its name."""
-WESTERN = "cp1252"
-"""Letters of Windows in Western Europe, as Python names them."""
+SAYABLE: Mapping[str, Mapping[str, str]] = {
+    "delimiter": DELIMITERS,
+    "decimal": {sign: sign for sign in SIGNS},
+    "encoding": ENCODINGS,
+    "dates": {order: order for order in ORDERS},
+}
+"""What somebody may say of how a file is written, by its name -> what it is in a `Dialect`."""
 MOST_HEAD = 1024 * 1024
 """Bytes in which the first line ends."""
 
@@ -39,35 +56,63 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+(?P<inner>[.,])\d*|(?P<first>[.,])\d+)(?:[eE]
 _GROUPED = re.compile("[+-]?[1-9][0-9]{0,2}([. \u00a0\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?:,[0-9]*)?")
 """A number with thousands apart, and a decimal comma if any."""
 _BETWEEN = re.compile("[. \u00a0\u202f]")
-_DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[ T](\d{1,2}):(\d\d)(?::(\d\d))?)?", re.ASCII)
-_STRANGE = re.compile(
-    "[À-ÃÅ-ÕØ-ÛÝÞà-ãå-õø-ûýþÿ]{3}|[A-Za-z][^\0-\x7fÀ-ÿŠŒŽŸšœž’–—][A-Za-z]|[A-Za-z][À-ÖØ-ÞŠŒŽŸ][a-z]"
-    "|[ŠŒŽšœžŸƒˆ‰‹›˜†‡•™]{2}|\ufffd"
-)
-"""What letters of other countries look like, read as those of Western Europe."""
+_STRAY = re.compile("[\udc80-\udcff]")
+"""Bytes that are no UTF-8, as surrogateescape reads them (PEP 383)."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """delimiter: between cells · decimal: the sign of decimals · encoding: of letters, as Python names it"""
+    """delimiter: between cells · decimal: the sign of decimals · encoding: of letters, as Python names it · dates: what
+    stands first in 3/4/2026; None where nobody knows, "" where dates are those of ISO 8601 alone · word: one with a
+    letter that is not of ASCII, where it was guessed how letters are stored"""
 
     delimiter: str = ","
     decimal: str = "."
-    encoding: str = "utf-8"
+    encoding: str = UTF8
+    dates: str | None = None
+    word: str = ""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is CSV as RFC 4180 has it."""
+        """Whether cells are parted as RFC 4180 has it."""
         return self.delimiter == ","
 
     @property
     def sentence(self) -> str:
         """What is not as usual; "" where all is."""
-        if self.is_plain:
-            return ""
-        letters = " Letters are read as Windows-1252." if self.encoding == WESTERN else ""
-        parted, sign = MARKS[self.delimiter], SIGNS[self.decimal]
-        return f"Cells are parted by {parted}s; numbers have a decimal {sign}.{letters}"
+        sentences = []
+        if not self.is_plain:
+            parted, sign = MARKS[self.delimiter], SIGNS[self.decimal]
+            sentences.append(f"Cells are parted by {parted}s; numbers have a decimal {sign}.")
+        if self.dates:
+            sentences.append(f"The {ORDERS[self.dates]} stands first in dates.")
+        if self.encoding != UTF8:
+            such = f', as in "{self.word}"; if that is wrong, say another encoding' if self.word else ""
+            sentences.append(f"Letters are read as {ENCODING_NAMES[self.encoding]}{such}.")
+        return " ".join(sentences)
+
+    @property
+    def letters(self) -> str:
+        """The encoding that is due, as others name it."""
+        return ENCODING_NAMES[UTF8 if self._is_guess_of_western else self.encoding]
+
+    def misreads(self, line: str) -> bool:
+        """Whether bytes of a line are no character, or, where Windows-1252 is a guess, hardly letters of such."""
+        if self.encoding == UTF8:
+            return _STRAY.search(line) is not None
+        return not is_western(line) if self._is_guess_of_western else "\ufffd" in line
+
+    @property
+    def _is_guess_of_western(self) -> bool:
+        return self.encoding == WESTERN and self.word != ""
+
+    @property
+    def said(self) -> dict[str, str]:
+        """The same as somebody would say it: what is not as usual, by its name in SAYABLE."""
+        said = {} if self.is_plain else {"delimiter": as_said(self.delimiter), "decimal": self.decimal}
+        if self.encoding != UTF8:
+            said["encoding"] = ENCODING_NAMES[self.encoding].lower()
+        return said | ({"dates": self.dates} if self.dates else {})
 
     @property
     def forms(self) -> dict[str, str]:
@@ -83,16 +128,13 @@ class Dialect:
         return "" if "." in text else text.replace(",", ".")
 
     def date(self, text: str) -> str:
-        """31.12.2026 as 2026-12-31; any other text as it is."""
-        match = None if self.is_plain else _DAY_FIRST.fullmatch(text)
-        if match is None:
-            return text
-        day, month, year, hour, minute, second = match.groups()
-        clock = "" if hour is None else f"T{hour:0>2}:{minute}{f':{second}' if second else ''}"
-        return f"{year}-{month:0>2}-{day:0>2}{clock}"
+        """A date as ISO 8601 has it; any other text as it is."""
+        return text if self.dates == "" else iso_date(text, self.dates)
 
 
 PLAIN = Dialect()
+OF_ROWS = Dialect(dates="")
+"""That of rows that are no CSV file: JSON, frames, arrays."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +143,13 @@ class SaidDialect:
 
     delimiter: str | None = None
     decimal: str | None = None
+    encoding: str | None = None
+    dates: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> SaidDialect:
+        """What options say, by their names in SAYABLE; what nobody may say is passed over."""
+        return cls(**{name: values.get(str(options.get(name)).lower()) for name, values in SAYABLE.items()})
 
 
 SAID_NOTHING = SaidDialect()
@@ -116,16 +165,24 @@ def head_of(pieces: Iterator[bytes]) -> bytes:
     return head
 
 
-def dialect_of(head: bytes, rest: Iterable[bytes], said: SaidDialect = SAID_NOTHING) -> Dialect:
-    """How a file is written, by its beginning. rest: what follows, which is read where it is no plain CSV file. The
-    sign of decimals is the usual one until the cells are known (`decimal_of`). Raises Unguessable."""
+def dialect_of(head: bytes, said: SaidDialect = SAID_NOTHING, encoding: str = UTF8, word: str = "") -> Dialect:
+    """How a file is written, by its beginning. The sign of decimals is the usual one until the cells are known
+    (`decimal_of`), and so is the order of dates (`order_of`). Raises Unguessable."""
     if said.delimiter == said.decimal == ",":
         raise Unguessable("comma_twice")
+    if encoding != UTF8:
+        head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
     delimiter = said.delimiter or _delimiter(head, said)
-    if delimiter == ",":
-        return PLAIN
-    decimal = said.decimal or _usual(delimiter)
-    return Dialect(delimiter, decimal, "utf-8" if _is_utf8(head, rest) else WESTERN)
+    decimal = "." if delimiter == "," else said.decimal or _usual(delimiter)
+    return Dialect(delimiter, decimal, encoding, said.dates, word)
+
+
+def guessed_letters(pieces: Iterable[bytes], said: SaidDialect) -> tuple[str, str]:
+    """How letters are stored, and a word that shows it where it is a guess. pieces: of a file, given anew each time."""
+    if said.encoding is not None:
+        return said.encoding, ""
+    encoding = letters_of(pieces)
+    return encoding, "" if encoding in (UTF8, UTF16) else word_in(pieces, encoding)
 
 
 def decimal_of(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
@@ -157,11 +214,6 @@ def sign_of(text: str, delimiter: str) -> str | None:
     return "," if _GROUPED.fullmatch(text) else None
 
 
-def is_western(line: str) -> bool:
-    """Whether letters that were read as Windows-1252 look like such."""
-    return _STRANGE.search(line) is None
-
-
 def _usual(delimiter: str) -> str:
     return "," if delimiter == ";" else "."
 
@@ -174,7 +226,7 @@ def _delimiter(head: bytes, said: SaidDialect) -> str:
     first = _QUOTED.sub(b"", line[0] if line is not None else b"")
     marks = [mark for mark in MARKS if mark.encode() in first and mark != said.decimal]
     if len(marks) > 1:
-        lines = text.decode("utf-8" if _is_utf8(head, ()) else WESTERN, "replace").splitlines(keepends=True)
+        lines = text.decode("utf-8", "replace").splitlines(keepends=True)
         one, other = marks[:2]
         values = {"one": MARKS[one], "one_mark": as_said(one), "one_names": _names(lines, one)}
         values |= {"other": MARKS[other], "other_mark": as_said(other), "other_names": _names(lines, other)}
@@ -190,15 +242,3 @@ def as_said(mark: str) -> str:
 def _names(lines: list[str], delimiter: str) -> str:
     names = next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), [])
     return ", ".join(f'"{name.strip()}"' for name in names)
-
-
-def _is_utf8(head: bytes, rest: Iterable[bytes]) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        decoder.decode(head)
-        for piece in rest:
-            decoder.decode(piece)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True

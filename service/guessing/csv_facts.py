@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import BinaryIO
 
 from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
+from service.guessing.csv_dates import order_in, order_of
 from service.guessing.csv_dialect import (
     PLAIN,
     SAID_NOTHING,
-    WESTERN,
     Dialect,
     SaidDialect,
     decimal_of,
     dialect_of,
+    guessed_letters,
     head_of,
-    is_western,
     sign_of,
 )
+from service.guessing.csv_letters import UTF8
 from service.guessing.file_kinds import other_file
 from service.guessing.unguessable import Unguessable
 
@@ -37,9 +38,9 @@ LABELLED = ("target", "label")
 def lines_of(file: BinaryIO, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
     """The lines of a CSV file as cells, its header first. Raises Unguessable for a byte that is none of a text, and for
     a cell that does not end."""
-    errors = "replace" if dialect.encoding == WESTERN else "surrogateescape"
+    errors = "surrogateescape" if dialect.encoding == UTF8 else "replace"
     with io.TextIOWrapper(file, dialect.encoding, errors=errors, newline="") as text:
-        checked = _checked(text, dialect.encoding == WESTERN)
+        checked = _checked(text, dialect)
         try:
             for line in csv.reader(checked, delimiter=dialect.delimiter, skipinitialspace=True):
                 if line:
@@ -49,46 +50,81 @@ def lines_of(file: BinaryIO, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
 
 
 def dialect_in(file: BinaryIO, said: SaidDialect = SAID_NOTHING) -> Dialect:
-    """How a CSV file is written, but for the sign of decimals. Raises Unguessable, for another kind of file, too."""
-    pieces = iter(partial(file.read, PIECE_BYTES), b"")
-    head = head_of(pieces)
+    """How a CSV file is written, but for what its cells say (`by_cells`). Raises Unguessable, for another kind of file,
+    too."""
+    pieces = _Pieces(file)
+    head = head_of(iter(pieces))
     if (other := other_file(head)) is not None:
         raise other
-    return dialect_of(head, pieces, said)
+    return dialect_of(head, said, *guessed_letters(pieces, said))
 
 
-def with_decimal(
+class _Pieces:
+    """The bytes of an open file, a piece at a time, and anew from its beginning each time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        return iter(partial(self._file.read, PIECE_BYTES), b"")
+
+
+def by_cells(
     lines: Iterable[Sequence[str | None]],
     dialect: Dialect,
     said: SaidDialect,
     gaps: Sequence[str] = (),
     leave_out: Sequence[str] = (),
 ) -> Dialect:
-    """The same with the sign of decimals that the columns of numbers have. lines: the header first. Raises Unguessable,
-    where columns have different ones, too."""
-    if dialect.is_plain or said.decimal is not None:
-        return dialect
+    """The same with the sign of decimals that the columns of numbers have, and with the order of the columns of dates.
+    lines: the header first. Raises Unguessable, where columns of numbers have different signs, too."""
     each = iter(lines)
     names = [name or "" for name in next(each, ())]
-    signs: list[dict[str, str] | None] = [None if name in leave_out else {} for name in names]
-    for line in each:
+    signs = _Marks(names, leave_out, lambda cell: sign_of(cell, dialect.delimiter))
+    orders = _Marks(names, leave_out, order_in)
+    looked_for = [*([] if dialect.is_plain or said.decimal else [signs]), *([orders] if dialect.dates is None else [])]
+    for line in each if looked_for else ():
         for place, cell in enumerate(line[: len(names)]):
-            found = signs[place]
-            if found is None or not cell or cell in gaps or cell.lower() in GAP_WORDS:
-                continue
-            sign = sign_of(cell, dialect.delimiter)
-            if sign is None:
-                signs[place] = None
-            else:
-                found.setdefault(sign, cell)
-    first: dict[str, tuple[str, str]] = {}
-    for name, found in zip(names, signs, strict=True):
-        for sign, cell in (found or {}).items():
-            first.setdefault(sign, (name, cell))
+            if isinstance(cell, str) and cell and cell not in gaps and cell.lower() not in GAP_WORDS:
+                for marks in looked_for:
+                    marks.add(place, cell)
+    if orders in looked_for:
+        dialect = replace(dialect, dates=order_of(orders.all()))
+    if signs not in looked_for:
+        return dialect
+    first = {sign: (name, cell) for sign, name, cell in reversed(signs.each())}
     if "," in first and "." in first:
         (one, comma), (other, point) = first[","], first["."]
         raise Unguessable("two_signs", comma_column=one, comma_cell=comma, point_column=other, point_cell=point)
-    return replace(dialect, decimal=decimal_of(first.values(), dialect.delimiter))
+    return replace(dialect, decimal=decimal_of(signs.all(), dialect.delimiter))
+
+
+class _Marks:
+    """What cells of each column show, such as the sign of decimals, with the first cell that shows it. mark_in: of a
+    cell; None where it is none of such a column, which then counts for nothing."""
+
+    def __init__(self, names: Sequence[str], leave_out: Sequence[str], mark_in: Callable[[str], str | None]) -> None:
+        self._names, self._mark_in = names, mark_in
+        self._marks: list[dict[str, str] | None] = [None if name in leave_out else {} for name in names]
+
+    def add(self, place: int, cell: str) -> None:
+        """Looks at one more cell of a column."""
+        if (marks := self._marks[place]) is None:
+            return
+        if (mark := self._mark_in(cell)) is None:
+            self._marks[place] = None
+        else:
+            marks.setdefault(mark, cell)
+
+    def each(self) -> list[tuple[str, str, str]]:
+        """-> mark, column, cell"""
+        columns = zip(self._names, self._marks, strict=True)
+        return [(mark, name, cell) for name, marks in columns for mark, cell in (marks or {}).items()]
+
+    def all(self) -> list[tuple[str, str]]:
+        """-> column, cell"""
+        return [(name, cell) for _, name, cell in self.each()]
 
 
 def are_cells(names: Sequence[str]) -> bool:
@@ -101,16 +137,12 @@ def are_cells(names: Sequence[str]) -> bool:
     return not (counted or grows) and {*LABELLED}.isdisjoint(names)
 
 
-def _checked(lines: Iterable[str], western: bool) -> Iterator[str]:
+def _checked(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if "\0" in line:
             raise Unguessable("nul", line=number)
-        if western and not is_western(line):
-            raise Unguessable("encoding", line=number)
-        try:
-            line.encode()
-        except UnicodeEncodeError:
-            raise Unguessable("encoding", line=number) from None
+        if dialect.misreads(line):
+            raise Unguessable("encoding", line=number, encoding=dialect.letters)
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
@@ -149,13 +181,20 @@ def check_header(facts: Mapping[str, ColumnFacts]) -> None:
 def _check_names(names: Sequence[str]) -> None:
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise Unguessable("separator", column=names[0])
+    if len(names) == 1:
+        raise Unguessable("one_column", column=names[0])
     before = set[str]()
     for place, name in enumerate(names):
         if not name:
-            raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
+            raise Unguessable("nameless", place=place + 1) if any(names[place:]) else empty_end(names, place)
         if name in before:
             raise Unguessable("twice", column=name)
         before.add(name)
+
+
+def empty_end(names: Sequence[str], place: int) -> Unguessable:
+    """What is wrong with a first line that names nothing from a place on: mostly it is a title."""
+    return Unguessable("title", column=names[0]) if place == 1 else Unguessable("empty_end", place=place + 1)
 
 
 def check_label(name: str, facts: ColumnFacts) -> None:

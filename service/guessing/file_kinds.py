@@ -32,8 +32,6 @@ BEGINNINGS = {
     b"\x93NUMPY": ("arrays", "an array of numpy"),
     b"\x89HDF": ("arrays", "arrays in HDF5"),
     b"ARROW1": ("arrays", "a table of Arrow (Feather)"),
-    b"\xff\xfe": ("utf16", ""),
-    b"\xfe\xff": ("utf16", ""),
 }
 """First bytes of other files -> what they are, a key of SENTENCES, and by what name."""
 

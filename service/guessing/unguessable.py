@@ -7,6 +7,7 @@ from typing import Any
 LONGEST = 100
 """Characters of a cell or a name that a sentence shows."""
 AS_CSV = "Save it as CSV in UTF-8, which spreadsheets offer by that name."
+OR_SAY = 'Save it as CSV in UTF-8, or say how its letters are stored, such as encoding="windows-1250".'
 SENTENCES = {
     "json": "This file is JSON, and a CSV file is due. In a terminal call it .json; in Python send its rows as a list, "
     "which json.load reads.",
@@ -26,10 +27,10 @@ SENTENCES = {
     "arrays": "This file holds {name}, and a CSV file is due. Send the rows from Python as they are read there.",
     "page": "This file is a web page, and a CSV file is due. Look into it: it mostly says that you are to sign in.",
     "excel_note": "Line 1 is a note of Excel: remove it.",
-    "utf16": f"This file is text in UTF-16, and a CSV file in UTF-8 is due. {AS_CSV}",
     "nul": f"This CSV file has a NUL character in line {{line:,}}: this is no text. {AS_CSV}",
-    "encoding": "This CSV file is not UTF-8: a byte of line {line:,} begins no character. Save the file as CSV in "
-    "UTF-8, which spreadsheets offer by that name.",
+    "encoding": f"This CSV file is not {{encoding}}: a byte of line {{line:,}} begins no character. {OR_SAY}",
+    "order": 'Dates can be read in two ways: {cell} in "{column}" is {day} if the day stands first, and {month} if the '
+    'month does. Say which: dates="day-first" or dates="month-first".',
     "quote": "This CSV file cannot be read: {fault}. Is there a quote that is never closed?",
     "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
     "separator": "This CSV file has one column, {column}. Save it with commas, semicolons or tabs between cells.",
@@ -45,6 +46,11 @@ SENTENCES = {
     "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
     "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
     "spreadsheet and save the file again; else name them.",
+    "title": 'The first line names one column, "{column}", and cells stand beside it. If it is a title, remove what '
+    "stands above the names of the columns; if the other cells are all empty, delete these columns and save the file "
+    "again.",
+    "one_column": 'This CSV file has one column, "{column}": one that is looked at and one that is predicted are due. '
+    "If it is a title, remove what stands above the names of the columns.",
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
     "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '
     "without a unit or anything between thousands.",

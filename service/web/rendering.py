@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from service import __version__
 from service.contract.names import seen
+from service.guessing.csv_letters import ENCODING_NAMES
 from service.web.browser import Browser
 from service.web.upload import HEAD_BYTES
 from service.web.verdicts import within_chance
@@ -37,7 +38,12 @@ def templates() -> jinja2.Environment:
     )
     environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
     environment.filters |= {"coded": coded, "within_chance": within_chance}
-    environment.globals |= {"tsuika": __version__, "languages": LANGUAGES, "head_bytes": HEAD_BYTES + 1}
+    environment.globals |= {
+        "tsuika": __version__,
+        "languages": LANGUAGES,
+        "head_bytes": HEAD_BYTES + 1,
+        "encodings": [name.lower() for name in ENCODING_NAMES.values()],
+    }
     return environment
 
 

@@ -186,7 +186,7 @@ FAULTS = [
     (TEXT.replace(",-3", ",1e200"), "/targets/2", 'Line 4, column "price": Beyond 1e+150'),
     (TEXT.replace(",a\n", ",a\u0007\n", 1), "/groups/0", 'Line 2, column "house": The name of a group has no control'),
     (TEXT.replace(",-3,,", ",-3,"), "/inputs/2", "Line 4 has 5 cells, and the header 6."),
-    (TEXT.encode("utf-16"), "", "This file is text in UTF-16, and a CSV file in UTF-8 is due."),
+    (TEXT.replace("Osaka", "Ōsaka").encode() + b"\xff", "", "The body is not UTF-8: byte 113, in line 5, begins no"),
     (TEXT.splitlines()[0], "/inputs", "There is a header and no row."),
     ("", "", "The body is empty."),
     (TEXT.replace("512.5", "").replace(",-3", ","), "/targets", "target"),
@@ -219,9 +219,27 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
     assert 'Line 3, column "rooms": - is no number. Leave the cell empty' in wrong.json()["detail"]
 
 
-def test_other_encodings_are_refused(rents: Api) -> None:
-    latin = send(rents, "rents/batches?target=price", TEXT, **{"Content-Type": "text/csv; charset=iso-8859-1"})
-    assert (latin.status_code, "UTF-8" in latin.json()["detail"]) == (415, True)
+def test_an_encoding_is_said_in_the_query_or_as_charset_and_others_are_refused(rents: Api) -> None:
+    strange = send(rents, "rents/batches?target=price", TEXT, **{"Content-Type": "text/csv; charset=utf-7"})
+    assert (strange.status_code, "UTF-8" in strange.json()["detail"]) == (415, True)
+    polish = TEXT.replace("Osaka", "Łódź")
+    due = send(rents, "rents/batches?target=price&group=house", polish).json()
+    for query, letters in (
+        ("", "; charset=Windows-1250"),
+        ("&encoding=windows-1250", ""),
+        ("&encoding=Windows-1250", ""),
+    ):
+        content = {"Content-Type": f"text/csv{letters}"}
+        answer = send(rents, f"rents/batches?target=price&group=house{query}", polish.encode("cp1250"), **content)
+        assert (answer.status_code, answer.json()["id"]) == (200, due["id"]), answer.text
+    both = {"Content-Type": "text/csv; charset=shift_jis"}
+    answer = send(rents, "plans/predictions?encoding=windows-1250", polish.encode("cp1250"), **both)
+    assert answer.json()["notes"][0] == "Letters are read as Windows-1250."
+    assert send(
+        rents, "plans/invocations", TEXT.encode("utf-16"), **{"Content-Type": "text/csv;charset=utf-16"}
+    ).is_success
+    refused = send(rents, "rents/batches?target=price&encoding=utf-7", TEXT)
+    assert (refused.status_code, pointers(refused)) == (422, ["/encoding"])
     utf8 = send(rents, "rents/batches?target=price&group=house", TEXT, **{"Content-Type": "Text/CSV;charset=UTF-8"})
     assert utf8.status_code == 201, utf8.text
     assert send(rents, "rents/rollback", TEXT).status_code == 415

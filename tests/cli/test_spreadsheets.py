@@ -14,10 +14,10 @@ import pytest
 from service.cli.exits import DONE, USAGE, WrongUsage
 from service.cli.files.guess import guess
 from service.cli.files.readers import open_file
-from service.cli.options import said_of
 from service.client import Client
 from service.client.guess import guess as guess_of_rows
 from service.client.result import Result
+from service.guessing.csv_dialect import SaidDialect
 from tests.cli.test_people import HEADER, Tsuika, rows, save, tsuika
 from tests.running import Server
 
@@ -54,13 +54,18 @@ def test_what_a_spreadsheet_saves_is_the_model_that_a_plain_file_is(encoding: st
 @pytest.mark.parametrize(
     ("text", "sentence", "said"),
     [
-        ("a, b;c;label\n1;2;x\n3;4;y\n", 'parted by semicolons it names "a, b", "c", "label". Say which', (";", None)),
-        ("a;label\n1.234;x\n5;y\n", '1.234 in "a" is 1234 if a point parts thousands', (None, ",")),
-        ("a;b;label\n1,5;2.5;x\n2;3;y\n", 'a comma in "a" (1,5), a point in "b" (2.5)', (None, ",")),
+        (
+            "a, b;c;label\n1;2;x\n3;4;y\n",
+            'parted by semicolons it names "a, b", "c", "label". Say which',
+            {"delimiter": ";"},
+        ),
+        ("a;label\n1.234;x\n5;y\n", '1.234 in "a" is 1234 if a point parts thousands', {"decimal": ","}),
+        ("a,label\n3/4/2026,x\n5/6/2026,y\n", '3/4/2026 in "a" is 2026-04-03 if the day', {"dates": "day-first"}),
+        ("a;b;label\n1,5;2.5;x\n2;3;y\n", 'a comma in "a" (1,5), a point in "b" (2.5)', {"decimal": ","}),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_asked_about(
-    text: str, sentence: str, said: tuple[str | None, str | None], tmp_path: Path
+    text: str, sentence: str, said: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "x.csv"
     file.write_text(text)
@@ -68,8 +73,8 @@ def test_what_can_be_read_in_two_ways_is_asked_about(
         guess(open_file(file), None, None)
     assert str(refused.value).startswith("x.csv: ")
     assert sentence in str(refused.value)
-    assert re.search(r"--(delimiter|decimal) '.'", str(refused.value))
-    assert guess(open_file(file, said=said_of(*said)), None, None).body["classes"] == ["x", "y"]
+    assert re.search(r"--(delimiter|decimal|dates) '.+'", str(refused.value))
+    assert guess(open_file(file, said=SaidDialect.of(said)), None, None).body["classes"] == ["x", "y"]
 
 
 def test_a_nul_and_another_kind_of_file_are_seen_before_anything_is_sent(tmp_path: Path) -> None:
@@ -124,7 +129,7 @@ def test_a_push_of_words_among_numbers_says_the_option_and_names_the_file_once(t
     assert "leave the cell empty, or say --gaps 'no data' if it says that nothing is known." in pushed.err
     unclear = save(tmp_path / "two.csv", [[str(k), *row] for k, row in enumerate(table)], ["nr", "age", "kind"])
     refused = tsuika("push", "ages", unclear)
-    assert 'ages does not know "nr", "kind". One that only numbers rows: --leave-out COLUMN. Or make it' in refused.err
+    assert 'ages does not know "nr", "kind". "nr" only numbers rows: --leave-out nr. Or make it' in refused.err
     assert f"tsuika init ages {unclear} --replace" in refused.err
 
 
@@ -144,7 +149,7 @@ def test_what_a_spreadsheet_leaves_in_a_file_is_named(text: str, sentence: str, 
 
 
 def test_hints_have_numbers_and_dates_as_the_file_has_them(tmp_path: Path) -> None:
-    table = [[f"{k},5 €", f"{k % 9 + 1}/3/2026", f"{k % 9},5", "xy"[k % 2]] for k in range(40)]
+    table = [[f"{k},5 €", f"{k % 9 + 1}/3/26", f"{k % 9},5", "xy"[k % 2]] for k in range(40)]
     text = "".join(";".join(row) + "\n" for row in [["rent", "day", "age", "label"], *table])
     (tmp_path / "x.csv").write_text(text)
     lines = guess(open_file(tmp_path / "x.csv"), None, None).lines

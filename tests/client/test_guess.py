@@ -74,10 +74,12 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="quote that is never closed"):
         guess(b'a,label\n"' + b"x" * 200_000)
     for wrong, sentence in (
-        (b"city,label\nM\xfcnchen,a\n", "not UTF-8: a byte of line 2"),
+        ("ō,label\n".encode() + b"M\xfcnchen,a\n", "not UTF-8: a byte of line 2"),
         (b"city,label\nKob\0e,a\n", "a NUL character in line 2"),
         (b"a,a,label\n1,2,b\n", 'called "a"'),
         (b"a,,label\n1,2,b\n", "Column 2"),
+        (b"Sales;;\na;b;label\n1;2;b\n", "If it is a title, remove what stands above the names"),
+        (b"Sales\na;b;label\n1;2;b\n", "If it is a title, remove what stands above the names"),
         (b"a|label\n1|b\n", "Save it with commas, semicolons or tabs"),
         (b"5.1,3.5,setosa\n4.9,3.0,setosa\n", "first line of this CSV file names no columns"),
         (b"red,small,yes\nblue,small,no\nred,large,yes\n", "it begins the rows, with red"),
@@ -93,6 +95,12 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
             guess(wrong)
     with pytest.raises(ValueError, match='no column "city2"'):
         guess(TABLE, columns=["city2"])
+
+
+def test_a_row_that_may_be_the_sum_of_the_others_is_asked_about() -> None:
+    lines = "".join(f"{('Kyoto', 'Kobe')[k % 2]},{k % 7},{'xy'[k % 2]}\n" for k in range(20))
+    assert '"city" says "Total" in one row. If' in guess(f"city,n,label\n{lines}Total,60,\n".encode()).sentence
+    assert "Total" not in guess(f"city,n,label\n{lines}Total,60,\nTotal,1,x\n".encode()).sentence
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,7 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
         (["1,5", "2", "3,25"], ("number", "1,5")),
         (["$1,200", "$300"], ("number", "$1,200")),
         (["12 %", "3.5 %"], ("number", "12 %")),
-        (["29.11.2026", "1.2.2026"], ("date", "1.2.2026")),
+        (["29.11.26", "1.2.26"], ("date", "1.2.26")),
         (["11/29/26", "2026/11/29"], ("date", "11/29/26")),
         (["0123", "4567"], None),
         (["1.2.3", "1.2.4"], None),

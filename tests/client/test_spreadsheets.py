@@ -27,7 +27,10 @@ def test_a_file_of_semicolons_is_pushed_and_predicted(
         assert f"<p>{escape(note)}</p>" in pushed._repr_html_()
     said = capsys.readouterr().err
     assert 'a table of größe (number), tag (date); predicts classes from column "ort".' in said
-    assert "Cells are parted by semicolons; numbers have a decimal comma. Letters are read as Windows-1252." in said
+    assert (
+        'decimal comma. Letters are read as Windows-1252, as in "größe"; if that is wrong, say another encoding.'
+        in said
+    )
     assert model.info().classes == ["Bad, Orb", "Köln"]
     answer = model.predict("größe;tag\n2,5;1.11.2026\n34,5;2.11.2026\n".encode())
     assert answer.classes == ["Bad, Orb", "Köln"]

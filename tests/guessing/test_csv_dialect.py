@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from service.guessing.csv_dates import order_of
 from service.guessing.csv_dialect import (
     PLAIN,
     SAID_NOTHING,
@@ -11,10 +14,11 @@ from service.guessing.csv_dialect import (
     SaidDialect,
     decimal_of,
     dialect_of,
-    is_western,
+    guessed_letters,
     sign_of,
 )
-from service.guessing.csv_facts import with_decimal
+from service.guessing.csv_facts import by_cells, facts_of, lines_of
+from service.guessing.csv_letters import is_western
 from service.guessing.unguessable import Unguessable
 
 
@@ -34,7 +38,7 @@ from service.guessing.unguessable import Unguessable
     ],
 )
 def test_what_parts_cells_is_what_stands_in_the_first_line_outside_of_quotes(head: bytes, delimiter: str) -> None:
-    assert dialect_of(head, ()).delimiter == delimiter
+    assert dialect_of(head).delimiter == delimiter
 
 
 @pytest.mark.parametrize(
@@ -46,19 +50,19 @@ def test_what_parts_cells_is_what_stands_in_the_first_line_outside_of_quotes(hea
 )
 def test_a_first_line_that_can_be_read_in_two_ways_is_refused_with_both(head: str, readings: list[str]) -> None:
     with pytest.raises(Unguessable) as refused:
-        dialect_of(head.encode(), ())
+        dialect_of(head.encode())
     assert all(reading in str(refused.value) for reading in readings)
     assert 'Say which: delimiter="' in str(refused.value)
-    assert dialect_of(head.encode(), (), SaidDialect(";")).delimiter == ";"
-    assert dialect_of(head.encode(), (), SaidDialect(",")) == PLAIN
+    assert dialect_of(head.encode(), SaidDialect(";")).delimiter == ";"
+    assert dialect_of(head.encode(), SaidDialect(",")) == PLAIN
 
 
 def test_who_says_that_decimals_begin_with_a_comma_says_that_it_parts_no_cells() -> None:
     decimal = SaidDialect(None, ",")
-    assert dialect_of("Länge, cm;Preis\n".encode(), (), decimal).delimiter == ";"
-    assert dialect_of(b"x\n12,5\n", (), decimal) == Dialect(";", ",")
+    assert dialect_of("Länge, cm;Preis\n".encode(), decimal).delimiter == ";"
+    assert dialect_of(b"x\n12,5\n", decimal) == Dialect(";", ",")
     with pytest.raises(Unguessable, match="not both"):
-        dialect_of(b"a,b\n", (), SaidDialect(",", ","))
+        dialect_of(b"a,b\n", SaidDialect(",", ","))
 
 
 @pytest.mark.parametrize(
@@ -135,17 +139,40 @@ def test_numbers_with_a_decimal_comma_are_those_with_a_point(text: str, number: 
         ("01.02.2026 17:05:09", "2026-02-01T17:05:09"),
         ("1.2.26", "1.2.26"),
         ("2026-02-01", "2026-02-01"),
+        ("2026-02-01T07:05+09:00", "2026-02-01T07:05+09:00"),
+        ("2026/2/1", "2026-02-01"),
+        ("2026/12/31 7:05", "2026-12-31T07:05"),
+        ("2026年2月1日", "2026-02-01"),
+        ("3/4/2026", "3/4/2026"),
     ],
 )
-def test_a_day_stands_first_where_points_part_a_date(text: str, date: str) -> None:
-    assert Dialect(";").date(text) == Dialect("\t", ".").date(text) == date
-    assert PLAIN.date(text) == text
+def test_a_date_with_points_or_with_its_year_first_leaves_no_choice(text: str, date: str) -> None:
+    assert Dialect(";").date(text) == Dialect("\t", ".").date(text) == PLAIN.date(text) == date
+
+
+def test_of_dates_with_slashes_one_with_a_day_above_12_decides() -> None:
+    for cells, order in (
+        (["3/4/2026", "31/12/2026"], "day-first"),
+        (["3/4/2026", "12-31-2026 5:30", "31/12/2026"], "month-first"),
+        (["3/3/2026"], "day-first"),
+        (["2026/4/3", "31.12.2026", "13/13/2026"], None),
+    ):
+        assert order_of([("tag", cell) for cell in cells]) == order
+        assert order is None or Dialect(dates=order).date("12/7/2026") in ("2026-07-12", "2026-12-07")
+    with pytest.raises(Unguessable) as refused:
+        order_of([("tag", "3/3/2026"), ("tag", "3/4/2026")])
+    assert '3/4/2026 in "tag" is 2026-04-03 if the day stands first, and 2026-03-04 if the month does.' in str(
+        refused.value
+    )
+    lines = [["a", "b", "c"], ["3/4/2026", "31/12/2026", "x"], ["5/6/2026", "1/2/2026", "12/31/2026"]]
+    assert by_cells(lines, PLAIN, SAID_NOTHING).dates == "day-first"
+    facts = facts_of(lines, dialect=Dialect(dates="day-first"))
+    assert [fact.dates for fact in facts.values()] == [True, True, False]
 
 
 def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
-    assert dialect_of("Größe;b\n1;2\n".encode("cp1252"), ()).encoding == "cp1252"
-    assert dialect_of(b"a;b\n", [b"1;M\xc3", b"\xbcnchen\n"]).encoding == "utf-8"
-    assert dialect_of(b"a;b\n", [b"1;M\xc3"]).encoding == "cp1252"
+    assert guessed("Größe;b\n1;2\n".encode("cp1252")) == ("cp1252", "Größe")
+    assert guessed(b"a;b\n", b"1;M\xc3", b"\xbcnchen\n") == ("utf-8", "")
     for text in ("Größe ÄÖÜäöüß", "l’été à Orléans – 5 €", "Perché no?", "¿Qué?", "smørrebrød", "naïve œuvre", "25 °C"):
         assert is_western(text.encode("cp1252").decode("cp1252"))
     for text, encoding in (
@@ -159,18 +186,50 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
         assert not is_western(text.encode(encoding).decode("cp1252", "replace")), text
 
 
+def guessed(*pieces: bytes) -> tuple[str, str]:
+    return guessed_letters(pieces, SAID_NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "due"),
+    [
+        ("住所,価格\n東京,12\n", "cp932", "cp932"),
+        ("age,sex\n1,男\n2,女\n", "cp932", "cp932"),
+        ("x,name\n1,ﾀﾅｶ\n3,山田\n", "cp932", "cp932"),
+        ("品番AB,x\n商品ABC,1\n", "cp932", "cp932"),
+        ("x\ty\n東京\t1\n", "utf-16", "utf-16"),
+        ("a;b\rMüller;Köln\r", "mac_roman", "mac_roman"),
+        ("préférée;x\nété;y\n", "cp1252", "cp1252"),
+        ("préférée\npréférée\n", "cp1252", "cp1252"),
+        ("ÄÖ,Maß\n“a”,it’s\n", "cp1252", "cp1252"),
+        ("ort\nŁódź\n", "cp1250", "cp1252"),
+    ],
+)
+def test_how_letters_are_stored_is_what_the_bytes_look_like(text: str, encoding: str, due: str) -> None:
+    content = text.encode(encoding)
+    assert guessed(content)[0] == due
+    assert guessed_letters([content], SaidDialect(encoding=encoding)) == (encoding, "")
+
+
+def test_a_file_of_utf8_with_a_broken_letter_is_one_and_is_refused_as_such() -> None:
+    for content in (b"M\xc3\xbcller,M\xfcller\n", b"a,b\n1,M\xc3\xbc\xc3", b"a,b\n1,\xe2\x82"):
+        assert guessed(content) == ("utf-8", "")
+        with pytest.raises(Unguessable, match="is not UTF-8: a byte of line"):
+            list(lines_of(io.BytesIO(content)))
+
+
 def test_columns_of_numbers_say_what_decimals_begin_with_and_others_do_not() -> None:
     semicolons = Dialect(";", ",")
     lines = [["a", "b", "c"], ["1.5", "1.2.3", "x"], ["2", "4.5", "7,5"], ["", "k", "?"]]
-    assert with_decimal(lines, semicolons, SAID_NOTHING).decimal == "."
-    assert with_decimal([*lines, ["3", "", "8"]], semicolons, SAID_NOTHING, leave_out=["a"]).decimal == ","
-    assert with_decimal(lines, PLAIN, SAID_NOTHING) == PLAIN
+    assert by_cells(lines, semicolons, SAID_NOTHING).decimal == "."
+    assert by_cells([*lines, ["3", "", "8"]], semicolons, SAID_NOTHING, leave_out=["a"]).decimal == ","
+    assert by_cells(lines, PLAIN, SAID_NOTHING) == PLAIN
     said = SaidDialect(None, ",")
     two = [["a", "b"], ["1.5", "2,5"], ["no data", "3"]]
-    assert with_decimal(two, semicolons, said, ["no data"]) == semicolons
-    assert with_decimal(two, semicolons, SAID_NOTHING).decimal == ","
+    assert by_cells(two, semicolons, said, ["no data"]) == semicolons
+    assert by_cells(two, semicolons, SAID_NOTHING).decimal == ","
     with pytest.raises(Unguessable, match=r'a comma in "b" \(2,5\), a point in "a" \(1.5\)'):
-        with_decimal(two, semicolons, SAID_NOTHING, ["no data"])
+        by_cells(two, semicolons, SAID_NOTHING, ["no data"])
 
 
 def test_what_is_not_as_usual_is_said() -> None:
@@ -179,3 +238,9 @@ def test_what_is_not_as_usual_is_said() -> None:
     assert Dialect("\t", ".", "cp1252").sentence == (
         "Cells are parted by tabs; numbers have a decimal point. Letters are read as Windows-1252."
     )
+    dates = Dialect(encoding="cp932", dates="month-first", word="東京")
+    assert dates.sentence == (
+        'The month stands first in dates. Letters are read as Shift_JIS, as in "東京"; if that is wrong, say another '
+        "encoding."
+    )
+    assert SaidDialect.of(dates.said) == SaidDialect(encoding="cp932", dates="month-first")

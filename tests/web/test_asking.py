@@ -71,7 +71,9 @@ def test_rows_are_read_as_people_write_them(spec: dict[str, Any], typed: str, ex
     assert rows(model(spec), {"rows": typed}) == expected
 
 
-@pytest.mark.parametrize("typed", ["", "  ", "1 2 three", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000])
+@pytest.mark.parametrize(
+    "typed", ["", "  ", "1 2 three", "5,1 3,5 2,5", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000]
+)
 def test_what_is_no_row_gets_a_sentence(typed: str) -> None:
     with pytest.raises(Unreadable) as fault:
         rows(model(VECTOR), {"rows": typed})

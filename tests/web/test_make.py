@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.web.upload import HEAD_BYTES
+from service.guessing.csv_dialect import SAID_NOTHING
+from service.web.upload import HEAD_BYTES, Head
 from tests.api.conftest import Api, MakeApi
 from tests.web.test_pages import HTML, KEY, Person
 
@@ -131,7 +132,7 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
 @pytest.mark.parametrize(
     ("content", "fields", "place", "sentence"),
     [
-        (b"city,label\nM\xfcnchen,a\n", {}, "file", "not UTF-8: a byte of line 2"),
+        ("ō,label\n".encode() + b"M\xfcnchen,a\n", {}, "encoding", "not UTF-8: a byte of line 2"),
         (b"a,b,label\n", {}, "file", "no row"),
         (b"", {}, "file", "no row"),
         (b"a,<b>,<b>\n1,2,3\n", {}, "file", "called “&lt;b&gt;”"),
@@ -259,7 +260,9 @@ def test_a_file_of_semicolons_is_guessed_said_and_learned(person: Person, encodi
     content = GERMAN.encode(encoding)
     shown = look(person, content).text
     assert "Cells are parted by semicolons; numbers have a decimal comma." in shown
-    assert ("Letters are read as Windows-1252." in shown) == (encoding == "cp1252")
+    assert ("Letters are read as Windows-1252, as in “größe”; if that is wrong, choose" in shown) == (
+        encoding == "cp1252"
+    )
     assert 'type="hidden" name="delimiter" value=";"' in shown
     assert sent(person, "/new/send", shown, content).status_code == 303
     columns = person.api.ok("GET", "/v1/models/stays")["input"]["columns"]
@@ -293,6 +296,35 @@ def test_what_can_be_read_in_two_ways_is_chosen_there(
     shown = sent(person, "/new", asked.text, content.encode(), name="stays", **{field: value})
     assert shown.status_code == 200
     assert sent(person, "/new/send", shown.text, content.encode()).status_code == 303
+
+
+def test_letters_and_dates_of_a_spreadsheet_are_said_and_chosen(person: Person) -> None:
+    rows = "".join(f"2026/11/{k % 28 + 1},{k}.5,{('晴れ', '雨')[k % 2]}\n" for k in range(40))
+    japanese = f"日付,気温,天気\n{rows}".encode("cp932")
+    shown = look(person, japanese, "tenki").text
+    assert "Letters are read as Shift_JIS, as in “日付”" in shown
+    assert 'type="hidden" name="encoding" value="shift_jis"' in shown
+    assert sent(person, "/new/send", shown, japanese).status_code == 303
+    columns = person.api.ok("GET", "/v1/models/tenki")["input"]["columns"]
+    assert [(column["name"], column["kind"]) for column in columns] == [("日付", "date"), ("気温", "number")]
+    refused = look(person, b"day,size,label\n3/4/2026,1,a\n5/6/2026,2,b\n", "days")
+    assert 'id="dates-fault"' in refused.text
+    polish = "ort;preis;label\n" + "".join(f"Łódź;{k};{'ab'[k % 2]}\n" for k in range(20))
+    assert "as in “£ódŸ”" in look(person, polish.encode("cp1250"), "ceny").text
+    assert (
+        "Letters are read as Windows-1250."
+        in look(person, polish.encode("cp1250"), "ceny", encoding="windows-1250").text
+    )
+
+
+@pytest.mark.parametrize(("encoding", "line_break"), [("mac_roman", "\r"), ("utf-16", "\n"), ("utf-16-be", "\r\n")])
+def test_the_beginning_of_a_file_ends_with_a_line_however_lines_end(encoding: str, line_break: str) -> None:
+    content = ("\ufeff" if encoding == "utf-16-be" else "") + line_break.join(["größe;label", *["12,5;größer"] * 9])
+    head = Head("a.csv", content.encode(encoding)[:-4], whole=False)
+    lines, dialect = head.lines(SAID_NOTHING)
+    assert lines[0] == ["größe", "label"]
+    assert lines[1:] == [["12,5", "größer"]] * (len(lines) - 1)
+    assert (len(lines) > 6, dialect.decimal) == (True, ",")
 
 
 def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_together(person: Person) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from service.api.limits.request_checks import Scope, charset
 from service.api.openapi import takes
 from service.api.queries import once, pairs_of
 from service.api.reader.annotations import Due
@@ -17,7 +18,8 @@ from service.contract.inputs import ImageInput, InputSpec
 from service.contract.requests import CreateBatch, CreateUpdate
 from service.contract.tables import value_text
 from service.errors import BrokenJSON, InvalidContent, UnsupportedMedia
-from service.guessing.csv_dialect import DELIMITERS, SIGNS, SaidDialect
+from service.guessing.csv_dialect import SAYABLE, SaidDialect
+from service.guessing.csv_letters import ENCODINGS
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.json_body import GROUPS, IS_CSV, LABELS, ROWS, TARGETS, JsonBody, check_depth, read_value
 
@@ -25,8 +27,6 @@ TARGET, GROUP, LEAVE_OUT = "target", "group", "leave_out"
 """Members of the query that name columns of the file."""
 GAPS = "gaps"
 """The one that names what cells say where nothing is known."""
-DELIMITER, DECIMAL = "delimiter", "decimal"
-"""Those that say how the file is written."""
 SEVERAL = (TARGET, LEAVE_OUT, GAPS)
 """Those that may stand there more than once."""
 NOT_IN_QUERY = (ROWS, LABELS, TARGETS, GROUPS, "batches")
@@ -43,15 +43,15 @@ def in_lines(spec: InputSpec, model: str) -> Spec:
     return spec
 
 
-def read_order(query: bytes, kind: type[Order], due: Due, depth: int) -> tuple[Order, JsonBody, Meant]:
+def read_order(scope: Scope, kind: type[Order], due: Due, depth: int) -> tuple[Order, JsonBody, Meant]:
     """What a query orders: as the body of JSON that would say the same, but for its rows; and what the columns are.
 
     depth: of lists and objects in it. Raises InvalidContent, LongAddress.
     """
-    pairs = _pairs(query, kind)
+    pairs = _pairs(scope["query_string"], kind)
     targets, left_out, gaps = (several(pairs, name) for name in SEVERAL)
     members = once(pair for pair in pairs if pair[0] not in SEVERAL)
-    group, said = members.pop(GROUP, None), said_of(members)
+    group, said = members.pop(GROUP, None), said_of(members, scope)
     readers: dict[str, Callable[[str], Any]] = {**_READERS, "method": partial(_method, depth)}
     read = {name: readers.get(name, str)(value) for name, value in members.items()}
     body = {ROWS: [], due.word: [], **read}
@@ -65,14 +65,14 @@ def several(pairs: Iterable[tuple[str, str]], of: str) -> tuple[str, ...]:
     return tuple(value_text(value) for name, value in pairs if name == of)
 
 
-def said_of(members: dict[str, str]) -> SaidDialect:
-    """Takes out of the members of a query what they say of how a file is written. Raises InvalidContent."""
-    delimiter, decimal = members.pop(DELIMITER, None), members.pop(DECIMAL, None)
-    if delimiter is not None and delimiter not in DELIMITERS:
-        raise InvalidContent.at(f"/{DELIMITER}", 'delimiter is what parts cells: ",", ";" (%3B) or "tab".')
-    if decimal is not None and decimal not in SIGNS:
-        raise InvalidContent.at(f"/{DECIMAL}", 'decimal is what decimals begin with: "," or ".".')
-    return SaidDialect(delimiter and DELIMITERS[delimiter], decimal)
+def said_of(members: dict[str, str], scope: Scope) -> SaidDialect:
+    """Takes out of the members of a query what they say of how a file is written; the header Content-Type may say how
+    its letters are stored, too. Raises InvalidContent."""
+    said = {name: members.pop(name) for name in SAYABLE if name in members}
+    for name, word in said.items():
+        if word.lower() not in SAYABLE[name]:
+            raise InvalidContent.at(f"/{name}", f"{name} is {_SAID[name]}.")
+    return SaidDialect.of({"encoding": charset(scope), **said})
 
 
 def refuse_query(query: bytes, kind: type[Order]) -> None:
@@ -104,7 +104,7 @@ def file_parameter(name: str, schema: dict[str, Any], description: str | None) -
 
 def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
     """What a query says about a CSV file; other names are checked before. Raises InvalidContent, LongAddress."""
-    known = {*SEVERAL, GROUP, DELIMITER, DECIMAL, *kind.model_fields}.difference(NOT_IN_QUERY)
+    known = {*SEVERAL, GROUP, *SAYABLE, *kind.model_fields}.difference(NOT_IN_QUERY)
     return [(name, value) for name, value in pairs_of(query) if name in known]
 
 
@@ -127,17 +127,37 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 """Members that are no text -> what reads them; what is none of its kind stays text, and is refused as such."""
 _TYPES = {"again": "boolean", "seed": "integer"}
+_SAID = {
+    "delimiter": 'what parts cells: ",", ";" (%3B) or "tab"',
+    "decimal": 'what decimals begin with: "," or "."',
+    "encoding": f"how letters are stored: {', '.join(ENCODINGS)}",
+    "dates": 'what stands first in 3/4/2026: "day-first" or "month-first"',
+}
+"""What a member of the query says of how the file is written."""
 WRITTEN = (
     file_parameter(
-        DELIMITER,
+        "delimiter",
         {"type": "string", "enum": [",", ";", "tab"]},
         "What parts cells; without it the first line says so, and one that can be read in two ways is refused.",
     ),
     file_parameter(
-        DECIMAL,
+        "decimal",
         {"type": "string", "enum": [",", "."]},
         "What decimals begin with; without it a point where commas part cells, else what the numbers show, and numbers "
         "that can be read in two ways are refused.",
+    ),
+    file_parameter(
+        "encoding",
+        {"type": "string", "enum": [*ENCODINGS]},
+        "How letters are stored, which charset in Content-Type may say, too; without it UTF-8 where the bytes are "
+        "such, else what they look like: UTF-16, Shift_JIS, Windows-1252 or, where lines end as on old Macs, "
+        "Macintosh.",
+    ),
+    file_parameter(
+        "dates",
+        {"type": "string", "enum": [*SAYABLE["dates"]]},
+        "Whether day or month stands first in 3/4/2026; without it a date of the file with a day above 12 says so, and "
+        "dates that can be read in two ways are refused.",
     ),
 )
 """Parameters of a query that say how a CSV file is written."""

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.bodies.csv_bodies import DECIMAL, DELIMITER, GAPS, TARGET, in_lines, said_of, several
+from service.api.bodies.csv_bodies import GAPS, TARGET, in_lines, said_of, several
 from service.api.limits.request_checks import Scope, header, media_type
 from service.api.queries import once, pairs_of
 from service.api.validation import validated
@@ -22,6 +22,7 @@ from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
 from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
+from service.guessing.csv_dialect import SAYABLE
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import Places, read_csv
 from service.intake.formats.fast_json import read_usual, read_wide
@@ -125,7 +126,7 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
 
 def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
-    options, meant = asked_of_file(scope["query_string"])
+    options, meant = asked_of_file(scope)
     table = read_csv([body], in_lines(loaded.input, loaded.model), meant, loaded.model, loaded.limits)
     check_added_back(table.named.rows, loaded, places=lambda: table.places)
     return Question(table.named.rows, options, table.named.names, table.notes)
@@ -233,12 +234,12 @@ def options_of_query(query: bytes) -> PredictOptions:
     return _options(once(_pairs(query, OPTIONS))) if query else USUAL
 
 
-def asked_of_file(query: bytes) -> tuple[PredictOptions, Meant]:
+def asked_of_file(scope: Scope) -> tuple[PredictOptions, Meant]:
     """The same of a CSV file, its columns that hold what is right, its gaps, and how it is written. Raises
     InvalidContent, LongAddress."""
-    pairs = _pairs(query, (*OPTIONS, TARGET, GAPS, DELIMITER, DECIMAL))
+    pairs = _pairs(scope["query_string"], (*OPTIONS, TARGET, GAPS, *SAYABLE))
     members = once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))
-    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS), said=said_of(members))
+    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS), said=said_of(members, scope))
     return _options(members), meant
 
 
@@ -246,7 +247,7 @@ def refuse_query(query: bytes) -> None:
     """Raises InvalidContent where a query has members that belong into its JSON body, or are of a CSV file,
     LongAddress where it is long."""
     for name, _ in pairs_of(query) if query else ():
-        if name in (DELIMITER, DECIMAL):
+        if name in SAYABLE:
             raise InvalidContent.at(f"/{name}", f"{name} says how a CSV file is written. {IS_CSV}")
     for name, _ in _pairs(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")

@@ -226,7 +226,7 @@ def read_row_body(shared: Context, request: Request, kind: type[Order], due: Due
 def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tuple[Order, RowBody]:
     """The same of a CSV file."""
     spec, limits = in_lines(due.input, due.model), shared.runtime.settings
-    order, members, meant = read_order(scope["query_string"], kind, due, limits.max_depth)
+    order, members, meant = read_order(scope, kind, due, limits.max_depth)
     body: bytes | Spooled = scope["tsuika.body"]
     if not isinstance(body, Spooled):
         return order, RowBody(members, due, table=partial(read_csv, [body], spec, meant, due.model, limits))
@@ -316,7 +316,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     """
     media = media_type(scope)
     if media == CSV:
-        options, meant = asked_of_file(scope["query_string"])
+        options, meant = asked_of_file(scope)
         task = {"spec": in_lines(loaded.input, loaded.model).model_dump(mode="json"), "meant": _columns(meant)}
         report = await shared.reader.wait(spooled, "read asked file", **task, model=loaded.model)
         return (await _named(spooled, options, loaded))._replace(notes=report["notes"])

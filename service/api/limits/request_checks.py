@@ -11,6 +11,7 @@ from typing import Any
 from service.api.limits.connections import CLOSING_SECONDS
 from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS, SAFETENSORS
 from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
+from service.guessing.csv_letters import ENCODINGS
 from service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -31,6 +32,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)
 """A Host header: a name or an address, in brackets of version 6; and a port."""
+_CHARSET = re.compile(r'(?:^|;) *charset *= *"?([^\s";]+)', re.IGNORECASE)
 IMPORT_TYPES = (RAW, SAFETENSORS, "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
 MERGES = "/merges"
@@ -131,13 +133,14 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         return
     if _predicts(scope) and media in ROWS:
         return
-    charset = parameters.lower().replace('"', "").replace(" ", "")
-    in_utf8 = "charset=" not in charset or "charset=utf-8" in charset
+    letters = _charset(parameters)
+    in_utf8 = letters in (None, "utf-8")
     if media == SAFETENSORS and _stores_rows(scope):
         return
     if media == CSV and (_takes_rows(scope) or invokes(scope)):
-        if not in_utf8:
-            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8. Save it so, or send it without charset.")
+        if letters is not None and letters not in ENCODINGS:
+            listed = ", ".join(ENCODINGS)
+            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8, which is best, or in one of {listed}.")
         return
     if media != JSON or not in_utf8:
         also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
@@ -145,6 +148,16 @@ def _check_taken(scope: Scope, content_type: str | None) -> None:
         also = also or (f" Taken here, too: {CSV}." if invokes(scope) else "")
         came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
         raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
+
+
+def charset(scope: Scope) -> str | None:
+    """How the letters of the body are stored, in small letters; None where the header does not say."""
+    return _charset((header(scope, b"content-type") or "").partition(";")[2])
+
+
+def _charset(parameters: str) -> str | None:
+    match = _CHARSET.search(parameters)
+    return None if match is None else match[1].lower()
 
 
 def media_type(scope: Scope) -> str:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies.invocation_bodies import native_body, predictions_alone
 from service.api.context import Context, Shared, access
-from service.api.limits.request_checks import HEADERS, media_type
+from service.api.limits.request_checks import HEADERS, charset, media_type
 from service.api.openapi import WORDS, WRITING, takes
 from service.api.routes import predictions
 from service.contract import predictions as contract
@@ -76,9 +76,9 @@ async def _invoke(request: Request, shared: Context, name: str) -> Response:
     media, body = media_type(scope), scope["tsuika.body"]
     if media != CSV:
         body = await asyncio.to_thread(native_body, body, loaded.input, loaded.limits.max_depth)
-    native = CSV if media == CSV else JSON
     headers = [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")]
-    asked = {**scope, "query_string": b"", "headers": [*headers, (b"content-type", native.encode())]}
+    native = [CSV, *([f"charset={letters}"] if (letters := charset(scope)) else [])] if media == CSV else [JSON]
+    asked = {**scope, "query_string": b"", "headers": [*headers, (b"content-type", ";".join(native).encode())]}
     asked["path"] = f"/v1/models/{name}/predictions"
     asked.pop(HEADERS, None)  # those of the request as it came
     try:

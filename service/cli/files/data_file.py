@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
-from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect, SaidDialect
+from service.guessing.csv_dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect
 from service.guessing.label_column import named_label
 
 
@@ -32,7 +32,7 @@ class DataFile:
     records: Callable[[], Iterator[Record]]
     header: int = 0
     is_csv: bool = False
-    dialect: Dialect = PLAIN
+    dialect: Dialect = OF_ROWS
     said: SaidDialect = SAID_NOTHING
 
     @property

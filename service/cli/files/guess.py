@@ -19,7 +19,7 @@ from service.cli.output import word
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import Dialect
-from service.guessing.csv_facts import check_header, with_decimal
+from service.guessing.csv_facts import by_cells, check_header
 from service.guessing.label_column import LABELS, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -101,15 +101,16 @@ def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: Colu
 
 def _last(file: DataFile) -> str:
     if len(file.columns) < 2:
-        raise WrongUsage(f"{file.name} has one column, {quoted(file.columns)}, and no labels beside it.")
+        title = " If it is a title, remove what stands above the names of the columns." if file.is_csv else ""
+        raise WrongUsage(f"{file.name} has one column, {quoted(file.columns)}, and no labels beside it.{title}")
     return file.columns[-1]
 
 
 def _dialect(file: DataFile) -> Dialect:
-    """How the file is written. Raises WrongUsage where its numbers can be read in two ways."""
+    """How the file is written. Raises WrongUsage where its cells can be read in two ways."""
     lines = chain([file.columns], (record.cells for record in file.records()))
     try:
-        return with_decimal(lines, file.dialect, file.said)
+        return by_cells(lines, file.dialect, file.said)
     except Unguessable as fault:
         raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
 

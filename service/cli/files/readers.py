@@ -15,7 +15,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
 from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect
-from service.guessing.csv_facts import dialect_in
+from service.guessing.csv_facts import dialect_in, empty_end
 from service.guessing.unguessable import Unguessable
 
 LABEL = "label"
@@ -79,7 +79,8 @@ def _csv(path: Path, said: SaidDialect) -> DataFile:
             for line, cells, _ in records_of(Pieces(path), dialect):
                 yield Record(line, cells)
         except InvalidContent as fault:
-            raise WrongUsage(f"{path.name}: {fault.detail.replace('The body', 'The file', 1)}") from None
+            sentence = in_options(fault.detail.replace("The body", "The file", 1))
+            raise WrongUsage(f"{path.name}: {sentence}") from None
 
     first = next(lines(), None)
     if first is None:
@@ -109,7 +110,7 @@ def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
         )
     for k, name in enumerate(columns):
         if not any(columns[k:]):
-            raise WrongUsage(f"{path.name}, line {line}: {Unguessable('empty_end', place=k + 1)}")
+            raise WrongUsage(f"{path.name}, line {line}: {empty_end(columns, k)}")
         if not name:
             raise WrongUsage(f"{path.name}, line {line}: column {k + 1} has no name. Name it, or leave it out.")
         if name in columns[:k]:

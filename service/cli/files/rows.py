@@ -12,6 +12,8 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import label_text
 from service.cli.output import word
+from service.guessing.column_facts import ColumnFacts
+from service.guessing.csv_dates import order_of
 from service.guessing.csv_dialect import PLAIN, Dialect, decimal_of
 from service.guessing.unguessable import Unguessable
 
@@ -63,33 +65,40 @@ def columns_of(
     if len(others) != due:
         beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
+        way = f" {only_numbers(file, others)}".rstrip() if spec.kind != "image" and len(others) > due else ""
         raise WrongUsage(
-            f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row."
+            f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row.{way}"
         )
     return _read_as(file, Columns(tuple(map(file.columns.index, others)), label_name, group), model)
 
 
 def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
-    """The same with the dialect of the file, by its numbers. Raises WrongUsage where they can be read in two ways."""
-    if file.dialect.is_plain or file.said.decimal is not None:
-        return replace(columns, dialect=file.dialect)
-    numbers = [*columns.inputs] if model.input.kind == "vector" else []
-    if model.input.kind == "table":
-        kinds = zip(columns.inputs, model.input.columns, strict=True)
-        numbers = [place for place, column in kinds if column.kind == "number"]
+    """The same with the dialect of the file, by its numbers and dates. Raises WrongUsage where they can be read in two
+    ways."""
+    dialect, said = file.dialect, file.said
+    kinds = [column.kind for column in model.input.columns] if model.input.kind == "table" else [model.input.kind]
+    places: dict[str, list[int]] = {}
+    for kind, place in zip(kinds if len(kinds) > 1 else kinds * len(columns.inputs), columns.inputs, strict=True):
+        places.setdefault("number" if kind == "vector" else kind, []).append(place)
     if columns.label is not None and model.target.kind == "number":
-        numbers.append(file.columns.index(columns.label))
-    cells = (
-        (file.columns[place], record.cells[place])
-        for record in file.records()
-        for place in numbers
-        if record.cells[place] is not None
-    )
+        places.setdefault("number", []).append(file.columns.index(columns.label))
     try:
-        decimal = decimal_of(cells, file.dialect.delimiter)
+        if not dialect.is_plain and said.decimal is None:
+            decimal = decimal_of(_cells(file, places.get("number", ())), dialect.delimiter)
+            dialect = replace(dialect, decimal=decimal)
+        if dialect.dates is None and "date" in places:
+            dialect = replace(dialect, dates=order_of(_cells(file, places["date"])))
     except Unguessable as fault:
         raise WrongUsage(f"{file.name}: {in_options(str(fault))} Nothing was sent.") from None
-    return replace(columns, dialect=replace(file.dialect, decimal=decimal))
+    return replace(columns, dialect=dialect)
+
+
+def _cells(file: DataFile, places: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The cells of these columns, with their names."""
+    for record in file.records():
+        for place in places:
+            if isinstance(record.cells[place], str):
+                yield file.columns[place], record.cells[place]
 
 
 def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], model: str) -> tuple[int, ...]:
@@ -107,6 +116,18 @@ def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], 
             "Where nothing is known of a column, its cells are empty. Nothing was sent."
         )
     return tuple(map(file.columns.index, inputs))
+
+
+def only_numbers(file: DataFile, columns: Sequence[str]) -> str:
+    """Which of these columns only number or name the rows, and how to leave them out; "" where none does."""
+    facts = {name: ColumnFacts(file.dialect) for name in columns}
+    for record in file.records():
+        for name, cell in zip(file.columns, record.cells, strict=True):
+            if name in facts:
+                facts[name].add(cell)
+    names = [name for name, fact in facts.items() if fact.doubt == ("numbering", "")]
+    options = " ".join(f"--leave-out {word(name)}" for name in names[:10])
+    return f"{quoted(names)} only number{'s'[: len(names) == 1]} rows: {options}." if names else ""
 
 
 def inputs_of(file: DataFile, columns: Columns, spec: InputSpec) -> Iterator[Any]:

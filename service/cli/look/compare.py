@@ -14,9 +14,10 @@ from service.cli.files.data_file import DataFile
 from service.cli.files.readers import open_file
 from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
-from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, said_of
+from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, written
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores
+from service.guessing.csv_dialect import SaidDialect
 from service.learning.wording import amount, percent, points
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def run(
     gaps: Gaps = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
+    dates: Dates = None,
     as_json: Json = False,
 ) -> int:
     """Puts two versions side by side: how good each was when it was judged, class by class, and what each knows.
@@ -41,9 +44,10 @@ def run(
     Of a file it says how many rows they answer differently, and how many answers of each are right.
     """
     named = [version_of(first), version_of(second)]
+    how = written(delimiter, decimal, encoding, dates)
     with connected() as client:
         versions = [client.model(each.model).version(each.version or "live") for each in named]
-        file = None if path is None else open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+        file = None if path is None else open_file(path, leave_out, gaps, SaidDialect.of(how))
         said = None if file is None else _asked(client, versions, file)
     rows = _rows(versions[0], versions[1])
     if as_json:

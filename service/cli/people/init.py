@@ -12,8 +12,9 @@ from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
-from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
+from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import print_result, word
+from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -30,6 +31,8 @@ def run(
     gaps: Gaps = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
+    dates: Dates = None,
     replace: Annotated[
         bool, Option("--replace", help="Take the place of a model of that name that never had rows.")
     ] = False,
@@ -42,10 +45,11 @@ def run(
     _check_name(model)
     check_left_out(leave_out, label=label)
     said: dict[str, Sequence[str | None]] = {"--label": [label], "--leave-out": leave_out or [], "--gaps": gaps or []}
-    said |= {"--delimiter": [delimiter], "--decimal": [decimal]}
+    how = written(delimiter, decimal, encoding, dates)
+    said |= {f"--{name}": [value] for name, value in how.items()}
     typed = _typed({"--target": [target], **said})
     repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
-    file = open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+    file = open_file(path, leave_out, gaps, SaidDialect.of(how))
     guessed = guess(file, label, target, repeat)
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)

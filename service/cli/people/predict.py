@@ -21,8 +21,9 @@ from service.cli.files.readers import open_file
 from service.cli.files.rows import columns_of, inputs_of, typed_cell
 from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
-from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
+from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import csv_cell, plain, print_json, print_table, stdout
+from service.guessing.csv_dialect import SaidDialect
 from service.learning.wording import amount
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def run(
     gaps: Gaps = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
+    dates: Dates = None,
     as_json: Json = False,
 ) -> int:
     """Predicts rows by the live version, or by the one that is named. In a pipe it writes CSV, a line a row."""
     if (path is None) == (row is None):
         raise WrongUsage("Name a file, or one row by --row.")
     check_left_out(leave_out, label=label)
-    named = version_of(name)
+    named, how = version_of(name), written(delimiter, decimal, encoding, dates)
     with connected() as client:
         remote = client.model(named.model)
         info = remote.info()
@@ -62,12 +65,11 @@ def run(
             parts: Iterable[Any] = [[_row(row, info)]]
         else:
             assert path is not None
-            file = open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+            file = open_file(path, leave_out, gaps, SaidDialect.of(how))
             check_size(file)
             parts = _parts(file, info, label, as_it_is=not (leave_out or gaps))
-        written: dict[str, Any] = {"delimiter": delimiter, "decimal": decimal}
         answers = [
-            remote.predict(part, version=named.version, **(written if isinstance(part, Path) else {})) for part in parts
+            remote.predict(part, version=named.version, **(how if isinstance(part, Path) else {})) for part in parts
         ]
     _print(answers, as_json)
     return DONE

@@ -21,15 +21,16 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import Count, LabelCounts, count_labels, new_labels
 from service.cli.files.readers import open_file
-from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of
+from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of, only_numbers
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
-from service.cli.options import Decimal, Delimiter, Gaps, Json, LeaveOut, check_left_out, said_of
+from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import plain, word
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.guessing.column_facts import REFUSED_WORDS
+from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -66,6 +67,8 @@ def run(
     gaps: Gaps = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
+    dates: Dates = None,
     method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -74,7 +77,8 @@ def run(
     Exit code 0: live, 3: rejected, 4: held, 2: the file is wrong and nothing was sent.
     """
     check_left_out(leave_out, label=label, group=group)
-    file = open_file(path, leave_out, gaps, said_of(delimiter, decimal))
+    how = written(delimiter, decimal, encoding, dates)
+    file = open_file(path, leave_out, gaps, SaidDialect.of(how))
     with connected() as client:
         remote = client.model(model)
         info = _known(remote, path)
@@ -89,7 +93,7 @@ def run(
         options: dict[str, Any] = {"source": note, "method": method, "new_classes": "allow" if new else None}
         file_options: dict[str, Any] = {}
         if file.is_csv:
-            file_options = {"leave_out": leave_out, "gaps": gaps, "delimiter": delimiter, "decimal": decimal}
+            file_options = {"leave_out": leave_out, "gaps": gaps, **how}
         if new:
             typer.echo(plain(f"New classes: {_listed(new)}"), err=True)
         with learning(counts.rows) as show, _interruptible(model) as ordered:
@@ -187,7 +191,9 @@ def _candidates(file: DataFile, info: Model) -> str:
     known = [column.name for column in info.input.columns] if info.input.kind == "table" else []
     others = [name for name in file.columns if name not in known]
     unknown = f" {info.name} does not know {quoted(others)}." if known and others else ""
-    several = " One that only numbers rows: --leave-out COLUMN." if unknown and len(others) > 1 else ""
+    several = ""
+    if unknown and len(others) > 1:
+        several = f" {only_numbers(file, others) or 'One that only numbers rows: --leave-out COLUMN.'}"
     made = f" Or make it anew: tsuika init {info.name} {word(str(file.path))} --replace"
     return unknown + several + (made if info.live_version is None else "")
 

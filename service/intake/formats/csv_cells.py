@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
+from service.guessing.csv_dates import order_in
 from service.guessing.csv_dialect import Dialect
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
@@ -38,6 +39,10 @@ class ColumnFault(Exception):
     def __init__(self, row: int, sentence: str) -> None:
         super().__init__(sentence)
         self.row, self.sentence = row, sentence
+
+
+class OrderUnknown(Exception):
+    """A date has slashes, and nobody knows yet whether the day stands first."""
 
 
 class ColumnReader:
@@ -166,11 +171,12 @@ def _boolean(text: str) -> bool:
 def _date(dialect: Dialect, text: str) -> str:
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no date. {GAP.format(text)}")
-    if not DATE.fullmatch(written := dialect.date(text)):
-        day_first = "" if dialect.is_plain else "29.11.2026, "
-        forms = f"2026-11-29, {day_first}2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
-        raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
-    return written
+    if DATE.fullmatch(written := dialect.date(text)):
+        return written
+    if dialect.dates is None and order_in(text):
+        raise OrderUnknown
+    forms = "2026-11-29, 29.11.2026, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
+    raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
 
 
 class _Known(dict[str, float]):

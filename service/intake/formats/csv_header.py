@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput
-from service.contract.tables import NumberColumn, TableInput, value_text
+from service.contract.tables import DateColumn, NumberColumn, TableInput, value_text
 from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
-from service.guessing.csv_facts import LABELLED, are_cells
-from service.guessing.unguessable import Unguessable
+from service.guessing.csv_facts import LABELLED, are_cells, empty_end
 from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
@@ -89,6 +88,11 @@ class Header:
         targets = self.targets if meant.word == TARGETS else ()
         return {name: place for place, name in enumerate(self.names) if name in {*inputs, *targets}}
 
+    def dates(self, spec: Spec) -> dict[str, int]:
+        """The columns of dates, by name -> their place in the file."""
+        columns = spec.columns if isinstance(spec, TableInput) else ()
+        return {column.name: self.names.index(column.name) for column in columns if isinstance(column, DateColumn)}
+
     def _check_names(self, width: int) -> None:
         if len(self.names) == 1 and width + self._learned > 1:
             for mark, word in OTHER_MARKS.items():
@@ -97,7 +101,7 @@ class Header:
                     raise self._refusal(f" is one cell with {word} in it. {way}")
         for k, name in enumerate(self.names):
             if not any(self.names[k:]):
-                raise self._refusal(f": {Unguessable('empty_end', place=k + 1)}")
+                raise self._refusal(f": {empty_end(self.names, k)}")
             if not name:
                 sentence = f": cell {k + 1} names no column. Name it or leave the column out (of pandas: index=False)."
                 raise self._refusal(sentence)

@@ -1,7 +1,7 @@
 """The bytes of a CSV file, piece by piece -> its records, each with the line on which it begins.
 
 RFC 4180 as the csv module reads it, strictly: UTF-8, with or without a byte order mark; lines that end as in Windows,
-Unix or old Macs. A dialect may say that semicolons or tabs part cells, and that letters are those of Windows-1252.
+Unix or old Macs. A dialect may say that semicolons or tabs part cells, and that letters are stored otherwise.
 Lines are counted as an editor does, the first one is 1. No more than a record is in memory at once.
 """
 
@@ -15,15 +15,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from service.errors import InvalidContent
-from service.guessing.csv_dialect import MARKS, PLAIN, WESTERN, Dialect, is_western
-from service.guessing.unguessable import AS_CSV
+from service.guessing.csv_dialect import MARKS, PLAIN, Dialect
+from service.guessing.csv_letters import UTF8
+from service.guessing.unguessable import AS_CSV, OR_SAY
 
 PIECE_BYTES = 64 * 1024
 LONGEST_RECORD = 1024 * 1024
 """Most characters of a record: a thousand cells, each as long as a cell may be, come to less."""
 BREAK = re.compile(r"\r\n|\r|\n")
+NO_CHARACTER = f"begins no character. {OR_SAY}"
 ONE_LINE = "The file came as one line. With curl say --data-binary, since -d takes line breaks out."
-NOT_UTF8 = f"begins no character. {AS_CSV}"
+
+
+class NotUtf8(InvalidContent):
+    """A byte of a file is none of UTF-8."""
 
 
 class Pieces:
@@ -41,9 +46,10 @@ class Pieces:
 def records_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[tuple[int, list[str], int]]:
     """-> the line on which a record begins, counted from 1, its cells, and its characters; blank lines are passed over.
 
-    Raises InvalidContent for bytes that are not UTF-8, NUL, quotes that do not fit, and records over the limit.
+    Raises NotUtf8, and InvalidContent for bytes of another encoding, NUL, quotes that do not fit, and records over the
+    limit.
     """
-    lines = _Lines(pieces, dialect.encoding)
+    lines = _Lines(pieces, dialect)
     reader = csv.reader(lines.each(), delimiter=dialect.delimiter, strict=True, skipinitialspace=True)
     while True:
         begins = lines.begins = reader.line_num + 1
@@ -80,14 +86,15 @@ class _Lines:
     """Cuts pieces of bytes into lines. `begins`: the line on which the record begins that is being read; `length`:
     its characters so far."""
 
-    def __init__(self, pieces: Iterable[bytes], encoding: str) -> None:
+    def __init__(self, pieces: Iterable[bytes], dialect: Dialect) -> None:
         self.begins, self.length = 1, 0
-        self._pieces, self._encoding = pieces, encoding
+        self._pieces, self._dialect = pieces, dialect
         self._given = 0
 
     def each(self) -> Iterator[str]:
         """The lines, with what ends them."""
-        decoder = codecs.getincrementaldecoder(self._encoding)("replace" if self._encoding == WESTERN else "strict")
+        encoding = self._dialect.encoding
+        decoder = codecs.getincrementaldecoder(encoding)("strict" if encoding == UTF8 else "replace")
         rest, read = "", 0
         first = True
         for piece in self._pieces:
@@ -109,8 +116,9 @@ class _Lines:
         self._given += 1
         if "\0" in line:
             raise refused_at(self._given, f" has a NUL character: this is no text. {AS_CSV}")
-        if self._encoding == WESTERN and not is_western(line):
-            raise InvalidContent.at("", f"The body is not UTF-8: a byte of line {self._given:,} {NOT_UTF8}")
+        if self._dialect.misreads(line):
+            due = self._dialect.letters
+            raise InvalidContent.at("", f"The body is not {due}: a byte of line {self._given:,} {NO_CHARACTER}")
         self._check_length(len(line))
         self.length += len(line)
         return line
@@ -133,5 +141,5 @@ class _Lines:
             before = rest + whole[: error.start].decode("utf-8")
             line = self._given + len(BREAK.findall(before)) + 1
             at = read - (len(whole) - len(piece)) + error.start
-            sentence = f"The body is not UTF-8: byte {at:,}, in line {line:,}, {NOT_UTF8}"
-            raise InvalidContent.at("", sentence) from None
+            sentence = f"The body is not UTF-8: byte {at:,}, in line {line:,}, {NO_CHARACTER}"
+            raise NotUtf8(sentence, [("", sentence)]) from None

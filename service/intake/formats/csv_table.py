@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -22,19 +21,22 @@ from service.contract.body_limits import HIGHEST, MOST_CLASSES, BodyLimits
 from service.contract.inputs import TextInput
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_of, head_of
+from service.guessing.csv_dates import order_of
+from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_of, guessed_letters, head_of
+from service.guessing.csv_letters import UTF8, is_utf8
 from service.guessing.file_kinds import other_file
 from service.guessing.unguessable import Unguessable
 from service.intake.formats.csv_cells import (
     ColumnFault,
     ColumnReader,
+    OrderUnknown,
     VectorReader,
     column_reader,
     named,
     number_reader,
 )
 from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, width_of
-from service.intake.formats.csv_lines import ONE_LINE, records_of, refused_at
+from service.intake.formats.csv_lines import ONE_LINE, NotUtf8, records_of, refused_at
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
@@ -91,9 +93,20 @@ class CsvTable:
 
 
 def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limits: BodyLimits = HIGHEST) -> CsvTable:
-    """The rows of a file. pieces: given anew each time, unless commas part its cells. Raises InvalidContent with the
-    pointer, line and column of the first fault."""
-    checked = _Checked(pieces)
+    """The rows of a file. pieces: given anew each time, unless it is plain CSV in UTF-8 with dates of ISO 8601. Raises
+    InvalidContent with the pointer, line and column of the first fault."""
+    said = meant.said.encoding
+    try:
+        return _read(_Checked(pieces, said or UTF8), spec, meant, model, limits)
+    except NotUtf8:
+        encoding, word = guessed_letters(pieces, meant.said)
+        if encoding == UTF8:
+            raise
+        return _read(_Checked(pieces, encoding, word), spec, meant, model, limits)
+
+
+def _read(checked: _Checked, spec: Spec, meant: Meant, model: str, limits: BodyLimits) -> CsvTable:
+    """The rows of a file whose letters are known. Raises NotUtf8, InvalidContent."""
     dialect, records = checked.records(meant)
     line, cells, _ = next(records, (0, [], 0))
     if not cells:
@@ -108,12 +121,11 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limi
         dialect = checked.with_decimal(dialect, header.numbers(spec, meant))
     reading = _Reading(header, spec, meant, model, limits, dialect)
     try:
-        for line, cells, length in records:
-            reading.add(line, cells, length)
-    except InvalidContent:
-        reading.settle()  # a fault in an earlier line comes first
-        raise
-    reading.settle()
+        reading.read(records)
+    except OrderUnknown:
+        dialect = checked.with_order(dialect, header.dates(spec))
+        reading = _Reading(header, spec, meant, model, limits, dialect)
+        reading.read(islice(records_of(checked.each(), dialect), 1, None))
     if header.left_out and not checked.breaks:
         raise InvalidContent.at("", ONE_LINE)
     table = reading.table()
@@ -123,10 +135,11 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limi
 
 
 class _Checked:
-    """The pieces of a file. `breaks`: whether a line ended in those so far."""
+    """The pieces of a file whose letters are known. `breaks`: whether a line ended in those so far. word: as of a
+    Dialect."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self.breaks, self._pieces = False, pieces
+    def __init__(self, pieces: Iterable[bytes], encoding: str, word: str = "") -> None:
+        self.breaks, self._pieces, self._letters = False, pieces, (encoding, word)
 
     def each(self) -> Iterator[bytes]:
         """The pieces. Raises InvalidContent where the first begins as another kind of file does."""
@@ -139,38 +152,50 @@ class _Checked:
             yield piece
 
     def records(self, meant: Meant) -> tuple[Dialect, Iterator[tuple[int, list[str], int]]]:
-        """How the file is written, but for the sign of decimals, and its records. Raises InvalidContent."""
+        """How the file is written, but for what its cells say, and its records. Raises InvalidContent."""
         each = self.each()
         head = head_of(each)
         try:
-            dialect = dialect_of(head, each, meant.said)
+            known = self._letters[0] != UTF8 or is_utf8(head)  # else the records say so
+            dialect = dialect_of(head, meant.said, *self._letters) if known else PLAIN
         except Unguessable as fault:
             raise InvalidContent.at("/delimiter", str(fault)) from None
-        return dialect, records_of(chain([head], each) if dialect.is_plain else self.each(), dialect)
+        return dialect, records_of(chain([head], each), dialect)
 
     def with_decimal(self, dialect: Dialect, numbers: Mapping[str, int]) -> Dialect:
         """The same with the sign of decimals. numbers: names of columns of numbers, and their places. Raises
         InvalidContent."""
         try:
-            return replace(dialect, decimal=decimal_of(self._numbers(dialect, numbers), dialect.delimiter))
+            return replace(dialect, decimal=decimal_of(self._cells(dialect, numbers), dialect.delimiter))
         except Unguessable as fault:
             raise InvalidContent.at("/decimal", str(fault)) from None
+
+    def with_order(self, dialect: Dialect, dates: Mapping[str, int]) -> Dialect:
+        """The same with the order of dates. dates: names of their columns, and their places. Raises InvalidContent."""
+        try:
+            return replace(dialect, dates=order_of(self._cells(dialect, dates)))
+        except Unguessable as fault:
+            raise InvalidContent.at("/dates", str(fault)) from None
 
     def doubts(self, numbers: Mapping[str, int]) -> list[str]:
         """What is said of numbers of a file of one column that could be read in two ways."""
         try:
-            decimal_of(self._numbers(PLAIN, numbers), PLAIN.delimiter)
+            decimal_of(self._cells(replace(PLAIN, encoding=self._letters[0]), numbers), PLAIN.delimiter)
         except Unguessable as fault:
             return [f"{fault.values['cell']} is read as {fault.values['part']}, with a decimal point."]
         return []
 
-    def _numbers(self, dialect: Dialect, numbers: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    def _cells(self, dialect: Dialect, columns: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         """The cells of these columns, up to the first record that is none."""
         records = records_of(self.each(), dialect)
         next(records, None)
-        with suppress(InvalidContent):  # it is told when the rows are read
+        try:
             for _, cells, _ in records:
-                yield from ((name, cells[place].strip()) for name, place in numbers.items() if place < len(cells))
+                yield from ((name, cells[place].strip()) for name, place in columns.items() if place < len(cells))
+        except NotUtf8:
+            raise
+        except InvalidContent:
+            return  # it is told when the rows are read
 
 
 class _Reading:
@@ -220,6 +245,16 @@ class _Reading:
                 yield self._cells[name], partial(_add, self._labels, _Names("a label").read)
         if self._header.group is not None:
             yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group").read)
+
+    def read(self, records: Iterable[tuple[int, list[str], int]]) -> None:
+        """Takes the rows of these records. Raises OrderUnknown, and InvalidContent for the first fault."""
+        try:
+            for line, cells, length in records:
+                self.add(line, cells, length)
+        except InvalidContent:
+            self.settle()  # a fault in an earlier line comes first
+            raise
+        self.settle()
 
     def add(self, line: int, cells: list[str], length: int) -> None:
         """Takes one more row, of so many characters. Raises InvalidContent."""

@@ -21,7 +21,7 @@ from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
 from service.guessing.class_counts import rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
-from service.guessing.csv_dialect import as_said
+from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_facts import check_label, facts_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
@@ -29,7 +29,7 @@ from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
 from service.web.forms import as_words, whole, words_in
 from service.web.pages.data.batches import counted
-from service.web.pages.data.send import WRITTEN, beside, said_in, unreadable, written
+from service.web.pages.data.send import WRITTEN, beside, unreadable, written
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -82,13 +82,12 @@ def look(view: View) -> Answer:
     if wrong or view.head is None:
         return ask(view.wrong(wrong or {"file": view.words("send.no_file")}))
     try:
-        lines, dialect = view.head.lines(said_in(view.form))
+        lines, dialect = view.head.lines(SaidDialect.of(view.form))
         facts = facts_of(lines, dialect=dialect)
     except Unguessable as fault:
         return ask(view.wrong(unreadable(fault, view.words)))
     label = label_column(facts)
-    if label is None or len(facts) < 2:
-        return ask(view.wrong({"file": view.words("make.one_column")}))
+    assert label is not None
     if phrases := _phrases(facts, label):
         facts = facts_of(lines, [*phrases], dialect)
     measures = facts[label].measures
@@ -107,8 +106,7 @@ def look(view: View) -> Answer:
     gaps = phrases | gap_words({label: facts[label]} if form["kind"] == "text" else facts)
     form["gaps"] = as_words(gaps)
     form |= dict.fromkeys(WRITTEN, "")
-    if not dialect.is_plain:
-        form |= {"delimiter": as_said(dialect.delimiter), "decimal": dialect.decimal}
+    form |= dialect.said
     looked = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,

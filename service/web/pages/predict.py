@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -34,6 +35,7 @@ MOST_DRAWN = 64
 """Pixels of a side of an image that can be drawn."""
 TOP = 10
 """Best classes that are listed of a row."""
+_DECIMAL_COMMA = re.compile(r"\d,\d")
 PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
 
 
@@ -139,6 +141,8 @@ def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
         numbers = [[_number_of(number) for number in line.replace(",", " ").split()] for line in typed.splitlines()]
         if any(None in line for line in numbers):
             raise Unreadable("predict.no_numbers")
+        if _DECIMAL_COMMA.search(typed) and any(len(line) not in (0, model.input.size) for line in numbers):
+            raise Unreadable("predict.decimal_comma")
         return [line for line in numbers if line]
     try:
         read = json.loads(typed)

@@ -61,12 +61,16 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
     """Ends an update with nothing left to learn or to take back: succeeded, without version and verdict."""
     with runtime.database.writing() as session:
         update = leases.owned(session, update_id, fence)
-        if update.kind == UpdateKind.LEARN:
+        model = session.get_one(Model, update.model_id)
+        live = None if model.live_version_id is None else session.get_one(Version, model.live_version_id)
+        if update.kind == UpdateKind.LEARN and live is not None and {*update.batches} <= {*live.learned}:
+            update.why = f"These rows are learned already: version {live.number}, which is live, holds them."
+        elif update.kind == UpdateKind.LEARN:
             update.why = (
                 "Nothing was left to learn: the live version holds these batches, they were retracted, or their rows "
                 "have no label."
             )
-        elif session.get_one(Model, update.model_id).archived_at is None:
+        elif model.archived_at is None:
             update.why = "The live version holds nothing of these batches, so no new version was needed."
         else:
             update.why = "The model is archived, so nothing was learned again."

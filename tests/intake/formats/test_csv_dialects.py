@@ -71,7 +71,7 @@ def test_a_table_is_the_same_with_semicolons_and_with_commas(content: bytes) -> 
     table = read(content)
     same(table, read(USUAL))
     assert table.notes[0].startswith("Cells are parted by ")
-    assert table.notes[0].endswith(("decimal comma.", "Windows-1252."))
+    assert table.notes[0].endswith(("decimal comma.", "say another encoding."))
     for cut in range(0, len(content), 3):
         same(read_csv([content[:cut], content[cut:]], SPEC, PRICE, "rents"), table)
 
@@ -143,6 +143,43 @@ def test_letters_of_another_country_are_refused_with_their_line() -> None:
     assert (at, "The body is not UTF-8: a byte of line 3 begins no character." in sentence) == ("", True)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        GERMAN.replace("31.12.2026", "31/12/2026").replace("1.2.2026 ", "1/2/2026 ").encode("cp1252"),
+        USUAL.replace("2026-12-31", "12/31/2026")
+        .replace("2026-02-01T", "2/1/2026 ")
+        .encode("mac_roman")
+        .replace(b"\n", b"\r"),
+        USUAL.replace("2026-12-31", "2026/12/31").replace("2026-02-01T", "2026年2月1日 ").encode("utf-16"),
+        USUAL.replace(",", "\t").replace("Bad; ", "Bad, ").replace('"12\t5"', "12,5").encode("utf-16"),
+    ],
+    ids=["day first", "month first, old Mac", "year first, UTF-16", "UTF-16 and tabs"],
+)
+def test_dates_and_letters_of_other_countries_are_read_and_said(content: bytes) -> None:
+    table = read(content)
+    same(table, read(USUAL.replace("Bad; ", "Bad, ") if b"\t" in content else USUAL))
+    assert "Letters are read as " in table.notes[0]
+
+
+def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_refused() -> None:
+    text = "größe,ort,tag,da\n1,東京,3/4/2026,\n2,大阪,,\n".replace("größe", "大きさ")
+    spec = table_of({"大きさ": "number", "ort": "category", "tag": "date", "da": "boolean"})
+    content = text.encode("cp932")
+    at, sentence = refusal(content, Meant(), spec)
+    assert (at, '3/4/2026 in "tag" is 2026-04-03 if the day stands first' in sentence) == ("/dates", True)
+    table = read(content, Meant(said=SaidDialect(dates="month-first")), spec)
+    same(table, read(text.replace("3/4/2026", "2026-03-04"), Meant(), spec))
+    assert table.notes == [
+        'The month stands first in dates. Letters are read as Shift_JIS, as in "大きさ"; if that is wrong, say another '
+        "encoding."
+    ]
+    wrong = text.replace("3/4", "31/4") + "1,,4/31/2026,\n"
+    assert refusal(wrong, Meant(), spec)[1] == 'Line 2, column "tag": There is no such day. Look at its month and day.'
+    said = SaidDialect(encoding="cp1251")
+    assert "The body is not Windows-1251: a byte of line 1" in refusal(b"\x98,ort\n", Meant(said=said), spec)[1]
+
+
 def comma(number: float) -> str:
     """As a German spreadsheet shows it."""
     return f"{number:,.3f}".replace(",", " ").replace(".", ",").replace(" ", ".")
@@ -187,7 +224,7 @@ class Counted:
 def test_a_file_is_read_anew_for_what_has_to_be_known_before_its_rows() -> None:
     spec, pieces = table_of({"x": "number", "v": "number"}), Counted()
     table = read_csv(pieces, spec, Meant(ClassTarget()), "rents")
-    assert (table.named.rows[-1].tolist(), pieces.times) == ([1999, 1999.5], 3)
+    assert (table.named.rows[-1].tolist(), pieces.times) == ([1999, 1999.5], 2)
 
 
 def test_pieces_of_a_file_are_given_anew(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from service.guessing.column_facts import input_of
 from service.guessing.csv_dialect import PLAIN, SAID_NOTHING, Dialect
-from service.guessing.csv_facts import facts_of, with_decimal
+from service.guessing.csv_facts import by_cells, facts_of
 from service.intake.formats.csv_cells import ColumnFault, number_reader
 from service.intake.kinds.labels import NUMBER
 
@@ -24,7 +24,7 @@ def taken(digits: str) -> None:
 
 
 def signed(digits: str) -> None:
-    with_decimal([["a"], [digits], [f"1.{digits}"]], Dialect(";"), SAID_NOTHING)
+    by_cells([["a"], [digits], [f"1.{digits}"]], Dialect(";"), SAID_NOTHING)
 
 
 def guessed(digits: str) -> None:

@@ -249,7 +249,14 @@ def test_nothing_left_to_learn_is_a_success_without_version_and_verdict(runtime:
     with runtime.database.reading() as session:
         row, _ = rows_of(session, update)
         assert (row.state, row.verdict, row.version_id) == ("succeeded", None, None)
-        assert row.why
+        assert row.why is not None
+        assert row.why.startswith("Nothing was left to learn")
+    learned(runtime, ids[:2], [])
+    again = order(runtime, ids[:1])
+    finish_empty(runtime, again.id, again.fence)
+    with runtime.database.reading() as session:
+        held = "These rows are learned already: version 1, which is live, holds them."
+        assert rows_of(session, again)[0].why == held
 
 
 class PowerCut(BaseException):

@@ -12,8 +12,9 @@ from service.contract.enums import CSV, JSON
 from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
 from service.guessing.column_facts import gap_words
-from service.guessing.csv_dialect import DELIMITERS, MARKS, SIGNS, WESTERN, Dialect, SaidDialect
+from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
 from service.guessing.csv_facts import facts_of
+from service.guessing.csv_letters import ENCODING_NAMES, UTF8
 from service.guessing.label_column import label_column
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending
@@ -22,7 +23,7 @@ from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
 NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str])
-WRITTEN = ("delimiter", "decimal")
+WRITTEN = tuple(SAYABLE)
 """Fields that say how a file is written."""
 FIELDS = ("target", "source", *WRITTEN)
 """Members of the query of a CSV file that are fields of the form."""
@@ -35,6 +36,8 @@ IN_QUERY = ": say it in the query, ?target=NAME."
 OF_PAGE = (
     (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
     (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
+    (r'Say which: dates="\S+" or dates="\S+"\.', "Choose here what stands first."),
+    (r'say how its letters are stored, such as encoding="\S+"', "choose here how its letters are stored"),
     (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
     (r'say gaps=("[^"]+")', r"write \1 into the field for what cells say where nothing is known,"),
     (r"name (\S+) in gaps", r"write \1 into the field for what cells say where nothing is known"),
@@ -45,10 +48,10 @@ OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (), said: str = "") -> Answer:
+def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (), dialect: Dialect = PLAIN) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
-    know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known. said: how
-    it is written."""
+    know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known. dialect:
+    how it is written."""
     model = view.model()
     facts = {
         "model": model,
@@ -59,7 +62,8 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS}
         | {"gaps": view.form.get("gaps") or as_words(gaps)},
-        "written": said,
+        "written": written(dialect, view.words),
+        "guessed": dialect.word != "",
         "asks_gaps": "gaps" in view.form or getattr(view.faults.get("file"), "slug", UNKNOWN_LABELS) != UNKNOWN_LABELS,
         "extra": json.dumps(others) if others else "",
         "is_table": model.input.kind == "table",
@@ -75,34 +79,28 @@ def look(view: View) -> Answer:
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
     try:
-        lines, dialect = view.head.lines(said_in(view.form))
+        lines, dialect = view.head.lines(SaidDialect.of(view.form))
         facts = facts_of(lines, dialect=dialect)
     except Unguessable as fault:
         return ask(view.wrong(unreadable(fault, view.words)))
-    said = written(dialect, view.words)
     model = view.model()
     known = list(model.input.places) if isinstance(model.input, TableInput) else []
     unknown = [name for name in facts if name not in known]
     gaps = list(gap_words(facts)) if model.input.kind == "table" else []
     if not unknown or getattr(model.target, "size", 1) > 1:
-        return ask(view, [], gaps, said)
+        return ask(view, [], gaps, dialect)
     called = getattr(model.target, "names", None) or [""]
     classes = {*model.classes}
     likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
     guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
     label = called[0] if called[0] in unknown else guessed  # "": somebody has to choose
-    return ask(view, [label, *(name for name in unknown if name != label)], gaps, said)
-
-
-def said_in(form: Mapping[str, str]) -> SaidDialect:
-    """How a file is written, as far as a form says so."""
-    decimal = form.get("decimal")
-    return SaidDialect(DELIMITERS.get(form.get("delimiter", "")), decimal if decimal in SIGNS else None)
+    return ask(view, [label, *(name for name in unknown if name != label)], gaps, dialect)
 
 
 def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
     """Why a file does not say what it holds, beside the field that it is of."""
-    field = {"two_ways": "delimiter", "comma_twice": "decimal", "sign": "decimal", "two_signs": "decimal"}
+    field = {"two_ways": "delimiter", "encoding": "encoding", "order": "dates"}
+    field |= dict.fromkeys(("comma_twice", "sign", "two_signs"), "decimal")
     values = {
         name: words(f"make.mark.{value}") if name in MARK_VALUES else value for name, value in fault.values.items()
     }
@@ -111,11 +109,16 @@ def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
 
 def written(dialect: Dialect, words: Words) -> str:
     """How a file is written, where that is not as usual."""
-    if dialect.is_plain:
-        return ""
-    mark, sign = (words(f"make.mark.{name}") for name in (MARKS[dialect.delimiter], SIGNS[dialect.decimal]))
-    letters = f" {words('make.western')}" if dialect.encoding == WESTERN else ""
-    return words("make.written", mark=mark, sign=sign) + letters
+    sentences = []
+    if not dialect.is_plain:
+        mark, sign = (words(f"make.mark.{name}") for name in (MARKS[dialect.delimiter], SIGNS[dialect.decimal]))
+        sentences.append(words("make.written", mark=mark, sign=sign))
+    if dialect.dates:
+        sentences.append(words(f"make.written_{dialect.dates}"))
+    if dialect.encoding != UTF8:
+        letters = "make.letters_guessed" if dialect.word else "make.letters"
+        sentences.append(words(letters, encoding=ENCODING_NAMES[dialect.encoding], word=dialect.word))
+    return " ".join(sentences)
 
 
 def example(model: Model) -> str:

@@ -1,0 +1,125 @@
+"""How the letters of a CSV file are stored: in UTF-8, or as what its bytes look like.
+
+A byte order mark shows UTF-16. Bytes that are Shift_JIS throughout, in words of their own, are Japanese; lines that end
+as on old Macs have the letters of old Macs; all else are letters of Western Europe, which have to look like such. A
+guess is told with a word of the file, so that somebody sees where it is wrong and says what is right.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+UTF8, UTF16, WESTERN, MAC, JAPANESE = "utf-8", "utf-16", "cp1252", "mac_roman", "cp932"
+"""Those that are guessed, as Python names them."""
+ENCODING_NAMES = {
+    UTF8: "UTF-8",
+    UTF16: "UTF-16",
+    "cp1250": "Windows-1250",
+    "cp1251": "Windows-1251",
+    WESTERN: "Windows-1252",
+    "cp1253": "Windows-1253",
+    "cp1254": "Windows-1254",
+    "iso8859_15": "ISO-8859-15",
+    MAC: "Macintosh",
+    JAPANESE: "Shift_JIS",
+    "gb18030": "GB18030",
+    "cp950": "Big5",
+    "cp949": "EUC-KR",
+}
+"""How letters may be stored, as Python names it -> as others do."""
+ENCODINGS = {name.lower(): codec for codec, name in ENCODING_NAMES.items()} | {"cp932": JAPANESE, "iso-8859-1": WESTERN}
+"""What somebody may say, in small letters -> as Python names it. What is called ISO-8859-1 is Windows-1252, as in
+browsers (WHATWG Encoding)."""
+
+_STRANGE = re.compile(
+    "[À-ÃÅ-ÕØ-ÛÝÞà-ãå-õø-ûýþÿ]{3}|[A-Za-z][^\0-\x7fÀ-ÿŠŒŽŸšœž’–—][A-Za-z]|[A-Za-z][À-ÖØ-ÞŠŒŽŸ][a-z]"
+    "|[ŠŒŽšœžŸƒˆ‰‹›˜†‡•™]{2}|\ufffd"
+)
+"""What letters of other countries look like, read as those of Western Europe."""
+_WORDS = re.compile("([A-Za-z]?)([^\0-\x7f]+)([A-Za-z]?)")
+_HALF_OR_OWN = re.compile("[\uff61-\uff9f\ue000-\uf8ff]")
+"""Half a letter wide, which letters of Western Europe are, too; or none of Japan."""
+_SHOWN = re.compile(r'[^\s,;"]{0,20}[^\0-\x7f\s][^\s,;"]{0,20}')
+
+
+def letters_of(pieces: Iterable[bytes]) -> str:
+    """How letters are stored. pieces: of a file, given anew each time. It is UTF-8, too, where bytes that are not stand
+    behind some that are: such a file is broken."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) > 1:
+            break
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return UTF16
+    if (broken := _is_broken(pieces)) is None:
+        return UTF8
+    if _is_japanese(pieces):
+        return JAPANESE
+    if broken:
+        return UTF8
+    return MAC if b"\r" in head and b"\n" not in head else WESTERN
+
+
+def word_in(pieces: Iterable[bytes], encoding: str) -> str:
+    """The first word with a letter that is not of ASCII, so read; "" where there is none."""
+    for text in _decoded(pieces, encoding, "replace"):
+        if match := _SHOWN.search(text):
+            return match[0]
+    return ""
+
+
+def is_western(line: str) -> bool:
+    """Whether letters that were read as Windows-1252 look like such."""
+    return _STRANGE.search(line) is None
+
+
+def is_utf8(head: bytes) -> bool:
+    """Whether the beginning of a file is UTF-8, which may be cut within a letter."""
+    try:
+        codecs.getincrementaldecoder(UTF8)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_broken(pieces: Iterable[bytes]) -> bool | None:
+    """Whether letters of UTF-8 stand in front of bytes that are not, or the last one is cut; None where all are
+    UTF-8."""
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    there = False
+    try:
+        for piece in chain(pieces, [b""]):
+            there = not decoder.decode(piece, final=not piece).isascii() or there
+    except UnicodeDecodeError as fault:
+        is_cut = fault.end == len(fault.object) > fault.start + 1 and "end of data" in fault.reason
+        return there or is_cut or not fault.object[: fault.start].isascii()
+    return None
+
+
+def _is_japanese(pieces: Iterable[bytes]) -> bool:
+    """Whether all is Shift_JIS, and more words begin with its usual letters than do not: accents of other countries
+    become single letters within words of ASCII, and seldom usual ones."""
+    words = others = 0
+    try:
+        for text in _decoded(pieces, JAPANESE, "strict"):
+            for before, word, behind in _WORDS.findall(text):
+                if _HALF_OR_OWN.match(word) is None:
+                    alone = len(word) > 1 or not (before or behind)
+                    usual = alone and word[0].encode(JAPANESE)[0] < 0xA0
+                    words, others = words + usual, others + (not usual)
+                if "\ue000" <= max(word) <= "\uf8ff":
+                    return False
+    except UnicodeDecodeError:
+        return False
+    return words > others
+
+
+def _decoded(pieces: Iterable[bytes], encoding: str, errors: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
