@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
 MARKS = list[socket.socket]()

@@ -95,7 +95,7 @@ def here(postgres: PostgresServer, s3: S3Server) -> Iterator[dict[str, str]]:
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {made['POSTGRES_USER']} LOGIN PASSWORD '{made['POSTGRES_PASSWORD']}'")
         admin.execute(f"ALTER DATABASE {name} OWNER TO {made['POSTGRES_USER']}")
-    with urlopen(Request(f"{s3.url}/{store['S3_BUCKET']}", method="PUT"), timeout=5):
+    with urlopen(Request(f"{s3.url}/{store['S3_BUCKET']}", method="PUT"), timeout=60):
         pass
     proxy = Proxy(postgres.socket)
     yield {f"@postgres/{made['POSTGRES_DB']}": f"@127.0.0.1:{proxy.port}/{name}", "http://store:8333": s3.url}
@@ -115,7 +115,7 @@ def test_what_compose_starts_learns_a_batch_and_both_services_predict_from_it(
                     running[name] = Container(name, waiting.pop(name), tmp_path, here)
             for name in running.keys() - healthy:
                 if running[name].described.get("healthcheck") != {"disable": True}:
-                    until(running[name].healthy, 30.0, f"the health of {name}", pause=0.2)
+                    until(running[name].healthy, what=f"the health of {name}", pause=0.2)
                     healthy.add(name)
         services, workers = ([running[f"{kind}-{k}"] for k in (1, 2)] for kind in ("service", "worker"))
         for worker in workers:
@@ -130,12 +130,12 @@ def test_what_compose_starts_learns_a_batch_and_both_services_predict_from_it(
             done = two.post("/v1/models/digits/updates?wait=60", json=body).json()
             assert (done["state"], done["verdict"]) == ("succeeded", "promoted"), done
             asked = "/v1/models/digits/predictions", {"inputs": inputs[:3]}
-            until(lambda: one.post(asked[0], json=asked[1]).status_code == 200, 2.0, "the version in the other service")
+            until(lambda: one.post(asked[0], json=asked[1]).status_code == 200, what="the version in the other service")
             assert one.post(asked[0], json=asked[1]).json() == two.post(asked[0], json=asked[1]).json()
         assert sum("succeeded" in worker.said() or "promoted" in worker.said() for worker in workers) == 1
         for container in running.values():
             container.process.send_signal(signal.SIGTERM)
-        assert {name: each.process.wait(15) for name, each in running.items()} == dict.fromkeys(running, 0)
+        assert {name: each.process.wait(60) for name, each in running.items()} == dict.fromkeys(running, 0)
     finally:
         for container in running.values():
             container.process.kill()

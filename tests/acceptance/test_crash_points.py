@@ -46,7 +46,7 @@ def test_after_a_kill_at_any_point_others_finish_once(replicas: Environment) -> 
     }
     with Caller(here, "digits") as caller, pytest.raises(httpx.TransportError):
         caller.http.post(f"{caller.path}/updates", **call)
-    assert here.process.wait(10) == KILLED
+    assert here.process.wait(60) == KILLED
     for point in POINTS:
         worker = replicas.start_worker(crash_point=point)
         until(lambda worker=worker: " begins" in worker.said(), what="its start")

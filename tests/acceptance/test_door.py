@@ -173,7 +173,7 @@ def test_a_head_without_end_is_cut(server: Server, client: httpx.Client, start: 
     """And so are frames of a body; what is sent goes on until it is answered."""
     before = server.memory()
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
-        raw.settimeout(10)
+        raw.settimeout(60)
         raw.sendall(start)
         line = b"x: 1\r\n" if start.endswith(b"\r\n") and start != CHUNKED else b"x" * 6
         line = b"1;e=" + b"x" * 90 + b"\r\nx\r\n" if start == CHUNKED else line
@@ -227,7 +227,7 @@ def test_a_client_that_sends_all_first_reads_the_refusal(server: Server, client:
 
 def test_a_body_of_two_gigabytes_is_refused_with_the_limit_before_it_is_read(server: Server) -> None:
     before = server.memory(peak=True)
-    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+    with socket.create_connection(("127.0.0.1", server.port), 60) as raw:
         raw.sendall(f"POST {BATCHES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode())
         raw.sendall(b"Content-Length: %d\r\n\r\n%b" % (2**31, b" " * 100_000))
         answer = http.client.HTTPResponse(raw)
@@ -399,7 +399,7 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> N
     assert starting.stop(50) == 0, "before the sixty seconds that one call waits"
     stop.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert (answers["stream"], answers["wait"]) == ([200], [202])
     assert broken == []
     assert set(answers["load"]) == {200}

@@ -132,7 +132,7 @@ def test_a_second_try_waits_for_the_first(api: Api) -> None:
 
     def begin(_: object) -> Act:
         inside.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
         def act(_: Session) -> Effect:
             acts.append(1)
@@ -148,7 +148,7 @@ def test_a_second_try_waits_for_the_first(api: Api) -> None:
 
     threads = [threading.Thread(target=once) for _ in range(5)]
     threads[0].start()
-    inside.wait(10)
+    inside.wait(60)
     for thread in threads[1:]:
         thread.start()
     go_on.set()

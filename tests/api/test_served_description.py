@@ -17,7 +17,7 @@ from tests.acceptance.service import Caller
 if TYPE_CHECKING:
     from schemathesis import APIOperation, BaseSchema, Case, Response
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.long
 
 EXAMPLES = 25
 """Requests of each operation."""

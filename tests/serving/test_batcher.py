@@ -50,7 +50,7 @@ class Noted(Predictor):
         self, inputs: Array, step: Forward, extremes: Extremes = UNKNOWN, options: PredictOptions = USUAL
     ) -> Probabilities:
         if hasattr(self, "passes"):
-            self.gate.wait(10.0)
+            self.gate.wait(60.0)
             self.passes.append(len(inputs))
         return super().run_pass(inputs, step, extremes, options)
 
@@ -72,7 +72,7 @@ def batcher() -> Iterator[Batcher]:
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     async def bounded() -> Any:
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             return await coroutine
 
     return asyncio.run(bounded())

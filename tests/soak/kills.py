@@ -31,7 +31,7 @@ from service.registry.sql.tables import Update, UpdateEvent, Version
 from tests import guard
 from tests.acceptance.environments import Environment, embedded, scaled
 from tests.acceptance.service import Caller, children_of, slow, until
-from tests.soak.load import Predicting, Sending, Sent, ended
+from tests.soak.load import PATIENCE_SECONDS, Predicting, Sending, Sent, ended
 
 LEASE = 3.0
 GRACE = 5.0
@@ -39,6 +39,8 @@ GRACE = 5.0
 long that takes then is told, too."""
 PAUSE = (1.0, 4.0)
 """Between two kills, in seconds."""
+FEWEST = 2
+"""Kills, however slow the machine is."""
 SETTINGS: dict[str, Any] = {"lease_seconds": LEASE, "beat_seconds": 0.5, "max_attempts": 50}
 NETWORK = {"backbone": {"name": "mlp", "hidden": [16]}}
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -179,6 +181,7 @@ def run(environment: Environment, seconds: float, seed: int) -> Outcome:
     for thread in threads:
         thread.start()
     time.sleep(seconds)
+    until(lambda: killer.kills.total() >= FEWEST or killer.failure, 2 * PATIENCE_SECONDS, f"{FEWEST} kills")
     stop_kills.set()
     killer.join()
     stop.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.environments import BOTH, Environment, embedded, opened
+from tests.acceptance.service import SECONDS
 from tests.soak import kills, steady
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -22,11 +23,12 @@ def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Envi
     environment.stop()
 
 
-def test_kills_under_load_lose_and_double_nothing(environment: Environment) -> None:
+def test_kills_under_load_lose_and_double_nothing(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kills, "GRACE", SECONDS)  # others may be at work on this machine
     outcome = kills.run(environment, KILLING_SECONDS, seed=0)
     print("", *outcome.lines(), sep="\n")
     assert outcome.wrong == []
-    assert outcome.kills.total() >= 2
+    assert outcome.kills.total() >= kills.FEWEST
     assert outcome.acknowledged >= 3
 
 

@@ -108,7 +108,7 @@ def test_twenty_threads_with_one_key_have_one_effect(database: Database) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     with database.reading() as session:
         [update_id] = [update.id for update in session.query(Update)]
     assert answers == [update_id] * 20

@@ -120,7 +120,7 @@ def test_alembic_is_not_loaded_for_a_database_that_is_up_to_date(migrated: Path)
 
 def test_who_finds_no_connection_is_told_what_holds_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
-    with closing(open_database(database.url)) as impatient, ExitStack() as reads:
+    with closing(open_database(database.url, Bounds(lock_seconds=0.05))) as impatient, ExitStack() as reads:
         for _ in range(32):
             reads.enter_context(impatient.looking())
         with pytest.raises(Busy, match="busy with other reads"):
@@ -206,7 +206,7 @@ def test_writes_of_many_threads_wait_for_one_another(database: Database) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     with database.reading() as session:
         assert session.query(Model).count() == 12
 
@@ -248,7 +248,10 @@ def test_a_write_that_waits_too_long_is_refused_as_busy(
     database: Database, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.registry.sql.database.BUSY_SECONDS", 0.05)
-    with closing(open_database(database.url)) as impatient, (impatient if own else database).writing():
+    with (
+        closing(open_database(database.url, Bounds(lock_seconds=0.05))) as impatient,
+        (impatient if own else database).writing(),
+    ):
         with pytest.raises(Busy), impatient.writing():
             pass
         with impatient.reading() as session:

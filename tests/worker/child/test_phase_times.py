@@ -57,7 +57,7 @@ def test_a_result_tells_the_parts_of_its_way_in_order(runtime: Runtime) -> None:
 def test_bytes_that_are_being_written_can_be_read_and_settle_waits_for_all(tmp_path: Path) -> None:
     go = threading.Event()
     with ThreadPoolExecutor(2) as threads:
-        slow = LocalArtifacts(tmp_path, crash=lambda point: go.wait(10.0) and None)
+        slow = LocalArtifacts(tmp_path, crash=lambda point: go.wait(60.0) and None)
         store = WriteBehind(slow, threads)
         digests = [store.put(AREA, data) for data in (b"a", b"b", b"a")]
         assert digests[0] == digests[2]

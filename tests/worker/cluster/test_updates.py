@@ -34,7 +34,7 @@ from tests.updating import make_rows
 from tests.worker.made import assignment
 from tests.worker.parent.test_loop import events, look, order
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.ray
 
 RuntimeOf = Callable[[str | None], Runtime]
 WorkerOf = Callable[[Runtime], Worker]
