@@ -59,7 +59,8 @@ def accept(session: Session, model: Model, arrival: Arrival) -> tuple[Batch, boo
     """Adds a batch of rows, unless its content and source are there, or `again`. -> the batch, and whether it is new"""
     if not arrival.again and (known := same(session, model, arrival.digest, arrival.source)):
         return known, False
-    return add(session, model, arrival, f"{arrival.rows + arrival.unlabelled} rows", kept_rows=arrival.rows), True
+    rows = arrival.rows + arrival.unlabelled
+    return add(session, model, arrival, f"{rows} {'row' if rows == 1 else 'rows'}", kept_rows=arrival.rows), True
 
 
 def add(session: Session, model: Model, arrival: Arrival, received: str, **others: Any) -> Batch:

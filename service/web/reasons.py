@@ -18,6 +18,8 @@ from service.web.words import OWN, Words, amount, moment, percent
 
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
+AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
+"""How reasons of a method begin that nobody named; the page says the second one itself."""
 
 
 def verdict_sentence(
@@ -61,6 +63,8 @@ def method_sentence(update: Update, report: AnyReport | None, words: Words) -> s
     """Why an update used its method, or how it took a batch back; "" for what there are no words of this language."""
     if update.why is None:
         return ""
+    if words.language == OWN:
+        return update.why.removeprefix(LOST).replace(AUTO, "Chosen automatically: ", 1)
     if spoken := words.said(update.why):
         return spoken
     if update.kind is UpdateKind.RETRACT:

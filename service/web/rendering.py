@@ -24,6 +24,9 @@ from service.web.words import LANGUAGES, Words, amount, moment, percent, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 CODE = re.compile("`([^`]+)`")
+TAGS = re.compile(r"(<(textarea|pre|bdi)\b.*?</\2>|<[^>]*>)", re.DOTALL)
+"""Tags, and what people wrote with its own."""
+OPENS, CLOSES = "「（", "。、：）」"
 
 
 @cache
@@ -52,6 +55,17 @@ def coded(sentence: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(sentence))))
 
 
+def without_gaps(html: str) -> str:
+    """The page without spaces beside full-width marks, as Japanese is written: templates part sentences by spaces. What
+    people wrote stays as it is."""
+    shut, made, parts = False, list[str](), TAGS.split(html)
+    for text, tag, written in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
+        text = re.sub(rf"(?<=[{CLOSES}])\s+|\s+(?=[{OPENS}])", "", text.lstrip() if shut else text)
+        shut = not written and (text[-1] in CLOSES if text else shut)
+        made += text, tag
+    return "".join(made)
+
+
 def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str]) -> str:
     """The page as HTML. query: of its address, which it keeps in another language."""
     frame: dict[str, Any] = {
@@ -62,4 +76,5 @@ def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str
         "json": shown.json,
         "in_language": lambda code: "?" + urlencode({**query, "lang": code}),
     }
-    return templates().get_template(shown.template).render({**frame, **shown.facts})
+    html = templates().get_template(shown.template).render({**frame, **shown.facts})
+    return without_gaps(html) if words.language == "ja" else html

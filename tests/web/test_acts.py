@@ -78,6 +78,9 @@ def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Per
     assert words("version.within_chance") in shown
     assert "Declare the <code>&lt;scale&gt;</code> of it." in shown
     assert "/retract" not in person.looks("/models/digits/versions/1").text
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": sent["batches"]})
+    for path in ("/models/digits/versions/2", f"/updates/{sent['id']}"):
+        assert "/retract" not in person.looks(path).text, "it was taken back"
 
 
 def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is_ticked(person: Person) -> None:
@@ -268,6 +271,7 @@ def test_a_challenger_that_did_not_win_says_so_with_its_figures(person: Person) 
     assert "A challenger was trained and did not win: what is live stays." in page
     assert "retrain answers 0.912 of 300 rows kept back for choosing, what serves 0.934 (p &lt; 0.001)" in page
     assert page.count("retrain answers") == 1
+    assert "auto:" not in page
     japanese = person.looks(f"/updates/{lost}?lang=ja").text
     assert "選択用に取り分けた 300 行での正解率は、retrain が 0.912、公開中のものが 0.934 でした。" in japanese
     assert "勝てませんでした" in person.looks("/models/digits/updates").text

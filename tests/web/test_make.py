@@ -106,7 +106,7 @@ def test_a_file_of_texts_or_of_numbers_is_no_table(person: Person, content: byte
 def test_gaps_are_said_and_confirmed_and_an_archived_name_is_told_before_the_file_is_sent(person: Person) -> None:
     gaps = STAYS.replace(b"\n3,", b"\nNA,").replace(b",yes\n", b",NA\n", 1)
     shown = look(person, gaps).text
-    assert "NA in nights and again is taken for a gap" in shown
+    assert "“NA” in nights and again is taken for a gap" in shown
     assert "no: 15, yes: 14" in shown
     assert sent(person, "/new/send", shown, gaps).status_code == 303
     person.api.ok("DELETE", "/v1/models/stays")
@@ -330,7 +330,7 @@ def test_the_beginning_of_a_file_ends_with_a_line_however_lines_end(encoding: st
 def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_together(person: Person) -> None:
     content = STAYS.replace(b"\n7,", b"\nno data,")
     shown = look(person, content).text
-    assert "no data in nights is taken for a gap: nothing is known there." in shown
+    assert "“no data” in nights is taken for a gap: nothing is known there." in shown
     assert 'name="gaps" type="text" value="&#34;no data&#34;"' in shown
     assert '<option value="number" selected>' in shown
     assert sent(person, "/new/send", shown, content).status_code == 303

@@ -125,6 +125,18 @@ def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person)
     with person.api.runtime.database.writing() as session:
         session.get_one(Row, update).progress = {"phase": "solving", "done": 2, "total": 9}
     assert "How the loss falls" not in person.looks(f"/updates/{update}").text
+    for progress, shown in (
+        (None, "Its first figures come"),
+        ({"phase": "judging", "done": 0, "total": 1}, "Judging."),
+    ):
+        with person.api.runtime.database.writing() as session:
+            row = session.get_one(Row, update)
+            row.state, row.progress = "running", progress
+        page = person.looks(f"/updates/{update}").text
+        assert shown in page
+        assert '<progress aria-label="It is running."></progress>' in page, "nothing of it can be counted"
+    with person.api.runtime.database.writing() as session:
+        session.get_one(Row, update).state = "queued"
     person.api.ok("POST", f"/v1/updates/{update}/cancel")
     ended = person.looks(f"/updates/{update}").text
     assert "It was cancelled." in ended
@@ -157,7 +169,7 @@ def test_the_time_that_is_left_is_told_while_it_trains() -> None:
     began = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
     facts = {"state": "running", "started_at": began, "progress": {"phase": "training", "done": 25, "total": 100}}
     update = Update.model_construct(**{**facts, "progress": Progress(phase="training", done=25, total=100)})
-    assert seconds_left(update, began + timedelta(seconds=10)) == 30
+    assert seconds_left(update, began + timedelta(seconds=9.9)) == 30
     reading = Update.model_construct(**{**facts, "progress": Progress(phase="reading", done=1, total=2)})
     assert seconds_left(reading, began + timedelta(seconds=10)) is None
 
@@ -187,7 +199,7 @@ def test_a_page_is_in_the_language_that_was_chosen_and_stays_so(person: Person) 
     assert "更新として送る" in person.looks("/models/digits").text
     make_version(person.api.runtime)
     moves = person.looks("/models/digits").text.partition("公開の履歴")[2]
-    assert re.search('審査：\\s+<a href="/models/digits/versions/1">', moves), "the gate's own sentence is English"
+    assert re.search('審査：<a href="/models/digits/versions/1">', moves), "the gate's own sentence is English"
 
 
 def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:

@@ -96,7 +96,7 @@ def test_every_verdict_has_a_sentence() -> None:
     assert "バージョン 7 が公開中でなくなりました" in verdict_sentence(Verdict.SUPERSEDED, 8, 7, report(), JA)
     gained = verdict_sentence(Verdict.PROMOTED, 2, 1, report(before=SCORE), JA)
     assert gained.startswith(
-        "バージョン 2 を公開しました。「8」 と 「9」 を覚えました。これまでのクラスの変化は誤差の範囲です"
+        "バージョン 2 を公開しました。クラス 「8」 と 「9」を覚えました。これまでのクラスの変化は誤差の範囲です"
     )
     assert gained.endswith("（97.4 → 97.2\N{NO-BREAK SPACE}%、確認用の 1,180 行）。")
 
@@ -163,7 +163,7 @@ def test_a_challenger_is_spoken_of_by_its_figures() -> None:
     why = "auto: a challenger that did not win. The challenger ran out of its budget of 30 s."
     update = Update.model_construct(**{**dict.fromkeys(Update.model_fields), "kind": "learn", "why": why})
     assert method_sentence(update, None, JA).startswith("対抗のバージョンの訓練が、かけてよい 30 秒")
-    assert method_sentence(update, None, Words("en")) == why
+    assert method_sentence(update, None, Words("en")) == "The challenger ran out of its budget of 30 s."
 
 
 @pytest.mark.parametrize("name", re.findall(r'"name": "(\w+)"', Path(auto.__file__).read_text()))
@@ -172,7 +172,7 @@ def test_each_method_that_is_chosen_has_a_reason(name: str) -> None:
     chosen = {"kind": "learn", "requested_method": {"name": "auto"}, "method": {"name": name}, "why": "auto: so."}
     update = Update.model_construct(**{**facts, **chosen})
     assert name in method_sentence(update, None, JA)
-    assert method_sentence(update, None, Words("en")) == "auto: so."
+    assert method_sentence(update, None, Words("en")) == "Chosen automatically: so."
     asked = update.model_copy(update={"requested_method": {"name": name}})
     assert method_sentence(asked, None, JA) == ""
     back = update.model_copy(update={"kind": UpdateKind.RETRACT})

@@ -143,6 +143,11 @@ def test_the_audit_is_paged_and_of_one_model(admin: Person, monkeypatch: pytest.
     assert "&lt;b&gt;3&lt;/b&gt;" in page
     [older] = re.findall(r'href="(/audit\?cursor=[^"]+)"', page)
     assert "&lt;b&gt;0&lt;/b&gt;" in admin.looks(unescape(older)).text
+    rows = {"inputs": [[1, 2, 3]], "labels": ["z"], "new_classes": "allow"}
+    admin.api.ok("POST", "/v1/models/digits/batches", rows, headers=bearer)
+    assert ">1 row<" in admin.looks("/audit").text.replace('<bdi lang="">', "")
+    assert ">1 行<" in admin.looks("/audit?lang=ja").text
+    assert "1 個のクラス" in admin.looks("/audit?lang=ja").text
     of_other = admin.looks("/audit?model=other").text
     assert "&lt;b&gt;" not in of_other
     assert 'value="other"' in of_other

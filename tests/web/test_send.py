@@ -238,6 +238,37 @@ def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
     assert send(person, b"a,b,c,right\n1,2,3,a\n", model="digits", target="right").status_code == 303
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        '{"inputs": [1,]}',
+        '{"inputs": [[1, 2, 1e999]], "labels": ["a"]}',
+        '{"inputs": [[1, 2, 3]]}',
+        '{"inputs": [[1, 2, 3]], "labels": "a"}',
+        '{"inputs": [[1, 2, 3]], "labels": ["a", "b"]}',
+        '{"inputs": [[1, 2, 3]], "targets": [1]}',
+        '{"inputs": {}, "labels": ["a"]}',
+        '{"inputs": [[1, 2, 3]], "labels": ["a"], "sauce": "x"}',
+        '{"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "yes"}',
+    ],
+)
+def test_a_refusal_of_a_json_file_is_in_japanese(person: Person, body: str) -> None:
+    person.looks("/?lang=ja")
+    refused = send(person, body.encode(), "rows.json", "digits")
+    assert (refused.status_code // 100, refused.text.count('id="file-fault"')) == (4, 1)
+    assert Text(refused.text).english == []
+    assert Words("ja").refusal("invalid-content") not in refused.text
+    assert Words("ja").refusal("broken-json") not in refused.text
+
+
+def test_what_is_wrong_with_a_member_that_the_form_has_no_field_for_stands_beside_the_file(person: Person) -> None:
+    spec = {"kind": "image", "channels": 1, "height": 1, "width": 1}
+    person.api.ok("POST", "/v1/models", {"name": "dots", "input": spec})
+    refused = send(person, b'{"inputs": [[[[0]]]], "labels": ["a"], "source": 3}', "rows.json", "dots")
+    assert "source should be a valid string." in refused.text
+
+
 def test_a_file_of_a_form_that_is_not_ours_is_not_read(person: Person) -> None:
     assert send(person, GOOD, new_classes="on", token="x" * 32).status_code == 403
     assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []

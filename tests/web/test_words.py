@@ -18,6 +18,7 @@ from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.registry.disputes import REMEDIES
 from service.web.pages.docs import calls
+from service.web.rendering import without_gaps
 from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
 from tests.api.conftest import Api
 
@@ -101,6 +102,12 @@ def test_counts_and_lists_are_those_of_the_language() -> None:
     assert japanese.listed(["8", "9"]) == "8 と 9"
     assert english.listed([str(n) for n in range(20)]) == "20 of them"
     assert english("models.held", n=2, versions=["3", "4"]) == "Versions 3 and 4 wait for your decision."
+
+
+def test_japanese_has_no_space_beside_full_width_marks_but_in_what_people_wrote() -> None:
+    written = "<bdi>お。 「か」</bdi> が</p><textarea>\n「き」</textarea>"
+    page = f"<p title='あ。 （い'>あ。 <b>い：</b>\n<a>う</a> 「え」 v 2 {written}"
+    assert without_gaps(page) == f"<p title='あ。 （い'>あ。<b>い：</b><a>う</a>「え」v 2 {written}"
 
 
 def test_what_a_name_says_in_braces_is_not_filled_in() -> None:

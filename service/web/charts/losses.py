@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from service.contract.resources import EpochLosses
 from service.web.charts.axis import Axis, dot, grid, path, svg, text, ticks
-from service.web.words import Words, amount
+from service.web.words import Words, plain
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def losses(of: Sequence[EpochLosses], words: Words) -> Markup:
 def describe(of: Sequence[EpochLosses], words: Words) -> str:
     """The chart in sentences: the first and the last value of each line."""
     first, last = of[0], of[-1]
-    values = {"first": amount(first.training), "last": amount(last.training)}
+    values = {"first": plain(first.training), "last": plain(last.training)}
     said = [words("chart.loss_from_to", epoch=first.epoch, now=last.epoch, **values)]
     if last.kept_back is not None:
-        said.append(words("chart.kept_loss", last=amount(last.kept_back)))
+        said.append(words("chart.kept_loss", last=plain(last.kept_back)))
     return " ".join(said)
 
 
@@ -50,7 +50,7 @@ def _picture(of: Sequence[EpochLosses], words: Words, frame: _Frame) -> Markup:
     up = Axis(marks[0], marks[-1], BOTTOM, TOP)
     first, last = of[0].epoch, of[-1].epoch
     along = Axis(first, max(last, first + 1), frame.left, frame.right)
-    elements = grid(up, marks, frame.left, frame.right, amount)
+    elements = grid(up, marks, frame.left, frame.right, plain)
     for epoch in dict.fromkeys((first, last)):
         name = words("chart.epoch", epoch=epoch)
         elements.append(text("tick", along.at(epoch), BOTTOM + 18, name, "start" if epoch == first else "end"))
@@ -61,7 +61,7 @@ def _picture(of: Sequence[EpochLosses], words: Words, frame: _Frame) -> Markup:
         places = [(along.at(epoch), up.at(value)) for epoch, value in points]
         below = max(places[-1][1] + 4, below + APART)
         elements += [path(f"line {kind}", "polyline", places), dot(f"dot {kind}", *places[-1])]
-        elements.append(text(f"lab {kind}", frame.right + 14, below, words(name, value=amount(points[-1][1]))))
+        elements.append(text(f"lab {kind}", frame.right + 14, below, words(name, value=plain(points[-1][1]))))
     if frame is NARROW:
         return svg(elements, frame.width, HEIGHT, kind="small")
     return svg(elements, frame.width, HEIGHT, words("chart.loss_title"), describe(of, words))

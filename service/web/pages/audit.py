@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from service.contract.enums import Action
 from service.contract.keys import AuditEntry
 from service.contract.resources import Page as Listed
 from service.web.client import Refused, address
 from service.web.forms import faults
 from service.web.view import Answer, Route, Shown, View
+from service.web.words import Words
 
 ENTRIES = 50
 """Entries a page."""
+COUNTED = {
+    Action.CLASSES_ADDED,
+    Action.BATCH_RECEIVED,
+    Action.UPDATE_SUCCEEDED,
+    Action.DISPUTE_OPENED,
+    Action.VERSION_ERASED,
+    Action.ALIAS_PUT,
+    Action.KEY_REPLACED,
+}
+"""Changes whose reason is the service's own, and not the words of a person."""
 
 
 def show(view: View) -> Answer:
@@ -28,8 +40,20 @@ def show(view: View) -> Answer:
         if not refused.problem.errors:
             raise
         wrong, status = faults(refused.problem), refused.problem.status
-    facts = {"entries": entries.items, "next_cursor": entries.next_cursor, "chosen": model, "faults": wrong}
+    facts = {
+        "entries": [(entry, reason(entry, view.words)) for entry in entries.items],
+        "next_cursor": entries.next_cursor,
+        "chosen": model,
+        "faults": wrong,
+    }
     return Shown("audit.html", facts, json=address("audit"), status=status)
+
+
+def reason(entry: AuditEntry, words: Words) -> str:
+    """What the service says of a change; "" where a person does, or there are no words for it."""
+    if entry.action == Action.UPDATE_FAILED and entry.reason:
+        return words.failure(entry.reason)
+    return words.said(entry.reason) if entry.action in COUNTED else ""
 
 
 ROUTE = Route("/audit", show)

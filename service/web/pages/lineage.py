@@ -30,7 +30,7 @@ def show(view: View) -> Answer:
     older = [n for n in all_of.versions if not before.isdecimal() or n.number < int(before[:18])]
     shown = sorted(older, key=lambda node: -node.number)[:MOST]
     went_live = {move.version for move in moves}
-    nodes = [Node(n.number, n.parent, _mark(n, went_live), note(n, undone, view.words)) for n in shown]
+    nodes = [Node(n.number, n.parent, _mark(n, went_live), note(n, went_live, undone, view.words)) for n in shown]
     title = view.words("lineage.title", model=name)
     facts = {
         "model": model,
@@ -45,9 +45,11 @@ def show(view: View) -> Answer:
     return Shown("lineage.html", facts, json=view.path("lineage"))
 
 
-def note(node: LineageNode, undone: Collection[int | None], words: Words) -> str:
+def note(node: LineageNode, went_live: Collection[int], undone: Collection[int | None], words: Words) -> str:
     """ "went live, rolled back", "held" """
     said = [words(f"verdict.{node.verdict}" if node.verdict is not None else "verdict.none")]
+    if node.number in went_live and node.verdict not in (Verdict.PROMOTED, None):
+        said = [words("verdict.by_order", verdict=said[0])]
     if node.live:
         said.append(words("model.is_live"))
     elif node.number in undone:

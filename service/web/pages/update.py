@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
-from service.contract.enums import UpdateKind, UpdateState, Verdict
+from service.contract.enums import UpdateKind, UpdateState
 from service.contract.resources import Page as Listed
 from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
+from service.web.pages.data.batches import stopped
 from service.web.reasons import method_sentence, taken_back, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -27,10 +29,11 @@ def show(view: View) -> Answer:
         "update": update,
         "unfinished": update.state in UNFINISHED,
         "chart": losses(curve, view.words) if curve else None,
+        "counted": update.progress is not None and update.progress.total > 1,
         "left": seconds_left(update, datetime.now(UTC)),
         "short": _became(update, view.words),
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
-        "stopped": update.kind is UpdateKind.LEARN and update.verdict not in (Verdict.PROMOTED, None),
+        "stopped": stopped(view, update),
         "taken_back": taken_back(update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
         "colour": _colour(update),
@@ -102,12 +105,13 @@ def _ordered(view: View, what: str, order: dict[str, str] | None = None) -> Answ
     return Moved(f"/updates/{update}")
 
 
-def seconds_left(update: Update, now: datetime) -> float | None:
-    """About how long its training goes on, if it goes on as it did; None in any other phase."""
+def seconds_left(update: Update, now: datetime) -> int | None:
+    """About how many seconds its training goes on, if it goes on as it did; None in any other phase."""
     progress = update.progress
     if progress is None or progress.phase != "training" or not progress.done or update.started_at is None:
         return None
-    return (now - update.started_at).total_seconds() * (progress.total - progress.done) / progress.done
+    passed = (now - update.started_at).total_seconds()
+    return math.ceil(passed * (progress.total - progress.done) / progress.done)
 
 
 ROUTES = (

@@ -15,6 +15,7 @@ from service.web import estimates
 from service.web.charts.changes import APART, changes
 from service.web.client import address
 from service.web.estimates import Pair, brought, by_class, name_of, of_region
+from service.web.pages.data.batches import stopped
 from service.web.pages.rollback import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, rule_name, short
@@ -66,6 +67,7 @@ def show(view: View) -> Answer:
         "method": method_sentence(update, report, words) if update is not None else "",
         "waits": verdict is Verdict.HELD,
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
+        "batches": stopped(view, update) if update is not None else [],
         "outdated": verdict in WAITING and _outdated(view, model, version),
         "good": estimates.how_good(report, words),
         "old": estimates.old_classes(report),

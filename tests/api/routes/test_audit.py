@@ -13,7 +13,7 @@ def test_the_audit_lists_changes_newest_first_with_key_and_request(api: Api) -> 
     assert [entry["action"] for entry in page["items"]] == ["model.changed", "batch.received"]
     received = page["items"][1]
     assert (received["by"], received["request_id"], received["subject"]) == ("anonymous", "from-till-7", batch)
-    assert (received["model"], received["reason"]) == ("digits", "1 rows")
+    assert (received["model"], received["reason"]) == ("digits", "1 row")
     rest = api.ok("GET", f"/v1/audit?limit=2&cursor={page['next_cursor']}")
     assert [entry["action"] for entry in rest["items"]] == ["classes.added", "model.created"]
     assert rest["next_cursor"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def test_what_waits_is_learned_and_an_update_is_stopped_and_tried_again(site: Se
             http.post("/v1/models/pressed/updates", json={**order, "again": True}).raise_for_status().json()["id"]
             for order in (slow, ROWS)
         )
+        for shown in (page, open_page(site.url, java_script_enabled=False)):
+            shown.goto(f"{site.url}/updates/{before}")
+            shown.wait_for_selector("text=How the loss falls", timeout=60_000)  # a minute of 1,000 epochs at least
+            assert re.search(r"Training\.\s+\d+ of 1,000\. About", shown.inner_text(".verdict"))
+            assert shown.locator("progress[value]").count() == 1
         page.goto(f"{site.url}/updates/{update}/cancel")
         page.fill("#reason", "the wrong file")
         page.click("button.primary")

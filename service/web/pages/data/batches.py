@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.contract.enums import BatchState
+from service.contract.enums import BatchState, UpdateKind, Verdict
 from service.contract.resources import Batch, NumberSummary, Update
 from service.contract.resources import Page as Listed
+from service.web.client import address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words, amount
 
 BATCHES_A_PAGE = 50
 MOST_CLASSES = 6
 """Classes of a batch that a line names, those with most rows."""
+GONE = (BatchState.RETRACTED, BatchState.ERASED)
+NAMED = 10
+"""Batches of an update that its page names."""
 COLOURS = {BatchState.PENDING: "warn", BatchState.LEARNED: "good", BatchState.REJECTED: "bad"}
 
 
@@ -35,6 +39,16 @@ def learn(view: View) -> Answer:
     """Orders an update of all that waits, and shows it."""
     update = view.api.post(view.path("updates"), Update, {"batches": "pending"})
     return Moved(f"/updates/{update.id}")
+
+
+def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
+    """Batches of an update that the gate stopped, and of the first ones whether they can be taken back still."""
+    if update.kind is not UpdateKind.LEARN or update.verdict in (Verdict.PROMOTED, None):
+        return []
+    paths = [address("models", update.model, "batches", batch) for batch in update.batches[:NAMED]]
+    read = [view.api.find(path, Batch) for path in paths]
+    kept = [batch is not None and batch.state not in GONE for batch in read]
+    return [(batch, any(kept[k : k + 1])) for k, batch in enumerate(update.batches)]
 
 
 def holds(batch: Batch, words: Words) -> str:

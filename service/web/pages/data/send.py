@@ -69,9 +69,14 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "is_table": model.input.kind == "table",
         "leave_out": view.head is not None or "leave_out" in view.form,
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
-        "faults": view.faults,
+        "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
     return Shown("data/send.html", facts, json=view.path("updates"), status=view.status)
+
+
+def of_file(faults: Mapping[str, str]) -> dict[str, str]:
+    """Sentences beside the file that are of fields which a form of JSON files alone lacks."""
+    return {field if field in (GENERAL, "file") else "file": said for field, said in faults.items()}
 
 
 def look(view: View) -> Answer:
