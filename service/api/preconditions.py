@@ -68,7 +68,8 @@ class Base:
     @classmethod
     def of(cls, session: Session, model: Model) -> Base:
         live = models.live(session, model)
-        return cls(live, *batches.left_of(session, live.learned if live else ()))
+        rows = batches.rows_learned(session, live) if live is not None else batches.Rows()
+        return cls(live, rows.brought, rows.kept)
 
 
 def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozenset[str] | None = None) -> None:

@@ -248,7 +248,7 @@ class _Table:
     def _known_classes(self) -> Choice:
         if not self.trained:
             sources = [s for s in self.data.batch.sources if s]
-            if sources and not set(sources) <= set(self.data.known_sources):
+            if self.data.unknown_sources(sources):
                 return self._closed(
                     f'known classes from a new source, "{sources[0]}"; an exact solution over all rows so far, and one '
                     "for each source where that does better"

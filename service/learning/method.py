@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
@@ -71,9 +71,8 @@ class Data(Protocol):
     def known_batches(self) -> tuple[str, ...]:
         """Batches of base.learned."""
 
-    @property
-    def known_sources(self) -> frozenset[str]:
-        """Sources of base.learned, by name."""
+    def unknown_sources(self, names: Collection[str]) -> set[str]:
+        """Those of these sources of which base.learned has no batch."""
 
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         """Values of categories that a version of base.learned and the update knows, None where inputs are no tables.
@@ -105,9 +104,9 @@ class Data(Protocol):
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
-        """`grown` with each batch weighted by age and source; its selecting rows are those that still count, none where
-        they are not asked for: entries are read for them. Without `own` the update's batch weighs nothing."""
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+        """`grown` with each batch weighted by age and source; its selecting rows are those that still count. Without
+        `own` the update's batch weighs nothing."""
 
     def tested(
         self,

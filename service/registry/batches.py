@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select, true
+from sqlalchemy import Row, bindparam, case, func, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
@@ -25,11 +25,21 @@ from service.registry.sql.tables import Batch, Model, Update, Version
 
 AT_ONCE = 500
 """Rows that are read at once where there may be many."""
-FACTS = ("id", "stored_digest", "rows", "kept_rows", "merged", "source", "retracted_at")
+FACTS = ("id", "stored_digest", "rows", "kept_rows", "merged", "source")
 ValueNames = Mapping[str, Collection[str]]
 """Values of categories, by the name of the column."""
+_LACKING = select(Batch.id, Batch.rows, Batch.kept_rows, Batch.merged)
+_LACKING = _LACKING.where(Batch.model_id == bindparam("model_id"), Batch.kept_rows < Batch.rows)
 LEARN = 2
 """Place of the learning rows in `Batch.folds`."""
+
+
+class Rows(NamedTuple):
+    """Rows that batches brought · those of them that are still stored · those that are elsewhere, in merged ledgers."""
+
+    brought: int = 0
+    kept: int = 0
+    elsewhere: int = 0
 
 
 def same(session: Session, model: Model, digest: str, source: str | None) -> Batch | None:
@@ -88,17 +98,30 @@ def restore(session: Session, model: Model, batch: Batch) -> None:
         audit.record(session, Action.BATCH_RESTORED, model.name, batch.id)
 
 
-def known_values(session: Session, model: Model, wanted: ValueNames) -> dict[str, set[str]]:
+def known_values(
+    session: Session, model: Model, wanted: ValueNames | None = None, of: Collection[str] | None = None
+) -> dict[str, set[str]]:
     """Values that batches of a model of tables brought and that were not retracted, by column: all, or of the newest
-    batches as many as it takes to hold all that are wanted."""
-    known: dict[str, set[str]] = {column: set() for column in wanted}
-    query = select(Batch.values).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))
-    for values in session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20)):
-        for column, counts in (values or {}).items():
-            known.setdefault(column, set()).update(counts)
-        if all(known[column].issuperset(names) for column, names in wanted.items()):
-            break
+    batches as many as it takes to hold all that are wanted. `of`: of these batches alone, retracted or not."""
+    known: dict[str, set[str]] = {column: set() for column in wanted or ()}
+    query = select(Batch.id, Batch.values).where(Batch.model_id == model.id)
+    if of is None:
+        query = query.where(Batch.retracted_at.is_(None))
+    with closing(session.execute(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
+        for batch_id, values in newest_first:
+            if of is not None and batch_id not in of:
+                continue
+            for column, counts in (values or {}).items():
+                known.setdefault(column, set()).update(counts)
+            if wanted is not None and all(known[column].issuperset(names) for column, names in wanted.items()):
+                break
     return known
+
+
+def values_of(session: Session, ids: Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """Batch -> column -> rows of each value of a category, of those of these batches that have any."""
+    query = select(Batch.id, Batch.values).where(Batch.id.in_(among(session, ids)))
+    return {batch_id: values for batch_id, values in session.execute(query) if values is not None}
 
 
 def new_batch_id() -> str:
@@ -129,17 +152,21 @@ def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
     return {name for of_batch in session.scalars(counts) for name in of_batch}
 
 
-def left_of(session: Session, ids: Sequence[str]) -> tuple[int, int]:
-    """Rows that these batches brought, and those of them that are still stored."""
-    sums = select(func.sum(Batch.rows), func.sum(Batch.kept_rows)).where(Batch.id.in_(among(session, ids)))
-    rows, kept = session.execute(sums).one()
-    return int(rows or 0), int(kept or 0)
+def rows_of(session: Session, ids: Collection[str]) -> Rows:
+    merged = case((Batch.merged.is_not(None), Batch.rows), else_=0)
+    sums = select(*(func.sum(rows) for rows in (Batch.rows, Batch.kept_rows, merged)))
+    return Rows(*(int(n or 0) for n in session.execute(sums.where(Batch.id.in_(among(session, ids)))).one()))
 
 
-def merged_rows(session: Session, ids: Sequence[str]) -> int:
-    """Rows of those of these batches that are merged ledgers."""
-    merged = select(func.sum(Batch.rows)).where(Batch.merged.is_not(None), Batch.id.in_(among(session, ids)))
-    return int(session.scalar(merged) or 0)
+def rows_learned(session: Session, version: Version) -> Rows:
+    """Of the batches that a version learned. What it takes does not grow with them, only with those that lack rows."""
+    if version.rows is None:
+        return rows_of(session, version.learned)
+    lacking = session.execute(_LACKING, {"model_id": version.model_id}).all()
+    learned = frozenset(version.learned) if lacking else frozenset()
+    here = [batch for batch in lacking if batch.id in learned]
+    kept = version.rows - sum(batch.rows - batch.kept_rows for batch in here)
+    return Rows(version.rows, kept, sum(batch.rows for batch in here if batch.merged is not None))
 
 
 def page(
@@ -157,10 +184,9 @@ def of(session: Session, model: Model) -> list[Batch]:
     return list(session.scalars(select(Batch).where(Batch.model_id == model.id).order_by(Batch.id)))
 
 
-def facts_of(session: Session, model: Model, *more: str) -> Sequence[Row[Any]]:
-    """What an update has to know of each batch of the model, and `more`, oldest first: columns, since there may be
-    many."""
-    query = select(*(getattr(Batch, name) for name in (*FACTS, *more))).where(Batch.model_id == model.id)
+def facts_of(session: Session, ids: Collection[str]) -> Sequence[Row[Any]]:
+    """What an update has to know of each of these batches, oldest first: columns, since there may be many."""
+    query = select(*(getattr(Batch, name) for name in FACTS)).where(Batch.id.in_(among(session, ids)))
     return session.execute(query.order_by(Batch.id)).all()
 
 

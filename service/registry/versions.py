@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased, load_only
 from service.contract import resources
 from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
-from service.registry import paging
+from service.registry import batches, paging
 from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.shown import shown
@@ -80,6 +80,7 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
         model_id=model.id,
         number=next_number(session, model),
         parent_id=parent_id,
+        rows=_rows(session, parent_id, made.learned),
         update_id=update.id if update is not None else None,
         bytes=sum(s["bytes"] for s in made.shards),
         created_at=now(),
@@ -89,6 +90,16 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
     if update is None:
         audit.record(session, Action.VERSION_IMPORTED, model.name, version.number)
     return version
+
+
+def _rows(session: Session, parent_id: int | None, learned: Collection[str]) -> int:
+    """Rows of the batches that a version learned: those of its parent, and what it learned more or less."""
+    parent = session.get(Version, parent_id) if parent_id is not None else None
+    if parent is None or parent.rows is None:
+        return batches.rows_of(session, learned).brought
+    known, now_known = set(parent.learned), set(learned)
+    more, less = (batches.rows_of(session, ids).brought for ids in (now_known - known, known - now_known))
+    return parent.rows + more - less
 
 
 def next_number(session: Session, model: Model) -> int:
@@ -157,9 +168,8 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
 
 def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
     """Those of `learned` that were retracted, in that order."""
-    if not learned:
+    if not learned or not (retracted := set(session.scalars(_RETRACTED))):
         return []
-    retracted = set(session.scalars(_RETRACTED))
     return [batch_id for batch_id in learned if batch_id in retracted]
 
 

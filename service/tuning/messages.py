@@ -40,6 +40,11 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Asks:
+    """It asks for what its order left out, and waits for that."""
+
+
+@dataclass(frozen=True)
 class Done:
     """The end of its work, and what came of it."""
 
@@ -66,8 +71,8 @@ class Refused:
 
 
 End = Done | Refused
-Message = Ready | Progress | Saved | End
-BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Done, Refused)}
+Message = Ready | Progress | Saved | Asks | End
+BY_NAME = {kind.__name__: kind for kind in (Ready, Progress, Saved, Asks, Done, Refused)}
 
 
 def line_of(message: Message) -> str:

@@ -49,7 +49,7 @@ def verify(
         version = versions.present(session, model, number)
         space, recorded = version.feature_space, version.ledger_digest
         files = named_files(session, model)
-        merged = batches.merged_rows(session, version.learned)
+        merged = batches.rows_of(session, version.learned).elsewhere
     damaged = []
     for done, file in enumerate(files):
         if length(runtime.store, file.area, file.digest) is None:

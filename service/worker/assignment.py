@@ -30,6 +30,14 @@ class Shard(Fact):
     learned: list[str] | None
 
 
+class Rows(Fact):
+    """Rows that batches brought · those of them that are still stored · those that are elsewhere, in merged ledgers."""
+
+    brought: int
+    kept: int
+    elsewhere: int
+
+
 class Stored(Fact):
     """A version as the child finds it in the store."""
 
@@ -90,8 +98,27 @@ class Places(Fact):
     crash_point: str | None = None
 
 
-class Assignment(Fact):
-    """Everything that the child needs to execute an update.
+class BatchFacts(Fact):
+    """What is known of batches."""
+
+    rows: dict[str, str]
+    """Batch -> digest of its stored rows."""
+    counts: dict[str, int]
+    """Batch -> number of its rows."""
+    kept: dict[str, int] = {}
+    """Batch -> rows of it that are still stored."""
+    merged: list[str] = []
+    """Batches that are merged ledgers: there are sums of their rows, and none of these."""
+    sources: dict[str, str] = {}
+    """Batch -> its source, where it has one."""
+    entries: dict[str, dict[str, str]]
+    """Feature space -> batch -> digest of the stored entry."""
+
+
+class Assignment(BatchFacts):
+    """Everything that the child needs to execute an update, with the facts of the batches that it learns, and of those
+    that the base learned: all of them, or if `brief` the latest. There may be many, and most updates need no others;
+    the child asks for those where it does.
 
     `base` is the live version that it is judged against, and on which it learns. A retraction builds on `start`: the
     same, an older version from which it replays the lineage, or None, nothing.
@@ -114,22 +141,17 @@ class Assignment(Fact):
     removed: list[str] = []
     appeared: dict[str, list[str]] = {}
     """For a retraction: batches of the base in the order in which they were learned -> the classes of each."""
-    rows: dict[str, str]
-    """Batch -> digest of its stored rows."""
-    counts: dict[str, int]
-    """Batch -> number of its rows."""
-    kept: dict[str, int] = {}
-    """Batch -> rows of it that are still stored."""
+    brief: bool = False
+    known: Rows | None = None
+    """Of the batches of the base; None: to be added up from their facts."""
+    entered: list[str] = []
+    """Feature spaces in which each batch of the base is known to have an entry."""
     values: dict[str, dict[str, dict[str, int]]] = {}
     """Batch -> column -> rows of each value of a category; of what an update learns, of all that a retraction leaves.
     Empty where inputs are no tables."""
     vocabulary: dict[str, list[str]] = {}
     """Column -> values that any batch of the model brought, where the update brings new ones: one that looks like one
     of them may be a slip."""
-    merged: list[str] = []
-    """Batches that are merged ledgers: there are sums of their rows, and none of these."""
-    sources: dict[str, str] = {}
-    """Batch -> its source, where it has one."""
     weights: dict[str, str] = {}
     """Pretrained backbone -> file of its weights, where the operator named one."""
     retention: Retention = Retention.ALL
@@ -141,8 +163,6 @@ class Assignment(Fact):
     """Time that a challenger may take."""
     challenged_rows: int = 0
     """Rows behind the last challenge of the model."""
-    entries: dict[str, dict[str, str]]
-    """Feature space -> batch -> digest of the stored entry."""
     lineage: Lineage = Lineage()
     wait_seconds: float = 0.0
     device: str = "cpu"
@@ -155,6 +175,7 @@ class Assignment(Fact):
 
 ASSIGNMENT: Unlimited[Assignment] = Unlimited(Assignment)
 """Reads an assignment: what it says of the model was stored."""
+BATCH_FACTS: Unlimited[BatchFacts] = Unlimited(BatchFacts)
 
 
 class Trusted(Fact):

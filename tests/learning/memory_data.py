@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -62,9 +62,8 @@ class MemoryData:
     def known_batches(self) -> tuple[str, ...]:
         return tuple(batch for rows in self.base_rows for batch in rows.batches)
 
-    @property
-    def known_sources(self) -> frozenset[str]:
-        return frozenset(source for rows in self.base_rows for source in rows.sources if source)
+    def unknown_sources(self, names: Collection[str]) -> set[str]:
+        return set(names) - {source for rows in self.base_rows for source in rows.sources if source}
 
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         if not isinstance(self.input, TableInput):
@@ -103,10 +102,10 @@ class MemoryData:
         batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
         return weights.weighted(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
         decay, batches, entry = weights.decay, self.weighted_batches(weights, own), self._entries(space)
         sums = add_up(Ledger.empty(space), decay, batches, entry)
-        return with_bounded_rows(sums, self.grown(space), decay, batches if selecting else (), entry)
+        return with_bounded_rows(sums, self.grown(space), decay, batches, entry)
 
     def tested(
         self,

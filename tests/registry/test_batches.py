@@ -149,3 +149,30 @@ def test_retracted_batches_are_found_without_reading_all_of_them(database: Datab
     with database.reading() as session:
         plan = session.execute(text(f"EXPLAIN QUERY PLAN {versions._RETRACTED}")).all()
     assert [step.detail for step in plan] == ["SCAN batches USING INDEX ix_batches_retracted"]
+
+
+def test_rows_that_a_version_learned_are_counted_with_it_and_what_is_gone_when_asked(
+    database: Database,
+) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first, other, merged = (batch(session, digits).id for _ in range(3))
+        one = promoted(session, digits, [first, other])
+        session.get_one(Batch, first).kept_rows = 0
+        ledger = session.get_one(Batch, merged)
+        ledger.merged, ledger.kept_rows = 2, 0
+        two = promoted(session, digits, [first, merged])
+        rows = session.get_one(Batch, first).rows
+        assert (one.rows, two.rows) == (2 * rows, 2 * rows)
+        assert batches.rows_learned(session, one) == (2 * rows, rows, 0)
+        assert batches.rows_learned(session, two) == (2 * rows, 0, rows)
+        two.rows = None  # made by an earlier release
+        assert batches.rows_learned(session, two) == (2 * rows, 0, rows)
+        assert promoted(session, digits, [first, other, merged]).rows == 3 * rows
+
+
+@pytest.mark.sqlite
+def test_batches_that_lack_rows_are_found_without_reading_all_of_them(database: Database) -> None:
+    with database.reading() as session:
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {batches._LACKING}"), {"model_id": 1}).all()
+    assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_lacking (model_id=?)"]

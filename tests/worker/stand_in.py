@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import Cancelled, ChildFailed, ClusterAway, Diverged, MethodRefused
-from service.tuning.messages import Done, Message, Progress, Ready, Refused, Saved, line_of
+from service.tuning.messages import Asks, Done, Message, Progress, Ready, Refused, Saved, line_of
 
 
 def say(message: Message) -> None:
@@ -58,6 +58,10 @@ def main() -> None:
                         note.write(f"{os.getpid()}\n")
                 say(Progress("training", 1, 2))
                 say(Done(json.loads(Path(method["result"]).read_text())))
+            case "ask":
+                say(Asks())
+                counts = messages.get()["history"]["counts"]
+                say(Refused.of(MethodRefused(f"it was told of {sum(counts.values())} rows")))
             case "go on" | "never listen" | "save on" as manner:
                 go_on(messages, manner, note=method.get("note"))
 

@@ -19,9 +19,9 @@ from service.registry import batches, leases, models, updates
 from service.registry.sql.tables import Update
 from service.registry.updates import Order
 from service.runtime import Runtime
-from service.storage.artifacts import model_area
+from service.storage.artifacts import exam_area, model_area
 from service.upkeep.verify import verify
-from service.worker.assignment import Result
+from service.worker.assignment import BatchFacts, Result
 from service.worker.child.train import Executor
 from service.worker.parent import assign
 from service.worker.parent.publish import finish_lost, publish
@@ -71,9 +71,15 @@ class Process:
     def execute(self, update: Update, check: Callable[[], None] = no_check) -> Result:
         """What the child makes of a claimed update; it has written to the cache what it does before the next one."""
         with self.runtime.database.reading() as session:
-            assignment = assign.assignment(self.runtime, session, update)
+            assignment = assign.assignment(self.runtime, session, update, brief=True)
         assert assignment is not None
-        result = self.executor.execute(assignment, Run(check=check))
+        self.asked = 0
+
+        def history() -> BatchFacts:
+            self.asked += 1
+            return assign.history(self.runtime, update.model_id, assignment)
+
+        result = self.executor.execute(assignment, Run(check=check), history=history)
         self.executor.tidy()
         return result
 
@@ -95,7 +101,9 @@ class Process:
 
 
 @pytest.fixture
-def process(runtime: Runtime) -> Process:
+def process(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Process:
+    """Whose assignments name one batch of the base: what it needs of others, it asks for."""
+    monkeypatch.setattr(assign, "LATEST", 1)
     return Process(runtime)
 
 
@@ -191,3 +199,17 @@ def test_sums_of_a_challenger_that_lost_do_not_stand_in_for_those_of_a_later_upd
     process.order(challenger.batches, RIDGE)
     process.learn()
     process.verified()
+
+
+def test_facts_of_older_batches_are_asked_for_where_their_sums_are_not_at_hand(process: Process) -> None:
+    process.order([process.first, process.send(1), process.send(2)], RIDGE)
+    process.learn()
+    for fresh in (False, True, False):
+        if fresh:  # nothing is in memory, and the cache was emptied
+            process.executor = Executor()
+            process.runtime.cache.forget(model_area(1))
+            process.runtime.cache.forget(exam_area(model_area(1)))
+        process.order([process.send(3 + fresh)], RIDGE)
+        process.learn()
+        assert process.asked == fresh
+        process.verified()

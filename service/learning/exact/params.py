@@ -134,7 +134,7 @@ class ExactParams(MethodParams):
         """Returns notes on heads of sources (`too_few`: why there are none), on weights of sources that no batch names,
         on a width that nothing has, and on what weights cost (`remedy`)."""
         notes = [heads.note] if heads else [too_few] if self.per_source is True else []
-        if nowhere := sorted(set(weights.sources) - {OTHERS} - data.known_sources - set(data.batch.sources)):
+        if nowhere := sorted(data.unknown_sources(set(weights.sources) - {OTHERS} - set(data.batch.sources))):
             notes.append(f"source_weights names {listed(nowhere, quote=True)}, and no batch comes from there.")
         if self.width is not None and self.lifts is None:
             notes.append("width was left aside: it is of a named lift, and auto chooses its own.")

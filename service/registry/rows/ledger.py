@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, LedgerEntry, Model
+from service.registry.sql.tables import Batch, LedgerEntry, Model, Version
 
 
-def digests(session: Session, model: Model) -> dict[str, dict[str, str]]:
-    """Feature space -> batch -> digest of its entry, of all batches of the model."""
-    query = select(LedgerEntry.feature_space, LedgerEntry.batch_id, LedgerEntry.digest).join(Batch)
+def digests(session: Session, model: Model, ids: Collection[str] | None = None) -> dict[str, dict[str, str]]:
+    """Feature space -> batch -> digest of its entry, of all batches of the model, or of these."""
+    query = select(LedgerEntry.feature_space, LedgerEntry.batch_id, LedgerEntry.digest)
+    if ids is None:
+        query = query.join(Batch).where(Batch.model_id == model.id)
+    else:
+        query = query.where(LedgerEntry.batch_id.in_(among(session, ids)))
     stored: dict[str, dict[str, str]] = {}
-    for space, batch_id, digest in session.execute(query.where(Batch.model_id == model.id)):
+    for space, batch_id, digest in session.execute(query):
         stored.setdefault(space, {})[batch_id] = digest
     return stored
+
+
+def whole(session: Session, version: Version) -> list[str]:
+    """Feature spaces in which every batch of a version has an entry: its own, or, where it has none, those that are."""
+    if version.feature_space is not None:
+        return [version.feature_space]
+    of_version = LedgerEntry.batch_id.in_(among(session, version.learned))
+    spaces = select(LedgerEntry.feature_space).where(of_version).group_by(LedgerEntry.feature_space)
+    return list(session.scalars(spaces.having(func.count() == len(version.learned))))
 
 
 def add(session: Session, batch_id: str, space: str, digest: str, rows: int, device: str | None = None) -> None:

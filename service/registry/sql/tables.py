@@ -76,8 +76,8 @@ class Model(Table):
 
 
 class Version(Table):
-    """What a model was at one point. `learned` is the set of its batches, sorted; `trained_on` the device that made it,
-    None before that was kept and where it was imported."""
+    """What a model was at one point. `learned` is the set of its batches, sorted, `rows` their rows, None before that
+    was kept; `trained_on` the device that made it, None likewise and where it was imported."""
 
     __tablename__ = "versions"
     __table_args__ = (
@@ -110,6 +110,7 @@ class Version(Table):
     created_at: Mapped[float]
     erased_at: Mapped[float | None]
     trained_on: Mapped[str | None]
+    rows: Mapped[int | None]
 
 
 class Batch(Table):
@@ -139,6 +140,13 @@ class Batch(Table):
             "id",
             sqlite_where=text("retracted_at IS NOT NULL"),
             postgresql_where=text("retracted_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_batches_lacking",
+            "model_id",
+            "id",
+            sqlite_where=text("kept_rows < rows"),
+            postgresql_where=text("kept_rows < rows"),
         ),
     )
 

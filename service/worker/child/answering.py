@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from service.errors import Cancelled
 from service.telemetry import logs, tracing
 from service.tuning.child import listen, say
-from service.tuning.messages import Done, Message, Progress, Saved, end_of
-from service.worker.assignment import ASSIGNMENT
+from service.tuning.messages import Asks, Done, Message, Progress, Saved, end_of
+from service.worker.assignment import ASSIGNMENT, BATCH_FACTS, BatchFacts
 
 if TYPE_CHECKING:
     from service.learning.run import Tasks
@@ -27,6 +27,8 @@ Assigned = dict[str, Any]
 PROGRESS_SECONDS = 0.1
 """Progress is reported at most this often, and at each change of phase."""
 NO_EPOCH = (0, None, None)
+LOOK_SECONDS = 0.1
+"""Time between two looks, while it waits for an answer, at whether the parent has asked to stop."""
 
 log = logging.getLogger("tsuika.child")
 
@@ -56,6 +58,10 @@ class Parent:
         """Reports a save of the trainings, which is in the store."""
         self.send(Saved(digest))
 
+    def history(self) -> BatchFacts:
+        """The facts of all batches that the base learned, and of the update's. Raises Cancelled."""
+        raise NotImplementedError("Whoever gives brief assignments answers questions.")
+
     def check(self) -> None:
         """Raises Cancelled once the parent has asked for that."""
         if self.cancelled.is_set():
@@ -68,14 +74,26 @@ class Pipes(Parent):
     def __init__(self, source: TextIO, sink: TextIO) -> None:
         super().__init__(partial(say, sink))
         self.assignments: queue.Queue[Assigned] = queue.Queue()
+        self._histories: queue.Queue[dict[str, Any]] = queue.Queue()
         listen(source, self._heard)
 
     def _heard(self, order: dict[str, Any]) -> None:
         if "cancel" in order:
             self.cancelled.set()
+        elif "history" in order:
+            self._histories.put(order["history"])
         else:
             self.cancelled.clear()
+            self._histories = queue.Queue()  # what was not waited for is of another update
             self.assignments.put(order["assignment"])
+
+    def history(self) -> BatchFacts:
+        self.send(Asks())
+        while True:
+            try:
+                return BATCH_FACTS.as_stored(self._histories.get(timeout=LOOK_SECONDS))
+            except queue.Empty:
+                self.check()
 
 
 def load(threads: int, tasks: Callable[[], Tasks] | None = None) -> Executor:
@@ -110,6 +128,6 @@ def _learn(executor: Executor, assigned: Assigned, parent: Parent) -> dict[str, 
     logs.name_work(**assignment.ids)
     run = Run(progress=parent.progress, check=parent.check, losses=parent.losses)
     with tracing.span("learn", assignment.traceparent):
-        result = executor.execute(assignment, run, parent.saved)
+        result = executor.execute(assignment, run, parent.saved, parent.history)
     log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
     return result.model_dump(mode="json")

@@ -19,22 +19,22 @@ from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
+from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
-from service.worker.assignment import Assignment, Entry
+from service.worker.assignment import Assignment, BatchFacts, Entry
 from service.worker.child.row_blocks import SPREAD_ROWS, StoredSpace, blocks_of, features_of, sums_of_block
 
-Thing = Rows | SummedEntry | Sums
+Thing = Rows | Ledger | Sums
 T = TypeVar("T", bound=Thing)
 
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
-REMEMBERED_LEAST = 13
+REMEMBERED_LEAST = 12
 """Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes;
-where batches age also for the weighted ledgers of both, for the sums by which four decays are tested, and for those of
-the last batch."""
+where batches age also for the weighted ledgers of both, and for the sums by which four decays are tested."""
 
 
 class Memory:
@@ -84,19 +84,37 @@ def _bytes(thing: Thing) -> int:
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
+def _by_batch(facts: BatchFacts) -> dict[tuple[str, str], str]:
+    return {(batch, space): digest for space, entries in facts.entries.items() for batch, digest in entries.items()}
+
+
 class ModelStore:
     """The bytes of one model that a run reads and makes: rows and entries in the store, sums in the cache. entries:
-    (batch, feature space) -> digest · made: the entries that are new."""
+    (batch, feature space) -> digest · made: the entries that are new · history: asks for the facts of all batches,
+    where the assignment is brief."""
 
-    def __init__(self, store: Artifacts, cache: Cache, assignment: Assignment, memory: Memory, run: Run) -> None:
+    def __init__(
+        self,
+        store: Artifacts,
+        cache: Cache,
+        assignment: Assignment,
+        memory: Memory,
+        run: Run,
+        history: Callable[[], BatchFacts] | None = None,
+    ) -> None:
         self.store, self.cache, self.assignment, self.memory, self.run = store, cache, assignment, memory, run
-        self.area, self.rows = assignment.places.area, assignment.rows
-        self.entries = {
-            (batch_id, space): digest
-            for space, of_space in assignment.entries.items()
-            for batch_id, digest in of_space.items()
-        }
+        self.area = assignment.places.area
+        self._facts: BatchFacts = assignment
+        self._history = history if assignment.brief else None
+        self.entries = _by_batch(assignment)
         self.made: list[Entry] = []
+
+    def facts(self, batch_ids: Iterable[str]) -> BatchFacts:
+        """What is known of batches, of these at least: what a brief assignment lacks is asked for."""
+        if self._history is not None and not self._facts.counts.keys() >= set(batch_ids):
+            self._facts, self._history = self._history(), None
+            self.entries = _by_batch(self._facts) | self.entries
+        return self._facts
 
     @property
     def _url(self) -> str:
@@ -110,11 +128,12 @@ class ModelStore:
 
     def batch(self, batch_id: str) -> Rows:
         """Rows of a batch that are still kept, raw inputs. At least one must be."""
-        return unpack_rows(self.store.get(self.area, self.rows[batch_id]))
+        return unpack_rows(self.store.get(self.area, self.facts((batch_id,)).rows[batch_id]))
 
     def unlabelled(self, batch_id: str) -> Array | None:
         """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
-        return unpack_unlabelled(self.store.get(self.area, self.rows[batch_id])) if batch_id in self.rows else None
+        digest = self.facts((batch_id,)).rows.get(batch_id)
+        return unpack_unlabelled(self.store.get(self.area, digest)) if digest is not None else None
 
     def entry(self, batch_id: str, space: Space) -> FeatureRows:
         """Rounded features of a batch; where rows were deleted, of those that judge and select alone."""
@@ -127,10 +146,10 @@ class ModelStore:
         It is of exemplars alone where the others were deleted before this feature space came up. Raises MethodRefused
         where no row is left to compute it from.
         """
-        key = (batch_id, space.id)
+        key, rows = (batch_id, space.id), self.facts((batch_id,)).rows
         if key in self.entries:
             return unpack_entry(self.store.get(self.area, self.entries[key]))
-        if batch_id not in self.rows:
+        if batch_id not in rows:
             raise MethodRefused(
                 f"The rows of batch {batch_id} are not here (they were deleted once they were learned, or it is a "
                 "merged ledger), and nothing is known of them in the feature space that this needs. Use auto or ridge "
@@ -139,16 +158,6 @@ class ModelStore:
             )
         return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run))
 
-    def added(self, batch_id: str, space: Space) -> FeatureRows | SummedEntry:
-        """The same for whom sums are enough: those of the last batch are held, see `hold_sums`."""
-        return self.memory.held(self.name("sums", space.id, learned=[batch_id]), SummedEntry) or self.adds(
-            batch_id, space
-        )
-
-    def hold_sums(self, batch_id: str, space: Space, entry: FeatureRows) -> SummedEntry:
-        """Sums up an entry for the update that learns it, and for the next one, whose tests go on from it."""
-        return self.memory.recall(self.name("sums", space.id, learned=[batch_id]), lambda: SummedEntry.of(entry))
-
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
         digest = self.store.put(self.area, pack_rows(entry))
         self.entries[batch_id, space.id] = digest
@@ -156,17 +165,23 @@ class ModelStore:
         self.made.append(made)
         return entry
 
-    def spreads(self, batch_ids: Iterable[str]) -> bool:
+    def spreads(self, batch_ids: Sequence[str]) -> bool:
         """Whether these batches have so many rows that other processes work on them, if there are any."""
-        return self.run.tasks is not IN_SEQUENCE and sum(self.assignment.counts[b] for b in batch_ids) >= SPREAD_ROWS
+        if self.run.tasks is IN_SEQUENCE:
+            return False
+        counts = self.facts(batch_ids).counts
+        return sum(counts[b] for b in batch_ids) >= SPREAD_ROWS
 
-    def prepare(self, batch_ids: Iterable[str], space: Space) -> None:
+    def prepare(self, batch_ids: Sequence[str], space: Space) -> None:
         """Makes the entries that are missing, block by block on other processes, where these are many rows and features
         are not those of an accelerator, which others lack."""
-        missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in self.rows]
-        if self.run.device.type != "cpu" or not self.spreads(missing):
+        if self.run.device.type != "cpu" or self.run.tasks is IN_SEQUENCE:
             return
-        blocks = {b: blocks_of(self._url, self.area, self.rows[b], self.assignment.counts[b]) for b in missing}
+        facts = self.facts(batch_ids)
+        missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in facts.rows]
+        if not self.spreads(missing):
+            return
+        blocks = {b: blocks_of(self._url, self.area, facts.rows[b], facts.counts[b]) for b in missing}
         every = [block for of_batch in blocks.values() for block in of_batch]
         columns = self.run.tasks.each(partial(features_of, StoredSpace.of(space, self._url, self.store)), every)
         done = 0
@@ -186,17 +201,19 @@ class ModelStore:
         digests = {b: self.entries[b, space.id] for b in batch_ids}
         for digest in digests.values():
             self.store.has(self.area, digest)  # which waits until it is written
-        blocks = (blocks_of(self._url, self.area, digest, self.assignment.counts[b]) for b, digest in digests.items())
+        counts = self.facts(batch_ids).counts
+        blocks = (blocks_of(self._url, self.area, digest, counts[b]) for b, digest in digests.items())
         every = [block for of_batch in blocks for block in of_batch]
         self.run.progress("summing", 0, 1)
         total: SummedEntry = self.run.tasks.total(sums_of_block, every, add)
         self.run.progress("summing", 1, 1)
         return total
 
-    def enter(self, batch_ids: Iterable[str], space: Space) -> None:
+    def enter(self, batch_ids: Sequence[str], space: Space) -> None:
         """Makes the entries that are not recorded. Sums that are remembered, or that the cache
         holds, may be those of an update that was never published: its entries were not recorded, and may be deleted.
         """
+        self.facts(batch_ids)
         for batch_id in batch_ids:
             if (batch_id, space.id) not in self.entries:
                 self.adds(batch_id, space)
@@ -210,6 +227,11 @@ class ModelStore:
             del self.entries[entry.batch, entry.space]
         self.enter([entry.batch for entry in swept if entry.space == space.id], space)
         return bool(swept)
+
+    def of_base(self, batch_ids: Sequence[str]) -> bool:
+        """Whether these sorted batches are what the base learned."""
+        base = self.assignment.base
+        return base is not None and base.learned == batch_ids
 
     def name(self, *words: str, learned: Iterable[str]) -> str:
         """The name of something that is a function of a set of batches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
@@ -25,6 +25,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
 from service.storage.artifacts import exam_area
+from service.worker.assignment import Rows as RowsOf
 from service.worker.assignment import Trusted
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.new_values import new_values
@@ -40,30 +41,48 @@ UNSAVED_LEAST = 512
 
 class StoredData:
     """`learning.method.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update.
-    `merged_rows`: rows of the update that are elsewhere, of which there are sums alone."""
+    `merged_rows`: rows of the update that are elsewhere, of which there are sums alone; `known_elsewhere`: of the base.
+    """
 
     def __init__(self, model_store: ModelStore, known: Sequence[str], new: Sequence[str]) -> None:
         assignment = model_store.assignment
         self.input, self.architecture, self._weights = assignment.input, assignment.architecture, assignment.weights
         self.target = assignment.target
-        counts, sources = assignment.counts, assignment.sources
-        self.known_rows = sum(map(counts.__getitem__, known))
-        self.kept_rows = sum(map(assignment.kept.get, known, repeat(0)))
-        self._here = self.known_rows - sum(counts[b] for b in set(assignment.merged).intersection(known))
-        self.known_sources = frozenset(map(sources.__getitem__, sources.keys() & set(known)))
         self._store, self._known, self._new = model_store, sorted(known), list(new)
+        self._of_base = model_store.of_base(self._known)
+        rows = self._rows()
+        self.known_rows, self.kept_rows, self.known_elsewhere = rows.brought, rows.kept, rows.elsewhere
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
-        self._merged = frozenset(assignment.merged)
-        self.merged_rows = sum(counts[b] for b in new if b in self._merged)
+        facts = model_store.facts(new)
+        self._merged = frozenset(facts.merged).intersection(new)
+        self.merged_rows = sum(facts.counts[b] for b in self._merged)
         self._own = Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new)
         self._names = dict[tuple[bool, tuple[str, ...]], str]()
         self._entered = set[tuple[bool, str]]()
 
+    def _rows(self) -> RowsOf:
+        """Rows of the known batches."""
+        if self._of_base and self._store.assignment.known is not None:
+            return self._store.assignment.known
+        facts, known = self._store.facts(self._known), self._known
+        brought, kept = sum(map(facts.counts.__getitem__, known)), sum(map(facts.kept.get, known, repeat(0)))
+        elsewhere = sum(map(facts.counts.__getitem__, set(facts.merged).intersection(known)))
+        return RowsOf(brought=brought, kept=kept, elsewhere=elsewhere)
+
+    def unknown_sources(self, names: Collection[str]) -> set[str]:
+        unknown, known = set(names), set(self._known) if names else set()
+        for batches in ((), self._known):  # the latest most often have all sources that there are
+            if unknown:
+                sources = self._store.facts(batches).sources
+                unknown.difference_update(sources[batch] for batch in sources.keys() & known)
+        return unknown
+
     @property
     def _lasting(self) -> bool:
         """Whether all rows that came are kept, and will be: then what is read of them may be remembered."""
-        return self._store.assignment.retention is Retention.ALL and self.kept_rows == self._here
+        here = self.known_rows - self.known_elsewhere
+        return self._store.assignment.retention is Retention.ALL and self.kept_rows == here
 
     @cached_property
     def learned(self) -> list[str]:
@@ -122,10 +141,11 @@ class StoredData:
         return starting_weights(self.architecture.backbone, self._weights)
 
     def kept(self) -> Rows:
-        return self._kept(self._known)
+        return self._kept(self._known if self.kept_rows else [])
 
     def _kept(self, batches: Sequence[str]) -> Rows:
-        rows = [self._store.batch(b) for b in batches if b in self._store.rows]
+        stored = self._store.facts(batches).rows
+        rows = [self._store.batch(b) for b in batches if b in stored]
         return Rows.concat(rows) if rows else Rows.empty(self.input.shape)
 
     @property
@@ -156,7 +176,8 @@ class StoredData:
     def _enter(self, space: Space, known: bool) -> None:
         """Makes the entries of the known batches, or of all, that are not recorded; once, since there may be many."""
         if (known, space.id) not in self._entered:
-            self._store.enter(self._known if known else self.learned, space)
+            there = self._of_base and space.id in self._store.assignment.entered
+            self._store.enter([*(() if there else self._known), *(() if known else self._new)], space)
             self._entered.add((known, space.id))
 
     def _read_ledger(self, name: str, space: Space) -> Ledger:
@@ -212,26 +233,22 @@ class StoredData:
         here = [batch for batch in self._new if batch not in self._merged]
         if self._store.spreads(here):
             return self._store.total(here, space)
-        entry = self.entry(space)
-        if entry.numeric and self._lasting and len(here) == 1:
-            return self._store.hold_sums(here[0], space, entry)
-        return entry
+        return self.entry(space)
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         return self._weighted.weighted_batches(weights, own)
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
         batches = self.weighted_batches(weights, own)
-        self._store.prepare((batch for batch, _ in batches), space)
-        grown = self.grown(space)  # first, since it holds the sums of the update's own batch
+        self._store.prepare([batch for batch, _ in batches], space)
         sums = self._weighted.sums(space, weights.decay, batches, keep=own)
-        return with_bounded_rows(sums, grown, weights.decay, batches if selecting else (), self._weighted.entry(space))
+        return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
 
     def tested(
         self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score
     ) -> list[list[list[float]]]:
         batches = self.weighted_batches(min(weights, key=lambda one: one.decay))
-        self._store.prepare((batch for batch, _ in batches), space)
+        self._store.prepare([batch for batch, _ in batches], space)
         tests = TestedBatches(self._store, space, batches, last)
         return [*tests.scores([one.decay for one in weights], key, score).values()]
 
@@ -239,7 +256,8 @@ class StoredData:
         last, empty = self._known[-batches:], Rows.empty(self.input.shape)
 
         def read() -> Rows:
-            kept = [self._store.batch(b) for b in last if b in self._store.rows]
+            stored = self._store.facts(last).rows
+            kept = [self._store.batch(b) for b in last if b in stored]
             return bounded(Rows.concat([rows.take(rows.judging) for rows in kept])) if kept else empty
 
         rows = self._store.memory.recall(self._store.name("recent exam", "", learned=last), read)

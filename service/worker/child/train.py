@@ -35,7 +35,7 @@ from service.storage.artifacts import SHARDS, exam_area
 from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.telemetry import tracing
-from service.worker.assignment import Assignment, Result, Shard
+from service.worker.assignment import Assignment, BatchFacts, Result, Shard
 from service.worker.child.challenger import better, challenge, taken_over, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
@@ -78,11 +78,16 @@ class Executor:
         self._device = devices.CPU
 
     def execute(
-        self, assignment: Assignment, run: Run = UNWATCHED, saved: Callable[[str], None] = lambda digest: None
+        self,
+        assignment: Assignment,
+        run: Run = UNWATCHED,
+        saved: Callable[[str], None] = lambda digest: None,
+        history: Callable[[], BatchFacts] | None = None,
     ) -> Result:
         """Learns, judges, stores. Raises Cancelled, MethodRefused, and whatever goes wrong; then it stores no more.
 
-        run: by whom it is watched · saved: told the digest of each save of its trainings.
+        run: by whom it is watched · saved: told the digest of each save of its trainings · history: asks for the facts
+        that a brief assignment lacks.
         """
         places = assignment.places
         crash = _crasher(places.crash_point)
@@ -96,18 +101,25 @@ class Executor:
         run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks)
         try:
             with devices.deterministic(device):
-                return self._execute(assignment, store, cache, run)
+                return self._execute(assignment, store, cache, run, history)
         except torch.OutOfMemoryError as full:
             raise DeviceFull(f"{devices.memory(device)}: {str(full).partition('. ')[0]}.") from full
         finally:
             store.stop()
 
-    def _execute(self, assignment: Assignment, store: WriteBehind, cache: Cache, run: Run) -> Result:
+    def _execute(
+        self,
+        assignment: Assignment,
+        store: WriteBehind,
+        cache: Cache,
+        run: Run,
+        history: Callable[[], BatchFacts] | None,
+    ) -> Result:
         started, phases = time.perf_counter(), PhaseTimes(run.progress)
         run = replace(run, seed=assignment.steps[-1].seed if assignment.steps else 0, progress=phases.progress)
         if assignment.champion is not None:
             run = within_budget(run, assignment.budget_seconds, started)
-        model_store = ModelStore(store, cache, assignment, self._memory, run)
+        model_store = ModelStore(store, cache, assignment, self._memory, run, history)
         context = context_of(assignment, store, started)
         base = load(assignment.base, store) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
@@ -151,7 +163,7 @@ def _learn(model_store: ModelStore, base: Checkpoint | None, context: UpdateCont
     layout = base.layout if base is not None else None
     if reason := refused(chosen.method, chosen.params, assignment.retention, assignment.architecture, layout):
         raise MethodRefused(reason)
-    if "kept" in chosen.method.needs and any(b in assignment.merged for b in known):
+    if "kept" in chosen.method.needs and data.known_elsewhere:
         raise MethodRefused(
             f"{chosen.method.name} learns kept rows again, and rows that this model knows are elsewhere (a merged "
             "ledger). Use auto, ridge or lda; or take the ledger back first."

@@ -29,7 +29,8 @@ class WeightedSums:
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch by id with its weight; without `own` those of the update weigh nothing."""
-        batches, sources = [*self._known, *self._new], self._store.assignment.sources
+        batches = [*self._known, *self._new]
+        sources = self._store.facts(batches).sources if weights.sources else {}
         return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
@@ -63,7 +64,7 @@ class WeightedSums:
             if n < len(self._known) < len(weighted):
                 start, n = self._summed(space, decay, weighted[: len(self._known)], names), len(self._known)
             self._store.run.check()
-            return add_up(start, decay, weighted[n:], lambda batch: self._store.added(batch, space))
+            return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space))
 
         return self._store.memory.recall(name, make)
 

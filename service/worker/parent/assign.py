@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
@@ -24,23 +23,30 @@ from service.registry.sql.tables import Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, Bits, Lineage, Places, Shard, Stored
+from service.worker.assignment import Assignment, BatchFacts, Bits, Lineage, Places, Rows, Shard, Stored
 from service.worker.parent.plan import Plan, planned
 from service.worker.parent.stopped import stopped_before
 
+LATEST = 256
+"""Batches of the base, the newest, of which a brief assignment has facts: the cache lacks seven at most, and where each
+counts 0.99 of the next, the 229th counts a tenth."""
 
-def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment | None:
-    """The assignment of a claimed update; None where nothing is left to do."""
+
+def assignment(runtime: Runtime, session: Session, update: Update, brief: bool = False) -> Assignment | None:
+    """The assignment of a claimed update; None where nothing is left to do. `brief`: for a child that can ask for the
+    others, it tells of the latest batches alone where it learns on a base."""
     model = session.get_one(Model, update.model_id)
     base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     plan = planned(session, model, update, base)
     if plan is None:
         return None
-    known = {*(base.learned if base else []), *(b for s in plan.steps for b in s.batches)}
+    brief = brief and base is not None and update.kind == UpdateKind.LEARN and plan.champion is None
+    known = base.learned if base is not None else []
+    needed = [*(known[-LATEST:] if brief else known), *(b for step in plan.steps for b in step.batches)]
     spec = models.input_of(model)
-    every = batches.facts_of(session, model, *(["values"] if isinstance(spec, TableInput) else []))
-    needed = [b for b in every if b.id in known]
     return Assignment(
+        **dict(_facts(session, model, needed)),
+        brief=brief,
         update=update.id,
         ids=dict(logs.ids_at_work()),
         traceparent=tracing.traceparent(),
@@ -51,21 +57,14 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
+        known=Rows(**batches.rows_learned(session, base)._asdict()) if base else None,
+        entered=ledger.whole(session, base) if base else [],
         start=stored(plan.start) if plan.start and update.kind == UpdateKind.RETRACT else None,
         steps=plan.steps,
         removed=plan.removed,
         appeared={b.id: list(b.label_counts) for b in batches.by_id(session, plan.order)},
-        rows={b.id: b.stored_digest for b in needed if b.stored_digest is not None},
-        counts={b.id: b.rows for b in needed},
-        kept={b.id: b.kept_rows for b in needed},
-        **(_of_table(needed, every, plan, update, base) if isinstance(spec, TableInput) else {}),
-        merged=[b.id for b in needed if b.merged is not None],
-        sources={b.id: b.source for b in needed if b.source},
+        **(_of_table(session, model, plan, update, base) if isinstance(spec, TableInput) else {}),
         weights=_weights(runtime, model, plan.start),
-        entries={
-            space: {batch_id: digest for batch_id, digest in of_space.items() if batch_id in known}
-            for space, of_space in ledger.digests(session, model).items()
-        },
         lineage=_lineage(session, model, update, plan.champion or base),
         retention=Retention(model.retention),
         expected=update.expect is not None,
@@ -79,33 +78,47 @@ def assignment(runtime: Runtime, session: Session, update: Update) -> Assignment
     )
 
 
-def _of_table(
-    needed: Sequence[Row[Any]], every: Sequence[Row[Any]], plan: Plan, update: Update, base: Version | None
-) -> dict[str, Any]:
+def history(runtime: Runtime, model_id: int, brief: Assignment) -> BatchFacts:
+    """The facts of all batches: the answer to a child that asks for those which its assignment lacks."""
+    base = brief.base.learned if brief.base is not None else []
+    with runtime.database.reading() as session:
+        model = session.get_one(Model, model_id)
+        return _facts(session, model, [*base, *(b for step in brief.steps for b in step.batches)])
+
+
+def _facts(session: Session, model: Model, ids: Collection[str]) -> BatchFacts:
+    facts = batches.facts_of(session, ids)
+    return BatchFacts(
+        rows={b.id: b.stored_digest for b in facts if b.stored_digest is not None},
+        counts={b.id: b.rows for b in facts},
+        kept={b.id: b.kept_rows for b in facts},
+        merged=[b.id for b in facts if b.merged is not None],
+        sources={b.id: b.source for b in facts if b.source},
+        entries=ledger.digests(session, model, ids),
+    )
+
+
+def _of_table(session: Session, model: Model, plan: Plan, update: Update, base: Version | None) -> dict[str, Any]:
     """What the assignment says of values of categories: rows of each value in the batches that an update learns, or
     that a retraction leaves, and the vocabulary."""
-    learns, named, removed = update.kind == UpdateKind.LEARN, set(update.batches), set(plan.removed)
-    counted = (b for b in needed if b.values is not None and (b.id in named if learns else b.id not in removed))
-    vocabulary = _vocabulary(every, set(base.learned), named) if base else {}
-    return {"values": {batch.id: batch.values for batch in counted}, "vocabulary": vocabulary}
+    steps = [batch_id for step in plan.steps for batch_id in step.batches]
+    learns = update.kind == UpdateKind.LEARN
+    counted = steps if learns else {*(base.learned if base else ()), *steps}.difference(plan.removed)
+    vocabulary = _vocabulary(session, model, base, update.batches) if base else {}
+    return {"values": batches.values_of(session, counted), "vocabulary": vocabulary}
 
 
-def _vocabulary(every: Sequence[Row[Any]], learned: set[str], brought: set[str]) -> dict[str, list[str]]:
+def _vocabulary(session: Session, model: Model, base: Version, brought: Iterable[str]) -> dict[str, list[str]]:
     """Values of categories that any batch brought, of the columns in which an update brings some that were not learned:
     a report names what they look like."""
-    new, old = _names(b for b in every if b.id in brought), _names(b for b in every if b.id in learned)
-    columns = [column for column, values in new.items() if not values <= old.get(column, set())]
-    known = _names(b for b in every if b.retracted_at is None) if columns else {}
+    new: dict[str, set[str]] = {}
+    for values in batches.values_of(session, [*brought]).values():
+        for column, counts in values.items():
+            new.setdefault(column, set()).update(counts)
+    old = batches.known_values(session, model, new, frozenset(base.learned))
+    columns = [column for column, names in new.items() if not names <= old[column]]
+    known = batches.known_values(session, model) if columns else {}
     return {column: sorted(known.get(column, ())) for column in columns}
-
-
-def _names(of: Iterable[Row[Any]]) -> dict[str, set[str]]:
-    """The values of categories that batches have, by column."""
-    names: dict[str, set[str]] = {}
-    for batch in of:
-        for column, counts in (batch.values or {}).items():
-            names.setdefault(column, set()).update(counts)
-    return names
 
 
 def _weights(runtime: Runtime, model: Model, start: Version | None) -> dict[str, str]:
@@ -129,7 +142,7 @@ def _budget(update: Update) -> float:
 def _challenged_rows(session: Session, model: Model) -> int:
     """Rows that the last challenged version of the model learned."""
     champion = updates.last_challenged(session, model)
-    return batches.left_of(session, champion.learned)[0] if champion else 0
+    return batches.rows_learned(session, champion).brought if champion else 0
 
 
 def stored(version: Version) -> Stored:

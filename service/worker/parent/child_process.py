@@ -26,8 +26,8 @@ from service.errors import (
     TsuikaError,
 )
 from service.tuning.child import Child
-from service.tuning.messages import Done, End, Message, Progress, Ready, Refused, Saved
-from service.worker.assignment import Assignment, Result
+from service.tuning.messages import Asks, Done, End, Message, Progress, Ready, Refused, Saved
+from service.worker.assignment import Assignment, BatchFacts, Result
 
 log = logging.getLogger("tsuika.worker")
 
@@ -97,16 +97,17 @@ class WarmChild:
         tick_seconds: float,
         tick: Callable[[Progress | None], bool],
         saved: Callable[[str], None] = lambda digest: None,
+        history: Callable[[], BatchFacts] | None = None,
     ) -> Result:
         """Executes an assignment; -> its result. `tick` gets the latest progress each `tick_seconds` or sooner; if it
-        returns True the child is ended and Cancelled raised. `saved` gets the digest of each save of its trainings.
-        What they raise ends the child, too.
+        returns True the child is ended and Cancelled raised. `saved` gets the digest of each save of its trainings;
+        `history` answers a child that asks for what a brief assignment lacks. What they raise ends the child, too.
 
         Raises Cancelled, ChildLost, ChildFailed, NoProgress, InvalidContent, Conflict, Diverged, StoreAway,
         ClusterAway.
         """
         child, self._running = self.warm(), True
-        child.tell_json(to_json({"assignment": assignment.model_dump(mode="json")}))  # it names all batches
+        child.tell_json(to_json({"assignment": assignment.model_dump(mode="json")}))
         try:
             for message in self._messages(child, tick_seconds, tick):
                 match message:
@@ -117,6 +118,8 @@ class WarmChild:
                         raise known(message.error())
                     case Saved(digest):
                         saved(digest)
+                    case Asks() if history is not None:
+                        child.tell_json(to_json({"history": history().model_dump(mode="json")}))
             raise ChildLost("The learning process ended before it was done.")
         except Yielding:
             self._cancel(child, keep=True)

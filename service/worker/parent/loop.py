@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from types import FrameType
 
 from service.contract.enums import Retention, UpdateState
@@ -273,12 +274,14 @@ class Worker:
         result, published, saved = None, False, SavedTrainings(self._runtime, update)
         try:
             with self._runtime.database.reading() as session:
-                assignment = assign.assignment(self._runtime, session, update)
+                brief = self._settings.ray is None  # what learns on a cluster cannot ask
+                assignment = assign.assignment(self._runtime, session, update, brief)
             if assignment is not None:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
                 heartbeat = Heartbeat(self._runtime, update, self._stop)
-                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved)
+                history = partial(assign.history, self._runtime, update.model_id, assignment)
+                result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved, history)
                 self._away, self._put_offs = "", 0
             took = time.perf_counter() - began
             if update.erase:

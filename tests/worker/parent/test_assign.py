@@ -15,7 +15,8 @@ from service.registry import deployments, models, states, updates, versions
 from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.worker.assignment import Assignment, Step
+from service.worker.assignment import Assignment, BatchFacts, Rows, Step
+from service.worker.parent import assign
 from service.worker.parent.assign import assignment
 from service.worker.parent.plan import replay
 from tests.registry.facts import learn, made, promoted, retract, roll_back, version
@@ -57,6 +58,35 @@ def test_a_first_update_has_no_base_and_all_its_batches(runtime: Runtime, ids: l
     assert [step.batches for step in request.steps] == [ids[:2]]
     assert request.counts == dict.fromkeys(ids[:2], 8)
     assert set(request.rows) == set(ids[:2])
+
+
+def test_a_brief_assignment_tells_of_the_latest_batches_of_the_base_and_counts_the_rows_of_all(
+    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assign, "LATEST", 1)
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        version = promoted(session, digits, ids[:3])
+        version.report, version.feature_space = None, None
+        for batch_id in ids[:3]:
+            ledger.add(session, batch_id, "5" * 64, "6" * 64, 8)
+        ledger.add(session, ids[0], "7" * 64, "8" * 64, 8)
+        lacking = session.get_one(Batch, ids[0])
+        lacking.kept_rows = 5
+        learn(session, digits, ids[3:])
+    update = claimed(runtime)
+    with runtime.database.reading() as session:
+        request, whole = (assignment(runtime, session, update, brief) for brief in (True, False))
+    assert request is not None
+    assert whole is not None
+    assert request.known == Rows(brought=24, kept=21, elsewhere=0)
+    assert request.entered == ["5" * 64], "one in which all of its batches have an entry"
+    assert list(request.counts) == ids[2:]
+    assert list(request.rows) == ids[2:]
+    assert request.entries == {"5" * 64: {ids[2]: "6" * 64}}
+    assert list(whole.counts) == ids
+    answer = assign.history(runtime, update.model_id, request)
+    assert answer == BatchFacts(**{name: getattr(whole, name) for name in BatchFacts.model_fields})
 
 
 def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime: Runtime, ids: list[str]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from service.errors import Cancelled, ChildFailed, ChildLost, MethodRefused
 from service.runtime import Runtime
 from service.tuning.messages import Progress, Ready
+from service.worker.assignment import BatchFacts
 from service.worker.parent import child_process
 from service.worker.parent.child_process import NoProgress, WarmChild
 from tests.worker.made import assignment, result
@@ -87,6 +88,14 @@ def test_an_error_comes_up_as_its_kind_and_the_child_stays(child: WarmChild, nam
     with pytest.raises(error):
         child.run(assignment(name), 0.01, quiet)
     assert pid(child) == first
+
+
+def test_a_child_is_told_what_it_asks_for(child: WarmChild) -> None:
+    def history() -> BatchFacts:
+        return BatchFacts(rows={}, counts={"bat_1": 8, "bat_2": 3}, entries={})
+
+    with pytest.raises(MethodRefused, match="told of 11 rows"):
+        child.run(assignment("ask"), 0.01, quiet, history=history)
 
 
 def test_a_child_that_dies_is_reported_and_replaced(child: WarmChild) -> None:

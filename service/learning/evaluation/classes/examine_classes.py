@@ -120,8 +120,13 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         expected=context.expected,
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
-        faded=frozenset(batch for batch, counts in counts_of(candidate, exam.data).items() if counts < HALF),
+        faded=frozenset() if weights.plain else _faded(candidate, exam.data),
     )
+
+
+def _faded(candidate: Checkpoint, data: Data) -> frozenset[str]:
+    """Batches that count less than half of what the newest counts."""
+    return frozenset(batch for batch, counts in counts_of(candidate, data).items() if counts < HALF)
 
 
 def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:

@@ -151,7 +151,7 @@ def _novel(base: VersionAnswers | None, batch: Ints) -> Bools | None:
 def _new_source(data: Data) -> str:
     """The source of all rows of the update, where the base has learned none of it and it has a name."""
     names = {data.batch.sources[k] for k in np.unique(data.batch.source)}
-    return names.pop() if len(names) == 1 and data.known_rows and not names & data.known_sources else ""
+    return names.pop() if len(names) == 1 and names != {""} and data.known_rows and data.unknown_sources(names) else ""
 
 
 def _known(data: Data, rows: int, decay: float) -> int:
