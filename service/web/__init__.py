@@ -21,7 +21,8 @@ behind the API. The server imports pages when the first one is asked for.
     templates/     base.html frames a page, parts.html has what several are made of
     catalogue/     en.toml and ja.toml: the same keys with the same placeholders, but for `reason`, which the gate says
                    itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods,
-                   which said.py finds
+                   which said.py finds. Japanese has a space between its letters and Latin ones or digits, and none
+                   beside full-width marks: `rendering` takes those out
     static/        one stylesheet, one icon; scripts, where a page is better with one
 
 **Add a page.**
