@@ -87,9 +87,14 @@ class Dialect:
         if self.dates:
             sentences.append(f"The {ORDERS[self.dates]} stands first in dates.")
         if self.encoding != UTF8:
-            such = f', as in "{self.word}"; if that is wrong, say another encoding' if self.word else ""
-            sentences.append(f"Letters are read as {ENCODING_NAMES[self.encoding]}{such}.")
+            sentences.append(self.guess or f"Letters are read as {ENCODING_NAMES[self.encoding]}.")
         return " ".join(sentences)
+
+    @property
+    def guess(self) -> str:
+        """What may be wrong, and how it is mended; "" where nothing was guessed."""
+        read = f"Letters are read as {ENCODING_NAMES[self.encoding]}"
+        return f'{read}, as in "{self.word}"; if that is wrong, say another encoding.' if self.word else ""
 
     @property
     def letters(self) -> str:

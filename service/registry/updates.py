@@ -24,7 +24,8 @@ from service.telemetry import tracing
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody asks for. Without `method` the model's own is used."""
+    """What somebody asks for. Without `method` the model's own is used. guess: what of how its rows were read may be
+    wrong."""
 
     kind: UpdateKind
     batches: Sequence[str]
@@ -35,6 +36,7 @@ class Order:
     expect: str | None = None
     adds: Sequence[str] | None = None
     device: str | None = None
+    guess: str = ""
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
@@ -64,17 +66,28 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     session.add(update)
     session.flush()
     states.unsettle(session, update)
-    states.note(session, update, "queued", by=by, batches=list(order.batches))
+    guess = {"guess": order.guess} if order.guess else {}
+    states.note(session, update, "queued", by=by, batches=list(order.batches), **guess)
     reason = f"expect: {order.expect}" if order.expect is not None else order.reason or ""
     audit.record(session, Action.UPDATE_QUEUED, model.name, update.id, reason)
     return update
 
 
+def guess_of(session: Session, update: Update) -> str:
+    """What of how its rows were read may be wrong; "" where nothing was guessed."""
+    return str(_queued(session, update).get("guess", ""))
+
+
 def ordered_by(session: Session, update: Update) -> str | None:
     """The name of the key under which it was ordered, or of what queued it by itself."""
-    ordered = select(UpdateEvent).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
-    event = session.scalar(ordered.order_by(UpdateEvent.id).limit(1))
-    return str(event.detail.get("by")) if event is not None else None
+    by = _queued(session, update).get("by")
+    return None if by is None else str(by)
+
+
+def _queued(session: Session, update: Update) -> dict[str, Any]:
+    """What was noted when it was ordered."""
+    queued = select(UpdateEvent.detail).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
+    return session.scalar(queued.order_by(UpdateEvent.id).limit(1)) or {}
 
 
 def last_challenged(session: Session, model: Model) -> Version | None:

@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 
+from service.registry.updates import find, guess_of
 from tests.api.conftest import Api, pointers
 from tests.api.test_csv import LARGE, TEXT, rents, send
 
@@ -42,6 +43,19 @@ def test_a_file_of_semicolons_is_the_batch_that_one_of_commas_is(
     mark = "tab" if b"\t" in body else "%3B"
     said = send(rents, f"{PATH}&delimiter={mark}&decimal=,", body)
     assert (said.status_code, said.json()["id"]) == (200, made.json()["id"])
+
+
+@SIDES
+def test_what_was_guessed_of_a_file_stands_with_its_update(
+    rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    content = GERMAN.replace("Kyoto", "Orléans").encode("cp1252")
+    guess = 'Letters are read as Windows-1252, as in "Orléans"; if that is wrong, say another encoding.'
+    for query, due in (("", guess), ("&encoding=windows-1252", "")):
+        update = send(rents, f"rents/updates?target=price&group=house{query}", content).json()
+        with rents.runtime.database.reading() as session:
+            assert guess_of(session, find(session, update["id"])) == due
 
 
 @SIDES

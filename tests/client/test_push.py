@@ -239,8 +239,8 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     file.write_text("p0|p1|label\n1|2|a\n")
     with pytest.raises(ClientError, match=r"^corners\.csv: This CSV file has one column"):
         client.model("never-made").push(file)
-    with pytest.raises(WrongFile, match="a byte of line 2 begins no character"):
-        client.model("never-made").push("p0,p1,label\n1,2,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(WrongFile, match="a byte of line 3 begins no character"):
+        client.model("never-made").push(b"p0,p1,label\n1,2,caf\xc3\xa9\n1,2,caf\xe9\n")
     with pytest.raises(NotFound):
         client.model("never-made").info()
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")

@@ -107,6 +107,11 @@ class RowsInMemory:
         """Where they stand in a CSV file; None where they came as JSON."""
         return None if self.file is None else self.file.places
 
+    @property
+    def guess(self) -> str:
+        """What of how a CSV file was read may be wrong."""
+        return "" if self.file is None else self.file.guess
+
     def digest(self) -> str:
         """The digest of the content of a batch of them."""
         return self.annotations.digest(self.inputs)
@@ -128,6 +133,7 @@ class RowsOnDisk:
     body: Spooled
     labels: Labels
     values: BroughtValues
+    guess: str = ""
 
     def places(self) -> Places | None:
         return load_places(self.body.folder)
@@ -185,9 +191,8 @@ class RowBody:
             return RowsInMemory(named.rows, read_annotations(values, order.groups, named, self.due))
         if "fault" in self.report:
             raise Refused(**self.report["fault"]).error()
-        return RowsOnDisk(
-            shared.reader, self.spooled, load_labels(self.spooled.folder), load_values(self.spooled.folder)
-        )
+        known = load_labels(self.spooled.folder), load_values(self.spooled.folder)
+        return RowsOnDisk(shared.reader, self.spooled, *known, self.report.get("guess", ""))
 
     def identity(self, rows: BodyRows | None) -> Any:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
-from typer import Argument
+from typer import Argument, echo
 
 from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
@@ -71,6 +71,8 @@ def _asked(client: Client, versions: list[Version], file: DataFile) -> str:
     remote = client.model(a.model)
     info = remote.info()
     columns = columns_of(file, info)
+    if columns.dialect.sentence:
+        echo(plain(columns.dialect.sentence), err=True)
     known = None
     if columns.label is not None:
         known = annotations_of(file, columns.label, info.target.kind == "number", columns.dialect)

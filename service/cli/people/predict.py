@@ -81,6 +81,8 @@ def _parts(file: DataFile, info: Model, label: str | None, as_it_is: bool) -> It
     if as_it_is and file.is_csv and (info.input.kind == "table" or (label is None and info.input.kind != "image")):
         yield file.path
         return
+    if columns.dialect.sentence:
+        echo(plain(columns.dialect.sentence), err=True)
     each = inputs_of(file, columns, info.input)
     while part := list(islice(each, AT_ONCE)):
         yield part

@@ -171,6 +171,9 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
     if kind is UpdateKind.LEARN:
         report = _with_taken_back(session, model, brought, report)
+        if guess := updates.guess_of(session, update):
+            told = report.batch.model_copy(update={"notes": [*report.batch.notes, guess]})
+            report = report.model_copy(update={"batch": told})
     why = verdicts.verdict_sentence(report, verdict, number, before)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
     facts = result.model_dump(include={field.name for field in fields(versions.Made)} - {"report"})
