@@ -21,8 +21,6 @@ import httpx
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
-MARKS = list[socket.socket]()
-"""Of the ports that this process has been given."""
 
 
 class Server:
@@ -154,7 +152,7 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             mark.bind(("127.0.0.1", port))
             probe.bind(("127.0.0.1", port))
-            MARKS.append(mark)
+            mark.detach()  # it stays open
             return port
         mark.close()
 

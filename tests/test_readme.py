@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,10 @@ LONGEST = 300
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+def newcomer(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Newcomer]:
     """With the service running as the README starts it."""
     (line,) = (text for language, text in BLOCK.findall(REST) if language == "console")
-    with serving(tmp_path_factory.mktemp("newcomer"), line.removeprefix("$ ")) as newcomer:
+    with serving(tmp_path_factory.mktemp("newcomer"), line.removeprefix("$ "), migrated) as newcomer:
         yield newcomer
 
 

@@ -87,5 +87,5 @@ def scaled(folder: Path, postgres: PostgresServer, s3: S3Server, workers: int = 
 def opened(request: pytest.FixtureRequest, folder: Path, workers: int = 0, **settings: Any) -> Environment:
     """The environment that the parameter of a fixture names; scaled it has two workers in any case."""
     if request.param == "embedded":
-        return embedded(folder, workers, **settings)
+        return embedded(folder, workers, migrated=request.getfixturevalue("migrated"), **settings)
     return scaled(folder, request.getfixturevalue("postgres"), request.getfixturevalue("s3"), **settings)

@@ -21,10 +21,9 @@ LEASE, DEADLINE = 3.0, 7.0
 
 
 @pytest.fixture(params=BOTH)
-def environment(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[Environment]:
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
     settings = {"lease_seconds": LEASE, "progress_deadline_seconds": DEADLINE, "retry_delay_seconds": 60}
-    empty = {"migrated": migrated} if request.param == "embedded" else {}
-    environment = opened(request, tmp_path, **settings, **empty)
+    environment = opened(request, tmp_path, **settings)
     yield environment
     environment.stop()
 

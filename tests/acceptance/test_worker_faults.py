@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -23,12 +22,9 @@ LEASE = 2.0
 
 
 @pytest.fixture(scope="module", params=BOTH)
-def environment(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path
-) -> Iterator[Environment]:
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """A service without a worker of its own, or two of them, and two workers beside them."""
-    empty = {"migrated": migrated} if request.param == "embedded" else {}
-    environment = opened(request, tmp_path_factory.mktemp("faults"), workers=2, **empty)
+    environment = opened(request, tmp_path_factory.mktemp("faults"), workers=2)
     yield environment
     environment.stop()
 

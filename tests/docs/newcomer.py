@@ -57,7 +57,7 @@ class Newcomer:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert ran.returncode == 0, f"{text}\n{ran.stdout}{ran.stderr}"
         return ran.stdout
@@ -89,7 +89,7 @@ def serving(folder: Path, command: str, migrated: Path | None = None) -> Iterato
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(shlex.split(command), cwd=folder, env=newcomer.environment, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not _ready(newcomer.port):
             assert process.poll() is None, (folder / "service.log").read_text()
             assert time.monotonic() < until, "the service is not ready"
