@@ -67,9 +67,15 @@ def record(session: Session, attempt: Attempt, status: int, resource: dict[str, 
 def forget_bodies(session: Session, model: Model, batch_ids: Collection[str]) -> None:
     """Deletes the hashes of the bodies that brought these batches: whoever guesses the rows could compare them. What
     was answered stays, so a body that is sent once more under its key brings nothing back."""
-    updates = session.execute(select(Update.id, Update.batches).where(Update.model_id == model.id))
-    brought = {*batch_ids, *(update_id for update_id, ids in updates if not set(batch_ids).isdisjoint(ids))}
-    paths = [f"/v1/models/{model.name}/{rows}" for rows in ("batches", "updates")]
-    for row in session.scalars(select(IdempotencyKey).where(IdempotencyKey.path.in_(paths))):
+    updates = session.execute(select(Update.id, Update.batches, Update.adds).where(Update.model_id == model.id))
+    erased = set(batch_ids)
+    brought = {
+        *erased,
+        *(update for update, learned, adds in updates if not erased.isdisjoint([*learned, *(adds or ())])),
+    }
+    path, at = IdempotencyKey.path, f"/v1/models/{model.name}/"
+    bring = path.in_([f"{at}{rows}" for rows in ("batches", "updates", "merges")])
+    corrections = path.startswith(f"{at}batches/", autoescape=True)
+    for row in session.scalars(select(IdempotencyKey).where(bring | corrections)):
         if not brought.isdisjoint(row.resource.values()):
             row.body_hash = FORGOTTEN

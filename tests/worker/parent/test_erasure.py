@@ -142,6 +142,11 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         more = [store_batch(runtime, session, seed=100 + k).id for k in range(60)]
         attempt = idempotency.Attempt("somebody", "key", "POST", "/v1/models/digits/batches", "b" * 64)
         idempotency.record(session, attempt, 201, {"batch": more[0]})
+        merged = replace(attempt, key="merged", path="/v1/models/digits/merges", body_hash="e5" * 32)
+        idempotency.record(session, merged, 202, {"batch": more[1]})
+        path = f"/v1/models/digits/batches/{ids[0]}/corrections"
+        corrected = replace(attempt, key="corrected", path=path, body_hash="f5" * 32)
+        idempotency.record(session, corrected, 202, {"batch": more[2]})
         other = replace(attempt, key="other", body_hash="d" * 64)
         idempotency.record(session, other, 201, {"batch": ids[0]})
     for batch_id in more:  # each grows a little later, as if it had been learned
@@ -157,7 +162,8 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         rows = [session.get_one(Batch, batch_id) for batch_id in [*ids[1:], *more]]
         names = {name for batch in rows for name in (batch.digest, batch.stored_digest)}
         second = versions.get(session, digits, 2)
-        names |= {second.bits, attempt.body_hash, *(s["digest"] for s in second.shards)}
+        names |= {second.bits, *(s["digest"] for s in second.shards)}
+        names |= {each.body_hash for each in (attempt, merged, corrected)}
         names |= {e.digest for e in session.query(LedgerEntry) if e.batch_id == ids[1]}
         names -= {s["digest"] for s in versions.get(session, digits, 1).shards}
         names |= {"77123.125", "Nowhere-on-Sea"}
