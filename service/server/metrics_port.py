@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from typing import Any
 
 from service.api import problems
@@ -87,12 +88,14 @@ def answering(runtime: Runtime) -> Iterator[int]:
     with server:
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         log.info("metrics at %s/metrics", address(settings, server.socket))
-        yield server.server_port
+        yield server.server_address[1]
         server.shutdown()
 
 
-class _Server(HTTPServer):
-    """On an address of either family."""
+class _Server(TCPServer):
+    """On an address of either family. HTTPServer would ask the network for the name of the host, and wait for that."""
+
+    allow_reuse_address = True
 
     def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
