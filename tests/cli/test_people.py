@@ -290,6 +290,7 @@ def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:
 def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: Tsuika, tmp_path: Path) -> None:
     for arguments in (
         ("predict", "fruits", "--row", '{"weight": 1e999}'),
+        ("predict", "fruits", save(tmp_path / "bare.csv", []), "--label", "label"),
         ("export", "fruits", "--output", tmp_path / "nowhere" / "x.safetensors"),
         ("export", "fruits", "--onnx", "--output", tmp_path / "x.safetensors"),
         ("init", "..", tmp_path / "missing" / "x.csv"),

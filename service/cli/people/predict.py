@@ -71,6 +71,8 @@ def run(
         answers = [
             remote.predict(part, version=named.version, **(how if isinstance(part, Path) else {})) for part in parts
         ]
+    if not answers:
+        raise WrongUsage(f"{path} has no row.")
     _print(answers, as_json)
     return DONE
 
