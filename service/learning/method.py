@@ -104,9 +104,9 @@ class Data(Protocol):
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         """Every batch of base and update by id, with its weight; without `own` the update's weigh nothing."""
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
-        """`grown` with each batch weighted by age and source; its selecting rows are those that still count. Without
-        `own` the update's batch weighs nothing."""
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
+        """`grown` with each batch weighted by age and source; its selecting rows are those that still count, none where
+        they are not asked for: entries are read for them. Without `own` the update's batch weighs nothing."""
 
     def tested(
         self,

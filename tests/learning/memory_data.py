@@ -102,10 +102,10 @@ class MemoryData:
         batches = [*(b for rows in self.base_rows for b in rows.batches), *self.batch.batches]
         return weights.weighted(batches, lambda batch: source.get(batch, ""), () if own else self.batch.batches)
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
         decay, batches, entry = weights.decay, self.weighted_batches(weights, own), self._entries(space)
         sums = add_up(Ledger.empty(space), decay, batches, entry)
-        return with_bounded_rows(sums, self.grown(space), decay, batches, entry)
+        return with_bounded_rows(sums, self.grown(space), decay, batches if selecting else (), entry)
 
     def tested(
         self,

@@ -14,29 +14,31 @@ from service.learning.method import Data
 
 @dataclass(frozen=True, eq=False)
 class WeightedData:
-    """The data of an update in a feature space, with the weights of its batches."""
+    """The data of an update in a feature space, with the weights of its batches. selecting: whether rows are asked for
+    that select."""
 
     data: Data
     space: Space
     weights: BatchWeights
+    selecting: bool = True
 
     @cached_property
     def ledger(self) -> Ledger:
         """Weighted sums of every row, and the bounded rows that judge and select."""
         if self.weights.plain:
             return self.data.grown(self.space)
-        return self.data.weighted(self.space, self.weights)
+        return self.data.weighted(self.space, self.weights, selecting=self.selecting)
 
     @cached_property
     def earlier_ledger(self) -> Ledger:
         """Weighted sums of every row but the update's own."""
         if self.weights.plain:
             return self.data.ledger(self.space)
-        return self.data.weighted(self.space, self.weights, own=False)
+        return self.data.weighted(self.space, self.weights, own=False, selecting=False)
 
     def earlier(self) -> Sums:
         """The same, over all folds."""
-        return self.data.weighted(self.space, self.weights, own=False).all
+        return self.data.weighted(self.space, self.weights, own=False, selecting=False).all
 
     def counts(self) -> dict[str, float]:
         """What a row of each batch counts, the batch's age included."""

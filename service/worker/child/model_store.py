@@ -19,7 +19,6 @@ from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
-from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts
@@ -27,14 +26,15 @@ from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
 from service.worker.child.row_blocks import SPREAD_ROWS, StoredSpace, blocks_of, features_of, sums_of_block
 
-Thing = Rows | Ledger | Sums
+Thing = Rows | SummedEntry | Sums
 T = TypeVar("T", bound=Thing)
 
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
-REMEMBERED_LEAST = 12
+REMEMBERED_LEAST = 13
 """Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes;
-where batches age also for the weighted ledgers of both, and for the sums by which four decays are tested."""
+where batches age also for the weighted ledgers of both, for the sums by which four decays are tested, and for those of
+the last batch."""
 
 
 class Memory:
@@ -157,6 +157,16 @@ class ModelStore:
                 "anew."
             )
         return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run))
+
+    def added(self, batch_id: str, space: Space) -> FeatureRows | SummedEntry:
+        """The same for whom sums are enough: those of the last batch are held, see `hold_sums`."""
+        return self.memory.held(self.name("sums", space.id, learned=[batch_id]), SummedEntry) or self.adds(
+            batch_id, space
+        )
+
+    def hold_sums(self, batch_id: str, space: Space, entry: FeatureRows) -> SummedEntry:
+        """Sums up an entry for the update that learns it, and for the next one, whose tests go on from it."""
+        return self.memory.recall(self.name("sums", space.id, learned=[batch_id]), lambda: SummedEntry.of(entry))
 
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
         digest = self.store.put(self.area, pack_rows(entry))

@@ -233,16 +233,20 @@ class StoredData:
         here = [batch for batch in self._new if batch not in self._merged]
         if self._store.spreads(here):
             return self._store.total(here, space)
-        return self.entry(space)
+        entry = self.entry(space)
+        if entry.numeric and self._lasting and len(here) == 1:
+            return self._store.hold_sums(here[0], space, entry)
+        return entry
 
     def weighted_batches(self, weights: BatchWeights, own: bool = True) -> Weighted:
         return self._weighted.weighted_batches(weights, own)
 
-    def weighted(self, space: Space, weights: BatchWeights, own: bool = True) -> Ledger:
+    def weighted(self, space: Space, weights: BatchWeights, own: bool = True, selecting: bool = True) -> Ledger:
         batches = self.weighted_batches(weights, own)
         self._store.prepare([batch for batch, _ in batches], space)
+        grown = self.grown(space)  # first, since it holds the sums of the update's own batch
         sums = self._weighted.sums(space, weights.decay, batches, keep=own)
-        return with_bounded_rows(sums, self.grown(space), weights.decay, batches, self._weighted.entry(space))
+        return with_bounded_rows(sums, grown, weights.decay, batches if selecting else (), self._weighted.entry(space))
 
     def tested(
         self, space: Space, weights: Sequence[BatchWeights], last: int, key: str, score: Score

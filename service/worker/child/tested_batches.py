@@ -61,7 +61,7 @@ class TestedBatches:
         for place in range(min(behind.values()), k):
             batch, weight = self._batches[place]
             self._store.run.check()
-            own = summed(self._store.adds(batch, self._space)) if weight else None
+            own = summed(self._store.added(batch, self._space)) if weight else None
             for decay in (decay for decay, n in behind.items() if n <= place):
                 sums[decay] = sums[decay].weighted(decay, own, weight)
         for decay, n in behind.items():

@@ -64,7 +64,7 @@ class WeightedSums:
             if n < len(self._known) < len(weighted):
                 start, n = self._summed(space, decay, weighted[: len(self._known)], names), len(self._known)
             self._store.run.check()
-            return add_up(start, decay, weighted[n:], lambda batch: self._store.adds(batch, space))
+            return add_up(start, decay, weighted[n:], lambda batch: self._store.added(batch, space))
 
         return self._store.memory.recall(name, make)
 

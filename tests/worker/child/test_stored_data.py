@@ -21,6 +21,7 @@ from service.worker.child import stored_data
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
+from tests.learning.number_streams import number_rows
 from tests.updating import make_rows
 from tests.worker.made import assignment
 
@@ -105,6 +106,25 @@ def test_a_decay_that_is_new_sums_the_known_batches_once(data: Data, monkeypatch
         anew = data.of(8, 1).weighted(space(), weights, own=own).all
         assert np.array_equal(held.G, anew.G)
         assert np.array_equal(held.Q, anew.Q)
+
+
+def test_sums_of_the_last_batch_are_held_where_targets_are_numbers(data: Data) -> None:
+    """Weighted heads, and the tests of the next update, go on from them; entries are read where rows that select are
+    asked for."""
+    for k, name in enumerate(data.rows):
+        x, _ = labelled(20, seed=k)
+        data.rows[name] = data.store.put(AREA, pack_rows(number_rows(name, x, x[:, 0])))
+    weights, update = BatchWeights(0.5), data.of(8, 1)
+    grown, weighted = update.grown(space()), update.weighted(space(), weights, selecting=False)
+    assert isinstance(update._store.added("bat_8", space()), SummedEntry)
+    data.memory.forget()
+    cold = data.of(8, 1)
+    assert isinstance(cold._store.added("bat_8", space()), FeatureRows)
+    assert cold.ledger(space()).with_entry(cold.entry(space())).pack() == grown.pack()
+    data.memory.forget()
+    anew = data.of(8, 1).weighted(space(), weights)
+    assert np.array_equal(anew.all.G, weighted.all.G)
+    assert len(anew.selected) > len(weighted.selected) == 0
 
 
 def test_without_a_cache_everything_is_summed(data: Data) -> None:

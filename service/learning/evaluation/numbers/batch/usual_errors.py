@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Floats, hash_order
+from service.learning.data.rows import Array, FeatureRows, Floats, hash_order
 from service.learning.evaluation.numbers.number_assessment import ErrorSums, Tested
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.ledger.feature_space import Space
@@ -75,8 +75,8 @@ def usual_errors(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: 
     return np.asarray(usual * np.maximum(1.0, MEAN_FLOOR * mean / np.where(size > 0, size, 1.0)))
 
 
-def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: FeatureRows) -> Floats:
-    """Rounded features of rows like those that were tested: of the same batches, and of this one. -> [m, M]"""
+def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: FeatureRows) -> Array:
+    """Rounded features of rows like those that were tested: of the same batches, and of this one. -> [m, M] int16"""
     batches = {name for t in recent for name in t.batches}
     kept = [
         rows.take(np.array([b in batches for b in rows.batches], bool)[rows.batch])
@@ -84,10 +84,10 @@ def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: Featur
         if len(rows)
     ]
     alike = FeatureRows.concat([batch, *kept])
-    return alike.inputs[hash_order(alike)[:MOST_ROWS], : space.features].astype(np.float64)
+    return alike.inputs[hash_order(alike)[:MOST_ROWS], : space.features]
 
 
-def _solved(features: Floats, right: Floats, shrinkage: float) -> Floats:
+def _solved(features: Array, right: Floats, shrinkage: float) -> Floats:
     """Solves (C + shrinkage D) w = right, C the covariance of these features [m, M], D its diagonal. In float32, which
     takes half the time: with such a shrinkage it is exact to a millionth. -> [M, k]
 
@@ -99,7 +99,8 @@ def _solved(features: Floats, right: Floats, shrinkage: float) -> Floats:
         weight = np.zeros(right.shape)
         weight[some] = _solved(features[:, some], right[some], shrinkage)
         return weight
-    centred = features - features.mean(0)
+    centred = features.astype(np.float64)
+    centred -= centred.mean(0)
     variance = (centred**2).mean(0)
     least = max(LEAST_VARIANCE * float(variance.mean()), np.finfo(float).tiny)
     scale = 1 / np.sqrt(np.maximum(variance, least))
