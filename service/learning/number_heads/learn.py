@@ -49,7 +49,8 @@ def learn_numbers(
     chosen = stream_choice(base, data, frozen, params, alphas)
     frozen, weights = chosen.frozen, BatchWeights(chosen.decay.decay, params.source_weights)
     run.check()
-    sources = {*data.known_sources, *data.batch.sources} - {""}
+    selected = data.grown(frozen.space).selected
+    sources = {selected.sources[k] for k in np.unique(selected.source)} - {""}
     weighted = WeightedData(data, frozen.space, weights, selecting=bool(params.per_source) and len(sources) > 1)
     solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
     outputs = grid.size if weighted.ledger.all.mass > 0 else 0
