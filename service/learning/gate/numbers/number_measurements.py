@@ -141,10 +141,10 @@ class Apart:
     """A batch beside the rows before it, which were answered in blocks that were left out, or as they came.
 
     side: mean error beyond theirs, in usual ones, off: in the targets' unit, moved: in standard deviations of these,
-    steps: in standard errors, by how mean errors differ from one fifth of a batch to the next · order, usual: rank
-    correlation of target and value, now and before · order_lost: standard errors by which it fell, lost: at least,
-    beside that of a head of the batch alone · learned: errors once learned, out of fold, in usual ones, worse: in
-    standard errors beyond those."""
+    steps: in standard errors, by how mean errors differ from one fifth of a batch, and from one batch, to the next ·
+    order, usual: rank correlation of target and value, now and before · order_lost: standard errors by which it fell,
+    lost: at least, beside that of a head of the batch alone · learned: errors once learned, out of fold, in usual ones,
+    worse: in standard errors beyond those."""
 
     side: float
     off: float
@@ -160,7 +160,7 @@ class Apart:
 
 @dataclass(frozen=True)
 class FirstBatches:
-    """What shows while fewer than two batches were tested before. beyond: share of the targets outside the base's
+    """What shows while fewer than four batches were tested before. beyond: share of the targets outside the base's
     intervals of 90 % · median: median error over half of its intervals of 50 % · learned: part of the base's errors
     that the candidate does not make, out of fold · apart: None where nothing is remembered of the rows before."""
 

@@ -1,4 +1,4 @@
-"""What shows of the second and the third batch: honest ones pass, and what intervals speak against is held."""
+"""What shows of the second to the fifth batch: honest ones pass, and what intervals speak against is held."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
-from service.learning.evaluation.numbers.batch.figures import OWN, figures_of
+from service.learning.evaluation.numbers.batch.figures import MOVED, OWN, figures_of
 from service.learning.evaluation.numbers.batch.first_batches import Earlier
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast
@@ -94,6 +94,21 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
     assert fired(stream.judged(inputs, rising, **first, **slowly)) == {}, "a course that its own parts show"
 
 
+@pytest.mark.parametrize(
+    ("tested", "moved", "asked"), [(0, False, True), (3, False, True), (3, True, False), (4, False, False)]
+)
+def test_the_rows_before_are_asked_until_four_batches_were_tested_or_the_stream_has_moved(
+    stream: Stream, batch: tuple[Floats, Floats], tested: int, moved: bool, asked: bool
+) -> None:
+    past = [*first_version(stream).tested, *stream.past[:tested]]
+    number, last = past[-1]
+    past[-1] = number, replace(last, figures=({**last.figures[0], **({MOVED: 1.0} if moved else {})},))
+    figures = measure(stream.assessment(*batch, intervals=intervals(0.2), past=NumberPast(past))).numbers[0].batch
+    assert figures is not None
+    assert (figures.first is not None) == asked
+    assert not asked or figures.first.apart is not None
+
+
 def test_the_first_batches_are_held_for_an_order_that_is_lost_or_worse(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
@@ -128,6 +143,11 @@ def test_honest_noise_that_grows_a_little_near_a_perfect_order_is_not_held() -> 
         assert apart.first.apart is not None
         assert apart.first.apart.worse > 2.0
         assert fired(stream.judged(inputs, targets, **first)) == {}
+        narrow = {"intervals": intervals(0.2), "past": first["past"]}
+        assert fired(stream.judged(inputs, targets, **narrow)) == {}, "outside of intervals, but in as good an order"
+        some = targets.copy()
+        some[::2] = stream.random.permutation(some[::2])
+        assert "lie outside the intervals" in stream.judged(inputs, some, **narrow).why
 
 
 @pytest.mark.parametrize("remembers", [True, False])
