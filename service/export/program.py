@@ -52,6 +52,9 @@ class Program(nn.Module):
         if self.grid is not None:
             self.register_buffer("unit", torch.tensor(self.grid.unit, dtype=torch.float64))
             self.register_buffer("offset", torch.tensor(self.grid.offset, dtype=torch.float64))
+        self._reach = layout.exact.reach if layout.exact is not None else []
+        if self._reach:
+            self.register_buffer("ends", torch.tensor(self._reach, dtype=torch.float64))
         self._learned: list[int] = []
         if VALUES in checkpoint.parts:
             for place, codes in checkpoint.learned_values().codes.items():
@@ -67,7 +70,10 @@ class Program(nn.Module):
         answers = self.network.logits(self._features(self._known(rows)))
         if self.grid is None:
             return torch.softmax(answers / self.temperature, 1, dtype=torch.float64)
-        goals = answers.to(torch.float64) * cast(Tensor, self.unit) + cast(Tensor, self.offset)
+        answers = answers.to(torch.float64)
+        if self._reach:
+            answers = answers.clamp(*cast(Tensor, self.ends).unbind(1))
+        goals = answers * cast(Tensor, self.unit) + cast(Tensor, self.offset)
         if self.grid.scale == "log":
             return goals.exp()
         column = self.grid.from_

@@ -68,6 +68,10 @@ class Data(Protocol):
         """Rows of base.learned whose raw inputs are still stored."""
 
     @property
+    def merged(self) -> bool:
+        """Whether rows of base.learned or the update are known by sums alone that came from elsewhere: none selects."""
+
+    @property
     def known_batches(self) -> tuple[str, ...]:
         """Batches of base.learned."""
 

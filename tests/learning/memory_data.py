@@ -33,6 +33,7 @@ class MemoryData:
     """`base_rows`: the batches of base.learned; `batch`: the update's own rows; `files`: weights by backbone."""
 
     files: Mapping[str, str] = {}
+    merged = False
 
     def __init__(
         self,

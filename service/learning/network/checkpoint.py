@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -108,6 +110,9 @@ class ExactHead(Strict):
     kept_columns: int = Field(default=0, description="First columns that an earlier version solved, kept as they were.")
     decay: float = Field(default=1.0, description="What a batch counts less with every later one; 1: all alike.")
     source_weights: dict[str, float] = Field(default={}, description="What a source counts, by name.")
+    reach: Listed[tuple[float, float]] = Field(
+        default=[], description="Least and largest answer of each number, in units of its grid; none: no end."
+    )
 
 
 class Layout(Strict):
@@ -143,6 +148,12 @@ class Layout(Strict):
         if self.numbers is None:
             return tuple(self.classes)
         return tuple(self.numbers.names) if self.head else ()
+
+    def within_reach(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Answers of its head, in units: none goes beyond its reach. [n, k]"""
+        if self.exact is None or not self.exact.reach:
+            return answers
+        return np.asarray(np.clip(answers, *np.array(self.exact.reach).T))
 
 
 LAYOUT: Unlimited[Layout] = Unlimited(Layout)

@@ -36,7 +36,7 @@ NARROW = 600
 """Random features beside the scaled ones, of vectors with numbers as targets and of tables, until rows are many."""
 LEAST_WIDTH = 100
 """Fewer random features than so many are not tried."""
-TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "sparse")
+CLASS_TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "sparse")
 """Random features that are tried on tables with classes: cosines were behind sparse ones on three of four, by 0.001 to
 0.007 of AUC, and level on the fourth."""
 SEEN = 3.0
@@ -262,7 +262,7 @@ def candidate_lifts(spec: InputSpec, rows: int) -> list[list[Lift]]:
     return sorted(candidates, key=lambda lifts: sum(lift.width for lift in lifts))
 
 
-def table_candidates(spec: TableInput, rows: int, kinds: Sequence[LiftKind] = TABLE_LIFTS) -> list[list[Lift]]:
+def table_candidates(spec: TableInput, rows: int, kinds: Sequence[LiftKind] = CLASS_TABLE_LIFTS) -> list[list[Lift]]:
     """The lifts that are tried on tables: none, and random features beside the fixed ones, as far as they fit."""
     width = min(WIDTH if rows > WIDE_ROWS else NARROW, WIDEST_EXACT - spec.features)
     alone = [table_lift(spec, "none")]

@@ -26,6 +26,7 @@ from service.learning.number_heads.equations import NumberEquations, NumberHead,
 from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
+from service.learning.number_heads.reach import reach_of
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
 from service.learning.run import Run
@@ -54,7 +55,9 @@ def learn_numbers(
     weighted = WeightedData(data, frozen.space, weights, selecting=bool(params.per_source) and len(sources) > 1)
     solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
     outputs = grid.size if weighted.ledger.all.mass > 0 else 0
-    exact = {"method": "ridge", "alpha": solved.strength.alpha, "prior": 1.0}
+    by_order = chosen.alpha is not None and not data.merged
+    reach = reach_of(data.grown(frozen.space).selected, grid) if by_order else []
+    exact = {"method": "ridge", "alpha": solved.strength.alpha, "prior": 1.0, "reach": reach}
     made = solved.version(frozen, data, weights, exact, outputs=outputs, classes=[], temperature=1.0)
     return Learned(
         made,

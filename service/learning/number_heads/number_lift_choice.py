@@ -44,7 +44,7 @@ from service.learning.number_heads.number_out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
 
-TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "fourier")
+NUMBER_TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "fourier")
 """Random features that are tried on tables. Sparse ones made 5 % less error on diamonds, where nothing drifts, but a
 feature that hardly any row had may jump: with a decay one week of hotel rooms was off by 45 in place of 25."""
 WORTH = 0.02
@@ -102,7 +102,7 @@ def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
     """The lifts that are tried for so many rows, smallest first: the scaled vector, alone and beside random features,
     which answer what is not linear and level out where nothing was seen. Of images those that classes have."""
     if isinstance(spec, TableInput):
-        return table_candidates(spec, min(rows, WIDE_ROWS), TABLE_LIFTS)
+        return table_candidates(spec, min(rows, WIDE_ROWS), NUMBER_TABLE_LIFTS)
     if len(spec.shape) != 1 or prod(spec.shape) + WIDTH > WIDEST_EXACT:
         return candidate_lifts(spec, min(rows, WIDE_ROWS))
     width = WIDTH if rows > WIDE_ROWS else NARROW

@@ -22,7 +22,8 @@ def kind_of_target(checkpoint: Checkpoint) -> AnyKind:
     if layout.numbers is None:
         return classes.ClassKind(layout.classes)
     values = checkpoint.learned_values() if VALUES in checkpoint.parts else None
-    return numbers.NumberKind(layout.numbers, checkpoint.outputs, checkpoint.parts.get(INTERVAL), values)
+    interval, reach = checkpoint.parts.get(INTERVAL), layout.exact.reach if layout.exact is not None else ()
+    return numbers.NumberKind(layout.numbers, checkpoint.outputs, interval, values, reach)
 
 
 def outputs_of(target: Target, known: int = -1, parts: Collection[str] = (INTERVAL,)) -> list[OutputShape]:

@@ -132,18 +132,24 @@ def shapes(columns: int, intervals: bool) -> list[OutputShape]:
 class NumberKind(Kind[Values]):
     """A version that predicts numbers. names: what the numbers of a row are called; none where it learned no row.
     interval: the part that intervals are read from; None where the version has none. values: that it has learned; None
-    where all count."""
+    where all count. reach: least and largest answer of each number, in units; none: no end."""
 
     ignorance = "has learned no row"
 
     def __init__(
-        self, grid: NumberGrid, names: Sequence[str], interval: Tensors | None, values: LearnedValues | None = None
+        self,
+        grid: NumberGrid,
+        names: Sequence[str],
+        interval: Tensors | None,
+        values: LearnedValues | None = None,
+        reach: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.names, self.order = names, range(len(names))
         self.outputs = (VALUE,) if interval is None else (VALUE, INTERVAL)
         self._from = self.added_back = grid.from_
         self._grid = grid if grid.from_ is None else grid.model_copy(update={"from_": 0})  # answers keep that column
         self._unit, self._origin = grid.unit, np.array(grid.offset)
+        self._ends = np.array(reach).T if reach else None
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
         apart = self._interval is not None and self._interval["quantiles"].shape[1] > GROUPS
         self._values = values if apart else None
@@ -153,6 +159,8 @@ class NumberKind(Kind[Values]):
 
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Values:
         answers = given.numpy().astype(np.float64)
+        if self._ends is not None:
+            answers.clip(*self._ends, out=answers)
         added = NOTHING if self._from is None else inputs[:, self._from, None].copy()
         novel = self._novel(inputs)
         numbers = self.numbers(answers, added, options.level, novel)

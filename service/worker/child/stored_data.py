@@ -84,6 +84,10 @@ class StoredData:
         here = self.known_rows - self.known_elsewhere
         return self._store.assignment.retention is Retention.ALL and self.kept_rows == here
 
+    @property
+    def merged(self) -> bool:
+        return not self._merged.isdisjoint(self.learned)
+
     @cached_property
     def learned(self) -> list[str]:
         """Batches of a version that learned all of it."""

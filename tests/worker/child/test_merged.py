@@ -132,6 +132,9 @@ def test_a_merge_says_what_it_learned_and_brings_no_row(sites: Sites) -> None:
     assert len(data.grown(Space.of(version)).exam) == len(data.ledger(Space.of(version)).exam)
     later = sites.data(["bat_0", "bat_1m"], ["bat_2"])
     assert (later.known_rows, later.kept_rows, later.merged_rows) == (120, 60, 0)
+    assert data.merged
+    assert later.merged
+    assert not sites.data(["bat_0"], ["bat_2"]).merged
     assert len(later.exam) == len(data.exam), "rows that are here judge on"
 
 

@@ -21,9 +21,10 @@ LARGEST_LOG = math.log(LARGEST_TARGET)
 
 def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> NumberAnswers:
     """Of these places: trusted rows by the head that never saw a judging fold, the batch by the head that is served."""
-    k = len(base.version.outputs)
+    layout, k = base.version.layout, len(base.version.outputs)
     on_trusted = _all(base.trusted_outputs(), len(base.rows.trusted), k)
-    return NumberAnswers(on_trusted[trusted], _all(base.batch_outputs(), len(base.rows.batch), k)[batch])
+    on_batch = _all(base.batch_outputs(), len(base.rows.batch), k)
+    return NumberAnswers(layout.within_reach(on_trusted[trusted]), layout.within_reach(on_batch[batch]))
 
 
 def candidate_answers(
@@ -31,14 +32,14 @@ def candidate_answers(
 ) -> NumberAnswers:
     """The same, the batch by heads that never saw the row; NaN where there is none. A version that knows nothing
     answers nothing."""
-    rows = candidate.rows
+    rows, layout = candidate.rows, candidate.version.layout
     if not candidate.version.outputs:
         return NumberAnswers(np.full((len(trusted), numbers), np.nan), np.full((len(batch), numbers), np.nan))
-    on_trusted = _all(candidate.trusted_outputs(), len(rows.trusted), numbers)
+    on_trusted = layout.within_reach(_all(candidate.trusted_outputs(), len(rows.trusted), numbers)[trusted])
     if learned.out_of_fold is not None:
-        return NumberAnswers(on_trusted[trusted], learned.out_of_fold[batch])
+        return NumberAnswers(on_trusted, layout.within_reach(learned.out_of_fold[batch]))
     served = _all(candidate.batch_outputs(), len(rows.batch), numbers)
-    return NumberAnswers(on_trusted[trusted], rows.unlearned(served)[batch])
+    return NumberAnswers(on_trusted, rows.unlearned(layout.within_reach(served))[batch])
 
 
 def as_targets(grid: NumberGrid, answers: Floats, goals: Floats, targets: Floats) -> Floats:

@@ -56,4 +56,4 @@ def _values(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Floats:
     answers = np.zeros((len(rows), grid.size))
     for places, outputs in outputs_unselected(version, rows, data, run, solve):
         answers[places] = outputs
-    return grid.targets(grid.value(answers), rows.inputs)
+    return grid.targets(grid.value(version.layout.within_reach(answers)), rows.inputs)
