@@ -288,11 +288,14 @@ def test_latest_is_no_name_of_a_version(tsuika: Tsuika) -> None:
 
 
 def test_what_cannot_be_sent_and_what_cannot_be_written_is_wrong_usage(tsuika: Tsuika, tmp_path: Path) -> None:
+    file = save(tmp_path / "lone.csv", rows(["apple", "pear"], 40))
+    assert tsuika("init", "lone", file).code == DONE
+    assert tsuika("push", "lone", file, "--method", "ridge").code == DONE
     for arguments in (
-        ("predict", "fruits", "--row", '{"weight": 1e999}'),
-        ("predict", "fruits", save(tmp_path / "bare.csv", []), "--label", "label"),
-        ("export", "fruits", "--output", tmp_path / "nowhere" / "x.safetensors"),
-        ("export", "fruits", "--onnx", "--output", tmp_path / "x.safetensors"),
+        ("predict", "lone", "--row", '{"weight": 1e999}'),
+        ("predict", "lone", save(tmp_path / "bare.csv", []), "--label", "label"),
+        ("export", "lone", "--output", tmp_path / "nowhere" / "x.safetensors"),
+        ("export", "lone", "--onnx", "--output", tmp_path / "x.safetensors"),
         ("init", "..", tmp_path / "missing" / "x.csv"),
         ("init", "Two Words", save(tmp_path / "named.csv", rows(["apple", "pear"])), "--dry-run"),
     ):
