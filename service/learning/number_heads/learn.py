@@ -56,7 +56,7 @@ def learn_numbers(
     solved = _solve(weighted, params, alphas if chosen.alpha is None else (chosen.alpha,), run)
     outputs = grid.size if weighted.ledger.all.mass > 0 else 0
     by_order = chosen.alpha is not None and not data.merged
-    reach = reach_of(data.grown(frozen.space).selected, grid) if by_order else []
+    reach = reach_of(selected, grid) if by_order else []
     exact = {"method": "ridge", "alpha": solved.strength.alpha, "prior": 1.0, "reach": reach}
     made = solved.version(frozen, data, weights, exact, outputs=outputs, classes=[], temperature=1.0)
     return Learned(

@@ -86,7 +86,7 @@ class StoredData:
 
     @property
     def merged(self) -> bool:
-        return not self._merged.isdisjoint(self.learned)
+        return self.known_elsewhere + self.merged_rows > 0
 
     @cached_property
     def learned(self) -> list[str]:
