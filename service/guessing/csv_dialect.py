@@ -103,6 +103,8 @@ class Dialect:
 
     def misreads(self, line: str) -> bool:
         """Whether bytes of a line are no character, or, where Windows-1252 is a guess, hardly letters of such."""
+        if line.isascii():
+            return False
         if self.encoding == UTF8:
             return _STRAY.search(line) is not None
         return not is_western(line) if self._is_guess_of_western else "\ufffd" in line

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 UTF8, UTF16, WESTERN, MAC, JAPANESE = "utf-8", "utf-16", "cp1252", "mac_roman", "cp932"
 """Those that are guessed, as Python names them."""
@@ -40,9 +40,16 @@ _STRANGE = re.compile(
 )
 """What letters of other countries look like, read as those of Western Europe."""
 _WORDS = re.compile("([A-Za-z]?)([^\0-\x7f]+)([A-Za-z]?)")
-_HALF_OR_OWN = re.compile("[\uff61-\uff9f\ue000-\uf8ff]")
-"""Half a letter wide, which letters of Western Europe are, too; or none of Japan."""
-_SHOWN = re.compile(r'[^\s,;"]{0,20}[^\0-\x7f\s][^\s,;"]{0,20}')
+MOST_WORDS = 100_000
+"""Words that are looked at; a long file has millions."""
+_HALF = re.compile("[\uff61-\uff9f]")
+"""Half a letter wide, which letters of Western Europe are, too."""
+_NOT_OF_JAPAN = re.compile("[\x80-\xa0\ue000-\uf8ff]")
+"""What Python makes of bytes that are none of Shift_JIS, such as a euro sign of Windows, and letters of one's own."""
+_NOT_ASCII = re.compile(r"[^\0-\x7f\s]")
+_AROUND = 20
+"""Characters of a word that are shown on either side of such a letter."""
+_SHOWN = re.compile(rf'[^\s,;"]{{0,{_AROUND}}}[^\0-\x7f\s][^\s,;"]{{0,{_AROUND}}}')
 
 
 def letters_of(pieces: Iterable[bytes]) -> str:
@@ -67,8 +74,9 @@ def letters_of(pieces: Iterable[bytes]) -> str:
 def word_in(pieces: Iterable[bytes], encoding: str) -> str:
     """The first word with a letter that is not of ASCII, so read; "" where there is none."""
     for text in _decoded(pieces, encoding, "replace"):
-        if match := _SHOWN.search(text):
-            return match[0]
+        if letter := _NOT_ASCII.search(text):
+            match = _SHOWN.search(text, max(0, letter.start() - _AROUND))
+            return match[0] if match is not None else ""
     return ""
 
 
@@ -103,19 +111,20 @@ def _is_broken(pieces: Iterable[bytes]) -> bool | None:
 def _is_japanese(pieces: Iterable[bytes]) -> bool:
     """Whether all is Shift_JIS, and more words begin with its usual letters than do not: accents of other countries
     become single letters within words of ASCII, and seldom usual ones."""
-    words = others = 0
+    left, more = MOST_WORDS, 0
     try:
         for text in _decoded(pieces, JAPANESE, "strict"):
-            for before, word, behind in _WORDS.findall(text):
-                if _HALF_OR_OWN.match(word) is None:
+            if _NOT_OF_JAPAN.search(text):
+                return False
+            for match in islice(_WORDS.finditer(text), left):
+                before, word, behind = match.groups()
+                left -= 1
+                if _HALF.match(word) is None:
                     alone = len(word) > 1 or not (before or behind)
-                    usual = alone and word[0].encode(JAPANESE)[0] < 0xA0
-                    words, others = words + usual, others + (not usual)
-                if "\ue000" <= max(word) <= "\uf8ff":
-                    return False
+                    more += 1 if alone and word[0].encode(JAPANESE)[0] < 0xA0 else -1
     except UnicodeDecodeError:
         return False
-    return words > others
+    return more > 0
 
 
 def _decoded(pieces: Iterable[bytes], encoding: str, errors: str) -> Iterator[str]:

@@ -173,6 +173,8 @@ def test_of_dates_with_slashes_one_with_a_day_above_12_decides() -> None:
 def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
     assert guessed("Größe;b\n1;2\n".encode("cp1252")) == ("cp1252", "Größe")
     assert guessed(b"a;b\n", b"1;M\xc3", b"\xbcnchen\n") == ("utf-8", "")
+    assert guessed(b"x,price\n", b"A,a price of 5\x80 or less\n") == ("cp1252", "5€")
+    assert guessed(b"x" * 100 + "ÄÖÜ".encode("cp1252") + b"y" * 100) == ("cp1252", f"{'x' * 20}ÄÖÜ{'y' * 18}")
     for text in ("Größe ÄÖÜäöüß", "l’été à Orléans – 5 €", "Perché no?", "¿Qué?", "smørrebrød", "naïve œuvre", "25 °C"):
         assert is_western(text.encode("cp1252").decode("cp1252"))
     for text, encoding in (
@@ -203,6 +205,7 @@ def guessed(*pieces: bytes) -> tuple[str, str]:
         ("préférée\npréférée\n", "cp1252", "cp1252"),
         ("ÄÖ,Maß\n“a”,it’s\n", "cp1252", "cp1252"),
         ("ort\nŁódź\n", "cp1250", "cp1252"),
+        ("x,price\nA,5 €\nB,€ 7\n", "cp1252", "cp1252"),
     ],
 )
 def test_how_letters_are_stored_is_what_the_bytes_look_like(text: str, encoding: str, due: str) -> None:
