@@ -110,7 +110,8 @@ def with_bounded_rows(
 ) -> Ledger:
     """Adds bounded rows to weighted sums: all that judge, and those that select and still count."""
     if decay == 1:
-        counts = np.array([batch in dict(batches) for batch in grown.selected.batches], bool)
+        known = dict(batches)
+        counts = np.array([batch in known for batch in grown.selected.batches], bool)
         return replace(sums, exam=grown.exam, selected=grown.selected.take(counts[grown.selected.batch]))
     fresh = [entry(batch) for batch, weight in aged(decay, batches).items() if weight >= FADED]
     selected = FeatureRows.concat(

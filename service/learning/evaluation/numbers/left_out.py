@@ -32,7 +32,7 @@ def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floa
         return nothing, nothing
     rows = _in_blocks(FeatureRows.concat([data.ledger(space).exam, data.ledger(space).selected, data.entry(space)]))
     heads = LeavingOut(NumberEquations(grown.all, grid.size, space.shift), exact.alpha, grid)
-    value = heads.answers(rows, np.ones(len(rows)))
+    value = version.layout.within_reach(heads.answers(rows, np.ones(len(rows))))
     answered = np.isfinite(value).all(1)
     return value[answered], (goals_in_units(rows, grid) - value)[answered]
 

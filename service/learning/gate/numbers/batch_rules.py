@@ -334,8 +334,9 @@ def _unlike_at_first(
 
 def _noise_grows(apart: Apart | None, policy: NumberPolicy) -> bool:
     """Whether errors beside those on the rows before lie to no side, and targets are in hardly a worse order."""
-    aside = apart is None or abs(apart.side) > policy.disagrees_broadly.max_bias
-    return apart is not None and not aside and apart.usual - apart.order <= WORSE_BY
+    if apart is None or abs(apart.side) > policy.disagrees_broadly.max_bias:
+        return False
+    return apart.usual - apart.order <= WORSE_BY
 
 
 def _apart_at_first(measured: NumberMeasured, number: OneNumber, apart: Apart, policy: NumberPolicy) -> Finding | None:

@@ -88,6 +88,10 @@ def test_an_error_left_out_is_that_of_a_head_without_the_block_of_the_row() -> N
         expected = goals[row] - head.answers(entry.take([row]), space.shift)[0]
         # of 60 rows: shrinkage is that of all of them
         assert error[row] == pytest.approx(expected, rel=0.05, abs=0.02)
+    layout = version.layout.model_copy(update={"exact": exact.model_copy(update={"reach": [(-0.5, 0.5)]})})
+    ended, _ = left_out_errors(replace(version, layout=layout), data, space)
+    np.testing.assert_array_equal(ended, value.clip(-0.5, 0.5))
+    assert (np.abs(value) > 0.5).any(), "its intervals are of answers that end where served ones do"
 
 
 def test_usual_errors_tell_rows_apart_and_forget_a_batch_that_was_taken_back() -> None:
