@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import pytest
 
 from service.errors import Cancelled, ChildFailed, ChildLost, MethodRefused
 from service.runtime import Runtime
-from service.tuning.messages import Progress, Ready
+from service.tuning.messages import Asks, Progress, Ready, message_of
 from service.worker.assignment import BatchFacts
+from service.worker.child import answering
 from service.worker.parent import child_process
 from service.worker.parent.child_process import NoProgress, WarmChild
 from tests.worker.made import assignment, result
@@ -96,6 +98,23 @@ def test_a_child_is_told_what_it_asks_for(child: WarmChild) -> None:
 
     with pytest.raises(MethodRefused, match="told of 11 rows"):
         child.run(assignment("ask"), 0.01, quiet, history=history)
+
+
+def test_a_child_that_waits_for_an_answer_can_be_cancelled_and_takes_no_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answering, "listen", lambda source, heard: None)
+    sink = io.StringIO()
+    parent = answering.Pipes(io.StringIO(), sink)
+    parent._heard({"cancel": True})
+    with pytest.raises(Cancelled):
+        parent.history()
+    assert isinstance(message_of(sink.getvalue().encode()), Asks)
+    told = [BatchFacts(rows={}, counts={"bat_1": n}, entries={}) for n in (8, 3)]
+    parent._heard({"history": told[0].model_dump(mode="json")})
+    parent._heard({"assignment": {}})
+    parent._heard({"history": told[1].model_dump(mode="json")})
+    assert parent.history() == told[1]
 
 
 def test_a_child_that_dies_is_reported_and_replaced(child: WarmChild) -> None:
