@@ -120,6 +120,9 @@ class Batch(Resource):
     received_at: datetime
     retracted_at: datetime | None
     erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
+    notes: list[str] = Field(
+        default=[], description="What of how its CSV file was read may be wrong; in the answer to its POST alone."
+    )
 
 
 class BatchRow(Resource):

@@ -324,6 +324,7 @@ def resource_of(
         model=model.name,
         rows=batch.rows + batch.unlabelled,
         target_summary=_target_summary(batch),
+        notes=[],
         digest=batch.digest or None,
         state=state(batch, learned),
         in_live=batch.id in learned,

@@ -39,14 +39,15 @@ def test_a_file_of_semicolons_is_the_batch_that_one_of_commas_is(
     monkeypatch.setattr(LARGE, limit)
     usual = TEXT.replace("Kyoto", "Orléans") if b"Kyoto" not in body else TEXT
     made, same = send(rents, PATH, usual), send(rents, PATH, body)
-    assert (made.status_code, same.status_code, same.json()) == (201, 200, made.json())
+    assert (made.status_code, same.status_code) == (201, 200)
+    assert {**same.json(), "notes": []} == made.json()
     mark = "tab" if b"\t" in body else "%3B"
     said = send(rents, f"{PATH}&delimiter={mark}&decimal=,", body)
     assert (said.status_code, said.json()["id"]) == (200, made.json()["id"])
 
 
 @SIDES
-def test_what_was_guessed_of_a_file_stands_with_its_update(
+def test_what_was_guessed_of_a_file_stands_with_its_update_and_in_the_answer_of_its_batch(
     rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LARGE, limit)
@@ -56,6 +57,8 @@ def test_what_was_guessed_of_a_file_stands_with_its_update(
         update = send(rents, f"rents/updates?target=price&group=house{query}", content).json()
         with rents.runtime.database.reading() as session:
             assert guess_of(session, find(session, update["id"])) == due
+        batch = send(rents, f"{PATH}{query}", content).json()
+        assert batch["notes"] == ([due] if due else [])
 
 
 @SIDES

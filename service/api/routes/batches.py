@@ -54,7 +54,9 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
         done = shared.posts.run(attempt(request, body.identity(rows)), begin, brings=True)
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
-    return answer(done.resource or _batch(shared, model, batch_id), done.status, headers)
+    resource = done.resource or _batch(shared, model, batch_id)
+    notes = [rows.guess] if rows.guess else []
+    return answer(resource.model_copy(update={"notes": notes}), done.status, headers)
 
 
 @routes.get("/v1/models/{model}/batches", response_model=resources.Page[resources.Batch], responses=refusals(404))
