@@ -21,7 +21,9 @@ from service.guessing.csv_letters import (
     ENCODINGS,
     UTF8,
     UTF16,
+    UTF16_MARKS,
     WESTERN,
+    WITHOUT_MARK,
     is_western,
     letters_of,
     word_in,
@@ -177,6 +179,8 @@ def dialect_of(head: bytes, said: SaidDialect = SAID_NOTHING, encoding: str = UT
     (`decimal_of`), and so is the order of dates (`order_of`). Raises Unguessable."""
     if said.delimiter == said.decimal == ",":
         raise Unguessable("comma_twice")
+    if encoding == UTF16 and not head.startswith(UTF16_MARKS):
+        encoding = WITHOUT_MARK
     if encoding != UTF8:
         head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
     delimiter = said.delimiter or _delimiter(head, said)

@@ -14,9 +14,13 @@ from itertools import chain, islice
 
 UTF8, UTF16, WESTERN, MAC, JAPANESE = "utf-8", "utf-16", "cp1252", "mac_roman", "cp932"
 """Those that are guessed, as Python names them."""
+UTF16_MARKS = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+WITHOUT_MARK = "utf-16-le"
+"""UTF-16 that begins with none of its marks, as in browsers (WHATWG Encoding); Python refuses it."""
 ENCODING_NAMES = {
     UTF8: "UTF-8",
     UTF16: "UTF-16",
+    WITHOUT_MARK: "UTF-16LE",
     "cp1250": "Windows-1250",
     "cp1251": "Windows-1251",
     WESTERN: "Windows-1252",
@@ -60,7 +64,7 @@ def letters_of(pieces: Iterable[bytes]) -> str:
         head += piece
         if len(head) > 1:
             break
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if head.startswith(UTF16_MARKS):
         return UTF16
     if (broken := _is_broken(pieces)) is None:
         return UTF8

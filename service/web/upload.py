@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from service.errors import BodyTimeout, InvalidContent, TooLarge
 from service.guessing.csv_dialect import Dialect, SaidDialect
 from service.guessing.csv_facts import by_cells, dialect_in, lines_of
+from service.guessing.csv_letters import UTF16, UTF16_MARKS, WITHOUT_MARK
 from service.web.client import Message, Receive
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
@@ -37,17 +38,19 @@ class Head:
 
     def lines(self, said: SaidDialect) -> tuple[list[list[str]], Dialect]:
         """Its whole lines as cells, where it is a CSV file, and how it is written. Raises Unguessable."""
-        data = self.data if self.whole else self.data[: self._last_break()]
+        data = self.data if self.whole else self.data[: self._last_break(said)]
         dialect = dialect_in(io.BytesIO(data), said)
         lines = list(lines_of(io.BytesIO(data), dialect))
         lines = lines if self.whole else lines[:-1]  # a cell of the last one may go on behind it
         return lines, by_cells(lines, dialect, said)
 
-    def _last_break(self) -> int:
+    def _last_break(self, said: SaidDialect) -> int:
         """Where the last line break ends, of a file of UTF-16 with both of its bytes."""
-        for mark, line_break in ((b"\xff\xfe", b"\n\0"), (b"\xfe\xff", b"\0\n")):
-            if self.data.startswith(mark):
-                return self.data.rfind(line_break) + 2
+        little, big = UTF16_MARKS
+        if self.data.startswith(big):
+            return self.data.rfind(b"\0\n") + 2
+        if self.data.startswith(little) or said.encoding in (UTF16, WITHOUT_MARK):
+            return self.data.rfind(b"\n\0") + 2
         return max(self.data.rfind(b"\n"), self.data.rfind(b"\r")) + 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.guessing.csv_dialect import SAID_NOTHING
+from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.web.upload import HEAD_BYTES, Head
 from tests.api.conftest import Api, MakeApi
 from tests.web.test_pages import HTML, KEY, Person
@@ -317,11 +317,14 @@ def test_letters_and_dates_of_a_spreadsheet_are_said_and_chosen(person: Person) 
     )
 
 
-@pytest.mark.parametrize(("encoding", "line_break"), [("mac_roman", "\r"), ("utf-16", "\n"), ("utf-16-be", "\r\n")])
+@pytest.mark.parametrize(
+    ("encoding", "line_break"), [("mac_roman", "\r"), ("utf-16", "\n"), ("utf-16-be", "\r\n"), ("utf-16-le", "\n")]
+)
 def test_the_beginning_of_a_file_ends_with_a_line_however_lines_end(encoding: str, line_break: str) -> None:
     content = ("\ufeff" if encoding == "utf-16-be" else "") + line_break.join(["größe;label", *["12,5;größer"] * 9])
     head = Head("a.csv", content.encode(encoding)[:-4], whole=False)
-    lines, dialect = head.lines(SAID_NOTHING)
+    said = SaidDialect(encoding="utf-16") if encoding == "utf-16-le" else SAID_NOTHING  # it has no mark
+    lines, dialect = head.lines(said)
     assert lines[0] == ["größe", "label"]
     assert lines[1:] == [["12,5", "größer"]] * (len(lines) - 1)
     assert (len(lines) > 6, dialect.decimal) == (True, ",")

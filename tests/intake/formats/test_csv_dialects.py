@@ -176,6 +176,11 @@ def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_re
     ]
     wrong = text.replace("3/4", "31/4") + "1,,4/31/2026,\n"
     assert refusal(wrong, Meant(), spec)[1] == 'Line 2, column "tag": There is no such day. Look at its month and day.'
+    unmarked = text.replace("3/4/2026", "2026-03-04").encode("utf-16-le")
+    due = read(text.replace("3/4/2026", "2026-03-04"), Meant(), spec)
+    same(read(unmarked, Meant(said=SaidDialect(encoding="utf-16")), spec), due)
+    cut = refusal(unmarked[:-1], Meant(said=SaidDialect(encoding="utf-16")), spec)[1]
+    assert "The body is not UTF-16LE: a byte of line 3" in cut
     said = SaidDialect(encoding="cp1251")
     assert "The body is not Windows-1251: a byte of line 1" in refusal(b"\x98,ort\n", Meant(said=said), spec)[1]
 
