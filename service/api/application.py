@@ -80,7 +80,7 @@ ROUTERS = (
     metrics.routes,
     pages.routes,
 )
-ANY_QUERY = (inference.routes, invocations.routes, metrics.routes, pages.routes)
+ANY_QUERY = (inference.routes, metrics.routes, pages.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 ALL = APIRouter()
 """The routes of every application: what FastAPI derives from them, and their document, is made once a process."""

@@ -103,7 +103,10 @@ def test_a_parameter_that_means_one_value_is_refused_where_it_stands_twice(api: 
                 if parameter["in"] == "query" and parameter["schema"].get("type") != "array":
                     name = parameter["name"]
                     refused = api(method.upper(), f"{address}?{name}=1&{name}=2")
-                    assert (refused.status_code, pointers(refused)) == (422, [f"/{name}"]), (method, path)
+                    if path.endswith("/invocations"):  # it refuses as MLflow does
+                        assert f"The query says {name} twice" in refused.json()["message"]
+                    else:
+                        assert (refused.status_code, pointers(refused)) == (422, [f"/{name}"]), (method, path)
                     asked.add(name)
     assert asked > {"limit", "cursor", "wait", "rows", "top", "state", "model", "after", "whole", "promote", "if_live"}
 

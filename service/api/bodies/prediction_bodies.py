@@ -247,8 +247,8 @@ def refuse_query(query: bytes) -> None:
     """Raises InvalidContent where a query has members that belong into its JSON body, or are of a CSV file,
     LongAddress where it is long."""
     for name, _ in pairs_of(query) if query else ():
-        if name in SAYABLE:
-            raise InvalidContent.at(f"/{name}", f"{name} says how a CSV file is written. {IS_CSV}")
+        if name in (TARGET, GAPS, *SAYABLE):
+            raise InvalidContent.at(f"/{name}", f"{name} is said of a CSV file alone. {IS_CSV}")
     for name, _ in _pairs(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")
 

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from service.api.bodies.csv_bodies import WRITTEN
 from service.api.bodies.invocation_bodies import native_body, predictions_alone
 from service.api.context import Context, Shared, access
 from service.api.limits.request_checks import HEADERS, charset, media_type
@@ -29,7 +30,7 @@ LISTED = 3
 
 
 def _takes_frames() -> dict[str, Any]:
-    extra = takes(contract.Invocation)
+    extra = takes(contract.Invocation, predictions.TARGET_COLUMN, predictions.GAP_WORDS, *WRITTEN)
     sentence = "A line of column names, then a row a line, as pandas.DataFrame.to_csv(index=False) writes it."
     extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
     return extra
@@ -78,7 +79,7 @@ async def _invoke(request: Request, shared: Context, name: str) -> Response:
         body = await asyncio.to_thread(native_body, body, loaded.input, loaded.limits.max_depth)
     headers = [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")]
     native = [CSV, *([f"charset={letters}"] if (letters := charset(scope)) else [])] if media == CSV else [JSON]
-    asked = {**scope, "query_string": b"", "headers": [*headers, (b"content-type", ";".join(native).encode())]}
+    asked = {**scope, "headers": [*headers, (b"content-type", ";".join(native).encode())]}
     asked["path"] = f"/v1/models/{name}/predictions"
     asked.pop(HEADERS, None)  # those of the request as it came
     try:

@@ -127,6 +127,25 @@ def test_what_is_wrong_is_refused_in_its_own_form(answering: Api, body: Any, sta
     assert words in refused.json()["message"]
 
 
+def test_a_query_says_how_a_csv_file_is_written_and_nothing_else(answering: Api) -> None:
+    file = b"a;b;c;price\n1,5;-2,5;3,25;x\n"
+    path = "/v1/models/digits/invocations"
+    said = answering("POST", f"{path}?target=price&decimal=,&gaps=NA&encoding=utf-8", content=file, headers=CSV)
+    assert said.json() == {"predictions": classes(answering, [[1.5, -2.5, 3.25]])}
+    for query, words in (
+        ("sates=day-first", "sates is not known"),
+        ("top=3", "top is not known"),
+        ("decimal=x", "decimal is what"),
+        ("target=price&decimal=.", '"1,5" is not'),
+    ):
+        refused = answering("POST", f"{path}?{query}", content=file, headers=CSV)
+        assert (refused.status_code, set(refused.json())) == (422, {"error_code", "message"})
+        assert words in refused.json()["message"]
+    for query, words in (("dates=day-first", "of a CSV file"), ("gaps=NA", "of a CSV file"), ("k=1", "k is not known")):
+        refused = answering("POST", f"/invocations?{query}", {"inputs": ROWS})
+        assert (refused.status_code, words in refused.json()["message"]) == (422, True), refused.text
+
+
 @pytest.mark.parametrize(
     ("data", "media", "status"),
     [
