@@ -218,7 +218,7 @@ class _Process:
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.idle_seconds,
-                timeout_graceful_shutdown=max(1, int(settings.stop_seconds * 0.5)),
+                timeout_graceful_shutdown=max(1, int(settings.stop_seconds * 0.2)),
             )
         )
 
@@ -307,6 +307,7 @@ class _Process:
         log.info("stopping")
         self._health.stopping = True
         loop, patience = asyncio.get_running_loop(), self._settings.stop_seconds
+        until = loop.time() + patience * 0.5
         worker = started.worker
         handing_back = loop.run_in_executor(None, worker.stop, patience * 0.6) if worker else None
         await started.door.context.watcher.stop()
@@ -316,7 +317,6 @@ class _Process:
             drop_new_connections(self._listener)
         await asyncio.sleep(farewell)  # clients that have just connected send their request
         await self._server.stop_listening(self._listener)
-        until = loop.time() + patience * 0.5
         while started.door.open_requests and loop.time() < until:
             await asyncio.sleep(0.02)
         self._server.should_exit = True

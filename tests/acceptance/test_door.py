@@ -396,7 +396,11 @@ def test_term_ends_streams_and_waits_and_breaks_no_answer(starting: Server) -> N
     with starting.client() as client:
         queued = "/v1/models/digits/updates?state=queued"
         until(lambda: len(client.get(queued).json()["items"]) == 2, what="the call that waits")
-    assert starting.stop(50) == 0, "before the sixty seconds that one call waits"
+    silent = socket.create_connection(("127.0.0.1", starting.port))
+    head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 500000"
+    silent.sendall(f"POST /v1/models/digits/batches HTTP/1.1\r\n{head}\r\n\r\n{{".encode())
+    with silent:
+        assert starting.stop(50) == 0, "before the sixty seconds that one call waits, and though one sends no more"
     stop.set()
     for thread in threads:
         thread.join(60)

@@ -29,16 +29,16 @@ from tests.registry.migrating import killed_amid
 
 pytestmark = pytest.mark.postgres
 
-LATER = """import sqlalchemy as sa
-from alembic import op
+LATER = """from service.registry.sql.migrating import TEXT, add, add_filled, optional
 
 revision, down_revision, branch_labels, depends_on = "9999", "{before}", None, None
 
 
 def upgrade() -> None:
-    op.add_column("models", sa.Column("motto", sa.String(), server_default="none", nullable=False))
+    add_filled("models", "motto", TEXT, "none")
+    add("versions", *optional(TEXT, "colour"))
 """
-"""A revision that this version does not know yet."""
+"""A revision that this version does not know yet, of tables that others refer to."""
 
 
 def until(condition: Callable[[], bool]) -> None:
