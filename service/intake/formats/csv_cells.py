@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
 from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
-from service.guessing.csv_dates import order_in
+from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
 from service.guessing.csv_dialect import Dialect
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE
@@ -171,11 +171,19 @@ def _boolean(text: str) -> bool:
 def _date(dialect: Dialect, text: str) -> str:
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no date. {GAP.format(text)}")
+    if DATE.fullmatch(text):
+        return text
+    order = order_in(text)
+    if dialect.dates is None and order:
+        raise OrderUnknown
+    if dialect.dates and order in ORDERS and order != dialect.dates:
+        first = f"the {ORDERS[dialect.dates]} stands first in dates, as an earlier one of the file or the query says"
+        raise CellFault(f"{quoted_cell(text)} is no day where {first}: write all in one order.")
     if DATE.fullmatch(written := dialect.date(text)):
         return written
-    if dialect.dates is None and order_in(text):
-        raise OrderUnknown
-    forms = "2026-11-29, 29.11.2026, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
+    slashes = "11/29/2026" if dialect.dates == MONTH_FIRST else "29/11/2026"
+    days = f"2026-11-29, 2026/11/29, 29.11.2026, {slashes}, 2026年11月29日"
+    forms = f"{days}, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
     raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
 
 

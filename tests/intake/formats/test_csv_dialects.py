@@ -100,7 +100,11 @@ def test_vectors_and_texts_have_dialects_too() -> None:
         ),
         (("3,5", "3.5"), "/inputs/3/größe", '"3.5" is not a number here, where decimals begin with a comma: write one'),
         (("-0,125", "12 EUR"), "/targets/2", '"12 EUR" is not a number here'),
-        (("31.12.2026", "31.12.26"), "/inputs/0/tag", "is not a date here: write 2026-11-29"),
+        (
+            ("31.12.2026", "31.12.26"),
+            "/inputs/0/tag",
+            "is not a date here: write 2026-11-29, 2026/11/29, 29.11.2026, 29/11",
+        ),
         (("31.12.2026", "31.11.2026"), "/inputs/0/tag", "no such day"),
         ((";7;", ";;7;"), "/inputs/1", "has 6 cells, and the header 5. A semicolon within a cell needs quotes"),
         (('""Orb', '"Orb'), "", "a semicolon is due, or the end of the line"),
@@ -176,6 +180,8 @@ def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_re
     ]
     wrong = text.replace("3/4", "31/4") + "1,,4/31/2026,\n"
     assert refusal(wrong, Meant(), spec)[1] == 'Line 2, column "tag": There is no such day. Look at its month and day.'
+    both = text.replace("3/4", "31/12") + "1,,12/31/2026,\n"
+    assert 'Line 4, column "tag": "12/31/2026" is no day where the day stands first' in refusal(both, Meant(), spec)[1]
     unmarked = text.replace("3/4/2026", "2026-03-04").encode("utf-16-le")
     due = read(text.replace("3/4/2026", "2026-03-04"), Meant(), spec)
     same(read(unmarked, Meant(said=SaidDialect(encoding="utf-16")), spec), due)
