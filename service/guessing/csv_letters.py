@@ -29,6 +29,8 @@ ENCODING_NAMES = {
     "iso8859_15": "ISO-8859-15",
     MAC: "Macintosh",
     JAPANESE: "Shift_JIS",
+    "euc_jp": "EUC-JP",
+    "iso2022_jp": "ISO-2022-JP",
     "gb18030": "GB18030",
     "cp950": "Big5",
     "cp949": "EUC-KR",
@@ -41,6 +43,12 @@ browsers (WHATWG Encoding)."""
 _STRANGE = re.compile(
     "[À-ÃÅ-ÕØ-ÛÝÞà-ãå-õø-ûýþÿ]{3}|[A-Za-z][^\0-\x7fÀ-ÿŠŒŽŸšœž’–—][A-Za-z]|[A-Za-z][À-ÖØ-ÞŠŒŽŸ][a-z]"
     "|[ŠŒŽšœžŸƒˆ‰‹›˜†‡•™]{2}|\ufffd"
+    # signs in a row, but for ±£5, ££, 10¹² and three dots
+    "|(?!±[^±]|£[£¼-¾]|¥¥|[µ¹²³][¹²³])[¢-¦¨¬¯±-¶¸¹¼-¾]{2}|(?!(.)\\1\\1|[¹²³]{3})[¡-¿]{3}"
+    # signs beside letters with accents, where words have none
+    "|[À-ÖØ-öø-ÿ](?:[¢-¦¨¬¯´¶¸]|[¡-¿][¡-¨ª¬-¸¼-¿À-ÖØ-öø-ÿ])|[¢-¥¹²³¼-¾][À-ÖØ-öø-ÿ]"
+    # signs before letters of ASCII, as Big5 has them
+    "|[¤¥§¨¬¯¸]_|[¤¨¯¸][A-Za-zÀ-ÿ]|¬[A-Z]|¥[A-Za-z][À-ÿ]"
 )
 """What letters of other countries look like, read as those of Western Europe."""
 _WORDS = re.compile("([A-Za-z]?)([^\0-\x7f]+)([A-Za-z]?)")

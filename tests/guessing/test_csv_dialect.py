@@ -175,7 +175,17 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
     assert guessed(b"a;b\n", b"1;M\xc3", b"\xbcnchen\n") == ("utf-8", "")
     assert guessed(b"x,price\n", b"A,a price of 5\x80 or less\n") == ("cp1252", "5€")
     assert guessed(b"x" * 100 + "ÄÖÜ".encode("cp1252") + b"y" * 100) == ("cp1252", f"{'x' * 20}ÄÖÜ{'y' * 18}")
-    for text in ("Größe ÄÖÜäöüß", "l’été à Orléans – 5 €", "Perché no?", "¿Qué?", "smørrebrød", "naïve œuvre", "25 °C"):
+    for text in (
+        "5µm ±£5 10¹² £½ ££ ¥¥¥ 1½ §§ 5 25°±2 ···",
+        "©Name Nestlé® «été» ¿¡Qué! Nº 2ª été¹",
+        "Größe ÄÖÜäöüß",
+        "l’été à Orléans – 5 €",
+        "Perché no?",
+        "¿Qué?",
+        "smørrebrød",
+        "naïve œuvre",
+        "25 °C",
+    ):
         assert is_western(text.encode("cp1252").decode("cp1252"))
     for text, encoding in (
         ("Москва", "cp1251"),
@@ -184,6 +194,9 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
         ("東京", "cp932"),
         ("München", "cp850"),
         ("Bär", "mac_roman"),
+        ("Łódź", "cp1250"),
+        *(("東京", "euc_jp"), ("はい", "euc_jp"), ("北京", "gb18030"), ("台北", "big5"), ("是", "big5")),
+        *(("서울", "cp949"), ("ﾀﾅｶ", "cp932")),
     ):
         assert not is_western(text.encode(encoding).decode("cp1252", "replace")), text
 

@@ -182,6 +182,9 @@ def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_re
     assert refusal(wrong, Meant(), spec)[1] == 'Line 2, column "tag": There is no such day. Look at its month and day.'
     both = text.replace("3/4", "31/12") + "1,,12/31/2026,\n"
     assert 'Line 4, column "tag": "12/31/2026" is no day where the day stands first' in refusal(both, Meant(), spec)[1]
+    for encoding in ("euc_jp", "iso2022_jp"):
+        written = text.replace("3/4/2026", "2026-03-04").encode(encoding)
+        assert read(written, Meant(said=SaidDialect(encoding=encoding)), spec).named.rows[:, 0].tolist() == [1, 2]
     unmarked = text.replace("3/4/2026", "2026-03-04").encode("utf-16-le")
     due = read(text.replace("3/4/2026", "2026-03-04"), Meant(), spec)
     same(read(unmarked, Meant(said=SaidDialect(encoding="utf-16")), spec), due)
