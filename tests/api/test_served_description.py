@@ -120,6 +120,7 @@ def test_every_answer_is_one_that_the_description_names(caller: Caller) -> None:
             for name in case.path_parameters:
                 if name in there and data.draw(st.integers(0, 9)):
                     case.path_parameters[name] = data.draw(st.sampled_from(there[name]))
+            case.headers.pop("Content-Length", None)  # of random letters: HTTP refuses that before any operation
             answer = case.call(base_url=caller.server.url, headers=admin, session=session, timeout=30)
             statuses[f"{answer.status_code // 100}xx"] += 1
             for fault in faults_of(case, answer):
