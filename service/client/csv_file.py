@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import httpx
 
 from service.client.errors import WrongFile
 from service.client.values import FILES
 from service.contract.enums import CSV
-from service.guessing import csv_facts
-from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
+from service.guessing.csv_dialect import SaidDialect, dialect_in
+from service.guessing.csv_facts import lines_of
+from service.guessing.csv_records import Pieces
 from service.guessing.file_kinds import HEAD_BYTES, other_file
-
-PIECE_BYTES = 64 * 1024
 
 
 class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -32,17 +30,12 @@ class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.name = content.name if isinstance(content, Path) else ""
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         self.headers = {"Content-Type": CSV, "Content-Length": str(size)}
-        with naming(content), _opened(content) as file:
-            if (other := other_file(file.read(HEAD_BYTES))) is not None:
+        with naming(content):
+            if (other := other_file(next(iter(self), b"")[:HEAD_BYTES])) is not None:
                 raise other
 
     def __iter__(self) -> Iterator[bytes]:
-        if isinstance(self.content, bytes):
-            yield self.content
-            return
-        with self.content.open("rb") as file:
-            while piece := file.read(PIECE_BYTES):
-                yield piece
+        return iter(Pieces(self.content))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self:
@@ -56,27 +49,11 @@ def csv_file(inputs: Any) -> CsvFile | None:
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
 
 
-def dialect_of(content: Path | bytes, said: SaidDialect) -> Dialect:
-    """How a CSV file is written, but for what its cells say. Raises ValueError where it can be read in two ways."""
-    with _opened(content) as file:
-        return csv_facts.dialect_in(file, said)
-
-
-def lines_of(content: Path | bytes, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first. Raises ValueError where it is no text, or has a cell that
-    does not end."""
-    with _opened(content) as file:
-        yield from csv_facts.lines_of(file, dialect)
-
-
 def header_of(content: Path | bytes, said: SaidDialect) -> list[str]:
     """The names of the columns. Raises WrongFile."""
     with naming(content):
-        return next(lines_of(content, dialect_of(content, said)), [])
-
-
-def _opened(content: Path | bytes) -> BinaryIO:
-    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+        pieces = Pieces(content)
+        return next(lines_of(pieces, dialect_in(pieces, said)), [])
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from service.client.csv_file import csv_file, dialect_of, lines_of, naming
+from service.client.csv_file import CsvFile, csv_file, naming
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns, whole
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
-from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect
-from service.guessing.csv_facts import by_cells, check_label, facts_of
+from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
+from service.guessing.csv_facts import by_cells, check_label, facts_of, lines_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -78,9 +78,9 @@ def guess(
         raise ValueError(f'"{both[0]}" is the target and left out: say one of them.')
     if (file := csv_file(inputs)) is not None:
         with naming(file.content):
-            made = dialect_of(file.content, written)
-            dialect = by_cells(lines_of(file.content, made), made, written, gaps, leave_out)
-            return replace(_of_file(file.content, columns, leave_out, gaps, dialect), dialect=dialect)
+            made = dialect_in(file, written)
+            dialect = by_cells(lines_of(file, made), made, written, gaps, leave_out)
+            return replace(_of_file(file, columns, leave_out, gaps, dialect), dialect=dialect)
     table = _columns_of(inputs)
     if table is None:
         return _with_classes(Guess(_input_of_rows(inputs), target_of(labels)), labels)
@@ -111,10 +111,10 @@ def _with_classes(guessed: Guess, labels: Any) -> Guess:
 
 
 def _of_file(
-    content: Path | bytes, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str], dialect: Dialect
+    file: CsvFile, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str], dialect: Dialect
 ) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    facts = facts_of(lines_of(content, dialect), gaps, dialect)
+    facts = facts_of(lines_of(file, dialect), gaps, dialect)
     facts = {name: fact for name, fact in facts.items() if name not in leave_out}
     columns = _label_columns(facts, columns, ())
     inputs = {name: fact for name, fact in facts.items() if name not in columns}

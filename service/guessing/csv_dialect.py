@@ -11,11 +11,11 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from service.guessing.csv_dates import ORDERS, iso_date
+from service.guessing.csv_dates import ORDERS, iso_date, order_of
 from service.guessing.csv_letters import (
     ENCODING_NAMES,
     ENCODINGS,
@@ -24,10 +24,12 @@ from service.guessing.csv_letters import (
     UTF16_MARKS,
     WESTERN,
     WITHOUT_MARK,
+    is_utf8,
     is_western,
     letters_of,
     word_in,
 )
+from service.guessing.file_kinds import other_file
 from service.guessing.unguessable import Unguessable
 
 MARKS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -164,23 +166,25 @@ class SaidDialect:
 SAID_NOTHING = SaidDialect()
 
 
-def head_of(pieces: Iterator[bytes]) -> bytes:
-    """The first pieces of a file, up to the one in which its first line ends."""
-    head = b""
-    for piece in pieces:
-        head += piece
-        if _FIRST.match(head.lstrip(b"\r\n")) or len(head) > MOST_HEAD:
-            break
-    return head
+def dialect_in(pieces: Iterable[bytes], said: SaidDialect = SAID_NOTHING, whole: bool = True) -> Dialect:
+    """How a CSV file is written, but for what its cells say (`with_decimal`, `with_order`). pieces: given anew each
+    time. whole: letters are looked for in all of them, and not only where the first line is no UTF-8. Raises
+    Unguessable, for another kind of file, too."""
+    head = _head(pieces)
+    if (other := other_file(head)) is not None:
+        raise other
+    letters = guessed_letters(pieces, said) if whole or not is_utf8(head) else (said.encoding or UTF8, "")
+    return dialect_of(head, said, *letters)
 
 
 def dialect_of(head: bytes, said: SaidDialect = SAID_NOTHING, encoding: str = UTF8, word: str = "") -> Dialect:
-    """How a file is written, by its beginning. The sign of decimals is the usual one until the cells are known
-    (`decimal_of`), and so is the order of dates (`order_of`). Raises Unguessable."""
+    """The same by the beginning of a file whose letters are known. Raises Unguessable."""
     if said.delimiter == said.decimal == ",":
         raise Unguessable("comma_twice")
-    if encoding == UTF16 and not head.startswith(UTF16_MARKS):
-        encoding = WITHOUT_MARK
+    if encoding in (UTF16, WITHOUT_MARK):
+        encoding = UTF16 if head.startswith(UTF16_MARKS) else WITHOUT_MARK
+        if head and b"\0" not in head:
+            raise Unguessable("not_wide", encoding=ENCODING_NAMES[encoding])
     if encoding != UTF8:
         head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
     delimiter = said.delimiter or _delimiter(head, said)
@@ -194,6 +198,19 @@ def guessed_letters(pieces: Iterable[bytes], said: SaidDialect) -> tuple[str, st
         return said.encoding, ""
     encoding = letters_of(pieces)
     return encoding, "" if encoding in (UTF8, UTF16) else word_in(pieces, encoding)
+
+
+def with_decimal(dialect: Dialect, said: SaidDialect, numbers: Iterable[tuple[str, str]]) -> Dialect:
+    """The same with the sign of decimals that numbers show, unless it is known. numbers: cells of their columns, each
+    with the name of its column. Raises Unguessable."""
+    if dialect.is_plain or said.decimal is not None:
+        return dialect
+    return replace(dialect, decimal=decimal_of(numbers, dialect.delimiter))
+
+
+def with_order(dialect: Dialect, dates: Iterable[tuple[str, str]]) -> Dialect:
+    """The same with the order of day and month that dates show, unless it is known. Raises Unguessable."""
+    return dialect if dialect.dates is not None else replace(dialect, dates=order_of(dates))
 
 
 def decimal_of(cells: Iterable[tuple[str, str]], delimiter: str) -> str:
@@ -223,6 +240,16 @@ def sign_of(text: str, delimiter: str) -> str | None:
     if match := _DECIMAL.fullmatch(text):
         return match["inner"] or match["first"]
     return "," if _GROUPED.fullmatch(text) else None
+
+
+def _head(pieces: Iterable[bytes]) -> bytes:
+    """The first pieces of a file, up to the one in which its first line ends."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if _FIRST.match(head.lstrip(b"\r\n")) or len(head) > MOST_HEAD:
+            break
+    return head
 
 
 def _usual(delimiter: str) -> str:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from itertools import pairwise
-from typing import BinaryIO
 
 from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
-from service.guessing.csv_dates import order_in, order_of
-from service.guessing.csv_dialect import (
-    PLAIN,
-    SAID_NOTHING,
-    Dialect,
-    SaidDialect,
-    decimal_of,
-    dialect_of,
-    guessed_letters,
-    head_of,
-    sign_of,
-)
-from service.guessing.csv_letters import UTF8
-from service.guessing.file_kinds import other_file
+from service.guessing.csv_dates import order_in
+from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
+from service.guessing.csv_records import records_of
 from service.guessing.unguessable import Unguessable
-
-PIECE_BYTES = 64 * 1024
 
 GROWING = 4
 """So many steps up from number to number are hardly those of a row."""
@@ -35,39 +17,10 @@ LABELLED = ("target", "label")
 """What the column of the target or label is called where nobody says it."""
 
 
-def lines_of(file: BinaryIO, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells, its header first. Raises Unguessable for a byte that is none of a text, and for
-    a cell that does not end."""
-    errors = "surrogateescape" if dialect.encoding == UTF8 else "replace"
-    with io.TextIOWrapper(file, dialect.encoding, errors=errors, newline="") as text:
-        checked = _checked(text, dialect)
-        try:
-            for line in csv.reader(checked, delimiter=dialect.delimiter, skipinitialspace=True):
-                if line:
-                    yield [cell.strip() for cell in line]
-        except csv.Error as fault:
-            raise Unguessable("quote", fault=str(fault)) from None
-
-
-def dialect_in(file: BinaryIO, said: SaidDialect = SAID_NOTHING) -> Dialect:
-    """How a CSV file is written, but for what its cells say (`by_cells`). Raises Unguessable, for another kind of file,
-    too."""
-    pieces = _Pieces(file)
-    head = head_of(iter(pieces))
-    if (other := other_file(head)) is not None:
-        raise other
-    return dialect_of(head, said, *guessed_letters(pieces, said))
-
-
-class _Pieces:
-    """The bytes of an open file, a piece at a time, and anew from its beginning each time."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._file.seek(0)
-        return iter(partial(self._file.read, PIECE_BYTES), b"")
+def lines_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[list[str]]:
+    """The lines of a CSV file as cells without blanks around them, its header first. Raises Unguessable."""
+    for _, cells, _ in records_of(pieces, dialect):
+        yield [cell.strip() for cell in cells]
 
 
 def by_cells(
@@ -89,15 +42,12 @@ def by_cells(
             if isinstance(cell, str) and cell and cell not in gaps and cell.lower() not in GAP_WORDS:
                 for marks in looked_for:
                     marks.add(place, cell)
-    if orders in looked_for:
-        dialect = replace(dialect, dates=order_of(orders.all()))
-    if signs not in looked_for:
-        return dialect
+    dialect = with_order(dialect, orders.all())
     first = {sign: (name, cell) for sign, name, cell in reversed(signs.each())}
     if "," in first and "." in first:
         (one, comma), (other, point) = first[","], first["."]
         raise Unguessable("two_signs", comma_column=one, comma_cell=comma, point_column=other, point_cell=point)
-    return replace(dialect, decimal=decimal_of(signs.all(), dialect.delimiter))
+    return with_decimal(dialect, said, signs.all())
 
 
 class _Marks:
@@ -137,15 +87,6 @@ def are_cells(names: Sequence[str]) -> bool:
     return not (counted or grows) and {*LABELLED}.isdisjoint(names)
 
 
-def _checked(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if "\0" in line:
-            raise Unguessable("nul", line=number)
-        if dialect.misreads(line):
-            raise Unguessable("encoding", line=number, encoding=dialect.letters)
-        yield line.removeprefix("\ufeff") if number == 1 else line
-
-
 def facts_of(
     lines: Iterable[Sequence[str]], gaps: Sequence[str] = (), dialect: Dialect = PLAIN
 ) -> dict[str, ColumnFacts]:
@@ -153,7 +94,9 @@ def facts_of(
     where nothing is known. Raises Unguessable."""
     each = iter(lines)
     names = list(next(each, ()))
-    _check_names(names)
+    check_names(names)
+    if len(names) == 1:
+        raise Unguessable("one_column", column=names[0])
     facts = {name: ColumnFacts(dialect) for name in names}
     rows = 0
     for line in each:
@@ -178,11 +121,10 @@ def check_header(facts: Mapping[str, ColumnFacts]) -> None:
         raise Unguessable("headless", column=next(iter(facts)))
 
 
-def _check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str]) -> None:
+    """Raises Unguessable for names that are missing or stand twice, and for other marks between them."""
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise Unguessable("separator", column=names[0])
-    if len(names) == 1:
-        raise Unguessable("one_column", column=names[0])
     before = set[str]()
     for place, name in enumerate(names):
         if not name:

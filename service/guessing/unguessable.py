@@ -8,6 +8,7 @@ LONGEST = 100
 """Characters of a cell or a name that a sentence shows."""
 AS_CSV = "Save it as CSV in UTF-8, which spreadsheets offer by that name."
 OR_SAY = 'Save it as CSV in UTF-8, or say how its letters are stored, such as encoding="windows-1250".'
+UNCLOSED = "Is there a quote that is never closed?"
 SENTENCES = {
     "json": "This file is JSON, and a CSV file is due. In a terminal call it .json; in Python send its rows as a list, "
     "which json.load reads.",
@@ -27,11 +28,19 @@ SENTENCES = {
     "arrays": "This file holds {name}, and a CSV file is due. Send the rows from Python as they are read there.",
     "page": "This file is a web page, and a CSV file is due. Look into it: it mostly says that you are to sign in.",
     "excel_note": "Line 1 is a note of Excel: remove it.",
-    "nul": f"This CSV file has a NUL character in line {{line:,}}: this is no text. {AS_CSV}",
+    "nul": f"Line {{line:,}} has a NUL character: this is no text. {AS_CSV}",
     "encoding": f"This CSV file is not {{encoding}}: a byte of line {{line:,}} begins no character. {OR_SAY}",
     "order": 'Dates can be read in two ways: {cell} in "{column}" is {day} if the day stands first, and {month} if the '
     'month does. Say which: dates="day-first" or dates="month-first".',
-    "quote": "This CSV file cannot be read: {fault}. Is there a quote that is never closed?",
+    "not_wide": "This CSV file is not {encoding}: no byte of its first line is 0. Leave "
+    "encoding out, or say another one.",
+    "open_quote": "Line {line:,}: a quote is opened here, or in a line that belongs to it, and never closed. Close it, "
+    "or remove it.",
+    "after_quote": "Line {line:,}: behind the quote that ends a cell a {mark} is due, or the end of the line. Within a "
+    'quoted cell a quote is written twice: "".',
+    "long_cell": f"Line {{line:,}}: a cell has more than {{most:,}} characters. {UNCLOSED}",
+    "long_row": f"Line {{line:,}}: a row has at most {{most:,}} characters. {UNCLOSED}",
+    "one_line": "The first line has more than {most:,} characters.",
     "no_row": "This CSV file has no row: its first line names the columns, and a row stands in each other.",
     "separator": "This CSV file has one column, {column}. Save it with commas, semicolons or tabs between cells.",
     "two_ways": "The first line can be read in two ways. Parted by {one}s it names {one_names}; parted by {other}s "
@@ -56,6 +65,16 @@ SENTENCES = {
     "without a unit or anything between thousands.",
 }
 """Sentences by what is wrong."""
+MENDED_BY = {
+    "two_ways": "delimiter",
+    "comma_twice": "decimal",
+    "sign": "decimal",
+    "two_signs": "decimal",
+    "order": "dates",
+    "encoding": "encoding",
+    "not_wide": "encoding",
+}
+"""What is wrong -> what somebody may say of how a file is written that mends it, where something does."""
 
 
 class Unguessable(ValueError):

@@ -6,15 +6,15 @@ The file is the body of a request to the API, piece by piece: no more of it is h
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 
 from service.errors import BodyTimeout, InvalidContent, TooLarge
-from service.guessing.csv_dialect import Dialect, SaidDialect
-from service.guessing.csv_facts import by_cells, dialect_in, lines_of
+from service.guessing.csv_dialect import Dialect, SaidDialect, dialect_in
+from service.guessing.csv_facts import by_cells, lines_of
 from service.guessing.csv_letters import UTF16, UTF16_MARKS, WITHOUT_MARK
+from service.guessing.unguessable import Unguessable
 from service.web.client import Message, Receive
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
@@ -38,10 +38,14 @@ class Head:
 
     def lines(self, said: SaidDialect) -> tuple[list[list[str]], Dialect]:
         """Its whole lines as cells, where it is a CSV file, and how it is written. Raises Unguessable."""
-        data = self.data if self.whole else self.data[: self._last_break(said)]
-        dialect = dialect_in(io.BytesIO(data), said)
-        lines = list(lines_of(io.BytesIO(data), dialect))
-        lines = lines if self.whole else lines[:-1]  # a cell of the last one may go on behind it
+        pieces = [self.data if self.whole else self.data[: self._last_break(said)]]
+        dialect = dialect_in(pieces, said)
+        lines = list[list[str]]()
+        try:
+            lines.extend(lines_of(pieces, dialect))
+        except Unguessable as fault:
+            if self.whole or fault.why != "open_quote":  # a cell of the last line may go on behind it
+                raise
         return lines, by_cells(lines, dialect, said)
 
     def _last_break(self, said: SaidDialect) -> int:

@@ -186,7 +186,7 @@ FAULTS = [
     (TEXT.replace(",-3", ",1e200"), "/targets/2", 'Line 4, column "price": Beyond 1e+150'),
     (TEXT.replace(",a\n", ",a\u0007\n", 1), "/groups/0", 'Line 2, column "house": The name of a group has no control'),
     (TEXT.replace(",-3,,", ",-3,"), "/inputs/2", "Line 4 has 5 cells, and the header 6."),
-    (TEXT.replace("Osaka", "Ōsaka").encode() + b"\xff", "", "The body is not UTF-8: byte 113, in line 5, begins no"),
+    (TEXT.replace("Osaka", "Ōsaka").encode() + b"\xff", "/encoding", "not UTF-8: a byte of line 5 begins no"),
     (TEXT.splitlines()[0], "/inputs", "There is a header and no row."),
     ("", "", "The body is empty."),
     (TEXT.replace("512.5", "").replace(",-3", ","), "/targets", "target"),

@@ -80,7 +80,7 @@ def test_predictions_say_how_a_file_was_read(rents: Api, limit: int, monkeypatch
         (GERMAN, "&decimal=.", "/targets/0", '"512,5" is not a number here: write 512.5, a point for decimals'),
         (GERMAN, "&delimiter=|", "/delimiter", 'delimiter is what parts cells: ",", ";" (%3B) or "tab".'),
         (GERMAN, "&decimal=;", "/decimal", 'decimal is what decimals begin with: "," or ".".'),
-        (GERMAN, "&delimiter=,&decimal=,", "/delimiter", "not both"),
+        (GERMAN, "&delimiter=,&decimal=,", "/decimal", "not both"),
         (GERMAN, "&decimal=,&decimal=,", "/decimal", "The query says decimal twice."),
         (
             gzip.compress(GERMAN.encode()),

@@ -174,9 +174,12 @@ def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a|b|label\n1|2|x\n", "line 1: there is one column. Save it with commas, semicolons or tabs"),
-        ("a,b,a\n1,2,x\n", 'line 1: "a" stands there twice'),
-        ("a,,label\n1,2,x\n", "line 1: column 2 has no name"),
+        (
+            "a|b|label\n1|2|x\n",
+            "line 1: This CSV file has one column, a|b|label. Save it with commas",
+        ),
+        ("a,b,a\n1,2,x\n", 'line 1: Two columns of this CSV file are called "a"'),
+        ("a,,label\n1,2,x\n", "line 1: Column 2 of this CSV file has no name"),
         ("a,b,label\n1,2,x\n\n1,2,3,x\n", "line 4: there are 4 cells, and the header has 3"),
         ('a,b,label\n1,"2,x\n', "line 2: a quote is opened here"),
         ("", "is empty"),

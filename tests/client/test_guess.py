@@ -75,7 +75,7 @@ def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
         guess(b'a,label\n"' + b"x" * 200_000)
     for wrong, sentence in (
         ("ō,label\n".encode() + b"M\xfcnchen,a\n", "not UTF-8: a byte of line 2"),
-        (b"city,label\nKob\0e,a\n", "a NUL character in line 2"),
+        (b"city,label\nKob\0e,a\n", "Line 2 has a NUL character"),
         (b"a,a,label\n1,2,b\n", 'called "a"'),
         (b"a,,label\n1,2,b\n", "Column 2"),
         (b"Sales;;\na;b;label\n1;2;b\n", "If it is a title, remove what stands above the names"),

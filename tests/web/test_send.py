@@ -207,7 +207,6 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
         (GOOD.replace(b"nights", b"<b>"), {"new_classes": "on"}, 422, "nights"),
         (GOOD + b"1,2\n" * 100_000, {"new_classes": "on"}, 413, "300,000 bytes"),
         (b"", {"new_classes": "on"}, 422, "line"),
-        (b"\xff\xfe\x00", {"new_classes": "on"}, 422, "UTF-8"),
     ],
 )
 def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(
@@ -222,6 +221,9 @@ def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(
 
 
 def test_what_is_wrong_with_a_field_stands_beside_that_field(person: Person) -> None:
+    for fields, content in (({}, b"\xff\xfe\x00"), ({"encoding": "utf-16"}, GOOD)):
+        refused = send(person, content, new_classes="on", **fields)
+        assert re.search(r'id="encoding-fault" role="alert">(.*?)UTF-16', refused.text, re.S)
     refused = send(person, GOOD, new_classes="on", source="x" * 201)
     assert (refused.status_code, 'id="source-fault"' in refused.text) == (422, True)
     assert "Choose a file." in send(person, b"", name="").text

@@ -33,9 +33,9 @@ from service.api.validation import REMEDIES
 from service.contract import inputs, requests, resources, tables, targets
 from service.contract.names import LONGEST_NAME
 from service.contract.requests import LONGEST_SOURCE
+from service.guessing.csv_records import LONGEST_RECORD
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
-from service.intake.formats.csv_lines import LONGEST_RECORD
 from service.intake.kinds import picture_pieces
 from service.intake.kinds.images import HERE_BYTES
 from service.intake.kinds.texts import MOST_MARKS

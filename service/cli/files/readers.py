@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
-from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect
-from service.guessing.csv_facts import dialect_in, empty_end
+from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
+from service.guessing.csv_facts import check_names
+from service.guessing.csv_records import Pieces, records_of
 from service.guessing.unguessable import Unguessable
 
 LABEL = "label"
@@ -65,56 +67,38 @@ def _opened(path: Path, said: SaidDialect) -> DataFile:
 
 def _csv(path: Path, said: SaidDialect) -> DataFile:
     """As the service reads CSV, lines counted from 1."""
-    from service.errors import InvalidContent
-    from service.intake.formats.csv_lines import Pieces, records_of
-
-    with path.open("rb") as file:
-        try:
-            dialect = dialect_in(file, said)
-        except Unguessable as fault:
-            raise WrongUsage(f"{path.name}: {in_options(str(fault))}") from None
+    pieces = Pieces(path)
+    try:
+        dialect = dialect_in(pieces, said)
+    except Unguessable as fault:
+        raise WrongUsage(f"{path.name}: {in_options(str(fault))}") from None
 
     def lines() -> Iterator[Record]:
         try:
-            for line, cells, _ in records_of(Pieces(path), dialect):
-                yield Record(line, cells)
-        except InvalidContent as fault:
-            sentence = in_options(fault.detail.replace("The body", "The file", 1))
-            raise WrongUsage(f"{path.name}: {sentence}") from None
+            for line, cells, _ in records_of(pieces, dialect):
+                yield Record(line, [cell.strip() or None for cell in cells])
+        except Unguessable as fault:
+            raise WrongUsage(f"{path.name}: {in_options(str(fault))}") from None
 
     first = next(lines(), None)
     if first is None:
         raise WrongUsage(f"{path.name} is empty. Its first line names the columns; a row stands in each other.")
-    columns = tuple(str(name).strip() for name in first.cells)
-    _check_header(path, columns, int(first.place))
+    columns = tuple(name or "" for name in first.cells)
+    try:
+        check_names(columns)
+    except Unguessable as fault:
+        raise WrongUsage(f"{path.name}, line {first.place}: {fault}") from None
 
     def records() -> Iterator[Record]:
-        each = lines()
-        next(each)
-        for record in each:
+        for record in islice(lines(), 1, None):
             if len(record.cells) != len(columns):
                 raise WrongUsage(
                     f"{path.name}, line {record.place:,}: there are {len(record.cells):,} cells, and the header has "
                     f"{len(columns):,}. A {MARKS[dialect.delimiter]} within a cell needs quotes around the cell."
                 )
-            yield Record(record.place, [cell.strip() or None for cell in record.cells])
+            yield record
 
     return DataFile(path, columns, "line", records, int(first.place), is_csv=True, dialect=dialect, said=said)
-
-
-def _check_header(path: Path, columns: tuple[str, ...], line: int) -> None:
-    """Raises WrongUsage for names that are missing or stand twice, and for other marks between them."""
-    if len(columns) == 1 and any(mark in columns[0] for mark in ",;\t|"):
-        raise WrongUsage(
-            f"{path.name}, line {line}: there is one column. Save it with commas, semicolons or tabs between cells."
-        )
-    for k, name in enumerate(columns):
-        if not any(columns[k:]):
-            raise WrongUsage(f"{path.name}, line {line}: {empty_end(columns, k)}")
-        if not name:
-            raise WrongUsage(f"{path.name}, line {line}: column {k + 1} has no name. Name it, or leave it out.")
-        if name in columns[:k]:
-            raise WrongUsage(f'{path.name}, line {line}: "{name}" stands there twice.')
 
 
 def _json_lines(path: Path) -> DataFile:

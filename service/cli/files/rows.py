@@ -13,8 +13,7 @@ from service.cli.files.data_file import DataFile, quoted
 from service.cli.files.labels import label_text
 from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
-from service.guessing.csv_dates import order_of
-from service.guessing.csv_dialect import PLAIN, Dialect, decimal_of
+from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
 from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
@@ -75,27 +74,22 @@ def columns_of(
 def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
     """The same with the dialect of the file, by its numbers and dates. Raises WrongUsage where they can be read in two
     ways."""
-    dialect, said = file.dialect, file.said
-    kinds = [column.kind for column in model.input.columns] if model.input.kind == "table" else [model.input.kind]
-    places: dict[str, list[int]] = {}
-    for kind, place in zip(kinds if len(kinds) > 1 else kinds * len(columns.inputs), columns.inputs, strict=True):
-        places.setdefault("number" if kind == "vector" else kind, []).append(place)
+    kinds = {column.name: column.kind for column in model.input.columns} if model.input.kind == "table" else {}
+    each = {place: kinds.get(file.columns[place], model.input.kind) for place in columns.inputs}
+    numbers = [place for place, kind in each.items() if kind in ("number", "vector")]
     if columns.label is not None and model.target.kind == "number":
-        places.setdefault("number", []).append(file.columns.index(columns.label))
+        numbers.append(file.columns.index(columns.label))
     try:
-        if not dialect.is_plain and said.decimal is None:
-            decimal = decimal_of(_cells(file, places.get("number", ())), dialect.delimiter)
-            dialect = replace(dialect, decimal=decimal)
-        if dialect.dates is None and "date" in places:
-            dialect = replace(dialect, dates=order_of(_cells(file, places["date"])))
+        dialect = with_decimal(file.dialect, file.said, _cells(file, numbers))
+        dates = [place for place, kind in each.items() if kind == "date"]
+        return replace(columns, dialect=with_order(dialect, _cells(file, dates)))
     except Unguessable as fault:
         raise WrongUsage(f"{file.name}: {in_options(str(fault))} Nothing was sent.") from None
-    return replace(columns, dialect=dialect)
 
 
 def _cells(file: DataFile, places: Sequence[int]) -> Iterator[tuple[str, str]]:
     """The cells of these columns, with their names."""
-    for record in file.records():
+    for record in file.records() if places else ():
         for place in places:
             if isinstance(record.cells[place], str):
                 yield file.columns[place], record.cells[place]

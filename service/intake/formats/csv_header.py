@@ -12,7 +12,6 @@ from service.contract.targets import NumberTarget, Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.guessing.csv_facts import LABELLED, are_cells, empty_end
-from service.intake.formats.csv_lines import refused_at
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
 
@@ -205,6 +204,11 @@ class Header:
 
     def _refusal(self, sentence: str) -> InvalidContent:
         return refused_at(self._line, sentence, f"/{ROWS}")
+
+
+def refused_at(line: int, sentence: str, pointer: str) -> InvalidContent:
+    """The refusal of a line; `sentence` goes on after its number."""
+    return InvalidContent.at(pointer, f"Line {line:,}{sentence}")
 
 
 def listed(names: Iterable[str]) -> str:

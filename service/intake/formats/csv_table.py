@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -21,11 +21,9 @@ from service.contract.body_limits import HIGHEST, MOST_CLASSES, BodyLimits
 from service.contract.inputs import TextInput
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
-from service.guessing.csv_dates import order_of
-from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_of, guessed_letters, head_of
-from service.guessing.csv_letters import UTF8, is_utf8
-from service.guessing.file_kinds import other_file
-from service.guessing.unguessable import Unguessable
+from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_in, with_decimal, with_order
+from service.guessing.csv_records import records_of
+from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.intake.formats.csv_cells import (
     ColumnFault,
     ColumnReader,
@@ -35,8 +33,7 @@ from service.intake.formats.csv_cells import (
     named,
     number_reader,
 )
-from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, width_of
-from service.intake.formats.csv_lines import ONE_LINE, NotUtf8, records_of, refused_at
+from service.intake.formats.csv_header import Header, Meant, Spec, listed, quoted, refused_at, width_of
 from service.intake.json_body import GROUPS, LABELS, ROWS, TARGETS, pointer_to
 from service.intake.kinds.brought_values import TAKE
 from service.intake.kinds.cells import CellFault, Names
@@ -51,6 +48,8 @@ Take = Callable[[Sequence[str]], None]
 
 CELLS_AT_ONCE, CHARACTERS_AT_ONCE = 16 * 1024, 1024 * 1024
 """Cells that are read together, and characters of rows that wait for it."""
+AS_JSON = "This is JSON: send Content-Type: application/json."
+ONE_LINE = "The file came as one line. With curl say --data-binary, since -d takes line breaks out."
 _PLACE = re.compile(rf"/({ROWS}|{LABELS}|{TARGETS}|{GROUPS})/(\d+)(?:/(.*))?")
 
 
@@ -94,109 +93,75 @@ class CsvTable:
 
 
 def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limits: BodyLimits = HIGHEST) -> CsvTable:
-    """The rows of a file. pieces: given anew each time, unless it is plain CSV in UTF-8 with dates of ISO 8601. Raises
-    InvalidContent with the pointer, line and column of the first fault."""
-    said = meant.said.encoding
+    """The rows of a file. pieces: given anew each time. Raises InvalidContent with the pointer, line and column of the
+    first fault."""
     try:
-        return _read(_Checked(pieces, said or UTF8), spec, meant, model, limits)
-    except NotUtf8:
-        encoding, word = guessed_letters(pieces, meant.said)
-        if encoding == UTF8:
-            raise
-        return _read(_Checked(pieces, encoding, word), spec, meant, model, limits)
+        try:
+            return _read(pieces, dialect_in(pieces, meant.said, whole=False), spec, meant, model, limits)
+        except Unguessable as fault:
+            if fault.why != "encoding":
+                raise
+        return _read(pieces, dialect_in(pieces, meant.said), spec, meant, model, limits)
+    except Unguessable as fault:
+        sentence = {"json": AS_JSON, "one_line": f"{fault} {ONE_LINE}"}.get(fault.why, str(fault))
+        raise InvalidContent.at(f"/{MENDED_BY[fault.why]}" if fault.why in MENDED_BY else "", sentence) from None
 
 
-def _read(checked: _Checked, spec: Spec, meant: Meant, model: str, limits: BodyLimits) -> CsvTable:
-    """The rows of a file whose letters are known. Raises NotUtf8, InvalidContent."""
-    dialect, records = checked.records(meant)
+def _read(
+    pieces: Iterable[bytes], dialect: Dialect, spec: Spec, meant: Meant, model: str, limits: BodyLimits
+) -> CsvTable:
+    """The rows of a file that is written so, but for what its cells say. Raises Unguessable, InvalidContent."""
+    records = records_of(pieces, dialect)
     line, cells, _ = next(records, (0, [], 0))
     if not cells:
         raise InvalidContent.at("", "The body is empty. Its first line names the columns; a row stands in each other.")
     try:
         header = Header(line, cells, spec, meant, model)
     except InvalidContent:
-        if not checked.breaks and len(cells) > width_of(spec) + meant.columns:
+        if len(cells) > width_of(spec) + meant.columns and not _has_lines(pieces):
             raise InvalidContent.at("", ONE_LINE) from None
         raise
-    if not dialect.is_plain and meant.said.decimal is None:
-        dialect = checked.with_decimal(dialect, header.numbers(spec, meant))
+    numbers = header.numbers(spec, meant)
+    dialect = with_decimal(dialect, meant.said, _cells(pieces, dialect, numbers))
     reading = _Reading(header, spec, meant, model, limits, dialect)
     try:
         reading.read(records)
     except OrderUnknown:
-        dialect = checked.with_order(dialect, header.dates(spec))
+        dialect = with_order(dialect, _cells(pieces, dialect, header.dates(spec)))
         reading = _Reading(header, spec, meant, model, limits, dialect)
-        reading.read(islice(records_of(checked.each(), dialect), 1, None))
-    if header.left_out and not checked.breaks:
+        reading.read(islice(records_of(pieces, dialect), 1, None))
+    if header.left_out and not _has_lines(pieces):
         raise InvalidContent.at("", ONE_LINE)
     table = reading.table()
     if dialect.is_plain and len(header.names) == 1:  # nothing shows that commas would part cells
-        return replace(table, notes=[*table.notes, *checked.doubts(header.numbers(spec, meant))])
+        return replace(table, notes=[*table.notes, *_doubts(_cells(pieces, dialect, numbers))])
     return table
 
 
-class _Checked:
-    """The pieces of a file whose letters are known. `breaks`: whether a line ended in those so far. word: as of a
-    Dialect."""
+def _has_lines(pieces: Iterable[bytes]) -> bool:
+    return any(b"\n" in piece or b"\r" in piece for piece in pieces)
 
-    def __init__(self, pieces: Iterable[bytes], encoding: str, word: str = "") -> None:
-        self.breaks, self._pieces, self._letters = False, pieces, (encoding, word)
 
-    def each(self) -> Iterator[bytes]:
-        """The pieces. Raises InvalidContent where the first begins as another kind of file does."""
-        for k, piece in enumerate(self._pieces):
-            other = other_file(piece) if not k else None
-            if other is not None:
-                as_json = "This is JSON: send Content-Type: application/json."
-                raise InvalidContent.at("", as_json if other.why == "json" else str(other))
-            self.breaks = self.breaks or b"\n" in piece or b"\r" in piece
-            yield piece
+def _doubts(numbers: Iterable[tuple[str, str]]) -> list[str]:
+    """What is said of numbers of a file of one column that could be read in two ways."""
+    try:
+        decimal_of(numbers, PLAIN.delimiter)
+    except Unguessable as fault:
+        return [f"{fault.values['cell']} is read as {fault.values['part']}, with a decimal point."]
+    return []
 
-    def records(self, meant: Meant) -> tuple[Dialect, Iterator[tuple[int, list[str], int]]]:
-        """How the file is written, but for what its cells say, and its records. Raises InvalidContent."""
-        each = self.each()
-        head = head_of(each)
-        try:
-            known = self._letters[0] != UTF8 or is_utf8(head)  # else the records say so
-            dialect = dialect_of(head, meant.said, *self._letters) if known else PLAIN
-        except Unguessable as fault:
-            raise InvalidContent.at("/delimiter", str(fault)) from None
-        return dialect, records_of(chain([head], each), dialect)
 
-    def with_decimal(self, dialect: Dialect, numbers: Mapping[str, int]) -> Dialect:
-        """The same with the sign of decimals. numbers: names of columns of numbers, and their places. Raises
-        InvalidContent."""
-        try:
-            return replace(dialect, decimal=decimal_of(self._cells(dialect, numbers), dialect.delimiter))
-        except Unguessable as fault:
-            raise InvalidContent.at("/decimal", str(fault)) from None
-
-    def with_order(self, dialect: Dialect, dates: Mapping[str, int]) -> Dialect:
-        """The same with the order of dates. dates: names of their columns, and their places. Raises InvalidContent."""
-        try:
-            return replace(dialect, dates=order_of(self._cells(dialect, dates)))
-        except Unguessable as fault:
-            raise InvalidContent.at("/dates", str(fault)) from None
-
-    def doubts(self, numbers: Mapping[str, int]) -> list[str]:
-        """What is said of numbers of a file of one column that could be read in two ways."""
-        try:
-            decimal_of(self._cells(replace(PLAIN, encoding=self._letters[0]), numbers), PLAIN.delimiter)
-        except Unguessable as fault:
-            return [f"{fault.values['cell']} is read as {fault.values['part']}, with a decimal point."]
-        return []
-
-    def _cells(self, dialect: Dialect, columns: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-        """The cells of these columns, up to the first record that is none."""
-        records = records_of(self.each(), dialect)
-        next(records, None)
-        try:
-            for _, cells, _ in records:
-                yield from ((name, cells[place].strip()) for name, place in columns.items() if place < len(cells))
-        except NotUtf8:
+def _cells(pieces: Iterable[bytes], dialect: Dialect, columns: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """The cells of these columns, named with their places, up to the first record that is none."""
+    records = records_of(pieces, dialect)
+    next(records, None)
+    try:
+        for _, cells, _ in records:
+            yield from ((name, cells[place].strip()) for name, place in columns.items() if place < len(cells))
+    except Unguessable as fault:
+        if fault.why == "encoding":
             raise
-        except InvalidContent:
-            return  # it is told when the rows are read
+        return  # it is told when the rows are read
 
 
 class _Reading:
@@ -248,11 +213,11 @@ class _Reading:
             yield self._cells[self._header.group], partial(_add, self._groups, _Names("a group").read)
 
     def read(self, records: Iterable[tuple[int, list[str], int]]) -> None:
-        """Takes the rows of these records. Raises OrderUnknown, and InvalidContent for the first fault."""
+        """Takes the rows of these records. Raises OrderUnknown, and for the first fault InvalidContent, Unguessable."""
         try:
             for line, cells, length in records:
                 self.add(line, cells, length)
-        except InvalidContent:
+        except (InvalidContent, Unguessable):
             self.settle()  # a fault in an earlier line comes first
             raise
         self.settle()

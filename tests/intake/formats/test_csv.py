@@ -6,7 +6,7 @@ import csv
 import io
 import random
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import numpy as np
@@ -16,8 +16,8 @@ from service.contract.body_limits import MOST_CLASSES
 from service.contract.tables import TableInput, value_code
 from service.contract.targets import ClassTarget, NumberTarget
 from service.errors import InvalidContent
+from service.guessing.csv_records import LONGEST_RECORD, PIECE_BYTES
 from service.intake.formats.csv_header import Meant
-from service.intake.formats.csv_lines import LONGEST_RECORD, PIECE_BYTES
 from service.intake.formats.csv_table import CsvTable, read_csv
 from tests.tables import table_of
 
@@ -228,8 +228,8 @@ def test_a_target_that_nobody_finds_is_asked_for() -> None:
         (b"", "The body is empty"),
         (b"a,b\n", "a header and no row"),
         (b"\n\n", "The body is empty"),
-        (b"\xc3\xa9,b\r\n1,2\r\n3,\xe9\r\n", "byte 13, in line 3,"),
-        (b"a,b\n1,2\n3,\xe2\x82", "byte 10, in line 3,"),
+        (b"a,b\r\n1,2\r\n3,\xc3\xa9\xe9\r\n", "not UTF-8: a byte of line 3"),
+        (b"a,b\n1,2\n3,\xe2\x82", "not UTF-8: a byte of line 3"),
     ],
 )
 def test_what_is_no_table_is_told(text: bytes, words: str) -> None:
@@ -277,24 +277,29 @@ def test_what_the_csv_module_writes_comes_back() -> None:
     np.testing.assert_array_equal(table.named.rows, expected)
 
 
-def taken(pieces: list[bytes], spec: TableInput) -> tuple[int, str]:
-    """-> how many pieces were read before a refusal, and its sentence"""
-    count = 0
+class Counted:
+    """Pieces of a file, given anew each time, and how many were read."""
 
-    def each() -> Iterator[bytes]:
-        nonlocal count
-        for piece in pieces:
-            count += 1
+    def __init__(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self.count, self._pieces = 0, pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces():
+            self.count += 1
             yield piece
 
+
+def taken(pieces: list[bytes], spec: TableInput) -> tuple[int, str]:
+    """-> how many pieces were read before a refusal, and its sentence"""
+    counted = Counted(lambda: iter(pieces))
     with pytest.raises(InvalidContent) as refused:
-        read_csv(each(), spec, Meant(), "rents")
-    return count, refused.value.detail
+        read_csv(counted, spec, Meant(), "rents")
+    return counted.count, refused.value.detail
 
 
 def test_a_line_of_megabytes_is_refused_before_it_is_whole() -> None:
     piece = b"1" * PIECE_BYTES
-    most = LONGEST_RECORD // PIECE_BYTES + 2
+    most = LONGEST_RECORD // PIECE_BYTES + 3  # the first one twice
     count, sentence = taken([b"a,b\n", *[piece] * 200], NUMBERS)
     assert count <= most
     assert sentence.startswith("Line 2")
@@ -312,10 +317,10 @@ def test_memory_is_that_of_the_numbers_not_of_the_text(monkeypatch: pytest.Monke
     width = 200
 
     def peak(rows: int) -> int:
-        pieces = (b"%0*d,\n" % (width, k) for k in range(rows))
+        pieces = Counted(lambda: chain([b"a,b\n"], (b"%0*d,\n" % (width, k) for k in range(rows))))
         tracemalloc.start()
         try:
-            table = read_csv(chain([b"a,b\n"], pieces), NUMBERS, Meant(), "rents")
+            table = read_csv(pieces, NUMBERS, Meant(), "rents")
             assert table.named.rows[-1, 0] == rows - 1
             return tracemalloc.get_traced_memory()[1]
         finally:

@@ -15,8 +15,8 @@ from service.contract.inputs import TextInput, VectorInput
 from service.contract.targets import ClassTarget, NumberTarget
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_records import Pieces
 from service.intake.formats.csv_header import Meant, Spec
-from service.intake.formats.csv_lines import Pieces
 from service.intake.formats.csv_table import CsvTable, read_csv
 from tests.tables import table_of
 
@@ -144,7 +144,7 @@ def test_of_one_column_it_is_said_how_its_numbers_are_read() -> None:
 def test_letters_of_another_country_are_refused_with_their_line() -> None:
     content = "size;city\n1;Paris\n2;Москва\n".encode("cp1251")
     at, sentence = refusal(content, Meant(), table_of({"size": "number", "city": "category"}))
-    assert (at, "The body is not UTF-8: a byte of line 3 begins no character." in sentence) == ("", True)
+    assert (at, "not UTF-8: a byte of line 3 begins no character." in sentence) == ("/encoding", True)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_re
     due = read(text.replace("3/4/2026", "2026-03-04"), Meant(), spec)
     same(read(unmarked, Meant(said=SaidDialect(encoding="utf-16")), spec), due)
     cut = refusal(unmarked[:-1], Meant(said=SaidDialect(encoding="utf-16")), spec)[1]
-    assert "The body is not UTF-16LE: a byte of line 3" in cut
+    assert "This CSV file is not UTF-16LE: a byte of line 3" in cut
     said = SaidDialect(encoding="cp1251")
-    assert "The body is not Windows-1251: a byte of line 1" in refusal(b"\x98,ort\n", Meant(said=said), spec)[1]
+    assert "This CSV file is not Windows-1251: a byte of line 1" in refusal(b"\x98,ort\n", Meant(said=said), spec)[1]
 
 
 def comma(number: float) -> str:
@@ -238,7 +238,7 @@ class Counted:
 def test_a_file_is_read_anew_for_what_has_to_be_known_before_its_rows() -> None:
     spec, pieces = table_of({"x": "number", "v": "number"}), Counted()
     table = read_csv(pieces, spec, Meant(ClassTarget()), "rents")
-    assert (table.named.rows[-1].tolist(), pieces.times) == ([1999, 1999.5], 2)
+    assert (table.named.rows[-1].tolist(), pieces.times) == ([1999, 1999.5], 3)
 
 
 def test_pieces_of_a_file_are_given_anew(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, 
 from service.guessing.csv_facts import facts_of
 from service.guessing.csv_letters import ENCODING_NAMES, UTF8
 from service.guessing.label_column import label_column
-from service.guessing.unguessable import Unguessable
+from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
 from service.web.view import Answer, Moved, Route, Shown, View
@@ -104,12 +104,10 @@ def look(view: View) -> Answer:
 
 def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
     """Why a file does not say what it holds, beside the field that it is of."""
-    field = {"two_ways": "delimiter", "encoding": "encoding", "order": "dates"}
-    field |= dict.fromkeys(("comma_twice", "sign", "two_signs"), "decimal")
     values = {
         name: words(f"make.mark.{value}") if name in MARK_VALUES else value for name, value in fault.values.items()
     }
-    return {field.get(fault.why, "file"): words(f"make.file_{fault.why}", **values)}
+    return {MENDED_BY.get(fault.why, "file"): words(f"make.file_{fault.why}", **values)}
 
 
 def written(dialect: Dialect, words: Words) -> str:
