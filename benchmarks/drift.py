@@ -28,7 +28,7 @@ from benchmarks.streams.stream import Stream
 from benchmarks.tables.answered import Answered, report
 from benchmarks.tables.records import keep, kept
 from benchmarks.tables.terminal import bar
-from service.contract.targets import ColumnYardstick
+from service.contract.targets.number_target import ColumnYardstick
 from service.errors import MethodRefused
 
 LATE, NEXT_TO_NOTHING = 5, 0.001

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.learners.learner import Answers, Learner, back, goals
 from benchmarks.streams.stream import Floats, Rows, Stream, together
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 
 LATE = 4
 """Batches from which retraining need not follow each."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.streams.stream import Floats, Rows, Stream
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.learners.learner import Answers, Learner
 from benchmarks.streams.stream import Rows, Stream
-from service.contract.targets import ColumnYardstick
+from service.contract.targets.number_target import ColumnYardstick
 
 MEAN, LAST, COLUMN = "mean so far", "mean of the last batch", "same as the column"
 COMMONEST, LAST_LABEL, SAME_PLACE = "commonest label so far", "last known label", "same place in the last batch"

@@ -21,7 +21,9 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.report import Report
 from service.contract.tables import TableInput
-from service.contract.targets import AnyPolicy, ClassTarget, Target, policy_of
+from service.contract.targets import Target, policy_of
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.kind import AnyPolicy
 from service.errors import BudgetSpent
 from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows

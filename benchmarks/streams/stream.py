@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.tables.scores import Group, Places
 from service.contract.inputs import InputSpec, PretrainedBackbone
-from service.contract.targets import ClassTarget, NumberTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Array
 
 ASIDE, PARTS = 5, 5

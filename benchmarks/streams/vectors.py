@@ -12,7 +12,7 @@ from benchmarks.streams.stream import Layers, Rows, Stream, arrays, parts_of
 from service.cli.demonstration.prices import HOURS
 from service.cli.demonstration.prices import market as drawn_market
 from service.contract.inputs import VectorInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 
 PRICE_ROWS, WEEK = 23_520, 336
 """Rows of elec2 whose prices are not thinned out, and half hours of a week."""

@@ -17,13 +17,11 @@ from service.contract.inputs import (
     Architecture,
     InputSpec,
     PretrainedBackbone,
-    VectorInput,
     misfit,
     too_wide,
 )
 from service.contract.requests import MethodChoice
-from service.contract.tables import TableInput, value_text
-from service.contract.targets import ColumnYardstick, Target
+from service.contract.targets import Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.absent_rows import missing, none_kept, refused, would_lose
 from service.learning.auto import AutoParams
@@ -163,41 +161,10 @@ def check_labels(
 
 
 def check_target(target: Target, spec: InputSpec, classes: Collection[str] = ()) -> None:
-    """Raises InvalidContent where rows of such inputs have no column that the target names, or where numbers are to
-    have classes."""
-    if target.kind == "class":
-        return
-    if classes:
-        raise InvalidContent.at("/classes", "A model that predicts numbers has no classes. Leave them out.")
-    yardstick = target.yardstick.column if isinstance(target.yardstick, ColumnYardstick) else None
-    for column, pointer in ((target.from_, "/target/from"), (yardstick, "/target/yardstick/column")):
-        if column is None:
-            continue
-        if not isinstance(spec, VectorInput | TableInput):
-            sentence = f"Only vectors and tables have columns, and the inputs are {spec.kind}s. Leave it out."
-            raise InvalidContent.at(pointer, sentence)
-        [size] = spec.shape
-        if column >= size:
-            places = f"0 to {size - 1}" if size > 1 else "0 alone"
-            raise InvalidContent.at(pointer, f"Rows have no column {column}: places are {places}.")
-        if isinstance(spec, TableInput) and spec.columns[column].kind != "number":
-            of = spec.columns[column]
-            sentence = f"{of.name} is a column of kind {of.kind}, and a number is due. Name a column of numbers."
-            raise InvalidContent.at(pointer, sentence)
-
-
-def check_target_names(target: Target, spec: InputSpec) -> None:
-    """Raises InvalidContent where a number that is predicted is called as a column of the table: in a CSV file nobody
-    could tell them apart."""
-    if target.kind == "class" or not isinstance(spec, TableInput):
-        return
-    for k, name in enumerate(target.names or ()):
-        if (name := value_text(name)) in spec.places:
-            sentence = (
-                f'"{name[:100]}" is a column of the inputs, too. If it is what is predicted, leave it out of '
-                "`input.columns`; else give one of them another name."
-            )
-            raise InvalidContent.at(f"/target/names/{k}", sentence)
+    """Raises InvalidContent where a target does not fit such inputs, or has no classes and some are declared."""
+    if classes and not target.has_classes:
+        raise InvalidContent.at("/classes", f"A model that predicts {target.predicts} has no classes. Leave them out.")
+    target.check(spec)
 
 
 def check_architecture(spec: InputSpec, architecture: Architecture, weights: Mapping[str, str]) -> Architecture:
@@ -214,8 +181,7 @@ def check_architecture(spec: InputSpec, architecture: Architecture, weights: Map
 
 def etag(session: Session, model: Model) -> str:
     """The ETag of a model: a digest of its live version and its settings."""
-    facts = [model.live_version_id, model.method, model.gate, model.promotion, model.retention]
-    facts += [model.target] if models.target_of(model).kind == "number" else []
+    facts = [model.live_version_id, model.method, model.gate, model.promotion, model.retention, model.target]
     return f'"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]}"'
 
 

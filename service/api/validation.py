@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from service.contract.requests import MODEL_NAME, CreateUpdate, PatchModel
-from service.contract.targets import NumberTarget, of_one_kind
+from service.contract.targets import KINDS, of_one_kind
 from service.errors import InvalidContent
 from service.intake.json_body import JsonBody, pointer_to
 
@@ -118,7 +118,8 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
 
 def _is_fixed(name: str) -> bool:
     """Whether a member of a target cannot change."""
-    return name in {field.alias or member for member, field in NumberTarget.model_fields.items()}
+    fixed = (field.alias or member for kind in KINDS for member, field in kind.model_fields.items())
+    return name in set(fixed)
 
 
 def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 
 from service.errors import InvalidContent
 
@@ -57,6 +58,22 @@ def clean_class_name(name: str, pointer: str) -> str:
     Raises InvalidContent.
     """
     return _cleaned(name, "A class name", pointer)
+
+
+def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
+    """Each name cleaned. Raises InvalidContent at `pointer`/k, also for a second spelling of the same name."""
+    return clean_names(names, pointer, clean_class_name)
+
+
+def clean_names(names: Sequence[str], pointer: str, clean_name: Callable[[str, str], str]) -> list[str]:
+    """The same of names of any sort."""
+    cleaned: dict[str, int] = {}
+    for k, name in enumerate(names):
+        clean = clean_name(name, f"{pointer}/{k}")
+        if clean in cleaned:
+            raise InvalidContent.at(f"{pointer}/{k}", f'"{clean}" is there already, at {cleaned[clean]}. Name it once.')
+        cleaned[clean] = k
+    return list(cleaned)
 
 
 def clean_number_name(name: str, pointer: str) -> str:

@@ -13,16 +13,10 @@ from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Ret
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.names import LONGEST_GROUP, LONGEST_NAME, NO_UNSEEN, has_unseen, unseen_at
 from service.contract.strict import Device, Listed, Strict
-from service.contract.targets import (
-    TARGET,
-    AnyPolicy,
-    ClassTarget,
-    Level,
-    Target,
-    Yardstick,
-    policy_kind,
-    with_places,
-)
+from service.contract.targets import TARGET, Target
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.kind import AnyPolicy
+from service.contract.targets.number_target import Level, Yardstick, with_places
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Lower case, at most 100.")]
 MODEL_NAME = (
@@ -120,7 +114,7 @@ class CreateModel(Strict):
     method: MethodChoice = Field(default=MethodChoice(name="auto"), description="What updates use when they name none.")
     target: Target = Field(default=ClassTarget(), description="What is predicted of a row.")
     gate: AnyPolicy = Field(
-        default_factory=lambda known: policy_kind(known.get("target", ClassTarget()))(),
+        default_factory=lambda known: known.get("target", ClassTarget()).Policy(),
         description="Thresholds of the gate: GatePolicy where classes are predicted, NumberPolicy where numbers are.",
     )
     promotion: Promotion = Promotion.AUTO
@@ -149,8 +143,8 @@ def _policy(gate: Any, target: Target | None) -> Any:
     """The policy that fits the target, since some rules of both kinds have the same name; any, where the target itself
     is wrong. Raises ValidationError."""
     if target is None:
-        return policy_kind(ClassTarget())()
-    return policy_kind(target).model_validate_json(json.dumps(gate), strict=True) if isinstance(gate, dict) else gate
+        return ClassTarget.Policy()
+    return target.Policy.model_validate_json(json.dumps(gate), strict=True) if isinstance(gate, dict) else gate
 
 
 class PatchTarget(Strict):

@@ -23,7 +23,8 @@ from service.contract.inputs import (
 )
 from service.contract.report import NewValues
 from service.contract.strict import Strict
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
 from service.errors import MethodRefused
 from service.learning.backbones import family, skeleton
 from service.learning.backbones.block_names import own_kind, unknown_names

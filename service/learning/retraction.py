@@ -10,7 +10,7 @@ import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import Target
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Data, Learned
@@ -98,9 +98,7 @@ def _decided(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> list[
 
 def _fitted_grid(target: Target, retraction: Retraction) -> bool:
     """Whether the grid of numbers was fitted to a batch that is taken back: the first that was learned."""
-    if isinstance(target, ClassTarget) or target.range is not None or target.step is not None:
-        return False
-    return next(iter(retraction.appeared), None) in retraction.removed
+    return target.fits_grid and next(iter(retraction.appeared), None) in retraction.removed
 
 
 def _ordered(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> bool:

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from service.contract import resources
 from service.contract.enums import Action, UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
-from service.contract.names import LONGEST_NAME, clean_class_name, clean_number_name
+from service.contract.names import LONGEST_NAME, clean_class_names
 from service.contract.requests import CreateModel, PatchModel, PatchTarget
-from service.contract.targets import STORED_TARGET, AnyPolicy, NumberTarget, Target, policy_of
+from service.contract.targets import STORED_TARGET, Target, policy_of
+from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
 from service.registry import batches, paging, states
 from service.registry.callers import audit
@@ -37,7 +38,7 @@ def create(session: Session, request: CreateModel) -> Model:
     model = Model(
         name=request.name,
         input=request.input.model_dump(mode="json", exclude_none=True),
-        target=_with_clean_names(request.target).model_dump(mode="json", exclude_none=True),
+        target=request.target.with_clean_names().model_dump(mode="json", exclude_none=True),
         architecture=request.architecture.model_dump(mode="json"),
         classes=clean_class_names(request.classes, "/classes"),
         method=request.method.model_dump(),
@@ -132,11 +133,11 @@ def input_of(model: Model) -> InputSpec:
     return INPUT_SPEC.as_stored(model.input)
 
 
-def changed_target(model: Model, change: PatchTarget) -> NumberTarget:
-    """The target with the members of `change` in their places. Raises InvalidContent where classes are predicted."""
+def changed_target(model: Model, change: PatchTarget) -> Target:
+    """The target with the members of `change` in their places. Raises InvalidContent where none may change."""
     target = target_of(model)
-    if target.kind == "class":
-        sentence = f"{model.name} predicts classes, and nothing of that may change. Leave target out."
+    if not target.changes:
+        sentence = f"{model.name} predicts {target.predicts}, and nothing of that may change. Leave target out."
         raise InvalidContent.at("/target", sentence)
     return target.model_copy(update={name: value for name, value in change if value is not None})
 
@@ -189,27 +190,6 @@ def remove_class(session: Session, model: Model, name: str) -> None:
             raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
     model.classes = [n for n in model.classes if n != name]
     audit.record(session, Action.CLASS_REMOVED, model.name)
-
-
-def _with_clean_names(target: Target) -> Target:
-    if target.kind == "class" or target.names is None:
-        return target
-    return target.model_copy(update={"names": _clean_names(target.names, "/target/names", clean_number_name)})
-
-
-def clean_class_names(names: Sequence[str], pointer: str) -> list[str]:
-    """Each name cleaned. Raises InvalidContent at `pointer`/k, also for a second spelling of the same name."""
-    return _clean_names(names, pointer, clean_class_name)
-
-
-def _clean_names(names: Sequence[str], pointer: str, clean_name: Callable[[str, str], str]) -> list[str]:
-    cleaned: dict[str, int] = {}
-    for k, name in enumerate(names):
-        clean = clean_name(name, f"{pointer}/{k}")
-        if clean in cleaned:
-            raise InvalidContent.at(f"{pointer}/{k}", f'"{clean}" is there already, at {cleaned[clean]}. Name it once.')
-        cleaned[clean] = k
-    return list(cleaned)
 
 
 def live(session: Session, model: Model) -> Version | None:

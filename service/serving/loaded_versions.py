@@ -14,7 +14,7 @@ from functools import cached_property
 
 from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import InputSpec
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.serving.kinds.kind import PredictOptions
 from service.serving.predictor import Predictor
 

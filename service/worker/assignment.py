@@ -12,7 +12,9 @@ from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport
 from service.contract.report import ClassEvidence
 from service.contract.strict import Unlimited
-from service.contract.targets import AnyPolicy, ClassTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.kind import AnyPolicy
 
 
 class Fact(BaseModel):

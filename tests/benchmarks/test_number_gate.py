@@ -14,7 +14,7 @@ from benchmarks.number_moves import in_a_row_report, judged_in_a_row
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import numbers
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 
 
 def test_streams_come_in_batches_and_files_are_streams(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from service.cli.demonstration.teller import Line, Teller
 from service.contract.report import Cost, Report
 from service.contract.resources import Update
 from service.contract.tables import TableInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.intake.formats.csv_header import Meant
 from service.intake.formats.csv_table import read_csv
 

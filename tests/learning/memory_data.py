@@ -11,7 +11,8 @@ import numpy as np
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.report import NewValues
 from service.contract.tables import TableInput
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
 from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues

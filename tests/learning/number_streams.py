@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.contract.inputs import Architecture, InputSpec, VectorInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import NAMELESS, Array, Known, Rows, rows_of
 from service.learning.method import Learned
 from service.learning.methods import resolve

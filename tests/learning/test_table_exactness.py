@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import Architecture
 from service.contract.tables import value_code
-from service.contract.targets import ClassTarget, NumberTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard, unpack_shard

@@ -11,7 +11,9 @@ import numpy as np
 
 from service.contract.body_limits import MOST_CLASSES
 from service.contract.inputs import WIDEST_EXACT
-from service.contract.targets import MOST_NUMBERS_A_ROW, Target
+from service.contract.names import clean_class_names
+from service.contract.targets import Target
+from service.contract.targets.number_target import MOST_NUMBERS_A_ROW
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.formats import safetensors_file
 from service.intake.formats.safetensors_file import read_weights
@@ -20,7 +22,6 @@ from service.learning.data.rows import NAMELESS
 from service.learning.data.serialization import ENTRY
 from service.learning.ledger.exchange import FORMAT, TENSORS, fault
 from service.learning.ledger.sums import Sums
-from service.registry.models import clean_class_names
 
 AT = "/ledger"
 """The pointer of faults of the file."""
@@ -107,12 +108,13 @@ def _classes(names: Any, target: Target) -> list[str]:
     at = f"{AT}/classes"
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InvalidContent.at(at, "classes is missing: the name of each column of Q, in order.")
-    if target.kind == "number" or names == list(NAMELESS):
-        if names != list(NAMELESS) or target.kind != "number":
-            here, there = ("numbers", "classes") if target.kind == "number" else ("classes", "numbers")
-            raise InvalidContent.at(
-                at, f"The ledger is of a model that predicts {there}, and this one predicts {here}."
-            )
+    nameless = names == list(NAMELESS)
+    if nameless == target.has_classes:
+        there = "numbers" if nameless else "classes"
+        raise InvalidContent.at(
+            at, f"The ledger is of a model that predicts {there}, and this one predicts {target.predicts}."
+        )
+    if nameless:
         return names
     if len(names) > MOST_CLASSES:
         raise InvalidContent.at(at, f"A model has at most {MOST_CLASSES:,} classes, and here are {len(names):,}.")

@@ -54,7 +54,7 @@ class NewBatch:
             self._made = None if order.again else batches.same(session, model, digest, order.source)
             if self._made is not None:
                 return
-            names = NAMELESS if models.target_of(model).kind == "number" else self._rows.labels.places
+            names = self._rows.labels.places if models.target_of(model).has_classes else NAMELESS
             held = batches.learning_rows(session, model, list(names), LEARNING_ROWS)
             secret = models.installation_secret(session)
             folding = _folding(model, model.folding)

@@ -20,7 +20,7 @@ from service.contract.enums import CSV, JPEG, JSON, PNG
 from service.contract.inputs import InputSpec
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
-from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
+from service.contract.targets.number_target import LEAST_LEVEL, MOST_LEVEL
 from service.errors import DeadlinePassed, InvalidContent
 from service.guessing.csv_dialect import SAYABLE
 from service.intake.formats.csv_header import Meant

@@ -249,7 +249,7 @@ def _columns(meant: Meant) -> dict[str, Any]:
 def due_of(session: Session, model: Model) -> Due:
     """What rows of a model are due to be."""
     target = models.target_of(model)
-    live = models.live(session, model) if target.kind == "number" else None
+    live = None if target.has_classes else models.live(session, model)
     return Due.of(model.name, models.input_of(model), target, live.layout if live is not None else None)
 
 
@@ -259,9 +259,10 @@ def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) ->
     if order.inputs is None:
         return
     due_word, other = due.word, LABELS if due.word == TARGETS else TARGETS
-    predicts = "numbers" if due_word == TARGETS else "classes"
     if getattr(order, other) is not None:
-        raise InvalidContent.at(f"/{other}", f"{due.model} predicts {predicts}: send {due_word} in place of {other}.")
+        raise InvalidContent.at(
+            f"/{other}", f"{due.model} predicts {due.target.predicts}: send {due_word} in place of {other}."
+        )
     if getattr(order, due_word) is None and isinstance(order, CreateUpdate):
         raise InvalidContent.at("", f"{together(due_word)}.")
     if getattr(order, due_word) is None:

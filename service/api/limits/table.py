@@ -30,9 +30,10 @@ from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.reader.process import WAITING
 from service.api.reader.spool import MEMBERS_BYTES
 from service.api.validation import REMEDIES
-from service.contract import inputs, requests, resources, tables, targets
+from service.contract import inputs, requests, resources, tables
 from service.contract.names import LONGEST_NAME
 from service.contract.requests import LONGEST_SOURCE
+from service.contract.targets.number_target import LARGEST_TARGET, MOST_NUMBERS_A_ROW
 from service.guessing.csv_records import LONGEST_RECORD
 from service.intake import json_body, near
 from service.intake.formats import multipart, safetensors_file
@@ -227,9 +228,9 @@ ROWS = (
         "Comparisons of unknown labels with those that are known.",
         "Those that share the most letters are compared; others may go untold.", COST),
     Row("class name", LONGEST_NAME, "characters", 422, "The name of a class.", "Take a shorter one.", CONTRACT),
-    Row("targets a row", targets.MOST_NUMBERS_A_ROW, "numbers", 422,
+    Row("targets a row", MOST_NUMBERS_A_ROW, "numbers", 422,
         "Numbers that a model predicts of a row.", "Make several models.", CONTRACT),
-    Row("target", targets.LARGEST_TARGET, "on either side of 0", 422,
+    Row("target", LARGEST_TARGET, "on either side of 0", 422,
         "A target that is a number. Once the grid of its model is fixed, 16,384 spreads from the middle of the first "
         "batch, or what `range` or `step` asks for.",
         "The refusal says what fits. Leave the row out, or make a model with `range`.", FLOATS),

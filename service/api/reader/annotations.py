@@ -19,7 +19,9 @@ from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
 from service.contract.strict import Unlimited
 from service.contract.tables import TableInput
-from service.contract.targets import LARGEST_TARGET, ColumnYardstick, NumberTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import LARGEST_TARGET, ColumnYardstick, NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.csv_table import CsvTable
 from service.intake.json_body import LABELS, ROWS, TARGETS, pointer_to
@@ -46,22 +48,22 @@ class Due(BaseModel):
     def of(cls, model: str, spec: InputSpec, target: Target, layout: Mapping[str, Any] | None) -> Due:
         """`layout`: of the live version, where there is one."""
         grid = None
-        if target.kind == "number":
+        if isinstance(target, NumberTarget):
             if layout is not None and layout.get("numbers") is not None:
                 grid = NumberGrid.model_validate(layout["numbers"])
-            elif target.range is not None or target.step is not None:
+            elif not target.fits_grid:
                 grid = NumberGrid.fitted(target, np.zeros((0, target.size)))
         return cls(model=model, input=spec, target=target, grid=grid)
 
     @property
     def word(self) -> str:
         """The member that holds what is predicted."""
-        return TARGETS if self.target.kind == "number" else LABELS
+        return self.target.member
 
     @property
     def noun(self) -> Literal["label", "target"]:
         """What a row has of it."""
-        return "target" if self.target.kind == "number" else "label"
+        return self.target.noun
 
 
 DUE: Unlimited[Due] = Unlimited(Due)
@@ -120,7 +122,7 @@ def read_annotations(
     """`values`: labels or targets of these rows, by the member. Raises InvalidContent with the pointer of the first
     fault."""
     listed, inputs = values[due.word], named.rows
-    if due.target.kind == "class":
+    if isinstance(due.target, ClassTarget):
         labels = read_labels(listed, len(inputs), clean_class_name)
         annotations = Annotations(labels, read_groups(groups, len(inputs)))
     else:

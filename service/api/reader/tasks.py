@@ -26,7 +26,8 @@ from service.api.reader.store_rows import MAKING, identity_of, make, settled
 from service.contract.body_limits import BodyLimits
 from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
-from service.contract.targets import ClassTarget, Target
+from service.contract.targets import Target
+from service.contract.targets.class_target import ClassTarget
 from service.errors import DiskFull, InvalidContent, TooLarge
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_records import Pieces

@@ -16,6 +16,7 @@ from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
+from service.contract.names import clean_class_names
 from service.errors import Conflict
 from service.registry import batches, models
 from service.upkeep.named_files import Name
@@ -92,12 +93,13 @@ def list_classes(shared: Shared, model: str) -> Response:
 def declare_classes(request: Request, shared: Shared, model: str) -> Response:
     """Declare classes before there are rows of them."""
     order, body = body_of(request, requests.ClassNames)
-    names = models.clean_class_names(order.names, "/names")
+    names = clean_class_names(order.names, "/names")
 
     def act(session: Session) -> Effect:
         record = models.get(session, model)
-        if models.target_of(record).kind == "number":
-            raise Conflict(f"{model} predicts numbers, and has no classes. Send batches with targets.")
+        if not (target := models.target_of(record)).has_classes:
+            sentence = f"{model} predicts {target.predicts}, and has no classes. Send batches with {target.member}."
+            raise Conflict(sentence)
         check_room(record, names, "/names", shared.runtime.settings.max_classes)
         return Effect(201 if models.add_classes(session, record, names) else 200, {})
 

@@ -47,8 +47,10 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
         sent = batches.get(session, record, batch)
         if sent.erased_at is not None:
             raise Erased(f"The rows of batch {batch} were erased, and with them which of them were suspect.")
-        if models.target_of(record).kind == "number":
-            raise Conflict(f"{model} predicts numbers: the report of an update compares its batch as a whole.")
+        if not (target := models.target_of(record)).has_classes:
+            raise Conflict(
+                f"{model} predicts {target.predicts}: the report of an update compares its batch as a whole."
+            )
         if sent.merged is not None:
             raise Conflict(
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
@@ -159,8 +161,9 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrected_r
     """The model and the batch, if its labels can be corrected. Raises NotFound, Conflict, InvalidContent."""
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)
-    if models.target_of(model).kind == "number":
-        raise Conflict(f"{name} predicts numbers: take the batch back, and send its rows with other targets.")
+    if not (target := models.target_of(model)).has_classes:
+        back = "take the batch back, and send its rows with other"
+        raise Conflict(f"{name} predicts {target.predicts}: {back} {target.member}.")
     if batch.retracted_at is not None:
         raise Conflict(f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch.")
     batches.require_whole(session, model, batch)

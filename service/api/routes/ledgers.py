@@ -201,7 +201,7 @@ def _base_of(session: Session, model: Model, sent: SentLedger) -> Version:
             f"unless it learned the same rows. Make the models anew, both with a declared scale: {what}.",
             **spaces,
         )
-    if target.kind == "number" and target.range is None and target.step is None:
+    if target.fits_grid:
         raise Conflict(
             f"{which}, whose grid of targets was fitted to the first batch of {model.name}: no other service has the "
             "same, unless it learned the same rows. Make the models anew, both with the same range or step of the "

@@ -19,7 +19,6 @@ from service.api.preconditions import (
     check_method,
     check_retention,
     check_target,
-    check_target_names,
     etag,
 )
 from service.contract import requests, resources
@@ -51,7 +50,6 @@ def create_model(request: Request, shared: Shared) -> Response:
         declared_scale(order.input)
         architecture = check_architecture(order.input, order.architecture, limits.weights)
         check_target(order.target, order.input, order.classes)
-        check_target_names(order.target, order.input)
         makeup = Makeup(order.input, order.target, architecture, order.retention)
         check_method(order.method, makeup, Base())
         return partial(act, order.model_copy(update={"architecture": architecture}))

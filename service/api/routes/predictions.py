@@ -23,7 +23,7 @@ from service.api.reader.spool import Spooled
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, NPY, PNG, RAW
 from service.contract.predictions import NumberPredictions, Predictions
-from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
+from service.contract.targets.number_target import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
 from service.serving.loaded_versions import Loaded

@@ -154,8 +154,9 @@ def import_version(
 
     def begin(stored: set[Name]) -> Act:
         media = request.headers.get("content-type", "")
-        if models.target_of(record).kind == "number":
-            raise Conflict(f"{model} predicts numbers, and takes in no versions. Let it learn from rows with targets.")
+        if not (target := models.target_of(record)).has_classes:
+            sentence = f"{model} predicts {target.predicts}, and takes in no versions. Let it learn from rows with "
+            raise Conflict(f"{sentence}{target.member}.")
         checkpoint = read_import(
             data, media, models.input_of(record), runtime.settings.weights, runtime.settings.max_depth
         )

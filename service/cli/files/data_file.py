@@ -60,9 +60,7 @@ class DataFile:
         if name not in self.columns:
             raise WrongUsage(f'{self.name} has no column "{name}". It has {quoted(self.columns)}.')
 
-    def label_column(
-        self, asked: str | None, inputs: Sequence[str] = (), called: Sequence[str] | None = None
-    ) -> str | None:
+    def label_column(self, asked: str | None, inputs: Sequence[str] = (), called: Sequence[str] = ()) -> str | None:
         """The column that holds labels: the one that was asked for, or by its name, or the only one that is no input.
         called: what the model calls the numbers that it predicts.
 
@@ -71,7 +69,7 @@ class DataFile:
         if asked is not None:
             self.check_column(asked)
             return asked
-        if called is not None and len(called) == 1 and called[0] in self.columns:
+        if len(called) == 1 and called[0] in self.columns:
             return called[0]
         others = [name for name in self.columns if name not in inputs]
         return named_label(others) or (others[0] if inputs and len(others) == 1 else None)

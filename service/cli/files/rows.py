@@ -42,7 +42,7 @@ def columns_of(
     spec = model.input
     inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
     due = spec.size if spec.kind == "vector" else 1
-    label_name = file.label_column(label, inputs, model.target.names if model.target.kind == "number" else None)
+    label_name = file.label_column(label, inputs, model.target.named)
     if spec.kind != "table" and label is None and not learns and len(file.columns) == due:
         label_name = None
     elif spec.kind != "table" and label_name is None and len(file.columns) == due + 1:
@@ -77,7 +77,7 @@ def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
     kinds = {column.name: column.kind for column in model.input.columns} if model.input.kind == "table" else {}
     each = {place: kinds.get(file.columns[place], model.input.kind) for place in columns.inputs}
     numbers = [place for place, kind in each.items() if kind in ("number", "vector")]
-    if columns.label is not None and model.target.kind == "number":
+    if columns.label is not None and not model.target.has_classes:
         numbers.append(file.columns.index(columns.label))
     try:
         dialect = with_decimal(file.dialect, file.said, _cells(file, numbers))

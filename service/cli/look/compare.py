@@ -75,7 +75,7 @@ def _asked(client: Client, versions: list[Version], file: DataFile) -> str:
         echo(plain(columns.dialect.sentence), err=True)
     known = None
     if columns.label is not None:
-        known = annotations_of(file, columns.label, info.target.kind == "number", columns.dialect)
+        known = annotations_of(file, columns.label, not info.target.has_classes, columns.dialect)
     asked = remote.compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
     return asked.sentence
 

@@ -153,7 +153,7 @@ def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
     assert columns.label is not None
     if file.is_csv and info.input.kind != "image":
         return remote.update(file.path, target=columns.label, group=columns.group, **options)
-    numbers = info.target.kind == "number"
+    numbers = not info.target.has_classes
     groups = None if columns.group is None else annotations_of(file, columns.group, numbers=False)
     rows = list(inputs_of(file, columns, info.input))
     return remote.update(rows, annotations_of(file, columns.label, numbers), groups=groups, **options)
@@ -161,7 +161,7 @@ def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
 
 def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, asked: str | None) -> dict[str, Count]:
     """The labels that shall become classes. Raises WrongUsage for those that nobody meant."""
-    if info.target.kind == "number":
+    if not info.target.has_classes:
         return {}
     if file.is_csv and (word := next((name for name in counts.counts if name in REFUSED_WORDS), None)) is not None:
         sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
@@ -181,7 +181,7 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
 
 def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -> str:
     """What was found in the file, in a line."""
-    noun = "target" if info.target.kind == "number" else "label"
+    noun = info.target.noun
     said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {noun}s in "{columns.label}".'
     return plain(" ".join(filter(None, [said, columns.dialect.sentence, counts.without_label(file, noun)])))
 

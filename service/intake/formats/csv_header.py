@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput
 from service.contract.tables import DateColumn, NumberColumn, TableInput, value_text
-from service.contract.targets import NumberTarget, Target
+from service.contract.targets import Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.guessing.csv_facts import LABELLED, are_cells, empty_end
@@ -40,13 +40,12 @@ class Meant:
     @property
     def columns(self) -> int:
         """How many these are."""
-        size = self.target.size if isinstance(self.target, NumberTarget) else int(self.target is not None)
-        return size + (self.group is not None) + len(self.leave_out)
+        return (self.target.columns if self.target is not None else 0) + (self.group is not None) + len(self.leave_out)
 
     @property
     def word(self) -> str:
         """The member of a JSON body that holds what is predicted."""
-        return TARGETS if self.target is not None and self.target.kind == "number" else LABELS
+        return self.target.member if self.target is not None else LABELS
 
 
 def width_of(spec: Spec) -> int:
@@ -139,7 +138,7 @@ class Header:
             for name in meant.targets:
                 self._check_other(name, "target")
             return ()
-        size = meant.target.size if isinstance(meant.target, NumberTarget) else 1
+        size = meant.target.columns
         if meant.targets:
             if len(meant.targets) != size or len(set(meant.targets)) != size:
                 due = "one column" if size == 1 else f"{size} columns, each once: ?target=A&target=B"
@@ -147,8 +146,7 @@ class Header:
             for name in meant.targets:
                 self._check_other(name, "target")
             return meant.targets
-        called = tuple(meant.target.names or ()) if isinstance(meant.target, NumberTarget) else ()
-        candidates = [called] if called else []
+        candidates = [meant.target.named] if meant.target.named else []
         candidates += [(name,) for name in LABELLED] if size == 1 else []
         there = [names for names in candidates if all(n in self.names and n not in self._places for n in names)]
         if len(there) != 1:

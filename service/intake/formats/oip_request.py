@@ -16,7 +16,7 @@ from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import MOST_COLUMNS, TableInput
-from service.contract.targets import LEAST_LEVEL, MOST_LEVEL
+from service.contract.targets.number_target import LEAST_LEVEL, MOST_LEVEL
 from service.errors import InvalidContent
 from service.intake.formats.fast_json import read_floats
 from service.intake.formats.oip_tables import read_columns

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.targets import LARGEST_TARGET, NumberTarget
+from service.contract.targets.number_target import LARGEST_TARGET, NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.fast_json import read_floats, read_wide
 from service.intake.json_body import TARGETS, read_value

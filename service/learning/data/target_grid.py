@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from service.contract.strict import Listed, Strict
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 
 Floats = NDArray[np.float64]
 Limbs = NDArray[np.int16]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.number_report import AnyReport
 from service.contract.report import Cost
-from service.contract.targets import AnyPolicy
+from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
 from service.learning.evaluation.assessment import Memory

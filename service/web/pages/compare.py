@@ -60,7 +60,7 @@ def show(view: View) -> Answer:
         "choices": [version.number for version in listed],
         "before": before,
         "after": after,
-        "numbers": model.target.kind == "number",
+        "numbers": not model.target.has_classes,
         **(_compared(before, after, view.words) if before is not None and after is not None else {}),
     }
     return Shown("compare.html", facts, json=view.path("versions"))

@@ -77,7 +77,7 @@ def show(view: View) -> Answer:
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moves.items if moves else [], view.words),
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
-        "numbers": model.target.kind == "number",
+        "numbers": not model.target.has_classes,
         "may_read": versions is not None,
         "more": versions is not None and versions.next_cursor is not None,
     }

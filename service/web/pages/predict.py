@@ -17,7 +17,7 @@ from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorI
 from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of
 from service.web.view import Answer, Route, Shown, View
@@ -83,7 +83,7 @@ def act(view: View) -> Answer:
     if wrong := _no_numbers(view, model):
         return _page(view, model, wrong=wrong, status=422)
     try:
-        order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.kind == "class" else {})
+        order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.has_classes else {})
         body = json.dumps(order, ensure_ascii=False)
     except Unreadable as fault:
         return _page(view, model, wrong={"rows": view.words(fault.args[0])}, status=422)
@@ -231,7 +231,7 @@ def _page(
         "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
         "call": call,
         "takes_files": takes_files(model),
-        "most": TOP if model.target.kind == "class" else None,
+        "most": TOP if model.target.has_classes else None,
         "faults": wrong or {},
     }
     return Shown("predict.html", facts, json=view.path(), status=status)

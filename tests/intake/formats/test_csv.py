@@ -14,7 +14,8 @@ import pytest
 
 from service.contract.body_limits import MOST_CLASSES
 from service.contract.tables import TableInput, value_code
-from service.contract.targets import ClassTarget, NumberTarget
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.guessing.csv_records import LONGEST_RECORD, PIECE_BYTES
 from service.intake.formats.csv_header import Meant

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import TextInput, VectorInput
-from service.contract.targets import ClassTarget, NumberTarget
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_records import Pieces

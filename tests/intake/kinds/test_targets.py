@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.intake.json_body import MOST_MEMBERS
 from service.intake.kinds.targets import read_targets

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from service.contract.targets import ColumnYardstick, NumberTarget
+from service.contract.targets.number_target import ColumnYardstick, NumberTarget
 from service.learning.data.rows import NAMELESS, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.data.target_grid import REACH, UNIT_STEPS, NumberGrid

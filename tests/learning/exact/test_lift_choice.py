@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact import lift_choice

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.contract.targets import ClassTarget, NumberTarget
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.errors import MethodRefused
 from service.learning.data.rows import Known, Rows, rows_of
 from service.learning.data.serialization import pack_rows

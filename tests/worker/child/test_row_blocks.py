@@ -11,7 +11,8 @@ import pytest
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
-from service.contract.targets import ClassTarget, NumberTarget
+from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.entry import SummedEntry

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.running.workbench import Model
 from service.contract.report import Report
 from service.contract.tables import value_code
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.learned_values import LearnedValues
 from service.worker.child.new_values import new_values
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, buys, shop, spent

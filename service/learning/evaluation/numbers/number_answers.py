@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from service.contract.targets import LARGEST_TARGET
+from service.contract.targets.number_target import LARGEST_TARGET
 from service.learning.data.rows import Floats, Ints
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers

@@ -9,7 +9,7 @@ import numpy as np
 
 from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.report import Cost, GateReport
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Bools, Floats
 from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes

@@ -17,7 +17,7 @@ ROWS = 20
 def show(view: View) -> Answer:
     """The page of a batch."""
     model, batch = _read(view)
-    judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number"
+    judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.has_classes
     path = view.path("batches", batch.id)
     suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if judged else None
     numbers = [row.row for row in suspects.items] if suspects else []

@@ -27,7 +27,7 @@ def ask(view: View) -> Answer:
     path = view.path("batches", view.params["batch"])
     batch = view.api.get(path, Batch)
     listed = None
-    if batch.state is not BatchState.ERASED and batch.merged is None and model.target.kind != "number":
+    if batch.state is not BatchState.ERASED and batch.merged is None and model.target.has_classes:
         listed = view.api.find(f"{path}/suspects", Suspects, limit=MOST)
     suggested = {row.row: row.suggested for row in listed.items} if listed else {}
     chosen = [int(match[1]) for field in view.query if (match := CHOSEN.fullmatch(field))]

@@ -56,7 +56,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
-        "numbers": model.target.kind == "number",
+        "numbers": not model.target.has_classes,
         "example": example(model),
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
         "others": others or [],
@@ -127,7 +127,7 @@ def written(dialect: Dialect, words: Words) -> str:
 def example(model: Model) -> str:
     """The beginning of a JSON file for the model."""
     rows = {"vector": "[0.5, 3, 7.25], …", "text": '"Where is my order?", …'}.get(model.input.kind, '{"png": "…"}, …')
-    right = '"targets": [505.1, …]' if model.target.kind == "number" else '"labels": ["a", …], "new_classes": "refuse"'
+    right = '"labels": ["a", …], "new_classes": "refuse"' if model.target.has_classes else '"targets": [505.1, …]'
     return f'{{"inputs": [{rows}], {right}}}'
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid, goals_of
 from service.learning.evaluation.numbers.batch.figures import cut, figures_of, ratios

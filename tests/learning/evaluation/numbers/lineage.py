@@ -11,7 +11,7 @@ from service.contract.inputs import VectorInput
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.tables import TableInput
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Array, Floats
 from service.learning.data.serialization import pack, unpack
 from service.learning.evaluation.context import Candidate

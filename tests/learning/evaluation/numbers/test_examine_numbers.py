@@ -9,7 +9,7 @@ from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import AnyReport, NumberReport
 from service.contract.tables import value_code
-from service.contract.targets import ColumnYardstick
+from service.contract.targets.number_target import ColumnYardstick
 from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.batch.figures import MOVED
 from service.learning.evaluation.numbers.bounds import bounds

@@ -11,7 +11,7 @@ import pytest
 from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import GateReport
-from service.contract.targets import NumberTarget
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.figures import (
     BIAS,

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from service.contract.targets import ColumnYardstick, NumberTarget
+from service.contract.targets.number_target import ColumnYardstick, NumberTarget
 from service.learning.data.rows import FeatureRows
 from service.learning.evaluation.numbers.yardsticks import yardstick_values
 

@@ -1,19 +1,19 @@
-"""What a model predicts: a class, or numbers. Each kind is a concept of its own, with its own words over HTTP, and has
-a policy of its own by which the gate judges."""
+"""Targets that are numbers: what is learned of them, on which grid they are summed, what they are measured by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from service.contract.names import LONGEST_NAME
+from service.contract.inputs import InputSpec, VectorInput
+from service.contract.names import LONGEST_NAME, clean_names, clean_number_name
 from service.contract.number_policy import NumberPolicy
-from service.contract.policy import GatePolicy
-from service.contract.strict import Listed, Strict, Unlimited
+from service.contract.strict import Listed, Strict
 from service.contract.tables import TableInput, value_text
+from service.contract.targets.kind import TargetKind
 from service.errors import InvalidContent
 
 MOST_NUMBERS_A_ROW = 16
@@ -24,12 +24,6 @@ Level = Annotated[float, Field(ge=LEAST_LEVEL, le=MOST_LEVEL)]
 """The share of rows to come whose value an interval is meant to hold."""
 LARGEST_TARGET = 1e150
 """Largest size of a target: float64 holds the squares of such, and sums of them."""
-
-
-class ClassTarget(Strict):
-    """One class a row, out of a vocabulary that may grow."""
-
-    kind: Literal["class"] = "class"
 
 
 class ColumnYardstick(Strict):
@@ -45,8 +39,15 @@ class ColumnYardstick(Strict):
 Yardstick = Literal["mean", "last"] | ColumnYardstick
 
 
-class NumberTarget(Strict):
+class NumberTarget(TargetKind):
     """One number a row, or several: prices, temperatures, demand."""
+
+    member: ClassVar = "targets"
+    noun: ClassVar = "target"
+    predicts: ClassVar = "numbers"
+    has_classes: ClassVar = False
+    changes: ClassVar = ("yardstick", "level")
+    Policy: ClassVar = NumberPolicy
 
     model_config = ConfigDict(
         populate_by_name=True,
@@ -118,10 +119,21 @@ class NumberTarget(Strict):
         return self
 
     @property
+    def columns(self) -> int:
+        return self.size
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(self.names or ())
+
+    @property
+    def fits_grid(self) -> bool:
+        return self.range is None and self.step is None
+
+    @property
     def called(self) -> tuple[str, ...]:
-        if self.names is not None:
-            return tuple(self.names)
-        return tuple("value" if k == 0 else f"value_{k + 1}" for k in range(self.size))
+        """What each number is called, whether or not it was given a name."""
+        return self.named or tuple("value" if k == 0 else f"value_{k + 1}" for k in range(self.size))
 
     @property
     def usual(self) -> Yardstick:
@@ -130,11 +142,39 @@ class NumberTarget(Strict):
             return self.yardstick
         return "mean" if self.from_ is None else ColumnYardstick(column=self.from_)
 
+    def with_clean_names(self) -> Self:
+        names = self.names and clean_names(self.names, "/target/names", clean_number_name)
+        return self.model_copy(update={"names": names})
 
-Target = Annotated[ClassTarget | NumberTarget, Field(discriminator="kind")]
-TARGET: TypeAdapter[Target] = TypeAdapter(Target)
-STORED_TARGET: Unlimited[Target] = Unlimited(Target)
-"""Reads a stored target."""
+    def check(self, spec: InputSpec) -> None:
+        """Raises InvalidContent for a column that such rows do not have, or that is none of numbers; and where a number
+        is called as a column of the table: in a CSV file nobody could tell them apart."""
+        yardstick = self.yardstick.column if isinstance(self.yardstick, ColumnYardstick) else None
+        for column, pointer in ((self.from_, "/target/from"), (yardstick, "/target/yardstick/column")):
+            if column is not None:
+                _check_column(column, spec, pointer)
+        taken = spec.places if isinstance(spec, TableInput) else {}
+        for k, name in enumerate(self.named):
+            if (name := value_text(name)) in taken:
+                sentence = (
+                    f'"{name[:100]}" is a column of the inputs, too. If it is what is predicted, leave it out of '
+                    "`input.columns`; else give one of them another name."
+                )
+                raise InvalidContent.at(f"/target/names/{k}", sentence)
+
+
+def _check_column(column: int, spec: InputSpec, pointer: str) -> None:
+    if not isinstance(spec, VectorInput | TableInput):
+        sentence = f"Only vectors and tables have columns, and the inputs are {spec.kind}s. Leave it out."
+        raise InvalidContent.at(pointer, sentence)
+    [size] = spec.shape
+    if column >= size:
+        places = f"0 to {size - 1}" if size > 1 else "0 alone"
+        raise InvalidContent.at(pointer, f"Rows have no column {column}: places are {places}.")
+    if isinstance(spec, TableInput) and spec.columns[column].kind != "number":
+        of = spec.columns[column]
+        sentence = f"{of.name} is a column of kind {of.kind}, and a number is due. Name a column of numbers."
+        raise InvalidContent.at(pointer, sentence)
 
 
 def with_places(target: Any, spec: Any) -> Any:
@@ -158,38 +198,3 @@ def _place(name: str, spec: TableInput, pointer: str) -> int:
         known = f"Did you mean {near[0]}?" if near else "Name one of `input.columns`, or its place, from 0."
         raise InvalidContent.at(pointer, f'"{name[:100]}" is no column of this table. {known}')
     return place
-
-
-AnyPolicy = GatePolicy | NumberPolicy
-
-
-def policy_kind(target: Target) -> type[GatePolicy] | type[NumberPolicy]:
-    return NumberPolicy if target.kind == "number" else GatePolicy
-
-
-CLASS_POLICY: Unlimited[GatePolicy] = Unlimited(GatePolicy)
-NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
-"""Read stored policies."""
-
-
-def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
-    return NUMBER_POLICY.as_stored(stored) if target.kind == "number" else CLASS_POLICY.as_stored(stored)
-
-
-def of_one_kind(path: Sequence[str]) -> str | None:
-    """The sentence that only models which predict classes, or numbers, have the rule or threshold at this path of the
-    gate; None where both have it, or none."""
-    classes, numbers = _has(GatePolicy, path), _has(NumberPolicy, path)
-    if classes == numbers:
-        return None
-    having, lacking = ("classes", NumberPolicy) if classes else ("numbers", GatePolicy)
-    rules = ", ".join(lacking.model_fields)
-    return f"{'.'.join(path)} is of models that predict {having}. This one has {rules}: GET it for their thresholds."
-
-
-def _has(policy: Any, path: Sequence[str]) -> bool:
-    for name in path:
-        if name not in getattr(policy, "model_fields", {}):
-            return False
-        policy = policy.model_fields[name].annotation
-    return True

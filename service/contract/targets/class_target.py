@@ -1,0 +1,20 @@
+"""Targets that are classes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from service.contract.policy import GatePolicy
+from service.contract.targets.kind import TargetKind
+
+
+class ClassTarget(TargetKind):
+    """One class a row, out of a vocabulary that may grow."""
+
+    member: ClassVar = "labels"
+    noun: ClassVar = "label"
+    predicts: ClassVar = "classes"
+    has_classes: ClassVar = True
+    Policy: ClassVar = GatePolicy
+
+    kind: Literal["class"] = "class"
