@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -24,7 +23,7 @@ from service.contract.requests import MethodChoice
 from service.contract.targets import Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.absent_rows import missing, none_kept, refused, would_lose
-from service.learning.auto import AutoParams
+from service.learning.auto.choice import AutoParams
 from service.learning.backbones import admission
 from service.learning.devices import device_named, whole
 from service.learning.method import Setting
@@ -141,18 +140,16 @@ def check_retention(retention: Retention, live: Version | None) -> None:
         )
 
 
-def check_labels(
-    labelled: int, choice: MethodChoice, live: Version | None, pointer: str, noun: Literal["label", "target"]
-) -> None:
+def check_labels(labelled: int, choice: MethodChoice, live: Version | None, pointer: str, target: Target) -> None:
     """Raises InvalidContent where no row of an update has a label or target, and its method needs some or no version
     is live."""
-    able = live is not None and choice.name in METHODS and METHODS[choice.name].unlabelled
+    able, noun = live is not None and choice.name in METHODS and METHODS[choice.name].unlabelled, target.noun
     if labelled or able:
         return
     if live is None:
         sentence = f"None of these rows has a {noun}, and a first version needs some. Send {noun}s."
         raise InvalidContent.at(pointer, sentence)
-    able_ones = [m for m in METHODS.values() if m.unlabelled and (noun == "label" or m.learns_numbers)]
+    able_ones = [m for m in METHODS.values() if m.unlabelled and m.learns(type(target))]
     others = " and ".join(m.name for m in able_ones)
     other = f", or name a method that uses rows without one: {others}" if others else ""
     raise InvalidContent.at(

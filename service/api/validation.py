@@ -118,7 +118,7 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
 
 def _is_fixed(name: str) -> bool:
     """Whether a member of a target cannot change."""
-    fixed = (field.alias or member for kind in KINDS for member, field in kind.model_fields.items())
+    fixed = (field.alias or member for kind in KINDS.values() for member, field in kind.model_fields.items())
     return name in set(fixed)
 
 

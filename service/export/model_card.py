@@ -74,7 +74,7 @@ def _header(model: Model, version: Version) -> Iterator[str]:
     task = {"image": "image-classification", "text": "text-classification"}.get(
         model.input.kind, "tabular-classification"
     )
-    if model.target.kind == "number":
+    if not model.target.has_classes:
         task = "tabular-regression"
     yield from ("---", "library_name: tsuika", f"pipeline_tag: {task}", "tags: [incremental-learning]", "---", "")
     yield f"# {model.name}, version {version.number}"
@@ -82,7 +82,7 @@ def _header(model: Model, version: Version) -> Iterator[str]:
 
 
 def _facts(model: Model, version: Version, layout: Layout) -> Iterator[str]:
-    if model.target.kind == "number":
+    if not model.target.has_classes:
         several = len(layout.outputs) > 1
         yield f"It predicts {'numbers' if several else 'a number'}: {', '.join(map(_code, layout.outputs))}."
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,10 @@ from service.contract.inputs import (
 )
 from service.contract.report import NewValues
 from service.contract.strict import Strict
-from service.contract.targets import Target
+from service.contract.targets import KINDS, Target
 from service.contract.targets.class_target import ClassTarget
+from service.contract.targets.kind import TargetKind
+from service.contract.targets.number_target import NumberTarget
 from service.errors import MethodRefused
 from service.learning.backbones import family, skeleton
 from service.learning.backbones.block_names import own_kind, unknown_names
@@ -159,6 +161,8 @@ Schedule = Literal["cosine", "constant"]
 SCHEDULE = "How the rate goes on: constant keeps it; cosine keeps it for half of the steps, then lowers it to nearly 0."
 
 
+OfOneKind = Mapping[str, tuple[type[TargetKind], str]]
+"""Parameters that mean something for one kind of target: which, and what is said where others are learned."""
 NO_LOSS = "loss is of models whose targets are numbers; classes are learned by their cross-entropy. Leave loss out."
 NO_BALANCE = "balance levels new classes and old ones, and the targets of this model are numbers. Leave balance out."
 
@@ -166,14 +170,26 @@ NO_BALANCE = "balance levels new classes and old ones, and the targets of this m
 class MethodParams(Strict):
     """Parameters of a method."""
 
+    of_one_kind: ClassVar[OfOneKind] = {}
+
+    def misfit(self, target: Target) -> tuple[str, str] | None:
+        """Where a parameter is not of such targets: its name and a sentence with the remedy, else None."""
+        for name, (kind, sentence) in self.of_one_kind.items():
+            value = getattr(self, name)
+            if not isinstance(target, kind) and value is not False and value != type(self).model_fields[name].default:
+                return name, sentence
+        return None
+
     def unfit(self, setting: Setting) -> tuple[str, str] | None:
         """Where targets, layouts and parameters show that the method cannot work: the field of the request and a
         sentence with the remedy, else None."""
-        return None
+        return self.misfit(setting.target)
 
 
 class GradientParams(MethodParams):
     """Parameters of every gradient method."""
+
+    of_one_kind: ClassVar[OfOneKind] = {"loss": (NumberTarget, NO_LOSS), "balance": (ClassTarget, NO_BALANCE)}
 
     epochs: int = Field(10, ge=1, le=1000, description="Passes over the learning rows.")
     batch_size: int = Field(64, ge=1, le=8192, description="Rows a step.")
@@ -190,15 +206,6 @@ class GradientParams(MethodParams):
         description="Where targets are numbers: the loss, huber unless named. A squared loss follows targets that are "
         "far off. null: the cross-entropy of classes.",
     )
-
-    def misfit(self, target: Target) -> tuple[str, str] | None:
-        """Where a parameter is not of such targets: its name and a sentence with the remedy, else None."""
-        if target.kind == "class":
-            return None if self.loss is None else ("loss", NO_LOSS)
-        return None if self.balance == "none" else ("balance", NO_BALANCE)
-
-    def unfit(self, setting: Setting) -> tuple[str, str] | None:
-        return self.misfit(setting.target)
 
 
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -316,6 +323,9 @@ class Setting:
         )
 
 
+Update = Callable[[Checkpoint | None, Data, Any, Run], Learned]
+
+
 @dataclass(frozen=True)
 class Method:
     """One entry of METHODS: the function and its description.
@@ -330,7 +340,7 @@ class Method:
     summary: str
     paper: str
     Params: type[MethodParams]
-    update: Callable[[Checkpoint | None, Data, Any, Run], Learned]
+    update: Update
     good_when: str
     limits: str
     needs: frozenset[str] = frozenset()
@@ -339,30 +349,25 @@ class Method:
     and parameters show, its `Params` say."""
     unlabelled: bool = False
     """Whether it uses rows without a label, so that an update may bring nothing else."""
-    numbers: Callable[[Checkpoint | None, Data, Any, Run], Learned] | None = None
-    """The update of models whose targets are numbers, where it is another."""
-    only_classes: str | None = None
-    """Why it learns classes alone; None: it learns numbers, too."""
+    others: Mapping[type[TargetKind], Update] = field(default_factory=dict)
+    """Kinds of targets that have an update of their own."""
+    lacks: Mapping[type[TargetKind], str] = field(default_factory=dict)
+    """Kinds of targets that it does not learn, each with the reason."""
     beside_pretrained: bool = False
     """Whether it adds layers or branches that change the features of a pretrained backbone, too."""
 
-    @property
-    def learns_numbers(self) -> bool:
-        return self.only_classes is None
+    def learns(self, kind: type[TargetKind]) -> bool:
+        return kind not in self.lacks
+
+    def update_of(self, target: Target) -> Update:
+        """The update of a model with such targets."""
+        return self.others.get(type(target), self.update)
 
     @property
     def moves(self) -> tuple[Moves, ...]:
         if issubclass(self.Params, TrunkParams):
             return ("head", "backbone", "pretrained")
         return ("head", "added") if issubclass(self.Params, GradientParams) else ("head",)
-
-    @property
-    def classes_alone(self) -> str:
-        """The sentence with the remedy where it is asked to learn numbers and cannot."""
-        return (
-            f"{self.name} learns classes, and the targets of this model are numbers: {self.only_classes}. Use auto, "
-            "ridge or replay."
-        )
 
     def moves_features(self, params: Strict, backbone: Backbone) -> bool:
         """Whether an update moves the features of a backbone without lifts, and so voids the sums of all rows."""
@@ -376,8 +381,10 @@ class Method:
     def refusal(self, setting: Setting, params: MethodParams) -> tuple[str, str] | None:
         """Where targets, layouts and parameters show that it cannot work: the field of the request and a sentence with
         the remedy, else None."""
-        if setting.target.kind == "number" and not self.learns_numbers:
-            return "name", self.classes_alone
+        if why := self.lacks.get(type(setting.target)):
+            learned = " and ".join(kind.predicts for kind in KINDS.values() if self.learns(kind))
+            other = f"{self.name} learns {learned}, and the targets of this model are {setting.target.predicts}"
+            return "name", f"{other}: {why}. Use auto, ridge or replay."
         return params.unfit(setting)
 
     def check(self, base: Checkpoint | None, data: Data, params: MethodParams) -> None:

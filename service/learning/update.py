@@ -17,8 +17,7 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: MethodPar
     method.check(base, data, params)
     if base is None and not len(data.batch):
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
-    update = method.numbers if data.target.kind == "number" and method.numbers is not None else method.update
-    learned = update(base, data, params, run)
+    learned = method.update_of(data.target)(base, data, params, run)
     if (values := data.values(base)) is not None:
         learned = replace(
             learned, checkpoint=learned.checkpoint.with_values(values, (*data.known_batches, *data.batch.batches))

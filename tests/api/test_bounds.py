@@ -14,7 +14,7 @@ from service.api.validation import REMEDIES, validated
 from service.contract.requests import MOST_BATCHES, CreateUpdate
 from service.errors import InvalidContent
 from service.intake.json_body import read_object
-from service.learning.auto import AutoParams
+from service.learning.auto.choice import AutoParams
 from service.learning.methods import METHODS
 from tests.api.conftest import Api, pointers
 

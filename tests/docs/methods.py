@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 
 from service.contract.enums import Family
+from service.contract.targets.number_target import NumberTarget
 from service.learning.method import Method
 from service.learning.methods import METHODS
 from tests.docs.schema import cell, default, takes
@@ -97,7 +98,7 @@ def method_page(method: Method) -> str:
     module = sys.modules[method.update.__module__]
     facts = {
         "Family": f"[{title}](../methods.md#{title.lower()})",
-        "Learns": "classes and numbers" if method.learns_numbers else "classes",
+        "Learns": "classes and numbers" if method.learns(NumberTarget) else "classes",
         "Needs": ", ".join(NEEDS[need] for need in sorted(method.needs)) or "nothing but the batch",
         "May move": ", ".join(MOVES[part] for part in method.moves),
         "Paper": _plain(method.paper),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from service.contract.inputs import Architecture, ImageInput, InputSpec, MlpBackbone, VectorInput
-from service.learning.auto import EXACT, AutoParams, Choice, Surroundings, auto
+from service.learning.auto import auto
+from service.learning.auto.choice import AutoParams, Choice, Surroundings
+from service.learning.auto.class_choice import EXACT
 from service.learning.methods import METHODS, resolve
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.number_streams import NumberStream

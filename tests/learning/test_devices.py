@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from service.contract.targets.number_target import NumberTarget
 from service.errors import DeviceFull, DeviceMissing
 from service.learning import devices
 from service.learning.ledger.feature_space import Space, feature_rows
@@ -55,7 +56,7 @@ def learned(target: str, name: str, backbone: str, run: Run) -> Learned | str:
         refusal = classes.refusal(method, base, data)
         return refusal or method.update(base, data, params, run)
     base, numbered = numbers.offered(backbone, 12)
-    return (method.numbers or method.update)(base, numbered, params, run)
+    return method.others.get(NumberTarget, method.update)(base, numbered, params, run)
 
 
 @pytest.mark.parametrize(("target", "name", "backbone"), CASES, ids=lambda word: str(word))

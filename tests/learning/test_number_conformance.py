@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.contract.enums import Family
+from service.contract.targets.number_target import NumberTarget
 from service.errors import Cancelled, MethodRefused
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
@@ -24,7 +25,7 @@ from tests.learning.number_streams import Floats, NumberStream, number, values
 from tests.learning.samples import load_digits
 from tests.learning.test_conformance import BACKBONES, bits, files, shaped
 
-LEARN_NUMBERS = [name for name, method in METHODS.items() if method.learns_numbers]
+LEARN_NUMBERS = [name for name, method in METHODS.items() if method.learns(NumberTarget)]
 UNFIT = [("den", "identity"), ("den", "pretrained"), ("lora", "identity")]
 """Methods on backbones that have nothing of what they change."""
 FITTING = [(name, backbone) for name in LEARN_NUMBERS for backbone in BACKBONES if (name, backbone) not in UNFIT]

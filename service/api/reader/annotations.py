@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -59,11 +59,6 @@ class Due(BaseModel):
     def word(self) -> str:
         """The member that holds what is predicted."""
         return self.target.member
-
-    @property
-    def noun(self) -> Literal["label", "target"]:
-        """What a row has of it."""
-        return self.target.noun
 
 
 DUE: Unlimited[Due] = Unlimited(Due)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Response
 from service.api.context import answer
 from service.api.openapi import refusals
 from service.contract import resources
-from service.learning.auto import AutoParams
+from service.contract.targets import KINDS
+from service.learning.auto.choice import AutoParams
 from service.learning.methods import AUTO, METHODS
 
 AUTO_INFO = resources.MethodInfo(
@@ -46,7 +47,7 @@ def _described() -> resources.Methods:
             paper=m.paper,
             params=m.Params.model_json_schema(),
             needs=sorted(m.needs),
-            targets=["class", "number"] if m.learns_numbers else ["class"],
+            targets=[name for name, kind in KINDS.items() if m.learns(kind)],
             moves=list(m.moves),
             good_when=m.good_when,
             limits=m.limits,

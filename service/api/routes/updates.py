@@ -62,7 +62,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
     check_device(order.device, shared.runtime.settings)
     rows = body.rows(shared, order) if order.batches is None else None
     if rows is not None:
-        check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.noun)
+        check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.target)
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
 
     def begin(stored: set[Name]) -> Act:
@@ -107,11 +107,11 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
     """The batches that a body names. Raises Conflict when none is pending, or one of them was retracted; and
     InvalidContent where they hold nothing that the method can learn from."""
     live = models.live(session, model)
-    noun = due_of(session, model).noun
+    target = models.target_of(model)
     if order.batches == "pending":
         if not (waiting := batches.pending(session, model)):
             raise Conflict(f"Nothing is pending in {model.name}: POST a batch first, or send rows with the update.")
-        check_labels(sum(b.rows for b in waiting), method, live, "/batches", noun)
+        check_labels(sum(b.rows for b in waiting), method, live, "/batches", target)
         return [b.id for b in waiting]
     if not order.batches:
         raise InvalidContent.at("/batches", 'batches is empty. Name at least one, or say "pending".')
@@ -122,7 +122,7 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
     for batch in named:
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    check_labels(sum(b.rows for b in named), method, live, "/batches", noun)
+    check_labels(sum(b.rows for b in named), method, live, "/batches", target)
     return [b.id for b in named]
 
 

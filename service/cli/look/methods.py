@@ -9,6 +9,7 @@ from service.cli.output import print_json
 
 def run(as_json: Json = False) -> int:
     """Lists the methods: what each does and when it is good."""
+    from service.contract.targets.number_target import NumberTarget
     from service.learning.methods import METHODS
 
     if as_json:
@@ -16,7 +17,7 @@ def run(as_json: Json = False) -> int:
             {
                 "name": method.name,
                 "family": str(method.family),
-                "numbers": method.learns_numbers,
+                "numbers": method.learns(NumberTarget),
                 "summary": method.summary,
                 "good_when": method.good_when,
             }
@@ -32,7 +33,7 @@ def run(as_json: Json = False) -> int:
     for column in ("method", "family", "numbers", "what it does", "good when"):
         table.add_column(column, no_wrap=column in ("method", "family", "numbers"))
     for method in METHODS.values():
-        numbers = "yes" if method.learns_numbers else "no"
+        numbers = "yes" if method.learns(NumberTarget) else "no"
         table.add_row(method.name, str(method.family), numbers, method.summary, method.good_when)
     console = Console(highlight=False)
     console.print(table)

@@ -48,6 +48,6 @@ def takes(model: Model) -> str:
 
 def predicts(model: Model) -> str:
     """What it says of a row."""
-    if model.target.kind == "number":
-        return "a number" if model.target.size == 1 else f"{model.target.size} numbers"
-    return f"{len(model.classes):,} classes"
+    if model.target.has_classes:
+        return f"{len(model.classes):,} classes"
+    return "a number" if model.target.columns == 1 else f"{model.target.columns} numbers"

@@ -14,14 +14,14 @@ from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy, TargetKind
 from service.contract.targets.number_target import NumberTarget
 
-KINDS: tuple[type[TargetKind], ...] = (ClassTarget, NumberTarget)
+KINDS: Mapping[str, type[TargetKind]] = {"class": ClassTarget, "number": NumberTarget}
 Target = Annotated[ClassTarget | NumberTarget, Field(discriminator="kind")]
 TARGET: TypeAdapter[Target] = TypeAdapter(Target)
 STORED_TARGET: Unlimited[Target] = Unlimited(Target)
 """Reads a stored target."""
 CLASS_POLICY: Unlimited[GatePolicy] = Unlimited(GatePolicy)
 """Reads a stored policy where classes are predicted."""
-_POLICIES: Mapping[type[TargetKind], Unlimited[AnyPolicy]] = {kind: Unlimited(kind.Policy) for kind in KINDS}
+_POLICIES: Mapping[type[TargetKind], Unlimited[AnyPolicy]] = {kind: Unlimited(kind.Policy) for kind in KINDS.values()}
 
 
 def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
@@ -32,8 +32,8 @@ def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
 def of_one_kind(path: Sequence[str]) -> str | None:
     """The sentence that only models of one kind have the rule or threshold at this path of the gate, which others lack;
     None where all have it, or none."""
-    having = [kind for kind in KINDS if _has(kind.Policy, path)]
-    lacking = next((kind for kind in KINDS if kind not in having), None)
+    having = [kind for kind in KINDS.values() if _has(kind.Policy, path)]
+    lacking = next((kind for kind in KINDS.values() if kind not in having), None)
     if not having or lacking is None:
         return None
     rules = ", ".join(lacking.Policy.model_fields)

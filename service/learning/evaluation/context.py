@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.contract.number_report import AnyReport
-from service.contract.report import Cost
+from service.contract.report import ClassEvidence, Cost
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
@@ -30,6 +34,8 @@ from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
 from service.learning.run import Run
+
+Arrays = Mapping[str, NDArray[Any]]
 
 HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
@@ -92,6 +98,23 @@ class Champion:
     base: Checkpoint | None
 
 
+class Remembered(Protocol):
+    """What a lineage remembers beside what versions left; of each kind of target its own."""
+
+    @property
+    def best_masked(self) -> Mapping[str, float]:
+        """Of classes: the best accuracy of each, answered among the old ones."""
+
+    @property
+    def evidence(self) -> Sequence[Mapping[str, ClassEvidence]]:
+        """Of classes: what the last batches showed of each."""
+
+    @property
+    def stopped(self) -> Sequence[Sequence[Mapping[str, float]]]:
+        """Of numbers: figures of the batches in a row that were stopped since the base came, for each number of a
+        row."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UpdateContext(ABC):
     """What surrounds an update, whatever its targets are: number of the live version, and when it began. Each kind of
@@ -107,6 +130,11 @@ class UpdateContext(ABC):
     """Whether a challenger is judged, against a champion that learned the same rows."""
     expected: bool = False
     """Whether its sender says that labels, or targets, of known inputs change on purpose."""
+
+    @classmethod
+    @abstractmethod
+    def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
+        """With what promoted versions left, by number, oldest first, and what else the lineage remembers."""
 
     @abstractmethod
     def judge(self, exam: Exam) -> tuple[Checkpoint, AnyReport, Memory]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from service.contract.enums import Outcome, Verdict
 from service.contract.number_report import AnyReport, NumberReport
+from service.contract.report import Report
 from service.learning.gate.classes.class_verdicts import classes_gained
 from service.learning.gate.numbers.number_verdicts import numbers_gained
 from service.learning.wording import lowered
@@ -11,6 +15,9 @@ from service.learning.wording import lowered
 REBASE = (
     "If another version goes live first, have this one learned again on that one (rebase), so that nothing is left out."
 )
+
+GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}
+"""Say what a version gained, and what became of what it knew; by the report of each kind of target."""
 
 
 def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
@@ -35,5 +42,4 @@ def promoted(report: AnyReport, version: int) -> str:
         return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
     if report.gate.unproven:
         return f"Live, but unproven: {lowered(report.gate.why)}"
-    gained = numbers_gained(report) if isinstance(report, NumberReport) else classes_gained(report)
-    return f"Live: version {version}. {gained}"
+    return f"Live: version {version}. {GAINED[type(report)](report)}"

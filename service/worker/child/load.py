@@ -9,15 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.contract.number_policy import NumberPolicy
 from service.errors import CorruptArtifact
 from service.learning.backbones.extractor import tensors_of
 from service.learning.data.serialization import unpack
-from service.learning.evaluation.classes.class_assessment import ClassPast, Correctness
-from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.evaluation.context import UpdateContext
-from service.learning.evaluation.numbers.examine_numbers import NumberContext
-from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
+from service.learning.evaluation.kinds import CONTEXTS
 from service.learning.network.checkpoint import LAYOUT, Checkpoint
 from service.storage.artifacts import SHARDS, Artifacts
 from service.worker.assignment import Assignment, Stored
@@ -41,17 +37,9 @@ def context_of(assignment: Assignment, store: Artifacts, started: float) -> Upda
     """What surrounds the update, with what the lineage remembers, by the kind of the model's targets."""
     live = assignment.base.number if assignment.base else None
     wait, expected = assignment.wait_seconds, assignment.expected
-    return replace(_of_kind(assignment, store), live=live, wait_seconds=wait, started=started, expected=expected)
-
-
-def _of_kind(assignment: Assignment, store: Artifacts) -> UpdateContext:
-    policy, lineage, memories = assignment.policy, assignment.lineage, _memories(assignment, store)
-    if isinstance(policy, NumberPolicy):
-        tested = NumberPast(tested=[(version, Tested.load(arrays)) for version, arrays in memories])
-        return NumberContext(policy=policy, past=tested, stopped=lineage.stopped)
-    bits = [(version, Correctness.load(arrays)) for version, arrays in memories]
-    past = ClassPast(bits=bits, best_masked=lineage.best_masked, evidence=lineage.evidence)
-    return ClassContext(policy=policy, past=past)
+    kind, memories = CONTEXTS[type(assignment.target)], _memories(assignment, store)
+    context = kind.looking_back(assignment.policy, memories, assignment.lineage)
+    return replace(context, live=live, wait_seconds=wait, started=started, expected=expected)
 
 
 def _memories(assignment: Assignment, store: Artifacts) -> list[tuple[int, dict[str, NDArray[Any]]]]:

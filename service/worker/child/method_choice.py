@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.learning.auto import AutoParams, Surroundings, auto
+from service.learning.auto import auto
+from service.learning.auto.choice import AutoParams, Surroundings
 from service.learning.method import Data, Method, MethodParams
 from service.learning.methods import AUTO, resolve
 from service.learning.network.checkpoint import Checkpoint

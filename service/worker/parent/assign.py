@@ -13,7 +13,7 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.report import Report
 from service.contract.tables import TableInput
 from service.contract.targets import policy_of
-from service.learning.auto import AutoParams
+from service.learning.auto.choice import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check
 from service.learning.evaluation.assessment import ages

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.contract.targets.number_target import NumberTarget
 from service.errors import MethodRefused
 from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.data.sides import parted
@@ -240,7 +241,7 @@ def test_one_row_is_enough_and_an_empty_batch_solves_anew() -> None:
     assert np.allclose(values(stream.checkpoint, X[:1]), y[0], rtol=1e-5)
     made = stream.learns(X[1:], y[1:])
     nothing = MemoryData(stream.input, stream.architecture, stream.history, Rows.empty((5,)), target=stream.target)
-    again = METHODS["ridge"].numbers(made.checkpoint, nothing, METHODS["ridge"].Params(), Run())
+    again = METHODS["ridge"].others[NumberTarget](made.checkpoint, nothing, METHODS["ridge"].Params(), Run())
     assert np.array_equal(values(again.checkpoint, X), values(made.checkpoint, X))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from service.contract.inputs import Architecture, MlpBackbone
+from service.contract.targets.number_target import NumberTarget
 from service.errors import MethodRefused
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import identity_network
@@ -123,7 +124,7 @@ def test_logarithms_and_differences_are_learned_as_they_are_declared(target: dic
 
 @pytest.mark.parametrize("name", ["lda", "icarl", "branch"])
 def test_what_sets_classes_apart_says_why_it_learns_no_numbers(name: str) -> None:
-    with pytest.raises(MethodRefused, match=METHODS[name].only_classes):
+    with pytest.raises(MethodRefused, match=METHODS[name].lacks[NumberTarget]):
         learn(None, stream().offered(*rows(0)), *resolve({"name": name}), Run())
 
 

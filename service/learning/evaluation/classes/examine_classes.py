@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from service.contract.policy import GatePolicy
 from service.contract.report import Older, Report
 from service.contract.tables import TableInput
+from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
 from service.learning.data.slips import slip_notes
@@ -24,7 +27,16 @@ from service.learning.evaluation.classes.class_challenge import ClassBout, compa
 from service.learning.evaluation.classes.class_report import assess, left_out_suspects
 from service.learning.evaluation.classes.learning_curve import learning_curve
 from service.learning.evaluation.classes.unlabelled import with_unlabelled
-from service.learning.evaluation.context import HALF, Candidate, Champion, Exam, UpdateContext, counts_of
+from service.learning.evaluation.context import (
+    HALF,
+    Arrays,
+    Candidate,
+    Champion,
+    Exam,
+    Remembered,
+    UpdateContext,
+    counts_of,
+)
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
@@ -46,6 +58,12 @@ class ClassContext(UpdateContext):
 
     policy: GatePolicy = field(default_factory=GatePolicy)
     past: ClassPast = field(default_factory=ClassPast)
+
+    @classmethod
+    def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
+        assert isinstance(policy, GatePolicy), "classes are judged by a policy of classes"
+        bits = [(version, Correctness.load(arrays)) for version, arrays in memories]
+        return cls(policy=policy, past=ClassPast(bits, lineage.best_masked, lineage.evidence))
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         assessment = _assessment(exam, self)

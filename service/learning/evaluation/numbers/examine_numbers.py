@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Self
 
 import numpy as np
 from torch import Tensor
 
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
+from service.contract.targets.kind import AnyPolicy
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.context import Candidate, Exam, UpdateContext, still_counting
+from service.learning.evaluation.context import Arrays, Candidate, Exam, Remembered, UpdateContext, still_counting
 from service.learning.evaluation.numbers.batch.figures import recent
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
@@ -60,6 +62,12 @@ class NumberContext(UpdateContext):
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
     stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+
+    @classmethod
+    def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
+        assert isinstance(policy, NumberPolicy), "numbers are judged by a policy of numbers"
+        tested = [(version, Tested.load(arrays)) for version, arrays in memories]
+        return cls(policy=policy, past=NumberPast(tested), stopped=lineage.stopped)
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges what was learned, beside a base that knows something."""

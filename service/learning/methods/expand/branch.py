@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.contract.targets.number_target import NumberTarget
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
@@ -203,7 +204,7 @@ METHOD = Method(
     paper="Yan, Xie, He: DER, dynamically expandable representation for class incremental learning, CVPR 2021, eq. 1-4",
     Params=Params,
     update=update,
-    only_classes="each of its branches is for new classes",
+    lacks={NumberTarget: "each of its branches is for new classes"},
     needs=frozenset({"kept"}),
     good_when="New classes need features that the old ones lack, old rows are kept, and the network may grow.",
     limits="Predicting costs one more extractor an update, until all are distilled; what that loses is in the report.",

@@ -74,7 +74,7 @@ class Params(GradientParams):
         if refusal := super().unfit(setting):
             return refusal
         old = live is not None and setting.brings and setting.brings <= frozenset(live.classes)
-        if self.mode == "protect" and (old or setting.target.kind != "class"):
+        if self.mode == "protect" and (old or not setting.target.has_classes):
             return "mode", "No class is new, so protect leaves nothing to learn. Use adapt, or l2_sp."
         if (live and live.neck) or (setting.backbone.name in GROWS and not (live and live.lifts)):
             return None

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.contract.enums import Family
+from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import FeatureRows
 from service.learning.exact.exact_head import learn_exactly
 from service.learning.exact.frozen_features import frozen_features_for
@@ -76,7 +77,7 @@ METHOD = Method(
     "2020; Chen, Wiesel, Eldar, Hero: Shrinkage algorithms for MMSE covariance estimation, 2010",
     Params=Params,
     update=update,
-    only_classes="its discriminants set classes apart",
+    lacks={NumberTarget: "its discriminants set classes apart"},
     good_when="A new class has fewer than five rows, or the features are those of a good pretrained backbone.",
     limits="Each class is taken for one Gaussian, all of one shape; the features stand still.",
 )

@@ -10,13 +10,22 @@ blocks of the trunk train too, at a tenth of the head's rate, which moves the fe
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
 from service.contract.enums import Family
-from service.contract.targets import Target
-from service.learning.method import UNFREEZING_COSTS, Data, Learned, Method, Setting, TrunkParams, UnfrozenBlocks
+from service.contract.targets.class_target import ClassTarget
+from service.learning.method import (
+    UNFREEZING_COSTS,
+    Data,
+    Learned,
+    Method,
+    OfOneKind,
+    Setting,
+    TrunkParams,
+    UnfrozenBlocks,
+)
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
 from service.learning.run import Run
@@ -37,6 +46,11 @@ NO_NEW_HEAD = (
 class Params(TrunkParams):
     """What every gradient method takes; with another rate and more passes, since the trunk is passed only once."""
 
+    of_one_kind: ClassVar[OfOneKind] = {
+        "pseudo_features": (ClassTarget, NO_PSEUDO_FEATURES),
+        **TrunkParams.of_one_kind,
+    }
+
     epochs: int = Field(30, ge=1, le=1000, description="Passes over the features.")
     pseudo_features: bool | None = Field(
         None, description="Stand-ins for rows of the classes that were known; null: where targets are classes."
@@ -50,15 +64,9 @@ class Params(TrunkParams):
         f"of them; or layers by name.{UNFREEZING_COSTS}",
     )
 
-    def misfit(self, target: Target) -> tuple[str, str] | None:
-        """Refuses what stands in for classes, and a new head, which would start from nothing."""
-        if target.kind == "number" and self.pseudo_features:
-            return "pseudo_features", NO_PSEUDO_FEATURES
-        return super().misfit(target)
-
     def unfit(self, setting: Setting) -> tuple[str, str] | None:
         """Refuses, too, a new head of numbers that knows nothing of what was learned."""
-        if self.hidden and setting.live is not None and setting.target.kind == "number":
+        if self.hidden and setting.live is not None and not setting.target.has_classes:
             return self.misfit(setting.target) or ("hidden", NO_NEW_HEAD)
         return super().unfit(setting)
 

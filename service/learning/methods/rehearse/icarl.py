@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract.enums import Family
+from service.contract.targets.number_target import NumberTarget
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.rows import Rows
 from service.learning.method import Data, Learned, Method, RehearsalParams
@@ -163,7 +164,7 @@ METHOD = Method(
     paper="Rebuffi, Kolesnikov, Sperl, Lampert: iCaRL, incremental classifier and representation learning, CVPR 2017",
     Params=Params,
     update=update,
-    only_classes="it answers with the class whose mean is nearest",
+    lacks={NumberTarget: "it answers with the class whose mean is nearest"},
     needs=frozenset({"kept"}),
     good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
     limits="A class of several clusters has one mean; what the version before got wrong is taught again.",
