@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
 from service.contract.strict import Unlimited
 from service.contract.targets.class_target import ClassTarget
@@ -20,13 +21,14 @@ TARGET: TypeAdapter[Target] = TypeAdapter(Target)
 STORED_TARGET: Unlimited[Target] = Unlimited(Target)
 """Reads a stored target."""
 CLASS_POLICY: Unlimited[GatePolicy] = Unlimited(GatePolicy)
-"""Reads a stored policy where classes are predicted."""
-_POLICIES: Mapping[type[TargetKind], Unlimited[AnyPolicy]] = {kind: Unlimited(kind.Policy) for kind in KINDS.values()}
+NUMBER_POLICY: Unlimited[NumberPolicy] = Unlimited(NumberPolicy)
+"""Read stored policies."""
+_POLICIES: Mapping[type[TargetKind], Unlimited[Any]] = {ClassTarget: CLASS_POLICY, NumberTarget: NUMBER_POLICY}
 
 
 def policy_of(target: Target, stored: Mapping[str, Any]) -> AnyPolicy:
-    """A stored policy, by what is predicted."""
-    return _POLICIES[type(target)].as_stored(stored)
+    policy: AnyPolicy = _POLICIES[type(target)].as_stored(stored)
+    return policy
 
 
 def of_one_kind(path: Sequence[str]) -> str | None:

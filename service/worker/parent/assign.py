@@ -9,23 +9,20 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
 from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
-from service.contract.number_policy import NumberPolicy
-from service.contract.report import Report
 from service.contract.tables import TableInput
 from service.contract.targets import policy_of
 from service.learning.auto.choice import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check
-from service.learning.evaluation.assessment import ages
-from service.registry import batches, deployments, models, updates, versions
+from service.registry import batches, models, updates
 from service.registry.rows import ledger
 from service.registry.sql.tables import Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, BatchFacts, Bits, Lineage, Places, Rows, Shard, Stored
+from service.worker.assignment import Assignment, BatchFacts, Places, Rows, Shard, Stored
+from service.worker.parent.lineage import lineage
 from service.worker.parent.plan import Plan, planned
-from service.worker.parent.stopped import stopped_before
 
 LATEST = 256
 """Batches of the base, the newest, of which a brief assignment has facts: the cache lacks seven at most, and where each
@@ -65,7 +62,7 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
         appeared={b.id: list(b.label_counts) for b in batches.by_id(session, plan.order)},
         **(_of_table(session, model, plan, update, base) if isinstance(spec, TableInput) else {}),
         weights=_weights(runtime, model, plan.start),
-        lineage=_lineage(session, model, update, plan.champion or base),
+        lineage=lineage(session, model, update, plan.champion or base),
         retention=Retention(model.retention),
         expected=update.expect is not None,
         champion=stored(plan.champion) if plan.champion else None,
@@ -164,29 +161,3 @@ def places(runtime: Runtime, model: Model) -> Places:
         reserve_bytes=settings.reserve_bytes,
         crash_point=settings.crash_point,
     )
-
-
-def _lineage(session: Session, model: Model, update: Update, base: Version | None) -> Lineage:
-    """What the gate compares with, newest last: answers of promoted versions, best accuracies, evidence of batches."""
-    if base is None:
-        return Lineage()
-    policy = policy_of(models.target_of(model), model.gate)
-    if isinstance(policy, NumberPolicy):
-        return Lineage(
-            bits=_remembered(session, model, max(policy.slow_loss.versions, policy.recent_batches)),
-            stopped=[report.batch.figures for _, report in stopped_before(session, model, update)],
-        )
-    return Lineage(
-        bits=_remembered(session, model, policy.slow_loss.versions),
-        best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
-        evidence=versions.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
-    )
-
-
-def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
-    """What promoted versions of spaced ages, and the last one that a person promoted, left behind; oldest first."""
-    standing = versions.promoted(session, model)
-    by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
-    positions = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
-    chosen = [standing[k] for k in sorted(positions, reverse=True)]
-    return [Bits(version=number, digest=digest) for number, digest in versions.bits(session, chosen)]
