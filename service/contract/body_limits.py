@@ -7,10 +7,10 @@ from math import prod
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.inputs import LARGEST_SIDE, ImageInput, InputSpec
+from service.contract.names import MOST_CLASSES
 from service.errors import InvalidContent
 
 MOST_ROWS = 1_000_000
-MOST_CLASSES = 10_000
 MOST_CELLS = 2**25
 """Each takes eight bytes however short its text is: `{}` is a row of as many as any other."""
 MOST_DEPTH = 100

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.contract.body_limits import MOST_CLASSES, MOST_ROWS
+from service.contract.body_limits import MOST_ROWS
 from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.names import LONGEST_GROUP, LONGEST_NAME, NO_UNSEEN, has_unseen, unseen_at
+from service.contract.names import LONGEST_GROUP, LONGEST_NAME, MOST_CLASSES, NO_UNSEEN, has_unseen, unseen_at
 from service.contract.strict import Device, Listed, Strict
 from service.contract.targets import TARGET, Target
 from service.contract.targets.class_target import ClassTarget

@@ -1,7 +1,8 @@
 """What model a file is for, guessed from its cells: one rule for the terminal, the Python client and the pages.
 How a CSV file is written is read here for the service, too.
 
-Nothing is imported but the standard library, and nothing is sent. A guess is said, and somebody confirms it.
+Nothing is imported but the standard library and `contract/names`, and nothing is sent. A guess is said, and somebody
+confirms it.
 
     column_facts    the cells of a column; the input of a model of such columns
     label_column    which column is predicted

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.contract.names import MOST_CLASSES
 from service.guessing.csv_dates import DATE
 from service.guessing.csv_dialect import PLAIN, Dialect
 
@@ -20,8 +21,8 @@ TEXT_CHARACTERS = 20
 """Cells of a text have so many characters on average."""
 MOST_VALUES = 2000
 """All categories of a model together have so many values, but for those of many values."""
-COUNTED_VALUES = 10_000
-"""Different values of a column that are counted: a model has no more classes."""
+COUNTED_VALUES = MOST_CLASSES
+"""Different values of a column that are counted."""
 WIDEST_TABLE = 222
 """Number columns that a table has room for with all of their pieces."""
 FEWEST_NUMBERS, DIFFERENT = 20, 0.9
@@ -32,16 +33,21 @@ NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-
 """A number; one that begins with 0, such as 0123, is a postcode or the like."""
 OTHER_NUMBER = re.compile(r"[+-]?[€$£¥]? ?(?:\d{1,3}(?:[,.' ]\d{3})+|\d+)(?:[.,]\d+)? ?[%€$£¥]?", re.ASCII)
 """A number with a decimal comma, thousands, a currency or per cent, as no model reads it."""
-OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}", re.ASCII)
+_CLOCK = r"(?: \d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?"
+OTHER_DATE = re.compile(
+    rf"(?:\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}|\d{{4}}[-./]\d{{1,2}}[-./]\d{{1,2}}){_CLOCK}", re.ASCII
+)
 """A date, as no model reads it."""
 FEWEST_CELLS, FEW_CELLS = 10, 0.1
 """Where at most this share of so many cells or more are no numbers, they may say that nothing is known."""
 FEW = 3
 """Phrases that may say so in a column, and words of each."""
+FOUR_DIGITS = "Years have four digits, and hours go from 0 to 23."
 DOUBTS = {
     "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or {number}, '
     "without a unit or anything between thousands.",
-    "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write {date}.',
+    "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write {date}. '
+    f"{FOUR_DIGITS}",
     "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column alone, or '
     "leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '

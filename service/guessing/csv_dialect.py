@@ -60,6 +60,8 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+(?P<inner>[.,])\d*|(?P<first>[.,])\d+)(?:[eE]
 _GROUPED = re.compile("[+-]?[1-9][0-9]{0,2}([. \u00a0\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?:,[0-9]*)?")
 """A number with thousands apart, and a decimal comma if any."""
 _BETWEEN = re.compile("[. \u00a0\u202f]")
+_SHIFT = "\x1b$"
+"""With what letters of ISO-2022-JP begin, all of which are of ASCII."""
 _STRAY = re.compile("[\udc80-\udcff]")
 """Bytes that are no UTF-8, as surrogateescape reads them (PEP 383)."""
 
@@ -108,7 +110,7 @@ class Dialect:
     def misreads(self, line: str) -> bool:
         """Whether bytes of a line are no character, or, where Windows-1252 is a guess, hardly letters of such."""
         if line.isascii():
-            return False
+            return self.encoding == UTF8 and _SHIFT in line
         if self.encoding == UTF8:
             return _STRAY.search(line) is not None
         return not is_western(line) if self._is_guess_of_western else "\ufffd" in line

@@ -154,7 +154,7 @@ def test_hints_have_numbers_and_dates_as_the_file_has_them(tmp_path: Path) -> No
     (tmp_path / "x.csv").write_text(text)
     lines = guess(open_file(tmp_path / "x.csv"), None, None).lines
     assert any("If it is a number, write 12500 or 12,5, without" in line for line in lines)
-    assert any("If it is a date, write 29.11.2026." in line for line in lines)
+    assert any("If it is a date, write 29.11.2026. Years have four digits" in line for line in lines)
     (tmp_path / "y.csv").write_text(text.replace("39,5 €;", "x39;").replace(" €", ""))
     with pytest.raises(WrongUsage, match="Write numbers as 12500 or 12,5, without"):
         guess(open_file(tmp_path / "y.csv"), "rent", None)

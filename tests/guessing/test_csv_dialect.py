@@ -164,6 +164,8 @@ def test_of_dates_with_slashes_one_with_a_day_above_12_decides() -> None:
     )
     lines = [["a", "b", "c"], ["3/4/2026", "31/12/2026", "x"], ["5/6/2026", "1/2/2026", "12/31/2026"]]
     assert by_cells(lines, PLAIN, SAID_NOTHING).dates == "day-first"
+    facts = facts_of([["a", "b"], ["12/31/2026 5:30 PM", "31.12.26 17:30"]])
+    assert [fact.doubt for fact in facts.values()] == [("date", "12/31/2026 5:30 PM"), ("date", "31.12.26 17:30")]
     facts = facts_of(lines, dialect=Dialect(dates="day-first"))
     assert [fact.dates for fact in facts.values()] == [True, True, False]
 
@@ -183,6 +185,7 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
         "smørrebrød",
         "naïve œuvre",
         "25 °C",
+        "gal·lès «à»",
     ):
         assert is_western(text.encode("cp1252").decode("cp1252"))
     for text, encoding in (
@@ -194,7 +197,8 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
         ("Bär", "mac_roman"),
         ("Łódź", "cp1250"),
         *(("東京", "euc_jp"), ("はい", "euc_jp"), ("北京", "gb18030"), ("台北", "big5"), ("是", "big5")),
-        *(("서울", "cp949"), ("ﾀﾅｶ", "cp932")),
+        *(("서울", "cp949"), ("ﾀﾅｶ", "cp932"), ("男", "euc_jp"), ("否", "gb18030"), ("대", "cp949"), ("差", "big5")),
+        *(("ｻﾄｳ", "cp932"), ("да", "cp1251"), ("güneş", "cp1254")),
     ):
         assert not is_western(text.encode(encoding).decode("cp1252", "replace")), text
 
@@ -230,6 +234,14 @@ def test_a_file_of_utf8_with_a_broken_letter_is_one_and_is_refused_as_such() -> 
         assert guessed(content) == ("utf-8", "")
         with pytest.raises(Unguessable, match="is not UTF-8: a byte of line"):
             list(lines_of([content]))
+
+
+def test_letters_of_iso_2022_jp_are_not_taken_for_those_of_ascii() -> None:
+    content = "a,b\n1,東京\n".encode("iso2022_jp")
+    with pytest.raises(Unguessable, match="is not UTF-8: a byte of line 2"):
+        list(lines_of([content]))
+    assert list(lines_of([content], Dialect(encoding="iso2022_jp"))) == [["a", "b"], ["1", "東京"]]
+    assert list(lines_of([b"a\n\x1b[31mred\x1b[0m $\n"])) == [["a"], ["\x1b[31mred\x1b[0m $"]]
 
 
 def test_columns_of_numbers_say_what_decimals_begin_with_and_others_do_not() -> None:

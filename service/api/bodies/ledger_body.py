@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from service.contract.body_limits import MOST_CLASSES
 from service.contract.inputs import WIDEST_EXACT
-from service.contract.names import clean_class_names
+from service.contract.names import MOST_CLASSES, clean_class_names
 from service.contract.targets import Target
 from service.contract.targets.number_target import MOST_NUMBERS_A_ROW
 from service.errors import BrokenJSON, InvalidContent

@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.api.preconditions import check_architecture
 from service.api.validation import invalid
-from service.contract.body_limits import MOST_CLASSES, MOST_DEPTH
+from service.contract.body_limits import MOST_DEPTH
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
-from service.contract.names import clean_class_name
+from service.contract.names import MOST_CLASSES, clean_class_name
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.formats.multipart import read_parts
 from service.intake.formats.safetensors_file import Weights, read_weights

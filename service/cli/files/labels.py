@@ -8,9 +8,8 @@ from typing import Any
 
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
+from service.contract.names import MOST_CLASSES
 
-MOST_CLASSES = 10_000
-"""Most classes of a model."""
 LISTED = 10
 """Labels that a refusal lists."""
 

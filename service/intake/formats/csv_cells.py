@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.tables import LARGEST_CELL, BooleanColumn, CategoryColumn, Column, NumberColumn, value_text
-from service.guessing.column_facts import GAP_WORDS, REFUSED_WORDS
+from service.guessing.column_facts import FOUR_DIGITS, GAP_WORDS, REFUSED_WORDS
 from service.guessing.csv_dates import MONTH_FIRST, ORDERS, order_in
 from service.guessing.csv_dialect import Dialect
 from service.intake.kinds.cells import DATE, SHOWN, CellFault, Names, Read, cell_reader, no_number, quoted_cell
@@ -184,7 +184,7 @@ def _date(dialect: Dialect, text: str) -> str:
     slashes = "11/29/2026" if dialect.dates == MONTH_FIRST else "29/11/2026"
     days = f"2026-11-29, 2026/11/29, 29.11.2026, {slashes}, 2026年11月29日"
     forms = f"{days}, 2026-11-29T05:30 or 2026-11-29T05:30:00+09:00"
-    raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {EMPTY}")
+    raise CellFault(f"{quoted_cell(text)} is not a date here: write {forms}. {FOUR_DIGITS} {EMPTY}")
 
 
 class _Known(dict[str, float]):

@@ -17,8 +17,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.body_limits import HIGHEST, MOST_CLASSES, BodyLimits
+from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import TextInput
+from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import MARKS, PLAIN, Dialect, decimal_of, dialect_in, with_decimal, with_order

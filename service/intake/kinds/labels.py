@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.contract.body_limits import MOST_CLASSES
-from service.contract.names import GROUP_NAME, clean_group_name
+from service.contract.names import GROUP_NAME, MOST_CLASSES, clean_group_name
 from service.errors import InvalidContent, UnknownLabels
 from service.intake.near import near_matches
 

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from service.contract.body_limits import MOST_CLASSES
+from service.contract.names import MOST_CLASSES
 from service.contract.tables import TableInput, value_code
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
@@ -143,6 +143,7 @@ FAULTS = [
     ("NA a boolean", ",,,,,NA", "/inputs/0/member", "Leave the cell empty"),
     ("NA a date", ",,,,NA,", "/inputs/0/booked", "Leave the cell empty"),
     ("a date", ",,,,29.11.26,", "/inputs/0/booked", '"29.11.26" is not a date here: write 2026-11-29'),
+    ("half a day", ",,,,11/29/2026 5:30 PM,", "/inputs/0/booked", "Years have four digits, and hours go from 0 to 23."),
     ("no day", ",,,,2026-02-30,", "/inputs/0/booked", "no such day"),
     ("not declared", ",,bsic,,,", "/inputs/0/plan", '"basic"'),
     ("a long value", f",{'x' * 201},,,,", "/inputs/0/city", "200 characters"),
