@@ -85,8 +85,10 @@ class ExactParams(MethodParams):
         return lift
 
     def unfit(self, setting: Setting) -> tuple[str, str] | None:
-        """Refuses convolutions of what is no image, any lift of a backbone that was trained here, and where rows were
-        deleted any lift but the version's own, or the scaled input."""
+        """Refuses, too, convolutions of what is no image, any lift of a backbone that was trained here, and where rows
+        were deleted any lift but the version's own, or the scaled input."""
+        if refusal := super().unfit(setting):
+            return refusal
         shape, live, lifts = setting.input.shape, setting.live, self.lifts
         kinds = (lifts or UNLIFTED).kinds
         trained = live is not None and (isinstance(live.backbone, TRAINED_HERE) or moved(live))
