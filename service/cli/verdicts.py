@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
 """Exit codes of the verdicts."""
+SHOWN = 3
+"""Of more numbers a row the errors of these are listed in one cell."""
 
 
 def print_update(schema: str, update: Update, as_json: bool) -> int:
@@ -74,7 +76,9 @@ def figure(report: AnyReport | None) -> str:
         return "–" if share is None else percent(share)
     if report is None or report.after is None:
         return "–"
-    return f"± {amount(report.after.mae)}{'' if report.before else ' (own rows)'}"
+    errors = [number.mae for number in report.after.numbers[:SHOWN]] or [report.after.mae]
+    more = " …" if len(report.after.numbers) > SHOWN else ""
+    return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
 
 
 def class_scores(report: Report) -> dict[str, ClassScore]:

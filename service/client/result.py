@@ -19,6 +19,8 @@ MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", 
 WAITING = "◌"
 """Stands before an update that has no verdict."""
 NOT_LIVE = "It is not live: after is what it would answer."
+MOST_NUMBERS = 10
+"""Of more numbers a row these are listed."""
 """Stands below the table of a version that nobody is answered by."""
 
 
@@ -173,14 +175,20 @@ def _of_numbers(report: NumberReport) -> list[Line]:
     if after is not None:
         whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
         on_rows = f"on {after.rows:,} {whose}"
+        was = {number.name: number.mae for number in before.numbers} if before is not None else {}
         lines = [
+            Line(f"mean error, {number.name}", amount(was.get(number.name)), amount(number.mae), on_rows)
+            for number in after.numbers[:MOST_NUMBERS]
+        ] or [
             Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
             Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
         ]
     if tested is not None:
         last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
         note = f"on {tested.rows:,} rows of {last}, answered before any version had learned them"
-        lines.append(Line("mean error, new rows", amount(tested.mae), "–", note))
+        lines += [
+            Line(f"new rows, {number.name}", amount(number.mae), "–", note) for number in tested.numbers[:MOST_NUMBERS]
+        ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
     if report.skill is not None:
         note = "of the same new rows: less error than a plain guess makes, such as always the mean"
         lines.append(Line("skill", percent(report.skill), "–", note))

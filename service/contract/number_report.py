@@ -26,6 +26,13 @@ class Region(Fact):
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
+class NumberError(Fact):
+    """The mean absolute error of one of several numbers, in its own unit."""
+
+    name: str
+    mae: float
+
+
 class Errors(Fact):
     """Errors on rows that were not learned; with several numbers a row, means over them. null: not known."""
 
@@ -40,6 +47,7 @@ class Errors(Fact):
     width: float | None = Field(default=None, description="Mean width of the intervals.")
     rows: int
     sources: dict[str, SourceError] = Field(default={})
+    numbers: list[NumberError] = Field(default=[], description="Of each of several numbers a row; else empty.")
     regions: list[Region] = Field(default=[])
 
 
@@ -56,6 +64,7 @@ class TestedErrors(Fact):
     coverage: float | None
     rows: int
     batches: int
+    numbers: list[NumberError] = Field(default=[], description="Of each of several numbers a row; else empty.")
 
 
 class YardstickError(Fact):

@@ -120,7 +120,11 @@ def _quality(version: Version) -> Iterator[str]:
             tested = report.tested
             yield ""
             rows = f"{tested.rows:,} rows of {tested.batches:,} batches, before it learned them"
-            yield f"Mean error {tested.mae:.6g} on {rows}."
+            if tested.numbers:
+                errors = ", ".join(f"{_plain(number.name)} {number.mae:.6g}" for number in tested.numbers)
+            else:
+                errors = f"{tested.mae:.6g}"
+            yield f"Mean error {errors} on {rows}."
             if report.skill is not None:
                 yield f"Skill {report.skill:.3f}: the part of the yardstick's error that it does not make."
         yield from ("", *(f"- {_plain(note)}" for note in report.notes))

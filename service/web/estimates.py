@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from service.contract.number_report import AnyReport, NumberReport, Region
+from service.contract.number_report import AnyReport, Errors, NumberError, NumberReport, Region, TestedErrors
 from service.contract.report import Report, Score
-from service.web.words import Words, amount, percent
+from service.web.words import MANY, Words, amount, percent
 
 Z95 = 1.96
 SAME = 0.0005
@@ -115,6 +115,19 @@ def of_region(region: Region) -> Estimate:
     return Estimate(region.mae, None, None, region.rows)
 
 
+def of_number(number: NumberError, rows: int) -> Estimate:
+    """Mean error of one of several numbers."""
+    return Estimate(number.mae, None, None, rows)
+
+
+def off(errors: Errors | TestedErrors, words: Words) -> str:
+    """ "15.4"; of several numbers each with its name, the first of many: their mean has no unit."""
+    if not errors.numbers:
+        return amount(errors.mae)
+    said = [words("good.of_number", name=of.name, error=amount(of.mae)) for of in errors.numbers[:MANY]]
+    return words("list.comma").join(said) + ("…" if len(errors.numbers) > MANY else "")
+
+
 def name_of(region: Region) -> str:
     """ "10 … 20" """
     return f"{amount(region.from_)} … {amount(region.to)}"
@@ -124,9 +137,9 @@ def how_good(report: AnyReport | None, words: Words) -> str:
     """A sentence on how good a version is."""
     if isinstance(report, NumberReport) and report.tested is not None:
         tested = report.tested
-        return words("good.tested", error=amount(tested.mae), rows=tested.rows, n=tested.batches)
-    if (wrong := error(report)) is not None:
-        return words("good.first_error" if of_own(report) else "good.error", error=amount(wrong.value), n=wrong.rows)
+        return words("good.tested", error=off(tested, words), rows=tested.rows, n=tested.batches)
+    if isinstance(report, NumberReport) and (after := report.after) is not None and after.rows:
+        return words("good.first_error" if of_own(report) else "good.error", error=off(after, words), n=after.rows)
     if (right := old_classes(report)) is not None:
         key = "good.trusted"
     elif (right := new_classes(report)) is not None:

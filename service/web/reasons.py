@@ -12,9 +12,9 @@ from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import AnyReport, NumberBatch, NumberReport
 from service.contract.report import Report, Rule
 from service.contract.resources import Update
-from service.web.estimates import how_good
+from service.web.estimates import how_good, off
 from service.web.verdicts import deciding
-from service.web.words import OWN, Words, amount, moment, percent
+from service.web.words import OWN, Words, moment, percent
 
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
@@ -144,7 +144,7 @@ def _gained(report: AnyReport, words: Words) -> str:
     if isinstance(report, NumberReport):
         if report.before is None or report.after is None:
             return how_good(report, words)
-        change = {"before": amount(report.before.mae), "after": amount(report.after.mae), "n": report.before.rows}
+        change = {"before": off(report.before, words), "after": off(report.after, words), "n": report.before.rows}
         kept = words(f"reason.kept.error_{_direction(report.rise_interval)}", **change)
         return f"{how_good(report, words)}{kept}"
     new, old = report.new_classes.names, report.old_classes

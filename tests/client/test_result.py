@@ -74,6 +74,15 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     assert later[2] == ("mean error, new rows", "12.5", "–", tested)
     assert later[3][:3] == ("skill", "40.0 %", "–")
     assert later[3].note.startswith("of the same new rows")
+    several = {"numbers": [{"name": "salt", "mae": 21.9}, {"name": "heat", "mae": 0.1}]}
+    members = {"before": {**ERRORS, **several}, "after": {**ERRORS, **several}, "tested": {**TESTED, **several}}
+    each = lines_of(NumberReport.model_validate({**numbers, **members, "skill": None}))
+    assert [line[:3] for line in each] == [
+        ("mean error, salt", "21.9", "21.9"),
+        ("mean error, heat", "0.1", "0.1"),
+        ("new rows, salt", "21.9", "–"),
+        ("new rows, heat", "0.1", "–"),
+    ]
     first = lines_of(
         NumberReport.model_validate({**numbers, "tested": None, "skill": None, "rise": None, "before": None})
     )

@@ -16,6 +16,7 @@ from service.learning import auto
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.training.learner import FROM_SCRATCH
+from service.web.estimates import how_good
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
@@ -177,3 +178,13 @@ def test_each_method_that_is_chosen_has_a_reason(name: str) -> None:
     assert method_sentence(asked, None, JA) == ""
     back = update.model_copy(update={"kind": UpdateKind.RETRACT})
     assert method_sentence(back, report(), JA).isascii() is False
+
+
+@pytest.mark.parametrize(("language", "errors"), [("en", "22 (salt), 0.02 (heat)"), ("ja", "22（salt）、0.02（heat）")])
+def test_of_several_numbers_each_has_its_error(language: str, errors: str) -> None:
+    """Their mean would be of no unit."""
+    numbers = [{"name": "salt", "mae": 22.0}, {"name": "heat", "mae": 0.02}]
+    after = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300, "numbers": numbers}
+    said = how_good(report(NumberReport, after=after), Words(language))
+    assert errors in said
+    assert "11" not in said

@@ -92,12 +92,13 @@ def _rows(a: Version, b: Version) -> list[list[str | Text]]:
 
 
 def _compared(name: str, a: float | None, b: float | None) -> list[str | Text]:
-    write = amount if name == "mean error" else percent
+    of_error = name.startswith("mean error")
+    write = amount if of_error else percent
     cells: list[str | Text] = [name, *("–" if value is None else write(value) for value in (a, b))]
     if a is None or b is None:
         return [*cells, ""]
-    better = (b < a) if name == "mean error" else (b > a)
-    change = f"{b - a:+.3g}".replace("-", "−") if name == "mean error" else points(b - a)
+    better = (b < a) if of_error else (b > a)
+    change = f"{b - a:+.3g}".replace("-", "−") if of_error else points(b - a)
     return [*cells, Text(change, "" if a == b else "green" if better else "red")]
 
 
@@ -106,7 +107,9 @@ def _scores(report: Any) -> dict[str, float]:
     if report is None:
         return {}
     if report.old_classes is None:
-        return {} if report.after is None else {"mean error": report.after.mae}
+        after = report.after
+        of_each = {f"mean error, {number.name}": number.mae for number in after.numbers} if after is not None else {}
+        return of_each or ({} if after is None else {"mean error": after.mae})
     classes = {f"class {name}": score.accuracy for name, score in class_scores(report).items()}
     every = {"all classes": sum(classes.values()) / len(classes)} if classes else {}
     return every | classes

@@ -11,7 +11,7 @@ from service.contract.resources import Model, Version
 from service.contract.resources import Page as Listed
 from service.web import estimates
 from service.web.charts.changes import changes
-from service.web.estimates import Estimate, Pair, brought, by_class, name_of, of_region, share
+from service.web.estimates import Estimate, Pair, brought, by_class, name_of, of_number, of_region, share
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, amount, percent, round_percent
 
@@ -47,6 +47,7 @@ class Side:
         if isinstance(score, Score):
             return cls(share(score.accuracy, score.rows), by_class(score))
         errors = {name_of(region): of_region(region) for region in score.regions}
+        errors |= {of.name: of_number(of, score.rows) for of in score.numbers}
         return cls(Estimate(score.mae, None, None, score.rows), errors)
 
 
@@ -81,20 +82,39 @@ def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | 
 def _compared(before: Version, after: Version, words: Words) -> dict[str, object]:
     of_errors = isinstance(after.report, NumberReport)
     first, second, together = sides(before, after)
-    groups = [(of, of.said(words, "compare.one_alone")) for of in pairs(first, second, of_errors)]
+    several = isinstance(after.report, NumberReport) and after.report.after is not None and after.report.after.numbers
+    paired = pairs(first, second, of_errors)
+    groups = [(of, of.said(words, "compare.one_alone")) for of in paired]
     title = words("compare.chart", before=before.number, after=after.number)
     shows, ends = (amount, (0.0, 0.0)) if of_errors else (round_percent, (0.9, 1.0))
     return {
-        "sentence": sentence(first, second, of_errors, (before.number, after.number), words),
+        "sentence": _of_several(paired, (before.number, after.number), words)
+        if several
+        else sentence(first, second, of_errors, (before.number, after.number), words),
+        "several": bool(several),
         "together": together,
         "rows": [_own_rows(version, side, words) for version, side in ((before, first), (after, second)) if side.own],
         "groups": groups,
-        "chart": changes(groups, shows, ends, title),
+        "chart": None if several else changes(groups, shows, ends, title),
         "only_before": len(set(before.batches) - set(after.batches)),
         "only_after": len(set(after.batches) - set(before.batches)),
         "show": amount if of_errors else percent,
         "good": [estimates.how_good(version.report, words) for version in (before, after)],
     }
+
+
+def _of_several(groups: list[Pair], versions: tuple[int, int], words: Words) -> str:
+    """At how many of the numbers of a row each version is better: a mean over them has no unit."""
+    better = [of.better for of in groups]
+    before, after = versions
+    return words(
+        "compare.several",
+        n=len(better),
+        before=before,
+        after=after,
+        one=better.count(False),
+        other=sum(b is True for b in better),
+    )
 
 
 def _own_rows(version: Version, side: Side, words: Words) -> str:

@@ -24,6 +24,8 @@ from service.web.words import Words, amount, percent
 VERSIONS = 50
 """So many of the latest versions are shown."""
 UPDATES, DEPLOYMENTS = 10, 20
+SHOWN = 3
+"""Of more numbers a row the errors of these stand in the table."""
 UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
 
 
@@ -40,6 +42,7 @@ class Line:
     new: Estimate | None
     error: Estimate | None
     of_own: bool
+    off: str
 
     @property
     def colour(self) -> str:
@@ -92,7 +95,11 @@ def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: C
         text = words("verdict.by_order", verdict=text)
     estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
-    return Line(version, verdict, went_live, text, why, *estimated, estimates.of_own(report))
+    after = report.after if isinstance(report, NumberReport) else None
+    errors = [of.mae for of in after.numbers[:SHOWN]] or [after.mae] if after is not None else []
+    more = " …" if after is not None and len(after.numbers) > SHOWN else ""
+    off = " · ".join(map(amount, errors)) + more
+    return Line(version, verdict, went_live, text, why, *estimated, estimates.of_own(report), off)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:

@@ -14,7 +14,7 @@ from service.contract.resources import Model, Update, Version
 from service.web import estimates
 from service.web.charts.changes import APART, changes
 from service.web.client import address
-from service.web.estimates import Pair, brought, by_class, name_of, of_region
+from service.web.estimates import Pair, brought, by_class, name_of, of_number, of_region
 from service.web.pages.data.batches import stopped
 from service.web.pages.rollback import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
@@ -75,8 +75,9 @@ def show(view: View) -> Answer:
         "error": estimates.error(report),
         "of_own": estimates.of_own(report),
         "numbers": isinstance(report, NumberReport),
+        "several": isinstance(report, NumberReport) and report.after is not None and bool(report.after.numbers),
         "groups": groups,
-        "chart": _chart(groups, isinstance(report, NumberReport), words),
+        "chart": _chart(groups, report, words),
         "matrix": matrix(report.after) if isinstance(report, Report) else None,
         "confusions": report.after.confusions if isinstance(report, Report) and report.after is not None else [],
         "rules": [
@@ -108,13 +109,20 @@ def _groups(report: Report | NumberReport | None) -> list[Pair]:
         ]
     if report is None or report.after is None:
         return []
+    if of_each := report.after.numbers:
+        rows = report.after.rows
+        was = {of.name: of_number(of, rows) for of in report.before.numbers} if report.before else {}
+        return [Pair(of.name, was.get(of.name), of_number(of, rows), True) for of in of_each]
     errors = {(of.from_, of.to): of_region(of) for of in report.before.regions} if report.before else {}
     return [Pair(name_of(of), errors.get((of.from_, of.to)), of_region(of), True) for of in report.after.regions]
 
 
-def _chart(groups: list[Pair], of_errors: bool, words: Words) -> Markup | None:
+def _chart(groups: list[Pair], report: Report | NumberReport | None, words: Words) -> Markup | None:
+    """None of several numbers, too: each has a unit of its own."""
+    if isinstance(report, NumberReport) and report.after is not None and report.after.numbers:
+        return None
     drawn = [(of, _note(of, words)) for of in groups]
-    if of_errors:
+    if isinstance(report, NumberReport):
         return changes(drawn, amount, (0.0, 0.0), words("version.chart_errors"))
     return changes(drawn, round_percent, (0.9, 1.0), words("version.chart_classes"))
 

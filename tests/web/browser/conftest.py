@@ -20,6 +20,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 PICTURES = ROOT / "build" / "page"
 """Where pictures of the pages are kept, which git ignores."""
 
+SEVERAL: dict[str, Any] = {"kind": "number", "size": 2, "names": ["height", "<b>salt</b>"]}
+
 LONG = {"2": f'=HYPERLINK("http://x","y"){"z" * 174}', "3": "中" * 200, "4": "🍎 תות"}
 """Names of classes: a formula and signs without a gap, as long as names may be, and some that read from the right."""
 
@@ -76,6 +78,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         for rows in (first, then):
             tuned.update(rows.inputs, rows.labels, new_classes="allow", method={"name": "fine_tune", "epochs": 2})
         client.create_model("empty", {"kind": "vector", "size": 3})
+        tides = client.create_model("tides", {"kind": "vector", "size": 2}, target=SEVERAL)
+        for k in range(3):
+            rows = [[(13 * j + k) % 17, (7 * j + k) % 11] for j in range(120)]
+            tides.update(rows, [[a + b, 1e-3 * (a - b)] for a, b in rows], source="<b>ship</b>")
         hostile = client.create_model("hostile", INPUT)
         names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>', **LONG}
         few = sent.of([*names])
@@ -95,6 +101,7 @@ def pages(site: Server) -> dict[str, str]:
             return http.post(path, json=body).raise_for_status().json()
 
         columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
+        columns.append({"name": "x" * 180, "kind": "number"})
         made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
         made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
         updates = "/v1/models/disputed/updates?wait=60"
@@ -116,6 +123,7 @@ def pages(site: Server) -> dict[str, str]:
             "batch-hostile": f"/models/empty/batches/{batch}",
             "correct": f"{of}/correct?row-0=on&row-1=on",
             "retract": f"{of}/retract",
+            "predict-columns": "/models/guests/predict",
             "new": "/new",
             "send": "/models/guests/send",
             "send-json": "/models/grown/send",

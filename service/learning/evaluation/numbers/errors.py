@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from service.contract.number_report import Errors, Region, SourceError
+from service.contract.number_report import Errors, NumberError, Region, SourceError
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.bounds import bounds
@@ -53,8 +53,9 @@ class ErrorRows:
         """value - target. [n, k]"""
         return np.asarray(self.values - self.rows.targets)
 
-    def report(self, by: Floats | None = None) -> Errors | None:
-        """All figures; None without rows. by [n]: the values by which fifths are made, by default their own."""
+    def report(self, names: Sequence[str], by: Floats | None = None) -> Errors | None:
+        """All figures; None without rows. names: of the numbers of a row · by [n]: the values by which fifths are made,
+        by default their own."""
         if not len(self.rows):
             return None
         error, size = self.error, np.abs(self.error)
@@ -69,6 +70,7 @@ class ErrorRows:
             width=width,
             rows=len(self.rows),
             sources=self._sources(size),
+            numbers=of_each(names, size),
             regions=regions(self.values[:, 0] if by is None else by, size) if self.grid.size == 1 else [],
         )
 
@@ -88,6 +90,12 @@ class ErrorRows:
             for name, mask in masks.items()
             if mask.any()
         }
+
+
+def of_each(names: Sequence[str], size: Floats) -> list[NumberError]:
+    """The mean of each of several numbers by name; empty where a row has one. size [n, k]: |error|"""
+    means = size.mean(0).tolist()
+    return [NumberError(name=name, mae=mae) for name, mae in zip(names, means, strict=True)] if len(means) > 1 else []
 
 
 def explained(targets: Floats, error: Floats) -> float | None:

@@ -15,7 +15,7 @@ from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
-from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, regions, rise
+from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered
 from service.learning.evaluation.numbers.measure_numbers import fifths, remembered
 from service.learning.evaluation.numbers.number_answers import as_targets
@@ -57,10 +57,10 @@ def number_report(m: Examined) -> NumberReport:
     before, after = _before_and_after(m, target.level)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
-        tested=_tested(latest, values, target.level),
+        tested=_tested(latest, values, target),
         skill=skill(target, latest, values),
-        before=before.report() if before is not None else None,
-        after=after.report(before.values[:, 0] if before is not None and len(before.rows) else None),
+        before=before.report(target.called) if before is not None else None,
+        after=after.report(target.called, before.values[:, 0] if before is not None and len(before.rows) else None),
         yardsticks=reported(target, latest),
         rise=rose[0] if rose else None,
         rise_interval=rose[1] if rose else None,
@@ -84,7 +84,7 @@ def last_tested(a: NumberAssessment, memory: Tested) -> list[Tested]:
     return latest
 
 
-def _tested(latest: Sequence[Tested], values: Sequence[Floats], level: float) -> TestedErrors | None:
+def _tested(latest: Sequence[Tested], values: Sequence[Floats], target: NumberTarget) -> TestedErrors | None:
     if not latest:
         return None
     targets = np.concatenate([t.target for t in latest])
@@ -93,9 +93,10 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], level: float) ->
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt((error**2).mean(0)).mean()),
         r2=explained(targets, error),
-        coverage=covered(np.concatenate([t.missed for t in latest]), level),
+        coverage=covered(np.concatenate([t.missed for t in latest]), target.level),
         rows=len(targets),
         batches=sum(len(t.batches) for t in latest),
+        numbers=of_each(target.called, np.abs(error)),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.contract.number_report import NumberReport
-from service.learning.wording import amount, rows, trusted_rows
+from service.contract.number_report import Errors, NumberReport, TestedErrors
+from service.learning.wording import MANY, amount, rows, trusted_rows
 
 YARDSTICKS = {
     "mean": "the mean of all targets",
@@ -25,19 +25,28 @@ def numbers_gained(report: NumberReport) -> str:
 def _off(report: NumberReport) -> str:
     if report.tested is not None:
         named = [name for name in YARDSTICKS if name in report.yardsticks]
+        several = bool(report.tested.numbers)  # a mean over them has no unit to be compared in
         beside = f" ({YARDSTICKS[named[-1]]}: {amount(report.yardsticks[named[-1]].mae)})" if named else ""
         last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
         on = f"On {rows(report.tested.rows)} of {last}, as they came,"
-        return f"{on} it was off by {amount(report.tested.mae)}{beside}."
+        return f"{on} it was off by {_errors(report.tested)}{'' if several else beside}."
     if report.after is not None:
-        return f"It is off by {amount(report.after.mae)} on {rows(report.after.rows)} that it had not seen."
+        return f"It is off by {_errors(report.after)} on {rows(report.after.rows)} that it had not seen."
     return "There was nothing to compare it with."
+
+
+def _errors(of: Errors | TestedErrors) -> str:
+    """15.43 -> "15.4"; of several numbers ""salt" 7.6, "heat" 0.02", the first of many."""
+    more = f" and {len(of.numbers) - MANY} more" if len(of.numbers) > MANY else ""
+    return ", ".join(f'"{n.name}" {amount(n.mae)}' for n in of.numbers[:MANY]) + more or amount(of.mae)
 
 
 def _kept(report: NumberReport) -> str:
     if report.rise is None or report.before is None or report.after is None:
         return "There are no trusted rows of before."
-    change = f"{amount(report.before.mae)} → {amount(report.after.mae)} on {trusted_rows(report.before.rows)}"
+    change = f"on {trusted_rows(report.before.rows)}"
+    if not report.after.numbers:
+        change = f"{amount(report.before.mae)} → {amount(report.after.mae)} {change}"
     if report.rise_interval is not None and report.rise_interval[0] > 0:
         return f"Errors on old rows rose by {100 * report.rise:.1f} %, which is allowed ({change})."
     if report.rise_interval is not None and report.rise_interval[1] < 0:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -310,8 +311,8 @@ def test_a_yardstick_may_be_a_column_or_the_last_batch() -> None:
         assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks[name].mae)
 
 
-def test_several_numbers_a_row_are_means_over_them() -> None:
-    stream = Lineage(3, number(size=2))
+def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> None:
+    stream = Lineage(3, number(size=2, names=["salt", "heat"]))
     for k in range(4):
         x, y = drawn(k)
         report = stream.grow(x, np.stack([y, 1e-3 * y[::-1]], 1))
@@ -320,6 +321,14 @@ def test_several_numbers_a_row_are_means_over_them() -> None:
     assert report.before is not None
     assert len(report.batch.figures) == 2
     assert report.before.regions == []
+    assert report.after is not None
+    for errors in (report.tested, report.before, report.after):
+        salt, heat = errors.numbers
+        assert (salt.name, heat.name) == ("salt", "heat")
+        assert salt.mae > 100 * heat.mae
+        assert errors.mae == pytest.approx((salt.mae + heat.mae) / 2)
+    said = r'it was off by "salt" [\d.]+, "heat" [\d.]+\. .* \(on \d+ trusted rows'
+    assert re.search(said, numbers_gained(report))
     assert stream.checkpoint is not None
     assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
 
