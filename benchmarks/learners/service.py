@@ -19,7 +19,7 @@ from service.learning.methods import AUTO, METHODS
 from service.serving.kinds.kind import PredictOptions
 from service.worker.assignment import Result
 
-ON_BACKBONE = (AUTO, "ridge", "lda", "lora")
+ON_BACKBONE = (AUTO, "ridge", "lda")
 """Learn on the stream's backbone, or a model's defaults; the others train joint retraining's network, but where
 `unfreeze` is named: then the backbone's own, or with unfreeze=0 a head on it."""
 MEMORY_ROWS = 500

@@ -86,6 +86,12 @@ class Dispatcher:
                 self._open -= 1
                 answer.end(span)
 
+    def load_pages(self) -> None:
+        """Imports the pages and what draws them: once the service is ready, or somebody asks for one."""
+        from service.web.site import Site
+
+        self._site = self._site or Site(self)
+
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""
         try:
@@ -116,7 +122,8 @@ class Dispatcher:
             scope = {**scope, "method": "GET"}
         if is_page(scope["path"]):
             if self._site is None:
-                self._site = await run_in_threadpool(_site, self)
+                await run_in_threadpool(self.load_pages)
+            assert self._site is not None
             answer.site, answer.taken = self._site, True
             answer.route = await self._site(scope, receive, answer.send)
             return
@@ -167,13 +174,6 @@ class Dispatcher:
             await write(response, receive, answer.send, seconds)
         except TimeoutError:  # its end is missing, so that no client takes it for whole
             log.warning("the answer was not taken within %g s and is cut off", seconds)
-
-
-def _site(door: Dispatcher) -> Site:
-    """The pages, with what draws them: nothing of it is imported before somebody asks for one."""
-    from service.web.site import Site
-
-    return Site(door)
 
 
 class _Answering:

@@ -3,9 +3,9 @@
 A page is a client of the API, in this process. It asks `/v1/...` through the door that every request passes
 (`client.py`), with the key that its browser signed in with: access, limits, audit and idempotency are the API's, and no
 page has a rule of its own. So a page imports `service.contract`, `service.guessing` and `service.errors`, and nothing
-behind the API. The server imports pages when the first one is asked for.
+behind the API. The server imports pages once it is ready, beside its work.
 
-    addresses      which paths are pages: all that the server knows before the first is asked for
+    addresses      which paths are pages: all that the server knows until it is ready
     frame          headers of every page, and the files that it loads
     starting       what browsers see while the service starts
     site           finds the page, checks a form, runs the page in a thread, sends the answer

@@ -1,4 +1,4 @@
-"""Which addresses are pages: all that the service knows of them until the first is asked for."""
+"""Which addresses are pages: all that the service knows of them until it is ready."""
 
 from __future__ import annotations
 

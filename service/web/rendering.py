@@ -26,6 +26,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 CODE = re.compile("`([^`]+)`")
 TAGS = re.compile(r"(<(textarea|pre|bdi)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 """Tags, and what people wrote with its own."""
+FIRST = ("base.html", "parts.html", "models.html", "model.html", "version.html")
 OPENS, CLOSES = "「（", "。、：）」"
 
 
@@ -48,6 +49,14 @@ def templates() -> jinja2.Environment:
         "encodings": [name.lower() for name in ENCODING_NAMES.values()],
     }
     return environment
+
+
+def warm() -> None:
+    """Compiles what the first pages that people see are made of, and reads their words."""
+    for template in FIRST:
+        templates().get_template(template)
+    for language in LANGUAGES:
+        Words(language)
 
 
 def coded(sentence: str) -> Markup:

@@ -95,7 +95,7 @@ def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path)
     guessed = guess(open_file(tmp_path / "x.csv"), None, None)
     assert (guessed.body["classes"], guessed.gaps) == (["male", "female"], ["NA"])
     assert guessed.lines[2:] == [
-        'NA in "age", "sex" is taken for a gap: nothing is known there.',
+        '"NA" in "age", "sex" is taken for a gap: nothing is known there.',
         "2 rows have no label: lines 3, 5.",
     ]
     told = guess(open_file(tmp_path / "x.csv", gaps=["NA"]), None, None)

@@ -237,7 +237,7 @@ def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Ts
     table[3][1], table[8][-1] = "NA", "NA"
     file = save(tmp_path / "r.csv", table, ["nr", *HEADER])
     made = tsuika("init", "orchard", file, "--leave-out", "nr")
-    assert 'NA in "weight", "label" is taken for a gap' in made.out
+    assert '"NA" in "weight", "label" is taken for a gap' in made.out
     [command] = re.findall(r"Teach it: tsuika (.*)", made.out)
     assert command == f"push orchard {file} --leave-out nr --gaps NA"
     early = tsuika("predict", "orchard", file)

@@ -198,7 +198,7 @@ def test_what_was_made_from_what_is_a_graph_with_the_live_line_at_its_left() -> 
 def test_a_version_that_was_rolled_back_is_said_to_be() -> None:
     node = LineageNode(number=2, parent=1, update=None, verdict=Verdict.PROMOTED, live=False, erased=True)
     assert note(node, {2}, {2}, EN) == "went live, rolled back, erased"
-    assert note(node.model_copy(update={"live": True, "erased": False}), {2}, {2}, EN) == "went live, live"
+    assert note(node.model_copy(update={"live": True, "erased": False}), {2}, {2}, EN) == "went live, answers now"
     ordered = node.model_copy(update={"verdict": Verdict.REJECTED, "erased": False})
     assert note(ordered, {2}, {2}, EN) == "live by order (rejected), rolled back"
     assert note(ordered, (), (), EN) == "rejected"

@@ -18,8 +18,8 @@ from service.contract.resources import Progress, Update
 from service.errors import NotWritable
 from service.learning.data.target_grid import NumberGrid
 from service.registry import models
+from service.registry.sql.tables import Batch, Version
 from service.registry.sql.tables import Update as Row
-from service.registry.sql.tables import Version
 from service.web.addresses import ROOTS, is_page
 from service.web.frame import POLICY
 from service.web.pages import ROUTES
@@ -239,8 +239,23 @@ def test_a_rollback_to_an_erased_version_is_not_offered(person: Person) -> None:
     with person.api.runtime.database.writing() as session:
         session.query(Version).filter_by(number=1).one().erased_at = 1.0
     asked = person.looks("/models/digits/rollback").text
-    assert "Version 1, which was live before, was erased on request." in asked
+    assert "No version before this one may answer: each was erased on request" in asked
     assert 'action="/models/digits/rollback"' not in asked
+
+
+def test_a_rollback_passes_over_a_version_that_learned_what_was_taken_back(person: Person) -> None:
+    rows = ({"inputs": [[n, n, n]], "labels": ["a"], "new_classes": "allow"} for n in range(2))
+    kept, gone = [person.api.ok("POST", "/v1/models/digits/batches", sent)["id"] for sent in rows]
+    for seed, learned in enumerate(([kept], [kept, gone], [kept])):
+        make_version(person.api.runtime, seed=seed, learned=learned)
+    with person.api.runtime.database.writing() as session:
+        session.query(Batch).filter_by(id=gone).one().retracted_at = 1.0
+    asked = person.looks("/models/digits/rollback").text
+    assert "Version 2, which was live before, was erased on request or has learned rows that were taken back" in asked
+    assert "Version 3 stops answering now, and version 1 answers." in asked
+    hidden = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', asked))
+    assert person.api("POST", "/models/digits/rollback", data={**hidden, "reason": ""}).status_code == 303
+    assert person.api.ok("GET", "/v1/models/digits")["live_version"] == 1
 
 
 def test_a_page_of_many_models_does_not_say_how_many_there_are(person: Person) -> None:

@@ -61,7 +61,7 @@ def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "
     else:
         lines += _of_classes(file, label_name, why, labels, facts[label_name], target)
         body["classes"] = list(labels.counts)
-    lines += [f"{gap} in {quoted(names)} is taken for a gap: nothing is known there." for gap, names in gaps.items()]
+    lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     doubtful = doubts(spec, inputs)
     unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")

@@ -1,8 +1,9 @@
-"""New values of categories that look like known ones, as sentences: mostly somebody's pen slipped."""
+"""New values of categories that look like known ones, or like a row of sums, as sentences: mostly a pen slipped."""
 
 from __future__ import annotations
 
 from service.contract.report import NewValue, NewValues
+from service.guessing.column_facts import SUMS
 
 NAMED = 5
 """New values that notes name."""
@@ -10,10 +11,12 @@ NAMED = 5
 
 def slip_notes(new: NewValues) -> list[str]:
     """A sentence for each new value that has a known one near: first those that differ in case alone, then those with
-    the fewest rows. The rest are counted."""
+    the fewest rows. The rest are counted. Before them those that spreadsheets write beside a sum."""
+    sums = [(column, of.value) for column, values in new.items() for of in values if of.rows == 1 and _says_sum(of)]
     like = [(column, value) for column, values in new.items() for value in values if value.near]
     like.sort(key=lambda one: (not _differs_in_case(one[1]), one[1].rows))
-    notes = [
+    notes = [f'"{said}" of {column} is new, in one row: is that row a sum of others?' for column, said in sums[:NAMED]]
+    notes += [
         f'"{value.value}" of {column} is new, and like "{value.near[0]}", which is known: is it a slip?'
         for column, value in like[:NAMED]
     ]
@@ -24,3 +27,7 @@ def slip_notes(new: NewValues) -> list[str]:
 
 def _differs_in_case(value: NewValue) -> bool:
     return value.value.casefold() == value.near[0].casefold()
+
+
+def _says_sum(value: NewValue) -> bool:
+    return value.value.casefold().rstrip(": ") in SUMS

@@ -51,7 +51,7 @@ def note(node: LineageNode, went_live: Collection[int], undone: Collection[int |
     if node.number in went_live and node.verdict not in (Verdict.PROMOTED, None):
         said = [words("verdict.by_order", verdict=said[0])]
     if node.live:
-        said.append(words("model.is_live"))
+        said.append(words("model.live_now"))
     elif node.number in undone:
         said.append(words("lineage.rolled_back"))
     if node.erased:

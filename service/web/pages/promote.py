@@ -3,19 +3,14 @@ learning it again on the live one, where another went live since it was made."""
 
 from __future__ import annotations
 
-from service.contract.enums import BatchState, Promotion, Verdict
-from service.contract.resources import Batch, Deployment, Update, Version
-from service.contract.resources import Page as Listed
+from service.contract.enums import Promotion, Verdict
+from service.contract.resources import Deployment, Update, Version
 from service.web.client import address
 from service.web.forms import whole
-from service.web.pages.rollback import learned_by
+from service.web.pages.rollback import learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
-
-BATCHES = 200
-"""So many of the latest batches are asked whether they were taken back."""
-GONE = (BatchState.RETRACTED, BatchState.ERASED)
 
 
 def ask(view: View) -> Answer:
@@ -25,7 +20,7 @@ def ask(view: View) -> Answer:
     update = view.api.find(address("updates", version.update), Update) if version.update is not None else None
     verdict = update.verdict if update is not None else None
     live = learned_by(view, model.live_version)
-    learned, gone = set(version.batches), _taken_back(view)
+    learned, gone = set(version.batches), taken_back(view)
     facts = {
         "model": model,
         "version": version,
@@ -60,12 +55,6 @@ def act(view: View) -> Answer:
     if "auto" in view.form:
         view.api.send("PATCH", view.path(), {"promotion": Promotion.AUTO})
     return Moved(to)
-
-
-def _taken_back(view: View) -> set[str]:
-    """Batches that nobody misses in a version, and that none which goes live may have learned."""
-    listed = view.api.get(view.path("batches"), Listed[Batch], limit=BATCHES)
-    return {batch.id for batch in listed.items if batch.state in GONE}
 
 
 ROUTE = Route("/models/{model}/versions/{version}/promote", ask, act)

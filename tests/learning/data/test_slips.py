@@ -19,3 +19,8 @@ def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
 
 def test_values_that_are_like_none_have_no_note() -> None:
     assert slip_notes({"city": [NewValue(value="Kobe", rows=9)]}) == []
+
+
+def test_a_row_of_sums_is_asked_about() -> None:
+    new = {"city": [NewValue(value="Summe:", rows=1), NewValue(value="Total", rows=7)]}
+    assert slip_notes(new) == ['"Summe:" of city is new, in one row: is that row a sum of others?']

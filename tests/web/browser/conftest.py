@@ -80,8 +80,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         client.create_model("empty", {"kind": "vector", "size": 3})
         tides = client.create_model("tides", {"kind": "vector", "size": 2}, target=SEVERAL)
         for k in range(3):
-            rows = [[(13 * j + k) % 17, (7 * j + k) % 11] for j in range(120)]
-            tides.update(rows, [[a + b, 1e-3 * (a - b)] for a, b in rows], source="<b>ship</b>")
+            tide = [[(13 * j + k) % 17, (7 * j + k) % 11] for j in range(120)]
+            tides.update(tide, [[a + b, 1e-3 * (a - b)] for a, b in tide], source="<b>ship</b>")
         hostile = client.create_model("hostile", INPUT)
         names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>', **LONG}
         few = sent.of([*names])
