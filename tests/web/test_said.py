@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 
 from service.contract.report import NewValue
+from service.errors import MethodRefused
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.classes.class_challenge import ClassBout
 from service.learning.evaluation.numbers.number_challenge import NumberBout
+from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import InputScale
 from service.learning.network.scale_notes import scale_notes
 from service.web.catalogue.said import LONGEST, patterns, said
@@ -79,3 +82,25 @@ def test_what_has_no_words_is_not_said_in_part() -> None:
     assert said("It is empty. " * 400, "ja") == ""
     assert len("It is empty. " * 400) > LONGEST
     assert said('"a". "b" is not a class of digits.', "ja") == "", "a name holds no end of a sentence"
+
+
+def refusals() -> Iterator[str]:
+    """What is said of each parameter of each method that is something else than it takes."""
+    wrong = ("?", -1e12, 1e13, [], {}, True, 1.5)
+    asked = [
+        {"name": name, member: value}
+        for name, of in METHODS.items()
+        for member in of.Params.model_fields
+        for value in wrong
+    ]
+    for request in [*asked, {"name": "rigde"}, {"name": "nope"}, {"name": "ridge", "alhpa": 1}]:
+        try:
+            resolve(request)
+        except MethodRefused as fault:
+            yield fault.detail
+
+
+def test_a_refused_parameter_of_a_method_has_words_in_japanese() -> None:
+    sentences = [*refusals()]
+    assert len(sentences) > 900
+    assert [sentence for sentence in sentences if said(sentence, "ja").isascii()] == []
