@@ -12,12 +12,12 @@ MANY = 8
 
 def percent(share: float) -> str:
     """0.974 -> "97.4 %"."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:,.1f} %"
 
 
 def whole_percent(share: float) -> str:
     """0.92 -> "92 %"."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:,.0f} %"
 
 
 def points(change: float) -> str:

@@ -123,7 +123,7 @@ def accepted(header: str) -> list[str]:
 
 def percent(share: float) -> str:
     """0.974 -> "97.4 %"."""
-    return f"{100 * share:.1f}{SPACE}%"
+    return f"{100 * share:,.1f}{SPACE}%"
 
 
 def round_percent(share: float) -> str:

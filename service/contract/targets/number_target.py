@@ -103,7 +103,7 @@ class NumberTarget(TargetKind):
     @model_validator(mode="after")
     def _consistent(self) -> NumberTarget:
         if self.names is not None and (len(self.names) != self.size or len(set(self.names)) != self.size):
-            raise ValueError(f"names lists each of the {self.size} numbers of a row once")
+            raise ValueError(f"names has a name of its own for each number of a row: give {self.size}, or another size")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError("range is [lo, hi] with lo < hi")
         if self.range is not None and max(map(abs, self.range)) > LARGEST_TARGET:

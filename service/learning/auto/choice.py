@@ -97,7 +97,7 @@ class Table(ABC):
         request: dict[str, Any] = {"name": "retrain", "schedule": "constant"}
         if backbone != self.data.architecture.backbone:
             request["backbone"] = {"name": backbone.name}
-        return request, f"joint training of {a(backbone.name)} on all {rows} rows"
+        return request, f"joint training of {a(backbone.name)} on all {rows:,} rows"
 
 
 def _frozen_backbone(base: Checkpoint) -> bool:

@@ -283,7 +283,7 @@ def _unlike(batch: Contradiction) -> str:
 
 def _counted(measured: Measured, batch: Contradiction) -> str:
     usual = batch.expected * batch.rows
-    about = f"about {usual:.0f}" if usual >= 0.5 else "none"
+    about = f"about {usual:,.0f}" if usual >= 0.5 else "none"
     disagree = "disagrees" if batch.conflicts == 1 else "disagree"
     return f"{batch.conflicts:,} of {rows(batch.rows)} {disagree} with version {measured.live}; {about} would be usual."
 

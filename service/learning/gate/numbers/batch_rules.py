@@ -122,7 +122,7 @@ def _as_usual(batch: BatchFigures) -> str:
 
 def _times(figure: Beside) -> str:
     ratio = _ratio(figure)
-    return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:.0f} times"
+    return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:,.0f} times"
 
 
 @_of_batch
