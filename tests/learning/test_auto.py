@@ -50,7 +50,7 @@ def test_a_first_version_is_an_exact_head_and_enough_rows_bring_a_challenger() -
     assert (name(few.request), few.challenger) == ("ridge", None)
     assert name(many.request) == "ridge"
     assert many.challenger == {"name": "retrain", "schedule": "constant", "backbone": {"name": "mlp"}}
-    assert "2000 rows" in many.challenge
+    assert "2,000 rows" in many.challenge
 
 
 def test_images_are_challenged_by_convolutions() -> None:
