@@ -31,7 +31,7 @@ from service.api.limits.request_checks import Receive, Scope, Send, has_body, li
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, NotFound, StoreAway, TsuikaError
 from service.registry.sql import unopened
-from service.server.listening import BACKLOG, accepting, address, drop_new_connections, listening, locked
+from service.server.listening import BACKLOG, EVERY_ANSWER, accepting, address, drop_new_connections, listening, locked
 from service.server.protocol import HttpProtocol
 from service.settings import Settings, strange
 from service.telemetry import logs, tracing
@@ -214,7 +214,7 @@ class _Process:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                headers=[("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
+                headers=EVERY_ANSWER,
                 proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.idle_seconds,

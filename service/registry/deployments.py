@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -14,7 +14,7 @@ from service.contract.enums import Action, DeploymentKind, Promotion
 from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.callers import audit
-from service.registry.sql.database import now
+from service.registry.sql.database import LARGEST, now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
 
@@ -158,23 +158,38 @@ def _left_out(session: Session, before_id: int | None, version: Version) -> Sequ
 
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Deployment], str | None]:
-    """Deployments of the model, newest first."""
-    return paging.page(session, select(Deployment).where(Deployment.model_id == model.id), Deployment.id, limit, cursor)
+    """Deployments of the model, newest first. A cursor is the number of the last one within the model."""
+    query = select(Deployment).where(Deployment.model_id == model.id)
+    if cursor is not None and cursor.isdecimal() and len(cursor) <= 18:
+        before = query.with_only_columns(Deployment.id).order_by(Deployment.id).offset(max(int(cursor), 1) - 1)
+        cursor = str(session.scalar(before.limit(1)) or LARGEST)
+    found, more = paging.page(session, query, Deployment.id, limit, cursor)
+    return found, more and str(_numbers(session, model, {found[-1].id})[found[-1].id])
 
 
 def resources_of(session: Session, model: Model, deployments: Sequence[Deployment]) -> list[resources.Deployment]:
-    """Deployments of the model as the API shows them: one query, however many they are."""
+    """Deployments of the model as the API shows them: two queries, however many they are."""
+    counted = _numbers(session, model, {id for d in deployments for id in (d.id, d.undoes) if id is not None})
     numbers = versions.numbers_of(session, [number for d in deployments for number in (d.version_id, d.previous_id)])
     return [
         shown(
             resources.Deployment,
             deployment,
+            id=counted[deployment.id],
+            undoes=None if deployment.undoes is None else counted[deployment.undoes],
             model=model.name,
             version=numbers[deployment.version_id],
             previous_version=numbers.get(deployment.previous_id),
         )
         for deployment in deployments
     ]
+
+
+def _numbers(session: Session, model: Model, ids: Collection[int]) -> dict[int, int]:
+    """Which of the model's deployments these are, the first being 1: their ids count those of all models."""
+    place = func.row_number().over(order_by=Deployment.id).label("place")
+    every = select(Deployment.id, place).where(Deployment.model_id == model.id).subquery()
+    return dict(session.execute(select(every.c.id, every.c.place).where(every.c.id.in_(ids))).all())
 
 
 def rolled_back(session: Session, model: Model, deployment: Deployment, before: int) -> resources.RolledBack:

@@ -202,9 +202,11 @@ def page(
 
 
 def events(session: Session, update_id: str, after: int = 0) -> list[resources.Event]:
-    """What happened to an update after event `after`, oldest first."""
-    query = select(UpdateEvent).where(UpdateEvent.update_id == update_id, UpdateEvent.id > min(after, LARGEST))
-    return [shown(resources.Event, event) for event in session.scalars(query.order_by(UpdateEvent.id))]
+    """What happened to an update after its event number `after`, oldest first. None is ever deleted, and each update
+    counts its own: a number tells nothing of others."""
+    query = select(UpdateEvent).where(UpdateEvent.update_id == update_id).order_by(UpdateEvent.id)
+    rest = session.scalars(query.offset(min(after, LARGEST)))
+    return [shown(resources.Event, event, id=number) for number, event in enumerate(rest, after + 1)]
 
 
 def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:

@@ -18,7 +18,7 @@ from service.api.access.keyring import Keyring
 from service.errors import ImpossibleSettings, NotFound, TsuikaError
 from service.registry.sql import unopened
 from service.runtime import Runtime
-from service.server.listening import address
+from service.server.listening import EVERY_ANSWER, address
 from service.telemetry import metrics, process
 
 log = logging.getLogger("tsuika")
@@ -47,11 +47,10 @@ def answering(runtime: Runtime) -> Iterator[int]:
 
         def do_GET(self) -> None:
             try:
-                media, data, status = metrics.MEDIA, _answer(self, keyring, runtime), 200
+                self._send(200, metrics.MEDIA, _answer(self, keyring, runtime))
             except TsuikaError as error:
-                status, body, _ = problems.problem(error, "metrics")
-                media, data = _encoded(body)
-            self._send(status, media, data)
+                status, body, headers = problems.problem(error, "metrics")
+                self._send(status, *_encoded(body), headers)
 
         do_HEAD = do_GET
 
@@ -60,17 +59,19 @@ def answering(runtime: Runtime) -> Iterator[int]:
             if code == HTTPStatus.NOT_IMPLEMENTED:
                 sentence = "The figures are read by GET or HEAD, and nothing else is here."
                 body = problems.plain_problem(405, "method-not-allowed", "No such call", sentence, "metrics")
-                self._send(405, *_encoded(body), Allow="GET, HEAD")
+                self._send(405, *_encoded(body), [(b"allow", b"GET, HEAD")])
             else:
                 sentence = f"{message or HTTPStatus(code).phrase}. Ask as HTTP does."
                 body = problems.plain_problem(code, "bad-request", "This is no request", sentence, "metrics")
                 self._send(code, *_encoded(body))
 
-        def _send(self, status: int, media: str, data: bytes, **headers: str) -> None:
-            self.send_response(status)
-            headers |= {"Content-Type": media, "Content-Length": str(len(data)), "Connection": "close"}
-            for name, value in headers.items():
+        def _send(self, status: int, media: str, data: bytes, more: problems.Headers | None = None) -> None:
+            self.send_response_only(status)
+            of_body = [("content-type", media), ("content-length", str(len(data))), ("connection", "close")]
+            for name, value in [("date", self.date_time_string()), *EVERY_ANSWER, *of_body]:
                 self.send_header(name, value)
+            for field, content in more or ():
+                self.send_header(field.decode(), content.decode())
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(data)

@@ -67,6 +67,9 @@ class Artifacts(Protocol):
 class Store(Artifacts, Protocol):
     """A whole store, as its process keeps it. Where it is away, its methods raise StoreAway."""
 
+    def put(self, area: str, data: bytes, anew: bool = False) -> str:
+        """As of Artifacts; `anew`: bytes that exist are written like any others, so that the time tells nothing."""
+
     def trouble(self) -> str | None:
         """Why nothing can be stored, or None; it waits for nothing."""
 

@@ -20,11 +20,9 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-HEADERS = (
+HEADERS = (  # beside those of every answer
     ("content-security-policy", POLICY),
     ("x-frame-options", "DENY"),
-    ("x-content-type-options", "nosniff"),
-    ("cache-control", "no-store"),
     ("referrer-policy", "same-origin"),  # with no-referrer a browser would not say from which origin a form comes
 )
 

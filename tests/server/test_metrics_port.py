@@ -34,9 +34,12 @@ def test_who_holds_a_key_reads_what_a_worker_counts(make_api: MakeApi) -> None:
     with answering(api.runtime) as port:
         refused = ask(port)
         assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+        assert refused.headers["www-authenticate"].startswith("Bearer")
         assert ask(port, "/v1/models", headers=KEY).status_code == 404
         answer = ask(port, headers=KEY)
         assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA)
+        usual = [answer.headers.get(name) for name in ("x-content-type-options", "cache-control", "server")]
+        assert usual == ["nosniff", "no-store", None]
         assert 'model="letters"' in answer.text
         assert "process_cpu_seconds_total" in answer.text
         theirs = [line for line in ask(port, headers=some).text.splitlines() if not line.startswith("#")]

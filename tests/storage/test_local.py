@@ -41,6 +41,9 @@ def test_a_second_put_writes_nothing_and_touches(store: LocalArtifacts) -> None:
     assert store.put(SHARDS, DATA) == DIGEST
     assert path.stat().st_ino == inode
     assert path.stat().st_mtime > time.time() - 60
+    assert store.put(SHARDS, DATA, anew=True) == DIGEST
+    assert path.stat().st_ino != inode
+    assert path.read_bytes() == DATA
 
 
 def test_a_put_while_the_bytes_are_deleted_stores_them(store: LocalArtifacts, monkeypatch: pytest.MonkeyPatch) -> None:

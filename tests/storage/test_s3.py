@@ -53,6 +53,8 @@ def test_what_is_there_already_is_not_sent_again(s3: S3Server, asked: list[str])
     assert asked == ["head", "put"]
     store.put(SHARDS, DATA)
     assert asked == ["head", "put", "head"]
+    store.put(SHARDS, DATA, anew=True)
+    assert asked == ["head", "put", "head", "head", "put"]
 
 
 def test_what_is_old_is_written_again_so_that_garbage_collection_spares_it(

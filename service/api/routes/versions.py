@@ -189,7 +189,7 @@ def _stored(store: Store, checkpoint: Checkpoint, stored: set[Name]) -> versions
     shards = []
     for part, tensors in checkpoint.parts.items():
         data = pack_shard(tensors)
-        digest = store.put(SHARDS, data)
+        digest = store.put(SHARDS, data, anew=True)  # others may have the same weights
         stored.add((SHARDS, digest))
         shards.append({"part": part, "digest": digest, "bytes": len(data), "learned": []})
     return versions.Made(

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event
 from service.api.access.scopes import SCOPES
 from service.contract.enums import KeyScope
 from service.registry.callers import keys
+from service.storage import local
 from service.storage.local import LocalArtifacts
 from service.web.pages import ROUTES as PAGES
 from tests.api.access.test_keys import made
@@ -185,6 +186,36 @@ def test_a_page_of_a_model_of_others_is_that_of_none(two: Api) -> None:
                 texts.append((answer.status_code, without(answer.text, places)))
             assert texts[0] == texts[1], (method, page.path)
             assert texts[0][0] in (403, 404, 422), (method, page.path, texts[0])
+
+
+def test_numbers_that_a_key_sees_count_its_own_model_alone(two: Api) -> None:
+    """So nobody learns from the next one how much has happened elsewhere."""
+    mine = key_of(two, "learn", "promote", models=["zoology"])
+    events = two("GET", f"/v1/updates/{ids(two, 'zoology')['update']}/events", headers=mine)
+    assert re.findall("^id: (.*)$", events.text, re.M) == ["1", "2"]
+    seen, cursor = list[tuple[int, int | None]](), ""
+    while cursor is not None:
+        page = two.ok("GET", f"/v1/models/zoology/deployments?limit=1{cursor and f'&cursor={cursor}'}", headers=mine)
+        seen += [(move["id"], move["undoes"]) for move in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == [(3, 2), (2, None), (1, None)]
+    for number, count in ((0, 0), (10**17, 3)):
+        page = two.ok("GET", f"/v1/models/zoology/deployments?cursor={number}", headers=mine)
+        assert len(page["items"]) == count
+
+
+def test_weights_that_another_model_has_are_written_as_any_others(two: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/v1/models/{}/versions/1/weights"
+    weights = two("GET", path.format("zoology"), headers=OPERATOR).content
+    mine = key_of(two, "promote", models=["digits"])
+    media = {"content-type": "application/octet-stream"}
+    write, written = local._write_durably, list[int]()
+    monkeypatch.setattr(local, "_write_durably", lambda *a: written.append(len(a[1])) or write(*a))
+    two.ok("POST", "/v1/models/digits/versions", content=weights, headers=mine | media)
+    assert len(written) >= 2
+    once = written.copy()
+    two.ok("POST", "/v1/models/digits/versions", content=weights, headers=mine | media)
+    assert written == once * 2
 
 
 def test_a_dispute_of_another_model_is_none_here(two: Api) -> None:
