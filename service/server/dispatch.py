@@ -135,6 +135,8 @@ class Dispatcher:
         if scope["method"] in WRITES:
             request_checks.check_content_type(scope)
             scope["tsuika.body"] = await request_body.read_body(scope, receive, settings, self.context.reader.spool)
+            if not self.context.keyring.still_admits(caller):  # the key has ended while the body came
+                self.context.keyring.caller(scope)
         answer.taken = True
         afterwards: list[Callable[[], None]] = []
         scope[AFTERWARDS] = afterwards

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,6 +301,20 @@ def test_who_waits_for_an_update_is_told_nothing_once_the_key_is_revoked(keyed: 
 
     status_code, text = keyed.runner.run(wait())
     assert (status_code, "upd_" in text) == (401, False)
+
+
+def test_a_body_that_was_on_its_way_when_its_key_was_revoked_does_nothing(keyed: Api) -> None:
+    keyed.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=OPERATOR)
+    key = made(keyed)
+    mine = {"Authorization": f"Bearer {key['secret']}", "Content-Type": "application/json"}
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"inputs": [[1, 2, 3]], '
+        await keyed.http.delete(f"/v1/keys/{key['id']}", headers=OPERATOR)
+        yield b'"labels": ["a"]}'
+
+    assert keyed("POST", "/v1/models/digits/batches", content=body(), headers=mine).status_code == 401
+    assert keyed.ok("GET", "/v1/models/digits/batches", headers=OPERATOR)["items"] == []
 
 
 def test_a_key_signs_what_it_does(keyed: Api) -> None:
