@@ -49,11 +49,10 @@ def csv_file(inputs: Any) -> CsvFile | None:
     return CsvFile(Path(inputs)) if isinstance(inputs, str | os.PathLike) else None
 
 
-def header_of(content: Path | bytes, said: SaidDialect) -> list[str]:
+def header_of(file: CsvFile, said: SaidDialect) -> list[str]:
     """The names of the columns. Raises WrongFile."""
-    with naming(content):
-        pieces = Pieces(content)
-        return next(lines_of(pieces, dialect_in(pieces, said)), [])
+    with naming(file.content):
+        return next(lines_of(file, dialect_in(file, said)), [])
 
 
 @contextmanager

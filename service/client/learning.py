@@ -304,11 +304,7 @@ class Learning(Handle):
         file = csv_file(inputs)
         if file is None and not is_frame(inputs):
             return None
-        names = (
-            header_of(file.content, SaidDialect.of(options))
-            if file is not None
-            else [str(name) for name in inputs.columns]
-        )
+        names = header_of(file, SaidDialect.of(options)) if file is not None else [str(name) for name in inputs.columns]
         others = [*several(options.get("group")), *several(options.get("leave_out"))]
         names = [name for name in names if name not in others]
         try:
