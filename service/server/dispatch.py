@@ -87,10 +87,17 @@ class Dispatcher:
                 answer.end(span)
 
     def load_pages(self) -> None:
-        """Imports the pages and what draws them: once the service is ready, or somebody asks for one."""
+        """Imports the pages and what draws them."""
         from service.web.site import Site
 
         self._site = self._site or Site(self)
+
+    def warm_pages(self) -> None:
+        """Loads the pages once the service is ready, so that the first that is asked for need not wait."""
+        self.load_pages()
+        from service.web.rendering import warm
+
+        warm()
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""

@@ -19,7 +19,7 @@ from service.web.client import ApiClient, Door, Receive, Refused, Scope, Send
 from service.web.forms import read_form, slug_of
 from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
-from service.web.rendering import render, warm
+from service.web.rendering import render
 from service.web.upload import MULTIPART, Upload
 from service.web.view import Answer, Moved, Page, Shown, View
 from service.web.words import Words
@@ -46,7 +46,6 @@ class Site:
     """All pages of a service. `door`: the whole application, which each page asks for what it shows."""
 
     def __init__(self, door: Door) -> None:
-        warm()
         self._door = door
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 

@@ -22,7 +22,7 @@ from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage
 from service.web.estimates import Estimate, Pair, share
 from service.web.pages.compare import Side, pairs, sentence
 from service.web.pages.lineage import note
-from service.web.pages.predict import Pad, Unreadable, pad, rows
+from service.web.pages.predict import MOST_ROWS, Pad, Unreadable, pad, rows
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
@@ -119,7 +119,22 @@ def test_an_image_file_is_asked_about(person: Person) -> None:
         sent = {"file": ("drawn.png", content, "image/png")}
         answer = person.api("POST", path, data={**hidden, "version": "1"}, files=sent, headers=HTML)
         assert (answer.status_code, part in answer.text) == (status, True), answer.text
-    assert 'type="file"' not in person.looks(PATH).text
+
+
+def test_a_csv_file_is_asked_about(person: Person) -> None:
+    make_version(person.api.runtime)
+    shown = person.looks(PATH).text
+    assert 'accept=".csv"' in shown
+    hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}
+    lines = [b"a,b,c", *(b"%d,2,3" % k for k in range(MOST_ROWS + 20))]
+    for content, status, part in (
+        (b"\n".join(lines[:4]), 200, "It answers 3 rows."),
+        (b"\n".join(lines), 200, "It answers 120 rows. These are the first 100;"),
+        (b"a,b\n1,2", 422, 'id="file-fault"'),
+    ):
+        answer = person.api("POST", PATH, data=hidden, files={"file": ("rows.csv", content, "text/csv")}, headers=HTML)
+        assert (answer.status_code, part in answer.text) == (status, True), answer.text
+        assert answer.text.count("with a score of") <= MOST_ROWS
 
 
 def test_any_version_can_be_asked_and_one_that_is_not_there_is_a_sentence(person: Person) -> None:

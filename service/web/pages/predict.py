@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.contract.enums import JPEG, PNG
+from service.contract.enums import CSV, JPEG, PNG
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
 from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
 from service.contract.resources import Model, Problem
@@ -35,6 +35,8 @@ MOST_DRAWN = 64
 """Pixels of a side of an image that can be drawn."""
 TOP = 10
 """Best classes that are listed of a row."""
+MOST_ROWS, MOST_BYTES = 100, 4 * 1024 * 1024
+"""Rows of a file whose answers are shown; bytes of an answer that are read at all."""
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
 
@@ -108,9 +110,10 @@ def _no_numbers(view: View, model: Model) -> dict[str, str]:
 
 
 def sending(view: View, name: str) -> Sending:
-    """Where an image file goes: the form says how many of the best classes are listed."""
+    """Where a file goes: of an image, the form says how many of the best classes are listed."""
     query = {"top": view.form["top"]} if "top" in view.form else {}
-    return Sending(_path(view), PNG if name.lower().endswith(".png") else JPEG, query)
+    ending = name.lower().rpartition(".")[2]
+    return Sending(_path(view), {"png": PNG, "jpg": JPEG, "jpeg": JPEG}.get(ending, CSV), query)
 
 
 def _path(view: View) -> str:
@@ -121,7 +124,9 @@ def _path(view: View) -> str:
 
 def _of_file(view: View, model: Model, sent: Sent) -> Answer:
     try:
-        return _page(view, model, answer=PREDICTED.validate_json(sent.taken()))
+        if len(sent.taken()) > MOST_BYTES:
+            return _page(view, model, wrong={"file": view.words("predict.many")}, status=413)
+        return _page(view, model, answer=PREDICTED.validate_json(sent.body))
     except Refused as refused:
         place = "file" if refused.problem.status in OF_FILE else GENERAL
         wrong: dict[str, str] = {place: Said(refused.problem.detail, slug_of(refused.problem))}
@@ -194,10 +199,12 @@ def pad(model: Model) -> Pad | None:
     return Pad(spec.channels, spec.height, spec.width, low, high)
 
 
-def takes_files(model: Model) -> bool:
-    """Whether the pixels of an image file are numbers that the model takes."""
+def files(model: Model) -> str:
+    """The endings of files that the model takes: of images where their pixels are its numbers, else of CSV files."""
     spec = model.input
-    return isinstance(spec, ImageInput) and (spec.scale is None or getattr(spec.scale, "range", None) == PIXELS)
+    if not isinstance(spec, ImageInput):
+        return ".csv"
+    return ".png,.jpg,.jpeg" if spec.scale is None or getattr(spec.scale, "range", None) == PIXELS else ""
 
 
 def beside(model: Model, problem: Problem) -> dict[str, str]:
@@ -228,21 +235,23 @@ def _page(
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
         "sentences": sentences(view, model, answer) if answer is not None else [],
+        "rows": len(answer.predictions) if answer is not None else 0,
         "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
         "call": call,
-        "takes_files": takes_files(model),
-        "most": TOP if model.target.has_classes else None,
+        "files": files(model),
+        "most": TOP if model.target.has_classes and isinstance(model.input, ImageInput) else None,
         "faults": wrong or {},
     }
     return Shown("predict.html", facts, json=view.path(), status=status)
 
 
 def sentences(view: View, model: Model, answer: Predictions | NumberPredictions) -> list[str]:
-    """What the version says of each row."""
+    """What the version says of each row, the first of many."""
     if isinstance(answer, Predictions):
-        return [view.words("predict.class", name=row.class_, score=percent(row.score)) for row in answer.predictions]
+        first = answer.predictions[:MOST_ROWS]
+        return [view.words("predict.class", name=row.class_, score=percent(row.score)) for row in first]
     names = model.target.called if isinstance(model.target, NumberTarget) else ()
-    return [_numbers(view, names, row, answer.level) for row in answer.predictions]
+    return [_numbers(view, names, row, answer.level) for row in answer.predictions[:MOST_ROWS]]
 
 
 def _numbers(view: View, names: Sequence[str], row: ValuePrediction | ValuesPrediction, level: float) -> str:
