@@ -23,21 +23,31 @@ class Crossing(pickle.Pickler):
         return NotImplemented
 
 
+def crossed(thing: Any) -> tuple[Any, bool]:
+    """A thing as another process gets it, and whether arrays or tensors are in it."""
+    crossing = Crossing(data := io.BytesIO())
+    crossing.dump(thing)
+    return pickle.loads(data.getvalue()), crossing.arrays > 0
+
+
 class Elsewhere(InSequence):
-    """Each function and item is pickled, and sums are added as a tree. asked: names of the functions · given_arrays:
-    of those that arrays or tensors were sent to."""
+    """Each function and item is pickled, and so is each result; sums are added as a tree.
+
+    asked: names of the functions · given_arrays, gave_arrays: of those whose arguments, or results, hold arrays or
+    tensors."""
 
     def __init__(self) -> None:
-        self.asked, self.given_arrays = list[str](), set[str]()
+        self.asked, self.given_arrays, self.gave_arrays = list[str](), set[str](), set[str]()
 
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         name = getattr(function, "func", function).__name__
         self.asked += [name] * len(items)
-        crossing = Crossing(data := io.BytesIO())
-        crossing.dump((function, list(items)))
-        if crossing.arrays:
-            self.given_arrays.add(name)
-        return map(*pickle.loads(data.getvalue()))
+        for item in items:
+            (function, item), arrays = crossed((function, item))
+            self.given_arrays |= {name} if arrays else set()
+            result, arrays = crossed(function(item))
+            self.gave_arrays |= {name} if arrays else set()
+            yield result
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         sums = list(self.each(function, items))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
@@ -98,6 +99,10 @@ class Data(Protocol):
 
     def kept(self) -> Rows:
         """All rows of base.learned, raw inputs, ordered by batch id and row. Reads the history."""
+
+    def shared(self, space: Space, rows: Rows) -> AbstractContextManager[Callable[[], tuple[Space, Rows]]]:
+        """Reads this space and these rows in another process, while the context lasts. It raises CorruptArtifact where
+        an erasure has swept them."""
 
     def ledger(self, space: Space) -> Ledger:
         """Sums of base.learned in that space; rebuilt from kept rows where no entry is stored."""

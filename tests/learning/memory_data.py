@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -86,6 +87,9 @@ class MemoryData:
 
     def kept(self) -> Rows:
         return Rows.concat([Rows.empty(self.input.shape), *self.base_rows])
+
+    def shared(self, space: Space, rows: Rows) -> AbstractContextManager[Callable[[], tuple[Space, Rows]]]:
+        return nullcontext(lambda: (space, rows))
 
     def ledger(self, space: Space) -> Ledger:
         return summed(self.base_rows, space)

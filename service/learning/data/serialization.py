@@ -103,9 +103,9 @@ def _view(data: bytes, start: int, entry: dict[str, Any]) -> NDArray[Any]:
     return np.frombuffer(data, kind, count, start + begin).reshape(entry["shape"])
 
 
-def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
+def pack_rows(rows: Rows, unlabelled: Array | None = None, **meta: str) -> bytes:
     """Packs a batch, or a ledger entry (rounded features as inputs). `unlabelled`: inputs of the rows without a label,
-    stored apart, since nothing that learns from labels may meet them."""
+    stored apart, since nothing that learns from labels may meet them · meta: makes bytes that no other rows have."""
     columns = {
         **_input_columns(rows.inputs),
         "labels": rows.labels.astype(np.int32),
@@ -122,7 +122,7 @@ def pack_rows(rows: Rows, unlabelled: Array | None = None) -> bytes:
         columns["targets"] = rows.targets
     if unlabelled is not None and len(unlabelled):
         columns |= _input_columns(unlabelled, UNLABELLED)
-    return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources})
+    return pack(columns, {"names": rows.names, "batches": rows.batches, "sources": rows.sources, **meta})
 
 
 def unpack_rows(data: bytes) -> Rows:

@@ -111,7 +111,8 @@ def frozen_features_for(
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
-    choice = trial.choose(data.input, _scale(base, data)[0], rows, run)
+    unlifted = Space.of(identity_network(data.input, _scale(base, data)[0], numbers=trial.numbers))
+    choice = trial.choose(unlifted, rows, data, run)
     frozen = _lifted(base, data, choice.lifts, trial.numbers, Decision.of(rows, choice.scores))
     return replace(frozen, lift_ahead=choice.ahead)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -12,6 +13,7 @@ import numpy as np
 
 from service.contract.inputs import InputSpec
 from service.contract.tables import TableInput
+from service.errors import CorruptArtifact
 from service.learning.data.rows import SELECT_FOLD, Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.out_of_fold import out_of_fold_logits
@@ -20,9 +22,11 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from service.learning.method import Data
 from service.learning.network.checkpoint import Layout, LiftLayout
-from service.learning.network.input_scale import AnyScale, scaled_shape
+from service.learning.network.input_scale import scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
+from service.learning.network.network import lift_layouts
 from service.learning.run import IN_SEQUENCE, Run
 
 TRIED_ROWS = 4000
@@ -48,6 +52,9 @@ ranked better than the features alone, by 0.002 of AUC."""
 AHEAD, FAR = 2.0, 0.01
 """A lift is far behind with so many times the errors, and so much less balanced accuracy."""
 
+ScoreOf = Callable[[Space, Rows, Run, Sequence[Lift]], float]
+"""Scores lifts in front of a space without any, on these rows."""
+
 
 @dataclass(frozen=True, eq=False)
 class LiftChoice:
@@ -68,8 +75,8 @@ class LiftTrial(Protocol):
     def numbers(self) -> NumberGrid | None:
         """The grid of targets that are numbers, None where they are classes."""
 
-    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
-        """Chooses lifts of the scaled input by `rows`, all there are."""
+    def choose(self, unlifted: Space, rows: Rows, data: Data, run: Run) -> LiftChoice:
+        """Chooses lifts of the scaled input, which is the space without any, by `rows` of the data, all there are."""
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
         """The score of the base's lift where it may stay without a trial. grown: makes the ledger of all rows in the
@@ -86,7 +93,7 @@ class ByAccuracy:
     solver: Solver
     numbers: NumberGrid | None = None
 
-    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
+    def choose(self, unlifted: Space, rows: Rows, data: Data, run: Run) -> LiftChoice:
         """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold
         decides.
 
@@ -94,11 +101,11 @@ class ByAccuracy:
         20 rows or one class: convolutions for images, none for vectors. Where convolutions do best and leave a tenth of
         the rows wrong, twice as many filters are tried, too.
         """
-        tried = tried_rows(rows)
+        tried, spec = tried_rows(rows), data.input
         if not _can_tell(tried):
             return LiftChoice(without_rows(spec), {})
-        candidates, score_of = candidate_lifts(spec, len(rows)), partial(self.score_of_lifts, spec, scale, tried, run)
-        tried_scores = scores_of(candidates, score_of, len(tried), run)
+        candidates = candidate_lifts(spec, len(rows))
+        tried_scores = scores_of(candidates, self.score_of_lifts, unlifted, tried, data, run)
         scores = {lift_names(lifts): round(score, 4) for lifts, score in zip(candidates, tried_scores, strict=True)}
         losses = [-score for score in tried_scores]
         place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
@@ -108,15 +115,15 @@ class ByAccuracy:
             return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))
         wider = twice_the_filters(spec, chosen, len(rows))
         if wider is not None:
-            score = score_of(wider)
+            score = self.score_of_lifts(unlifted, tried, run, wider)
             scores[lift_names(wider)] = round(score, 4)
             chosen = wider if score > best + WORTH else chosen
         return LiftChoice(chosen, scores)
 
-    def score_of_lifts(self, spec: InputSpec, scale: AnyScale, tried: Rows, run: Run, lifts: list[Lift]) -> float:
+    def score_of_lifts(self, unlifted: Space, tried: Rows, run: Run, lifts: Sequence[Lift]) -> float:
         """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
         run.check()
-        space = Space.of(identity_network(spec, scale, lifts))
+        space = lifted(unlifted, lifts)
         return unseen_accuracy(feature_rows(space, tried, run.silent), space.shift, self.solver, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
@@ -144,16 +151,38 @@ class ByAccuracy:
 
 
 def scores_of(
-    candidates: Sequence[list[Lift]], score_of: Callable[[list[Lift]], float], rows: int, run: Run
+    candidates: Sequence[list[Lift]], score_of: ScoreOf, unlifted: Space, tried: Rows, data: Data, run: Run
 ) -> list[float]:
-    """Returns what each candidate scores on so many rows, tried side by side where that is worth it: other processes
-    have no accelerator."""
-    tasks = run.tasks if rows >= SPREAD_TRIALS and run.device.type == "cpu" else IN_SEQUENCE
-    trials, scores = tasks.each(score_of, candidates), list[float]()
-    while len(scores) < len(candidates):
-        run.progress("choosing a lift", len(scores), len(candidates))
-        scores.append(next(trials))
+    """Returns what each candidate scores on these rows, tried side by side where that is worth it: other processes have
+    no accelerator."""
+    here, scores = partial(score_of, unlifted, tried, run), list[float]()
+    trials: Iterator[float] = map(here, candidates)
+    spread = len(tried) >= SPREAD_TRIALS and run.device.type == "cpu" and run.tasks is not IN_SEQUENCE
+    with data.shared(unlifted, tried) if spread else nullcontext() as read:
+        if read is not None:
+            trials = run.tasks.each(partial(score_elsewhere, score_of, read, run), [*map(lift_layouts, candidates)])
+        while len(scores) < len(candidates):
+            run.progress("choosing a lift", len(scores), len(candidates))
+            try:
+                scores.append(next(trials))
+            except CorruptArtifact:  # an erasure swept the shared rows
+                trials = map(here, candidates[len(scores) :])
     return scores
+
+
+def score_elsewhere(
+    score_of: ScoreOf, read: Callable[[], tuple[Space, Rows]], run: Run, lifts: Sequence[LiftLayout]
+) -> float:
+    """Returns the score of lifts that are named by kind and width: their random weights follow from a fixed seed."""
+    unlifted, tried = read()
+    spec = unlifted.network.layout.input
+    return score_of(unlifted, tried, run, [lift_of(spec, lift.kind, lift.width) for lift in lifts])
+
+
+def lifted(unlifted: Space, lifts: Sequence[Lift]) -> Space:
+    """Returns the space of the scaled input behind these lifts."""
+    layout = unlifted.network.layout
+    return Space.of(identity_network(layout.input, unlifted.network.scale, lifts, layout.numbers))
 
 
 def chosen_of(losses: Sequence[float], lean: float) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 
 import numpy as np
@@ -19,16 +18,16 @@ from service.learning.exact.lift_choice import (
     LiftChoice,
     chosen_of,
     lift_names,
+    lifted,
     scores_of,
     tried_rows,
     without_rows,
 )
 from service.learning.ledger.feature_space import Space, feature_rows
-from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
+from service.learning.method import Data
 from service.learning.network.checkpoint import Layout
-from service.learning.network.input_scale import AnyScale
 from service.learning.network.lifts import (
     NARROW,
     WIDE_ROWS,
@@ -63,23 +62,23 @@ class BySquaredError:
     numbers: NumberGrid
     alphas: Sequence[float] = NUMBER_ALPHAS
 
-    def choose(self, spec: InputSpec, scale: AnyScale, rows: Rows, run: Run) -> LiftChoice:
+    def choose(self, unlifted: Space, rows: Rows, data: Data, run: Run) -> LiftChoice:
         """Chooses by the error on fold 2 of a head of folds 3-9, from sums, ties to the smaller; no judging fold
         decides. With fewer than 200 rows in fold 2, out of fold over folds 2-9; with fewer than 20 rows none is tried.
         """
-        tried = tried_rows(rows)
+        tried, spec = tried_rows(rows), data.input
         if len(tried) < LEAST_ROWS:
             return LiftChoice(without_rows(spec), {})
         candidates = candidates_for(spec, len(rows))
-        errors = scores_of(candidates, partial(self.error_of_lifts, spec, scale, tried, run), len(tried), run)
+        errors = scores_of(candidates, self.error_of_lifts, unlifted, tried, data, run)
         scores = {lift_names(lifts): round(error, 6) for lifts, error in zip(candidates, errors, strict=True)}
         lean = LEAN * errors[0] if isinstance(spec, TableInput) else 0.0
         return LiftChoice(candidates[chosen_of(errors, lean)], scores)
 
-    def error_of_lifts(self, spec: InputSpec, scale: AnyScale, tried: Rows, run: Run, lifts: list[Lift]) -> float:
+    def error_of_lifts(self, unlifted: Space, tried: Rows, run: Run, lifts: Sequence[Lift]) -> float:
         """The error with these lifts, see `unseen_error`."""
         run.check()
-        space = Space.of(identity_network(spec, scale, lifts, self.numbers))
+        space = lifted(unlifted, lifts)
         return unseen_error(feature_rows(space, tried, run.silent), space, self.alphas, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:

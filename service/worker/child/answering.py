@@ -97,8 +97,7 @@ class Pipes(Parent):
 
 
 def load(threads: int, tasks: Callable[[], Tasks] | None = None) -> Executor:
-    """Loads what learning needs, so that the first update does not wait for it. `tasks`: makes what works on parts of
-    an update elsewhere, if anything does."""
+    """Loads what learning needs, so that the first update does not wait for it. `tasks`: see `Executor`."""
     gc.disable()  # it would walk again and again through libraries that stay
     import scipy.linalg
     import scipy.special  # noqa: F401
@@ -109,7 +108,7 @@ def load(threads: int, tasks: Callable[[], Tasks] | None = None) -> Executor:
     gc.freeze()
     gc.enable()
     torch.set_num_threads(threads)
-    return Executor(tasks()) if tasks is not None else Executor()
+    return Executor(tasks) if tasks is not None else Executor()
 
 
 def answer(executor: Executor, assigned: Assigned, parent: Parent) -> None:

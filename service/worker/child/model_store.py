@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from operator import add
@@ -12,7 +13,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from service.errors import MethodRefused
+from service.errors import MethodRefused, NotWritable
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.devices import described
@@ -24,7 +25,14 @@ from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts
 from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
-from service.worker.child.row_blocks import SPREAD_ROWS, StoredSpace, blocks_of, features_of, sums_of_block
+from service.worker.child.row_blocks import (
+    SPREAD_ROWS,
+    StoredSpace,
+    blocks_of,
+    features_of,
+    space_and_rows,
+    sums_of_block,
+)
 
 Thing = Rows | SummedEntry | Sums
 T = TypeVar("T", bound=Thing)
@@ -218,6 +226,19 @@ class ModelStore:
         total: SummedEntry = self.run.tasks.total(sums_of_block, every, add)
         self.run.progress("summing", 1, 1)
         return total
+
+    @contextmanager
+    def shared(self, space: Space, rows: Rows) -> Iterator[Callable[[], tuple[Space, Rows]]]:
+        """Stores a space and rows for other processes, and deletes the rows at the end; -> what reads them there. Rows
+        of an update that is killed are garbage, as no row of the database ever names them."""
+        stored = StoredSpace.of(space, self._url, self.store)
+        digest = self.store.put(self.area, pack_rows(rows, update=self.assignment.update))
+        self.store.has(self.area, digest)  # which waits until it is written
+        try:
+            yield partial(space_and_rows, stored, self.area, digest)
+        finally:
+            with suppress(NotWritable):
+                self.store.delete(self.area, digest)
 
     def enter(self, batch_ids: Sequence[str], space: Space) -> None:
         """Makes the entries that are not recorded. Sums that are remembered, or that the cache

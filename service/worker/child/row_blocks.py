@@ -66,6 +66,11 @@ class StoredSpace:
         return cls(url, space.id, version.model_dump_json())
 
 
+def space_and_rows(space: StoredSpace, area: str, digest: str) -> tuple[Space, Rows]:
+    """A space and rows of the store; nothing of the rows stays in this process."""
+    return _space(space), unpack_rows(_opened(space.store).get(area, digest))
+
+
 def blocks_of(store: str, area: str, digest: str, rows: int) -> list[Block]:
     """The blocks of a stored batch or entry of so many rows at most, one at least."""
     return [Block(store, area, digest, first, first + BLOCK_ROWS) for first in range(0, max(rows, 1), BLOCK_ROWS)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
@@ -151,6 +152,9 @@ class StoredData:
         stored = self._store.facts(batches).rows
         rows = [self._store.batch(b) for b in batches if b in stored]
         return Rows.concat(rows) if rows else Rows.empty(self.input.shape)
+
+    def shared(self, space: Space, rows: Rows) -> AbstractContextManager[Callable[[], tuple[Space, Rows]]]:
+        return self._store.shared(space, rows)
 
     @property
     def known_batches(self) -> tuple[str, ...]:

@@ -66,9 +66,10 @@ class Execution:
 
 
 class Executor:
-    """Executes assignments one after another and remembers the ledgers and exams that they used."""
+    """Executes assignments one after another and remembers the ledgers and exams that they used. tasks: makes what
+    works on parts of an update elsewhere, if anything does."""
 
-    def __init__(self, tasks: Tasks = IN_SEQUENCE) -> None:
+    def __init__(self, tasks: Callable[[], Tasks] = lambda: IN_SEQUENCE) -> None:
         self._tasks = tasks
         self._memory = Memory()
         self._cache = lru_cache(maxsize=1)(Cache)  # one cache for all updates, which knows how full it is
@@ -98,7 +99,7 @@ class Executor:
             cache.enter(area)
         self._device = device = devices.device_named(assignment.device)
         log.info("learning on %s", devices.described(device))
-        run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks)
+        run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks())
         try:
             with devices.deterministic(device):
                 return self._execute(assignment, store, cache, run, history)

@@ -13,7 +13,7 @@ import ray
 
 from service import __version__
 from service.errors import ClusterAway
-from service.learning.run import InSequence, R, T, Tasks
+from service.learning.run import IN_SEQUENCE, R, T, Tasks
 
 PATIENCE_SECONDS = 60.0
 """A part that no node has done in that time is done here: nothing waits for a cluster that is full, or gone."""
@@ -27,7 +27,7 @@ def tasks() -> Tasks:
     """What works on parts of this process's updates: the cluster, if it has CPUs besides those of this process."""
     own = ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0)
     others = int(ray.cluster_resources().get("CPU", 0.0) - own)
-    return OnCluster(others) if others >= 1 else InSequence()
+    return OnCluster(others) if others >= 1 else IN_SEQUENCE
 
 
 class OnCluster:
@@ -36,7 +36,6 @@ class OnCluster:
 
     def __init__(self, cpus: int) -> None:
         self._at_once = AHEAD * cpus
-        self._call = ray.remote(_call)
 
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         waiting: deque[tuple[Any, Callable[[], R]]] = deque()
@@ -61,7 +60,7 @@ class OnCluster:
 
     def _ask(self, function: Callable[..., R], *arguments: Any) -> tuple[Any, Callable[[], R]]:
         """Has a call made somewhere. -> a reference to its result, and the call, to be made here"""
-        reference = self._call.remote(__version__, function, *arguments)
+        reference = _CALL.remote(__version__, function, *arguments)
         return reference, lambda: function(*map(_value, arguments))
 
     def _done(self, reference: Any, here: Callable[[], R]) -> Any:
@@ -92,3 +91,6 @@ def _call(version: str, function: Callable[..., R], *arguments: Any) -> R:
     if version != __version__:
         raise ClusterAway(f"A node of the Ray cluster has Tsuika {__version__}, not {version}: install one version.")
     return function(*arguments)
+
+
+_CALL: Any = ray.remote(_call)

@@ -7,20 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.contract.inputs import ImageInput, InputSpec, RangeScale, VectorInput
-from service.contract.targets.number_target import NumberTarget
+from service.contract.inputs import Architecture, ImageInput, InputSpec, RangeScale, VectorInput
 from service.learning.data.rows import Rows
-from service.learning.data.target_grid import NumberGrid
 from service.learning.exact import lift_choice
 from service.learning.exact.lift_choice import ByAccuracy, LiftChoice, balanced_accuracy
 from service.learning.exact.ridge_solver import Ridge
+from service.learning.ledger.feature_space import Space
+from service.learning.ledger.headless_networks import identity_network
 from service.learning.methods.freeze.lda import Discriminants
 from service.learning.network.input_scale import scale_for
 from service.learning.network.lifts import candidate_lifts
-from service.learning.number_heads.number_lift_choice import BySquaredError
-from service.learning.run import IN_SEQUENCE, Run
-from tests.elsewhere import Elsewhere
+from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR
+from tests.learning.memory_data import MemoryData
 from tests.updating import make_rows
 
 PLANE = VectorInput(kind="vector", size=2, scale=RangeScale(range=(-1, 1)))
@@ -28,8 +27,12 @@ SOLVER = Ridge(0.25)
 
 
 def chosen(x: np.ndarray, y: list[str], spec: InputSpec = PLANE, solver: Ridge | Discriminants = SOLVER) -> LiftChoice:
-    rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
-    return ByAccuracy(solver).choose(spec, scale_for(spec, rows.inputs)[0], rows, Run())
+    return chosen_by(make_rows("bat_1", x.astype(np.float32), y, SECRET), spec, solver)
+
+
+def chosen_by(rows: Rows, spec: InputSpec = PLANE, solver: Ridge | Discriminants = SOLVER) -> LiftChoice:
+    unlifted = Space.of(identity_network(spec, scale_for(spec, rows.inputs)[0]))
+    return ByAccuracy(solver).choose(unlifted, rows, MemoryData(spec, Architecture(), [], rows), Run())
 
 
 def corners(n: int) -> tuple[np.ndarray, list[str]]:
@@ -49,22 +52,6 @@ def test_curved_classes_get_random_features(n: int, solver: Ridge | Discriminant
     choice = chosen(*corners(n), solver=solver)
     assert choice.lifts[0].kind in ("relu", "fourier")
     assert list(choice.scores) == ["none 2", "relu 60", "fourier 60"]
-
-
-def test_candidates_that_are_tried_elsewhere_have_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lift_choice, "SPREAD_TRIALS", 100)
-    x, y = corners(400)
-    rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
-    targets = x[:, :1] * x[:, 1:]
-    scale, elsewhere = scale_for(PLANE, rows.inputs)[0], Elsewhere()
-    numbers = BySquaredError(NumberGrid.fitted(NumberTarget(kind="number"), targets))
-    for choose in (ByAccuracy(SOLVER).choose, numbers.choose):
-        here, there = (choose(PLANE, scale, rows, run=Run(tasks=tasks)) for tasks in (IN_SEQUENCE, elsewhere))
-        rows = replace(rows, targets=targets)
-        assert there.scores == here.scores
-        assert lift_choice.lift_names(there.lifts) == lift_choice.lift_names(here.lifts)
-    assert elsewhere.asked == ["score_of_lifts"] * 3 + ["error_of_lifts"] * 3
-    assert elsewhere.given_arrays == {"score_of_lifts", "error_of_lifts"}, "they try on rows that they are given"
 
 
 def test_more_filters_are_taken_where_they_help_and_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +77,9 @@ def test_ties_go_to_the_smaller(monkeypatch: pytest.MonkeyPatch, selecting: int)
 def test_judging_rows_decide_nothing() -> None:
     x, y = corners(200)
     rows = make_rows("bat_1", x.astype(np.float32), y, SECRET)
-    scale, _ = scale_for(PLANE, rows.inputs)
     without, judges = rows.take(rows.folds > 1), rows.take(rows.folds < 2)
     spoilt = Rows.concat([without, replace(judges, inputs=judges.inputs * 0)])
-    tried = [ByAccuracy(SOLVER).choose(PLANE, scale, r, Run()).scores for r in (without, spoilt)]
-    assert tried[0] == tried[1]
+    assert chosen_by(without).scores == chosen_by(spoilt).scores
 
 
 @pytest.mark.parametrize(("n", "classes"), [(8, 2), (90, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
+from service.learning.exact import lift_choice
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
-from service.learning.run import IN_SEQUENCE, Tasks
+from service.learning.run import IN_SEQUENCE, R, T, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
@@ -36,6 +38,7 @@ RIDGE = {"name": "ridge", "lift": "none"}
 def _small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_blocks, "BLOCK_ROWS", request.param)
     monkeypatch.setattr(model_store, "SPREAD_ROWS", ROWS // 2)
+    monkeypatch.setattr(lift_choice, "SPREAD_TRIALS", ROWS // 2)
 
 
 def stored(folder: Path, numbers: bool) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def learn(
             "entries": entered(base.entries) if base else {},
         }
     )
-    return Executor(tasks).execute(asked)
+    return Executor(lambda: tasks).execute(asked)
 
 
 def entered(entries: list[Entry]) -> dict[str, dict[str, str]]:
@@ -96,9 +99,10 @@ def bits(result: Result) -> dict[str, Any]:
     [
         (RIDGE, RIDGE),
         ({"name": "ridge", "lift": "relu", "width": 16}, RIDGE),
+        ({"name": "ridge"}, {"name": "ridge"}),
         ({"name": "retrain", "epochs": 1}, {"name": "ridge"}),
     ],
-    ids=["scaled", "lifted", "trained"],
+    ids=["scaled", "lifted", "chosen", "trained"],
 )
 def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
     tmp_path: Path, first: dict[str, Any], then: dict[str, Any], numbers: bool
@@ -112,8 +116,39 @@ def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
         made.append([base, learn(facts, tasks, BATCHES[2:], then, base)])
     assert [bits(result) for result in made[1]] == [bits(result) for result in made[0]]
     assert made[1][1].ledger_digest is not None
-    assert {"features_of", "sums_of_block"} <= set(elsewhere.asked)
-    assert not elsewhere.given_arrays, "rows are named by the digest of their batch"
+    asked = {"features_of", "sums_of_block", *(["score_elsewhere"] if first == {"name": "ridge"} else [])}
+    assert set(elsewhere.asked) == asked
+    assert not elsewhere.given_arrays, "what is asked is digests, parameters and a seed"
+    assert elsewhere.gave_arrays == {"features_of", "sums_of_block"}, "a trial gives a figure"
+
+
+class Swept(Elsewhere):
+    """After the first trial of a lift comes an erasure. stored: files of the model while lifts were tried."""
+
+    def __init__(self, store: LocalArtifacts, named: Collection[str]) -> None:
+        super().__init__()
+        self._store, self._named, self.stored = store, named, set[str]()
+
+    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        for result in super().each(function, items):
+            yield result
+            if self.asked[-1] == "score_elsewhere":
+                self.stored = {digest for area, digest, _ in self._store.names() if area == AREA}
+                for digest in self.stored.difference(self._named):
+                    self._store.delete(AREA, digest)
+
+
+def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_are_not_missed_once_swept(
+    tmp_path: Path,
+) -> None:
+    facts = stored(tmp_path / "one", numbers=False)
+    rows, store = set(facts["rows"].values()), LocalArtifacts(tmp_path / "one" / "store")
+    expected = learn(facts, IN_SEQUENCE, BATCHES, {"name": "ridge"}, None)
+    named = {*rows, expected.bits, *(entry.digest for entry in expected.entries)}
+    for tasks in (Elsewhere(), swept := Swept(store, named)):
+        assert bits(learn(facts, tasks, BATCHES, {"name": "ridge"}, None)) == bits(expected)
+        assert {digest for area, digest, _ in store.names() if area == AREA} == named
+    assert len(swept.stored - named) == 1
 
 
 def test_a_batch_whose_rows_are_not_here_counts_once_in_however_many_blocks(tmp_path: Path) -> None:

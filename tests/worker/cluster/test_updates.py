@@ -87,22 +87,23 @@ def test_the_preflight_names_each_node_and_one_of_another_version(head: Node, tm
     assert "tsuika is 0.0.9 on node" in said.stdout
 
 
-def large(runtime: Runtime, rows: int) -> str:
+def large(runtime: Runtime, rows: int, lift: str = "none") -> str:
     """An update of so many rows, by a closed form."""
+    batch_id = f"bat_{rows}"
     inputs = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     with runtime.database.writing() as session:
         digits = models.get(session, "digits")
-        made = make_rows("bat_large", inputs, ["b" if x > 0 else "a" for x in inputs[:, 0]], b"secret")
+        made = make_rows(batch_id, inputs, ["b" if x > 0 else "a" for x in inputs[:, 0]], b"secret")
         digest = runtime.store.put(model_area(digits.id), pack_rows(made))
         folds = {name: [rows, 0, rows, 0] for name in "ab"}
-        facts = batches.Arrival("bat_large", "a" * 64, digest, rows, made.counts(), folds, [], None, True)
+        facts = batches.Arrival(batch_id, digest, digest, rows, made.counts(), folds, [], None, True)
         batch = batches.accept(session, digits, facts)[0]
-        order = Order(UpdateKind.LEARN, [batch.id], {"name": "ridge", "lift": "none"})
+        order = Order(UpdateKind.LEARN, [batch.id], {"name": "ridge", "lift": lift})
         return updates.enqueue(session, digits, order, by="somebody").id
 
 
-def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str | None, list[str]]]:
-    """Ledger and shards of each of these updates, which have the same seed."""
+def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str | None, list[str], object]]:
+    """Ledger, shards and what the method says of each of these updates, which have the same seed."""
     with runtime.database.writing() as session:
         for update_id in made:
             session.get_one(Update, update_id).seed = 7
@@ -110,7 +111,7 @@ def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str
     until(lambda: all(look(runtime, update_id).state == "succeeded" for update_id in made))
     worker.stop(10.0)
     versions = [version_of(runtime, update_id) for update_id in made]
-    return [(v.ledger_digest, [s["digest"] for s in v.shards]) for v in versions]
+    return [(v.ledger_digest, [s["digest"] for s in v.shards], (v.report or {})["method"]) for v in versions]
 
 
 def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_one_with_tasks_on_any_number_of_nodes(
@@ -118,20 +119,23 @@ def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_
 ) -> None:
     """Tasks have one CPU besides that of the learning process, then two."""
 
+    def spread(runtime: Runtime) -> list[str]:
+        return [large(runtime, 1_500, "auto"), large(runtime, 33_000)]
+
     def orders(runtime: Runtime) -> list[str]:
-        return [large(runtime, 33_000), order(runtime, "ridge"), order(runtime, "retrain")]
+        return [*spread(runtime), order(runtime, "ridge"), order(runtime, "retrain")]
 
     beside, on_one, on_two = (runtime_of(address) for address in (None, head.address, head.address))
     expected = learned(Worker(beside), beside, orders(beside))
     made = orders(on_one)
     assert learned(Worker(on_one), on_one, made) == expected
-    report = version_of(on_one, made[0]).report
-    assert report is not None
-    assert "summing" in report["cost"]["parts"]
+    reports = [version_of(on_one, update_id).report or {} for update_id in made[:2]]
+    assert len(reports[0]["method"]["lifts_tried"]) == 3
+    assert "summing" in reports[1]["cost"]["parts"]
     assert events(on_one, made[0]) == ["queued", "claimed", "succeeded"]
     node = Node(1, head.address)
     try:
-        assert learned(Worker(on_two), on_two, [large(on_two, 33_000)]) == expected[:1]
+        assert learned(Worker(on_two), on_two, spread(on_two)) == expected[:2]
     finally:
         node.leave()
 
