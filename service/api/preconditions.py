@@ -65,7 +65,7 @@ class Base:
     @classmethod
     def of(cls, session: Session, model: Model) -> Base:
         live = models.live(session, model)
-        rows = batches.rows_learned(session, live) if live is not None else batches.Rows()
+        rows = batches.rows_learned(session, live) if live is not None else batches.RowCounts()
         return cls(live, rows.brought, rows.kept)
 
 

@@ -34,7 +34,7 @@ LEARN = 2
 """Place of the learning rows in `Batch.folds`."""
 
 
-class Rows(NamedTuple):
+class RowCounts(NamedTuple):
     """Rows that batches brought · those of them that are still stored · those that are elsewhere, in merged ledgers."""
 
     brought: int = 0
@@ -105,8 +105,7 @@ def known_values(
     batches as many as it takes to hold all that are wanted. `of`: of these batches alone, retracted or not."""
     known: dict[str, set[str]] = {column: set() for column in wanted or ()}
     query = select(Batch.id, Batch.values).where(Batch.model_id == model.id)
-    if of is None:
-        query = query.where(Batch.retracted_at.is_(None))
+    query = query.where(Batch.retracted_at.is_(None) if of is None else Batch.id >= min(of, default=""))
     with closing(session.execute(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
         for batch_id, values in newest_first:
             if of is not None and batch_id not in of:
@@ -152,13 +151,13 @@ def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
     return {name for of_batch in session.scalars(counts) for name in of_batch}
 
 
-def rows_of(session: Session, ids: Collection[str]) -> Rows:
+def rows_of(session: Session, ids: Collection[str]) -> RowCounts:
     merged = case((Batch.merged.is_not(None), Batch.rows), else_=0)
     sums = select(*(func.sum(rows) for rows in (Batch.rows, Batch.kept_rows, merged)))
-    return Rows(*(int(n or 0) for n in session.execute(sums.where(Batch.id.in_(among(session, ids)))).one()))
+    return RowCounts(*(int(n or 0) for n in session.execute(sums.where(Batch.id.in_(among(session, ids)))).one()))
 
 
-def rows_learned(session: Session, version: Version) -> Rows:
+def rows_learned(session: Session, version: Version) -> RowCounts:
     """Of the batches that a version learned. What it takes does not grow with them, only with those that lack rows."""
     if version.rows is None:
         return rows_of(session, version.learned)
@@ -166,7 +165,7 @@ def rows_learned(session: Session, version: Version) -> Rows:
     learned = frozenset(version.learned) if lacking else frozenset()
     here = [batch for batch in lacking if batch.id in learned]
     kept = version.rows - sum(batch.rows - batch.kept_rows for batch in here)
-    return Rows(version.rows, kept, sum(batch.rows for batch in here if batch.merged is not None))
+    return RowCounts(version.rows, kept, sum(batch.rows for batch in here if batch.merged is not None))
 
 
 def page(

@@ -37,7 +37,7 @@ def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: 
     with runtime.database.reading() as session:
         model = session.get_one(Model, model_id)
         due, before = registry.due(session, model), registry.reduced(session, model)
-        entries = _entries(session, model, [batch.id for batch in (*due, *before)]) if due else {}
+        entries = _entries(session, [batch.id for batch in (*due, *before)]) if due else {}
     if not due:
         return 0
     retention = Retention(model.retention)
@@ -158,10 +158,10 @@ def _numbers(rows: Rows) -> dict[str, frozenset[int]]:
     return {batch: frozenset(rows.row[rows.batch == k].tolist()) for k, batch in enumerate(rows.batches)}
 
 
-def _entries(session: Session, model: Model, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+def _entries(session: Session, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Batch -> feature space -> digest of its entry."""
     digests: dict[str, dict[str, str]] = {}
-    for space, of_space in ledger.digests(session, model, ids).items():
+    for space, of_space in ledger.digests(session, ids).items():
         for batch_id, digest in of_space.items():
             digests.setdefault(batch_id, {})[space] = digest
     return digests

@@ -90,8 +90,7 @@ def stored_sums(runtime: Runtime, model: Model, version: Version) -> Sums | None
     Raises Conflict where a batch has no entry in the version's feature space.
     """
     with runtime.database.reading() as session:
-        space = version.feature_space
-        digests = ledger.digests(session, model).get(space or "", {})
+        digests = ledger.digests(session, version.learned).get(version.feature_space or "", {})
     total: Sums | None = None
     for batch_id in version.learned:
         if batch_id not in digests:

@@ -32,14 +32,6 @@ class Shard(Fact):
     learned: list[str] | None
 
 
-class Rows(Fact):
-    """Rows that batches brought · those of them that are still stored · those that are elsewhere, in merged ledgers."""
-
-    brought: int
-    kept: int
-    elsewhere: int
-
-
 class Stored(Fact):
     """A version as the child finds it in the store."""
 
@@ -144,8 +136,9 @@ class Assignment(BatchFacts):
     appeared: dict[str, list[str]] = {}
     """For a retraction: batches of the base in the order in which they were learned -> the classes of each."""
     brief: bool = False
-    known: Rows | None = None
-    """Of the batches of the base; None: to be added up from their facts."""
+    known: tuple[int, int, int] | None = None
+    """Of the batches of the base: rows that they brought, that are still stored, that are elsewhere, in merged ledgers;
+    None: to be added up from their facts."""
     entered: list[str] = []
     """Feature spaces in which each batch of the base is known to have an entry."""
     values: dict[str, dict[str, dict[str, int]]] = {}

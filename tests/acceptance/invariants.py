@@ -104,7 +104,7 @@ def _batches_are_there(session: Session, store: Store, model: Model, versions: l
             assert (batch.stored_digest is None) == let_go, f"I4: {batch.id} lost its rows"
         if batch.stored_digest is not None:
             store.get(model_area(model.id), batch.stored_digest)
-    for of_space in ledger.digests(session, model).values():
+    for of_space in ledger.digests(session, known).values():
         for digest in of_space.values():
             store.get(model_area(model.id), digest)
     for version in versions:

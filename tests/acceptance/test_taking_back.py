@@ -207,7 +207,7 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
     with closing(open_database(shared.database_url)) as database, database.reading() as session:
         model = models.get(session, caller.name)
         area = model_area(model.id)
-        entries = [of[b] for of in ledger.digests(session, model).values() for b in bad if b in of]
+        entries = [digest for of in ledger.digests(session, bad).values() for digest in of.values()]
         gone = [batches.get(session, model, b).stored_digest for b in bad] + entries
         kept = [batches.get(session, model, b).stored_digest for b in first]
         digests = {s["digest"] for s in versions.get(session, model, 2).shards}
@@ -260,7 +260,7 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
         with runtime.database.reading() as session:
             kept, gone = (session.get_one(Batch, b) for b in (first, second))
             assert gone.stored_digest is None
-            entries = [d for of in ledger.digests(session, model).values() for d in of.values()]
+            entries = [d for of in ledger.digests(session, [first, second]).values() for d in of.values()]
             named = {kept.stored_digest, *entries, *(v.bits for v in session.query(Version) if v.erased_at is None)}
         assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
     assert caller.http.get(caller.path).status_code == 404

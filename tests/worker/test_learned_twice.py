@@ -77,7 +77,7 @@ class Process:
 
         def history() -> BatchFacts:
             self.asked += 1
-            return assign.history(self.runtime, update.model_id, assignment)
+            return assign.history(self.runtime, assignment)
 
         result = self.executor.execute(assignment, Run(check=check), history=history)
         self.executor.tidy()

@@ -8,18 +8,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from service.registry.sql.database import among
-from service.registry.sql.tables import Batch, LedgerEntry, Model, Version
+from service.registry.sql.tables import LedgerEntry, Version
 
 
-def digests(session: Session, model: Model, ids: Collection[str] | None = None) -> dict[str, dict[str, str]]:
-    """Feature space -> batch -> digest of its entry, of all batches of the model, or of these."""
+def digests(session: Session, ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Feature space -> batch -> digest of its entry, of these batches."""
     query = select(LedgerEntry.feature_space, LedgerEntry.batch_id, LedgerEntry.digest)
-    if ids is None:
-        query = query.join(Batch).where(Batch.model_id == model.id)
-    else:
-        query = query.where(LedgerEntry.batch_id.in_(among(session, ids)))
     stored: dict[str, dict[str, str]] = {}
-    for space, batch_id, digest in session.execute(query):
+    for space, batch_id, digest in session.execute(query.where(LedgerEntry.batch_id.in_(among(session, ids)))):
         stored.setdefault(space, {})[batch_id] = digest
     return stored
 

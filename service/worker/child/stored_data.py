@@ -26,7 +26,6 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
 from service.storage.artifacts import exam_area
-from service.worker.assignment import Rows as RowsOf
 from service.worker.assignment import Trusted
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.new_values import new_values
@@ -51,8 +50,7 @@ class StoredData:
         self.target = assignment.target
         self._store, self._known, self._new = model_store, sorted(known), list(new)
         self._of_base = model_store.of_base(self._known)
-        rows = self._rows()
-        self.known_rows, self.kept_rows, self.known_elsewhere = rows.brought, rows.kept, rows.elsewhere
+        self.known_rows, self.kept_rows, self.known_elsewhere = self._rows()
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
         facts = model_store.facts(new)
         self._merged = frozenset(facts.merged).intersection(new)
@@ -62,14 +60,14 @@ class StoredData:
         self._names = dict[tuple[bool, tuple[str, ...]], str]()
         self._entered = set[tuple[bool, str]]()
 
-    def _rows(self) -> RowsOf:
-        """Rows of the known batches."""
+    def _rows(self) -> tuple[int, int, int]:
+        """Rows that the known batches brought, that are kept, that are elsewhere."""
         if self._of_base and self._store.assignment.known is not None:
             return self._store.assignment.known
         facts, known = self._store.facts(self._known), self._known
         brought, kept = sum(map(facts.counts.__getitem__, known)), sum(map(facts.kept.get, known, repeat(0)))
         elsewhere = sum(map(facts.counts.__getitem__, set(facts.merged).intersection(known)))
-        return RowsOf(brought=brought, kept=kept, elsewhere=elsewhere)
+        return brought, kept, elsewhere
 
     def unknown_sources(self, names: Collection[str]) -> set[str]:
         unknown, known = set(names), set(self._known) if names else set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -20,9 +20,9 @@ from service.registry.sql.tables import Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, BatchFacts, Places, Rows, Shard, Stored
+from service.worker.assignment import Assignment, BatchFacts, Places, Shard, Stored
 from service.worker.parent.lineage import lineage
-from service.worker.parent.plan import Plan, planned
+from service.worker.parent.plan import Plan, batches_of, planned
 
 LATEST = 256
 """Batches of the base, the newest, of which a brief assignment has facts: the cache lacks seven at most, and where each
@@ -39,10 +39,10 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
         return None
     brief = brief and base is not None and update.kind == UpdateKind.LEARN and plan.champion is None
     known = base.learned if base is not None else []
-    needed = [*(known[-LATEST:] if brief else known), *(b for step in plan.steps for b in step.batches)]
+    needed = [*(known[-LATEST:] if brief else known), *batches_of(plan.steps)]
     spec = models.input_of(model)
     return Assignment(
-        **dict(_facts(session, model, needed)),
+        **dict(_facts(session, needed)),
         brief=brief,
         update=update.id,
         ids=dict(logs.ids_at_work()),
@@ -54,7 +54,7 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
         target=(target := models.target_of(model)),
         policy=policy_of(target, model.gate),
         base=stored(base) if base else None,
-        known=Rows(**batches.rows_learned(session, base)._asdict()) if base else None,
+        known=batches.rows_learned(session, base) if base else None,
         entered=ledger.whole(session, base) if base else [],
         start=stored(plan.start) if plan.start and update.kind == UpdateKind.RETRACT else None,
         steps=plan.steps,
@@ -75,15 +75,14 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
     )
 
 
-def history(runtime: Runtime, model_id: int, brief: Assignment) -> BatchFacts:
+def history(runtime: Runtime, brief: Assignment) -> BatchFacts:
     """The facts of all batches: the answer to a child that asks for those which its assignment lacks."""
     base = brief.base.learned if brief.base is not None else []
     with runtime.database.reading() as session:
-        model = session.get_one(Model, model_id)
-        return _facts(session, model, [*base, *(b for step in brief.steps for b in step.batches)])
+        return _facts(session, [*base, *batches_of(brief.steps)])
 
 
-def _facts(session: Session, model: Model, ids: Collection[str]) -> BatchFacts:
+def _facts(session: Session, ids: Collection[str]) -> BatchFacts:
     facts = batches.facts_of(session, ids)
     return BatchFacts(
         rows={b.id: b.stored_digest for b in facts if b.stored_digest is not None},
@@ -91,27 +90,23 @@ def _facts(session: Session, model: Model, ids: Collection[str]) -> BatchFacts:
         kept={b.id: b.kept_rows for b in facts},
         merged=[b.id for b in facts if b.merged is not None],
         sources={b.id: b.source for b in facts if b.source},
-        entries=ledger.digests(session, model, ids),
+        entries=ledger.digests(session, ids),
     )
 
 
 def _of_table(session: Session, model: Model, plan: Plan, update: Update, base: Version | None) -> dict[str, Any]:
     """What the assignment says of values of categories: rows of each value in the batches that an update learns, or
     that a retraction leaves, and the vocabulary."""
-    steps = [batch_id for step in plan.steps for batch_id in step.batches]
-    learns = update.kind == UpdateKind.LEARN
+    steps, learns = batches_of(plan.steps), update.kind == UpdateKind.LEARN
     counted = steps if learns else {*(base.learned if base else ()), *steps}.difference(plan.removed)
     vocabulary = _vocabulary(session, model, base, update.batches) if base else {}
     return {"values": batches.values_of(session, counted), "vocabulary": vocabulary}
 
 
-def _vocabulary(session: Session, model: Model, base: Version, brought: Iterable[str]) -> dict[str, list[str]]:
+def _vocabulary(session: Session, model: Model, base: Version, brought: Collection[str]) -> dict[str, list[str]]:
     """Values of categories that any batch brought, of the columns in which an update brings some that were not learned:
     a report names what they look like."""
-    new: dict[str, set[str]] = {}
-    for values in batches.values_of(session, [*brought]).values():
-        for column, counts in values.items():
-            new.setdefault(column, set()).update(counts)
+    new = batches.known_values(session, model, of=frozenset(brought))
     old = batches.known_values(session, model, new, frozenset(base.learned))
     columns = [column for column, names in new.items() if not names <= old[column]]
     known = batches.known_values(session, model) if columns else {}

@@ -280,7 +280,7 @@ class Worker:
                 if assignment.retention == Retention.ALL:
                     self._lasting.add(update.model_id)
                 heartbeat = Heartbeat(self._runtime, update, self._stop)
-                history = partial(assign.history, self._runtime, update.model_id, assignment)
+                history = partial(assign.history, self._runtime, assignment)
                 result = self._child.run(assignment, self._settings.poll_seconds, heartbeat, saved, history)
                 self._away, self._put_offs = "", 0
             took = time.perf_counter() - began

@@ -3,7 +3,7 @@ solution of the sums without them, or the lineage replayed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -30,6 +30,10 @@ class Plan:
     removed: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     champion: Version | None = None
+
+
+def batches_of(steps: Iterable[Step]) -> list[str]:
+    return [batch_id for step in steps for batch_id in step.batches]
 
 
 def planned(session: Session, model: Model, update: Update, base: Version | None) -> Plan | None:

@@ -15,7 +15,7 @@ from service.registry import deployments, models, states, updates, versions
 from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.runtime import Runtime
-from service.worker.assignment import Assignment, BatchFacts, Rows, Step
+from service.worker.assignment import Assignment, BatchFacts, Step
 from service.worker.parent import assign
 from service.worker.parent.assign import assignment
 from service.worker.parent.plan import replay
@@ -79,13 +79,13 @@ def test_a_brief_assignment_tells_of_the_latest_batches_of_the_base_and_counts_t
         request, whole = (assignment(runtime, session, update, brief) for brief in (True, False))
     assert request is not None
     assert whole is not None
-    assert request.known == Rows(brought=24, kept=21, elsewhere=0)
+    assert request.known == (24, 21, 0)
     assert request.entered == ["5" * 64], "one in which all of its batches have an entry"
     assert list(request.counts) == ids[2:]
     assert list(request.rows) == ids[2:]
     assert request.entries == {"5" * 64: {ids[2]: "6" * 64}}
     assert list(whole.counts) == ids
-    answer = assign.history(runtime, update.model_id, request)
+    answer = assign.history(runtime, request)
     assert answer == BatchFacts(**{name: getattr(whole, name) for name in BatchFacts.model_fields})
 
 
