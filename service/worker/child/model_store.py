@@ -77,11 +77,6 @@ class Memory:
         while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
             self.unsaved.pop(self._held.popitem(last=False)[0], None)
 
-    def forget(self) -> None:
-        """Drops everything: some of its rows were erased."""
-        self._held.clear()
-        self.unsaved.clear()
-
 
 def _bytes(thing: Thing) -> int:
     """Bytes of a thing in memory; a ledger counts with the two sums that it works out when they are used."""

@@ -46,7 +46,6 @@ class Cluster:
         self._attempt: Attempt | None = None
         self._learner: Any = None
         self._gpus = 0
-        self._node = ""
 
     def warm(self) -> None:
         """Connects, and has a learning process loaded ahead of its first assignment. Raises ClusterAway."""
@@ -69,25 +68,27 @@ class Cluster:
             self._start(gpus)
         try:
             self._wait_for_room()
-            cached = self._check(assignment)
-            messages = self._learner.learn.options(num_returns="streaming").remote(assignment, cached)
-            asked = False
-            while True:
-                ready, _ = ray.wait([messages], timeout=LOOK_SECONDS)
-                if self._parent.cancelled.is_set() and not asked:
-                    asked = True
-                    self._learner.cancel.remote()
-                if ready:
-                    message = ray.get(next(messages))
-                    self._parent.send(message)
-                    if isinstance(message, End):
-                        return
+            cached = self._sees_cache(assignment)
+            self._pass_on(self._learner.learn.options(num_returns="streaming").remote(assignment, cached))
         except BaseException:
             self._end()
             raise
         finally:
             if gpus:
                 self._end()
+
+    def _pass_on(self, messages: Any) -> None:
+        """Sends the parent each message up to the end; has the learning process stop once the parent asks for that."""
+        asked = False
+        while True:
+            ready, _ = ray.wait([messages], timeout=LOOK_SECONDS)
+            if self._parent.cancelled.is_set() and not asked:
+                asked = True
+                self._learner.cancel.remote()
+            if ready:
+                self._parent.send(message := ray.get(next(messages)))
+                if isinstance(message, End):
+                    return
 
     def _connect(self) -> None:
         if ray.is_initialized():
@@ -100,7 +101,7 @@ class Cluster:
     def _start(self, gpus: int) -> None:
         """Asks for a learning process with these resources. Raises MethodRefused where no node ever has them."""
         self._end()
-        if gpus and not any(node["Resources"].get("GPU") for node in nodes()):
+        if gpus and not _has_gpu():
             raise MethodRefused(
                 "This update is to train on a GPU, and no node of the Ray cluster has one. Add a node with a GPU, or "
                 'ask for the device "cpu" (TSUIKA_DEVICE).'
@@ -127,23 +128,20 @@ class Cluster:
             waited = time.monotonic() - began
             self._parent.progress("waiting for the cluster", int(waited), int(ROOM_SECONDS))
             if waited > ROOM_SECONDS:
-                raise ClusterAway(f"The Ray cluster has no room: {self._needs()} {_room()}")
+                gpus = f" and {self._gpus} GPU" if self._gpus else ""
+                needs = f"an update takes {self._threads} CPU{'s' if self._threads > 1 else ''}{gpus} of one node"
+                raise ClusterAway(f"The Ray cluster has no room: {needs}. {_room()}")
         try:
             facts: Facts = ray.get(asked)
         except ray.exceptions.RayError as error:
             if cannot_load(error):
                 raise unusable("that was chosen", error) from error
             raise
-        self._node = facts.node
         ours = Facts.here()
         if facts.versions["tsuika"] != ours.versions["tsuika"]:
             raise ClusterAway(" ".join([*facts.strange(ours), "Install the same version everywhere."]))
 
-    def _needs(self) -> str:
-        gpus = f" and {self._gpus} GPU" if self._gpus else ""
-        return f"an update takes {self._threads} CPU{'s' if self._threads > 1 else ''}{gpus} of one node."
-
-    def _check(self, assignment: Assigned) -> bool:
+    def _sees_cache(self, assignment: Assigned) -> bool:
         """Whether the node sees the parent's cache. Raises ClusterAway where it does not see what it needs."""
         places = assignment["places"]
         store, cache = folder_of(places["store"]), Path(places["cache"])
@@ -151,14 +149,14 @@ class Cluster:
             probes = [stack.enter_context(_probe(store / TEMPORARY))] if store is not None else []
             needed = [*probes, *assignment["weights"].values()]
             in_cache = stack.enter_context(_probe(cache))
-            unseen = ray.get(self._learner.facts.remote([*needed, in_cache])).unseen
-        if missing := [path for path in needed if path in unseen]:
+            facts: Facts = ray.get(self._learner.facts.remote([*needed, in_cache]))
+        if missing := [path for path in needed if path in facts.unseen]:
             what = f"the store, folder {store}" if missing[0] in probes else missing[0]
             raise ClusterAway(
-                f"Node {self._node} of the Ray cluster does not see {what}. Let TSUIKA_STORE_URL name a bucket of S3, "
+                f"Node {facts.node} of the Ray cluster does not see {what}. Let TSUIKA_STORE_URL name a bucket of S3, "
                 "or have all nodes mount what the worker names, at the same path."
             )
-        return in_cache not in unseen
+        return in_cache not in facts.unseen
 
     def _end(self) -> None:
         """Ends the learning process and gives back what it holds."""
@@ -171,9 +169,12 @@ class Cluster:
 def _gpus_of(assignment: Assigned) -> int:
     """GPUs that an update takes, by its device: `auto` takes one where a node has one."""
     device = str(assignment.get("device", "cpu"))
-    return int(
-        device.startswith("cuda") or (device == "auto" and any(node["Resources"].get("GPU") for node in nodes()))
-    )
+    return int(device.startswith("cuda") or (device == "auto" and _has_gpu()))
+
+
+def _has_gpu() -> bool:
+    """Whether a node of the cluster has a GPU."""
+    return any(node["Resources"].get("GPU") for node in nodes())
 
 
 def _room() -> str:

@@ -102,7 +102,7 @@ def test_a_decay_that_is_new_sums_the_known_batches_once(data: Data, monkeypatch
     both = [update.weighted(space(), weights, own=own).all for own in (True, False)]
     assert [read.count(f"bat_{k}") for k in range(4)] == [1, 1, 1, 1], "of the later ones rows are asked for, too"
     for own, held in zip((True, False), both, strict=True):
-        data.memory.forget()
+        data.memory = Memory()
         anew = data.of(8, 1).weighted(space(), weights, own=own).all
         assert np.array_equal(held.G, anew.G)
         assert np.array_equal(held.Q, anew.Q)
@@ -117,11 +117,11 @@ def test_sums_of_the_last_batch_are_held_where_targets_are_numbers(data: Data) -
     weights, update = BatchWeights(0.5), data.of(8, 1)
     grown, weighted = update.grown(space()), update.weighted(space(), weights, selecting=False)
     assert isinstance(update._store.added("bat_8", space()), SummedEntry)
-    data.memory.forget()
+    data.memory = Memory()
     cold = data.of(8, 1)
     assert isinstance(cold._store.added("bat_8", space()), FeatureRows)
     assert cold.ledger(space()).with_entry(cold.entry(space())).pack() == grown.pack()
-    data.memory.forget()
+    data.memory = Memory()
     anew = data.of(8, 1).weighted(space(), weights)
     assert np.array_equal(anew.all.G, weighted.all.G)
     assert len(anew.selected) > len(weighted.selected) == 0
@@ -132,7 +132,7 @@ def test_without_a_cache_everything_is_summed(data: Data) -> None:
     before = data.of(8, 1).grown(space()).digest
     data.cache.forget(AREA)
     data.cache.forget(exam_area(AREA))
-    data.memory.forget()
+    data.memory = Memory()
     assert data.of(8, 1).grown(space()).digest == before
     assert data.learned(8) == 2
 

@@ -83,7 +83,7 @@ def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
         for ours, theirs in zip(scores, expected.tested(space(), WEIGHTS, 4, "key", score), strict=True):
             assert np.array(ours) == pytest.approx(np.array(theirs))
     another = Process(tmp_path)
-    process.memory.forget()
+    process.memory = Memory()
     read.clear()
     assert another.scores(BATCHES - 1) == process.scores(BATCHES - 1), "scores are remembered"
     assert not read
