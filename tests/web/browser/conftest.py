@@ -101,8 +101,9 @@ def pages(site: Server) -> dict[str, str]:
             return http.post(path, json=body).raise_for_status().json()
 
         columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
-        columns.append({"name": "x" * 180, "kind": "number"})
         made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
+        columns = [{"name": "x" * 180, "kind": "number"}]
+        made("/v1/models", {"name": "wide", "input": {"kind": "table", "columns": columns}})
         made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
         updates = "/v1/models/disputed/updates?wait=60"
         rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
@@ -123,7 +124,7 @@ def pages(site: Server) -> dict[str, str]:
             "batch-hostile": f"/models/empty/batches/{batch}",
             "correct": f"{of}/correct?row-0=on&row-1=on",
             "retract": f"{of}/retract",
-            "predict-columns": "/models/guests/predict",
+            "predict-columns": "/models/wide/predict",
             "new": "/new",
             "send": "/models/guests/send",
             "send-json": "/models/grown/send",
