@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.newcomer import Newcomer, serving
+from tests.docs.newcomer import BLOCK, Newcomer, serving
 from tests.running import ROOT
 
 pytestmark = pytest.mark.long
@@ -44,6 +44,17 @@ def test_the_commands_of_a_page_of_reference_run(newcomer: Newcomer, page: str) 
     printed = [answer for _, _, answers in newcomer.follows(text, compare=False) for answer in answers]
     assert printed
     assert not any(isinstance(answer, dict) and answer.get("status") for answer in printed), "a call was refused"
+
+
+def test_upkeep_is_done_as_its_page_says(newcomer: Newcomer) -> None:
+    """Of this machine: a backup that becomes an installation, then checks and garbage."""
+    page = (ROOT / "docs" / "upkeep.md").read_text()
+    for folder, here in (("/backup", "backup"), ("/new", "new"), ("/old/", "tsuika-data/")):
+        page = page.replace(f" {folder}", f" ./{here}").replace(f"={folder}", f"=./{here}")
+    check, copy, _, garbage = [text for language, text in BLOCK.findall(page) if language == "sh"]
+    for commands in (copy, check, garbage):
+        newcomer.types("sh", commands)
+    assert (newcomer.folder / "new" / "tsuika.db").exists()
 
 
 def test_keys_are_asked_for_once_there_is_one(tmp_path_factory: pytest.TempPathFactory) -> None:
