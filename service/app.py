@@ -244,7 +244,7 @@ class _Process:
         started.door.context.watcher.start()
         self._front.door, self._health.waiting_for = started.door, None
         log.info("ready")
-        loop.run_in_executor(None, started.door.warm_pages)  # what the first page would wait for
+        loop.run_in_executor(None, started.door.load_pages)  # what the first page would wait for
         stopping = loop.create_task(stop.wait())
         await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(started, serving)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ class Dispatcher:
         self.fast_path = FastPath(context)
         self._open = 0
         self._site: Site | None = None
+        self._loading = threading.Lock()
 
     @property
     def open_requests(self) -> int:
@@ -87,17 +89,14 @@ class Dispatcher:
                 answer.end(span)
 
     def load_pages(self) -> None:
-        """Imports the pages and what draws them."""
-        from service.web.site import Site
+        """Imports the pages and makes ready what draws the first: once the service is ready, or one is asked for."""
+        with self._loading:
+            if self._site is None:
+                from service.web.rendering import warm
+                from service.web.site import Site
 
-        self._site = self._site or Site(self)
-
-    def warm_pages(self) -> None:
-        """Loads the pages once the service is ready, so that the first that is asked for need not wait."""
-        self.load_pages()
-        from service.web.rendering import warm
-
-        warm()
+                warm()
+                self._site = Site(self)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""

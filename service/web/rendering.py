@@ -26,7 +26,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 CODE = re.compile("`([^`]+)`")
 TAGS = re.compile(r"(<(textarea|pre|bdi)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 """Tags, and what people wrote with its own."""
-FIRST = ("base.html", "parts.html", "models.html", "model.html", "version.html")
+FIRST = ("base.html", "parts.html", "models.html")
 OPENS, CLOSES = "「（", "。、：）」"
 
 
@@ -52,7 +52,7 @@ def templates() -> jinja2.Environment:
 
 
 def warm() -> None:
-    """Compiles what the first pages that people see are made of, and reads their words."""
+    """Compiles what the first page is made of, and reads the words of pages."""
     for template in FIRST:
         templates().get_template(template)
     for language in LANGUAGES:
