@@ -121,22 +121,20 @@ def check_header(facts: Mapping[str, ColumnFacts]) -> None:
         raise Unguessable("headless", column=next(iter(facts)))
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raises Unguessable for names that are missing or stand twice, and for other marks between them."""
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+def check_names(names: Sequence[str], several: bool = True) -> None:
+    """Raises Unguessable for names that are missing or stand twice, and, where several are due, for other marks between
+    them."""
+    if several and len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise Unguessable("separator", column=names[0])
     before = set[str]()
     for place, name in enumerate(names):
         if not name:
-            raise Unguessable("nameless", place=place + 1) if any(names[place:]) else empty_end(names, place)
+            if any(names[place:]) or place != 1:
+                raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
+            raise Unguessable("title", column=names[0])
         if name in before:
             raise Unguessable("twice", column=name)
         before.add(name)
-
-
-def empty_end(names: Sequence[str], place: int) -> Unguessable:
-    """What is wrong with a first line that names nothing from a place on: mostly it is a title."""
-    return Unguessable("title", column=names[0]) if place == 1 else Unguessable("empty_end", place=place + 1)
 
 
 def check_label(name: str, facts: ColumnFacts) -> None:

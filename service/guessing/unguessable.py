@@ -52,7 +52,7 @@ SENTENCES = {
     "comma_twice": 'A comma parts cells or begins decimals, not both: leave out decimal=",".',
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
     "with the names of the columns above it.",
-    "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out.",
+    "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out (of pandas: index=False).",
     "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
     "spreadsheet and save the file again; else name them.",
     "title": 'The first line names one column, "{column}", and cells stand beside it. If it is a title, remove what '

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +10,13 @@ from service.contract.tables import DateColumn, NumberColumn, TableInput, value_
 from service.contract.targets import Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
-from service.guessing.csv_facts import LABELLED, are_cells, empty_end
+from service.guessing.csv_facts import LABELLED, are_cells, check_names
+from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
 
 NAMED = 10
 """Columns that a refusal names."""
-OTHER_MARKS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 Spec = TableInput | VectorInput | TextInput
 """Inputs of which a row may be a line of a file."""
@@ -92,21 +91,10 @@ class Header:
         return {column.name: self.names.index(column.name) for column in columns if isinstance(column, DateColumn)}
 
     def _check_names(self, width: int) -> None:
-        if len(self.names) == 1 and width + self._learned > 1:
-            for mark, word in OTHER_MARKS.items():
-                if mark in self.names[0]:
-                    way = "Save the file with commas, semicolons or tabs between cells."
-                    raise self._refusal(f" is one cell with {word} in it. {way}")
-        for k, name in enumerate(self.names):
-            if not any(self.names[k:]):
-                raise self._refusal(f": {empty_end(self.names, k)}")
-            if not name:
-                sentence = f": cell {k + 1} names no column. Name it or leave the column out (of pandas: index=False)."
-                raise self._refusal(sentence)
-        twice = [name for name, times in Counter(self.names).items() if times > 1]
-        if twice:
-            stand = "stands" if len(twice) == 1 else "stand"
-            raise self._refusal(f": {listed(twice)} {stand} there twice. Each column has a name of its own.")
+        try:
+            check_names(self.names, several=width + self._learned > 1)
+        except Unguessable as fault:
+            raise self._refusal(f": {fault}") from None
 
     def _check_any(self, model: str) -> None:
         """Raises InvalidContent where no name is a column's, nor nearly one: mostly it is a row, and there is no

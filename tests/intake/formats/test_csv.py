@@ -173,9 +173,13 @@ def test_a_fault_is_told_with_its_line(row: str, pointer: str, words: str) -> No
 HEADERS = [
     ("unknown", HEADER.replace("city", "citty"), '"citty": is "city" meant?'),
     ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
-    ("twice", f"{HEADER},city", '"city" stands there twice'),
-    ("blank", f",{HEADER}", "cell 1 names no column"),
-    ("bars", HEADER.replace(",", "|"), "is one cell with bars in it. Save the file with commas, semicolons or tabs"),
+    ("twice", f"{HEADER},city", 'Two columns of this CSV file are called "city"'),
+    ("blank", f",{HEADER}", "Column 1 of this CSV file has no name"),
+    (
+        "bars",
+        HEADER.replace(",", "|"),
+        "has one column, rooms|city|plan|key|booked|member. Save it with commas, semicolons or tabs",
+    ),
     ("an empty end", f"{HEADER},,", "have no name. If all of their cells are empty, delete these columns"),
     ("none", ROW, "The first line of a file is its header"),
 ]

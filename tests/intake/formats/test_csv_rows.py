@@ -103,7 +103,7 @@ FAULTS = [
         VECTOR,
         "a|b|c|label\n1|2|3|a\n",
         "/inputs",
-        "Line 1 is one cell with bars in it.",
+        "Line 1: This CSV file has one column, a|b|c|label. Save it with commas",
     ),
     ("no label of a text", TEXT, "text,class\nhello,a\n", "/target", '?target=NAME'),
     ("two columns", TEXT, "id,text,label\n1,hello,a\n", "/inputs", "wine takes one text a row, and there are 2"),
