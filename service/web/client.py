@@ -30,17 +30,17 @@ Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 COUNTED = "tsuika.counted"
 """In the scope: keys for which this page has counted among what they may ask a second, as the API knows it."""
 CHUNKED = (b"transfer-encoding", b"chunked")
-REPLAYED = b"idempotency-replayed"
+REPLAYED, RETRY_AFTER = b"idempotency-replayed", b"retry-after"
 HIDDEN = (403, 404)
 """Statuses of what the key may not read, or what is not there for it."""
 
 
 class Refused(Exception):
-    """The API said no: its problem, with a sentence that says what to do."""
+    """The API said no: its problem, with a sentence that says what to do, and its Retry-After."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, retry_after: str | None = None) -> None:
         super().__init__(problem.detail)
-        self.problem = problem
+        self.problem, self.retry_after = problem, retry_after
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,12 @@ class Sent:
     status: int
     body: bytes
     replayed: bool = False
+    retry_after: str | None = None
 
     def taken(self) -> bytes:
         """The body of an answer that is none of a refusal. Raises Refused."""
         if self.status >= 400:
-            raise Refused(Problem.model_validate_json(self.body))
+            raise Refused(Problem.model_validate_json(self.body), self.retry_after)
         return self.body
 
     def read(self, kind: type[R]) -> R:
@@ -195,14 +196,16 @@ def _whole(content: bytes) -> Receive:
 
 async def _ask(door: Door, scope: Scope, receive: Receive) -> Sent:
     """The answer; without a body where the sender hung up."""
-    status, replayed, pieces = 500, False, list[bytes]()
+    status, headers, pieces = 500, dict[bytes, bytes](), list[bytes]()
 
     async def send(message: Message) -> None:
-        nonlocal status, replayed
+        nonlocal status
         if message["type"] == "http.response.start":
-            status, replayed = message["status"], REPLAYED in (name.lower() for name, _ in message["headers"])
+            status = message["status"]
+            headers.update((name.lower(), value) for name, value in message["headers"])
         else:
             pieces.append(message.get("body", b""))
 
     await door(scope, receive, send)
-    return Sent(status, b"".join(pieces), replayed)
+    after = headers.get(RETRY_AFTER)
+    return Sent(status, b"".join(pieces), REPLAYED in headers, None if after is None else after.decode())

@@ -113,14 +113,16 @@ async def _upload(scope: Scope, receive: Receive) -> Upload | None:
 
 def _made(page: Page, view: View, browser: Browser) -> _Made:
     """The answer of a page, with what the API refused as a page of its own."""
+    after = None
     try:
         answer = page(view)
     except Refused as refused:
-        answer = _of_problem(view, refused.problem)
+        answer, after = _of_problem(view, refused.problem), refused.retry_after
     if isinstance(answer, Moved):
         cookies = (("set-cookie", cookie) for cookie in browser.cookies(answer.key))
         return _Made(303, b"", (("location", answer.to), *cookies))
-    return _rendered(answer, view, browser)
+    made = _rendered(answer, view, browser)
+    return made if after is None else replace(made, headers=(*made.headers, ("retry-after", after)))
 
 
 def _rendered(shown: Shown, view: View, browser: Browser) -> _Made:

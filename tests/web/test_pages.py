@@ -450,6 +450,7 @@ def test_a_page_counts_as_one_request_of_a_key_and_too_many_are_told_to_wait(shu
         page = shut.looks("/models/digits")
         assert page.status_code == status
         assert ("More was asked at once than this key may ask." in page.text) == (status == 429)
+        assert ("retry-after" in page.headers) == (status == 429)
 
 
 def test_a_key_that_ends_while_a_page_is_open_leads_back_to_that_page(shut: Person) -> None:
