@@ -87,9 +87,7 @@ class Settings(BodyLimits):
         "`pip install 'tsuika[postgres]'`).",
     )
     database_connections: int = Field(
-        32,
-        ge=1,
-        description="Connections to PostgreSQL that a process may open for reads, and as many for writes.",
+        32, ge=1, description="Connections to PostgreSQL that a process may open for reads, and as many for writes."
     )
     database_kept_connections: int = Field(8, ge=1, description="How many of each stay open while nobody needs them.")
     database_lock_seconds: Seconds = Field(
@@ -114,8 +112,7 @@ class Settings(BodyLimits):
     )
     open: bool = Field(False, description="Listen beyond loopback without a key: anybody who reaches it may write.")
     allowed_hosts: Names = Field(
-        (),
-        description="Host names, besides loopback, that it answers to; empty: any where a key is asked for.",
+        (), description="Host names, besides loopback, that it answers to; empty: any where a key is asked for."
     )
     worker: bool = Field(True, description="Learn in this service; without it, run `tsuika work` beside it.")
 

@@ -127,10 +127,4 @@ def _encoded(body: dict[str, Any]) -> bytes:
 
 
 def _members(slug: str, title: str, status: int, detail: str, request_id: str) -> dict[str, Any]:
-    return {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    }
+    return {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "request_id": request_id}

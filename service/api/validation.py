@@ -42,10 +42,7 @@ REMEDIES = {
     "length": "Cut the texts.",
 }
 """The remedy for a field that is over its limit, as the table of limits says it."""
-EXAMPLES = {
-    r"/input/columns/\d+": 'Send {"name": "city", "kind": "category"}.',
-    "/target": 'Send {"kind": "number"}.',
-}
+EXAMPLES = {r"/input/columns/\d+": 'Send {"name": "city", "kind": "category"}.', "/target": 'Send {"kind": "number"}.'}
 """Objects of a model that are sent as their names alone, by the pattern of their pointer."""
 OVER = frozenset({"less_than_equal", "too_long", "string_too_long"})
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})

@@ -166,10 +166,7 @@ def _reader_gone() -> bool:
 
 
 app = typer.Typer(
-    cls=Verbs,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Verbs, rich_markup_mode=None, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 
 

@@ -36,8 +36,7 @@ class Unlearnable(Strict):
     p: Chance = Field(0.001, description="Chance probability below which conflicts count as real.")
     learner_p: Chance = Field(0.01, description="A batch-only learner must beat its commonest class at this p.")
     min_strange: Count = Field(
-        50,
-        description="Rows unlike anything seen, and most of the batch, from which these alone must be learnable.",
+        50, description="Rows unlike anything seen, and most of the batch, from which these alone must be learnable."
     )
 
 

@@ -118,14 +118,7 @@ def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:
     return [_Step(*row) for row in rows]
 
 
-def _move(
-    session: Session,
-    model: Model,
-    version: Version,
-    undoes: int | None,
-    reason: str,
-    by: str,
-) -> Deployment:
+def _move(session: Session, model: Model, version: Version, undoes: int | None, reason: str, by: str) -> Deployment:
     """Points the model at a version; `undoes`: the promotion that this rolls back, if it does."""
     row = {
         "model_id": model.id,

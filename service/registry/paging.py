@@ -14,11 +14,7 @@ T = TypeVar("T")
 
 
 def page(
-    session: Session,
-    query: Select[T],
-    key: InstrumentedAttribute[Any],
-    limit: int,
-    cursor: str | None,
+    session: Session, query: Select[T], key: InstrumentedAttribute[Any], limit: int, cursor: str | None
 ) -> tuple[list[T], str | None]:
     """Rows of `query` before `cursor` by falling `key`, and the cursor of the next page (None at the end)."""
     if cursor is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,15 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
-from service.registry.sql.database import LARGEST, now
+from service.registry.sql.database import LARGEST, among, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
 from service.telemetry import tracing
+
+QUOTES = ("detail", "guess")
+"""What the detail of an event says that may quote rows."""
+FORGOTTEN = "What it said went with the rows, which were erased."
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,19 @@ def _queued(session: Session, update: Update) -> dict[str, Any]:
     """What was noted when it was ordered."""
     queued = select(UpdateEvent.detail).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
     return session.scalar(queued.order_by(UpdateEvent.id).limit(1)) or {}
+
+
+def forget_rows(session: Session, model_id: int, batch_ids: Collection[str]) -> list[str]:
+    """Deletes from updates of these batches what may quote their rows: details of errors, and a word by which it was
+    guessed how letters are stored. -> ids of the updates"""
+    erased, of_model = set(batch_ids), Update.model_id == model_id
+    named = session.execute(select(Update.id, Update.batches, Update.adds).where(of_model))
+    ids = [update_id for update_id, learned, adds in named if not erased.isdisjoint([*learned, *(adds or ())])]
+    for update in session.scalars(select(Update).where(Update.id.in_(among(session, ids)), Update.error.is_not(None))):
+        update.error = {**(update.error or {}), "detail": FORGOTTEN}
+    for event in session.scalars(select(UpdateEvent).where(UpdateEvent.update_id.in_(among(session, ids)))):
+        event.detail = {name: value for name, value in event.detail.items() if name not in QUOTES}
+    return ids
 
 
 def last_challenged(session: Session, model: Model) -> Version | None:

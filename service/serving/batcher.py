@@ -88,11 +88,7 @@ class Batcher:
         return wait
 
     def ask(
-        self,
-        predictor: Predictor,
-        rows: Array,
-        options: PredictOptions = ALL,
-        until: float | None = None,
+        self, predictor: Predictor, rows: Array, options: PredictOptions = ALL, until: float | None = None
     ) -> asyncio.Future[RowAnswers]:
         """The answer to rows [n, ...], n >= 1, that have the version's shape. Cancelling it drops the rows that wait.
 
@@ -104,12 +100,7 @@ class Batcher:
         return answer
 
     def submit(
-        self,
-        answer: AnswerWaiter,
-        predictor: Predictor,
-        rows: Array,
-        options: PredictOptions,
-        until: float | None,
+        self, answer: AnswerWaiter, predictor: Predictor, rows: Array, options: PredictOptions, until: float | None
     ) -> None:
         """As `ask`, but gives the answer to `answer`, in the turn of the loop that has it."""
         if (loop := self._loop) is None:  # kept: finding the running loop costs a system call

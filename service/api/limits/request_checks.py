@@ -37,12 +37,7 @@ IMPORT_TYPES = (RAW, SAFETENSORS, "multipart/form-data")
 """How a version that was trained elsewhere is sent."""
 MERGES = "/merges"
 """How the path ends to which a ledger is sent, never as multipart/form-data."""
-LATER_TYPES = (
-    "application/x-ndjson",
-    "application/vnd.apache.parquet",
-    "application/x-npz",
-    "application/zip",
-)
+LATER_TYPES = ("application/x-ndjson", "application/vnd.apache.parquet", "application/x-npz", "application/zip")
 
 
 class SenderGone(Exception):

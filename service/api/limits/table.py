@@ -16,14 +16,7 @@ from service.api.bodies.version_upload import MOST_MEMBER_BYTES
 from service.api.context import LONGEST_WAIT, MOST_ITEMS
 from service.api.idempotent_posts import KEY_LENGTH, PATIENCE_SECONDS
 from service.api.limits import turns
-from service.api.limits.connections import (
-    HEAD_BYTES,
-    LONG_FRAMES,
-    LONG_HEAD,
-    SLOW_HEAD,
-    UNREAD_BYTES,
-    UNREAD_SECONDS,
-)
+from service.api.limits.connections import HEAD_BYTES, LONG_FRAMES, LONG_HEAD, SLOW_HEAD, UNREAD_BYTES, UNREAD_SECONDS
 from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES
 from service.api.limits.request_checks import QUERY_BYTES
 from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE

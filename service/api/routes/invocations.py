@@ -78,8 +78,9 @@ async def _invoke(request: Request, shared: Context, name: str) -> Response:
     if media != CSV:
         body = await asyncio.to_thread(native_body, body, loaded.input, loaded.limits.max_depth)
     headers = [header for header in scope["headers"] if header[0] not in (b"content-type", b"content-length")]
-    native = [CSV, *([f"charset={letters}"] if (letters := charset(scope)) else [])] if media == CSV else [JSON]
-    asked = {**scope, "headers": [*headers, (b"content-type", ";".join(native).encode())]}
+    letters = charset(scope) if media == CSV else None
+    native = f"{CSV if media == CSV else JSON}{f';charset={letters}' if letters is not None else ''}"
+    asked = {**scope, "headers": [*headers, (b"content-type", native.encode())]}
     asked["path"] = f"/v1/models/{name}/predictions"
     asked.pop(HEADERS, None)  # those of the request as it came
     try:

@@ -80,10 +80,7 @@ def _ledger(shared: Context, model: str, version: str) -> tuple[bytes, str]:
 FILE = {"type": "string", "format": "binary", "description": f"What GET .../ledger gave elsewhere. {LEDGER}"}
 MERGE: dict[str, Any] = {
     "parameters": [KEY],
-    "requestBody": {
-        "required": True,
-        "content": {media: {"schema": FILE} for media in (RAW, SAFETENSORS)},
-    },
+    "requestBody": {"required": True, "content": {media: {"schema": FILE} for media in (RAW, SAFETENSORS)}},
 }
 
 
@@ -97,12 +94,7 @@ class Merge:
     if_live: int | None
 
 
-@routes.post(
-    "/v1/models/{model}/merges",
-    tags=["updates"],
-    openapi_extra=MERGE,
-    **ORDERS,
-)
+@routes.post("/v1/models/{model}/merges", tags=["updates"], openapi_extra=MERGE, **ORDERS)
 async def create_merge(
     request: Request,
     shared: Shared,

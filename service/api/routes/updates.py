@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -80,8 +79,10 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             quotas.require_turn(session, current, shared.runtime.settings)
-            asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device)
-            asked = asked if rows is None else replace(asked, guess=rows.guess)
+            guess = rows.guess if rows is not None else ""
+            asked = Order(
+                UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device, guess=guess
+            )
             update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 

@@ -55,8 +55,7 @@ def run(
         Path, Argument(metavar="FILE", help="CSV, JSON lines, npz, Parquet; pictures in a folder or zip of classes.")
     ],
     new_classes: Annotated[
-        str | None,
-        Option(metavar="[A,B]", help="Labels that are new classes, with commas; alone: list them and ask."),
+        str | None, Option(metavar="[A,B]", help="Labels that are new classes, with commas; alone: list them and ask.")
     ] = None,
     label: Annotated[str | None, Option(metavar="COLUMN", help="The column of labels or targets.")] = None,
     group: Annotated[

@@ -14,14 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from service.contract.names import LONGEST_NAME, clean_value
-from service.contract.tables import (
-    LARGEST_CELL,
-    CategoryColumn,
-    Column,
-    DateColumn,
-    NumberColumn,
-    value_code,
-)
+from service.contract.tables import LARGEST_CELL, CategoryColumn, Column, DateColumn, NumberColumn, value_code
 from service.errors import InvalidContent
 from service.intake.kinds.numbers import word
 from service.intake.near import near_matches

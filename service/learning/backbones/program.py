@@ -23,15 +23,7 @@ from service.contract.inputs import ImageInput
 from service.errors import InvalidContent
 from service.learning.backbones.extractor import Blocks, Extractor, ImageExtractor
 from service.learning.backbones.family import Family
-from service.learning.backbones.program_graph import (
-    DTYPES,
-    MEMORY,
-    Graph,
-    Node,
-    function_of,
-    read_archive,
-    unpacked,
-)
+from service.learning.backbones.program_graph import DTYPES, MEMORY, Graph, Node, function_of, read_archive, unpacked
 from service.learning.backbones.program_meter import Meter
 
 PREFIX = "program/"

@@ -274,11 +274,7 @@ def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, kno
 
 
 def lend(
-    names: Sequence[str],
-    labels: Ints,
-    folds: Ints,
-    hashes: NDArray[np.uint64],
-    learning_rows: Mapping[str, int],
+    names: Sequence[str], labels: Ints, folds: Ints, hashes: NDArray[np.uint64], learning_rows: Mapping[str, int]
 ) -> Bools:
     """Chooses the rows lent to learning: smallest hash first, until the class has three learning rows. -> [n]"""
     lent = np.zeros(len(labels), bool)

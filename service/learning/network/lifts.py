@@ -148,11 +148,7 @@ def load_lift(layout: LiftLayout, tensors: Mapping[str, Tensor]) -> Lift:
 
 
 def make_lift(
-    kind: LiftKind,
-    shape: Sequence[int],
-    width: int | None = None,
-    reach: float = CLIP,
-    spread: float | None = None,
+    kind: LiftKind, shape: Sequence[int], width: int | None = None, reach: float = CLIP, spread: float | None = None
 ) -> Lift:
     """Makes the lift of that kind over rows of `shape`, whose scaled values reach `reach` (`input_reach`).
 

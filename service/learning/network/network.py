@@ -15,14 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from service.contract.inputs import (
-    Architecture,
-    CnnBackbone,
-    InputSpec,
-    MlpBackbone,
-    PretrainedBackbone,
-    TextInput,
-)
+from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor, SharedWeights
 from service.learning.data.rows import Array

@@ -25,12 +25,7 @@ class Strength:
 
 
 def choose_strength(
-    learn: Sums,
-    select: Sums,
-    numbers: int,
-    shift: int,
-    grid: Sequence[float] = NUMBER_ALPHAS,
-    run: Run = UNWATCHED,
+    learn: Sums, select: Sums, numbers: int, shift: int, grid: Sequence[float] = NUMBER_ALPHAS, run: Run = UNWATCHED
 ) -> Strength:
     """Chooses the alpha of a head of `learn` (folds 3-9) by its squared error on `select` (fold 2); grid ascending.
 

@@ -171,12 +171,7 @@ class Fit:
 
 
 def fit(
-    body: nn.Module,
-    data: TrainingSet,
-    params: GradientParams,
-    run: Run,
-    hooks: Hooks = NO_HOOKS,
-    phase: Phase = PHASE,
+    body: nn.Module, data: TrainingSet, params: GradientParams, run: Run, hooks: Hooks = NO_HOOKS, phase: Phase = PHASE
 ) -> Fit:
     """Trains the parameters of `body` that require a gradient, in place, on the run's device; at the end on the CPU.
 

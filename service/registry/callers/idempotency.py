@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict
 from service.registry.sql.database import now
-from service.registry.sql.tables import IdempotencyKey, Model, Update
+from service.registry.sql.tables import IdempotencyKey, Model
 
 KEEP_SECONDS = 24 * 3600.0
 FORGOTTEN = ""
@@ -64,18 +64,12 @@ def record(session: Session, attempt: Attempt, status: int, resource: dict[str, 
     session.flush()
 
 
-def forget_bodies(session: Session, model: Model, batch_ids: Collection[str]) -> None:
-    """Deletes the hashes of the bodies that brought these batches: whoever guesses the rows could compare them. What
-    was answered stays, so a body that is sent once more under its key brings nothing back."""
-    updates = session.execute(select(Update.id, Update.batches, Update.adds).where(Update.model_id == model.id))
-    erased = set(batch_ids)
-    brought = {
-        *erased,
-        *(update for update, learned, adds in updates if not erased.isdisjoint([*learned, *(adds or ())])),
-    }
+def forget_bodies(session: Session, model: Model, brought: Collection[str]) -> None:
+    """Deletes the hashes of the bodies that brought these batches, or ordered these updates: whoever guesses the rows
+    could compare them. What was answered stays, so a body that is sent once more under its key brings nothing back."""
     path, at = IdempotencyKey.path, f"/v1/models/{model.name}/"
     bring = path.in_([f"{at}{rows}" for rows in ("batches", "updates", "merges")])
     corrections = path.startswith(f"{at}batches/", autoescape=True)
     for row in session.scalars(select(IdempotencyKey).where(bring | corrections)):
-        if not brought.isdisjoint(row.resource.values()):
+        if not set(row.resource.values()).isdisjoint(brought):
             row.body_hash = FORGOTTEN

@@ -94,8 +94,5 @@ def doomed(session: Session, model_id: int | None = None) -> list[Batch]:
 
 def _open() -> ColumnElement[bool]:
     """Settled batches that are not yet kept as their model's retention says."""
-    behind = or_(
-        Batch.kept_as.is_(None),
-        (Model.retention == Retention.NONE) & (Batch.kept_as != Retention.NONE),
-    )
+    behind = or_(Batch.kept_as.is_(None), (Model.retention == Retention.NONE) & (Batch.kept_as != Retention.NONE))
     return (Model.retention != Retention.ALL) & Batch.settled_at.is_not(None) & Batch.erased_at.is_(None) & behind

@@ -30,11 +30,7 @@ def show(view: View) -> Answer:
     entries: Listed[AuditEntry] = Listed(items=[])
     try:
         entries = view.api.get(
-            address("audit"),
-            Listed[AuditEntry],
-            limit=ENTRIES,
-            cursor=view.query.get("cursor"),
-            model=model or None,
+            address("audit"), Listed[AuditEntry], limit=ENTRIES, cursor=view.query.get("cursor"), model=model or None
         )
     except Refused as refused:
         if not refused.problem.errors:

@@ -91,11 +91,7 @@ def _sentence(settled: Settled) -> str:
 
 
 def _settled(
-    opened: Dispute,
-    evidence: ClassEvidence,
-    policy: GatePolicy,
-    independent: bool,
-    source: str | None,
+    opened: Dispute, evidence: ClassEvidence, policy: GatePolicy, independent: bool, source: str | None
 ) -> Settled | None:
     """Confirmed or refuted, by what a later batch shows of the class; None where neither.
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Action
 from service.learning.wording import counted
+from service.registry import updates
 from service.registry.callers import audit, idempotency
 from service.registry.rows import ledger
 from service.registry.sql.database import now
@@ -109,7 +110,8 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
     batches = list(session.scalars(select(Batch).where(erased, (Batch.digest != "") | Batch.doomed.is_not(None))))
     ids = [batch.id for batch in batches]
     ledger.erase(session, ids)
-    idempotency.forget_bodies(session, session.get_one(Model, model_id), ids)
+    brought = {*ids, *updates.forget_rows(session, model_id, ids)}
+    idempotency.forget_bodies(session, session.get_one(Model, model_id), brought)
     for batch in batches:
         batch.digest, batch.stored_digest, batch.kept_rows, batch.bytes = "", None, 0, 0
         batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []

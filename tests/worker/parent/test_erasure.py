@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from service.contract.enums import UpdateKind
 from service.errors import Busy, Conflict, Erased
-from service.registry import batches, models, versions
+from service.registry import batches, models, updates, versions
 from service.registry.callers import idempotency
 from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, LedgerEntry, Version
@@ -147,6 +148,10 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         path = f"/v1/models/digits/batches/{ids[0]}/corrections"
         corrected = replace(attempt, key="corrected", path=path, body_hash="f5" * 32)
         idempotency.record(session, corrected, 202, {"batch": more[2]})
+        guess = 'Letters are read as Windows-1252, as in "Hidden-on-Sea"; if that is wrong, say another encoding.'
+        failed = updates.enqueue(session, digits, updates.Order(UpdateKind.LEARN, [more[3]], guess=guess), "key")
+        failed.error = {"title": "This method cannot do that here", "detail": "The target 88123.125 is too large."}
+        updates.cancelled(session, failed, **failed.error)
         other = replace(attempt, key="other", body_hash="d" * 64)
         idempotency.record(session, other, 201, {"batch": ids[0]})
     for batch_id in more:  # each grows a little later, as if it had been learned
@@ -166,7 +171,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         names |= {each.body_hash for each in (attempt, merged, corrected)}
         names |= {e.digest for e in session.query(LedgerEntry) if e.batch_id == ids[1]}
         names -= {s["digest"] for s in versions.get(session, digits, 1).shards}
-        names |= {"77123.125", "Nowhere-on-Sea"}
+        names |= {"77123.125", "Nowhere-on-Sea", "88123.125", "Hidden-on-Sea"}
         retract(session, digits, more, erase=True)
     update = claimed(runtime)
     finish_empty(runtime, update.id, update.fence)
@@ -182,6 +187,10 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         assert idempotency.recorded(session, again) == idempotency.Recorded(201, {"batch": more[0]})
         with pytest.raises(Conflict):
             idempotency.recorded(session, replace(other, body_hash="c" * 64))
+        of_failed = updates.resources_of(session, [updates.find(session, failed.id)])[0]
+        assert of_failed.error is not None
+        assert of_failed.error.title == "This method cannot do that here"
+        assert [event.kind for event in updates.events(session, failed.id, 0)] == ["queued", "cancelled"]
 
 
 def test_a_batch_is_erased_once_the_last_of_it_is_gone(

@@ -94,10 +94,7 @@ class NumberContext(UpdateContext):
         first = base is None and learned.checkpoint.layout.exact is not None
         memory = remember(assessment, space, assessment.intervals, yardsticks, moved, unmade() if first else None)
         made, note = _with_intervals(
-            learned.checkpoint,
-            [*tested, memory],
-            frozenset(data.known_batches) | frozenset(data.batch.batches),
-            unmade,
+            learned.checkpoint, [*tested, memory], frozenset(data.known_batches) | frozenset(data.batch.batches), unmade
         )
         notes = [
             *learned.notes,

@@ -32,10 +32,7 @@ class Params(PulledParams):
     """What every gradient method takes, the strength in units of the mean importance, and the damping."""
 
     damping: float = Field(
-        0.1,
-        gt=0,
-        le=1e6,
-        description="Added to the squared distance of a weight: importances stay finite.",
+        0.1, gt=0, le=1e6, description="Added to the squared distance of a weight: importances stay finite."
     )
 
 

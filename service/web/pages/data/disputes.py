@@ -60,7 +60,4 @@ def _find(view: View) -> ModelDispute | None:
             return None
 
 
-ROUTES = (
-    Route("/models/{model}/disputes", show),
-    Route("/models/{model}/disputes/{dispute}", ask, settle),
-)
+ROUTES = (Route("/models/{model}/disputes", show), Route("/models/{model}/disputes/{dispute}", ask, settle))

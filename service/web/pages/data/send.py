@@ -196,7 +196,4 @@ def _of_page(sentence: str, words: Words) -> str:
     return sentence
 
 
-ROUTES = (
-    Route("/models/{model}/send", ask, act, sending),
-    Route("/models/{model}/send/look", ask, look, looks=True),
-)
+ROUTES = (Route("/models/{model}/send", ask, act, sending), Route("/models/{model}/send/look", ask, look, looks=True))
