@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api import openapi, pages, problems
+from service.api import openapi, problems
 from service.api.access.keyring import Keyring
 from service.api.access.scopes import check_access
 from service.api.context import Context
@@ -28,24 +28,19 @@ from service.api.limits.turns import Turns
 from service.api.queries import check_query
 from service.api.reader.process import Reader
 from service.api.routes import (
-    aliases,
-    audit,
-    batch_rows,
+    abilities,
+    around,
     batches,
+    callers,
     corrections,
     deployments,
     disputes,
     inference,
     invocations,
-    keys,
     ledgers,
-    limits,
-    methods,
-    metrics,
     models,
     predictions,
     retractions,
-    update_events,
     updates,
     versions,
 )
@@ -60,27 +55,21 @@ log = logging.getLogger("tsuika.requests")
 ROUTERS = (
     models.routes,
     batches.routes,
-    batch_rows.routes,
     updates.routes,
-    update_events.routes,
     retractions.routes,
     corrections.routes,
     disputes.routes,
     versions.routes,
     ledgers.routes,
-    aliases.routes,
     deployments.routes,
-    keys.routes,
-    audit.routes,
+    callers.routes,
     predictions.routes,
     inference.routes,
     invocations.routes,
-    methods.routes,
-    limits.routes,
-    metrics.routes,
-    pages.routes,
+    abilities.routes,
+    around.routes,
 )
-ANY_QUERY = (inference.routes, metrics.routes, pages.routes)
+ANY_QUERY = (inference.routes, around.routes)
 """Not of /v1: other people's clients and probes may send what they like."""
 ALL = APIRouter()
 """The routes of every application: what FastAPI derives from them, and their document, is made once a process."""

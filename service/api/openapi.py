@@ -80,6 +80,11 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
 
 
+def in_query(name: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
+    """Describes a parameter of the query that a route reads itself."""
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description, **more}
+
+
 KEY = _header(
     "Idempotency-Key",
     {"type": "string", "maxLength": 255},

@@ -44,6 +44,8 @@ REMEDIES = {
 """The remedy for a field that is over its limit, as the table of limits says it."""
 EXAMPLES = {r"/input/columns/\d+": 'Send {"name": "city", "kind": "category"}.', "/target": 'Send {"kind": "number"}.'}
 """Objects of a model that are sent as their names alone, by the pattern of their pointer."""
+FIXED = frozenset(field.alias or member for kind in KINDS.values() for member, field in kind.model_fields.items())
+"""Members of a target that cannot change."""
 OVER = frozenset({"less_than_equal", "too_long", "string_too_long"})
 FOREIGN = frozenset({"missing", "extra_forbidden", "literal_error", "list_type", "dict_type", "model_type"})
 """Faults which say that this member of the union was not meant."""
@@ -75,7 +77,7 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
     match fault["type"]:
         case "extra_forbidden" if steps[0] == "gate" and (sentence := of_one_kind([str(s) for s in steps[1:]])):
             return pointer, sentence
-        case "extra_forbidden" if kind is PatchModel and steps[0] == "target" and _is_fixed(str(steps[-1])):
+        case "extra_forbidden" if kind is PatchModel and steps[0] == "target" and steps[-1] in FIXED:
             return pointer, f"{name} stays as the model was made: yardstick and level may change. Make another model."
         case "extra_forbidden":
             fields = list(kind.model_fields) if kind is not None and len(steps) == 1 else []
@@ -111,12 +113,6 @@ def _explained(fault: Mapping[str, Any], body: Any, kind: type[BaseModel] | None
             sentence = _sentence((name or "The body") + rest) + _remedy(pointer, fault["type"], kind)
             return pointer, sentence + _example(pointer, rest)
     return pointer, _sentence(f"{name}: {fault['msg']}" if name else fault["msg"])
-
-
-def _is_fixed(name: str) -> bool:
-    """Whether a member of a target cannot change."""
-    fixed = (field.alias or member for kind in KINDS.values() for member, field in kind.model_fields.items())
-    return name in set(fixed)
 
 
 def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:

@@ -99,7 +99,8 @@ def plain(value: Any) -> Any:
         value.save(held, "PNG")
         return _file(held.getvalue())
     if isinstance(value, list | tuple):
-        return value if _all_plain(value) else [plain(part) for part in value]
+        quick = set(map(type, value)) <= {int, float, str, bool, type(None)}  # long rows of numbers, and texts
+        return value if quick else [plain(part) for part in value]
     return value
 
 
@@ -145,11 +146,6 @@ def _is_a(value: Any, module: str, name: str) -> bool:
 def _plain_row(target: list[Any] | tuple[Any, ...]) -> list[Any] | None:
     row = [None if is_missing(number) else number for number in target]
     return row if any(number is not None for number in row) else None
-
-
-def _all_plain(values: list[Any] | tuple[Any, ...]) -> bool:
-    """Quick for long rows of numbers and for texts."""
-    return set(map(type, values)) <= {int, float, str, bool, type(None)}
 
 
 def _file(data: bytes) -> dict[str, str]:

@@ -195,11 +195,6 @@ def _plain(text: str) -> str:
 
 def _code(name: str) -> str:
     """A name as code, whatever is in it: no markup begins."""
-    fence = "`" * (max((len(run) for run in _backticks(name)), default=0) + 1)
+    fence = "`" * (max(map(len, re.findall("`+", name)), default=0) + 1)
     pad = " " if "`" in name else ""
     return f"{fence}{pad}{name}{pad}{fence}"
-
-
-def _backticks(name: str) -> list[str]:
-    """Runs of backticks in a name."""
-    return [run for run in "".join(c if c == "`" else " " for c in name).split() if run]

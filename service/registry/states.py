@@ -49,7 +49,8 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
             saves_of_ended(session).add((update.model_id, update.trainings))
         update.lease_until = update.progress = update.trainings = None
         _settle(session, update)
-        audit.record(session, _ENDS[to], _model_of(session, update), update.id, _end(session, update))
+        model = session.get_one(Model, update.model_id)
+        audit.record(session, _ENDS[to], model.name, update.id, _end(session, update))
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)
@@ -77,10 +78,6 @@ def _settle(session: Session, update: Update) -> None:
     busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
     for batch in batches.by_id(session, sorted({*update.batches, *(update.adds or ())} - busy)):
         batch.settled_at = now()
-
-
-def _model_of(session: Session, update: Update) -> str:
-    return session.get_one(Model, update.model_id).name
 
 
 def _end(session: Session, update: Update) -> str:

@@ -77,6 +77,19 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     return update
 
 
+def order_of(session: Session, update: Update) -> Order:
+    """The order that learns the same batches once more."""
+    return Order(
+        UpdateKind.LEARN,
+        update.batches,
+        update.requested_method,
+        update.seed,
+        expect=update.expect,
+        device=update.device,
+        guess=guess_of(session, update),
+    )
+
+
 def guess_of(session: Session, update: Update) -> str:
     """What of how its rows were read may be wrong; "" where nothing was guessed."""
     return str(_queued(session, update).get("guess", ""))

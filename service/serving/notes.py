@@ -37,15 +37,14 @@ def unlearned(names: ValueNames, known: Known, spec: InputSpec, version: int) ->
     }
     if not new or not isinstance(spec, TableInput):
         return []
-    notes = [_unlearned(spec.columns[place].name, new[place], version) for place in list(new)[:COLUMNS]]
+    notes = [
+        f"Version {version} has not learned {_listed(values)} of {_cut(spec.columns[place].name)}: "
+        f"{'they count' if len(values) > 1 else 'it counts'} as missing."
+        for place, values in list(new.items())[:COLUMNS]
+    ]
     if (more := len(new) - COLUMNS) > 0:
         notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
     return notes
-
-
-def _unlearned(column: str, values: list[str], version: int) -> str:
-    verb = "they count" if len(values) > 1 else "it counts"
-    return f"Version {version} has not learned {_listed(values)} of {_cut(column)}: {verb} as missing."
 
 
 def _listed(values: list[str]) -> str:

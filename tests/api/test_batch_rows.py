@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.api.routes import batch_rows
+from service.api.routes import batches
 from service.registry import models, versions
 from service.registry.sql.tables import Batch
 from tests.api.conftest import Api, MakeApi, pointers
@@ -78,7 +78,7 @@ def test_what_is_not_there_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) ->
     path = f"{MODEL}/batches/{api.ok('POST', f'{MODEL}/batches', ROWS)['id']}/rows"
     assert api("GET", f"{MODEL}/batches/bat_0/rows").status_code == 404
     assert api("GET", path.replace("digits", "nobody")).status_code == 404
-    monkeypatch.setattr(batch_rows, "LARGEST_BYTES", 10)
+    monkeypatch.setattr(batches, "LARGEST_BYTES", 10)
     assert api("GET", path).status_code == 409
 
 

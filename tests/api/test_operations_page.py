@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.api.routes.metrics import _families
+from service.api.routes.around import _families
 from service.worker.parent import figures
 from tests.api.conftest import Api
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from service.api.limits.request_checks import Scope, charset
-from service.api.openapi import takes
+from service.api.openapi import in_query, takes
 from service.api.queries import once, pairs_of
 from service.api.reader.annotations import Due
 from service.api.validation import validated
@@ -99,7 +99,7 @@ def takes_rows(kind: type[CreateBatch] | type[CreateUpdate], *parameters: dict[s
 
 def file_parameter(name: str, schema: dict[str, Any], description: str | None) -> dict[str, Any]:
     sentence = f"{description or ''} With a CSV file alone; a JSON body says it itself.".strip()
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": sentence}
+    return in_query(name, schema, sentence)
 
 
 def _pairs(query: bytes, kind: type[CreateBatch] | type[CreateUpdate]) -> list[tuple[str, str]]:
@@ -134,6 +134,7 @@ _SAID = {
     "dates": 'what stands first in 3/4/2026: "day-first" or "month-first"',
 }
 """What a member of the query says of how the file is written."""
+SEVERAL_TEXTS = {"type": "array", "items": {"type": "string"}}
 WRITTEN = (
     file_parameter(
         "delimiter",
@@ -161,24 +162,36 @@ WRITTEN = (
     ),
 )
 """Parameters of a query that say how a CSV file is written."""
+GAP_WORDS = file_parameter(
+    GAPS,
+    SEVERAL_TEXTS,
+    "What cells of the file say where nothing is known, such as NA: they count as empty; named again for each of "
+    "several.",
+)
 _COLUMNS = (
     file_parameter(
         TARGET,
-        {"type": "array", "items": {"type": "string"}},
+        SEVERAL_TEXTS,
         "The column that holds the labels or targets, named again for each of several; by default the names of the "
         "model's target, else target or label.",
     ),
     file_parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
     file_parameter(
         LEAVE_OUT,
-        {"type": "array", "items": {"type": "string"}},
+        SEVERAL_TEXTS,
         "A column that is none of all these, such as a number of the row; named again for each of several.",
     ),
-    file_parameter(
-        GAPS,
-        {"type": "array", "items": {"type": "string"}},
-        "What cells of the file say where nothing is known, such as NA: they count as empty; named again for each of "
-        "several.",
-    ),
+    GAP_WORDS,
     *WRITTEN,
 )
+TO_PREDICT = (
+    file_parameter(
+        TARGET,
+        SEVERAL_TEXTS,
+        "A column that is no input, since it holds what is right; named again for each of several. By default target "
+        "and label.",
+    ),
+    GAP_WORDS,
+    *WRITTEN,
+)
+"""Parameters of a query that say what the columns of a CSV file are whose rows are predicted."""

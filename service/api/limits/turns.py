@@ -84,8 +84,3 @@ class Turns:
         if isinstance(scope["tsuika.body"], Spooled) or is_import(scope):
             return self.large
         return self.rows if brings_rows(scope) else self.orders
-
-
-def end_turn(scope: Scope) -> None:
-    """Ends the turn of a request that has written, and waits for something else from here on."""
-    scope[TURN].end()

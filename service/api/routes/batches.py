@@ -1,27 +1,41 @@
-"""Routes of batches and of the vocabulary."""
+"""Routes of batches, of their rows, and of the vocabulary."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch, check_room
 from service.api.bodies.row_bodies import due_of, located, read_row_body
+from service.api.bodies.shown_rows import shown_inputs
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
-from service.api.lists import list_of_model
+from service.api.lists import list_of_model, list_page
 from service.api.openapi import KEY, also, refusals, takes
 from service.contract import requests, resources
+from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_names
-from service.errors import Conflict
+from service.errors import Conflict, Erased, InvalidContent
+from service.learning.data.rows import Rows
+from service.learning.data.serialization import unpack_rows
 from service.registry import batches, models
+from service.registry.sql.tables import Batch, Model
+from service.storage.artifacts import model_area, read_twice
 from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["data"])
+
+LARGEST_BYTES = 64 * 2**20
+"""Of a stored batch whose rows are shown: it is read whole."""
+_READING = threading.BoundedSemaphore(2)
+"""Batches that are held at a time."""
 
 
 @routes.post(
@@ -115,6 +129,72 @@ def remove_class(shared: Shared, model: str, name: str) -> Response:
     with shared.runtime.database.writing() as session:
         models.remove_class(session, models.get(session, model), name)
     return Response(status_code=204)
+
+
+@routes.get(
+    "/v1/models/{model}/batches/{batch}/rows", response_model=resources.BatchRows, responses=refusals(404, 409, 410)
+)
+def list_rows(
+    shared: Shared,
+    page: Page,
+    model: str,
+    batch: str,
+    rows: Annotated[
+        str | None,
+        Query(
+            pattern=r"^[0-9]{1,9}(,[0-9]{1,9}){0,99}$", description="Rows of these numbers alone, with commas between."
+        ),
+    ] = None,
+) -> Response:
+    """Rows of a batch with their labels or targets, in the order of their numbers; the cursor is one. Inputs are as
+    they could be sent; a value of a category that is not kept as text is its code. Rows without a label or target are
+    not among them."""
+    if page.cursor is not None and not page.cursor.isdigit():
+        raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
+
+    def read() -> tuple[InputSpec, Mapping[str, Iterable[str]], Rows]:
+        with shared.runtime.database.reading() as session:
+            record = models.get(session, model)
+            sent = batches.get(session, record, batch)
+            area, digest = model_area(record.id), _stored(session, record, sent)
+        return models.input_of(record), dict(sent.values or {}), unpack_rows(shared.runtime.store.get(area, digest))
+
+    with _READING:
+        spec, values, stored = read_twice(read)
+        wanted = np.argsort(stored.row, kind="stable")
+        if rows is not None:
+            wanted = wanted[np.isin(stored.row[wanted], [int(row) for row in rows.split(",")])]
+        numbers = stored.row[wanted].tolist()
+
+        def fetch(limit: int, cursor: str | None) -> tuple[list[int], str | None]:
+            first = int(np.searchsorted(numbers, int(cursor or 0)))
+            after = first + limit
+            return wanted[first:after].tolist(), str(numbers[after]) if after < len(numbers) else None
+
+        def shown(places: list[int]) -> list[resources.BatchRow]:
+            some = stored.take(np.array(places, np.int64))
+            return [_shown(some, k, value) for k, value in enumerate(shown_inputs(some.inputs, spec, values))]
+
+        return list_page(page, fetch, shown)
+
+
+def _shown(rows: Rows, k: int, value: object) -> resources.BatchRow:
+    row = int(rows.row[k])
+    if rows.numeric:
+        return resources.BatchRow(row=row, label=None, targets=rows.targets[k].tolist(), input=value)
+    return resources.BatchRow(row=row, label=rows.names[rows.labels[k]], targets=None, input=value)
+
+
+def _stored(session: Session, model: Model, batch: Batch) -> str:
+    """The digest of its rows. Raises Erased, and Conflict where they are not here, or too many."""
+    if batch.erased_at is not None:
+        raise Erased(f"The rows of batch {batch.id} were erased.")
+    if batch.stored_digest is None:
+        batches.require_whole(session, model, batch)
+        raise Conflict(f"The rows of batch {batch.id} are not here any more.")
+    if batch.bytes > LARGEST_BYTES:
+        raise Conflict(f"Batch {batch.id} has {batch.bytes:,} bytes: too many to be looked at here.")
+    return batch.stored_digest
 
 
 def _batch(shared: Context, model: str, batch_id: str) -> resources.Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
@@ -150,8 +151,7 @@ def _order_anew(session: Session, model: Model, version: Version) -> Order:
     for batch in batches.named(session, model, origin.batches):
         if batch.id not in learned:
             batches.require_whole(session, model, batch)
-    method = origin.method or origin.requested_method
-    return Order(UpdateKind.LEARN, origin.batches, method, origin.seed, expect=origin.expect, device=origin.device)
+    return replace(updates.order_of(session, origin), method=origin.method or origin.requested_method)
 
 
 def _warm(shared: Context, name: str, number: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.bodies.csv_bodies import WRITTEN
+from service.api.bodies.csv_bodies import TO_PREDICT
 from service.api.bodies.invocation_bodies import native_body, predictions_alone
 from service.api.context import Context, Shared, access
 from service.api.limits.request_checks import HEADERS, charset, media_type
@@ -30,7 +30,7 @@ LISTED = 3
 
 
 def _takes_frames() -> dict[str, Any]:
-    extra = takes(contract.Invocation, predictions.TARGET_COLUMN, predictions.GAP_WORDS, *WRITTEN)
+    extra = takes(contract.Invocation, *TO_PREDICT)
     sentence = "A line of column names, then a row a line, as pandas.DataFrame.to_csv(index=False) writes it."
     extra["requestBody"]["content"][CSV] = {"schema": {"type": "string", "description": sentence}}
     return extra

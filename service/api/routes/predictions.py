@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.bodies import prediction_bodies, row_bodies
-from service.api.bodies.csv_bodies import WRITTEN
+from service.api.bodies.csv_bodies import TO_PREDICT
 from service.api.bodies.prediction_bodies import MOST_TOP, Question
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
 from service.api.limits.request_checks import Receive, Scope, unless_gone
-from service.api.openapi import TIMEOUT, refusals, takes
+from service.api.openapi import TIMEOUT, in_query, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, NPY, PNG, RAW
@@ -96,49 +96,31 @@ async def answered(
         raise not_finite(fault.row, fault.place, loaded.input) from None
 
 
-QUERY: list[dict[str, Any]] = [
-    {
-        "name": "input",
-        "in": "query",
-        "required": True,
-        "schema": {"type": "string"},
-        "description": 'One row as JSON: [0, 3, ...], [c][h][w] or {"png": base64} of an image, {"city": "Osaka", ...} '
-        "of a table; a text as it is.",
-        "example": "[0,3,7,1]",
-    },
-    {
-        "name": "top",
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
-        "description": "Best classes to list, where rows are the whole body; a JSON body says it itself.",
-    },
-    {
-        "name": "level",
-        "in": "query",
-        "schema": {"type": "number", "minimum": LEAST_LEVEL, "maximum": MOST_LEVEL},
-        "description": "Level of the intervals of numbers, likewise; the model's where it is left out.",
-    },
-    {
-        "name": "source",
-        "in": "query",
-        "schema": {"type": "string", "maxLength": requests.LONGEST_SOURCE},
-        "description": "Where rows come from, likewise: their own head answers where the version has one.",
-    },
-]
-TARGET_COLUMN = {
-    "name": "target",
-    "in": "query",
-    "schema": {"type": "array", "items": {"type": "string"}},
-    "description": "With a CSV file alone: a column that is no input, since it holds what is right; named "
-    "again for each of several. By default target and label.",
-}
-GAP_WORDS = {
-    "name": "gaps",
-    "in": "query",
-    "schema": {"type": "array", "items": {"type": "string"}},
-    "description": "With a CSV file alone: what its cells say where nothing is known, such as NA; named again for each "
-    "of several.",
-}
+QUERY = (
+    in_query(
+        "input",
+        {"type": "string"},
+        'One row as JSON: [0, 3, ...], [c][h][w] or {"png": base64} of an image, {"city": "Osaka", ...} of a table; a '
+        "text as it is.",
+        required=True,
+        example="[0,3,7,1]",
+    ),
+    in_query(
+        "top",
+        {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": 1},
+        "Best classes to list, where rows are the whole body; a JSON body says it itself.",
+    ),
+    in_query(
+        "level",
+        {"type": "number", "minimum": LEAST_LEVEL, "maximum": MOST_LEVEL},
+        "Level of the intervals of numbers, likewise; the model's where it is left out.",
+    ),
+    in_query(
+        "source",
+        {"type": "string", "maxLength": requests.LONGEST_SOURCE},
+        "Where rows come from, likewise: their own head answers where the version has one.",
+    ),
+)
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
     "response_model": Predictions | NumberPredictions,
@@ -161,7 +143,7 @@ ROWS_ALONE = {
 
 def _takes_rows() -> dict[str, Any]:
     """Describes the bodies of a POST: JSON, or rows alone, whose `top`, `level` and `source` stand in the query."""
-    extra = takes(requests.Predict, *QUERY[1:], TARGET_COLUMN, GAP_WORDS, *WRITTEN, TIMEOUT)
+    extra = takes(requests.Predict, *QUERY[1:], *TO_PREDICT, TIMEOUT)
     content = extra["requestBody"]["content"]
     for media, description in ROWS_ALONE.items():
         content[media] = {"schema": {"type": "string", "format": "binary", "description": description}}

@@ -1,22 +1,26 @@
-"""Routes of updates: order one, look at it, stop it, try it again."""
+"""Routes of updates: order one, look at it, follow it, stop it, try it again."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
+from service.api.access.callers import Caller
 from service.api.bodies.csv_bodies import takes_rows
 from service.api.bodies.new_batch import NewBatch
 from service.api.bodies.row_bodies import due_of, located, read_row_body
 from service.api.context import Context, Page, Shared, Wait, access, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
-from service.api.limits.turns import end_turn
+from service.api.limits.turns import TURN
 from service.api.lists import list_page
-from service.api.openapi import KEY, also, refusals, takes
+from service.api.openapi import KEY, also, gives, refusals, takes
 from service.api.preconditions import Base, Makeup, check_device, check_import, check_labels, check_method
 from service.api.reader.annotations import Due
 from service.contract import requests, resources
@@ -32,6 +36,8 @@ from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
+COMMENT_SECONDS = 15.0
+"""A stream without news sends a comment so often, so that no proxy closes it."""
 ORDERS: dict[str, Any] = {
     "status_code": 202,
     "response_model": resources.Update,
@@ -138,7 +144,7 @@ async def answer_update(request: Request, shared: Context, done: Done, wait: flo
 
     Raises Unauthorized where the key has ended meanwhile.
     """
-    end_turn(request.scope)
+    request.scope[TURN].end()  # from here on it waits for something else
     update_id = done.names["update"]
     settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
     if wait > 0:
@@ -231,3 +237,57 @@ def _require_scope(request: Request, session: Session, update: Update) -> None:
     ordinary = ordinary and all(batch.merged is None for batch in batches.by_id(session, update.batches))
     needed = KeyScope.LEARN if ordinary else KeyScope.PROMOTE
     access(request).require([needed])
+
+
+@routes.get(
+    "/v1/updates/{update}/events",
+    response_class=StreamingResponse,
+    responses=gives("text/event-stream", "One event a move; `progress` in between, without an id.") | refusals(404),
+)
+async def follow_update(
+    request: Request,
+    shared: Shared,
+    update: str,
+    last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
+) -> Response:
+    """Follow an update. With Last-Event-ID the stream resumes after that event; 204 when nothing will ever follow."""
+    shared.watcher.open_stream(request.scope)
+    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 18 else 0
+    final, first = await run_in_threadpool(_look, shared, update, after)
+    if final and not first and after:
+        return Response(status_code=204)
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_stream(shared, access(request), update, after), 200, headers, "text/event-stream")
+
+
+async def _stream(shared: Context, caller: Caller, update_id: str, after: int) -> AsyncIterator[bytes]:
+    """Ends with the update, with the process, and with the key that asked for it."""
+    sent: dict[str, Any] | None = None
+    with shared.watcher.following(update_id) as follower:
+        while not shared.watcher.stopping:
+            final, events = await run_in_threadpool(_look, shared, update_id, after)
+            if not shared.keyring.still_admits(caller):
+                return
+            for event in events:
+                after = event.id
+                yield _message(event.kind, event.model_dump(mode="json"), event.id)
+            if final:
+                return
+            progress = follower.status.progress if follower.status else None
+            if progress and progress != sent:
+                sent = progress
+                yield _message("progress", progress)
+            if not await follower.news(COMMENT_SECONDS):
+                yield b": still here\n\n"
+
+
+def _look(shared: Context, update_id: str, after: int) -> tuple[bool, list[resources.Event]]:
+    """-> whether the update is final, and its events after `after`. Raises NotFound."""
+    with shared.runtime.database.reading() as session:
+        update = updates.find(session, update_id)
+        return states.is_final(update), updates.events(session, update_id, after)
+
+
+def _message(kind: str, data: dict[str, Any], number: int | None = None) -> bytes:
+    lines = [f"id: {number}"] if number is not None else []
+    return "\n".join([*lines, f"event: {kind}", f"data: {json.dumps(data, ensure_ascii=False)}", "", ""]).encode()

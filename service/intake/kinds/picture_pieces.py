@@ -40,7 +40,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # a li
 
 def fault_of_pieces(data: bytes, kind: str) -> str | None:
     """The sentence, which goes on after "This JPEG", for a file of too many pieces; None where they are few enough."""
-    pieces, scans = _jpeg(data) if kind == "JPEG" else (_png(data), 0)
+    chunks = islice(_chunks(data), MOST_PIECES + 1)
+    pieces, scans = _jpeg(data) if kind == "JPEG" else (sum(1 for _ in chunks), 0)
     if scans > MOST_SCANS:
         return f"has more than {MOST_SCANS} scans. Save it anew."
     if pieces > MOST_PIECES:
@@ -79,11 +80,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         stop = start + int.from_bytes(data[at : at + 4], "big")
         yield data[at + 4 : start], start, stop
         at = stop + 4
-
-
-def _png(data: bytes) -> int:
-    """-> chunks, counted up to the limit"""
-    return sum(1 for _ in islice(_chunks(data), MOST_PIECES + 1))
 
 
 def lacks_pixels(data: bytes, width: int, height: int) -> bool:

@@ -13,6 +13,7 @@ from service.contract.strict import Strict
 from service.learning.evaluation.cost import joint_backbone
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.network import TRAINED_HERE
 from service.learning.wording import a
 
 ENOUGH_TO_TRAIN = 2_000
@@ -75,7 +76,8 @@ class Table(ABC):
     @property
     def trained(self) -> bool:
         """Whether a net that was trained serves."""
-        return self.base is not None and self.base.layout.trained and not _frozen_backbone(self.base)
+        layout = self.base.layout if self.base is not None else None
+        return layout is not None and layout.trained and isinstance(layout.backbone, TRAINED_HERE)
 
     def brought_in(self) -> bool:
         """Whether a trained net serves a model that names none, every row of which is kept for an exact head."""
@@ -98,7 +100,3 @@ class Table(ABC):
         if backbone != self.data.architecture.backbone:
             request["backbone"] = {"name": backbone.name}
         return request, f"joint training of {a(backbone.name)} on all {rows:,} rows"
-
-
-def _frozen_backbone(base: Checkpoint) -> bool:
-    return isinstance(base.layout.backbone, IdentityBackbone | PretrainedBackbone)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.learning.auto.choice import Choice, Table
+from service.learning.network.network import TRAINED_HERE
 
 NUMBERS = {"name": "ridge", "decay": "search"}
 """The exact head where targets are numbers."""
@@ -40,7 +40,7 @@ class NumberTable(Table):
 
     def _trains(self) -> bool:
         """Whether the model names a net that is trained here, which serves, or nothing does yet."""
-        named = not isinstance(self.data.architecture.backbone, IdentityBackbone | PretrainedBackbone)
+        named = isinstance(self.data.architecture.backbone, TRAINED_HERE)
         return self.trained or (named and self.base is None)
 
     def _net(self) -> Choice:

@@ -111,11 +111,8 @@ def _of_tables(
         lifts = [cast(Lift, lift) for lift in network.lifts]
         firsts = table_steps(scale, values, lifts, cast(list[PackedMatrix], layers))
         return [Forward([first, *steps[at + 1 :]]) for first, steps in zip(firsts, chains, strict=True)]
-    return [Forward([*([] if values is None else [_known_only(values)]), scale, *steps]) for steps in chains]
-
-
-def _known_only(values: LearnedValues) -> Step:
-    return lambda rows: torch.from_numpy(values.known_only(rows.numpy()))
+    known: list[Step] = [] if values is None else [lambda rows: torch.from_numpy(values.known_only(rows.numpy()))]
+    return [Forward([*known, scale, *steps]) for steps in chains]
 
 
 def _scaled(network: Network, scale: InputScale, chains: Sequence[list[Step]]) -> list[Forward]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -129,7 +130,7 @@ class ClassKind(Kind[Probabilities]):
         self.order = sorted(range(len(classes)), key=lambda k: classes[k])
         self.names = [classes[k] for k in self.order]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
-        self.last = _softmax
+        self.last = partial(torch.softmax, dim=1, dtype=torch.float64)
 
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Probabilities:
         values = given.numpy()
@@ -188,10 +189,6 @@ class ClassKind(Kind[Probabilities]):
         if output == CLASS:
             return NameTensor(CLASS, answers.best, self.names, self.quoted)
         return FloatTensor(SCORES, "FP32", answers.values, {"classes": self.names})
-
-
-def _softmax(x: Tensor) -> Tensor:
-    return torch.softmax(x, 1, dtype=torch.float64)
 
 
 def _listed(numbers: list[Any] | Columns | Floats) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -44,9 +46,7 @@ def learn_again(session: Session, model: Model, update: Update) -> None:
     """Queues the stopped updates that an update follows: they are judged once more, beside a stream that has moved."""
     for other, _ in stopped_before(session, model, update):
         if all(batches.is_whole(session.get_one(Batch, b)) for b in other.batches):
-            order = updates.Order(
-                UpdateKind.LEARN, other.batches, other.requested_method, other.seed, device=other.device
-            )
+            order = replace(updates.order_of(session, other), expect=None)
             updates.enqueue(session, model, order, by=deployments.BY_GATE)
 
 

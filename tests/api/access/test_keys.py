@@ -17,7 +17,7 @@ from service.api.access import keyring
 from service.api.access.callers import OPERATOR as WHO_BOOTSTRAPS
 from service.api.access.callers import Caller
 from service.api.access.keyring import Keyring
-from service.api.routes.update_events import _stream
+from service.api.routes.updates import _stream
 from service.contract.enums import Action, KeyScope
 from service.contract.keys import CreateKey
 from service.errors import Unauthorized

@@ -1,4 +1,4 @@
-"""The route of the methods."""
+"""Routes of what the service can do: its methods, and its limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from functools import cache
 
 from fastapi import APIRouter, Response
 
-from service.api.context import answer
+from service.api.context import Shared, answer
+from service.api.limits.table import limits_of
 from service.api.openapi import refusals
 from service.contract import resources
 from service.contract.targets import KINDS
@@ -27,10 +28,10 @@ AUTO_INFO = resources.MethodInfo(
 )
 """The method of models that name none."""
 
-routes = APIRouter(tags=["methods"])
+routes = APIRouter()
 
 
-@routes.get("/v1/methods", response_model=resources.Methods, responses=refusals())
+@routes.get("/v1/methods", tags=["methods"], response_model=resources.Methods, responses=refusals())
 def list_methods() -> Response:
     """auto, then every method: what it does, what it needs, when it is good, and its parameters as JSON Schema."""
     return answer(_described())
@@ -55,3 +56,9 @@ def _described() -> resources.Methods:
         for m in METHODS.values()
     ]
     return resources.Methods(items=[AUTO_INFO, *items])
+
+
+@routes.get("/v1/limits", tags=["limits"], response_model=resources.Limits, responses=refusals())
+def list_limits(shared: Shared) -> Response:
+    """How much a caller may ask for, and what becomes of a request that goes beyond it."""
+    return answer(resources.Limits(items=limits_of(shared.runtime.settings)))

@@ -1,10 +1,11 @@
-"""Routes of keys: make one, or one in the place of another; list them; revoke one."""
+"""Routes of callers: their keys, made, listed and revoked; and the audit of who changed what, and when."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.access.callers import HOST
@@ -12,13 +13,14 @@ from service.api.context import Page, Shared, access, answer, attempt, body_of, 
 from service.api.idempotent_posts import Effect
 from service.api.lists import list_page
 from service.api.openapi import KEY, refusals, takes
-from service.contract import keys as contract_keys
+from service.contract import keys as contract
 from service.contract import resources
 from service.contract.enums import KeyScope
-from service.errors import InvalidContent
-from service.registry.callers import keys
+from service.errors import InvalidContent, NotFound
+from service.registry import models
+from service.registry.callers import audit, keys
 
-routes = APIRouter(tags=["keys"])
+routes = APIRouter()
 
 FIRST_MAY_ALL = (
     "From the first key on this service asks everybody for one, so the first has the scope admin: with another one "
@@ -28,17 +30,18 @@ FIRST_MAY_ALL = (
 
 @routes.post(
     "/v1/keys",
+    tags=["keys"],
     status_code=201,
-    response_model=contract_keys.NewKey,
+    response_model=contract.NewKey,
     responses=refusals(409, writes=True),
     openapi_extra=takes(
-        contract_keys.CreateKey, KEY, example={"name": "till 7", "scopes": ["predict"], "models": ["digits"]}
+        contract.CreateKey, KEY, example={"name": "till 7", "scopes": ["predict"], "models": ["digits"]}
     ),
 )
 def create_key(request: Request, shared: Shared) -> Response:
     """Make a key: this answer alone shows its secret. With `replaces` it takes the place of another, which is good for
     `overlap_hours` more. Where no key is asked for yet, the first has the scope admin."""
-    order, body = body_of(request, contract_keys.CreateKey)
+    order, body = body_of(request, contract.CreateKey)
     by = caller(request)
     if access(request) == HOST and order.scopes is not None and KeyScope.ADMIN not in order.scopes:
         raise InvalidContent.at("/scopes", FIRST_MAY_ALL)
@@ -55,24 +58,40 @@ def create_key(request: Request, shared: Shared) -> Response:
         return answer(keys.new_resource(keys.get(session, done.names["key"]), None), done.status, location)
 
 
-@routes.get("/v1/keys", response_model=resources.Page[contract_keys.Key], responses=refusals())
+@routes.get("/v1/keys", tags=["keys"], response_model=resources.Page[contract.Key], responses=refusals())
 def list_keys(shared: Shared, page: Page) -> Response:
     """Keys, newest first, revoked ones too; never their secrets."""
     with shared.runtime.database.reading() as session:
         return list_page(page, partial(keys.page, session), keys.resources_of)
 
 
-@routes.get("/v1/keys/{key}", response_model=contract_keys.Key, responses=refusals(404))
+@routes.get("/v1/keys/{key}", tags=["keys"], response_model=contract.Key, responses=refusals(404))
 def get_key(shared: Shared, key: str) -> Response:
     """A key: what it may do, and until when."""
     with shared.runtime.database.reading() as session:
         return answer(keys.resource(keys.get(session, key)))
 
 
-@routes.delete("/v1/keys/{key}", status_code=204, responses=refusals(404))
+@routes.delete("/v1/keys/{key}", tags=["keys"], status_code=204, responses=refusals(404))
 def revoke_key(shared: Shared, key: str) -> Response:
     """Revoke a key: from now on it opens nothing, in other processes within a poll."""
     with shared.runtime.database.writing() as session:
         keys.revoke(session, keys.get(session, key))
     shared.keyring.reread()
     return Response(status_code=204)
+
+
+@routes.get("/v1/audit", tags=["audit"], response_model=resources.Page[contract.AuditEntry], responses=refusals())
+def list_audit(
+    shared: Shared,
+    page: Page,
+    model: Annotated[str | None, Query(max_length=100, description="Only of this model, archived or not.")] = None,
+) -> Response:
+    """Changes of state, newest first, each with who made it; chained by hashes, which `tsuika audit verify` checks."""
+    with shared.runtime.database.reading() as session:
+        if model is not None:
+            try:
+                models.get(session, model, archived_too=True)
+            except NotFound as error:
+                raise InvalidContent.at("/model", error.detail) from None
+        return list_page(page, partial(audit.page, session, model=model), audit.resources_of)
