@@ -23,7 +23,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """Gives a function to call with what is done and how much there is."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(console, title).show
+        say = _now_and_then(console)
+        yield lambda done, total: say(f"{title}: {done:,} of {total:,}")
         return
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task(title, total=None)
@@ -38,7 +39,8 @@ def learning(rows: int | None) -> Iterator[Callable[[Update], None]]:
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield _UpdateLines(console).show
+        say = _now_and_then(console)
+        yield lambda update: say(_line(update))
         return
     columns = (
         TextColumn("{task.description:<10}"),
@@ -73,18 +75,24 @@ class _UpdateBars:
         self._bars.update(self._task, total=1, completed=1)
 
 
-class _UpdateLines:
-    """Lines in the place of such bars."""
+def _line(update: Update) -> str:
+    """A line in the place of such bars."""
+    title, done, total, note = stage(update)
+    share = f" {done:,} of {total:,}" if total else ""
+    return f"{title}:{share} {note}".rstrip()
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._last = console, time.monotonic()
 
-    def show(self, update: Update) -> None:
-        if time.monotonic() - self._last >= LINE_SECONDS:
-            self._last = time.monotonic()
-            title, done, total, note = stage(update)
-            share = f" {done:,} of {total:,}" if total else ""
-            self._console.print(f"{title}:{share} {note}".rstrip(), soft_wrap=True)
+def _now_and_then(console: Console) -> Callable[[str], None]:
+    """A function that prints a line unless the one before is too fresh."""
+    last = time.monotonic()
+
+    def say(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            console.print(line, highlight=False, soft_wrap=True)
+
+    return say
 
 
 def stage(update: Update) -> tuple[str, int, int, str]:
@@ -98,16 +106,3 @@ def stage(update: Update) -> tuple[str, int, int, str]:
         note = "" if update.exam_rows is None else f"{update.exam_rows:,} trusted rows"
         return "Judging", update.progress.done, update.progress.total, note
     return "Learning", update.progress.done, update.progress.total, f"{method}, {doing(update.progress)}".strip(", ")
-
-
-class _Lines:
-    """Lines in the place of a bar."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, title
-        self._last = time.monotonic()
-
-    def show(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last >= LINE_SECONDS:
-            self._last = time.monotonic()
-            self._console.print(f"{self._title}: {done:,} of {total:,}", highlight=False, soft_wrap=True)

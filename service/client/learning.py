@@ -18,9 +18,9 @@ from service.client.guess import guess
 from service.client.result import Result
 from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
 from service.client.transport import Transport
-from service.client.values import are_numbers, many_numbers, plain, plain_labels, plain_targets, rows_file
+from service.client.values import Bytes, are_numbers, many_numbers, plain, plain_labels, plain_targets, rows_file
 from service.client.waiting import OnProgress, bar, until_final
-from service.contract.enums import NewClasses, NewValues
+from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
@@ -29,34 +29,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class RowOptions(TypedDict, total=False):
-    """What may be said of rows that are stored.
+class AskOptions(TypedDict, total=False):
+    """What may be said of rows, to be predicted or stored.
 
-    target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
-    the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row. gaps: what
-    cells of a CSV file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or
-    "tab") and what decimals begin with ("," or "."), where its first line and its numbers can be read in two ways.
-    dates: "day-first" or "month-first" in such as 3/4/2026. encoding: how its letters are stored, such as
-    "windows-1250", where a guess is wrong.
-    groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
-    names, None for a row in none, or one name for all.
-    new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
-    that no batch of the model has had, "take" takes them. source: where the rows come from. again: count the same
-    content and source a second time.
+    source: where they come from; a source whose rows differ has an own head, which answers. gaps: what cells of a CSV
+    file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and what
+    decimals begin with ("," or "."), where its first line and its numbers can be read in two ways. dates: "day-first"
+    or "month-first" in such as 3/4/2026. encoding: how its letters are stored, such as "windows-1250", where a guess is
+    wrong.
     """
 
-    target: str | Sequence[str] | None
-    group: str | None
-    leave_out: str | Sequence[str] | None
+    source: str | None
     gaps: str | Sequence[str] | None
     delimiter: str | None
     decimal: str | None
     encoding: str | None
     dates: str | None
+
+
+class RowOptions(AskOptions, total=False):
+    """What may be said of rows that are stored.
+
+    target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
+    the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row.
+    groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
+    names, None for a row in none, or one name for all.
+    new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
+    that no batch of the model has had, "take" takes them. again: count the same content and source a second time.
+    """
+
+    target: str | Sequence[str] | None
+    group: str | None
+    leave_out: str | Sequence[str] | None
     groups: Any
     new_classes: NewClasses | str | None
     new_values: NewValues | str | None
-    source: str | None
     again: bool | None
 
 
@@ -262,7 +269,7 @@ class Learning(Handle):
         """
         data = ledger if isinstance(ledger, bytes) else Path(ledger).read_bytes()
         query = given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
-        return await self._ordered("merges", data, wait, on_progress, **query)
+        return await self._ordered("merges", Bytes(data, RAW), wait, on_progress, **query)
 
     async def _made(self, inputs: Any, labels: Any, options: UpdateOptions) -> bool:
         """Makes the model where there is none, as its first rows say. -> whether it was made"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Self, TypedDict, Unpack, overload
+from typing import Any, Self, Unpack, overload
 from urllib.parse import quote
 
 from pydantic import RootModel
@@ -12,7 +12,7 @@ from pydantic import RootModel
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.csv_file import CsvFile, check_no_file, csv_file, header_of
-from service.client.learning import Learning, given
+from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
 from service.client.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
@@ -38,19 +38,6 @@ from service.guessing.label_column import label_column
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
 WATCH_SECONDS = 1.0
-
-
-class AskOptions(TypedDict, total=False):
-    """What may be said of rows to predict. source: where they come from, whose own head answers where there is one.
-    gaps: what cells of a CSV file say where nothing is known. delimiter, decimal, encoding, dates: as of
-    `RowOptions`."""
-
-    source: str | None
-    gaps: str | Sequence[str] | None
-    delimiter: str | None
-    decimal: str | None
-    encoding: str | None
-    dates: str | None
 
 
 class AnyPredictions(RootModel[NumberPredictions | Predictions]):

@@ -21,7 +21,6 @@ from service import __version__
 from service.client.csv_file import CsvFile
 from service.client.errors import ClientError, InvalidContent, Unreachable, refuse
 from service.client.values import Bytes
-from service.contract.enums import RAW
 from service.contract.resources import Page
 
 R = TypeVar("R", bound=BaseModel)
@@ -85,14 +84,11 @@ class Transport(ABC):
         if not NO_NAMES.isdisjoint(path.split("/")[1:]):
             raise ClientError(f'{path} names nothing: no name, id or version is empty, "." or "..".')
         present = {name: value for name, value in params.items() if value is not None}
-        if isinstance(body, CsvFile):
-            request = self._http.build_request(method, path, params=present, content=body, headers=body.headers)
-            request.stream = body  # of either client
-        elif isinstance(body, Bytes):
-            request = self._http.build_request(method, path, params=present, content=body.data, headers=body.headers)
-        elif isinstance(body, bytes):
-            headers = {"Content-Type": RAW}
-            request = self._http.build_request(method, path, params=present, content=body, headers=headers)
+        if isinstance(body, CsvFile | Bytes):
+            content = body.data if isinstance(body, Bytes) else body
+            request = self._http.build_request(method, path, params=present, content=content, headers=body.headers)
+            if isinstance(body, CsvFile):
+                request.stream = body  # of either client
         else:
             try:
                 request = self._http.build_request(method, path, params=present, json=body)

@@ -136,15 +136,7 @@ def challenge(session: Session, model: Model, champion: Update, method: dict[str
     )
     for other in session.scalars(waiting):
         cancelled(session, other, reason="a newer version is challenged")
-    order = Order(
-        UpdateKind.LEARN,
-        champion.batches,
-        champion.requested_method,
-        champion.seed,
-        expect=champion.expect,
-        device=champion.device,
-    )
-    update = enqueue(session, model, order, by="auto")
+    update = enqueue(session, model, order_of(session, champion), by="auto")
     update.challenges, update.method, update.why = champion.id, method, why
     return update
 

@@ -89,6 +89,10 @@ class Store(Artifacts, Protocol):
         """Deletes what is kept of the store on this machine: some of it may be erased."""
 
 
+def corrupt(digest: str, how: str) -> CorruptArtifact:
+    return CorruptArtifact(f"The bytes {digest[:12]}… {how}. {CorruptArtifact.REMEDY}")
+
+
 def read_twice(read: Callable[[], T]) -> T:
     """What `read` returns, which learns from the database which bytes there are, and reads them. Where they are missing
     it is called again: if they were erased or replaced in between, it says so, or finds the others."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from service.errors import CorruptArtifact, DiskFull, NotWritable
-from service.storage.artifacts import check_name, is_name
+from service.errors import DiskFull, NotWritable
+from service.storage.artifacts import check_name, corrupt, is_name
 from service.storage.figures import observed
 from service.tuning import room
 
@@ -78,18 +78,12 @@ class LocalArtifacts:
         try:
             data, actual = _read(self._path(area, digest))
         except FileNotFoundError:
-            raise CorruptArtifact(
-                f"The bytes {digest[:12]}… are missing from the store. {CorruptArtifact.REMEDY}"
-            ) from None
+            raise corrupt(digest, "are missing from the store") from None
         except OSError as error:
             log.error("%s", error)  # the message has the path
-            raise CorruptArtifact(
-                f"The bytes {digest[:12]}… cannot be read: {error.strerror}. {CorruptArtifact.REMEDY}"
-            ) from error
+            raise corrupt(digest, f"cannot be read: {error.strerror}") from error
         if actual != digest:
-            raise CorruptArtifact(
-                f"The bytes {digest[:12]}… are damaged: they do not hash to their name. {CorruptArtifact.REMEDY}"
-            )
+            raise corrupt(digest, "are damaged: they do not hash to their name")
         return data
 
     def has(self, area: str, digest: str) -> bool:

@@ -23,8 +23,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from service.errors import CorruptArtifact, DiskFull, StoreAway
-from service.storage.artifacts import SHARDS, check_name, is_name
+from service.errors import DiskFull, StoreAway
+from service.storage.artifacts import SHARDS, check_name, corrupt, is_name
 from service.storage.cache import Cache
 from service.storage.figures import observed
 from service.storage.local import nothing
@@ -94,13 +94,9 @@ class S3Artifacts:
         try:
             size, data = self._asked(lambda: self._read(key))
         except FileNotFoundError:
-            raise CorruptArtifact(
-                f"The bytes {digest[:12]}… are missing from the store. {CorruptArtifact.REMEDY}"
-            ) from None
+            raise corrupt(digest, "are missing from the store") from None
         if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
-            raise CorruptArtifact(
-                f"The bytes {digest[:12]}… are damaged: they do not hash to their name. {CorruptArtifact.REMEDY}"
-            )
+            raise corrupt(digest, "are damaged: they do not hash to their name")
         if cache is not None:
             cache.put(area, digest, data, entered)
         return data

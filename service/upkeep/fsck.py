@@ -22,6 +22,11 @@ from service.upkeep import gc
 from service.upkeep.intact_copies import IntactCopies
 from service.upkeep.named_files import Name, NamedFile, named_files
 
+BROKEN_CHAIN = (
+    "The audit is not as it was written: row {} does not hold. It, or one before it, was changed, deleted or put in: "
+    "compare with a copy of the database. Nothing that is served or learned depends on it."
+)
+
 Uses = Mapping[str, NamedFile]
 """Model -> what a file is there."""
 
@@ -84,32 +89,20 @@ def fsck(
         return Checked(0, 0, 0, 0, tables=tuple(faults))  # what it names is not to be trusted
     with runtime.database.looking() as reader:
         chain = audit.verify(reader)
-    broken_chain = (
-        f"The audit is not as it was written: row {chain.broken} does not hold. It, or one before it, was changed, "
-        "deleted or put in: compare with a copy of the database. Nothing that is served or learned depends on it."
-    )
     store = open_store(runtime.settings.store_url)
     oldest = now() - max(runtime.settings.gc_grace_seconds, gc.WRITING_SECONDS)
     names, cached = _names(runtime), list(runtime.cache.files())
-    total = len(names) + len(cached)
-    size, suspects = 0, set[Name]()
-    for done, name in enumerate(names):
-        there = length(store, *name)
-        size += there or 0
-        if there is None:
-            suspects.add(name)
-        progress(done + 1, total)
-    stale = []
+    lengths, stale = dict[Name, int | None](), []
+    for name in names:
+        lengths[name] = length(store, *name)
+        progress(len(lengths), len(names) + len(cached))
     for done, path in enumerate(cached):
         if runtime.cache.is_stale(path, oldest):
             stale.append(path)
-        progress(len(names) + done + 1, total)
+        progress(len(names) + done + 1, len(names) + len(cached))
     names = _names(runtime)
-    damaged = [
-        Damaged(*name, not store.has(*name), names[name])
-        for name in sorted(suspects & names.keys())
-        if length(store, *name) is None
-    ]
+    suspects = sorted(name for name, there in lengths.items() if there is None and name in names)
+    damaged = [Damaged(*name, not store.has(*name), names[name]) for name in suspects if length(store, *name) is None]
     if repair:
         intact = IntactCopies(runtime, store, copies)
         damaged = [_mended(store, intact, file) for file in damaged]
@@ -117,10 +110,10 @@ def fsck(
             path.unlink(missing_ok=True)
     return Checked(
         files=len(names),
-        bytes=size,
+        bytes=sum(there or 0 for there in lengths.values()),
         cached=len(cached),
         audit_rows=chain.rows,
-        tables=() if chain.holds else (broken_chain,),
+        tables=() if chain.holds else (BROKEN_CHAIN.format(chain.broken),),
         damaged=tuple(damaged),
         serving=tuple(_serving(runtime, [file for file in damaged if file.mended is None])),
         stale=len(stale) + store.clear_temporary(oldest, dry_run=not repair),

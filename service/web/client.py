@@ -87,10 +87,6 @@ class ApiClient:
     key: str | None = None
     attempt: str | None = None
 
-    def with_key(self, key: str) -> ApiClient:
-        """The same with another key."""
-        return replace(self, key=key)
-
     def get(self, path: str, kind: type[R], **query: Any) -> R:
         """Reads a resource. Raises Refused."""
         return kind.model_validate_json(self.send("GET", path, query=query))

@@ -260,10 +260,10 @@ def test_ctrl_c_while_it_learns_says_that_the_update_goes_on(
     file = save(tmp_path / "a.csv", rows(["apple", "pear"], 40))
     assert tsuika("init", "left", file).code == DONE
 
-    def leave(bars: object, update: object) -> None:
+    def leave(update: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("service.cli.progress._UpdateLines.show", leave)
+    monkeypatch.setattr("service.cli.progress._line", leave)
     left = tsuika("push", "left", file, "--method", "ridge")
     assert left.code == INTERRUPTED
     assert re.search(r"upd_\w+ goes on: tsuika watch left", left.err)

@@ -24,15 +24,16 @@ STOP_SECONDS = 15.0
 def running_service(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """Starts the service, waits until it is ready, and stops it at the end. -> its address
 
-    settings: variables TSUIKA_... of its environment, beside its folder.
+    settings: variables TSUIKA_... of its environment, beside its folder. Those that are set around it do not count.
     """
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TSUIKA_")}
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     log = folder / "service.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
-            env={**_environment(folder), **settings},
+            env={**others, "TSUIKA_DATA": str(folder / "data"), **settings},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
@@ -50,12 +51,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Ours without any TSUIKA_ setting: what the demonstration shows does not depend on what is set around it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TSUIKA_")}
-    return {**kept, "TSUIKA_DATA": str(folder / "data")}
 
 
 def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -37,15 +37,6 @@ def _row(version: Version) -> list[str | Text]:
     state = Text("● live", "green") if version.live else Text("erased" if version.erased_at else "", "dim")
     method = (version.method or {}).get("name", "imported")
     parent = "–" if version.parent is None else str(version.parent)
-    made = f"{version.created_at:%Y-%m-%d %H:%M}"
-    good = figure(version.report)
-    return [
-        str(version.number),
-        state,
-        parent,
-        method,
-        good,
-        str(len(version.batches)),
-        made,
-        ", ".join(version.aliases),
-    ]
+    made, names = f"{version.created_at:%Y-%m-%d %H:%M}", ", ".join(version.aliases)
+    good, batches = figure(version.report), str(len(version.batches))
+    return [str(version.number), state, parent, method, good, batches, made, names]

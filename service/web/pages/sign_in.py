@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from service.contract.resources import Model
@@ -45,7 +46,7 @@ def sign_out(view: View) -> Answer:
 
 def _try(view: View, key: str | None = None) -> None:
     """Makes the smallest call that takes any key. Raises Refused."""
-    api = view.api if key is None else view.api.with_key(key)
+    api = view.api if key is None else replace(view.api, key=key)
     api.get(address("models"), Listed[Model], limit=1)
 
 

@@ -71,7 +71,7 @@ class StoredData:
 
     def unknown_sources(self, names: Collection[str]) -> set[str]:
         unknown, known = set(names), set(self._known) if names else set()
-        for batches in ((), self._known):  # the latest most often have all sources that there are
+        for batches in ((), self._known):  # all of the history only where what is at hand lacks one
             if unknown:
                 sources = self._store.facts(batches).sources
                 unknown.difference_update(sources[batch] for batch in sources.keys() & known)

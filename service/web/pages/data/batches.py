@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.contract.enums import BatchState, UpdateKind, Verdict
-from service.contract.resources import Batch, NumberSummary, Update
+from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -45,17 +45,20 @@ def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
     """Batches of an update that the gate stopped, and of the first ones whether they can be taken back still."""
     if update.kind is not UpdateKind.LEARN or update.verdict in (Verdict.PROMOTED, None):
         return []
-    paths = [address("models", update.model, "batches", batch) for batch in update.batches[:NAMED]]
-    read = [view.api.find(path, Batch) for path in paths]
-    kept = [batch is not None and batch.state not in GONE for batch in read]
-    return [(batch, any(kept[k : k + 1])) for k, batch in enumerate(update.batches)]
+
+    def kept(batch: str) -> bool:
+        read = view.api.find(address("models", update.model, "batches", batch), Batch)
+        return read is not None and read.state not in GONE
+
+    return [(batch, k < NAMED and kept(batch)) for k, batch in enumerate(update.batches)]
 
 
 def holds(batch: Batch, words: Words) -> str:
     """Its labels with their rows, those with most first; of numbers their mean and range."""
     if batch.target_summary is not None:
         of = batch.target_summary if isinstance(batch.target_summary, list) else [batch.target_summary]
-        return "; ".join(_range(summary, words) for summary in of)
+        ends = [{"mean": amount(one.mean), "low": amount(one.min), "high": amount(one.max)} for one in of]
+        return "; ".join(words("batches.range", **each) for each in ends)
     return counted(sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])), words)
 
 
@@ -65,10 +68,6 @@ def counted(labels: Sequence[tuple[str, int]], words: Words) -> str:
     if len(labels) > MOST_CLASSES:
         named.append(words("batches.more_classes", n=len(labels) - MOST_CLASSES))
     return words("list.comma").join(named)
-
-
-def _range(summary: NumberSummary, words: Words) -> str:
-    return words("batches.range", mean=amount(summary.mean), low=amount(summary.min), high=amount(summary.max))
 
 
 ROUTES = (Route("/models/{model}/batches", show), Route("/models/{model}/learn", show, learn))
