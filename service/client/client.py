@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -64,13 +65,12 @@ class _Service:
 
     async def cancel(self, id: str, reason: str = "") -> Update:
         """Ask an update to stop."""
-        return await self.transport.call(
-            "POST", f"/v1/updates/{id}/cancel", Update, {"reason": reason} if reason else None
-        )
+        path = f"/v1/updates/{quote(id, safe='')}/cancel"
+        return await self.transport.call("POST", path, Update, {"reason": reason} if reason else None)
 
     async def retry(self, id: str) -> Update:
         """Queue an update again that failed or was cancelled."""
-        return await self.transport.call("POST", f"/v1/updates/{id}/retry", Update)
+        return await self.transport.call("POST", f"/v1/updates/{quote(id, safe='')}/retry", Update)
 
     async def wait(self, update: Update | str, seconds: float = 600.0, on_progress: OnProgress | None = None) -> Update:
         """The update once it is final and what it promoted is served. Raises StillRunning when `seconds` are over."""

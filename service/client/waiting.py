@@ -49,7 +49,7 @@ async def looks(transport: Transport, update: Update | str) -> AsyncIterator[Upd
 
 async def now(transport: Transport, id: str) -> Update:
     """An update as it is now."""
-    return await transport.call("GET", f"/v1/updates/{id}", Update)
+    return await transport.call("GET", f"/v1/updates/{quote(id, safe='')}", Update)
 
 
 async def _until_served(transport: Transport, update: Update, until: float) -> None:

@@ -301,6 +301,15 @@ def test_a_name_that_stands_for_another_path_is_not_sent(name: str) -> None:
     assert door.requests == []
 
 
+def test_the_id_of_an_update_is_one_part_of_the_path() -> None:
+    door = Door(*(problem(404, "not-found") for _ in range(3)))
+    for call in (client(door).update, client(door).cancel, client(door).retry):
+        with pytest.raises(NotFound):
+            call("upd_1?/x")
+    paths = [request.url.raw_path for request in door.requests]
+    assert paths == [b"/v1/updates/upd_1%3F%2Fx" + what for what in (b"", b"/cancel", b"/retry")]
+
+
 def test_lists_are_read_page_by_page() -> None:
     batch = {
         "id": "bat_1",
