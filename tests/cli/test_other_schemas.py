@@ -83,6 +83,16 @@ def test_tables_of_an_older_version_are_left_to_migrate(
     assert "tsuika migrate" in message
 
 
+def test_a_migration_that_fails_is_named_and_changes_nothing(old: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    change(old.file, "CREATE TABLE audit (id INTEGER)")
+    before = old.rows()
+    assert main(["migrate"]) == ERROR
+    [sentence] = capsys.readouterr().err.splitlines()
+    assert "migration 0010_keys failed: table audit already exists. Nothing was changed" in sentence
+    assert "restore a backup" in sentence
+    assert old.rows() == before
+
+
 def test_what_is_said_to_run_brings_them_up_to_date(old: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate"]) == DONE
     assert main(["audit", "verify"]) == DONE

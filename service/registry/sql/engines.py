@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.registry.sql import sqlite
+from service.errors import TsuikaError
+from service.registry.sql import schema, sqlite
 from service.registry.sql.database import Bounds, Database
 from service.settings import file_of
 
@@ -22,12 +23,17 @@ def migrate(url: str, revision: str = "head") -> None:
     """Brings the tables of the database up to this version of the code or to an earlier revision, wholly or not at all.
 
     In SQLite, tables are made anew under their names, so foreign keys are checked at the end instead of at each step.
-    Raises SchemaMismatch where the tables are of a newer version, Busy where somebody else holds the database, and
-    DiskFull and NotWritable.
+    Raises SchemaMismatch where the tables are of a newer version, or a migration fails on what is in them, Busy where
+    somebody else holds the database, and DiskFull and NotWritable.
     """
-    if file_of(url) is not None:
-        sqlite.prepare(url, revision)
-    else:
-        from service.registry.sql import postgres
+    try:
+        if file_of(url) is not None:
+            sqlite.prepare(url, revision)
+        else:
+            from service.registry.sql import postgres
 
-        postgres.prepare(url)
+            postgres.prepare(url)
+    except TsuikaError:
+        raise
+    except Exception as error:
+        raise schema.failed(url, error) from error

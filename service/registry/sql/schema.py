@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -73,3 +74,15 @@ def upgrade(connection: Any, revision: str = "head") -> None:
     config.set_main_option("script_location", str(migrations_path()))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def failed(url: str, error: Exception) -> SchemaMismatch:
+    """The error for an upgrade that ended with an exception: which migration it was, and what the database said."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    scripts = migrations_path() / "versions"
+    migration = next((file.stem for file in files if file.parent == scripts), "to this version")
+    said = str(getattr(error, "orig", None) or repr(error)).partition("\n")[0]
+    return SchemaMismatch(
+        f"The database {name_of(url)} was not upgraded, since migration {migration} failed: {said}. Nothing was "
+        "changed: go on with the version of Tsuika that used it last, or restore a backup (`tsuika restore`)."
+    )

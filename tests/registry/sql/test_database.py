@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, select, text
 
 import service
-from service.errors import Busy, DiskFull, ImpossibleSettings
+from service.errors import Busy, DiskFull, ImpossibleSettings, SchemaMismatch
 from service.registry import models
 from service.registry.sql import schema
 from service.registry.sql.database import Bounds, Database, marks
@@ -144,7 +144,7 @@ def test_a_migration_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch:
     path = tmp_path / "tsuika.db"
     with monkeypatch.context() as patched:
         patched.setattr("secrets.token_hex", lambda size: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(SchemaMismatch, match="0001_the_first_tables failed: ZeroDivisionError"):
             migrate(f"sqlite:///{path}")
     assert created(path) == {}
     migrate(f"sqlite:///{path}")
