@@ -202,6 +202,7 @@ class _Process:
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings, self._listener = settings, listener
+        self._cut_off_code = 1
         self._health = Health(waiting_for="the libraries")
         self._front = _Front(self._health)
         self._server = _Server(
@@ -299,9 +300,14 @@ class _Process:
         if stop.is_set():
             os._exit(130)
         stop.set()
-        guard = threading.Timer(max(0.1, self._settings.stop_seconds - 0.3), os._exit, [1])
+        guard = threading.Timer(max(0.1, self._settings.stop_seconds - 0.3), self._cut_off)
         guard.daemon = True
         guard.start()
+
+    def _cut_off(self) -> None:
+        """Ends the process: something has not ended in its time."""
+        log.warning("it is ended at once: a database that does not answer, or a request, would hold it up")
+        os._exit(self._cut_off_code)
 
     async def _stop(self, started: _Started, serving: asyncio.Task[None]) -> None:
         """Ends in order: readiness, streams and waits, idle connections, the port, open requests, all else."""
@@ -324,6 +330,8 @@ class _Process:
         await serving
         if handing_back is not None:
             await handing_back
+        if not started.door.open_requests:
+            self._cut_off_code = 0  # what is left are connections to a database, which may not answer
         started.door.context.close()
         started.runtime.close()
         log.info("stopped")

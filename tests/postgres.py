@@ -84,6 +84,19 @@ class PostgresServer:
         finally:
             self._return()
 
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """A time in which it answers nothing, and no connection breaks."""
+        server = self._process()
+        processes = [server, *server.children()]
+        try:
+            for process in processes:
+                process.suspend()
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
     def cut(self, connection: Connection) -> None:
         """Ends the server's side of a connection, as a failover or somebody who runs the server does."""
         driver = cast(psycopg.Connection, connection.connection.dbapi_connection)
@@ -114,9 +127,12 @@ class PostgresServer:
 
     def _kill(self) -> None:
         self._admin.close()
-        process = psutil.Process(int((self._folder / "postmaster.pid").read_text().split()[0]))
+        process = self._process()
         process.send_signal(signal.SIGQUIT)
         process.wait(30)
+
+    def _process(self) -> psutil.Process:
+        return psutil.Process(int((self._folder / "postmaster.pid").read_text().split()[0]))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.service import QUICK, Caller, WorkProcess, blobs, slow, until
+from tests.acceptance.service import ENDLESS, QUICK, Caller, WorkProcess, blobs, slow, until
 from tests.postgres import PostgresServer
 from tests.running import Server
 
@@ -217,3 +217,20 @@ def test_while_the_database_is_away_predictions_go_on_and_the_update_is_learned_
     assert here.ok("POST", f"{here.path}/batches", {"inputs": inputs, "labels": labels})["state"] == "pending"
     assert network.end(update)["state"] == "succeeded"
     network.http.close()
+
+
+def test_a_service_and_a_worker_end_in_order_while_the_database_answers_nothing(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    service = Server(tmp_path, **{**QUICK, "stop_seconds": 3.0, "database_url": postgres.fresh()})
+    beside = WorkProcess(service, "work", data=tmp_path / "beside")
+    with Caller(service, "net") as caller:
+        caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}}).learn(1, method=slow(2))
+        update = caller.order([caller.batch(2)], method=ENDLESS)["id"]
+        caller.training(update)
+        until(lambda: " begins" in beside.said(), what="the worker")
+        with postgres.silent():
+            service.process.terminate()
+            beside.process.terminate()
+            assert [process.wait(60) for process in (service.process, beside.process)] == [0, 0], service.said()
+    assert "taken up once its lease has ended" in service.said() + beside.said()

@@ -98,6 +98,8 @@ class Worker:
         self._stop.set()
         self._runtime.work.set()
         self._thread.join(seconds)
+        if self._thread.is_alive():
+            log.warning("the database does not answer: what is being learned is taken up once its lease has ended")
         self._child.kill()
 
     def trouble(self) -> str | None:
@@ -375,7 +377,7 @@ def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[
     with beside(runtime):
         worker.start()
         stopped.wait()
-        worker.stop(settings.stop_seconds)
+        worker.stop(settings.stop_seconds * 0.6)
     runtime.close()
     tracing.end(settings.stop_seconds * 0.2)
     if worker.refused is not None:
