@@ -246,6 +246,9 @@ class AnyOrder(RuleBasedStateMachine):
         if answer is None or mine.batches[batch].retracted:
             assert answer is None or answer.status_code == 409, answer.text
             return
+        if self.waiting() >= MOST_QUEUED:
+            assert answer.status_code == 429, answer.text
+            return
         assert answer.status_code == 202, answer.text
         live = mine.state_of(batch) == "learned"
         orders = [mine.updates[order] for order in self.ordered(1 if live else 2)]

@@ -250,7 +250,7 @@ ROWS = (
         "Requests of one key to one process, where the key has no `rate` of its own; a second's may come at once.",
         "Send it again after Retry-After."),
     Row("waiting updates", "queued_updates", "updates", 429,
-        "Updates of a model that wait at once. Retractions are always taken.",
+        "Updates of a model that wait at once, corrections too. Retractions are always taken.",
         'Send batches, and learn them with one update of "pending" rows.'),
     Row("waiting updates of a key", "key_queued_updates", "updates", 429,
         "The same of one key, over all models.", "Send it again after Retry-After."),

@@ -142,6 +142,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
             model, old = _correctable(session, name, batch_id, labels)
             accepted, _ = batches.accept(session, model, arrival)
             quotas.require_room(session, model, shared.runtime.settings)
+            quotas.require_turn(session, model, shared.runtime.settings)
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
             live = old.id in batches.live_learned(session, model)

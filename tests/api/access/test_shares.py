@@ -51,6 +51,11 @@ def test_so_many_updates_wait_and_no_more(make_api: MakeApi) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
     assert len(api.ok("GET", "/v1/models/digits/batches")["items"]) == 1, "the rows of the refused update are not kept"
     [batch] = api.ok("GET", "/v1/models/digits/batches")["items"]
+    api.ok("POST", "/v1/models/digits/classes", {"names": ["b"]})
+    correction = {"rows": {"0": "b"}, "reason": "looked at again"}
+    assert api("POST", f"/v1/models/digits/batches/{batch['id']}/corrections", correction).status_code == 429
+    [kept] = api.ok("GET", "/v1/models/digits/batches")["items"]
+    assert (kept["id"], kept["state"]) == (batch["id"], "pending"), "what was refused takes nothing back"
     assert api("POST", "/v1/models/digits/retractions", {"batches": [batch["id"]]}).status_code == 202
     api.ok("POST", f"/v1/updates/{update}/cancel")
 
