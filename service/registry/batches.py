@@ -152,6 +152,8 @@ def classes_of(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def rows_of(session: Session, ids: Collection[str]) -> RowCounts:
+    if not ids:
+        return RowCounts()
     merged = case((Batch.merged.is_not(None), Batch.rows), else_=0)
     sums = select(*(func.sum(rows) for rows in (Batch.rows, Batch.kept_rows, merged)))
     return RowCounts(*(int(n or 0) for n in session.execute(sums.where(Batch.id.in_(among(session, ids)))).one()))

@@ -144,8 +144,8 @@ def _move(session: Session, model: Model, version: Version, undoes: int | None, 
 
 def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:
     """Batches that the version live before learned and this one did not, retracted ones left aside."""
-    learned = versions.learned_by(session, before_id) if before_id is not None else []
-    lost = sorted(set(learned) - set(version.learned))
+    learned = versions.by_id(session, before_id, slim=True).learned if before_id is not None else []
+    lost = sorted(set(learned).difference(version.learned))
     gone = set(versions.retracted_batches(session, lost))
     return [b for b in lost if b not in gone]
 

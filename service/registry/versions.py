@@ -41,7 +41,6 @@ _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.
 _SLIM = load_only(Version.model_id, Version.number, Version.update_id, Version.learned, Version.erased_at)
 _GET_SLIM = _GET.options(_SLIM)
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
-_LEARNED = select(_v.learned).where(_v.id == bindparam("id"))
 _undoing = aliased(Deployment)
 _STANDING = (  # versions not erased whose promotion no rollback has undone
     select(Version.id)
@@ -50,12 +49,11 @@ _STANDING = (  # versions not erased whose promotion no rollback has undone
     .where(~exists().where(_undoing.undoes == Deployment.id), Version.erased_at.is_(None))
 )
 _PROMOTED = _STANDING.group_by(Version.id).order_by(func.max(Deployment.id).desc())
-_AGAINST_GATE = (
-    _STANDING.join(Update, Update.id == Version.update_id)
+_NOT_BY_GATE = (  # with what the gate said, which is read of these alone
+    _STANDING.add_columns(Version.report["gate"]["outcome"].as_string())
+    .join(Update, Update.id == Version.update_id)
     .where(Update.verdict.is_distinct_from(Verdict.PROMOTED) | (Update.kind == UpdateKind.RETRACT))
-    .where(Version.report["gate"]["outcome"].as_string() != Outcome.PASS)
     .order_by(Deployment.id.desc())
-    .limit(1)
 )
 _CHAIN = select(_v.id, _v.parent_id, literal(1).label("place")).where(_v.id == bindparam("id")).cte(recursive=True)
 _CHAIN = _CHAIN.union_all(
@@ -97,9 +95,8 @@ def _rows(session: Session, parent_id: int | None, learned: Collection[str]) -> 
     parent = session.get(Version, parent_id) if parent_id is not None else None
     if parent is None or parent.rows is None:
         return batches.rows_of(session, learned).brought
-    known, now_known = set(parent.learned), set(learned)
-    more, less = (batches.rows_of(session, ids).brought for ids in (now_known - known, known - now_known))
-    return parent.rows + more - less
+    more, less = set(learned).difference(parent.learned), set(parent.learned).difference(learned)
+    return parent.rows + batches.rows_of(session, more).brought - batches.rows_of(session, less).brought
 
 
 def next_number(session: Session, model: Model) -> int:
@@ -148,12 +145,6 @@ def numbers_of(session: Session, version_ids: Iterable[int | None]) -> dict[int 
     """The numbers of several such versions, by id; None has no number."""
     ids = {version_id for version_id in version_ids if version_id is not None}
     return dict(session.execute(select(Version.id, Version.number).where(Version.id.in_(ids))).all())
-
-
-def learned_by(session: Session, version_id: int) -> list[str]:
-    """Batches of the version that a row of another table names."""
-    learned: list[str] = session.execute(_LEARNED, {"id": version_id}).scalar_one()
-    return learned
 
 
 def shards(version: Version) -> list[dict[str, Any]]:
@@ -208,7 +199,8 @@ def promoted(session: Session, model: Model) -> list[int]:
 
     The list ends with the last one that went live though the gate had not passed it: what that lost is accepted.
     """
-    accepted = session.scalar(_AGAINST_GATE, {"model_id": model.id})
+    judged = session.execute(_NOT_BY_GATE, {"model_id": model.id})
+    accepted = next((id_ for id_, outcome in judged if outcome not in (None, Outcome.PASS)), None)
     ids = list(session.scalars(_PROMOTED, {"model_id": model.id}))
     return ids[: ids.index(accepted) + 1] if accepted is not None else ids
 

@@ -167,6 +167,13 @@ class Assignment(BatchFacts):
     save_seconds: float = 300.0
     """Time between two saves."""
 
+    @property
+    def learned(self) -> list[str]:
+        """Batches of the version that comes of it."""
+        begun = self.start if self.kind is UpdateKind.RETRACT else self.base
+        kept = set(begun.learned if begun is not None else ()).difference(self.removed)
+        return sorted(kept.union(*(step.batches for step in self.steps)))
+
 
 ASSIGNMENT: Unlimited[Assignment] = Unlimited(Assignment)
 """Reads an assignment: what it says of the model was stored."""

@@ -301,7 +301,9 @@ class Child:
             patched.setattr(train, "Cache", lambda root, most, _: Sums(root, most, power))
             self._executor = executor = self._executor or train.Executor()
             try:
-                return executor.execute(assignment, Run(progress=progress), passed_on)
+                result = executor.execute(assignment, Run(progress=progress), passed_on)
+                assert result.learned == assignment.learned  # of which the parent hears nothing
+                return result
             except PowerCut:
                 if self._parent.left == 0:
                     raise  # both are dead

@@ -26,8 +26,10 @@ class Rest:
 
 def waiting(session: Session) -> list[int]:
     """Models with batches that may have rows to delete."""
-    query = select(Batch.model_id).join(Model, Model.id == Batch.model_id).where(_open())
-    return list(session.scalars(query.distinct().order_by(Batch.model_id)))
+    of_model = select(Batch.id).where(Batch.model_id == Model.id, _open())  # no batch is read where a model keeps all
+    return list(
+        session.scalars(select(Model.id).where(Model.retention != Retention.ALL, of_model.exists()).order_by(Model.id))
+    )
 
 
 def marks(session: Session) -> tuple[object, ...]:

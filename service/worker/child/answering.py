@@ -129,4 +129,4 @@ def _learn(executor: Executor, assigned: Assigned, parent: Parent) -> dict[str, 
     with tracing.span("learn", assignment.traceparent):
         result = executor.execute(assignment, run, parent.saved, parent.history)
     log.info("learned, judged and stored in %.2f s", result.report.cost.seconds)
-    return result.model_dump(mode="json")
+    return result.model_dump(mode="json", exclude={"learned"})  # who gave the assignment knows them, and they are many

@@ -107,19 +107,19 @@ class WarmChild:
         ClusterAway.
         """
         child, self._running = self.warm(), True
-        child.tell_json(to_json({"assignment": assignment.model_dump(mode="json")}))
+        child.tell_json(to_json({"assignment": assignment}, by_alias=False))
         try:
             for message in self._messages(child, tick_seconds, tick):
                 match message:
                     case Done(result):
                         self._done += 1
-                        return Result.model_validate(result)
+                        return Result.model_validate({**result, "learned": assignment.learned})
                     case Refused():
                         raise known(message.error())
                     case Saved(digest):
                         saved(digest)
                     case Asks() if history is not None:
-                        child.tell_json(to_json({"history": history().model_dump(mode="json")}))
+                        child.tell_json(to_json({"history": history()}, by_alias=False))
             raise ChildLost("The learning process ended before it was done.")
         except Yielding:
             self._cancel(child, keep=True)

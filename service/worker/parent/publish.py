@@ -149,8 +149,8 @@ def _require_entries(session: Session, model: Model, version: Version, base: Ver
     recomputed. Those of a base in the same space were looked at when that was made."""
     if version.feature_space is None:
         return
-    known = frozenset(base.learned if base is not None and base.feature_space == version.feature_space else ())
-    fresh = [batch_id for batch_id in version.learned if batch_id not in known]
+    known = base.learned if base is not None and base.feature_space == version.feature_space else ()
+    fresh = sorted(set(version.learned).difference(known))
     if lacking := ledger.lacking(session, version.feature_space, fresh):
         raise Incomplete(
             f"The sums of batch {lacking[0]} were not stored, so nobody could verify the version or learn on from it. "
