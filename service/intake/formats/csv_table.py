@@ -97,12 +97,14 @@ def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limi
     """The rows of a file. pieces: given anew each time. Raises InvalidContent with the pointer, line and column of the
     first fault."""
     try:
+        dialect = dialect_in(pieces, meant.said, whole=False)
         try:
-            return _read(pieces, dialect_in(pieces, meant.said, whole=False), spec, meant, model, limits)
+            return _read(pieces, dialect, spec, meant, model, limits)
         except Unguessable as fault:
-            if fault.why != "encoding":
+            again = dialect_in(pieces, meant.said) if fault.why == "encoding" else dialect
+            if again.encoding == dialect.encoding:
                 raise
-        return _read(pieces, dialect_in(pieces, meant.said), spec, meant, model, limits)
+        return _read(pieces, again, spec, meant, model, limits)
     except Unguessable as fault:
         sentence = {"json": AS_JSON, "one_line": f"{fault} {ONE_LINE}"}.get(fault.why, str(fault))
         raise InvalidContent.at(f"/{MENDED_BY[fault.why]}" if fault.why in MENDED_BY else "", sentence) from None
