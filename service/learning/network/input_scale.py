@@ -16,7 +16,7 @@ from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeSc
 from service.contract.tables import NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.learning.data.rows import Array
-from service.learning.network.table_scale import TableScale
+from service.learning.network.table_scale import STILL, STILL_ROWS, TableScale
 
 CLIP = 8.0
 """Scaled inputs are clipped here, so that every feature of them is bounded."""
@@ -125,17 +125,17 @@ def fit_scale(inputs: Array) -> InputScale:
 
 
 def fit_number_scale(inputs: Array) -> InputScale:
-    """Fits the scale where targets are numbers: as `fit_scale`, but for a constant column, which has the size of its
-    values where that is less than a quarter of the median spread. [n, d], n >= 1
+    """Fits the scale where targets are numbers: as `fit_scale`, but for a constant column. That has four times as much,
+    or four sizes of its values where these are less, see `STILL`. [n, d], n >= 1
 
     When such a column wakes up and varies little, a head of numbers learns a large weight for it, and follows it in a
-    straight line as far as the clip. The size of its values puts the clip where the weight was learned.
+    straight line as far as the clip. The size of its values keeps the clip near where the weight was learned.
     """
     x, fitted = np.asarray(inputs, np.float64), fit_scale(inputs)
     mean, std = x.mean(0), fitted.std.numpy().astype(np.float64)
-    small = ~_varying(mean, x.std(0)) & (mean != 0) & (np.abs(mean) < std)
     size = np.exp2(np.rint(np.log2(np.maximum(np.abs(mean), SMALLEST))))
-    std = np.where(small, size, std)
+    constant = np.where(mean != 0, np.minimum(size, std), std) * (STILL if len(x) >= STILL_ROWS else 1)
+    std = np.where(_varying(mean, x.std(0)), std, constant)
     return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
 
 

@@ -39,6 +39,11 @@ DAY, YEAR, FIRST_WEEKDAY = 86_400.0, 365.2425, 3
 """Seconds of a day, days of a mean year, weekday of the first day of 1970, counted from Monday."""
 ROUNDING = 1e-12
 """A column whose spread is at most this part of its mean is constant but for rounding of float64."""
+STILL, STILL_ROWS = 4.0, 20
+"""Spread of a column that is constant in so many rows, in sizes of its value. Random features say by chance what such a
+column does, so it begins with little weight in them: house sales sent month by month were off by 0.43 (of a logarithm)
+in the second month with one size, and by 0.085 with four. With many sizes nothing that goes together with the column is
+ever learned: where a flag that woke up turned a slope, errors stayed at 0.30 with 16, and fell to 0.19 with four."""
 ODD = 0x9E3779B97F4A7C15 - 2**64
 """2^64 over the golden ratio, as an int64: spreads codes over all bits (Knuth, The Art of Computer Programming 3,
 section 6.4)."""
@@ -132,7 +137,7 @@ class TableScale(nn.Module):
         """Fits scales and knots to a first batch, but where a range is declared, and chooses the salt. rows [n,
         columns], n >= 0
 
-        As for vectors std is a power of two and mean a multiple of it. A column without numbers has 0 and 1."""
+        As for vectors std is a power of two and mean a multiple of it. Of no numbers it is that of zeros."""
         fitted = [
             _fitted(rows[:, place].astype(np.float64), column, spec.pieces)
             for place, column in enumerate(spec.columns)
@@ -205,15 +210,15 @@ def _fitted(x: Floats, column: NumberColumn, pieces: int) -> tuple[float, float,
     if column.scale is not None:
         low, high = column.scale.range
         return (low + high) / 2, (high - low) / 2, np.linspace(low, high, pieces + 1)
-    x = x[~np.isnan(x)]
+    still, x = STILL if len(x) >= STILL_ROWS else 1.0, x[~np.isnan(x)]
     if not len(x):
-        return 0.0, 1.0, _guessed(0.0, 1.0, pieces)
+        return 0.0, still, _guessed(0.0, 1.0, pieces)
     middle, spread = float(x.mean()), float(x.std())
     if spread <= ROUNDING * abs(middle):
         spread = 0.0  # that of thirty times 0.1 is 3e-17: whatever else comes later would be cut
     std = 2.0 ** float(np.rint(np.log2(spread or abs(middle) or 1.0)))
     if spread == 0:
-        knots = _guessed(float(x[0]), std, pieces)
+        knots, std = _guessed(float(x[0]), std, pieces), std * still
     else:
         knots = np.unique(np.quantile(x, np.linspace(0, 1, pieces + 1)))
     return float(np.rint(middle / std)) * std, std, np.pad(knots, (0, pieces + 1 - len(knots)), mode="edge")
