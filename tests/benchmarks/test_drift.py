@@ -131,6 +131,16 @@ def test_the_service_answers_a_batch_before_it_learns_it() -> None:
     assert surprised.by_batch[1] > 10
 
 
+def test_an_update_is_timed_beside_boosting_anew_by_the_rows_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = list[int]()
+    monkeypatch.setattr(Boosting, "trained", lambda self, rows, goals: trained.append(len(rows)))
+    head, columns, *lines = "\n".join(drift.histories(drawn(), [SERVICE], [80, 120], rows=10)).strip().splitlines()
+    assert "10 rows" in head
+    assert columns.split() == ["method", "rows", "features", "core", "s", "boosting", "share"]
+    assert [line.split()[:2] for line in lines] == [[SERVICE, "80"], [SERVICE, "120"]]
+    assert trained == [10, 80, 120], "the first is not timed"
+
+
 def test_boosting_learns_the_difference_where_the_service_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Boosting, "trained", lambda self, rows, goals: lambda asked: goals[: len(asked)])
     made = drawn(**{"from": 0})

@@ -76,10 +76,10 @@ class ExamRows:
 
     def answered_by(self, version: Checkpoint) -> VersionAnswers:
         """A version's answers to these rows, none of them computed yet."""
-        network = build(version)
-        same_space = network.layout.shift is not None and Space.of(network).id == self.space.id
+        space = Space.of(version) if version.layout.shift is not None else None
+        same_space = space is not None and space.id == self.space.id
         self.raw = self.raw or not same_space
-        return VersionAnswers(self, version, network, same_space)
+        return VersionAnswers(self, version, build(version) if space is None else space.network, same_space)
 
 
 @dataclass(frozen=True, eq=False)

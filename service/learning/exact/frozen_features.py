@@ -259,20 +259,25 @@ def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
     """Returns the features of the base, whatever might do better by now."""
     exact = base.layout.exact
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
-    network = build(base)
-    give_grid(network, data.batch)
     named, ahead = (exact.lift_named, exact.lift_ahead and len(data.batch) > 0) if exact else (False, False)
-    return FrozenFeatures(Space.of(network), base.frozen(), _learned(base), rows, named, ahead)
+    return FrozenFeatures(_space_of(base, data), base.frozen(), _learned(base), rows, named, ahead)
 
 
 def _trained(base: Checkpoint, data: Data, lifts: NamedLifts | None) -> FrozenFeatures:
     """Returns the frozen features of a trained backbone, on the grid that fits its largest ones."""
     if lifts is not None and lifts.kinds != UNLIFTED.kinds:
         raise MethodRefused.at("/method/lift", NO_LIFT)
+    rows = data.known_rows + len(data.batch)
+    return FrozenFeatures(_space_of(base, data), base.frozen(), _learned(base), rows, lift_named=True)
+
+
+def _space_of(base: Checkpoint, data: Data) -> Space:
+    """The space of the base; one that has no grid gets it by this batch."""
+    if base.layout.shift is not None:
+        return Space.of(base)
     network = build(base)
     give_grid(network, data.batch)
-    rows = data.known_rows + len(data.batch)
-    return FrozenFeatures(Space.of(network), base.frozen(), _learned(base), rows, lift_named=True)
+    return Space.of(network)
 
 
 def _learned(base: Checkpoint) -> dict[str, frozenset[str]]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -60,9 +61,10 @@ class Space:
 
     @classmethod
     def of(cls, version: Network | Checkpoint) -> Space:
-        """Returns the space of a version whose layout states a shift."""
-        network = build(version) if isinstance(version, Checkpoint) else version
-        shift = network.layout.shift
+        """Returns the space of a version whose layout states a shift; that of a checkpoint is made once."""
+        if isinstance(version, Checkpoint):
+            return _SPACES.get(version) or _SPACES.setdefault(version, cls.of(build(version)))
+        network, shift = version, version.layout.shift
         if shift is None:
             raise ValueError("This version has no grid: its layout states no shift.")
         numbers = network.layout.numbers
@@ -79,6 +81,10 @@ class Space:
         """Multiplications for the features of one row."""
         lifts = sum(cast(Lift, lift).multiply_adds for lift in self.network.lifts)
         return backbone_multiply_adds(self.network) + lifts
+
+
+_SPACES: WeakKeyDictionary[Checkpoint, Space] = WeakKeyDictionary()
+"""Spaces of versions that are still held: an update asks for those of its base and of what it makes again and again."""
 
 
 def shift_for(bound: float) -> int:

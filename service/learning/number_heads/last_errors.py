@@ -129,16 +129,16 @@ def errors_by_alpha(
     kind = "float64" if moments.features <= NARROW else "float32"
     left: NDArray[Any] = np.empty((places[0], places[0]), kind)
     for start in range(0, places[0], BLOCK):
-        rows = slice(start, start + BLOCK)
-        scatter = moments.products[rows] / moments.mass
-        scatter -= mean[rows, None] * mean
-        left[rows] = scatter * (scale[rows, None] * scale)
+        rows, rest = slice(start, start + BLOCK), slice(start, None)
+        scatter = moments.products[rows, rest] / moments.mass
+        scatter -= mean[rows, None] * mean[rest]
+        left[rows, rest] = scatter * (scale[rows, None] * scale[rest])
     right: NDArray[Any] = (moments.cross * scale[:, None]).astype(kind)
     asked: NDArray[Any] = (moments.centred(entry) * scale).astype(kind)
     factor_of, solve = get_lapack_funcs(("potrf", "potrs"), (left,))
     errors = np.full((len(widths), len(alphas)), np.inf)
     for k, alpha in enumerate(alphas):
-        shrunk = left.T.copy(order="F")  # symmetric, so this is the same in the order that is factored in place
+        shrunk = left.T.copy(order="F")  # of symmetric equations only what is factored in place was made
         shrunk.ravel("K")[:: len(left) + 1] = left.diagonal() + alpha
         factor, failed = factor_of(shrunk, lower=True, overwrite_a=True, clean=False) if len(left) else (left, 0)
         for w, n in enumerate(places):

@@ -37,20 +37,22 @@ class TestedBatches:
         self._tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
 
     def scores(self, decays: Sequence[float], key: str, score: Score) -> dict[float, list[list[float]]]:
-        """`score` of each of the last batches that weigh something, by each decay; remembered under `key`."""
+        """`score` of each of the last batches that weigh something, by each decay; those of a batch are remembered
+        together, under `key`."""
         scores: dict[float, list[list[float]]] = {decay: [] for decay in decays}
-        names = {decay: self._names("tested", decay, key) for decay in decays}
+        names = self._names("tests", decays, key)
         for k in self._tests:
             self._store.run.check()
-            cached = {decay: self._store.cache.get(self._store.area, of[k + 1]) for decay, of in names.items()}
-            known = {decay: _scores(data) for decay, data in cached.items() if data is not None}
-            if missing := [decay for decay in decays if decay not in known]:
+            cached = self._store.cache.get(self._store.area, names[k + 1])
+            if cached is None:
                 entry = self._store.entry(self._batches[k][0], self._space)
-                for decay, before in self._before(missing, k).items():
-                    known[decay] = score(before, entry) if before.mass > 0 and len(entry) else []
-                    self._store.cache.put(self._store.area, names[decay][k + 1], json.dumps(known[decay]).encode())
-            for decay in decays:
-                scores[decay].append(known[decay])
+                before = self._before(decays, k).values()
+                known = [score(sums, entry) if sums.mass > 0 and len(entry) else [] for sums in before]
+                self._store.cache.put(self._store.area, names[k + 1], json.dumps(known).encode())
+            else:
+                known = json.loads(cached)
+            for decay, of_decay in zip(decays, known, strict=True):
+                scores[decay].append(of_decay)
         return scores
 
     def _before(self, decays: Sequence[float], k: int) -> dict[float, Sums]:
@@ -75,24 +77,18 @@ class TestedBatches:
         whole = self._store.memory.held(self._store.name("ledger", self._space.id, learned=ids), Ledger)
         if whole is not None and len(ids) == k:
             return whole, k
-        return at_hand(self._store, self._space, k, self._names("weighted", decay))
+        return at_hand(self._store, self._space, k, self._names("weighted", [decay]))
 
     def _hold(self, decay: float, before: int, k: int, sums: Ledger) -> None:
         """Holds sums of the first k batches in the place of those that they go on from, of the first `before`."""
-        names = self._names("weighted", decay)
+        names = self._names("weighted", [decay])
         if before in names:
             self._store.memory.drop(names[before])
         self._store.memory.hold(names[k], sums)
         if k % CACHED_EVERY == 0:
             self._store.cache.put(self._store.area, names[k], sums.pack())
 
-    def _names(self, what: str, decay: float, *key: str) -> dict[int, str]:
+    def _names(self, what: str, decays: Sequence[float], *key: str) -> dict[int, str]:
         """n -> the name of what is a function of the first n batches, for all n that tests go back to."""
         back = len(self._batches) - min(self._tests, default=0) + LOOKED_BACK
-        return self._store.names(what, self._space.id, repr(decay), *key, learned=self._texts, last=back)
-
-
-def _scores(data: bytes) -> list[float]:
-    """Scores as the cache has them; one that an earlier release wrote stands alone."""
-    scores = json.loads(data)
-    return [float(score) for score in scores] if isinstance(scores, list) else [float(scores)]
+        return self._store.names(what, self._space.id, *map(repr, decays), *key, learned=self._texts, last=back)

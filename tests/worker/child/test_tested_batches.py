@@ -118,6 +118,6 @@ def _without_scores(cache: Cache) -> Callable[[str, str], bytes | None]:
 
     def larger(area: str, name: str) -> bytes | None:
         data = get(area, name)
-        return data if data is not None and len(data) > 100 else None
+        return data if data is not None and len(data) > 1000 else None
 
     return larger

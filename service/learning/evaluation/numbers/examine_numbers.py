@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Self
@@ -178,7 +179,7 @@ def _with_grid(space: Space, candidate: Checkpoint, data: Data) -> Space:
         return space
     target = target_of(data)
     fitted = NumberGrid.fitted(target, np.zeros((1, target.size)))
-    network = space.network
+    network = copy(space.network)
     network.layout = network.layout.model_copy(update={"numbers": candidate.layout.numbers or fitted})
     return Space.of(network)
 
