@@ -105,7 +105,8 @@ def known_values(
     batches as many as it takes to hold all that are wanted. `of`: of these batches alone, retracted or not."""
     known: dict[str, set[str]] = {column: set() for column in wanted or ()}
     query = select(Batch.id, Batch.values).where(Batch.model_id == model.id)
-    query = query.where(Batch.retracted_at.is_(None) if of is None else Batch.id >= min(of, default=""))
+    oldest, newest = min(of or (), default=""), max(of or (), default="")
+    query = query.where(Batch.retracted_at.is_(None) if of is None else Batch.id.between(oldest, newest))
     with closing(session.execute(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
         for batch_id, values in newest_first:
             if of is not None and batch_id not in of:

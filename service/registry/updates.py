@@ -15,7 +15,7 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
-from service.registry.sql.database import LARGEST, among, now
+from service.registry.sql.database import among, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Version
@@ -224,11 +224,12 @@ def page(
 
 
 def events(session: Session, update_id: str, after: int = 0) -> list[resources.Event]:
-    """What happened to an update after its event number `after`, oldest first. None is ever deleted, and each update
-    counts its own: a number tells nothing of others."""
+    """What happened to an update after its event number `after`, oldest first; all of it where none has that number.
+    None is ever deleted, and each update counts its own: a number tells nothing of others."""
     query = select(UpdateEvent).where(UpdateEvent.update_id == update_id).order_by(UpdateEvent.id)
-    rest = session.scalars(query.offset(min(after, LARGEST)))
-    return [shown(resources.Event, event, id=number) for number, event in enumerate(rest, after + 1)]
+    every = session.scalars(query).all()
+    first = after if after <= len(every) else 0  # a client that lost its place would otherwise wait for an end for ever
+    return [shown(resources.Event, event, id=number) for number, event in enumerate(every[first:], first + 1)]
 
 
 def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:

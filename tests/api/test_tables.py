@@ -123,13 +123,21 @@ def test_a_large_body_of_too_many_values_is_refused_where_it_is_read(stays: Api)
 
 
 def test_values_are_looked_for_in_the_newest_batches_first(api: Api) -> None:
+    class Asked(frozenset[str]):
+        def __contains__(self, batch_id: object) -> bool:
+            read.append(batch_id)
+            return super().__contains__(batch_id)
+
     made(api, "stays")
-    for k in range(8):
-        api.ok("POST", BATCHES, {"inputs": [{"city": f"c{k % 3}", "age": k}, {"city": f"d{k}"}], "labels": ["a", "a"]})
+    read: list[object] = []
+    pairs = [[{"city": f"c{k % 3}", "age": k}, {"city": f"d{k}"}] for k in range(8)]
+    ids = [api.ok("POST", BATCHES, {"inputs": pair, "labels": ["a", "a"]})["id"] for pair in pairs]
     with api.runtime.database.reading() as session:
         model = models.get(session, "stays")
         some = batches.known_values(session, model, {"city": ["c0", "c1", "c2", "d7"]})["city"]
         every = batches.known_values(session, model, {"city": ["c0", "new"]})["city"]
+        second = batches.known_values(session, model, of=Asked(ids[1:2]))["city"]
+    assert (second, read) == ({"c1", "d1"}, ids[1:2])
     assert {"c0", "c1", "c2", "d7"} <= some < every
     assert len(every) == 11
 

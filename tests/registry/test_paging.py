@@ -102,11 +102,12 @@ def test_a_number_that_no_version_can_have_is_not_found(database: Database, numb
             versions.get(session, digits, number)
 
 
-def test_events_after_a_number_beyond_all_are_none(database: Database) -> None:
+def test_events_begin_anew_after_a_number_that_none_has(database: Database) -> None:
     with database.writing() as session:
         update = learn(session, model(session))
         assert [e.kind for e in updates.events(session, update.id)] == ["queued"]
-        assert updates.events(session, update.id, after=10**30) == []
+        assert updates.events(session, update.id, after=1) == []
+        assert [e.id for e in updates.events(session, update.id, after=10**30)] == [1]
 
 
 def test_ids_made_one_after_another_sort_by_age_and_have_one_length() -> None:
