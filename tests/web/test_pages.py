@@ -243,6 +243,16 @@ def test_a_rollback_to_an_erased_version_is_not_offered(person: Person) -> None:
     assert 'action="/models/digits/rollback"' not in asked
 
 
+def test_a_rollback_to_the_live_version_is_not_offered(person: Person) -> None:
+    make_version(person.api.runtime)
+    make_version(person.api.runtime, seed=1)
+    person.api.ok("POST", "/v1/models/digits/deployments", {"version": 1})
+    with person.api.runtime.database.writing() as session:
+        session.query(Version).filter_by(number=2).one().erased_at = 1.0
+    asked = person.looks("/models/digits/rollback").text
+    assert "No version before this one may answer: each was erased on request" in asked
+
+
 def test_a_rollback_passes_over_a_version_that_learned_what_was_taken_back(person: Person) -> None:
     rows = ({"inputs": [[n, n, n]], "labels": ["a"], "new_classes": "allow"} for n in range(2))
     kept, gone = [person.api.ok("POST", "/v1/models/digits/batches", sent)["id"] for sent in rows]

@@ -23,7 +23,8 @@ def ask(view: View) -> Answer:
     """Says what a rollback changes, and asks for a reason. A version that was erased, or has learned what was taken
     back since, is passed over."""
     model = view.model()
-    way = _way_back(view.api.get(view.path("deployments"), Listed[Deployment], limit=MOVES).items)
+    moves = view.api.get(view.path("deployments"), Listed[Deployment], limit=MOVES).items
+    way = [number for number in dict.fromkeys(_way_back(moves)) if number != model.live_version]
     passed, version = _first_clean(view, way)
     facts = {
         "model": model,
