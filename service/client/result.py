@@ -19,9 +19,9 @@ MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", 
 WAITING = "◌"
 """Stands before an update that has no verdict."""
 NOT_LIVE = "It is not live: after is what it would answer."
+"""Stands below the table of a version that nobody is answered by."""
 MOST_NUMBERS = 10
 """Of more numbers a row these are listed."""
-"""Stands below the table of a version that nobody is answered by."""
 
 
 class Line(NamedTuple):

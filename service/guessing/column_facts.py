@@ -131,6 +131,9 @@ class ColumnFacts:
         """Whether a cell is a number."""
         return NUMBER.fullmatch(self.dialect.number(text)) is not None
 
+    def _is_date(self, text: str) -> bool:
+        return DATE.fullmatch(self.dialect.date(text)) is not None
+
     def _value(self, text: str) -> float:
         return float(self.dialect.number(text))
 
@@ -171,7 +174,7 @@ class ColumnFacts:
         if not self.cells:
             return None
         if self.like_dates and not self.dates:
-            return "date", min(self.values)
+            return "date", min(self.values, key=lambda value: (self._is_date(value), value))
         if self.like_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
             return "number", min(marked, key=lambda value: (self.is_number(value), value))
         if self._is_text:

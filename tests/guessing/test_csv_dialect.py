@@ -164,7 +164,7 @@ def test_of_dates_with_slashes_one_with_a_day_above_12_decides() -> None:
     )
     lines = [["a", "b", "c"], ["3/4/2026", "31/12/2026", "x"], ["5/6/2026", "1/2/2026", "12/31/2026"]]
     assert by_cells(lines, PLAIN, SAID_NOTHING).dates == "day-first"
-    facts = facts_of([["a", "b"], ["12/31/2026 5:30 PM", "31.12.26 17:30"]])
+    facts = facts_of([["a", "b"], ["12/31/2026 5:30 PM", "31.12.26 17:30"], ["2026-11-01", "1.11.2026"]])
     assert [fact.doubt for fact in facts.values()] == [("date", "12/31/2026 5:30 PM"), ("date", "31.12.26 17:30")]
     facts = facts_of(lines, dialect=Dialect(dates="day-first"))
     assert [fact.dates for fact in facts.values()] == [True, True, False]
