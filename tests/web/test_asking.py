@@ -115,8 +115,13 @@ def test_an_image_file_is_asked_about(person: Person) -> None:
     shown = person.looks(path).text
     assert 'enctype="multipart/form-data"' in shown
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}
-    for content, status, part in ((picture.getvalue(), 200, "It is “"), (b"no image", 422, 'id="file-fault"')):
-        sent = {"file": ("drawn.png", content, "image/png")}
+    Image.new("L", (4, 4), 200).save(jpeg := io.BytesIO(), "JPEG")
+    for name, content, status, part in (
+        ("drawn.png", picture.getvalue(), 200, "It is “"),
+        ("drawn.jfif", jpeg.getvalue(), 200, "It is “"),
+        ("drawn.png", b"no image", 422, 'id="file-fault"'),
+    ):
+        sent = {"file": (name, content, "image/png")}
         answer = person.api("POST", path, data={**hidden, "version": "1"}, files=sent, headers=HTML)
         assert (answer.status_code, part in answer.text) == (status, True), answer.text
 
@@ -180,6 +185,12 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         assert said in refused.text
         assert "null where" not in refused.text
         assert 'value="1.234,50"' in refused.text
+    hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
+    lines = "nights;city/ward;booked;member;x\n1,5;Osaka;31/12/2026;true;1\n2,5;Osaka;30/12/2026;true;1"
+    noted = person.api("POST", path, data=hidden, files={"file": ("rows.csv", lines, "text/csv")}, headers=HTML).text
+    assert "小数点はコンマとして読みました。日付は日を先に読みました。" in noted
+    assert "「x」は stays の列ではないため、使いませんでした。" in noted
+    assert "まだ学習していない" not in noted
 
 
 def test_a_number_is_shown_with_its_interval(person: Person) -> None:

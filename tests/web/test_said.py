@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from service.contract.inputs import RangeScale, VectorInput
 from service.contract.report import NewValue
 from service.errors import MethodRefused
+from service.guessing.csv_dialect import Dialect
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.classes.class_challenge import ClassBout
 from service.learning.evaluation.numbers.number_challenge import NumberBout
 from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import InputScale
 from service.learning.network.scale_notes import scale_notes
+from service.serving.notes import outside_range, unlearned
 from service.web.catalogue.said import LONGEST, patterns, said
+from tests.tables import table_of
 from tests.web.test_words import WEB
+
+DIALECTS = ((";", ",", "day-first", "Köln"), ("\t", ".", "month-first", ""), (";", ".", "", ""), ("\t", ",", "", ""))
 
 
 def pairs_of_words(text: str) -> set[str]:
@@ -50,6 +56,9 @@ def notes() -> list[str]:
     slips = {"city": [NewValue(value=f"Osakk{k}", rows=1, near=["Osaka"]) for k in range(7)]}
     bouts = [ClassBout(300, 0.934, 0.912, 1e-40), NumberBout(300, 1.5, 1.7, 0.98)]
     return [
+        *(Dialect(mark, sign, "cp1252", order, word).sentence for mark, sign, order, word in DIALECTS),
+        *unlearned({0: {1.0: "Nara", 2.0: "Kobe"}}, {0: frozenset()}, table_of({"city": "category"}), 3),
+        *outside_range(VectorInput(kind="vector", size=3, scale=RangeScale(range=(0, 1)))),
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),

@@ -113,7 +113,7 @@ def sending(view: View, name: str) -> Sending:
     """Where a file goes: of an image, the form says how many of the best classes are listed."""
     query = {"top": view.form["top"]} if "top" in view.form else {}
     ending = name.lower().rpartition(".")[2]
-    return Sending(_path(view), {"png": PNG, "jpg": JPEG, "jpeg": JPEG}.get(ending, CSV), query)
+    return Sending(_path(view), {"png": PNG, "csv": CSV, "tsv": CSV, "txt": CSV}.get(ending, JPEG), query)
 
 
 def _path(view: View) -> str:
