@@ -27,7 +27,11 @@ def named(part: Any) -> Iterator[str]:
 
 def test_the_navigation_names_every_page_once() -> None:
     navigation = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
-    assert sorted(named(navigation)) == PAGES, "Add the page to `nav` in zensical.toml."
+    names = sorted(named(navigation))
+    missing, gone = sorted({*PAGES} - {*names}), sorted({*names} - {*PAGES})
+    assert not missing, f"Name in `nav` of zensical.toml: {', '.join(missing)}"
+    assert not gone, f"`nav` of zensical.toml names pages that are not in docs/: {', '.join(gone)}"
+    assert names == PAGES, "`nav` of zensical.toml names a page twice."
 
 
 @pytest.mark.parametrize("page", [*PAGES, "../README.md", "../README.ja.md", "../CONTRIBUTING.md"])
