@@ -89,11 +89,25 @@ def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is
     page = "/models/digits/versions/2/promote"
     for auto, promotion in (({}, "manual"), ({"auto": "on"}, "auto")):
         person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
+        assert f'href="{page}">Make version 2 live again…</a>' in person.looks("/models/digits").text
+        assert ">went live, rolled back</span>" in person.looks("/models/digits").text
         assert 'name="auto" type="checkbox"' in person.looks(page).text
         assert person.sends(page, page, reason="it was good", **auto).status_code == 303
         info = person.api.ok("GET", "/v1/models/digits")
         assert (info["live_version"], info["promotion"]) == (2, promotion)
     assert 'name="auto"' not in person.looks("/models/digits/versions/1/promote").text
+    assert "rolled back</span>" not in person.looks("/models/digits").text, "it is live again"
+    person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
+    assert "公開、元に戻された" in person.looks("/models/digits?lang=ja").text
+    person.looks("/models/digits?lang=en")
+    moved = person.sends("/models/digits/auto", "/models/digits")
+    assert (moved.status_code, moved.headers["location"]) == (303, "/models/digits")
+    assert person.api.ok("GET", "/v1/models/digits")["promotion"] == "auto"
+    after = person.looks("/models/digits").text
+    assert ('action="/models/digits/auto"' in after, "Make version 2 live again…" in after) == (False, True)
+    with person.api.runtime.database.writing() as session:
+        session.scalars(select(Version).where(Version.number == 2)).one().erased_at = 1.0
+    assert "live again…" not in person.looks("/models/digits").text
 
 
 def test_a_version_that_waits_while_another_went_live_is_learned_again(person: Person) -> None:

@@ -25,7 +25,7 @@ from service.web.view import Route
 ROUTES: tuple[Route, ...] = (
     models.ROUTE,
     *make.ROUTES,
-    model.ROUTE,
+    *model.ROUTES,
     version.ROUTE,
     compare.ROUTE,
     lineage.ROUTE,

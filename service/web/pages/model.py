@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.contract.enums import DeploymentKind, DisputeState, UpdateState, Verdict
+from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
 from service.contract.number_report import NumberReport
 from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version
 from service.contract.resources import Page as Listed
@@ -18,7 +18,7 @@ from service.web.pages.models import held_now
 from service.web.pages.rollback import goes_back_to
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
-from service.web.view import Answer, Route, Shown, View
+from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words, amount, percent
 
 VERSIONS = 50
@@ -60,12 +60,12 @@ def show(view: View) -> Answer:
     updates = view.api.find(view.path("updates"), Listed[Update], limit=UPDATES)
     disputes = view.api.find(view.path("disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1)
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
-    went_live = {move.version for move in moves.items} if moves is not None else set()
-    lines = [_line(version, verdicts, went_live, view.words) for version in versions.items] if versions else []
+    moved = moves.items if moves is not None else []
+    lines = [_line(version, verdicts, moved, view.words) for version in versions.items] if versions else []
     live = next((line for line in lines if line.version.live), None)
     if live is None and model.live_version is not None:
         old = view.api.find(view.path("versions", model.live_version), Version)
-        live = _line(old, verdicts, went_live, view.words) if old is not None else None
+        live = _line(old, verdicts, moved, view.words) if old is not None else None
     held = held_now(lineage)
     facts = {
         "model": model,
@@ -76,23 +76,40 @@ def show(view: View) -> Answer:
         "disputes": disputes.items if disputes else [],
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
-        "moves": moves.items if moves else [],
+        "moves": moved,
+        "undone": _undone(moved, lines),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
-        "chart": _chart(lines, moves.items if moves else [], view.words),
+        "chart": _chart(lines, moved, view.words),
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
         "numbers": not model.target.has_classes,
         "may_read": versions is not None,
         "more": versions is not None and versions.next_cursor is not None,
+        "faults": view.faults,
     }
-    return Shown("model.html", facts, json=view.path())
+    return Shown("model.html", facts, json=view.path(), status=view.status)
 
 
-def _line(version: Version, verdicts: Mapping[int, Verdict | None], live_once: Collection[int], words: Words) -> Line:
+@asks_again(show)
+def act(view: View) -> Answer:
+    """Lets new versions go live by themselves."""
+    view.api.send("PATCH", view.path(), {"promotion": Promotion.AUTO})
+    return Moved(f"/models/{view.params['model']}")
+
+
+def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> int | None:
+    """The version that the latest move, a rollback, took back; None where it was erased. moves: newest first."""
+    last = moves[0].previous_version if moves and moves[0].kind is DeploymentKind.ROLLBACK else None
+    return last if any(line.version.number == last and line.version.erased_at is None for line in lines) else None
+
+
+def _line(version: Version, verdicts: Mapping[int, Verdict | None], moves: Sequence[Deployment], words: Words) -> Line:
     report, verdict = version.report, verdicts.get(version.number)
-    went_live = version.live or version.number in live_once
+    went_live = version.live or any(move.version == version.number for move in moves)
     text = short(verdict, report, words)
     if went_live and verdict not in (Verdict.PROMOTED, None):
         text = words("verdict.by_order", verdict=text)
+    if not version.live and version.number in (m.previous_version for m in moves if m.kind is DeploymentKind.ROLLBACK):
+        text += words("list.comma") + words("lineage.rolled_back")
     estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
     after = report.after if isinstance(report, NumberReport) else None
@@ -151,4 +168,4 @@ def _mark(line: Line) -> Mark:
     return Mark.WENT_LIVE if line.went_live or line.verdict is None else MARKS[line.verdict]
 
 
-ROUTE = Route("/models/{model}", show)
+ROUTES = (Route("/models/{model}", show), Route("/models/{model}/auto", show, act))

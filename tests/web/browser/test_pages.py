@@ -79,7 +79,9 @@ def test_the_first_tab_skips_to_the_content(site: Server, open_page: Open) -> No
     assert page.url.endswith("#main")
 
 
-def test_a_model_is_rolled_back_by_the_keyboard_alone(site: Server, open_page: Open) -> None:
+def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
+    site: Server, open_page: Open, axe: Look
+) -> None:
     page = open_page(f"{site.url}/models/grown")
     httpx.post(f"{site.url}/v1/models/grown/deployments", json={"version": 2}).raise_for_status()
     page.reload()
@@ -93,6 +95,14 @@ def test_a_model_is_rolled_back_by_the_keyboard_alone(site: Server, open_page: O
     page.wait_for_url("**/models/grown")
     assert "Version 1 is live." in page.inner_text("main")
     assert 'a <b>reason</b> "of" mine' in page.inner_text("main")
+    assert axe(page) == ""
+    assert page.locator(".primary").count() == 1
+    page.click("text=Make version 2 live again…")
+    page.wait_for_url("**/versions/2/promote")
+    page.go_back()
+    page.click("text=Let new ones go live by themselves")
+    page.wait_for_selector("form[action='/models/grown/auto']", state="detached")
+    assert httpx.get(f"{site.url}/v1/models/grown").json()["promotion"] == "auto"
 
 
 def _tab_to(page: Page, text: str) -> None:
