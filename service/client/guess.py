@@ -17,6 +17,7 @@ from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, check_label, facts_of, lines_of
+from service.guessing.csv_records import records_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -129,6 +130,15 @@ def _of_file(
             f"{_quoted([*unknown])}. If nothing is known there, say so: gaps=[{_quoted([*gaps, *unknown])}]. If these "
             "are categories, say it first: client.create_model(name, {...})."
         )
+    for why, name, cell in doubtful:
+        if why in ("slip", "date_slip"):
+            records = records_of(file, dialect)
+            at = [column.strip() for column in next(records)[1]].index(name)
+            line = next(line for line, cells, _ in records if len(cells) > at and cells[at].strip() == cell)
+            said = DOUBTS[why].format(column=name, cell=cell, way=f"gaps=[{_quoted([*gaps, cell])}].", **dialect.forms)
+            raise ValueError(
+                f"Line {line:,}: {said} If these are categories, say it first: client.create_model(name, {{...}})."
+            )
     if not columns:
         return Guess(spec, None, (), doubtful)
     try:
@@ -238,7 +248,9 @@ def _picture(image: Any) -> tuple[int, int, int] | None:
 
 def _way(why: str, column: str, cell: str) -> str:
     """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
-    return f'read the file with na_values="{cell}".' if why == "gap" else f'leave_out="{column}".'
+    return (
+        f'read the file with na_values="{cell}".' if why in ("gap", "slip", "date_slip") else f'leave_out="{column}".'
+    )
 
 
 def _described(spec: Mapping[str, Any]) -> str:

@@ -42,6 +42,9 @@ FEWEST_CELLS, FEW_CELLS = 10, 0.1
 """Where at most this share of so many cells or more are no numbers, they may say that nothing is known."""
 FEW = 3
 """Phrases that may say so in a column, and words of each."""
+SLIPS, SLIPPED = 10, 0.01
+"""Where at most so many values, in this share of the cells or FEW of them, are none of what all others are, they are
+slips."""
 FOUR_DIGITS = "Years have four digits, and hours go from 0 to 23."
 DOUBTS = {
     "number": '"{column}" is a category as it is written, such as {cell}. If it is a number, write 12500 or {number}, '
@@ -52,6 +55,10 @@ DOUBTS = {
     "leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
+    "slip": '"{cell}" is no number, and nearly all other cells of "{column}" are. Write it as 12500 or {number}, '
+    "without a unit or anything between thousands. If nothing is known there, say so: {way}",
+    "date_slip": '"{cell}" is no date, and nearly all other cells of "{column}" are. Write it as {date}. If nothing is '
+    "known there, say so: {way}",
     "sum": '"{column}" says "{cell}" in one row. If that row is a sum of the others and none itself, delete it.',
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
@@ -71,7 +78,8 @@ SEVERAL_WORDS, MOSTLY = 3, 0.5
 class ColumnFacts:
     """What the cells of a column are: each flag holds for all that are not empty. values: how many cells say each.
     words: what stands where nothing is known, and how often; these cells are gaps, too. value_words: words of all
-    values together. dialect: how numbers and dates are written."""
+    values together. no_numbers, no_dates: how many cells say what is none however it is written, up to one value more
+    than SLIPS. dialect: how numbers and dates are written."""
 
     dialect: Dialect = PLAIN
     numbers: bool = True
@@ -82,9 +90,9 @@ class ColumnFacts:
     cells: int = 0
     gaps: int = 0
     characters: int = 0
-    like_numbers: bool = True
-    like_dates: bool = True
     values: dict[str, int] = field(default_factory=dict)
+    no_numbers: dict[str, int] = field(default_factory=dict)
+    no_dates: dict[str, int] = field(default_factory=dict)
     value_words: int = 0
     words: dict[str, int] = field(default_factory=dict)
 
@@ -95,6 +103,9 @@ class ColumnFacts:
             self.values[text] += 1
             self.cells += 1
             self.characters += len(text)
+            for others in (self.no_numbers, self.no_dates):
+                if text in others:
+                    others[text] += 1
             return
         if cell is None or text.lower() in GAP_WORDS:
             self.gaps += 1
@@ -106,18 +117,19 @@ class ColumnFacts:
         if len(self.values) < COUNTED_VALUES:
             self.values[text] = 1
             self.value_words += len(WORD.findall(text))
-        number = self.is_number(text)
-        self.like_numbers = self.like_numbers and (number or OTHER_NUMBER.fullmatch(text) is not None)
-        self.like_dates = self.like_dates and not number and OTHER_DATE.fullmatch(text) is not None
+        number = self.is_number(text) or (isinstance(cell, int | float) and not isinstance(cell, bool))
+        if not number and OTHER_NUMBER.fullmatch(text) is None and len(self.no_numbers) <= SLIPS:
+            self.no_numbers[text] = self.no_numbers.get(text, 0) + 1
         if self.numbers:
-            typed = isinstance(cell, int | float) and not isinstance(cell, bool)
-            self.numbers = typed or number
+            self.numbers = number
             self.fractions = self.fractions or (self.numbers and not self._value(text).is_integer())
         if self.booleans:
             self.booleans = text.lower() in ("true", "false")
-        if self.dates:
+        if self.dates or len(self.no_dates) <= SLIPS:
             date = DATE.fullmatch(self.dialect.date(text))
-            self.dates = date is not None
+            self.dates = self.dates and date is not None
+            if date is None and OTHER_DATE.fullmatch(text) is None:
+                self.no_dates[text] = self.no_dates.get(text, 0) + 1
             self.clock = self.clock or (date is not None and date[1] is not None)
 
     @property
@@ -158,6 +170,19 @@ class ColumnFacts:
         return others if plain and sum(map(self.values.__getitem__, others)) <= FEW_CELLS * self.cells else []
 
     @property
+    def slips(self) -> tuple[str, list[str]]:
+        """What a few cells say where all others are numbers or dates, and which of them, a key of DOUBTS. Postcodes
+        such as 0123 are neither."""
+        if self.cells < FEWEST_CELLS or self.phrases:
+            return "", []
+        for why, others in (("slip", self.no_numbers), ("date_slip", self.no_dates)):
+            most = min(FEW_CELLS * self.cells, max(FEW, SLIPPED * self.cells))
+            if 0 < len(others) <= SLIPS and sum(others.values()) <= most:
+                postcodes = any(value.isdigit() and not self.is_number(value) for value in self.values)
+                return ("", []) if postcodes else (why, [cell for cell in others if cell not in self.sums])
+        return "", []
+
+    @property
     def sums(self) -> list[str]:
         """What one cell says as spreadsheets do beside a sum."""
         return [value for value, rows in self.values.items() if rows == 1 and value.casefold().rstrip(": ") in SUMS]
@@ -173,9 +198,9 @@ class ColumnFacts:
         """What may not be as it is guessed, a key of DOUBTS, and a cell that shows it."""
         if not self.cells:
             return None
-        if self.like_dates and not self.dates:
+        if not self.no_dates and not self.dates:
             return "date", min(self.values, key=lambda value: (self._is_date(value), value))
-        if self.like_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
+        if not self.no_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
             return "number", min(marked, key=lambda value: (self.is_number(value), value))
         if self._is_text:
             return "text", ""
@@ -237,7 +262,9 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
     for name, fact in facts.items() if spec["kind"] == "table" else ():
         doubtful += [("sum", name, cell) for cell in fact.sums]
         doubtful += [("gap", name, phrase) for phrase in fact.phrases]
-        if not fact.phrases and fact.doubt is not None:
+        slip, cells = fact.slips
+        doubtful += [(slip, name, cell) for cell in cells]
+        if not fact.phrases and not cells and fact.doubt is not None:
             doubtful.append((fact.doubt[0], name, fact.doubt[1]))
     return doubtful
 

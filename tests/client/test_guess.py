@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from service.cli.exits import WrongUsage
 from service.cli.files import guess as files
 from service.cli.files.readers import open_file
 from service.client.guess import guess, target_of
@@ -195,6 +197,51 @@ def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> Non
     with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
         guess(file.encode())
     assert guess(file.replace(third, "1502").encode()).target == {"kind": "number", "names": ["price"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "slip", "why", "sentence"),
+    [
+        (
+            ["2.3", "4.1"],
+            "3,3b",
+            "slip",
+            '"3,3b" is no number, and nearly all other cells of "a" are. Write it as 12500',
+        ),
+        ([str(k) for k in range(17)], "12 kg", "slip", '"12 kg" is no number'),
+        (["2.3", "14.1"], "1.2.3", "slip", '"1.2.3" is no number'),
+        (["2026-11-29", "2026-12-01"], "2O26-12-02", "date_slip", '"2O26-12-02" is no date, and nearly all'),
+        (["29.11.2026", "13.1.2026"], "7.1.2O24", "date_slip", '"7.1.2O24" is no date'),
+        (["0123", "4567"], "12a", "", ""),
+    ],
+)
+def test_a_slip_among_numbers_or_dates_of_an_input_is_asked_about(
+    cells: list[str], slip: str, why: str, sentence: str, tmp_path: Path
+) -> None:
+    rows = (cells * 20)[:34]
+    rows[6] = slip
+    path = tmp_path / "x.csv"
+    path.write_text("a;b;label\n" + "".join(f"{cell};{k};{'xy'[k % 2]}\n" for k, cell in enumerate(rows)))
+    frame = pandas.DataFrame({"a": rows, "label": ["x", "y"] * 17})
+    if not why:
+        assert ("a" in {column["name"] for column in guess(path).input["columns"]}, guess(frame).doubts) == (True, ())
+        return
+    assert guess(frame).doubts == ((why, "a", slip),)
+    assert f'na_values="{slip}".' in guess(frame).sentence
+    with pytest.raises(ValueError, match="^x.csv: Line 8: " + re.escape(sentence)) as refused:
+        guess(path)
+    assert f'gaps=["{slip}"]. If these are categories, say it first: client.create_model(' in str(refused.value)
+    with pytest.raises(WrongUsage, match=re.escape(f"x.csv, line 8: {sentence}")):
+        files.guess(open_file(path), None, None)
+    kind = guess(path, gaps=[slip]).input["columns"][0]["kind"]
+    assert kind == ("number" if why == "slip" else "date")
+    assert files.guess(open_file(path, gaps=[slip]), None, None).body["input"]["columns"][0]["kind"] == kind
+
+
+def test_a_value_that_comes_often_among_numbers_is_no_slip() -> None:
+    rows = ["3+" if k % 12 == 0 else str(k % 3) for k in range(120)]
+    frame = pandas.DataFrame({"children": rows, "label": ["x", "y"] * 60})
+    assert (guess(frame).doubts, guess(frame.to_csv(index=False).encode()).doubts) == ((), ())
 
 
 def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() -> None:

@@ -129,6 +129,20 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     assert 'value="number" required checked' in look(person, PRICES).text
 
 
+def test_a_number_and_a_date_with_a_slip_are_no_categories(person: Person) -> None:
+    days = b"weight,day,label\n" + b"".join(
+        b"%d.5,2026-11-%d,%s\n" % (k, 10 + k, b"xy"[k % 2 :][:1]) for k in range(20)
+    )
+    slipped = days.replace(b"\n6.5", b"\n6,5b".replace(b",", b";")).replace(b"-11-17", b"-l1-17")
+    shown = look(person, slipped).text
+    assert "“6;5b” is no number, and nearly all other cells of “weight” are." in shown
+    assert "“2026-l1-17” is no date" in shown
+    assert re.findall(r'<option value="(\w+)" selected>', shown)[-3:] == ["number", "day", "category"]
+    refused = sent(person, "/new/send", shown, slipped)
+    assert (refused.status_code, "6;5b" in refused.text) == (422, True)
+    assert nothing_is_there(person.api)
+
+
 @pytest.mark.parametrize(
     ("content", "fields", "place", "sentence"),
     [

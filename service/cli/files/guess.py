@@ -6,7 +6,7 @@ The rule is that of the client and the pages (`service/guessing/column_facts.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -64,6 +64,7 @@ def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "
     lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     doubtful = doubts(spec, inputs)
+    _require_no_slip(file, doubtful, dialect)
     unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")
     for why, name, cell in doubtful:
         option = " ".join(f"--gaps {word(c)}" for c in unknown) if why == "gap" else f"--leave-out {word(name)}"
@@ -97,6 +98,19 @@ def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: Colu
             f"numbers as 12500 or {number}, without a unit or anything between thousands; for classes say --target "
             f"class{f', and where nothing is known --gaps {word(strange)}' if fact.phrases else ''}."
         )
+
+
+def _require_no_slip(file: DataFile, doubtful: Sequence[tuple[str, str, str]], dialect: Dialect) -> None:
+    """Raises WrongUsage where nearly all cells of an input are numbers or dates and one is none, which it names."""
+    for why, name, cell in doubtful:
+        if why in ("slip", "date_slip"):
+            at = file.columns.index(name)
+            place = next(record.place for record in file.records() if str(record.cells[at]) == cell)
+            said = DOUBTS[why].format(column=name, cell=cell[:100], way=f"--gaps {word(cell)}.", **dialect.forms)
+            raise file.wrong(
+                place,
+                f"{said} If these are categories, make the model from Python: client.create_model(name, {{...}}).",
+            )
 
 
 def _last(file: DataFile) -> str:

@@ -88,8 +88,10 @@ def look(view: View) -> Answer:
         return ask(view.wrong(unreadable(fault, view.words)))
     label = label_column(facts)
     assert label is not None
-    if phrases := _phrases(facts, label):
-        facts = facts_of(lines, [*phrases], dialect)
+    phrases = _phrases(facts, label)
+    slips = [(fact.slips[0], name, cell) for name, fact in facts.items() if name != label for cell in fact.slips[1]]
+    if phrases or slips:
+        facts = facts_of(lines, [*phrases, *(cell for _, _, cell in slips)], dialect)
     measures = facts[label].measures
     slip: dict[str, str] = {}
     try:
@@ -115,7 +117,7 @@ def look(view: View) -> Answer:
         "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
         "doubts": [
             view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
-            for why, n, cell in doubts({"kind": form["kind"]}, inputs)
+            for why, n, cell in [*slips, *doubts({"kind": form["kind"]}, inputs)]
         ],
     }
     return _confirm(form, _columns_of(facts, lines), slip, looked)
