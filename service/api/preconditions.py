@@ -74,7 +74,8 @@ def check_method(choice: MethodChoice, model: Makeup, base: Base, brings: frozen
     the rows that are kept, or on the rows of the update. `brings`: classes of these rows; None: not known yet."""
     pointer = "/method"
     if choice.name == AUTO:
-        check_params(AUTO, AutoParams, choice.params, pointer)
+        if refusal := check_params(AUTO, AutoParams, choice.params, pointer).misfit(model.target):
+            raise MethodRefused(refusal[1], [(f"{pointer}/{refusal[0]}", refusal[1])])
         return
     method, params = resolve(choice.model_dump(), pointer)
     layout = LAYOUT.as_stored(base.live.layout) if base.live is not None else None

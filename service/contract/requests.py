@@ -179,7 +179,10 @@ class PatchModel(Strict):
     @field_validator("target", mode="before")
     @classmethod
     def _of_input(cls, target: Any, info: ValidationInfo) -> Any:
-        placed = with_places(target, (info.context or {}).get("input"))
+        known = info.context or {}
+        if target is not None and not (kind := known.get("target", ClassTarget())).changes:
+            raise ValueError(f"this model predicts {kind.predicts}, and nothing of that may change: leave target out")
+        placed = with_places(target, known.get("input"))
         return PatchTarget.model_validate_json(json.dumps(placed), strict=True) if isinstance(placed, dict) else placed
 
 

@@ -160,15 +160,15 @@ class Learned:
 
 
 Balance = Literal["none", "align", "correct", "adjust", "auto"]
-
-
 Schedule = Literal["cosine", "constant"]
 SCHEDULE = "How the rate goes on: constant keeps it; cosine keeps it for half of the steps, then lowers it to nearly 0."
-
-
 OfOneKind = Mapping[str, tuple[type[TargetKind], str]]
 """Parameters that mean something for one kind of target: which, and what is said where others are learned."""
 NO_LOSS = "loss is of models whose targets are numbers; classes are learned by their cross-entropy. Leave loss out."
+NO_STABLE_SCORES = (
+    "stable_scores means nothing here: it keeps the scores of old classes where classes are new, and the targets of "
+    "this model are numbers. Leave it out."
+)
 NO_BALANCE = "balance levels new classes and old ones, and the targets of this model are numbers. Leave balance out."
 
 

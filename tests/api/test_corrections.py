@@ -191,3 +191,5 @@ def test_of_erased_rows_and_of_numbers_no_row_is_suspect(api: Api, batch: str) -
     numbers = api.ok("POST", "/v1/models/load/batches", {"inputs": [[1, 2, 3]], "targets": [1]})["id"]
     refused = api("GET", f"/v1/models/load/batches/{numbers}/suspects")
     assert (refused.status_code, "as a whole" in refused.json()["detail"]) == (409, True)
+    refused = api("POST", f"/v1/models/load/batches/{numbers}/corrections", {"rows": {"0": 1.5}})
+    assert (refused.status_code, "with other targets" in refused.json()["detail"]) == (409, True)

@@ -113,6 +113,11 @@ async def create_correction(request: Request, shared: Shared, model: str, batch:
 
 def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     order, body = body_of(request, requests.CreateCorrection)
+    with shared.runtime.database.reading() as session:
+        target = models.target_of(models.get(session, name))
+    if not target.has_classes:
+        back = "take the batch back, and send its rows with other"
+        raise Conflict(f"{name} predicts {target.predicts}: {back} {target.member}.")
     labels = {
         int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
         for row, label in order.rows.items()
@@ -162,9 +167,6 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrected_r
     """The model and the batch, if its labels can be corrected. Raises NotFound, Conflict, InvalidContent."""
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)
-    if not (target := models.target_of(model)).has_classes:
-        back = "take the batch back, and send its rows with other"
-        raise Conflict(f"{name} predicts {target.predicts}: {back} {target.member}.")
     if batch.retracted_at is not None:
         raise Conflict(f"Batch {batch.id} was taken back already. Send the corrected rows as a new batch.")
     batches.require_whole(session, model, batch)

@@ -182,6 +182,8 @@ def _base_of(session: Session, model: Model, sent: SentLedger) -> Version:
     spaces = {"feature_space": live.feature_space, "of_ledger": sent.space}
     spec, target = models.input_of(model), models.target_of(model)
     which = f"The ledger is of feature space {sent.space}, and version {live.number} stands on {live.feature_space}"
+    if sent.space == live.feature_space:
+        which = f"The ledger and version {live.number} are of one feature space"
     if not declares_scale(spec):
         what = (
             '"scale": {"range": [lo, hi]} for each column of numbers, and values or many for each category'

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, misfit
-from service.contract.strict import Strict
+from service.contract.targets.class_target import ClassTarget
 from service.learning.evaluation.cost import joint_backbone
-from service.learning.method import Data
+from service.learning.method import NO_STABLE_SCORES, Data, MethodParams, OfOneKind
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import TRAINED_HERE
 from service.learning.wording import a
@@ -20,8 +20,10 @@ ENOUGH_TO_TRAIN = 2_000
 """Rows from which on a net trained end to end may challenge the exact head."""
 
 
-class AutoParams(Strict):
+class AutoParams(MethodParams):
     """What a request may say to `auto`."""
+
+    of_one_kind: ClassVar[OfOneKind] = {"stable_scores": (ClassTarget, NO_STABLE_SCORES)}
 
     stable_scores: bool = Field(
         default=False,

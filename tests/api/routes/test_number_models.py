@@ -92,6 +92,7 @@ def test_a_column_is_named_by_its_place(api: Api) -> None:
     [
         ({"classes": ["a"]}, "/classes", "no classes"),
         ({"method": {"name": "lda"}}, "/method/name", "Use auto, ridge or replay"),
+        ({"method": {"name": "auto", "stable_scores": True}}, "/method/stable_scores", "Leave it out"),
         ({"gate": {"intrudes": {"margin": 0.1}}}, "/gate/intrudes", "models that predict classes"),
         ({"gate": {"forgets": {"p_hold": 0.1}}}, "/gate/forgets/p_hold", "models that predict classes"),
         ({"gate": {"forgets": {"max_rise": 0.3}}}, "/gate/forgets/max_rise", "nothing would be held"),
@@ -128,8 +129,10 @@ def test_yardstick_and_level_change_and_nothing_else_of_a_target(api: Api) -> No
         assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
         assert word in refused.json()["detail"]
     assert api.ok("GET", LOAD)["target"]["yardstick"] == "last"
-    refused = api("PATCH", "/v1/models/digits", {"target": {"level": 0.8}})
-    assert (refused.status_code, pointers(refused)) == (422, ["/target"])
+    for sent in ({"level": 0.8}, {"size": 2}):  # of classes nothing may change
+        refused = api("PATCH", "/v1/models/digits", {"target": sent})
+        assert (refused.status_code, pointers(refused)) == (422, ["/target"])
+        assert "predicts classes" in refused.json()["detail"]
 
 
 def test_one_threshold_for_numbers_changes_and_the_others_stay(api: Api) -> None:

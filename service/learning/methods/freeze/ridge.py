@@ -24,7 +24,7 @@ from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.params import ExactParams
 from service.learning.exact.ridge_solver import ALPHAS, TABLE_ALPHAS, Alphas, Ridge, alphas_of
 from service.learning.exact.stable_columns import can_stay, with_old_columns
-from service.learning.method import Data, Learned, Method, OfOneKind
+from service.learning.method import NO_STABLE_SCORES, Data, Learned, Method, OfOneKind
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.learn import learn_numbers
 from service.learning.number_heads.strength import NUMBER_ALPHAS
@@ -45,7 +45,7 @@ class Params(ExactParams):
     of_one_kind: ClassVar[OfOneKind] = {
         "prior": _of_classes("prior", "it weighs classes by how many rows they have"),
         "discriminants": _of_classes("discriminants", "they set classes apart"),
-        "stable_scores": _of_classes("stable_scores", "it keeps the scores of old classes where classes are new"),
+        "stable_scores": (ClassTarget, NO_STABLE_SCORES),
     }
 
     alpha: Literal["search"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
