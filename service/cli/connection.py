@@ -34,6 +34,7 @@ def in_options(sentence: str) -> str:
     """A sentence of the service with the options of the terminal in it."""
     sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
     sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
+    sentence = re.sub(r'"expect": "(\w+)"', r"--expect \1", sentence)
     return re.sub(r'\b(delimiter|decimal|encoding|dates)="(\S+?)"', r"--\1 '\2'", sentence)
 
 

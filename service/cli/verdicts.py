@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from service.cli.connection import url
+from service.cli.connection import in_options, url
 from service.cli.exits import DONE, ERROR, HELD, REJECTED
 from service.cli.output import MARKS, plain, print_json, print_table, stderr, stdout
 from service.learning.wording import amount, percent
@@ -90,7 +90,7 @@ def _print_verdict(update: Update) -> None:
     console = stdout()
     assert update.verdict is not None
     result = result_of(update)
-    console.print(marked(update.verdict, result.sentence))
+    console.print(marked(update.verdict, in_options(result.sentence)))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
     for line in result.notes:
         console.print(Text(f"  {plain(line)}", style="dim"))

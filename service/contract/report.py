@@ -228,6 +228,12 @@ class Cost(Fact):
     )
 
 
+BESIDE_SETTINGS = "That is beside what its settings make without the batch."
+"""Ends what a rule found that compares a version not with the one before but with its own settings."""
+BY_CHANCE = "so it passes."
+"""Ends what a rule found whose value is beyond its limit, and which passes by its other condition."""
+
+
 class Rule(Fact):
     """One rule of the gate. `passed` null: no evidence, which passes with a flag."""
 

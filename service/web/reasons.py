@@ -10,7 +10,7 @@ from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import AnyReport, NumberBatch, NumberReport
-from service.contract.report import Report, Rule
+from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, Report, Rule
 from service.contract.resources import Update
 from service.web.estimates import how_good, off
 from service.web.verdicts import deciding
@@ -56,7 +56,11 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     kinds = ("number", "class") if isinstance(report, NumberReport) else ("class",)
     keys = (f"reason.{kind}.{rule.name}.{variant}" for kind in kinds for variant in _variants(rule, report))
     key = next((key for key in keys if key in words), None)
-    return words(key, **_figures(rule, base, report, words)) if key is not None else rule.why
+    if key is None:
+        return rule.why
+    passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
+    beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
+    return f"{words(key, **_figures(rule, base, report, words))}{passes}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:

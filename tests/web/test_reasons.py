@@ -10,9 +10,10 @@ import pytest
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import NumberReport
-from service.contract.report import Dispute, GateReport, Report, Rule, WorstClassDrop
+from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, Dispute, GateReport, Report, Rule, WorstClassDrop
 from service.contract.resources import Update
 from service.learning import auto
+from service.learning.evaluation.context import OTHER_SETTINGS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.training.learner import FROM_SCRATCH
@@ -141,6 +142,13 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
         rule("forgets", True, None, value=0.0213, why="On its own 90 rows it won: the stream moves.")
     )
     assert not within_chance(rule("forgets", True, None, value=0.01))
+    moved = f"On its own 90 rows it won: the stream moves. {BESIDE_SETTINGS}"
+    assert not within_chance(rule("forgets", True, None, value=0.0213, why=moved))
+    said = rule_sentence(rule("forgets", True, None, value=0.0213, why=moved), 2, report(), JA)
+    assert said.endswith("（同じ設定でこのバッチを除いたものとの比較）")
+    usual = rule("contradicts_everything", True, None, value=10.2, limit=3.0, why=f"So it may be, {BY_CHANCE}")
+    assert rule_sentence(usual, 2, report(NumberReport), JA).endswith("ため、通過です。")
+    assert note_sentences(report(notes=[OTHER_SETTINGS]), JA)[0].startswith("前のバージョンとは設定か手法が違い")
     assert not within_chance(rule("forgets", value=0.0213))
     assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from service.cli.connection import connected
+from service.cli.connection import connected, in_options
 from service.cli.exits import DONE
 from service.cli.names import VersionName, version_of
 from service.cli.options import Json
@@ -51,7 +51,7 @@ def _print(console: Console, version: Version) -> None:
         console.print("It was imported: nothing was measured here.")
         return
     if report.gate.why:
-        console.print(plain(report.gate.why))
+        console.print(plain(in_options(report.gate.why)))
     print_measured(console, report, live=version.live)
     new = report.new_classes is not None and report.new_classes.names
     if rows := " ".join([*([BEFORE] if report.before is not None else []), *([BROUGHT] if new else [])]):
@@ -90,7 +90,7 @@ def _rules(console: Console, report: Any) -> None:
     console.print()
     words = {True: Text("passed", "green"), None: Text("no evidence", "dim"), False: Text("fired", "red")}
     rules = sorted(report.gate.rules, key=lambda rule: rule.passed is not False)
-    print_table(console, ["rule", "", ""], [[rule.name, words[rule.passed], rule.why] for rule in rules])
+    print_table(console, ["rule", "", ""], [[rule.name, words[rule.passed], in_options(rule.why)] for rule in rules])
 
 
 def _batch(console: Console, report: Any) -> None:

@@ -69,6 +69,9 @@ def run(
     encoding: Encoding = None,
     dates: Dates = None,
     method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
+    expect: Annotated[
+        str | None, Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Sends rows with their labels, waits while they are learned and judged, and says what came of it.
@@ -89,7 +92,12 @@ def run(
         counts = count_labels(file, columns.label)
         new = _new_classes(file, columns.label, counts, info, new_classes)
         typer.echo(_found(file, columns, counts, info), err=True)
-        options: dict[str, Any] = {"source": note, "method": method, "new_classes": "allow" if new else None}
+        options: dict[str, Any] = {
+            "source": note,
+            "method": method,
+            "expect": expect,
+            "new_classes": "allow" if new else None,
+        }
         file_options: dict[str, Any] = {}
         if file.is_csv:
             file_options = {"leave_out": leave_out, "gaps": gaps, **how}

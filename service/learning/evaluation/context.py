@@ -40,6 +40,11 @@ Arrays = Mapping[str, NDArray[Any]]
 HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
+OTHER_SETTINGS = (
+    "It has other settings, or another method, than the version before, which alone change answers. So rules that say "
+    "so compare it with what its settings make without the batch; before and after are the two versions themselves."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Exam:
@@ -72,6 +77,10 @@ class Exam:
     @property
     def candidate(self) -> Checkpoint:
         return self.learned.checkpoint
+
+    @property
+    def notes(self) -> list[str]:
+        return [*([OTHER_SETTINGS] if self.same is not None else []), *self.gone]
 
     @property
     def space(self) -> Space:

@@ -8,10 +8,10 @@ the update's rows vote for the bad version.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.contract.enums import Outcome, Severity
-from service.contract.report import GateReport, Rule
+from service.contract.report import BESIDE_SETTINGS, GateReport, Rule
 from service.learning.wording import lowered, stays
 
 
@@ -20,6 +20,7 @@ class Finding:
     """What one rule finds. `what`: the event and its evidence; `remedy`: what a person can do about it.
 
     `fires` is None: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
+    `beside_live`: it compares with the live version whatever its settings.
     """
 
     what: str
@@ -29,12 +30,20 @@ class Finding:
     remedy: str = ""
     evidence: bool = True
     unproven: bool = False
+    beside_live: bool = False
 
 
 def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
     """What was lost since that version, little by little."""
     remedy = f"Go back to version {version}, or promote this one: then it is what later ones are compared with."
     return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
+
+
+def beside_settings(finding: Finding) -> Finding:
+    """The finding of a rule that compared with what the candidate's settings make without the batch, which says so."""
+    if finding.value is None or finding.beside_live:
+        return finding
+    return replace(finding, what=f"{finding.what} {BESIDE_SETTINGS}")
 
 
 def sound(weights: bool | None) -> Finding:

@@ -112,7 +112,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
     exact, weights = candidate.layout.exact, weights_of(candidate)
     yardstick = _yardstick(exam, answers)
     alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
-    notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.gone]
+    notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.notes]
     return ClassAssessment(
         policy=context.policy,
         trusted=rows.trusted,

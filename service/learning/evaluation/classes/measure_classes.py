@@ -45,6 +45,7 @@ def measure(a: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Ev
         new_classes=_new_classes(a, alike) if a.base else (),
         own=_own(a),
         untested=_untested(a),
+        resettled=a.same is not None,
         since=since(uncopied),
         sound=a.sound,
         exact=a.exact and not a.partial,

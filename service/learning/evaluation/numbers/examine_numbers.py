@@ -102,7 +102,7 @@ class NumberContext(UpdateContext):
             *([MOVES] if self.expected else []),
             *note,
             *_notes(made, data, first=base is None),
-            *exam.gone,
+            *exam.notes,
         ]
         parts = assessment.intervals, _part(made.parts.get(INTERVAL))
         examined = Examined(exam, assessment, measured, gate, memory, *parts, self.cost(exam, made), notes)

@@ -69,7 +69,8 @@ def measure(a: NumberAssessment) -> NumberMeasured:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
     figures, part = figures_of(a), len(a.batch) / a.known if a.known else 0.0
     numbers = [_measured(a, k, figures[k]) for k in range(a.grid.size)]
-    return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a), a.new_source)
+    resettled = a.same is not None
+    return NumberMeasured(a.live, numbers, a.sound, part, a.fades, just_moved(a), a.new_source, resettled)
 
 
 def _number(a: NumberAssessment, k: int) -> OneNumber:

@@ -197,7 +197,7 @@ class Measured:
     own. `young`: classes that earlier batches brought a few rows at a time, so that none of those was judged as a new
     class; their rows are counted with those of this batch. `untested`: where the base learned many rows and none of
     them can judge (all are of one group), how many of the batch's rows of known classes it answers, and how many of
-    these otherwise than their labels.
+    these otherwise than their labels. `resettled`: harm and own are beside what its settings make without the batch.
     """
 
     live: int | None
@@ -217,3 +217,4 @@ class Measured:
     batches: tuple[str, ...] = ()
     young: tuple[NewClass, ...] = ()
     untested: tuple[int, int] | None = None
+    resettled: bool = False

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy, SlowLoss
-from service.learning.gate.classes.class_measurements import Harm, Likeness, Measured, NewClass, Since
+from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up
 from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
 from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
@@ -118,7 +118,7 @@ def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
         what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {in_all.worse:,} are newly "
         what += f"wrong and {in_all.better:,} newly right ({points(-in_all.drop)}; {100 * most:g} are allowed)."
         remedy = "Learn these rows by the method of the live version, or promote this one."
-        return Finding(what, in_all.drop, most, Severity.HELD, remedy)
+        return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True)
     counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)
@@ -315,6 +315,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
+        of += _by_settings(worst)
         return adds_up(of, worst.version, worst.drop(), rule.max_drop)
     of_class = [
         (s, name, paired)
@@ -328,6 +329,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
         drop = worst.drop(name)
         of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
+        of += _by_settings(worst, name)
         return adds_up(of, worst.version, drop, rule.max_class_drop)
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
@@ -336,8 +338,14 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
         return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.drop(), s.paired.rows))
-    what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}."
+    what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
     return Finding(what, most.drop(), rule.max_drop)
+
+
+def _by_settings(since: Since, name: str = ALL) -> str:
+    """What the settings explain, which was taken off."""
+    lost = since.settings.get(name, 0.0)
+    return f", besides {100 * lost:.1f} that settings alone lost" if lost > 0 else ""
 
 
 def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from service.contract.enums import Severity
 from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
-from service.contract.report import ClassEvidence
+from service.contract.report import BY_CHANCE, ClassEvidence
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
 from service.learning.gate.gate import Finding
 from service.learning.statistics import at_least
@@ -149,7 +149,8 @@ def _passing(
 ) -> Finding | None:
     """Where conflicts are no more than the rule allows, or come of inputs that have shifted; else None."""
     if not _stands_out(batch, rule):
-        return Finding(_counted(measured, batch), batch.excess, rule.min_excess)
+        chance = f" On so few rows that may be chance, {BY_CHANCE}" if batch.excess >= rule.min_excess else ""
+        return Finding(f"{_counted(measured, batch)}{chance}", batch.excess, rule.min_excess)
     return Finding(_shifted(batch), batch.excess, rule.min_excess) if shifted(batch, policy) else None
 
 
@@ -187,7 +188,8 @@ def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -
     """Rule 1 of familiar rows."""
     limit = policy.unlearnable.min_excess
     if not needs_learner(batch, policy):
-        return Finding(_counted(measured, batch), batch.excess, limit)
+        few = f" They are too few, or too alike, to tell whether a rule links them to their labels, {BY_CHANCE}"
+        return Finding(f"{_counted(measured, batch)}{few if batch.excess >= limit else ''}", batch.excess, limit)
     if batch.learner and batch.learner.p < policy.unlearnable.learner_p:
         return Finding(f"{_counted(measured, batch)} The labels follow a rule of their own.", batch.excess, limit)
     if reconcilable(batch, policy):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
+from service.contract.report import BY_CHANCE
 from service.learning.gate.gate import Finding
 from service.learning.gate.numbers.number_measurements import (
     SURELY,
@@ -120,6 +121,11 @@ def _as_usual(batch: BatchFigures) -> str:
     return f"The errors of {rows(batch.rows)} are {_times(batch.mean)} as large as usual."
 
 
+def _may_be_chance(figure: Beside, beyond: bool) -> str:
+    """Why errors that are beyond a limit may pass."""
+    return f" So much more may be chance (p = {figure.p:.2g}), {BY_CHANCE}" if beyond else ""
+
+
 def _times(figure: Beside) -> str:
     ratio = _ratio(figure)
     return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:,.0f} times"
@@ -166,7 +172,8 @@ def one_value(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, 
     usual = whole_percent(common.usual) if common.usual >= 0.005 else "hardly any"
     what = f"{most} {batch.rows:,} targets{number.of} are {amount(common.target)}, where {usual} would be usual."
     if batch.rows < SAME_ROWS or excess < limit or common.p >= SAME_P:
-        return Finding(what, excess, limit)
+        chance = f" Of so few rows that may be chance, {BY_CHANCE}" if excess >= limit else ""
+        return Finding(f"{what}{chance}", excess, limit)
     return Finding(what, excess, limit, Severity.REJECTED, "Was a default filled in for values that are not known?")
 
 
@@ -187,7 +194,16 @@ def unlearnable(measured: NumberMeasured, number: OneNumber, batch: BatchFigures
         before = f", where in the last batches it was {least:.2f} at least" if lost else ""
         what = f"The targets{number.of} look shuffled: {says}{before}."
         return Finding(what, own.value, rule.min_order, Severity.REJECTED, "Do rows and targets still belong together?")
-    return Finding(f"{says[0].upper()}{says[1:]}.", own.value, rule.min_order)
+    chance = _may_be_usual(own, rule.p) if own.value < rule.min_order else ""
+    return Finding(f"{says[0].upper()}{says[1:]}.{chance}", own.value, rule.min_order)
+
+
+def _may_be_usual(own: OwnOrder, p: float) -> str:
+    """Why an order that is below its limit may pass."""
+    if own.p < p:
+        return f" That is more than chance gives, {BY_CHANCE}"
+    known = "No batch before shows" if own.least is None else f"The last batches ({own.least:.2f} at least) do not show"
+    return f" {known} that this is lost and not chance, {BY_CHANCE}"
 
 
 def _widened(order: float) -> float:
@@ -228,10 +244,11 @@ def contradicts_everything(
     limit, mean, median = policy.contradicts_everything.times, _ratio(batch.mean), _ratio(batch.median)
     value = min(mean, median)
     if not _far_off(batch.mean, policy) or value <= limit:
-        return Finding(_as_usual(batch), value, limit)
+        return Finding(f"{_as_usual(batch)}{_may_be_chance(batch.mean, value > limit)}", value, limit)
     what = f"The {batch.rows:,} targets{number.of} are {_times(batch.mean)} as far as usual from what version "
     what += f"{measured.live} expects (off by {number.error(batch.error)} on average)."
-    remedy = 'Are they targets of this model, in its unit? If they moved on purpose, learn them with "expect": "move".'
+    remedy = "Are they targets of this model, in its unit? Do rows and targets still belong together? "
+    remedy += 'If they moved on purpose, learn them with "expect": "move".'
     return Finding(what, value, limit, Severity.REJECTED, remedy)
 
 
@@ -303,7 +320,8 @@ def _unlike(measured: NumberMeasured, number: OneNumber, batch: BatchFigures, po
         what = f"The targets{number.of} follow the rows less than usual: {_alone(own, batch)}, usually "
         what += f"{own.beside.usual:.2f}."
         return Finding(what, own.beside.p, rule.p, Severity.HELD, LOOK)
-    return Finding(_as_usual(batch), _ratio(largest), rule.times)
+    chance = _may_be_chance(largest, _ratio(largest) > rule.times)
+    return Finding(f"{_as_usual(batch)}{chance}", _ratio(largest), rule.times)
 
 
 def _unlike_at_first(

@@ -253,7 +253,8 @@ class NumberMeasured:
     finite and load again · `part`: rows of the update over those that the base has learned, 0 where that is not known ·
     fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself
     · moved: one of the last promoted batches showed that the stream has moved · new_source: that of all rows of the
-    update, where the base has learned none of it.
+    update, where the base has learned none of it · resettled: harm, regions and own are beside what its settings make
+    without the batch.
     """
 
     live: int | None
@@ -263,3 +264,4 @@ class NumberMeasured:
     fades: bool = False
     moved: bool = False
     new_source: str = ""
+    resettled: bool = False

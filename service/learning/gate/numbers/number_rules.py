@@ -150,8 +150,13 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
         if s.gained < s.rise and not (just_moved(measured, number) and moved_on(measured, number, policy))
     ]
     most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.rise))
-    change, limit = f"{_by(most.rise)} since version {most.version} ({_rose(number, most.change)}", limits[most.version]
-    change += f", of which {_by(most.settings)} by its settings)" if most.settings > 0 else ")"
+    limit, change = limits[most.version], f"{_by(most.change.rise)} since version {most.version} "
+    change += f"({_rose(number, most.change)})"
+    if most.settings > 0:
+        change += (
+            f", of which {_by(most.settings)} by settings alone; the rest, which counts, is {_by(most.rise)} of what "
+        )
+        change += "these make"
     if not lost:
         followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)

@@ -10,7 +10,7 @@ import pytest
 
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
-from service.contract.report import Cost, Report
+from service.contract.report import BESIDE_SETTINGS, Cost, Report
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
 from service.learning.evaluation.classes.class_assessment import (
@@ -394,13 +394,19 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
     left = made(net, exact, same=same, past=past)
     assert settings_lost(left) == pytest.approx({ALL: 0.0, "a": 0.0, "b": 0.0})
     assert [(s.version, s.drop(), s.drop("a")) for s in since(left)] == [(1, 0.0, 0.0), (2, 0.0, 0.0)]
-    assert all(rule.severity is None for rule in assess(left).gate.rules)
+    rules = assess(left).gate.rules
+    assert all(rule.severity is None for rule in rules)
+    told = {rule.name: BESIDE_SETTINGS in rule.why for rule in rules}
+    assert told["forgets"]
+    assert told["worst_class"]
+    assert not told["slow_loss"]
     assert "forgets" in {rule.name for rule in assess(replace(left, same=None)).gate.rules if rule.severity}
     far = says("ab", "ab" * 120 + "bb" * 80)
     report = assess(made(net, far, same=ExamAnswers(far, says("ab", ""))))
     assert report.gate.why.startswith(
         "Held: its method or settings answer old rows far worse: of 400 rows 80 are newly"
     )
+    assert BESIDE_SETTINGS not in report.gate.why
     lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past)
     drops = [drop for s in since(lower) for drop in (s.drop(), s.drop("a"))]
     assert drops == pytest.approx([0.05, 0.1] * 2), "beside the exact head of before, too"

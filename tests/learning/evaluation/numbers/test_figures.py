@@ -10,7 +10,7 @@ import pytest
 
 from service.contract.enums import Outcome
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import GateReport
+from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.figures import (
@@ -144,12 +144,15 @@ def test_an_order_that_so_few_rows_lose_by_chance_is_not_lost(stream: Stream, ba
     one, figures = measured.numbers[0], measured.numbers[0].batch
     assert figures is not None
 
-    def judged(rows: int) -> dict[str, str]:
-        lost = replace(figures, rows=rows, own=OwnOrder(value=0.05, p=0.2, least=0.35))
-        return fired(judge_numbers(replace(measured, numbers=[replace(one, batch=lost)]), stream.policy))
+    def judged(rows: int, p: float = 0.2, least: float | None = 0.35) -> GateReport:
+        lost = replace(figures, rows=rows, own=OwnOrder(value=0.05, p=p, least=least))
+        return judge_numbers(replace(measured, numbers=[replace(one, batch=lost)]), stream.policy)
 
-    assert judged(40) == {}
-    assert judged(96) == {"unlearnable": "rejected"}
+    assert fired(judged(40)) == {}
+    assert "(0.35 at least) do not show that this is lost and not chance, so it" in why(judged(40), "unlearnable")
+    assert "No batch before shows" in why(judged(96, least=None), "unlearnable")
+    assert why(judged(96, p=1e-9), "unlearnable").endswith(f"That is more than chance gives, {BY_CHANCE}")
+    assert fired(judged(96)) == {"unlearnable": "rejected"}
 
 
 def test_one_value_for_all_is_rejected_and_an_expected_one_is_not(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -184,6 +187,17 @@ def test_targets_far_from_any_usual_error_are_rejected(stream: Stream, batch: tu
     report = stream.judged(inputs, 400 - 3 * targets)
     assert fired(report)["contradicts_everything"] == "rejected"
     assert "times as far as usual from what version 7 expects (off by" in report.why
+    assert "Do rows and targets still belong together?" in report.why
+    measured = measure(stream.assessment(*batch))
+    one, figures = measured.numbers[0], measured.numbers[0].batch
+    assert figures is not None
+    unsure = replace(figures, mean=Beside(10.2, 1.0, 0.03), median=Beside(11.0, 1.0, 0.02))
+    passed = judge_numbers(replace(measured, numbers=[replace(one, batch=unsure)]), stream.policy)
+    assert fired(passed) == {}
+    for name, p in (("contradicts_everything", "0.03"), ("disagrees_broadly", "0.02")):
+        assert why(passed, name).endswith(
+            f"10 times as large as usual. So much more may be chance (p = {p}), {BY_CHANCE}"
+        )
 
 
 def test_a_few_targets_far_out_are_held_and_listed(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -815,13 +829,17 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     away = a.trusted_goals - 1.5 * (a.trusted_goals - a.candidate.on_trusted)
     worse = NumberAnswers(away, nearer(a, 1.2))
     assert {"forgets", "slow_loss", "learned_nothing"} <= fired(stream.judged(*batch, candidate=worse)).keys()
-    assert fired(stream.judged(*batch, candidate=worse, same=worse)) == {}
+    beside = stream.judged(*batch, candidate=worse, same=worse)
+    assert fired(beside) == {}
+    told = {rule.name for rule in beside.rules if rule.why.endswith(BESIDE_SETTINGS)}
+    assert told == {"forgets", "worst_region", "learned_nothing"}
     made = replace(a, candidate=worse, same=worse)
     assert gained(made, 0) == pytest.approx({GAIN: 0.0, SETTINGS: 0.5})  # which later versions are told
     past = [*stream.past, (8, memory_of(made))]
     later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
-    assert "of which +50.0 % by its settings" in why(later, "slow_loss")
+    counted = "of which +50.0 % by settings alone; the rest, which counts, is +0.0 % of what these make."
+    assert counted in why(later, "slow_loss")
     better = NumberAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
     assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx({GAIN: 0.0, SETTINGS: -0.2})
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)

@@ -8,7 +8,7 @@ import pytest
 
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import ContradictsClass, Forgets, GatePolicy
-from service.contract.report import ClassEvidence, Rule
+from service.contract.report import BY_CHANCE, ClassEvidence, Rule
 from service.learning.gate.classes.class_gate import RULES, judge
 from service.learning.gate.classes.class_measurements import (
     ALL,
@@ -159,6 +159,9 @@ def test_broad_disagreement_is_held() -> None:
         "Held: 31 of 120 rows disagree with version 2; about 6 would be usual."
     )
     assert not fired(against(8, 120))
+    few = judge(against(2, 3, expected=0.2), POLICY).rules
+    assert not fired(against(2, 3, expected=0.2))
+    assert [r.number for r in few if r.why.endswith(BY_CHANCE)] == [1, 4]
 
 
 def test_shifted_inputs_pass_where_old_and_new_can_both_be_right() -> None:
