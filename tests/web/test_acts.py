@@ -62,18 +62,22 @@ def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Per
     number = make_version(person.api.runtime, seed=1, learned=sent["batches"], promote=False)
     kept = {"number": 5, "name": "forgets", "value": 0.0213, "limit": 0.02, "passed": True, "why": "Of 90 rows 3 are."}
     suspect = {"batch": sent["batches"][0], "row": 0, "label": "a", "suggested": "<b>", "score": 0.99}
-    batch = {"conflicts": 1, "suspect_rows": [suspect], "notes": ["Declare the `<scale>` of it."]}
+    slip = '"<i>Chiars" of goods is new, and like "Chairs", which is known: is it a slip?'
+    batch = {"conflicts": 1, "suspect_rows": [suspect], "notes": ["Declare the `<scale>` of it.", slip]}
     report = {**REPORT, "batch": batch, "gate": {**REPORT["gate"], "outcome": "fail", "rules": [kept]}}
     with person.api.runtime.database.writing() as session:
         update = session.get_one(Update, sent["id"])
         update.state, update.verdict = "succeeded", "rejected"
         version = session.scalars(select(Version).where(Version.number == number)).one()
-        version.report, version.update_id = report, update.id
+        version.report, version.update_id, update.version_id = report, update.id, version.id
     batch_page = f"/models/digits/batches/{sent['batches'][0]}"
     shown = person.looks(f"/models/digits/versions/2?lang={language}").text
     for page in (shown, person.looks(f"/updates/{sent['id']}").text):
         assert f'<a class="button" href="{batch_page}">{words("version.batch", id=sent["batches"][0])}</a>' in page
         assert f'href="{batch_page}/retract">{words("retract.link")}</a>' in page
+        assert (
+            "「&lt;i&gt;Chiars」は" if language == "ja" else "<li>&#34;&lt;i&gt;Chiars&#34; of goods is new"
+        ) in page
     assert f'<p><a href="{batch_page}">' in shown, "beside the notes"
     assert words("version.within_chance") in shown
     assert "Declare the <code>&lt;scale&gt;</code> of it." in shown
