@@ -158,7 +158,8 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
         )
         change += "these make"
     if not lost:
-        followed = f" Updates since won as much on their own rows ({_by(-most.gained)}): the stream moves."
+        won = "won as much" if most.gained >= most.rise else "won"
+        followed = f" Updates since {won} on their own rows ({_by(-most.gained)}): the stream moves."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)
     return adds_up(change, most.version, most.rise, limit)
 

@@ -764,6 +764,7 @@ def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(stream: 
         assert stopped.why.startswith("Rejected: it forgot: ")
         assert ('learn it with "expect": "move"' in stopped.why) == says, stopped.why
         said = stream.judged(*batch, candidate=candidate, expected=True)
+        assert "won as much" not in why(said, "slow_loss")
         assert (said.outcome is Outcome.PASS) == says, said.why
         assert "expect" not in said.why
 
