@@ -85,10 +85,11 @@ def asks_again(ask: Page) -> Callable[[Page], Page]:
 @dataclass(frozen=True)
 class Route:
     """An address, {name} for what varies: how it is shown, and what a form that is sent there does. Of a form with a
-    file, `sends`: where a file of that name goes; it asks the API nothing; `looks`: `act` looks at its beginning."""
+    file, `sends`: where a file of that name goes, None where something is asked first; it asks the API nothing;
+    `looks`: `act` looks at its beginning."""
 
     path: str
     show: Page | None = None
     act: Page | None = None
-    sends: Callable[[View, str], Sending] | None = None
+    sends: Callable[[View, str], Sending | None] | None = None
     looks: bool = False

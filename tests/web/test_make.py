@@ -79,6 +79,33 @@ def test_what_is_guessed_wrong_is_corrected(person: Person) -> None:
     assert (batch["rows"], batch["target_summary"]["min"]) == (30, 0.5)
 
 
+def test_numbers_that_would_become_classes_are_asked_about_at_the_top_before_anything_is_made(person: Person) -> None:
+    shown = look(person, STAYS).text
+    asked = sent(person, "/new/send", shown, STAYS, target="price")
+    assert (asked.status_code, nothing_is_there(person.api)) == (422, True)
+    top = asked.text.partition('<form method="post" action="/new/send"')[0]
+    assert "No model was made. Mend this, and make it again:" in top
+    assert re.search(r'<a href="#number">\s*“price” holds numbers', top)
+    assert '<a href="#file">Choose the file again</a>' in top
+    assert "Nothing is made yet" not in asked.text
+    assert 'value="number" required checked' in asked.text
+    assert '<td class="text">0.5 · 1.5 · 2.5</td>' in asked.text, "it has its first rows still"
+    assert sent(person, "/new/send", asked.text, STAYS, predicts="class").status_code == 422, "the API refuses it, too"
+    assert sent(person, "/new/send", asked.text, STAYS).status_code == 303
+    assert person.api.ok("GET", "/v1/models/stays")["target"]["names"] == ["price"]
+
+
+def test_a_refusal_of_the_api_speaks_of_the_page(person: Person) -> None:
+    asked = sent(person, "/new/send", look(person, STAYS).text, STAYS, target="price").text
+    refused = unescape(sent(person, "/new/send", asked, STAYS, predicts="class").text)
+    assert refused.count("Is a number predicted? Then choose “A number” as what is predicted.") == 2
+    assert '"kind": "number"}' not in refused
+    person.looks("/new?lang=ja")
+    assert (
+        "「数値」を予測するモデルを作ってください。" in sent(person, "/new/send", asked, STAYS, predicts="class").text
+    )
+
+
 def test_a_column_is_left_out_and_the_others_are_learned(person: Person) -> None:
     shown = look(person, STAYS).text
     moved = sent(person, "/new/send", shown, STAYS, **{"kind-0": "out", "kind-3": "out"})

@@ -48,22 +48,24 @@ OUT = "out"
 """A column that the model does not look at."""
 MOST_COLUMNS = 200
 """A file of more columns is taken as it was guessed, without a field a column."""
-EXAMPLES = 3
-"""Cells of a column that are shown."""
+EXAMPLES, LONG = 3, 60
+"""Cells of a column that are shown, and characters of each that a form carries on."""
 MEGABYTE = 1024**2
 NAME: TypeAdapter[str] = TypeAdapter(ModelName)
-NAMED: TypeAdapter[list[tuple[str, str]]] = TypeAdapter(list[tuple[str, str]])
-"""Name and guessed kind of each column, which the form carries."""
+NAMED: TypeAdapter[list[tuple[str, str, bool, list[str]]]] = TypeAdapter(list[tuple[str, str, bool, list[str]]])
+"""What the form carries of each column: name, guessed kind, whether it is a target, and its first cells."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the file. `field`: of its kind; `examples`: its first cells."""
+    """A column of the file. `field`: of its kind; `measures`: whether it is a target of numbers, if it is predicted;
+    `examples`: its first cells."""
 
     field: str
     name: str
     kind: str
-    examples: Sequence[str] = ()
+    measures: bool
+    examples: Sequence[str]
 
 
 def ask(view: View) -> Answer:
@@ -103,6 +105,7 @@ def look(view: View) -> Answer:
         "name": view.form["name"].strip(),
         "target": label,
         "predicts": "" if slip else "number" if measures else "class",
+        "asked": "",
         "kind": input_of(inputs)["kind"],
     }
     gaps = phrases | gap_words({label: facts[label]} if form["kind"] == "text" else facts)
@@ -123,9 +126,11 @@ def look(view: View) -> Answer:
     return _confirm(form, _columns_of(facts, lines), slip, looked)
 
 
-def sending(view: View, _: str) -> Sending:
-    """Where the file goes, and the model that it is the first of."""
+def sending(view: View, _: str) -> Sending | None:
+    """Where the file goes, and the model that it is the first of; None where `send` asks what is predicted."""
     form = view.form
+    if _measured_classes(form):
+        return None
     others = [column for column in _chosen(form) if column.name != form.get("target")]
     inputs = [column for column in others if column.kind != OUT]
     spec: dict[str, Any] = {"kind": form.get("kind", "")}
@@ -146,14 +151,24 @@ def sending(view: View, _: str) -> Sending:
 
 def send(view: View) -> Answer:
     """Shows the update that learns the file, or what is wrong with it."""
-    wrong, status = {"file": view.words("send.no_file")}, 422
-    if view.sent is not None:
+    form, wrong, status = dict(view.form), {"file": view.words("send.no_file")}, 422
+    if _measured_classes(form):
+        wrong = {"predicts": view.words("make.numbers", column=form["target"])}
+        form |= {"predicts": "number", "asked": form["target"]}
+    elif view.sent is not None:
         try:
             return Moved(f"/updates/{view.sent.read(Update).id}")
         except Refused as refused:
             wrong, status = beside(refused.problem, view.words), refused.problem.status
-    names = ("name", "target", "predicts", "kind", "gaps", *WRITTEN)
-    return _confirm({name: view.form.get(name, "") for name in names}, _chosen(view.form), wrong, status=status)
+    names = ("name", "target", "predicts", "asked", "kind", "gaps", *WRITTEN)
+    return _confirm({name: form.get(name, "") for name in names}, _chosen(form), wrong, status=status)
+
+
+def _measured_classes(form: Mapping[str, str]) -> bool:
+    """Whether a target of numbers would become classes, and nobody was asked whether that is meant."""
+    target = form.get("target", "")
+    measured = any(column.measures for column in _chosen(form) if column.name == target)
+    return measured and form.get("predicts") == "class" and form.get("asked") != target
 
 
 def _confirm(
@@ -170,11 +185,15 @@ def _confirm(
         kinds.append("vector")
     if len(inputs) == 1:
         kinds.append("text")
+    few = len(columns) <= MOST_COLUMNS
     facts = {
         "form": form,
         "columns": columns,
-        "fields": len(columns) <= MOST_COLUMNS,
-        "named": NAMED.dump_json([(column.name, column.kind) for column in columns]).decode(),
+        "fields": few,
+        "named": NAMED.dump_json(
+            [(c.name, c.kind, c.measures, [cell[:LONG] for cell in c.examples] if few else []) for c in columns]
+        ).decode(),
+        "measured": [column.name for column in columns if column.measures],
         "kinds": kinds if form["kind"] in kinds or form["kind"] not in INPUTS else [form["kind"], *kinds],
         "column_kinds": [*KINDS, OUT],
         "looked": looked,
@@ -208,7 +227,7 @@ def _unready(view: View) -> dict[str, str]:
 def _columns_of(facts: Mapping[str, ColumnFacts], lines: Sequence[Sequence[str]]) -> list[Column]:
     rows = [line for line in lines[1 : EXAMPLES + 1] if len(line) == len(facts)]
     return [
-        Column(f"kind-{place}", name, _kind(fact.column(name)), [line[place] for line in rows])
+        Column(f"kind-{place}", name, _kind(fact.column(name)), fact.measures, [line[place] for line in rows])
         for place, (name, fact) in enumerate(facts.items())
     ]
 
@@ -234,7 +253,10 @@ def _chosen(form: Mapping[str, str]) -> list[Column]:
         named = NAMED.validate_json(form.get("columns", ""))
     except ValidationError:
         return []
-    return [Column(f"kind-{place}", name, form.get(f"kind-{place}", kind)) for place, (name, kind) in enumerate(named)]
+    return [
+        Column(f"kind-{place}", name, form.get(f"kind-{place}", kind), measures, examples)
+        for place, (name, kind, measures, examples) in enumerate(named)
+    ]
 
 
 def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], words: Words) -> str:

@@ -40,6 +40,10 @@ main.addEventListener("submit", async event => {
 });
 main.addEventListener("change", event => {
   const input = event.target;
+  const measured = main.querySelector("[data-measured]");
+  if (measured && input.id === "target") {
+    document.getElementById(JSON.parse(measured.dataset.measured).includes(input.value) ? "number" : "class").checked = true;
+  }
   if (!input.dataset.look || looks(input) === input.form.action || !input.files.length) return;
   const now = show(input).finally(() => { if (looking === now) looking = undefined; });
   looking = now;

@@ -62,6 +62,38 @@ def test_a_file_becomes_a_model_by_the_keyboard_alone(
     page.wait_for_selector("[href$='/versions/1']", timeout=60_000)
 
 
+@pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
+def test_a_column_of_numbers_is_predicted_as_numbers_with_a_script_and_asked_about_without(
+    site: Server,
+    open_page: Open,
+    axe: Look,
+    width: int,
+    scheme: str,
+    language: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    request.node.expected_complaints = ["422 (Unprocessable"]
+    file = tmp_path / "stays.csv"
+    file.write_text(STAYS)
+    page = open_page(f"{site.url}/new?lang={language}", width, color_scheme=scheme)
+    page.fill("#name", f"prices-{width}")
+    page.set_input_files("#file", file)
+    page.click(".primary")
+    page.select_option("select#target", "price")
+    assert page.is_checked("#number")
+    page.check("#class")
+    with page.expect_navigation():
+        page.click(".primary")
+    assert page.evaluate("document.activeElement.className") == "verdict bad"
+    assert page.is_checked("#number")
+    check(page, axe, "make-asked", width)
+    page.click(".verdict [href='#file']")
+    page.set_input_files("#file", file)
+    page.click(".primary")
+    page.wait_for_url("**/updates/*")
+
+
 def test_without_a_script_the_file_is_chosen_twice(site: Server, open_page: Open, tmp_path: Path) -> None:
     file = tmp_path / "stays.csv"
     file.write_text(STAYS)

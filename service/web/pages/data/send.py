@@ -40,6 +40,7 @@ OF_PAGE = (
     (r'say how its letters are stored, such as encoding="\S+"', "choose here how its letters are stored"),
     (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
     (r'say gaps=("[^"]+")', r"write \1 into the field for what cells say where nothing is known,"),
+    (r'make the model with "target": \{"kind": "number"\}', "choose “A number” as what is predicted"),
     (r"name (\S+) in gaps", r"write \1 into the field for what cells say where nothing is known"),
 )
 """What a program is told to say in the query -> what somebody does on the page."""
