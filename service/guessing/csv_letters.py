@@ -57,7 +57,8 @@ _STRANGE = re.compile(
     '(?![^\\s,;"])|[ÐÞðþ]'
 )
 """What letters of other countries look like, read as those of Western Europe."""
-_WORDS = re.compile("([A-Za-z]?)([^\0-\x7f]+)([A-Za-z]?)")
+_WORDS = re.compile(r"([A-Za-z]?)([^\0-\x7f]+)([A-Za-z]?)|[A-Za-z]\Z")
+"""Letters that are not of ASCII, with those beside them; or what may begin such in the next piece."""
 MOST_WORDS = 100_000
 """Words that are looked at; a long file has millions."""
 _HALF = re.compile("[\uff61-\uff9f]")
@@ -65,6 +66,8 @@ _HALF = re.compile("[\uff61-\uff9f]")
 _NOT_OF_JAPAN = re.compile("[\x80-\xa0\ue000-\uf8ff]")
 """What Python makes of bytes that are none of Shift_JIS, such as a euro sign of Windows, and letters of one's own."""
 _NOT_ASCII = re.compile(r"[^\0-\x7f\s]")
+_HEAD = 64 * 1024
+"""Bytes that show how lines end."""
 _AROUND = 20
 """Characters of a word that are shown on either side of such a letter."""
 _SHOWN = re.compile(rf'[^\s,;"]{{0,{_AROUND}}}[^\0-\x7f\s][^\s,;"]{{0,{_AROUND}}}')
@@ -76,8 +79,9 @@ def letters_of(pieces: Iterable[bytes]) -> str:
     head = b""
     for piece in pieces:
         head += piece
-        if len(head) > 1:
+        if len(head) >= _HEAD:
             break
+    head = head[:_HEAD]
     if head.startswith(UTF16_MARKS):
         return UTF16
     if (broken := _is_broken(pieces)) is None:
@@ -91,10 +95,15 @@ def letters_of(pieces: Iterable[bytes]) -> str:
 
 def word_in(pieces: Iterable[bytes], encoding: str) -> str:
     """The first word with a letter that is not of ASCII, so read; "" where there is none."""
-    for text in _decoded(pieces, encoding, "replace"):
+    before, texts = "", _decoded(pieces, encoding, "replace")
+    for text in texts:
+        text = before + text
         if letter := _NOT_ASCII.search(text):
+            while len(text) <= letter.start() + 2 * _AROUND and (more := next(texts, None)) is not None:
+                text += more
             match = _SHOWN.search(text, max(0, letter.start() - _AROUND))
             return match[0] if match is not None else ""
+        before = text[-_AROUND:]
     return ""
 
 
@@ -129,13 +138,17 @@ def _is_broken(pieces: Iterable[bytes]) -> bool | None:
 def _is_japanese(pieces: Iterable[bytes]) -> bool:
     """Whether all is Shift_JIS, and more words begin with its usual letters than do not: accents of other countries
     become single letters within words of ASCII, and seldom usual ones."""
-    left, more = MOST_WORDS, 0
+    left, more, cut = MOST_WORDS, 0, ""
     try:
-        for text in _decoded(pieces, JAPANESE, "strict"):
+        for text in chain(_decoded(pieces, JAPANESE, "strict"), "\n"):
             if _NOT_OF_JAPAN.search(text):
                 return False
+            text, cut = cut + text, ""
             for match in islice(_WORDS.finditer(text), left):
                 before, word, behind = match.groups()
+                if match.end() == len(text) and not behind:  # it may go on, and its beginning is all that counts
+                    cut = match[0][:3]
+                    break
                 left -= 1
                 if _HALF.match(word) is None:
                     alone = len(word) > 1 or not (before or behind)

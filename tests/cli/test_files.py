@@ -19,6 +19,7 @@ from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
 from service.cli.files.readers import open_file
 from service.cli.people.predict import cells_of
+from service.contract.inputs import TextInput, VectorInput
 from service.contract.predictions import ValuePrediction
 
 ROWS = [(1.5, "a", "yes"), (2.0, "b", "no"), (3.5, "a", "yes")]
@@ -141,6 +142,14 @@ def test_rows_in_json_are_read_as_they_are_sent(
     file = open_file(tmp_path / "x.json")
     records = list(file.records())
     assert (file.columns, list(records[0].cells), file.at(records[1].place)) == (columns, first, "row 2")
+
+
+def test_one_column_that_is_asked_about_may_have_marks_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('"What, if any?"\nthe first\n')
+    assert open_file(tmp_path / "x.csv", asked=TextInput(kind="text")).columns == ("What, if any?",)
+    for asked in (None, VectorInput(kind="vector", size=2)):
+        with pytest.raises(WrongUsage, match=r"line 1: This CSV file has one column, What, if any\?"):
+            open_file(tmp_path / "x.csv", asked=asked)
 
 
 def test_numbers_say_how_they_are_predicted(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from service.guessing.csv_dates import order_of
@@ -17,6 +19,7 @@ from service.guessing.csv_dialect import (
 )
 from service.guessing.csv_facts import by_cells, facts_of, lines_of
 from service.guessing.csv_letters import is_western
+from service.guessing.csv_records import PIECE_BYTES, Pieces
 from service.guessing.unguessable import Unguessable
 
 
@@ -205,6 +208,34 @@ def test_letters_of_windows_are_those_of_western_europe_or_none() -> None:
 
 def guessed(*pieces: bytes) -> tuple[str, str]:
     return guessed_letters(pieces, SAID_NOTHING)
+
+
+def test_how_letters_are_stored_does_not_depend_on_where_pieces_are_cut() -> None:
+    chance = random.Random(0)
+    words = [
+        "it’s",
+        "né",
+        "“a”",
+        "5 €",
+        "東京",
+        "男",
+        "商品ABC",
+        "aébéc",
+        "ééaé",
+        "x" * 30 + "ÄÖ" + "y" * 30 + "é",
+        "a",
+    ]
+    for encoding in 40 * ("cp1252", "cp932", "mac_roman"):
+        there = [word for word in words if word.encode(encoding, "replace").decode(encoding) == word]
+        line = chance.choice([" ", ",", ""]).join(chance.choices([*there, "it", "x,y"], k=chance.randint(1, 9)))
+        content = (line + chance.choice(["\n", "\r\n", "\r"])).encode(encoding)
+        whole = guessed(content)
+        for size in range(1, 8):
+            assert guessed(*(content[k : k + size] for k in range(0, len(content), size))) == whole, (content, size)
+        for cut in range(1, len(content)):
+            assert guessed(content[:cut], content[cut:]) == whole, (content, cut)
+    long = b"x" * (PIECE_BYTES - 3) + b" it\x92s\n"
+    assert guessed(*Pieces(long)) == guessed(long) == ("cp1252", "it’s")
 
 
 @pytest.mark.parametrize(

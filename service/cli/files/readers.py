@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
@@ -19,6 +19,9 @@ from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, diale
 from service.guessing.csv_facts import check_names
 from service.guessing.csv_records import Pieces, records_of
 from service.guessing.unguessable import Unguessable
+
+if TYPE_CHECKING:
+    from service.contract.inputs import InputSpec
 
 LABEL = "label"
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
@@ -31,13 +34,16 @@ def open_file(
     leave_out: Sequence[str] | None = None,
     gaps: Sequence[str] | None = None,
     said: SaidDialect = SAID_NOTHING,
+    asked: InputSpec | None = None,
 ) -> DataFile:
     """Looks at the beginning of a file, by its ending. leave_out: columns that nobody looks at. gaps: what cells say
-    where nothing is known. said: how a CSV file is written. Raises WrongUsage."""
-    return _opened(path, said).without(leave_out or (), gaps or ())
+    where nothing is known. said: how a CSV file is written. asked: inputs of which it has rows, maybe without labels.
+    Raises WrongUsage."""
+    several = asked is None or (asked.kind != "text" and asked.shape[0] > 1)
+    return _opened(path, said, several).without(leave_out or (), gaps or ())
 
 
-def _opened(path: Path, said: SaidDialect) -> DataFile:
+def _opened(path: Path, said: SaidDialect, several: bool) -> DataFile:
     if not path.exists():
         raise WrongUsage(f"There is no file {path}.")
     ending = path.suffix.lower()
@@ -54,7 +60,7 @@ def _opened(path: Path, said: SaidDialect) -> DataFile:
     if ending == ".parquet":
         return _parquet(path)
     if ending in (".csv", ".tsv", ".txt", ""):
-        return _csv(path, said)
+        return _csv(path, said, several)
     if ending in WORKBOOKS:
         raise WrongUsage(
             f"{path.name} is a workbook. Save its sheet as CSV in UTF-8, which spreadsheets offer by that name."
@@ -65,7 +71,7 @@ def _opened(path: Path, said: SaidDialect) -> DataFile:
     )
 
 
-def _csv(path: Path, said: SaidDialect) -> DataFile:
+def _csv(path: Path, said: SaidDialect, several: bool) -> DataFile:
     """As the service reads CSV, lines counted from 1."""
     pieces = Pieces(path)
     try:
@@ -85,7 +91,7 @@ def _csv(path: Path, said: SaidDialect) -> DataFile:
         raise WrongUsage(f"{path.name} is empty. Its first line names the columns; a row stands in each other.")
     columns = tuple(name or "" for name in first.cells)
     try:
-        check_names(columns)
+        check_names(columns, several)
     except Unguessable as fault:
         raise WrongUsage(f"{path.name}, line {first.place}: {fault}") from None
 

@@ -22,7 +22,7 @@ from service.learning.wording import amount, percent, points
 
 if TYPE_CHECKING:
     from service.client import Client
-    from service.contract.resources import Version
+    from service.contract.resources import Model, Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
 
@@ -47,8 +47,10 @@ def run(
     how = written(delimiter, decimal, encoding, dates)
     with connected() as client:
         versions = [client.model(each.model).version(each.version or "live") for each in named]
-        file = None if path is None else open_file(path, leave_out, gaps, SaidDialect.of(how))
-        said = None if file is None else _asked(client, versions, file)
+        said = None
+        if path is not None:
+            info = client.model(named[0].model).info()
+            said = _asked(client, versions, info, open_file(path, leave_out, gaps, SaidDialect.of(how), info.input))
     rows = _rows(versions[0], versions[1])
     if as_json:
         items = [version.model_dump(mode="json", by_alias=True) for version in versions]
@@ -63,20 +65,18 @@ def run(
     return DONE
 
 
-def _asked(client: Client, versions: list[Version], file: DataFile) -> str:
+def _asked(client: Client, versions: list[Version], info: Model, file: DataFile) -> str:
     """What both answer to the rows of a file. Raises WrongUsage where they are of two models."""
     a, b = versions
     if a.model != b.model:
         raise WrongUsage(f"{a.model} and {b.model} are two models: a file is asked of two versions of one.")
-    remote = client.model(a.model)
-    info = remote.info()
     columns = columns_of(file, info)
     if columns.dialect.sentence:
         echo(plain(columns.dialect.sentence), err=True)
     known = None
     if columns.label is not None:
         known = annotations_of(file, columns.label, not info.target.has_classes, columns.dialect)
-    asked = remote.compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
+    asked = client.model(a.model).compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
     return asked.sentence
 
 

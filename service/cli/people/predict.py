@@ -65,7 +65,7 @@ def run(
             parts: Iterable[Any] = [[_row(row, info)]]
         else:
             assert path is not None
-            file = open_file(path, leave_out, gaps, SaidDialect.of(how))
+            file = open_file(path, leave_out, gaps, SaidDialect.of(how), info.input)
             check_size(file)
             parts = _parts(file, info, label, as_it_is=not (leave_out or gaps))
         answers = [

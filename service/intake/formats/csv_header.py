@@ -138,6 +138,11 @@ class Header:
         candidates += [(name,) for name in LABELLED] if size == 1 else []
         there = [names for names in candidates if all(n in self.names and n not in self._places for n in names)]
         if len(there) != 1:
+            if size > 1:
+                named = meant.target.named
+                why = f"No columns are called {listed(named)}" if named else "The model has no names for them"
+                due = f"name the {size} columns that are predicted: ?target=A&target=B."
+                raise InvalidContent.at("/target", f"Which columns are predicted? {why}; {due}")
             why = f"No column is called {' or '.join(map(listed, candidates))}"
             if there:
                 why = f"It may be {' or '.join(map(listed, there))}"
