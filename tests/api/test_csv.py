@@ -166,7 +166,7 @@ REFUSED = [
     ("rents/updates?target=price&batches=pending", "/batches", "not known"),
     ("rents/batches?target=price", "/inputs", '"house"'),
     ("rents/batches?target=prise&group=house", "/target", '"price"'),
-    ("rents/batches?group=house", "/target", "?target=NAME"),
+    ("rents/batches?group=house", "/target", 'target="NAME"'),
     ("plans/predictions?target=prise", "/target", 'no column "prise". Near: "price"'),
     ("plans/predictions?source=a&source=b", "/source", "twice"),
 ]

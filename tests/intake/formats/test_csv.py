@@ -212,9 +212,9 @@ def test_a_target_that_nobody_finds_is_asked_for() -> None:
     number = NumberTarget(kind="number")
     two, both = NumberTarget(kind="number", size=2), NumberTarget(kind="number", size=2, names=("x", "y"))
     for text, meant, pointer, words in (
-        ("a,b,price\n1,2,3", Meant(number), "/target", "?target=NAME"),
         ("a,b,c,d\n1,2,3,4", Meant(two), "/target", "them; name the 2 columns that are predicted: ?target=A&target=B."),
         ("a,b,c,d\n1,2,3,4", Meant(both), "/target", 'No columns are called "x", "y"; name the 2 columns'),
+        ("a,b,price\n1,2,3", Meant(number), "/target", 'target="NAME"'),
         ("a,b,label,target\n1,2,3,4", Meant(number), "/target", '"target" or "label"'),
         ("a,b,price\n1,2,3", Meant(number, ("prise",)), "/target", 'no column "prise". Near: "price"'),
         ("a,b,price\n1,2,3", Meant(number, ("a",)), "/target", '"a" is an input'),

@@ -89,7 +89,7 @@ FAULTS = [
     ),
     ("NaN", VECTOR, "a,b,c,label\n1,NaN,3,a\n", "/inputs/0/1", 'column "b": NaN is no number. Numbers of a vector'),
     ("beyond a float32", VECTOR, "a,b,c,label\n1,4e38,3,a\n", "/inputs/0/1", "beyond what a float32 can hold"),
-    ("no label", VECTOR, "a,b,c\n1,2,3\n", "/target", 'No column is called "target" or "label": say it in the query'),
+    ("no label", VECTOR, "a,b,c\n1,2,3\n", "/target", 'No column is called "target" or "label": say which'),
     ("no header", VECTOR, "5.1,3.5,1.4,setosa\n", "/inputs", "Line 1 has numbers where columns are named."),
     (
         "too many columns",
@@ -105,7 +105,7 @@ FAULTS = [
         "/inputs",
         "Line 1: This CSV file has one column, a|b|c|label. Save it with commas",
     ),
-    ("no label of a text", TEXT, "text,class\nhello,a\n", "/target", '?target=NAME'),
+    ("no label of a text", TEXT, "text,class\nhello,a\n", "/target", 'target="NAME"'),
     ("two columns", TEXT, "id,text,label\n1,hello,a\n", "/inputs", "wine takes one text a row, and there are 2"),
     ("an empty text", TEXT, 'text,label\nhello,a\n" ",a\n', "/inputs/1", 'Line 3, column "text": It is empty.'),
     ("a long text", TEXT, f"text,label\n{'x' * 21},a\n", "/inputs/0", "It has 21 characters; wine takes at most 20."),

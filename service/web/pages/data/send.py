@@ -32,7 +32,7 @@ MARK_VALUES = ("one", "other", "sign")
 PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
-IN_QUERY = ": say it in the query, ?target=NAME."
+IN_QUERY = ': say which, target="NAME".'
 OF_PAGE = (
     (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
     (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
