@@ -35,6 +35,7 @@ def in_options(sentence: str) -> str:
     sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
     sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
     sentence = re.sub(r'"expect": "(\w+)"', r"--expect \1", sentence)
+    sentence = re.sub(r'\btarget="([^"]+)"', lambda said: f"--label {shlex.quote(said[1])}", sentence)
     return re.sub(r'\b(delimiter|decimal|encoding|dates)="(\S+?)"', r"--\1 '\2'", sentence)
 
 

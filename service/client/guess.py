@@ -16,7 +16,7 @@ from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
-from service.guessing.csv_facts import by_cells, check_label, facts_of, lines_of
+from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
@@ -86,7 +86,11 @@ def guess(
     if table is None:
         return _with_classes(Guess(_input_of_rows(inputs), target_of(labels)), labels)
     if labels is None:
-        columns = _label_columns(table, columns, leave_out)
+        asked, columns = columns, _label_columns(table, columns, leave_out)
+        if columns and not asked:
+            check_one_answer(
+                columns[0], {name: _facts(cells) for name, cells in table.items() if name not in leave_out}
+            )
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
     spec = {"kind": "table", "columns": table_columns(rows)}
@@ -117,7 +121,9 @@ def _of_file(
     """What a model of a CSV file would be, by all of its rows."""
     facts = facts_of(lines_of(file, dialect), gaps, dialect)
     facts = {name: fact for name, fact in facts.items() if name not in leave_out}
-    columns = _label_columns(facts, columns, ())
+    asked, columns = columns, _label_columns(facts, columns, ())
+    if columns and not asked:
+        check_one_answer(columns[0], facts)
     inputs = {name: fact for name, fact in facts.items() if name not in columns}
     spec = input_of(inputs)
     labels = {name: facts[name] for name in columns}

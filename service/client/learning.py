@@ -177,9 +177,9 @@ class Learning(Handle):
         Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
+        made = await self._made(inputs, labels, options)
         if labels is None and options.get("target") is None and inputs is not None:
             options = {**options, "target": await self._label_column(inputs, options)}
-        made = await self._made(inputs, labels, options)
         try:
             with bar(self.name) as look:
                 update = await self.update(inputs, labels, wait=wait, on_progress=on_progress or look, **options)

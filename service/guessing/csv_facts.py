@@ -9,6 +9,7 @@ from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
 from service.guessing.csv_dates import order_in
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
 from service.guessing.csv_records import records_of
+from service.guessing.label_column import OF_INPUTS
 from service.guessing.unguessable import Unguessable
 
 GROWING = 4
@@ -135,6 +136,14 @@ def check_names(names: Sequence[str], several: bool = True) -> None:
         if name in before:
             raise Unguessable("twice", column=name)
         before.add(name)
+
+
+def check_one_answer(name: str, facts: Mapping[str, ColumnFacts]) -> None:
+    """Raises Unguessable where a column is called as categories are, too, and the last one holds numbers that may be
+    predicted. name: of the column of labels by its name."""
+    last = [*facts][-1]
+    if name.strip().casefold() in OF_INPUTS and name != last and facts[last].measures:
+        raise Unguessable("two_answers", column=name, last=last)
 
 
 def check_label(name: str, facts: ColumnFacts) -> None:

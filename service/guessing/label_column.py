@@ -9,6 +9,8 @@ from service.contract.names import LONGEST_NAME
 
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
 """What the column of labels or targets is called, the likeliest first."""
+OF_INPUTS = ("category", "分類")
+"""Those of them that an input is called as often."""
 
 
 def number_target(*columns: str) -> dict[str, Any]:

@@ -61,6 +61,8 @@ SENTENCES = {
     "one_column": 'This CSV file has one column, "{column}": one that is looked at and one that is predicted are due. '
     "If it is a title, remove what stands above the names of the columns.",
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
+    "two_answers": 'It may be "{column}" that is predicted, by its name, or "{last}", the numbers in the last column. '
+    'Say which: target="{column}" or target="{last}".',
     "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '
     "without a unit or anything between thousands.",
 }

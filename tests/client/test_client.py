@@ -484,7 +484,7 @@ def test_a_large_file_is_looked_through_beside_the_event_loop(monkeypatch: pytes
         return guess(*rows)
 
     monkeypatch.setattr("service.client.learning.guess", guessed)
-    answers = [problem(404, "not-found"), problem(404, "not-found"), ok(a_model(), 201), ok(an_update(), 202)]
+    answers = [problem(404, "not-found"), ok(a_model(), 201), ok(an_update(), 202)]
 
     async def push() -> None:
         transport = httpx.MockTransport(lambda request: answers.pop(0))

@@ -244,6 +244,20 @@ def test_a_value_that_comes_often_among_numbers_is_no_slip() -> None:
     assert (guess(frame).doubts, guess(frame.to_csv(index=False).encode()).doubts) == ((), ())
 
 
+def test_a_category_before_a_last_column_of_prices_is_asked_about(tmp_path: Path) -> None:
+    frame = pandas.DataFrame({"Category": ["a", "b"] * 20, "size": range(40), "Price": [k + 0.5 for k in range(40)]})
+    path = tmp_path / "x.csv"
+    frame.to_csv(path, index=False)
+    for rows in (frame, path):
+        with pytest.raises(ValueError, match='Say which: target="Category" or target="Price"'):
+            guess(rows)
+        assert guess(rows, columns=["Price"]).columns == ("Price",)
+    with pytest.raises(WrongUsage, match="Say which: --label Category or --label Price"):
+        files.guess(open_file(path), None, None)
+    assert files.guess(open_file(path), "Category", None).label == "Category"
+    assert guess(frame.rename(columns={"Category": "label"})).columns == ("label",)
+
+
 def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() -> None:
     def file(labels: list[str]) -> bytes:
         return "".join(["size,last\n", *(f"{k},{label}\n" for k, label in enumerate(labels))]).encode()

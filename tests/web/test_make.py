@@ -156,6 +156,11 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     assert 'value="number" required checked' in look(person, PRICES).text
 
 
+def test_a_category_before_a_last_column_of_prices_is_asked_about(person: Person) -> None:
+    shown = look(person, PRICES.replace(b"rooms", b"Category")).text
+    assert "or “price”, the numbers in the last column. Choose here which." in shown
+
+
 def test_a_number_and_a_date_with_a_slip_are_no_categories(person: Person) -> None:
     days = b"weight,day,label\n" + b"".join(
         b"%d.5,2026-11-%d,%s\n" % (k, 10 + k, b"xy"[k % 2 :][:1]) for k in range(20)

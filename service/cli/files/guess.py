@@ -19,7 +19,7 @@ from service.cli.output import word
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import Dialect
-from service.guessing.csv_facts import by_cells, check_header
+from service.guessing.csv_facts import by_cells, check_header, check_one_answer
 from service.guessing.label_column import LABELS, number_target
 from service.guessing.unguessable import Unguessable
 
@@ -43,6 +43,8 @@ def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
     facts = _facts(file, dialect)
+    if label is None:
+        _require_one_answer(file, label_name, facts)
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
     if not inputs:
         raise WrongUsage(f'Beside "{label_name}" no column of {file.name} is left to predict it from.')
@@ -98,6 +100,13 @@ def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: Colu
             f"numbers as 12500 or {number}, without a unit or anything between thousands; for classes say --target "
             f"class{f', and where nothing is known --gaps {word(strange)}' if fact.phrases else ''}."
         )
+
+
+def _require_one_answer(file: DataFile, label: str, facts: Mapping[str, ColumnFacts]) -> None:
+    try:
+        check_one_answer(label, facts)
+    except Unguessable as fault:
+        raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
 
 
 def _require_no_slip(file: DataFile, doubtful: Sequence[tuple[str, str, str]], dialect: Dialect) -> None:

@@ -146,7 +146,7 @@ class Header:
             why = f"No column is called {' or '.join(map(listed, candidates))}"
             if there:
                 why = f"It may be {' or '.join(map(listed, there))}"
-            raise InvalidContent.at("/target", f"Which column is predicted? {why}: say which, target=\"NAME\".")
+            raise InvalidContent.at("/target", f'Which column is predicted? {why}: say which, target="NAME".')
         return there[0]
 
     def _group(self, meant: Meant) -> str | None:

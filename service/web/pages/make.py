@@ -22,7 +22,7 @@ from service.contract.resources import Page as Listed
 from service.guessing.class_counts import rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import SaidDialect
-from service.guessing.csv_facts import check_label, facts_of
+from service.guessing.csv_facts import check_label, check_one_answer, facts_of
 from service.guessing.label_column import label_column, number_target
 from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
@@ -97,15 +97,19 @@ def look(view: View) -> Answer:
     measures = facts[label].measures
     slip: dict[str, str] = {}
     try:
+        check_one_answer(label, facts)
+    except Unguessable as fault:
+        slip = {"target": view.words("make.file_two_answers", **fault.values)}
+    try:
         check_label(label, facts[label])
     except Unguessable as fault:
-        slip = {"predicts": view.words("make.file_slip", **fault.values)}
+        slip |= {"predicts": view.words("make.file_slip", **fault.values)}
     inputs = {name: fact for name, fact in facts.items() if name != label}
     form = {
         "name": view.form["name"].strip(),
         "target": label,
-        "predicts": "" if slip else "number" if measures else "class",
         "asked": "",
+        "predicts": "" if "predicts" in slip else "number" if measures else "class",
         "kind": input_of(inputs)["kind"],
     }
     gaps = phrases | gap_words({label: facts[label]} if form["kind"] == "text" else facts)
