@@ -175,7 +175,15 @@ def test_a_challenger_is_spoken_of_by_its_figures() -> None:
     assert method_sentence(update, None, Words("en")) == "The challenger ran out of its budget of 30 s."
 
 
-@pytest.mark.parametrize("name", re.findall(r'"name": "(\w+)"', Path(auto.__file__).read_text()))
+CHOSEN = {
+    name
+    for file in Path(auto.__file__).parent.glob("*.py")
+    for name in re.findall(r'"name": "(\w+)"', file.read_text())
+}
+"""Methods that the tables of `auto` choose."""
+
+
+@pytest.mark.parametrize("name", sorted(CHOSEN))
 def test_each_method_that_is_chosen_has_a_reason(name: str) -> None:
     facts = dict.fromkeys(Update.model_fields)
     chosen = {"kind": "learn", "requested_method": {"name": "auto"}, "method": {"name": name}, "why": "auto: so."}
