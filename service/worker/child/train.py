@@ -94,12 +94,12 @@ class Executor:
         crash = _crasher(places.crash_point)
         cache = self._cache(Path(places.cache), places.cache_bytes, places.reserve_bytes)
         durable = open_store(places.store, crash, cache, PATIENCE_SECONDS, places.reserve_bytes)
-        store = WriteBehind(durable, self._threads)
         for area in (places.area, exam_area(places.area)):
             cache.enter(area)
         self._device = device = devices.device_named(assignment.device)
         log.info("learning on %s", devices.described(device))
         run = replace(run, device=device, trainings=trainings_of(assignment, durable, saved), tasks=self._tasks())
+        store = WriteBehind(durable, self._threads)
         try:
             with devices.deterministic(device):
                 return self._execute(assignment, store, cache, run, history)
