@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -37,8 +36,6 @@ MOST_ITEMS = 1000
 """Items a page of a list."""
 LARGEST_NUMBER = 2**53
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
-"""A request id is the process and the number of the request: a random one for each costs more."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ Wait = Annotated[float, Depends(_wait)]
 def request_id(scope: Scope) -> str:
     """The id of a request: the one that it brings, or a new one."""
     header_value = header(scope, b"x-request-id")
-    return header_value if header_value and _REQUEST_ID.fullmatch(header_value) else f"{_PROCESS}{next(_numbers):08x}"
+    return header_value if header_value and _REQUEST_ID.fullmatch(header_value) else os.urandom(8).hex()
 
 
 def caller(request: Request) -> str:

@@ -136,7 +136,7 @@ def delete(session: Session, model: Model, name: str) -> None:
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Alias], str | None]:
     """Aliases of the model, newest first."""
-    return paging.page(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
+    return paging.numbered(session, select(Alias).where(Alias.model_id == model.id), Alias.id, limit, cursor)
 
 
 def resources_of(session: Session, model: Model, aliases: Sequence[Alias]) -> list[resources.Alias]:

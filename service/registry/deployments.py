@@ -14,7 +14,7 @@ from service.contract.enums import Action, DeploymentKind, Promotion
 from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.callers import audit
-from service.registry.sql.database import LARGEST, now
+from service.registry.sql.database import now
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
 
@@ -151,13 +151,9 @@ def _left_out(session: Session, before_id: int | None, version: Version) -> Sequ
 
 
 def page(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Deployment], str | None]:
-    """Deployments of the model, newest first. A cursor is the number of the last one within the model."""
+    """Deployments of the model, newest first."""
     query = select(Deployment).where(Deployment.model_id == model.id)
-    if cursor is not None and cursor.isdecimal() and len(cursor) <= 18:
-        before = query.with_only_columns(Deployment.id).order_by(Deployment.id).offset(max(int(cursor), 1) - 1)
-        cursor = str(session.scalar(before.limit(1)) or LARGEST)
-    found, more = paging.page(session, query, Deployment.id, limit, cursor)
-    return found, more and str(_numbers(session, model, {found[-1].id})[found[-1].id])
+    return paging.numbered(session, query, Deployment.id, limit, cursor)
 
 
 def resources_of(session: Session, model: Model, deployments: Sequence[Deployment]) -> list[resources.Deployment]:

@@ -102,7 +102,7 @@ def page(
     query = select(Model).where(Model.archived_at.is_(None))
     if names is not None:
         query = query.where(Model.name.in_(names))
-    return paging.page(session, query, Model.id, limit, cursor)
+    return paging.numbered(session, query, Model.id, limit, cursor)
 
 
 def patch(session: Session, model: Model, request: PatchModel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import InvalidContent
@@ -22,6 +22,22 @@ def page(
     rows = list(session.scalars(query.order_by(key.desc()).limit(limit + 1)))
     more, rows = len(rows) > limit, rows[:limit]
     return rows, str(getattr(rows[-1], key.key)) if more else None
+
+
+def numbered(
+    session: Session, query: Select[T], key: InstrumentedAttribute[Any], limit: int, cursor: str | None
+) -> tuple[list[T], str | None]:
+    """The same, but a cursor numbers the rows of `query`, the oldest is 1: a key would count those of others. No
+    one is left out where rows are deleted meanwhile, but a page may repeat as many of the one before."""
+    if cursor is not None:
+        number = max(int(_value(key, cursor)), 1)
+        before = session.scalar(query.with_only_columns(key).order_by(key).offset(number - 1).limit(1))
+        cursor = str(before or LARGEST)
+    rows, more = page(session, query, key, limit, cursor)
+    if more is None:
+        return rows, None
+    up_to = query.where(key <= int(more)).with_only_columns(key).subquery()
+    return rows, str(session.scalar(select(func.count()).select_from(up_to)))
 
 
 def _value(key: InstrumentedAttribute[Any], cursor: str) -> str | int:

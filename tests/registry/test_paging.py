@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import InvalidContent, NotFound
-from service.registry import batches, deployments, models, updates, versions
+from service.registry import aliases, batches, deployments, models, updates, versions
 from service.registry.sql.database import Database
 from service.registry.sql.ids import new_id
 from tests.registry.facts import batch, learn, model, promoted
@@ -59,6 +59,27 @@ def test_every_list_pages_by_its_own_key(database: Database) -> None:
         assert [d.id for d in [*moves, *deployments.page(session, digits, 2, cursor)[0]]] == [3, 2, 1]
         names, cursor = models.page(session, 2, None)
         assert [m.name for m in [*names, *models.page(session, 2, cursor)[0]]] == ["c", "b", "a"]
+
+
+def test_a_cursor_tells_nothing_of_other_models_and_where_rows_are_deleted_meanwhile_none_is_left_out(
+    database: Database,
+) -> None:
+    with database.writing() as session:
+        for name in ("other", "digits", "another", "wine"):
+            of = model(session, name)
+            promoted(session, of)
+            for alias in ("first", "second", "third"):
+                aliases.put(session, of, alias, 1, "operator", 9)
+        digits = models.get(session, "digits")
+        named, cursor = aliases.page(session, digits, 1, None)
+        assert ([alias.name for alias in named], cursor) == (["third"], "3")
+        aliases.delete(session, digits, "first")
+        again, end = aliases.page(session, digits, 2, cursor)
+        assert ([alias.name for alias in again], end) == (["third", "second"], None)
+        mine, cursor = models.page(session, 1, None, {"digits", "wine"})
+        assert ([m.name for m in mine], cursor) == (["wine"], "2")
+        rest, end = models.page(session, 1, cursor, {"digits", "wine"})
+        assert ([m.name for m in rest], end) == (["digits"], None)
 
 
 def test_updates_are_filtered_by_state_and_kind_and_batches_by_source(database: Database) -> None:
