@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -77,13 +77,6 @@ class LowRankLayout(Strict):
     key: str = ""
 
 
-class Stamp(Strict):
-    """The units of each hidden layer that these classes see, as runs [start, stop); first layer first."""
-
-    classes: Listed[str]
-    units: Listed[Listed[tuple[int, int]]]
-
-
 class LiftLayout(Strict):
     """A fixed, random map in front of the exact head; weights in part `lift.<n>`."""
 
@@ -133,7 +126,7 @@ class Layout(Strict):
     sources: Listed[str] = Field(
         default=[], description="Those with a head of their own: part head.source.<place here>."
     )
-    stamps: Listed[Stamp] = Field(default=[], description="Units that each class sees; none: every class sees all.")
+    stamps: Any = Field(default=None, exclude=True, description="What stored layouts may have; nothing reads it.")
     numbers: NumberGrid | None = Field(default=None, description="Of a model whose targets are numbers: their grid.")
     temperature: float = 1.0
     exact: ExactHead | None = None

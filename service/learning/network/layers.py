@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
 
 from service.contract.inputs import CnnBackbone
 from service.learning.network.blocks import Block, Bottleneck, GrownLinear, Inserted
-from service.learning.network.checkpoint import BlockLayout, InsertedLayout, Layout, LowRankLayout, Stamp, Tensors
+from service.learning.network.checkpoint import BlockLayout, InsertedLayout, Layout, LowRankLayout, Tensors
 from service.learning.network.convolutions import (
     Convolutions,
     Filters,
@@ -92,66 +91,6 @@ def low_rank_layouts(branches: nn.ModuleList) -> list[LowRankLayout]:
         LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
         for b in (cast(LowRank, branch) for branch in branches)
     ]
-
-
-def class_stamps(
-    layers: Sequence[GrownLinear], head: GrownLinear, branches: nn.ModuleList, classes: Sequence[str], fields: int
-) -> list[Stamp]:
-    """The units that each class sees, from the blocks; none where all see all.
-
-    layers: the hidden ones, in order · fields: features that a unit of the last cnn stage gives, 1 behind dense layers.
-    A unit's number is its place in its layer, which no later update changes: only units of the same update are removed.
-    """
-    if all(len({b.columns for b in layer}) <= 1 and not layer.insertions for layer in [*layers, head]):
-        return []
-    stamps: list[Stamp] = []
-    for block in head:
-        if block.bias is None:
-            continue
-        seen, above = set(range(*block.rows)), head
-        units: list[list[tuple[int, int]]] = []
-        for layer in reversed(layers):
-            inputs = _inputs(above, branches, seen)
-            share = fields if above.in_features != layer.out_features else 1
-            seen, above = _with_inserted(layer, {k // share for k in inputs}), layer
-            units.insert(0, _runs(seen))
-        names = list(classes[slice(*block.rows)])
-        if stamps and stamps[-1].units == units:
-            names = [*stamps.pop().classes, *names]
-        stamps.append(Stamp(classes=names, units=units))
-    return stamps
-
-
-def _inputs(layer: GrownLinear, branches: nn.ModuleList, rows: set[int]) -> set[int]:
-    spans = [(b.rows, b.columns) for b in layer]
-    owners = [b for b in layer if b.bias is not None]
-    for branch in (cast(LowRank, branch) for branch in branches):
-        if layer in branch.layers:
-            # what a branch gives is counted in the layer's own units, in order, without what was put in among them
-            ends = accumulate(len(b.weight) for b in owners)
-            under = [b.rows for b, end in zip(owners, ends, strict=True) if end <= len(branch.up)]
-            spans += [(rows, (0, branch.down.shape[1])) for rows in under]
-    return {k for reached, inputs in spans if not rows.isdisjoint(range(*reached)) for k in range(*inputs)}
-
-
-def _with_inserted(layer: GrownLinear, units: set[int]) -> set[int]:
-    """These units, and those that the inserted layers among them see."""
-    seen = set(units)
-    for inserted in reversed(layer.insertions):
-        if not seen.isdisjoint(range(*inserted.rows)):
-            seen |= set(range(*inserted.columns))
-    return seen
-
-
-def _runs(numbers: set[int]) -> list[tuple[int, int]]:
-    """Runs [start, stop) that hold exactly these numbers."""
-    runs: list[tuple[int, int]] = []
-    for k in sorted(numbers):
-        if runs and runs[-1][1] == k:
-            runs[-1] = (runs[-1][0], k + 1)
-        else:
-            runs.append((k, k + 1))
-    return runs
 
 
 def _one_block_each(backbone: CnnBackbone, shape: tuple[int, ...]) -> list[list[BlockLayout]]:

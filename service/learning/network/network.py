@@ -25,7 +25,6 @@ from service.learning.network.convolutions import Convolutions, fresh_stages
 from service.learning.network.input_scale import AnyScale, load_scale, scaled_shape
 from service.learning.network.layers import (
     block_layouts,
-    class_stamps,
     inserted_layouts,
     load_additions,
     load_layer,
@@ -215,16 +214,11 @@ def layout_of(network: Network, classes: Sequence[str], **changes: object) -> La
     """The layout of a network as it is now (its blocks may have grown), with `changes` to other fields."""
     backbone = network.backbone
     layers = [block_layouts(cast(GrownLinear, x)) for x in backbone.layers] if isinstance(backbone, Dense) else []
-    hidden = network.neck.layers if len(network.lifts) else network.hidden_layers()
-    fields = backbone.fields if isinstance(backbone, Convolutions) else 1
     return network.layout.model_copy(
         update={
             "layers": stage_layouts(backbone) if isinstance(backbone, Convolutions) else layers,
             "inserted": inserted_layouts(backbone, network.neck),
             "low_rank": low_rank_layouts(network.low_rank),
-            "stamps": class_stamps(
-                [cast(GrownLinear, x) for x in hidden], network.head, network.low_rank, classes, fields
-            ),
             "neck": [block_layouts(cast(GrownLinear, x)) for x in network.neck.layers],
             "head": block_layouts(network.head),
             "classes": list(classes),

@@ -83,7 +83,7 @@ def test_it_tells_its_five_steps_with_numbers_for_each_layer() -> None:
 
 
 def test_updates_go_on_from_a_grown_network() -> None:
-    """Twice expanded, then fine-tuned: stamps hold as long as only den learns."""
+    """Twice expanded, then fine-tuned."""
     d = digits()
     s, base = prepared([64])
     middle = s.learn(den.METHOD, *d.of("567")[:2], epochs=5).checkpoint
@@ -180,15 +180,6 @@ def test_a_crowded_layer_gets_a_layer_behind_it_and_old_scores_keep_their_bits(
     again = s.learn(den.METHOD, d.X[:200], ["z" if y == "0" else y for y in d.y[:200]], epochs=2)
     assert again.checkpoint.layout.inserted == got.layout.inserted, "once a layer"
     assert torch.equal(logits(again.checkpoint, d.held_X)[:, :10], logits(got, d.held_X))
-
-
-def test_stamps_say_what_each_class_sees() -> None:
-    s, _ = prepared([32])
-    got = s.learn(den.METHOD, *digits().of("56")[:2], epochs=2).checkpoint
-    old, new = got.layout.stamps
-    assert (old.classes, old.units) == (list(got.classes[:5]), [[(0, 32)]])
-    assert new.classes == list(got.classes[5:])
-    assert new.units[0][-1][1] > 32
 
 
 def test_hidden_layers_of_a_head_can_grow_too() -> None:

@@ -251,27 +251,6 @@ def test_a_grown_network_is_saved_and_built_again(adapt: bool, kind: str) -> Non
     assert torch.equal(again(rows(kind)), into(rows(kind)))
 
 
-@KINDS
-def test_a_stamp_names_the_units_that_a_class_sees(kind: str) -> None:
-    into, made = grown(adapt=False, kind=kind, insert=(6, 0))
-    old, new = layout_of(into, list("abcde")).stamps
-    more = 4 if kind == "cnn" else 2
-    first, second = (16, 12) if kind == "cnn" else (16, 10)
-    assert (old.classes, old.units) == (["a", "b", "c"], [[(0, first)], [(0, second)]])
-    assert (new.classes, new.units) == (["d", "e"], [[(0, 2 * first + more)], [(0, second + more)]])
-    kill(made, 0, range(more - 1 if kind == "mlp" else more))
-    made.prune(made.firing(rows(kind)))
-    assert layout_of(into, list("abcde")).stamps[1].units[0] == [(0, 2 * first + (1 if kind == "mlp" else 0))]
-    assert layout_of(network(kind), list("abc")).stamps == [], "all see all"
-
-
-def test_in_adapt_every_class_sees_what_was_added() -> None:
-    into, _ = grown(adapt=True)
-    (stamp,) = layout_of(into, list("abcde")).stamps
-    assert stamp.classes == list("abcde")
-    assert stamp.units == [[(0, 18)], [(0, 12)]]
-
-
 def test_a_unit_of_a_layer_put_in_does_not_drift() -> None:
     into, _ = grown(adapt=False, insert=(6, 0))
     first = layers(into)[0]
