@@ -8,8 +8,8 @@ loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 import numpy as np
@@ -35,6 +35,10 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+PLAIN = ("inputs", "folds", "lent", "hashes", "row", "kin", "parted")
+"""Columns of rows that index nothing, and are as wide in all rows."""
+COLUMNS = (*PLAIN, "labels", "batch", "source", "marks", "targets")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +70,10 @@ class Rows:
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        if len(self.kin) != n:
-            object.__setattr__(self, "kin", np.zeros(n, np.uint64))
-        if len(self.marks) != n:
-            object.__setattr__(self, "marks", np.zeros((n, 0), np.uint32))
-        if len(self.parted) != n:
-            object.__setattr__(self, "parted", np.zeros(n, bool))
-        if len(self.targets) != n:
-            object.__setattr__(self, "targets", np.zeros((n, 0)))
+        for column in ("kin", "marks", "parted", "targets"):
+            values = getattr(self, column)
+            if len(values) != n:
+                object.__setattr__(self, column, np.zeros((n, *values.shape[1:]), values.dtype))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,28 +105,16 @@ class Rows:
 
     def take(self, which: Bools | Ints | slice) -> Self:
         """Returns the rows of a mask, an index array or a slice, in that order."""
-        return replace(
-            self,
-            inputs=self.inputs[which],
-            labels=self.labels[which],
-            folds=self.folds[which],
-            lent=self.lent[which],
-            hashes=self.hashes[which],
-            batch=self.batch[which],
-            row=self.row[which],
-            source=self.source[which],
-            kin=self.kin[which],
-            marks=self.marks[which],
-            parted=self.parted[which],
-            targets=self.targets[which],
-        )
+        return replace(self, **{column: getattr(self, column)[which] for column in COLUMNS})
 
     def with_features(self, features: Array) -> FeatureRows:
         """Returns the same rows in a feature space. features [n, M] int16"""
         assert len(features) == len(self)
-        return FeatureRows(
-            **{**{column.name: getattr(self, column.name) for column in fields(self)}, "inputs": features}
-        )
+        return FeatureRows(**(vars(self) | {"inputs": features}))
+
+    def in_batches(self, batches: Collection[str]) -> Bools:
+        """Finds the rows of these batches. -> [n]"""
+        return np.array([batch in batches for batch in self.batches], bool)[self.batch]
 
     def of_present_batches(self) -> Self:
         """Returns the same rows, without the names of batches that have none."""
@@ -138,7 +126,7 @@ class Rows:
 
     def codes(self, classes: Sequence[str]) -> Ints:
         """Returns the column of each row's label in `classes`, -1 where it has none. -> [n]"""
-        return _lookup(self.names, classes)[self.labels]
+        return lookup(self.names, classes)[self.labels]
 
     def label_names(self) -> list[str]:
         return [self.names[k] for k in self.labels]
@@ -159,39 +147,26 @@ class Rows:
         batches = tuple(dict.fromkeys(b for p in parts for b in p.batches))
         sources = tuple(dict.fromkeys(s for p in parts for s in p.sources))
         return cls(
-            inputs=np.concatenate([p.inputs for p in parts]),
             names=names,
-            labels=np.concatenate([_lookup(p.names, names)[p.labels] for p in parts]),
-            folds=np.concatenate([p.folds for p in parts]),
-            lent=np.concatenate([p.lent for p in parts]),
-            hashes=np.concatenate([p.hashes for p in parts]),
+            labels=np.concatenate([lookup(p.names, names)[p.labels] for p in parts]),
             batches=batches,
-            batch=np.concatenate([_lookup(p.batches, batches)[p.batch] for p in parts]),
-            row=np.concatenate([p.row for p in parts]),
+            batch=np.concatenate([lookup(p.batches, batches)[p.batch] for p in parts]),
             sources=sources,
-            source=np.concatenate([_lookup(p.sources, sources)[p.source] for p in parts]),
-            kin=np.concatenate([p.kin for p in parts]),
+            source=np.concatenate([lookup(p.sources, sources)[p.source] for p in parts]),
             marks=_side_by_side([p.marks for p in parts]),
-            parted=np.concatenate([p.parted for p in parts]),
             targets=_side_by_side([p.targets for p in parts]),
+            **{column: np.concatenate([getattr(p, column) for p in parts]) for column in PLAIN},
         )
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype[np.generic] | type = np.float32) -> Self:
-        none = np.zeros(0, np.int64)
-        return cls(
+        inputs, none, lent, hashes = (
             np.zeros((0, *shape), dtype),
-            (),
-            none,
-            none,
+            np.zeros(0, np.int64),
             np.zeros(0, bool),
             np.zeros(0, np.uint64),
-            (),
-            none,
-            none,
-            (),
-            none,
         )
+        return cls(inputs, (), none, none, lent, hashes, (), none, none, (), none)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +194,8 @@ def _side_by_side(parts: Sequence[Columns]) -> Columns:
     return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
 
 
-def _lookup(names: Sequence[str], into: Sequence[str]) -> Ints:
+def lookup(names: Sequence[str], into: Sequence[str]) -> Ints:
+    """Finds the place of each name in `into`, -1 where it is not. -> [names]"""
     at = {name: k for k, name in enumerate(into)}
     return np.array([at.get(n, -1) for n in names], np.int64)
 
@@ -245,7 +221,7 @@ def rows_of(batch: str, inputs: Array, labels: Sequence[str], secret: bytes, kno
     """Makes the rows of a batch as they are stored, with hashes, folds and lent rows."""
     hashes = row_hashes(inputs, secret)
     names = tuple(dict.fromkeys(labels))
-    codes = _lookup(labels, names)
+    codes = lookup(labels, names)
     n = len(codes)
     if known.folding is None:
         folds = (hashes % np.uint64(FOLDS)).astype(np.int64)
@@ -321,6 +297,11 @@ def _place(keys: Ints | Keys, group: Ints, order: Ints) -> Ints:
     place = np.empty(len(order), np.int64)
     place[sort] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     return place
+
+
+def smallest(rows: AnyRows, most: int) -> AnyRows:
+    """Returns at most so many rows, those of the smallest hashes, in one order for any order of arrival."""
+    return rows.take(hash_order(rows)[:most])
 
 
 def hash_order(rows: Rows) -> Ints:

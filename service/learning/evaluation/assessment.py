@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.learning.data.rows import FeatureRows, Ints, Rows
+from service.learning.data.rows import FeatureRows, Ints, Rows, lookup
 
 Policy = TypeVar("Policy")
 Answers = TypeVar("Answers")
@@ -62,12 +62,11 @@ def ages(last: int, versions: int) -> list[int]:
 
 
 def places_of_same(
-    rows: Rows, batches: Sequence[str], batch: NDArray[np.int32], row: NDArray[np.int32]
+    rows: Rows, batches: Sequence[str], batch: NDArray[np.integer], row: NDArray[np.integer]
 ) -> tuple[Ints, Ints]:
     """Rows that are among remembered ones: their places, and those of the same rows there. batch [m] indexes `batches`,
     row [m] -> [s], [s]"""
-    number = {name: k for k, name in enumerate(batches)}
-    own = np.array([number.get(name, -1) for name in rows.batches], np.int64)[rows.batch]
+    own = lookup(rows.batches, batches)[rows.batch]
     shared = np.flatnonzero(own >= 0)
     _, here, there = np.intersect1d(
         _key(own[shared], rows.row[shared]), _key(batch, row), assume_unique=True, return_indices=True

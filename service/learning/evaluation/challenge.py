@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from service.learning.data.rows import Floats, Ints, Rows, bounded
@@ -52,10 +51,8 @@ def kept_for_choosing(data: Data, batches: Collection[str] | None = None) -> Row
     """The selecting rows of history and batch, bounded by class and source; batches: of these alone. Reads the
     history."""
     kept = Rows.concat([data.kept(), data.batch])
-    if batches is None or not len(kept):
-        return bounded(kept.take(kept.selecting), by_source=True)
-    among = np.array([batch in batches for batch in kept.batches], bool)
-    return bounded(kept.take(kept.selecting & among[kept.batch]), by_source=True)
+    chosen = kept.selecting if batches is None else kept.selecting & kept.in_batches(batches)
+    return bounded(kept.take(chosen), by_source=True)
 
 
 def outputs_unselected(

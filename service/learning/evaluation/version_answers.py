@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import Bools, FeatureRows, Rows
 from service.learning.data.sides import parted
+from service.learning.evaluation.assessment import places_of_same
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
@@ -47,8 +48,8 @@ class ExamRows:
         exam = self.ledger.exam if self.last is None else self.data.recent_features(self.last, self.space)
         if not self.raw or self.data.kept_rows == self.data.known_rows:
             return exam
-        kept = frozenset(_keys(self.raw_trusted))
-        return exam.take(np.array([key in kept for key in _keys(exam)], bool))
+        kept = self.raw_trusted
+        return exam.take(np.sort(places_of_same(exam, kept.batches, kept.batch, kept.row)[0]))
 
     @property
     def raw_trusted(self) -> Rows:
@@ -59,9 +60,7 @@ class ExamRows:
     def older(self) -> FeatureRows:
         """Trusted rows of batches that are too old to judge by, with rounded features."""
         exam = self.ledger.exam
-        recent = frozenset(self.trusted.batches)
-        old = np.array([batch not in recent for batch in exam.batches], bool)
-        return exam.take(old[exam.batch]) if self.last is not None and len(exam) else exam.take(np.zeros(0, np.int64))
+        return exam.take(slice(0) if self.last is None else ~exam.in_batches(self.trusted.batches))
 
     @property
     def batch(self) -> FeatureRows:
@@ -170,9 +169,5 @@ def _head(network: Network, features: Logits) -> Logits:
 
 def _aligned(raw: Rows, like: Rows) -> Rows:
     """Raw rows in the order of `like`: the same rows, by batch and number."""
-    place = {key: k for k, key in enumerate(_keys(raw))}
-    return raw.take(np.array([place[key] for key in _keys(like)], np.int64))
-
-
-def _keys(rows: Rows) -> list[tuple[str, int]]:
-    return [(rows.batches[b], int(r)) for b, r in zip(rows.batch, rows.row, strict=True)]
+    places, of_raw = places_of_same(like, raw.batches, raw.batch, raw.row)
+    return raw.take(of_raw[np.argsort(places)])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
+from service.learning.data.rows import FeatureRows, Floats, Ints, smallest
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.ledger.ledger import Ledger
 
@@ -62,7 +62,7 @@ def temperature_of(
     rows and two classes; else on as many out-of-fold answers to the update's own rows; else inherited; else fitted on
     ten such answers.
     """
-    selected = smallest(ledger.selected)
+    selected = smallest(ledger.selected, MOST_ROWS)
     logits = head.aligned(classes).logits(selected.values(ledger.shift))
     fitted = _fit(logits, selected.codes(classes), ENOUGH_ROWS)
     if fitted is not None:
@@ -89,8 +89,3 @@ def _fit(logits: Floats, columns: Ints, least: int) -> float | None:
         return None
     rows = rows[:MOST_ROWS]
     return fit_temperature(np.asarray(logits[rows], np.float64), columns[rows])
-
-
-def smallest(rows: FeatureRows) -> FeatureRows:
-    """Returns at most 2,000 rows, those of the smallest hashes, in one order for any order of arrival."""
-    return rows.take(hash_order(rows)[:MOST_ROWS])

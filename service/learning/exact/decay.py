@@ -56,10 +56,8 @@ def choose_decay(
 
     def score(before: Sums, entry: FeatureRows) -> list[float]:
         head = solve(before)
-        place = {name: k for k, name in enumerate(head.classes)}
-        columns = np.array([place.get(name, -1) for name in entry.names], np.int64)[entry.labels]
         answers = head.logits(entry.values(space.shift)).argmax(1)
-        return [float((answers == columns).mean())]
+        return [float((answers == entry.codes(head.classes)).mean())]
 
     weights = [BatchWeights(decay, sources) for decay in DECAYS]
     scores = data.tested(space, weights, LAST_BATCHES, key, score)

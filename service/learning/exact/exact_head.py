@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from service.contract.tables import TableInput
-from service.learning.data.rows import FeatureRows, Floats
-from service.learning.exact.calibration import ENOUGH_ROWS, smallest, temperature_of
+from service.learning.data.rows import FeatureRows, Floats, smallest
+from service.learning.exact.calibration import ENOUGH_ROWS, MOST_ROWS, temperature_of
 from service.learning.exact.decay import Decay
 from service.learning.exact.frozen_features import FrozenFeatures
 from service.learning.exact.out_of_fold import judged_out_of_fold
@@ -162,7 +162,7 @@ def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish
     entry, unweighted = data.entry(space), data.grown(space)
     run.progress("solving", 0, 3)
     ledger = weighted.ledger
-    fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected), space.shift, run)
+    fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected, MOST_ROWS), space.shift, run)
     classes = _classes(base, unweighted, entry)
     estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run)
     run.progress("solving", 1, 3)

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
-import numpy as np
-
 from service.learning.data.rows import SELECT_FOLD, FeatureRows, bounded
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.ledger import Ledger
@@ -110,9 +108,8 @@ def with_bounded_rows(
 ) -> Ledger:
     """Adds bounded rows to weighted sums: all that judge, and those that select and still count."""
     if decay == 1:
-        known = dict(batches)
-        counts = np.array([batch in known for batch in grown.selected.batches], bool)
-        return replace(sums, exam=grown.exam, selected=grown.selected.take(counts[grown.selected.batch]))
+        selected = grown.selected.take(grown.selected.in_batches(dict(batches)))
+        return replace(sums, exam=grown.exam, selected=selected)
     fresh = [entry(batch) for batch, weight in aged(decay, batches).items() if weight >= FADED]
     selected = FeatureRows.concat(
         [FeatureRows.none(sums.width), *(e.take((e.folds == SELECT_FOLD) & ~e.parted) for e in fresh)]

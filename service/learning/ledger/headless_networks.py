@@ -10,7 +10,7 @@ import numpy as np
 from service.contract.inputs import IdentityBackbone, ImageInput, InputSpec, PretrainedBackbone
 from service.learning.backbones import load, resolved
 from service.learning.backbones.extractor import Extractor
-from service.learning.data.rows import Rows, hash_order
+from service.learning.data.rows import Rows, smallest
 from service.learning.data.target_grid import NumberGrid
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.network.blocks import GrownLinear
@@ -77,7 +77,7 @@ def _first_bound(
     """Returns the bound of a backbone that states none, by its features of the first batch."""
     layout = Layout(input=spec, backbone=backbone, classes=[])
     alone = Network(layout, scale, extractor, [], Dense([], extractor.width), GrownLinear([])).eval()
-    return largest_feature(alone, first.take(hash_order(first)[:SAMPLED]).inputs if first is not None else np.zeros(0))
+    return largest_feature(alone, smallest(first, SAMPLED).inputs if first is not None else np.zeros(0))
 
 
 def _beside(extractor: Extractor, spec: InputSpec, kind: LiftKind, width: int | None, bound: float) -> Lift:

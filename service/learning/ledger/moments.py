@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from service.learning.data.rows import Floats, Ints
+from service.learning.data.rows import Floats, Ints, lookup
 from service.learning.ledger.sums import Sums
 
 MANY = 1024
@@ -62,8 +62,7 @@ class Moments:
         = tr(W S_w W') + sum_k pi_k |W mu_k + b - e_k|^2: the squared error of the rows behind these sums, each row of
         class k weighted n_k^(prior - 1), with the spread within classes pooled as in the head's own equations.
         """
-        place = {name: k for k, name in enumerate(columns)}
-        own = np.array([place.get(name, -1) for name in self.classes], np.int64)
+        own = lookup(self.classes, columns)
         with_column = np.flatnonzero(own >= 0)  # a class without a column has no one-hot target
         if max(len(own), len(columns)) > MANY:
             return self._squared_error_of_many(weight, bias, own[with_column], with_column)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,17 +65,18 @@ class Correctness:
         before, after = self.right[of_self], candidate.over(self.classes).right(rows)[both]
         labels = rows.labels[both]
 
-        every = np.arange(len(both))
         total = Paired.of(before, after)
-        paired = {c: Paired.of(before[of], after[of]) for c, of in _by_class(rows.names, labels, every, few)}
+        of_classes = {rows.names[k]: of for k, of in by_code(labels, np.arange(len(both))).items() if len(of) >= few}
+        paired = {c: Paired.of(before[of], after[of]) for c, of in of_classes.items()}
         if self.margin is None or set(self.classes) != set(candidate.classes):
             return total, paired, {}
         was, now = self.margin[of_self].astype(np.float64), candidate.margins(rows)[both]
         known = np.flatnonzero(~np.isnan(was) & ~np.isnan(now))
         was, now = (m / max(float(np.median(np.abs(m[known]))), LEAST_MARGIN) if len(known) else m for m in (was, now))
         margins = {
-            c: Narrowed.of(Paired.of(before[of], after[of]), was[of], now[of])
-            for c, of in _by_class(rows.names, labels, known, few_margins)
+            rows.names[k]: Narrowed.of(Paired.of(before[of], after[of]), was[of], now[of])
+            for k, of in by_code(labels, known).items()
+            if len(of) >= few_margins
         }
         return total, paired, margins
 
@@ -213,7 +214,7 @@ def since(a: ClassAssessment) -> tuple[Since, ...]:
     """
     rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
     if a.policy.trusted == "recent":
-        counts = np.array([batch not in a.faded for batch in rows.batches], bool)[rows.batch]
+        counts = ~rows.in_batches(a.faded)
         rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
     few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
     now = settings_lost(a)
@@ -233,8 +234,9 @@ def settings_lost(a: ClassAssessment) -> Mapping[str, float]:
     if a.base is None or same is None or not len(a.trusted):
         return lost
     before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, same))
-    of_class = _by_class(a.trusted.names, a.trusted.labels, np.arange(len(before)), 1)
-    for name, rows in ((ALL, np.arange(len(before))), *of_class):
+    every = np.arange(len(before))
+    of_classes = ((a.trusted.names[k], rows) for k, rows in by_code(a.trusted.labels, every).items())
+    for name, rows in ((ALL, every), *of_classes):
         lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop
     return lost
 
@@ -260,10 +262,11 @@ def remember(a: ClassAssessment) -> Correctness:
     return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(a))
 
 
-def _by_class(names: Sequence[str], labels: Ints, some: Ints, few: int) -> Iterator[tuple[str, Ints]]:
-    """The places `some` [m] of labels [n], class by class; of each class that has `few` of them."""
-    ordered = some[np.argsort(labels[some], kind="stable")]
-    counts = np.bincount(labels[some], minlength=len(names))
-    ends = np.cumsum(counts)
-    for k in map(int, np.flatnonzero(counts >= few)):
-        yield names[k], ordered[ends[k] - counts[k] : ends[k]]
+def by_code(codes: Ints, rows: Ints) -> dict[int, Ints]:
+    """Rows by their code, ascending; -1 is none. codes [n], rows [m], places in these"""
+    rows = rows[codes[rows] >= 0]
+    if not len(rows):
+        return {}
+    order = rows[np.argsort(codes[rows], kind="stable")]
+    values, starts = np.unique(codes[order], return_index=True)
+    return {int(k): part for k, part in zip(values, np.split(order, starts[1:]), strict=True)}

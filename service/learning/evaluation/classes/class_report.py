@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,11 @@ def assess(assessment: ClassAssessment) -> Report:
         method=dict(a.method),
         notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch)), *_copied_noted(a)],
     )
+
+
+def with_batch(report: Report, **changes: Any) -> Report:
+    """The report with changes to what it says of the update's own rows."""
+    return report.model_copy(update={"batch": report.batch.model_copy(update=changes)})
 
 
 def _copies(every: ClassAssessment, counted: ClassAssessment) -> dict[str, int]:

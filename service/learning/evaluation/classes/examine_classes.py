@@ -24,7 +24,7 @@ from service.learning.evaluation.classes.class_answers import (
 )
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, ClassPast, Correctness, remember
 from service.learning.evaluation.classes.class_challenge import ClassBout, compare
-from service.learning.evaluation.classes.class_report import assess, left_out_suspects
+from service.learning.evaluation.classes.class_report import assess, left_out_suspects, with_batch
 from service.learning.evaluation.classes.learning_curve import learning_curve
 from service.learning.evaluation.classes.unlabelled import with_unlabelled
 from service.learning.evaluation.context import (
@@ -70,11 +70,10 @@ class ClassContext(UpdateContext):
         data, space, ledger = exam.data, exam.space, exam.rows.ledger
         report = with_unlabelled(assess(assessment), data, space, ledger, self.policy, exam.run)
         new = data.new_values(exam.base)
-        batch = report.batch.model_copy(update={"new_values": new, "notes": [*report.batch.notes, *slip_notes(new)]})
+        report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slip_notes(new)])
         assert assessment.solve is not None
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
-        report = report.model_copy(update={"learning_curve": curve, "batch": batch})
-        return exam.candidate, report, remember(assessment)
+        return exam.candidate, report.model_copy(update={"learning_curve": curve}), remember(assessment)
 
     def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassBout:
         return compare(champion, challenger, data, run)
@@ -92,8 +91,7 @@ class ClassContext(UpdateContext):
         report = candidate.report
         assert isinstance(report, Report)
         evidence = self.past.evidence[-1] if self.past.evidence else {}
-        batch = report.batch.model_copy(update={"evidence": dict(evidence)})
-        return replace(candidate, report=report.model_copy(update={"batch": batch}))
+        return replace(candidate, report=with_batch(report, evidence=dict(evidence)))
 
     def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
         if learned.out_of_fold is None:
@@ -101,8 +99,7 @@ class ClassContext(UpdateContext):
         report = candidate.report
         assert isinstance(report, Report)
         listed = left_out_suspects(data.batch, own_answers(learned), self.policy.familiar.confident)
-        batch = report.batch.model_copy(update={"suspect_rows": listed})
-        return replace(candidate, report=report.model_copy(update={"batch": batch}))
+        return replace(candidate, report=with_batch(report, suspect_rows=listed))
 
 
 def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:

@@ -16,10 +16,9 @@ import numpy as np
 
 from service.contract.policy import Renames
 from service.learning.data.rows import FeatureRows, Floats, Ints, alone, distinct
-from service.learning.evaluation.classes.class_answers import Answers
-from service.learning.evaluation.classes.class_assessment import ClassAssessment
+from service.learning.evaluation.classes.class_answers import Answers, softmax
+from service.learning.evaluation.classes.class_assessment import ClassAssessment, by_code
 from service.learning.evaluation.classes.evidence import Evidence
-from service.learning.exact.solve import Head
 from service.learning.gate.classes.class_measurements import Likeness
 from service.learning.ledger.sums import Sums
 from service.learning.statistics import auc
@@ -46,15 +45,15 @@ def likeness(a: ClassAssessment, evidence: Evidence) -> dict[str, Likeness]:
     old, new = _Margins.of(head.on_trusted, a.old), _Margins.of(head.on_batch, a.old)
     sure_before, sure = base.scores >= confident, evidence.familiar & (base_on_batch.scores >= confident)
     answered = head.on_trusted.judged & base.judged
-    every, surely = (_by(base.best, np.flatnonzero(answered & which)) for which in (True, sure_before))
+    every, surely = (by_code(base.best, np.flatnonzero(answered & which)) for which in (True, sure_before))
     usual = float((answered & sure_before).mean())
     judged = head.on_batch.judged & base_on_batch.judged & ~alone(a.batch)
-    of_class, alike = _by(a.batch.codes(a.new), np.flatnonzero(judged)), {}
+    of_class, alike = by_code(a.batch.codes(a.new), np.flatnonzero(judged)), {}
     for k, name in enumerate(a.new):
         rows = of_class.get(k, NOTHING)
         known = rows[sure[rows]]
         unsure = _unsure(known, rows, usual, rule)
-        called, beside = _by(base_on_batch.best, rows if unsure else known), every if unsure else surely
+        called, beside = by_code(base_on_batch.best, rows if unsure else known), every if unsure else surely
         separation = _separation(new.toward(name), old.toward(name), called, beside)
         counts = _counted(called, base_on_batch.classes)
         alike[name] = Likeness(len(rows), len(known), usual, counts, *separation, all=unsure)
@@ -102,25 +101,28 @@ def in_parts(a: ClassAssessment, evidence: Evidence, names: Sequence[str]) -> di
     margins = []
     for k in range(PARTS):
         head = a.solve(a.ledger.unjudged + Sums.of(new.take(part != k)))
-        margins.append([_Margins.of(_probabilities(head, rows, a.ledger.shift), old) for rows in (new, trusted)])
-    every, alike = _by(base.best[beside], np.arange(len(beside))), {}
+        logits = (head.logits(rows.values(a.ledger.shift)) for rows in (new, trusted))
+        margins.append([_Margins.of(softmax(head.classes, some), old) for some in logits])
+    every, alike = by_code(base.best[beside], np.arange(len(beside))), {}
     for k, name in enumerate(names):
         rows = np.flatnonzero(codes == k)
         known = rows[sure[rows]]
         unsure = _unsure(known, rows, usual, rule) or (
-            name in a.old and _as_sure(scores, base.scores[beside], _by(best, rows), every)
+            name in a.old and _as_sure(scores, base.scores[beside], by_code(best, rows), every)
         )
         compared = rows if unsure else known
-        called_same = _by(base.best[beside], np.flatnonzero(sure_before | unsure))
+        called_same = by_code(base.best[beside], np.flatnonzero(sure_before | unsure))
         separations = [
-            _separation(of_new.toward(name), of_old.toward(name), _by(best, compared[part[compared] == p]), called_same)
+            _separation(
+                of_new.toward(name), of_old.toward(name), by_code(best, compared[part[compared] == p]), called_same
+            )
             for p, (of_new, of_old) in enumerate(margins)
             if name in of_new.column
         ]
         stood = sum(n for n, _, _ in separations)
         mean = sum(n * value for n, _, value in separations if value is not None) / stood if stood else None
         most = max((n for _, n, _ in separations), default=0)
-        counts = _counted(_by(best, compared), on_batch.classes)
+        counts = _counted(by_code(best, compared), on_batch.classes)
         alike[name] = Likeness(len(rows), len(known), usual, counts, stood, most, mean, all=unsure)
     return alike
 
@@ -145,12 +147,6 @@ def _as_sure(new: Floats, old: Floats, called: Mapping[int, Ints], beside: Mappi
 def _without(answers: Answers, classes: Sequence[str]) -> Answers:
     some = answers.over(classes)
     return Answers(some.classes, some.probabilities / np.maximum(some.probabilities.sum(1, keepdims=True), TINY))
-
-
-def _probabilities(head: Head, rows: FeatureRows, shift: int) -> Answers:
-    logits = head.logits(rows.values(shift))
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return Answers(head.classes, powers / powers.sum(1, keepdims=True))
 
 
 def of_its_own(alike: Likeness, rule: Renames) -> bool:
@@ -183,16 +179,6 @@ class _Margins:
 
 def _log(probabilities: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(probabilities, TINY)))
-
-
-def _by(codes: Ints, rows: Ints) -> dict[int, Ints]:
-    """Rows by their code; -1 is none."""
-    rows = rows[codes[rows] >= 0]
-    if not len(rows):
-        return {}
-    order = rows[np.argsort(codes[rows], kind="stable")]
-    values, starts = np.unique(codes[order], return_index=True)
-    return {int(k): part for k, part in zip(values, np.split(order, starts[1:]), strict=True)}
 
 
 def _separation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.contract.policy import GatePolicy
 from service.contract.report import Report
+from service.learning.evaluation.classes.class_report import with_batch
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.ledger.feature_space import Space, rounded
 from service.learning.ledger.ledger import Ledger
@@ -26,14 +27,8 @@ def with_unlabelled(report: Report, data: Data, space: Space, ledger: Ledger, po
     if len(ledger.exam):
         features = rounded(space, data.unlabelled, run.silent)
         share = float(1 - is_familiar(ledger.unjudged, ledger.exam, features, policy.familiar.quantile).mean())
-    batch = report.batch.model_copy(
-        update={
-            "unlabelled": rows,
-            "unlabelled_unfamiliar_share": share,
-            "notes": [*report.batch.notes, _note(rows, share)],
-        }
-    )
-    return report.model_copy(update={"batch": batch})
+    notes = [*report.batch.notes, _note(rows, share)]
+    return with_batch(report, unlabelled=rows, unlabelled_unfamiliar_share=share, notes=notes)
 
 
 def _note(rows: int, share: float | None) -> str:

@@ -168,9 +168,8 @@ def _known(data: Data, rows: int, decay: float) -> int:
 
 def _still_true(trusted: FeatureRows, batches: Collection[str]) -> Ints:
     """Places of trusted rows of these batches, each once."""
-    count = np.array([batch in batches for batch in trusted.batches], bool)
     places = distinct(trusted)
-    return places[count[trusted.batch[places]]] if len(places) else places
+    return places[trusted.in_batches(batches)[places]]
 
 
 def _with_grid(space: Space, candidate: Checkpoint, data: Data) -> Space:

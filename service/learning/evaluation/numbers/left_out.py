@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.learning.data.rows import FeatureRows, Floats, hash_order
+from service.learning.data.rows import FeatureRows, Floats, smallest
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
@@ -39,6 +39,6 @@ def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floa
 
 def _in_blocks(rows: FeatureRows) -> FeatureRows:
     """At most 2,000 of these rows in the order in which they came, in blocks that heads leave out as groups."""
-    rows = rows.take(hash_order(rows)[:MOST_ROWS])
+    rows = smallest(rows, MOST_ROWS)
     rows = rows.take(np.lexsort((rows.row, np.array(rows.batches)[rows.batch])))
     return replace(rows, folds=(2 * (np.arange(len(rows)) * BLOCKS // len(rows))).astype(rows.folds.dtype))

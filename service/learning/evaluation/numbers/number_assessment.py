@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from service.contract.number_policy import NumberPolicy
-from service.learning.data.rows import Floats
+from service.learning.data.rows import Floats, lookup
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.assessment import Assessment
 
@@ -146,8 +146,7 @@ def _kept(
 
 
 def _recoded(codes: NDArray[np.int32], before: tuple[str, ...], after: tuple[str, ...]) -> NDArray[np.int32]:
-    place = {batch: k for k, batch in enumerate(after)}
-    return np.array([place.get(batch, -1) for batch in before], np.int32)[codes]
+    return lookup(before, after).astype(np.int32)[codes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.learning.data.rows import Array, FeatureRows, Floats, hash_order
+from service.learning.data.rows import Array, FeatureRows, Floats, smallest
 from service.learning.evaluation.numbers.number_assessment import ErrorSums, Tested
 from service.learning.exact.solve import cholesky, substitute
 from service.learning.ledger.feature_space import Space
@@ -78,13 +78,9 @@ def usual_errors(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: 
 def _alike(recent: Sequence[Tested], ledger: Ledger, space: Space, batch: FeatureRows) -> Array:
     """Rounded features of rows like those that were tested: of the same batches, and of this one. -> [m, M] int16"""
     batches = {name for t in recent for name in t.batches}
-    kept = [
-        rows.take(np.array([b in batches for b in rows.batches], bool)[rows.batch])
-        for rows in (ledger.exam, ledger.selected)
-        if len(rows)
-    ]
+    kept = [rows.take(rows.in_batches(batches)) for rows in (ledger.exam, ledger.selected) if len(rows)]
     alike = FeatureRows.concat([batch, *kept])
-    return alike.inputs[hash_order(alike)[:MOST_ROWS], : space.features]
+    return smallest(alike, MOST_ROWS).inputs[:, : space.features]
 
 
 def _solved(features: Array, right: Floats, shrinkage: float) -> Floats:
