@@ -22,8 +22,7 @@ from service.learning.data.serialization import pack_shard
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
-from service.learning.network.multiply_adds import forward_cost
-from service.learning.network.network import fresh
+from service.learning.network.network import forward_cost, fresh
 from service.learning.run import Run
 
 LEARNING_SHARE = 0.7
@@ -71,8 +70,7 @@ def retraining_cost(base: Checkpoint | None, data: Data, epochs: int) -> int:
         return int(work * rows + 3 * width * len(known) * epochs * rows * LEARNING_SHARE)
     scale = InputScale(torch.zeros(()), torch.ones(()))
     network = fresh(data.input, Architecture(backbone=backbone), scale, known, Run().generator())
-    row = torch.zeros(1, *data.input.shape)
-    return int(3 * forward_cost(network, row) * epochs * rows * LEARNING_SHARE)
+    return int(3 * forward_cost(network) * epochs * rows * LEARNING_SHARE)
 
 
 def joint_backbone(spec: InputSpec, architecture: Architecture) -> Backbone:

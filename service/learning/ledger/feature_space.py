@@ -21,9 +21,8 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.devices import CPU, placed
 from service.learning.ledger.space_id import space_id
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.layers import stored
 from service.learning.network.lifts import Lift
-from service.learning.network.network import Network, build
+from service.learning.network.network import Network, build, forward_cost
 from service.learning.run import UNWATCHED, Run
 
 BLOCK = 64
@@ -103,8 +102,7 @@ def backbone_multiply_adds(network: Network) -> int:
     """Counts multiplications for one row: weights of dense blocks, of filters once a place, and of branches."""
     if isinstance(network.backbone, Extractor):
         return network.backbone.multiply_adds
-    layers = network.hidden_layers()[: -len(network.neck.layers) or None]
-    return sum(owner.multiply_adds for owner in stored(layers, network.low_rank))
+    return forward_cost(nn.ModuleList([network.backbone, network.low_rank]))
 
 
 def rounded(space: Space, inputs: Array, run: Run = UNWATCHED) -> NDArray[np.int16]:

@@ -56,14 +56,12 @@ def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
     return weight, bias
 
 
-def merge(layer: GrownLinear, part: str) -> None:
-    """Makes one block of all, in place, where all see the same inputs: serving then multiplies once."""
-    blocks = list(layer)
+def merge(head: GrownLinear) -> None:
+    """Makes one block of all of a head, in place, where all see the same inputs: serving then multiplies once."""
+    blocks = list(head)
     if len(blocks) > 1 and len({b.columns for b in blocks}) == 1:
-        weight, bias = matrix(layer)
-        layer.blocks = torch.nn.ModuleList(
-            [Block((0, layer.out_features), blocks[0].columns, weight, bias, part, blocks[0].key)]
-        )
+        block = Block((0, head.out_features), blocks[0].columns, *matrix(head), "head.0", blocks[0].key)
+        head.blocks = torch.nn.ModuleList([block])
 
 
 def new_neck(network: Network, hidden: Sequence[int], columns: int, generator: torch.Generator) -> None:

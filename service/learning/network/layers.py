@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -57,14 +57,6 @@ def load_additions(backbone: nn.Module, neck: nn.Module, layout: Layout, parts: 
 def _bottleneck(addition: InsertedLayout | LowRankLayout, parts: Parts) -> Bottleneck:
     tensors, key = parts[addition.part], addition.key
     return Bottleneck(*(tensors[f"{key}{name}"].clone() for name in ("down.weight", "down.bias", "up.weight")))
-
-
-def stored(layers: Sequence[GrownLinear], branches: nn.ModuleList) -> Iterator[Block | Inserted | LowRank]:
-    """Yields everything in a network that keeps tensors of its own in a part."""
-    for layer in layers:
-        yield from layer
-        yield from layer.insertions
-    yield from (cast(LowRank, branch) for branch in branches)
 
 
 def block_layouts(layer: GrownLinear) -> list[BlockLayout]:

@@ -6,6 +6,7 @@ B starts at zero, so a new branch changes nothing; what was learned before is ne
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -126,12 +127,10 @@ def new_branch(at: str, layer: Target, rank: int, alpha: float, part: str, gener
 
 @torch.no_grad()
 def fold(backbone: nn.Module, branches: nn.ModuleList) -> None:
-    """Adds all branches to the weights of their layers, in place, and removes them.
-
-    Raises ValueError where a layer has grown by blocks (see `grown_beside`): no one matrix holds the sum there.
-    """
-    low_rank = [branch for branch in branches if isinstance(branch, LowRank)]
-    for branch, owner in [(branch, _owner(backbone.get_submodule(branch.at), branch)) for branch in low_rank]:
+    """Adds all branches to the weights of their layers, in place, and removes them; see `grown_beside` first."""
+    for branch in (cast(LowRank, branch) for branch in branches):
+        layer = backbone.get_submodule(branch.at)
+        owner = cast(nn.Linear | nn.Conv2d | Block, next(iter(layer)) if isinstance(layer, GrownLinear) else layer)
         owner.weight.add_(branch.product)
         if bool(branch.offset.any()):
             assert owner.bias is not None
@@ -142,16 +141,8 @@ def fold(backbone: nn.Module, branches: nn.ModuleList) -> None:
 
 def grown_beside(backbone: nn.Module, branches: nn.ModuleList) -> str | None:
     """The name of a layer that has grown by blocks, so that no one matrix could take its branch; else None."""
-    for branch in branches:
-        assert isinstance(branch, LowRank)
+    for branch in (cast(LowRank, branch) for branch in branches):
         layer = backbone.get_submodule(branch.at)
         if isinstance(layer, GrownLinear) and len(layer.blocks) > 1:
             return branch.at
     return None
-
-
-def _owner(layer: nn.Module, branch: LowRank) -> nn.Linear | nn.Conv2d | Block:
-    owner = next(iter(layer)) if isinstance(layer, GrownLinear) and len(layer.blocks) == 1 else layer
-    if not isinstance(owner, nn.Linear | nn.Conv2d | Block):
-        raise ValueError(f"{branch.at} has grown by blocks, so its branch cannot be folded in.")
-    return owner

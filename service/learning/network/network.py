@@ -31,7 +31,6 @@ from service.learning.network.layers import (
     load_stages,
     low_rank_layouts,
     stage_layouts,
-    stored,
 )
 from service.learning.network.lifts import Lift, load_lift
 from service.learning.network.low_rank import LowRank
@@ -127,7 +126,15 @@ class Network(nn.Module):
 
     def stored(self) -> Iterator[Block | Inserted | LowRank]:
         """Yields blocks, inserted layers and branches, each with the part that keeps its tensors."""
-        return stored([*self.hidden_layers(), self.head], self.low_rank)
+        for layer in [*self.hidden_layers(), self.head]:
+            yield from layer
+            yield from layer.insertions
+        yield from (cast(LowRank, branch) for branch in self.low_rank)
+
+
+def forward_cost(body: nn.Module) -> int:
+    """Counts multiply-adds of one row on its way through a module."""
+    return sum(m.multiply_adds for m in body.modules() if isinstance(m, Block | Inserted | LowRank | Extractor))
 
 
 def fresh(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from service.errors import DeviceFull, Diverged
 from service.learning.devices import placed, release
 from service.learning.method import GradientParams
-from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.network import forward_cost
 from service.learning.run import Facts, Run
 from service.learning.training.aims.aim import Loss
 from service.learning.training.aims.classes import CrossEntropy
@@ -188,7 +188,7 @@ def fit(
         course.finish(end, again=True)
         body.eval()
         return Fit(**{**end, "notes": tuple(end["notes"])})
-    cost = forward_cost(body, rows.x[:1]) * 3 if rows.rows else 0
+    cost = 3 * forward_cost(body)
     terms = Terms(**course.facts["terms"]) if course.facts else Terms(params.lr)
     while True:
         attempt = _Attempt(body, learning, params.model_copy(update={"lr": terms.lr}), run, hooks, phase, course, terms)

@@ -50,7 +50,7 @@ def unselected(base: Checkpoint, data: Data) -> Tensors | None:
 @torch.no_grad()
 def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> None:
     """Prepares an exact head for training, in place: at temperature 1, with the judge's weights."""
-    merge(head, "head.0")
+    merge(head)
     for block in head:
         assert block.bias is not None
         if judge is not None:

@@ -312,7 +312,7 @@ class Learner:
         self.training_rows.leave()
         network = self.network.eval()
         if merged:
-            merge(network.head, "head.0")
+            merge(network.head)
         changes: dict[str, Any] = {"temperature": temperature, "exact": None, "sources": []}
         parts: dict[str, Tensors] = dict(parts_of(network))
         trunk = [part for part in parts if kind_of(part) == "backbone"]

@@ -58,7 +58,7 @@ def test_merged_blocks_give_the_same_scores() -> None:
     grown, x = network(), torch.randn(50, 17)
     grow_head(grown, 4, torch.Generator().manual_seed(1))
     before = grown(x)
-    merge(grown.head, "head.0")
+    merge(grown.head)
     assert len(list(grown.head)) == 1
     assert torch.allclose(grown(x), before, atol=1e-6)
 
@@ -69,7 +69,7 @@ def test_blocks_that_see_different_inputs_stay_apart() -> None:
         Block((2, 3), (0, 5), torch.ones(1, 5), torch.zeros(1), "head.1", ""),
     ]
     layer = GrownLinear(blocks)
-    merge(layer, "head.0")
+    merge(layer)
     assert len(list(layer)) == 2
     assert matrix(layer)[0].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     whole = network()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from service.errors import Cancelled, Diverged
 from service.learning.method import GradientParams
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.convolutions import fresh_stages
+from service.learning.network.network import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Phase, TrainingSet, fit, logits
 
@@ -130,8 +131,8 @@ def test_memory_joins_each_step() -> None:
 def test_work_is_counted_from_the_shapes() -> None:
     done = fit(body(), TrainingSet(rows(100)), PARAMS, Run())
     assert done.multiply_adds == 3 * (2 * 4) * 100 * 3
-    stages = nn.Sequential(nn.Conv2d(1, 5, 3, padding=1), nn.ReLU())
-    assert forward_cost(stages, torch.zeros(1, 1, 8, 8)) == 5 * 9 * 64
+    stages = fresh_stages([5], (1, 8, 8), torch.Generator().manual_seed(0))
+    assert forward_cost(stages) == 5 * 9 * 64
 
 
 def test_early_stop_keeps_the_best_epoch() -> None:

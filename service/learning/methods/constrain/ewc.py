@@ -33,7 +33,7 @@ from service.learning.methods.constrain.importance import (
 )
 from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.network import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
@@ -69,7 +69,7 @@ def fisher(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:
     def score(outputs: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
         return learner.aim.information(outputs[:, :columns], chance, exact)
 
-    learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * (1 + 2 * (columns if exact else 1))
+    learner.multiply_adds += rows.rows * forward_cost(learner.body) * (1 + 2 * (columns if exact else 1))
     chance = torch.rand(rows.rows, generator=learner.run.generator(LABELS))
     return sensitivity(learner.body, rows.x, score, torch.square, learner.run, chance)
 

@@ -29,7 +29,7 @@ from service.learning.methods.constrain.importance import (
 )
 from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.network.multiply_adds import forward_cost
+from service.learning.network.network import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
@@ -65,7 +65,7 @@ def output_sensitivity(learner: Learner, rows: Labelled, columns: int) -> dict[s
     def score(outputs: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
         return learner.aim.sensitive(outputs[:, :columns])
 
-    learner.multiply_adds += rows.rows * forward_cost(learner.body, rows.x[:1]) * 3
+    learner.multiply_adds += rows.rows * forward_cost(learner.body) * 3
     return sensitivity(learner.body, rows.x, score, torch.abs, learner.run)
 
 

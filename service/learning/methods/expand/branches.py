@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import Convolutions, Filters, Stage
 from service.learning.network.growth import matrix, next_part
-from service.learning.network.multiply_adds import forward_cost
-from service.learning.network.network import Dense, Network
+from service.learning.network.network import Dense, Network, forward_cost
 from service.learning.training.body import BeforeHead
 from service.learning.training.fit import Fit, Labelled, Step, logits
 from service.learning.training.learner import Learner
@@ -139,7 +138,7 @@ class OldFeatures:
         before = BeforeHead(learner.body)
         of_batch, of_memory = (logits(before, rows.x, learner.run) for rows in (learner.batch, memory))
         head = sum(block.weight.numel() for block in learner.body.head)
-        cost = forward_cost(learner.body, learner.batch.x[:1]) - head if learner.batch.rows else 0
+        cost = forward_cost(learner.body) - head if learner.batch.rows else 0
         return cls(of_batch, of_memory, cost)
 
     def beside(self, step: Step, new: Tensor) -> Tensor:
@@ -151,5 +150,5 @@ class OldFeatures:
 
     def spared(self, learner: Learner, done: Fit) -> int:
         """Multiply-adds counted for the old extractors in every step, less those of the one time they were run."""
-        whole = 3 * forward_cost(learner.body, learner.batch.x[:1]) if learner.batch.rows else 1
+        whole = 3 * forward_cost(learner.body)
         return self.cost * (3 * (done.multiply_adds // whole) - len(self.batch) - len(self.memory))

@@ -134,7 +134,7 @@ class NumberAim(Aim):
 
     @torch.no_grad()
     def open_head(self, head: GrownLinear, base: Checkpoint, data: Data) -> None:
-        merge(head, "head.0")
+        merge(head)
         [block] = head
         judge, sums = base.parts.get("judge"), learning_sums(base, data)
         if sums is not None:
