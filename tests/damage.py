@@ -1,10 +1,12 @@
-"""Damage to stored files: a flipped bit, and files that are gone."""
+"""Damage to what is stored: a flipped bit, files that are gone, and an audit that no longer refuses changes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import obstore
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS
@@ -30,3 +32,12 @@ def flip(runtime: Runtime, area: str, digest: str, cached: bool = False) -> None
     obstore.put(runtime.store._bytes, f"{area}/{digest}", damaged)
     if not cached:
         runtime.cache.forget(SHARDS)
+
+
+def unguarded(session: Session) -> None:
+    """Lets this transaction change the audit, as somebody can who has the rights of the service in its database."""
+    if session.get_bind().dialect.name == "sqlite":
+        for act in ("update", "delete"):
+            session.execute(text(f"DROP TRIGGER audit_no_{act}"))
+    else:
+        session.execute(text("SET LOCAL session_replication_role = replica"))

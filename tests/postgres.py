@@ -64,6 +64,7 @@ class PostgresServer:
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'tsuika' AND pid <> %s",
                 [connection.info.backend_pid],
             )
+            connection.execute("SET session_replication_role = replica")  # or the audit would refuse to be emptied
             connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(SQL(", ").join(tables)))
         self._admin.execute("ALTER DATABASE tsuika ALLOW_CONNECTIONS true")
         return self.url("tsuika")

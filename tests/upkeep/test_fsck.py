@@ -30,7 +30,7 @@ from service.storage.local import LocalArtifacts
 from service.upkeep.fsck import Checked, fsck
 from tests.acceptance.service import until
 from tests.api.conftest import Api
-from tests.damage import flip
+from tests.damage import flip, unguarded
 from tests.making import make_model, make_version
 from tests.registry.facts import arrival, made
 from tests.updating import make_rows
@@ -202,6 +202,7 @@ def test_what_is_stale_goes_with_a_repair_alone(runtime: Runtime) -> None:
 
 def test_where_the_audit_alone_was_changed_that_is_said_and_what_to_do(digits: Runtime) -> None:
     with digits.database.writing() as session:
+        unguarded(session)
         session.get_one(AuditEntry, 2).reason = "another"
     checked = fsck(digits)
     assert (checked.whole, checked.damaged) == (False, ())

@@ -12,7 +12,8 @@ from alembic.operations import BatchOperations
 from sqlalchemy.types import TypeEngine
 
 Kind = TypeEngine[Any]
-TEXT, INTEGER, BOOLEAN = sa.String(), sa.Integer(), sa.Boolean()
+TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+INTEGER, BOOLEAN = sa.Integer(), sa.Boolean()
 REAL: Kind = sa.Double()
 LARGE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 JSON, JSON_OR_NONE = sa.JSON(), sa.JSON(none_as_null=True)

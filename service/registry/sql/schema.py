@@ -11,6 +11,22 @@ from service.errors import SchemaMismatch
 from service.settings import file_of
 
 REVISION = "SELECT version_num FROM alembic_version"
+_TEXTS = """SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
+WHERE table_schema = current_schema() AND data_type = 'character varying' AND table_name <> 'alembic_version'
+GROUP BY table_name"""
+_REFUSAL = "'rows of the audit are never changed or deleted'"
+_GUARDS = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{act} BEFORE {act} ON audit BEGIN SELECT RAISE(ABORT, {_REFUSAL}); END"
+        for act in ("update", "delete")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION {_REFUSAL}; END $$",
+        "CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()",
+    ],
+}
 
 
 def migrations_path() -> Path:
@@ -74,6 +90,20 @@ def upgrade(connection: Any, revision: str = "head") -> None:
     config.set_main_option("script_location", str(migrations_path()))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def guard_audit(connection: Any) -> None:
+    """Has the database refuse to change or delete rows of the audit."""
+    for statement in _GUARDS[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+
+
+def order_by_code_point(connection: Any) -> None:
+    """Has PostgreSQL order every text as SQLite and Python do, whatever its locale: Danish and Welsh have other places
+    for the aa, dd and ff of ids."""
+    for table, columns in connection.exec_driver_sql(_TEXTS).all():
+        changes = ", ".join(f'ALTER COLUMN "{column}" TYPE varchar COLLATE "C"' for column in columns)
+        connection.exec_driver_sql(f"ALTER TABLE {table} {changes}")
 
 
 def failed(url: str, error: Exception) -> SchemaMismatch:

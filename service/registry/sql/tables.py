@@ -347,8 +347,8 @@ class ApiKey(Table):
 
 
 class AuditEntry(Table):
-    """A change of state: who made it, by which request, why. Append-only; `hash` is of this row and of the hash before
-    it, so that no row can be changed, left out or put in between without a trace."""
+    """A change of state: who made it, by which request, why. Append-only, as triggers see to; `hash` is of this row and
+    of the hash before it, so that no row can be changed, left out or put in between without a trace."""
 
     __tablename__ = "audit"
     __table_args__ = (Index(None, "model", "id"), {"sqlite_autoincrement": True})

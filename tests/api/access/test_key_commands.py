@@ -108,6 +108,7 @@ def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: p
     assert main(["audit", "verify", "--head", "f" * 64]) == ERROR
     assert main(["audit", "verify", "--head", "short"]) == ERROR
     with closing(sqlite3.connect(beside.runtime.database.name)) as other, other:
+        other.execute("DROP TRIGGER audit_no_update")
         other.execute("UPDATE audit SET by = 'nobody'")
     capsys.readouterr()
     assert main(["audit", "verify"]) == ERROR

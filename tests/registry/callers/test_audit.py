@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from service.contract.enums import Promotion
 from service.contract.keys import CreateKey
@@ -16,6 +17,7 @@ from service.registry import aliases, batches, models, updates
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import SERVICE, Actor, act_as
 from service.registry.sql.database import Database
+from tests.damage import unguarded
 from tests.registry.facts import batch, claim, learn, model, promoted, retract, roll_back, undone
 
 
@@ -49,6 +51,7 @@ def verified(database: Database, head: str | None = None) -> audit.Verified:
 def change(database: Database, *statements: str) -> None:
     """What somebody with a text editor for databases does."""
     with database.writing() as session:
+        unguarded(session)
         for statement in statements:
             session.execute(text(statement))
 
@@ -162,6 +165,23 @@ def test_anybody_can_recompute_the_hashes(written: Database) -> None:
         last = hashlib.sha256(f"{last}{text}".encode()).hexdigest()
         assert stored == last
     assert verified(written) == audit.Verified(11, last, None)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET by = 'nobody' WHERE id = 5",
+        "DELETE FROM audit WHERE id = 11",
+        pytest.param("TRUNCATE audit", marks=pytest.mark.postgres),
+    ],
+)
+def test_the_database_refuses_to_change_or_delete_a_row(written: Database, statement: str) -> None:
+    with (
+        pytest.raises(DBAPIError, match="rows of the audit are never changed or deleted"),
+        written.writing() as session,
+    ):
+        session.execute(text(statement))
+    assert verified(written).rows == 11
 
 
 @pytest.mark.parametrize(

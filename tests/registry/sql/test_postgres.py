@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import create_engine, event, make_url, select, text
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
@@ -68,6 +69,32 @@ def test_an_empty_database_gets_the_tables_that_the_code_knows_by_whoever_comes_
         assert compare_metadata(context, Table.metadata) == []
         assert len(connection.execute(select(Installation)).all()) == 1
     engine.dispose()
+
+
+TEXTS = """SELECT table_name, column_name, collation_name FROM information_schema.columns
+WHERE table_schema = 'public' AND data_type = 'character varying' AND table_name <> 'alembic_version'"""
+
+
+def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in_those_of_before(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.empty()
+    migrate(url)
+    with closing(open_database(url)) as database, database.writing() as session:
+        model(session)
+    with psycopg.connect(url, autocommit=True) as connection:
+        made = connection.execute(TEXTS).fetchall()
+        assert {collation for _, _, collation in made} == {"C"}
+        for table, column, _ in made:
+            change = SQL('ALTER TABLE {} ALTER COLUMN {} TYPE varchar COLLATE "default"')
+            connection.execute(change.format(Identifier(table), Identifier(column)))
+        connection.execute("DROP FUNCTION refuse_audit_change CASCADE")
+        connection.execute("UPDATE alembic_version SET version_num = '0017'")
+    migrate(url)
+    with psycopg.connect(url) as connection:
+        assert sorted(connection.execute(TEXTS).fetchall()) == sorted(made)
+        with pytest.raises(psycopg.errors.RaiseException, match="never changed"):
+            connection.execute("DELETE FROM audit")
 
 
 @pytest.mark.parametrize("statements", [4, 30])
