@@ -123,7 +123,7 @@ class Batch(Resource):
     retracted_at: datetime | None
     erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
     notes: list[str] = Field(
-        default=[], description="What of how its CSV file was read may be wrong; in the answer to its POST alone."
+        default=[], description="How its CSV file was read, where that is not as usual; empty once the batch is erased."
     )
 
 

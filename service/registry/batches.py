@@ -326,7 +326,7 @@ def resource_of(
         model=model.name,
         rows=batch.rows + batch.unlabelled,
         target_summary=_target_summary(batch),
-        notes=[],
+        notes=batch.notes or [],
         digest=batch.digest or None,
         state=state(batch, learned),
         in_live=batch.id in learned,

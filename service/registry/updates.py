@@ -22,14 +22,13 @@ from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Versi
 from service.telemetry import tracing
 
 QUOTES = ("detail", "guess")
-"""What the detail of an event says that may quote rows."""
+"""What the detail of an event says that may quote rows: the second stood there before batches had notes."""
 FORGOTTEN = "What it said went with the rows, which were erased."
 
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody asks for. Without `method` the model's own is used. guess: what of how its rows were read may be
-    wrong."""
+    """What somebody asks for. Without `method` the model's own is used."""
 
     kind: UpdateKind
     batches: Sequence[str]
@@ -40,7 +39,6 @@ class Order:
     expect: str | None = None
     adds: Sequence[str] | None = None
     device: str | None = None
-    guess: str = ""
 
 
 def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
@@ -70,8 +68,7 @@ def enqueue(session: Session, model: Model, order: Order, by: str) -> Update:
     session.add(update)
     session.flush()
     states.unsettle(session, update)
-    guess = {"guess": order.guess} if order.guess else {}
-    states.note(session, update, "queued", by=by, batches=list(order.batches), **guess)
+    states.note(session, update, "queued", by=by, batches=list(order.batches))
     reason = f"expect: {order.expect}" if order.expect is not None else order.reason or ""
     audit.record(session, Action.UPDATE_QUEUED, model.name, update.id, reason)
     return update
@@ -86,25 +83,14 @@ def order_of(session: Session, update: Update) -> Order:
         update.seed,
         expect=update.expect,
         device=update.device,
-        guess=guess_of(session, update),
     )
-
-
-def guess_of(session: Session, update: Update) -> str:
-    """What of how its rows were read may be wrong; "" where nothing was guessed."""
-    return str(_queued(session, update).get("guess", ""))
 
 
 def ordered_by(session: Session, update: Update) -> str | None:
     """The name of the key under which it was ordered, or of what queued it by itself."""
-    by = _queued(session, update).get("by")
-    return None if by is None else str(by)
-
-
-def _queued(session: Session, update: Update) -> dict[str, Any]:
-    """What was noted when it was ordered."""
     queued = select(UpdateEvent.detail).where(UpdateEvent.update_id == update.id, UpdateEvent.kind == "queued")
-    return session.scalar(queued.order_by(UpdateEvent.id).limit(1)) or {}
+    by = (session.scalar(queued.order_by(UpdateEvent.id).limit(1)) or {}).get("by")
+    return None if by is None else str(by)
 
 
 def forget_rows(session: Session, model_id: int, batch_ids: Collection[str]) -> list[str]:

@@ -6,7 +6,6 @@ import gzip
 
 import pytest
 
-from service.registry.updates import find, guess_of, order_of
 from tests.api.conftest import Api, pointers
 from tests.api.test_csv import LARGE, TEXT, rents, send
 
@@ -47,19 +46,18 @@ def test_a_file_of_semicolons_is_the_batch_that_one_of_commas_is(
 
 
 @SIDES
-def test_what_was_guessed_of_a_file_stands_with_its_update_and_in_the_answer_of_its_batch(
-    rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_a_file_was_read_is_kept_with_its_batch(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LARGE, limit)
     content = GERMAN.replace("Kyoto", "Orléans").encode("cp1252")
     guess = 'Letters are read as Windows-1252, as in "Orléans"; if that is wrong, say another encoding.'
-    for query, due in (("", guess), ("&encoding=windows-1252", "")):
-        update = send(rents, f"rents/updates?target=price&group=house{query}", content).json()
-        with rents.runtime.database.reading() as session:
-            stored = find(session, update["id"])
-            assert guess_of(session, stored) == order_of(session, stored).guess == due
-        batch = send(rents, f"{PATH}{query}", content).json()
-        assert batch["notes"] == ([due] if due else [])
+    read = "Cells are parted by semicolons; numbers have a decimal comma."
+    due = [f"{read} {guess}"]
+    update = send(rents, "rents/updates?target=price&group=house", content).json()
+    assert send(rents, PATH, content).json()["notes"] == due
+    path = f"/v1/models/rents/batches/{update['batches'][0]}"
+    assert rents.ok("GET", path)["notes"] == due
+    said = send(rents, f"{PATH}&encoding=windows-1252&again=true", content).json()
+    assert said["notes"] == [f"{read} Letters are read as Windows-1252."]
 
 
 @SIDES

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from service.contract.enums import UpdateState
 from service.learning.evaluation.classes.class_challenge import ClassBout
 from service.registry import disputes, states, updates
-from service.registry.sql.tables import Deployment, Dispute, Model, Update, Version
+from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update, Version
 from service.web.words import LANGUAGES, Words
 from tests.api.conftest import Api
 from tests.api.routes.test_disputes import opened
@@ -187,9 +187,12 @@ def test_a_batch_that_no_version_learned_is_said_to_be_taken_back(person: Person
 def test_a_batch_is_taken_back_with_a_reason(person: Person, erase: bool) -> None:
     batch = send(person.api)
     make_version(person.api.runtime, learned=[batch])
+    with person.api.runtime.database.writing() as session:
+        session.get_one(Batch, batch).notes = ["The day stands first in dates."]
     page = f"/models/digits/batches/{batch}"
     shown = person.looks(page).text
     assert "The version that is live has learned it." in shown
+    assert "The day stands first in dates." in shown
     assert "&lt;b&gt;" in shown
     assert "<b>:" not in shown
     asked = person.looks(f"{page}/retract").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -70,8 +71,9 @@ class NewBatch:
                 held=dict(held),
                 folding=self._settled(folding, secret),
             )
-            self._made = self._rows.make(making, self._runtime.store)
-            stored.add((area, self._made.stored_digest))
+            made = self._rows.make(making, self._runtime.store)
+            self._made = replace(made, notes=list(self._rows.notes) or None)
+            stored.add((area, made.stored_digest))
         except Ended:
             gc.sweep(self._runtime, [model.id])
             raise

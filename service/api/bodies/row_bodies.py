@@ -108,9 +108,9 @@ class RowsInMemory:
         return None if self.file is None else self.file.places
 
     @property
-    def guess(self) -> str:
-        """What of how a CSV file was read may be wrong."""
-        return "" if self.file is None else self.file.guess
+    def notes(self) -> Sequence[str]:
+        """How a CSV file was read, where that is not as usual."""
+        return () if self.file is None else self.file.notes
 
     def digest(self) -> str:
         """The digest of the content of a batch of them."""
@@ -133,7 +133,7 @@ class RowsOnDisk:
     body: Spooled
     labels: Labels
     values: BroughtValues
-    guess: str = ""
+    notes: Sequence[str] = ()
 
     def places(self) -> Places | None:
         return load_places(self.body.folder)
@@ -192,7 +192,7 @@ class RowBody:
         if "fault" in self.report:
             raise Refused(**self.report["fault"]).error()
         known = load_labels(self.spooled.folder), load_values(self.spooled.folder)
-        return RowsOnDisk(shared.reader, self.spooled, *known, self.report.get("guess", ""))
+        return RowsOnDisk(shared.reader, self.spooled, *known, self.report.get("notes", ()))
 
     def identity(self, rows: BodyRows | None) -> Any:
         """The parsed body for an Idempotency-Key: rows by what they hold, however they were written."""

@@ -183,7 +183,7 @@ def read_file(folder: Path, due: Due, meant: Meant, members: Mapping[str, Any], 
     save_rows(folder, table.named.rows)
     _save_places(folder, table.places)
     content = annotations.digest(table.named.rows)
-    return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content}), "guess": table.guess}
+    return {"rows": len(table.named.rows), "hash": hash_of({**members, ROWS: content}), "notes": table.notes}
 
 
 def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str, limits: BodyLimits) -> dict[str, Any]:

@@ -70,8 +70,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
     batch_id = done.names["batch"]
     headers = {"Location": f"/v1/models/{model}/batches/{batch_id}", **done.headers}
     resource = done.resource or _batch(shared, model, batch_id)
-    notes = [rows.guess] if rows.guess else []
-    return answer(resource.model_copy(update={"notes": notes}), done.status, headers)
+    return answer(resource, done.status, headers)
 
 
 @routes.get("/v1/models/{model}/batches", response_model=resources.Page[resources.Batch], responses=refusals(404))

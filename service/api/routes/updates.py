@@ -85,10 +85,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             quotas.require_turn(session, current, shared.runtime.settings)
-            guess = rows.guess if rows is not None else ""
-            asked = Order(
-                UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device, guess=guess
-            )
+            asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device)
             update = updates.enqueue(session, current, asked, by)
             return Effect(202, {"update": update.id}, lambda: announce(shared))
 

@@ -82,7 +82,7 @@ class Places:
 @dataclass(frozen=True, eq=False)
 class CsvTable:
     """named: the rows, as `read_named_rows` gives them · targets: NaN where one is not known; labels and groups: None ·
-    notes: on columns that were left out, and on how the file was read · guess: what of that may be wrong."""
+    notes: on how the file was read, and on columns that were left out."""
 
     named: Named
     places: Places
@@ -90,7 +90,6 @@ class CsvTable:
     targets: Floats | None = None  # [n, k]
     groups: list[str | None] | None = None
     notes: Sequence[str] = ()
-    guess: str = ""
 
 
 def read_csv(pieces: Iterable[bytes], spec: Spec, meant: Meant, model: str, limits: BodyLimits = HIGHEST) -> CsvTable:
@@ -281,7 +280,6 @@ class _Reading:
             np.frombuffer(self._targets).reshape(n, -1) if word == TARGETS else None,
             self._groups if header.group is not None else None,
             self._notes(),
-            self._dialect.guess,
         )
 
     def _notes(self) -> list[str]:

@@ -32,3 +32,5 @@ class Arrival:
     """Feature space of the sums of a merged ledger; None of rows."""
     entries: Mapping[str, int] | None = None
     """Rows of each batch elsewhere whose sums a merged ledger is, by its id; None of rows."""
+    notes: Sequence[str] | None = None
+    """How its CSV file was read, where that is not as usual."""

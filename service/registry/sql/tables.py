@@ -125,7 +125,7 @@ class Batch(Table):
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
     takes · `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
-    rows.
+    rows · `notes`: how its CSV file was read, where that is not as usual.
     """
 
     __tablename__ = "batches"
@@ -176,6 +176,7 @@ class Batch(Table):
     received_at: Mapped[float]
     retracted_at: Mapped[float | None]
     erased_at: Mapped[float | None]
+    notes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Dispute(Table):

@@ -117,6 +117,7 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
         batch.trusted, batch.folds, batch.lent, batch.doomed = None, {}, [], []
         batch.values = None if batch.values is None else {}
         batch.entries = None if batch.merged is None else {}
+        batch.notes = None  # they quote a word of the file
         batch.target_summary = None  # the least and the largest are targets of rows, and so is the mean of one row
     gone = list(session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_not(None))))
     for version in gone:

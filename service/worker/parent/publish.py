@@ -28,6 +28,9 @@ from service.worker.parent.stopped import learn_again
 
 log = logging.getLogger("tsuika.worker")
 
+NOTES = 10
+"""Notes on how files were read that a report repeats of its batches."""
+
 
 def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Verdict | None:
     """Makes the version, and where it is promoted moves the pointer and serves it. -> None where it was queued again
@@ -171,8 +174,10 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
     if kind is UpdateKind.LEARN:
         report = _with_taken_back(session, model, brought, report)
-        if guess := updates.guess_of(session, update):
-            told = report.batch.model_copy(update={"notes": [*report.batch.notes, guess]})
+        learned = set(result.learned)
+        read = dict.fromkeys(note for batch in brought if batch.id in learned for note in batch.notes or ())
+        if read:
+            told = report.batch.model_copy(update={"notes": [*report.batch.notes, *list(read)[:NOTES]]})
             report = report.model_copy(update={"batch": told})
     why = verdicts.verdict_sentence(report, verdict, number, before)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})

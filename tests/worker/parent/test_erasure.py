@@ -148,8 +148,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
         path = f"/v1/models/digits/batches/{ids[0]}/corrections"
         corrected = replace(attempt, key="corrected", path=path, body_hash="f5" * 32)
         idempotency.record(session, corrected, 202, {"batch": more[2]})
-        guess = 'Letters are read as Windows-1252, as in "Hidden-on-Sea"; if that is wrong, say another encoding.'
-        failed = updates.enqueue(session, digits, updates.Order(UpdateKind.LEARN, [more[3]], guess=guess), "key")
+        failed = updates.enqueue(session, digits, updates.Order(UpdateKind.LEARN, [more[3]]), "key")
         failed.error = {"title": "This method cannot do that here", "detail": "The target 88123.125 is too large."}
         updates.cancelled(session, failed, **failed.error)
         other = replace(attempt, key="other", body_hash="d" * 64)
@@ -160,6 +159,7 @@ def test_nothing_tells_the_content_of_what_is_erased(runtime: Runtime, ids: list
             grown.trusted = {"exam": list(range(80)), "selected": list(range(40))}
             grown.target_summary = [{"rows": 8, "mean": 2.5, "std": 1.25, "min": -77123.125, "max": 77123.125}]
             grown.values = {"town": {"Nowhere-on-Sea": 8}}
+            grown.notes = ['Letters are read as Windows-1252, as in "Hidden-on-Sea"; else say another encoding.']
             aside = version(session, models.get(session, "digits"), [*ids, batch_id]) if batch_id == more[0] else None
             if aside is not None:
                 aside.report = {"batch": {"new_values": {"town": [{"value": "Nowhere-on-Sea", "rows": 8, "near": []}]}}}
