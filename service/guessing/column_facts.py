@@ -59,6 +59,10 @@ DOUBTS = {
     "without a unit or anything between thousands. If nothing is known there, say so: {way}",
     "date_slip": '"{cell}" is no date, and nearly all other cells of "{column}" are. Write it as {date}. If nothing is '
     "known there, say so: {way}",
+    "mixed": '"{column}" is a category as it is written: most of its cells are numbers, and others, such as "{cell}", '
+    "are none. If it is a number, write 12500 or {number}, without a unit or anything between thousands.",
+    "mixed_dates": '"{column}" is a category as it is written: most of its cells are dates, and others, such as '
+    '"{cell}", are none. If it is a date, write {date}.',
     "sum": '"{column}" says "{cell}" in one row. If that row is a sum of the others and none itself, delete it.',
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
 }
@@ -71,7 +75,8 @@ SUMS = frozenset(
 """What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
 SEVERAL_WORDS, MOSTLY = 3, 0.5
-"""Cells of so many words on average, such a share of which differ, are sentences and no names of categories."""
+"""Cells of so many words on average, such a share of which differ, are sentences and no names of categories. Where
+more than that share are numbers or dates, a category is doubtful."""
 
 
 @dataclass
@@ -202,6 +207,11 @@ class ColumnFacts:
             return "date", min(self.values, key=lambda value: (self._is_date(value), value))
         if not self.no_numbers and not self.numbers and (marked := [v for v in self.values if not v.isdigit()]):
             return "number", min(marked, key=lambda value: (self.is_number(value), value))
+        for why, is_such in (("mixed", self.is_number), ("mixed_dates", self._is_date)):
+            others = [value for value in self.values if not is_such(value)]
+            rows = sum(map(self.values.__getitem__, others))
+            if len(others) > SLIPS and rows < MOSTLY * sum(self.values.values()) and not any(map(str.isdigit, others)):
+                return why, min(others)
         if self._is_text:
             return "text", ""
         return ("numbering", "") if self._counts_rows else None

@@ -231,11 +231,33 @@ def test_a_slip_among_numbers_or_dates_of_an_input_is_asked_about(
     with pytest.raises(ValueError, match="^x.csv: Line 8: " + re.escape(sentence)) as refused:
         guess(path)
     assert f'gaps=["{slip}"]. If these are categories, say it first: client.create_model(' in str(refused.value)
-    with pytest.raises(WrongUsage, match=re.escape(f"x.csv, line 8: {sentence}")):
-        files.guess(open_file(path), None, None)
+    with pytest.raises(WrongUsage, match=re.escape(f"x.csv, line 8: {sentence}")) as asked:
+        files.guess(open_file(path), None, None, "init {}")
+    assert str(asked.value).endswith("If these are categories: init --category a")
+    said = files.guess(open_file(path), None, None, "init {}", ["a"])
+    assert said.body["input"]["columns"][0]["kind"] == "category"
+    assert not any('"a"' in line for line in said.lines)
     kind = guess(path, gaps=[slip]).input["columns"][0]["kind"]
     assert kind == ("number" if why == "slip" else "date")
     assert files.guess(open_file(path, gaps=[slip]), None, None).body["input"]["columns"][0]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("numbers", "others", "doubts"),
+    [
+        (["2", "3"], [f"{k + 10} kg" for k in range(14)], (("mixed", "a", "10 kg"),)),
+        (["2026-11-29", "2026-12-01"], [f"7.1.2O{k}" for k in range(12)], (("mixed_dates", "a", "7.1.2O0"),)),
+        (["2", "3"], ["0123", *(f"4567{k}a" for k in range(12))], ()),
+        (["2", "3"], [f"A{k}" for k in range(50)], ()),
+    ],
+)
+def test_a_column_of_numbers_or_dates_with_many_other_cells_is_a_category_that_may_be_none(
+    numbers: list[str], others: list[str], doubts: tuple[tuple[str, str, str], ...]
+) -> None:
+    cells = [*numbers * 20, *others]
+    guessed = guess(pandas.DataFrame({"a": cells, "label": [f"{k % 2}" for k in range(len(cells))]}))
+    assert (guessed.input["columns"], guessed.doubts) == ([{"name": "a", "kind": "category"}], doubts)
+    assert ("is a category as it is written: most of its cells" in guessed.sentence) == bool(doubts)
 
 
 def test_a_value_that_comes_often_among_numbers_is_no_slip() -> None:

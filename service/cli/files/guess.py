@@ -36,15 +36,21 @@ class Guess:
     doubtful: bool
 
 
-def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "{}") -> Guess:
+def guess(
+    file: DataFile, label: str | None, target: str | None, repeat: str = "{}", categories: Sequence[str] = ()
+) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. repeat: the command that guesses it anew, with
-    {} in the place of one more option. Raises WrongUsage where there is no label."""
+    {} in the place of one more option. categories: columns that are such, whatever their cells look like. Raises
+    WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
     facts = _facts(file, dialect)
     if label is None:
         _require_one_answer(file, label_name, facts)
+    for name in categories:
+        file.check_column(name)
+        facts[name].numbers = facts[name].dates = facts[name].booleans = False
     inputs = {name: fact for name, fact in facts.items() if name != label_name}
     if not inputs:
         raise WrongUsage(f'Beside "{label_name}" no column of {file.name} is left to predict it from.')
@@ -65,8 +71,8 @@ def guess(file: DataFile, label: str | None, target: str | None, repeat: str = "
         body["classes"] = list(labels.counts)
     lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
-    doubtful = doubts(spec, inputs)
-    _require_no_slip(file, doubtful, dialect)
+    doubtful = doubts(spec, {name: fact for name, fact in inputs.items() if name not in categories})
+    _require_no_slip(file, doubtful, dialect, repeat)
     unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")
     for why, name, cell in doubtful:
         option = " ".join(f"--gaps {word(c)}" for c in unknown) if why == "gap" else f"--leave-out {word(name)}"
@@ -109,17 +115,15 @@ def _require_one_answer(file: DataFile, label: str, facts: Mapping[str, ColumnFa
         raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
 
 
-def _require_no_slip(file: DataFile, doubtful: Sequence[tuple[str, str, str]], dialect: Dialect) -> None:
+def _require_no_slip(file: DataFile, doubtful: Sequence[tuple[str, str, str]], dialect: Dialect, repeat: str) -> None:
     """Raises WrongUsage where nearly all cells of an input are numbers or dates and one is none, which it names."""
     for why, name, cell in doubtful:
         if why in ("slip", "date_slip"):
             at = file.columns.index(name)
             place = next(record.place for record in file.records() if str(record.cells[at]) == cell)
             said = DOUBTS[why].format(column=name, cell=cell[:100], way=f"--gaps {word(cell)}.", **dialect.forms)
-            raise file.wrong(
-                place,
-                f"{said} If these are categories, make the model from Python: client.create_model(name, {{...}}).",
-            )
+            as_category = repeat.replace("{}", f"--category {word(name)}")
+            raise file.wrong(place, f"{said} If these are categories: {as_category}")
 
 
 def _last(file: DataFile) -> str:

@@ -29,6 +29,10 @@ def run(
     target: Annotated[Literal["class", "number"] | None, Option(help="What is predicted; guessed if left out.")] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
+    category: Annotated[
+        list[str] | None,
+        Option(metavar="COLUMN", help="A column of categories, whatever its cells look like; once for each."),
+    ] = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
@@ -47,10 +51,10 @@ def run(
     said: dict[str, Sequence[str | None]] = {"--label": [label], "--leave-out": leave_out or [], "--gaps": gaps or []}
     how = written(delimiter, decimal, encoding, dates)
     said |= {f"--{name}": [value] for name, value in how.items()}
-    typed = _typed({"--target": [target], **said})
+    typed = _typed({"--target": [target], "--category": category or [], **said})
     repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
-    guessed = guess(file, label, target, repeat)
+    guessed = guess(file, label, target, repeat, category or ())
     body = {"name": model, **guessed.body}
     lines = list(guessed.lines)
     if dry_run:
