@@ -187,10 +187,24 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         assert 'value="1.234,50"' in refused.text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
     lines = "nights;city/ward;booked;member;x\n1,5;Osaka;31/12/2026;true;1\n2,5;Osaka;30/12/2026;true;1"
-    noted = person.api("POST", path, data=hidden, files={"file": ("rows.csv", lines, "text/csv")}, headers=HTML).text
+
+    def sent(content: str, **fields: str) -> tuple[int, str]:
+        files = {"file": ("rows.csv", content, "text/csv")}
+        answer = person.api("POST", path, data={**hidden, **fields}, files=files, headers=HTML)
+        return answer.status_code, answer.text
+
+    _, noted = sent(lines)
     assert "小数点はコンマとして読みました。日付は日を先に読みました。" in noted
     assert "「x」は stays の列ではないため、使いませんでした。" in noted
     assert "まだ学習していない" not in noted
+    both = sent(lines, **typed)
+    assert (both[0], "上の欄にも入力があります" in both[1], 'id="file-fault"' in both[1]) == (422, True, True)
+    unclear = lines.replace("31/12", "3/12").replace("30/12", "4/12")
+    status, asked = sent(unclear)
+    assert (status, 'id="dates-fault"' in asked) == (422, True)
+    assert sent(unclear, dates="day-first")[0] == 200
+    assert 'id="gaps"' in sent(lines.replace("2,5", "NA"))[1]
+    assert sent(lines.replace("2,5", "NA"), gaps="NA")[0] == 200
 
 
 def test_a_number_is_shown_with_its_interval(person: Person) -> None:

@@ -19,7 +19,9 @@ from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
 from service.web.client import Refused, Sending, Sent
-from service.web.forms import GENERAL, Said, faults, slug_of
+from service.web.forms import GENERAL, faults, words_in
+from service.web.pages.data.send import WRITTEN
+from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import amount, percent, round_percent
 
@@ -29,8 +31,6 @@ EXACT = 2**53
 """Whole numbers below it are exact."""
 PIXELS = (0.0, 255.0)
 """Range of the pixels of an image file."""
-OF_FILE = (400, 408, 413, 415, 422)
-"""Statuses of what is wrong with a file."""
 MOST_DRAWN = 64
 """Pixels of a side of an image that can be drawn."""
 TOP = 10
@@ -82,6 +82,8 @@ def act(view: View) -> Answer:
     model = view.model()
     if view.sent is not None:
         return _of_file(view, model, view.sent)
+    if view.head is not None:
+        return _page(view, model, wrong={"file": view.words("predict.both")}, status=422)
     if wrong := _no_numbers(view, model):
         return _page(view, model, wrong=wrong, status=422)
     try:
@@ -109,9 +111,14 @@ def _no_numbers(view: View, model: Model) -> dict[str, str]:
     }
 
 
-def sending(view: View, name: str) -> Sending:
-    """Where a file goes: of an image, the form says how many of the best classes are listed."""
-    query = {"top": view.form["top"]} if "top" in view.form else {}
+def sending(view: View, name: str) -> Sending | None:
+    """Where a file goes; None where rows are typed beside it. Of an image, the form says how many of the best classes
+    are listed, of another file how it is written."""
+    form = view.form
+    if any(text.strip() for field, text in form.items() if field == "rows" or field.startswith("column-")):
+        return None
+    query: dict[str, str | list[str]] = {field: form[field] for field in ("top", *WRITTEN) if form.get(field)}
+    query["gaps"] = words_in(form.get("gaps", ""))
     ending = name.lower().rpartition(".")[2]
     return Sending(_path(view), {"png": PNG, "csv": CSV, "tsv": CSV, "txt": CSV}.get(ending, JPEG), query)
 
@@ -128,8 +135,9 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
             return _page(view, model, wrong={"file": view.words("predict.many")}, status=413)
         return _page(view, model, answer=PREDICTED.validate_json(sent.body))
     except Refused as refused:
-        place = "file" if refused.problem.status in OF_FILE else GENERAL
-        wrong: dict[str, str] = {place: Said(refused.problem.detail, slug_of(refused.problem))}
+        fields = (GENERAL, *WRITTEN)
+        said = beside_file(refused.problem, view.words)
+        wrong = {field if field in fields else "file": sentence for field, sentence in said.items()}
         return _page(view, model, wrong=wrong, status=refused.problem.status)
 
 
@@ -231,7 +239,7 @@ def _page(
         "kind": model.input.kind,
         "cells": cells(model),
         "pad": pad(model),
-        "form": view.form,
+        "form": dict.fromkeys((*WRITTEN, "gaps"), "") | {**view.form},
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
         "sentences": sentences(view, model, answer) if answer is not None else [],
