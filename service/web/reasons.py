@@ -18,6 +18,8 @@ from service.web.words import OWN, Words, moment, percent
 
 VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
+REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
+"""With what the factor of a report begins -> what mends targets in a wrong unit."""
 AUTO, LOST = "auto: ", "auto: a challenger that did not win. "
 """How reasons of a method begin that nobody named; the page says the second one itself."""
 
@@ -60,7 +62,7 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
         return rule.why
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
-    return f"{words(key, **_figures(rule, base, report, words))}{passes}{beside}"
+    return f"{_of_number(rule, report, words)}{words(key, **_figures(rule, base, report, words))}{passes}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
@@ -97,6 +99,23 @@ def taken_back(report: AnyReport | None, words: Words) -> str:
     return "" if at is None else words("update.rows_taken_back", at=moment(at))
 
 
+def _of_number(rule: Rule, report: AnyReport, words: Words) -> str:
+    """Which of several numbers a row the gate names, as `OneNumber.of` and `for_it` do; "" where it names none."""
+    errors = (report.after or report.tested) if isinstance(report, NumberReport) else None
+    names = [number.name for number in errors.numbers] if errors is not None else []
+    named = (name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why)
+    return next((words("reason.of_number", name=name) for name in named), "")
+
+
+def _repair(factor: str | None, words: Words) -> str:
+    """What mends targets in a wrong unit, by the factor of a report: "/ 1,000", "* -1", "°C to °F", "20 - target"."""
+    first, _, by = (factor or "").partition(" ")
+    if by == "- target":
+        return words("reason.repair.subtracted", by=first)
+    key = "turned" if by == "-1" else REPAIRS.get(first, "other")
+    return words(f"reason.repair.{key}", by=by)
+
+
 def _variants(rule: Rule, report: AnyReport) -> tuple[str, ...]:
     """Names of the sentences of a rule, that which says most first."""
     if rule.severity is None:
@@ -129,7 +148,7 @@ def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> d
     gain = -(rule.value or 0.0)
     figures |= {"gain_points": f"{100 * gain:.1f}", "gain_percent": percent(gain)}
     if isinstance(report, NumberReport):
-        return figures | {"outliers": len(report.batch.outliers)}
+        return figures | {"outliers": len(report.batch.outliers), "repair": _repair(report.batch.factor, words)}
     batch = report.batch
     rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
     return figures | {

@@ -64,6 +64,24 @@ def test_a_rule_speaks_of_targets_where_these_are_numbers() -> None:
     assert short(Verdict.REJECTED, report(NumberReport, fires), words) == "rejected: targets follow no rule"
 
 
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        ("/ 1,000", "「heat」：値の単位が違うようです。1,000 で割ればバージョン 2 の予想に合います。"),
+        ("* 10", "10 を掛ければ"),
+        ("* -1", "符号を逆にすれば"),
+        ("°C to °F", "華氏に直せば"),
+        ("20 - target", "20 から引けば"),
+        (None, "。直せば"),
+    ],
+)
+def test_a_wrong_unit_is_said_of_its_number_with_what_mends_it(factor: str | None, said: str) -> None:
+    numbers = [{"name": name, "mae": 1.0} for name in ("salt", "heat")]
+    after = {"mae": 1, "rmse": 1, "r2": None, "median_error": 1, "bias": 0.0, "rows": 300, "numbers": numbers}
+    fires = rule("wrong_unit", why='All 40 targets of "heat" look 1,000 times too large.')
+    assert said in rule_sentence(fires, 2, report(NumberReport, after=after, batch={"factor": factor}), JA)
+
+
 def test_the_figures_are_those_of_the_report() -> None:
     batch = {"conflicts": 1088, "familiar": 1208, "expected": 0.05}
     shuffled = report(fires=rule("unlearnable"), batch=batch)
