@@ -432,6 +432,9 @@ def test_the_interface_is_a_page(shut: Person) -> None:
     assert "<script" not in page.text
     assert page.headers["content-security-policy"] == POLICY
     assert "プログラムから使える" in page.text
+    assert "<summary>本文（JSON）</summary>" in page.text
+    assert "<b>promotion</b> <code>&#34;auto&#34; or &#34;manual&#34;</code>" in page.text
+    assert "<b>names</b> (必須) <code>list of string</code>" in page.text
 
 
 def test_a_form_that_is_sent_with_other_content_is_no_second_click(person: Person) -> None:

@@ -6,20 +6,34 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from service.contract.enums import JSON
 from service.web.view import Answer, Route, Shown, View
 
 DESCRIPTION = "/openapi.json"
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A member of a body. `type`: of its values, as JSON has them."""
+
+    name: str
+    type: str
+    required: bool
+    does: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: what it does, and the statuses of its answers."""
+    """One call: what it does, the statuses of its answers, and the members of its body where that is JSON."""
 
     method: str
     path: str
     does: str
     statuses: Sequence[str]
+    fields: Sequence[Field]
 
 
 def show(view: View) -> Answer:
@@ -31,12 +45,45 @@ def show(view: View) -> Answer:
 def calls(document: bytes) -> Mapping[str, Sequence[Call]]:
     """The calls of an OpenAPI document by their tag."""
     groups: dict[str, list[Call]] = {}
-    for path, operations in json.loads(document)["paths"].items():
+    described = json.loads(document)
+    schemas = described.get("components", {}).get("schemas", {})
+    for path, operations in described["paths"].items():
         for method, operation in operations.items():
             does = operation.get("description") or operation.get("summary") or ""
-            call = Call(method.upper(), path, does, sorted(operation["responses"]))
+            body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
+            fields = [
+                Field(name, _type(schema, schemas), name in body.get("required", ()), _description(schema))
+                for body in (_resolved(body, schemas),)
+                for name, schema in body.get("properties", {}).items()
+            ]
+            call = Call(method.upper(), path, does, sorted(operation["responses"]), fields)
             groups.setdefault(operation.get("tags", ["other"])[0], []).append(call)
     return groups
+
+
+def _resolved(schema: Schema, schemas: Schema) -> Schema:
+    """The schema that a reference names, or the schema itself."""
+    resolved: Schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return resolved
+
+
+def _description(schema: Schema) -> str:
+    return schema.get("description") or next((d for of in schema.get("anyOf", ()) if (d := of.get("description"))), "")
+
+
+def _type(schema: Schema, schemas: Schema) -> str:
+    """A type in words: list of string, {kind: vector, size, scale} or null."""
+    schema = _resolved(schema, schemas)
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(choice, schemas) for choice in choices))
+    if "const" in schema or "enum" in schema:
+        return " or ".join(map(json.dumps, schema.get("enum", [schema.get("const")])))
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'], schemas)}" if schema.get("items") else "list"
+    if members := schema.get("properties"):
+        listed = [f"{name}: {of['const']}" if "const" in of else name for name, of in members.items()]
+        return f"{{{', '.join(listed)}}}"
+    return str(schema.get("type", "any"))
 
 
 ROUTE = Route("/docs", show)
