@@ -259,6 +259,20 @@ def test_the_lineage_of_a_model_is_a_page(person: Person) -> None:
     assert person.looks(f"/models/digits/lineage?before={'9' * 5000}").status_code == 200
 
 
+def test_older_versions_of_a_model_are_looked_at_on_pages_of_their_own(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.web.pages.model.VERSIONS", 2)
+    for seed in range(3):
+        make_version(person.api.runtime, seed=seed)
+    latest = person.looks("/models/digits").text
+    [way] = set(re.findall(r'"(/models/digits\?cursor=[^"]+)"', latest))
+    assert "These are the latest 2 versions." in latest
+    older = person.looks(way).text
+    assert ("These are versions 1 to 1." in older, "Version 3 is live." in older) == (True, True)
+    assert '<a href="/models/digits">Latest versions</a>' in older
+
+
 def score(**classes: float) -> Score:
     of = {name: ClassScore(accuracy=value, rows=100) for name, value in classes.items()}
     mean = sum(classes.values()) / len(classes)

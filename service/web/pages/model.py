@@ -22,7 +22,7 @@ from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 from service.web.words import Words, amount, percent
 
 VERSIONS = 50
-"""So many of the latest versions are shown."""
+"""So many are shown at once, the latest first."""
 UPDATES, DEPLOYMENTS = 10, 20
 SHOWN = 3
 """Of more numbers a row the errors of these stand in the table."""
@@ -52,7 +52,8 @@ class Line:
 def show(view: View) -> Answer:
     """The page of a model; what the key may not read is left out."""
     model = view.model()
-    versions = view.api.find(view.path("versions"), Listed[Version], limit=VERSIONS)
+    cursor = view.query.get("cursor")
+    versions = view.api.find(view.path("versions"), Listed[Version], limit=VERSIONS, cursor=cursor)
     shown = [version.number for version in versions.items] if versions is not None else []
     oldest = min([*shown, *([model.live_version] if model.live_version is not None else [])], default=1)
     lineage = view.api.find(view.path("lineage"), Lineage, after=oldest - 1)
@@ -83,7 +84,8 @@ def show(view: View) -> Answer:
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
         "numbers": not model.target.has_classes,
         "may_read": versions is not None,
-        "more": versions is not None and versions.next_cursor is not None,
+        "older": versions.next_cursor if versions is not None else None,
+        "latest": cursor is None,
         "faults": view.faults,
     }
     return Shown("model.html", facts, json=view.path(), status=view.status)
