@@ -179,7 +179,9 @@ def test_a_file_of_a_spreadsheet_is_learned_asked_and_compared(tsuika: Tsuika, t
     asked = file("asked.csv", [row[:-1] for row in german[:6]], HEADER[:-1])
     answers = [tsuika("predict", "semicolons", path, *more) for path, more in ((asked, ()), (asked, ("--gaps", "NA")))]
     assert SAID in answers[0].err
-    assert [row["class"] for row in csv.DictReader(io.StringIO(answers[0].out))] == ["apple", "pear"] * 3
+    answered = list(csv.DictReader(io.StringIO(answers[0].out), delimiter=";"))
+    assert [row["class"] for row in answered] == ["apple", "pear"] * 3
+    assert all(re.fullmatch(r"[01],\d+", row["score"]) for row in answered), "as the file is written"
     assert answers[1].out == answers[0].out
     compared = tsuika("compare", "semicolons@1", "semicolons@1", first)
     assert "Right: 100.0 % and 100.0 %." in compared.out

@@ -18,12 +18,12 @@ from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.data_file import DataFile
 from service.cli.files.readers import open_file
-from service.cli.files.rows import columns_of, inputs_of, typed_cell
+from service.cli.files.rows import Columns, columns_of, inputs_of, typed_cell
 from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import csv_cell, plain, print_json, print_table, stdout
-from service.guessing.csv_dialect import SaidDialect
+from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.learning.wording import amount
 
 if TYPE_CHECKING:
@@ -63,24 +63,26 @@ def run(
         info = remote.info()
         if row is not None:
             parts: Iterable[Any] = [[_row(row, info)]]
+            dialect = PLAIN
         else:
             assert path is not None
             file = open_file(path, leave_out, gaps, SaidDialect.of(how), info.input)
             check_size(file)
-            parts = _parts(file, info, label, as_it_is=not (leave_out or gaps))
+            columns = columns_of(file, info, label)
+            dialect = columns.dialect
+            parts = _parts(file, columns, info, not (leave_out or gaps or (label and info.input.kind != "table")))
         answers = [
             remote.predict(part, version=named.version, **(how if isinstance(part, Path) else {})) for part in parts
         ]
     if not answers:
         raise WrongUsage(f"{path} has no row.")
-    _print(answers, as_json)
+    _print(answers, dialect, as_json)
     return DONE
 
 
-def _parts(file: DataFile, info: Model, label: str | None, as_it_is: bool) -> Iterator[Any]:
+def _parts(file: DataFile, columns: Columns, info: Model, as_it_is: bool) -> Iterator[Any]:
     """The rows of a file, some at a time; a CSV file goes as it is, where nobody names a column or a gap of it."""
-    columns = columns_of(file, info, label)
-    if as_it_is and file.is_csv and (info.input.kind == "table" or (label is None and info.input.kind != "image")):
+    if as_it_is and file.is_csv and info.input.kind != "image":
         yield file.path
         return
     if columns.dialect.sentence:
@@ -135,7 +137,8 @@ def _due(info: Model) -> str:
     return f"{info.input.size:,} numbers" if info.input.kind == "vector" else f"a row of {info.input.kind}"
 
 
-def _print(answers: list[Predictions | NumberPredictions], as_json: bool) -> None:
+def _print(answers: list[Predictions | NumberPredictions], dialect: Dialect, as_json: bool) -> None:
+    """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked."""
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
     if as_json:
@@ -154,9 +157,12 @@ def _print(answers: list[Predictions | NumberPredictions], as_json: bool) -> Non
         if len(cells) > SHOWN:
             echo(f"and {len(cells) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
     else:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(sys.stdout, delimiter=dialect.delimiter, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([csv_cell(cell) for cell in row] for row in cells)
+        writer.writerows(
+            [str(cell).replace(".", dialect.decimal) if isinstance(cell, float) else csv_cell(cell) for cell in row]
+            for row in cells
+        )
     for note in notes:
         echo(plain(note), err=True)
 
