@@ -32,9 +32,9 @@ def print_update(schema: str, update: Update, as_json: bool) -> int:
     elif update.verdict is not None:
         _print_verdict(update)
     elif update.state == "succeeded":
-        stdout().print(plain(result_of(update).sentence))
+        stdout().print(plain(sentence_of(update)))
     else:
-        stderr().print(Text(f"✕ {plain(result_of(update).sentence)}", style="red"))
+        stderr().print(Text(f"✕ {plain(sentence_of(update))}", style="red"))
         stderr().print(Text(f"  Try it again: tsuika retry {update.id}", style="dim"))
     if update.verdict is not None:
         return CODES[update.verdict]
@@ -46,6 +46,11 @@ def result_of(update: Update) -> Result:
     from service.client.result import Result
 
     return Result(update, f"{url()}/models/{update.model}")
+
+
+def sentence_of(update: Update) -> str:
+    """What became of the update, with options of the terminal."""
+    return in_options(result_of(update).sentence)
 
 
 def marked(verdict: str, sentence: str) -> Text:
@@ -90,7 +95,7 @@ def _print_verdict(update: Update) -> None:
     console = stdout()
     assert update.verdict is not None
     result = result_of(update)
-    console.print(marked(update.verdict, in_options(result.sentence)))
+    console.print(marked(update.verdict, sentence_of(update)))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
     for line in result.notes:
         console.print(Text(f"  {plain(line)}", style="dim"))

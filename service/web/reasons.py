@@ -168,7 +168,10 @@ def _gained(report: AnyReport, words: Words) -> str:
         if report.before is None or report.after is None:
             return how_good(report, words)
         change = {"before": off(report.before, words), "after": off(report.after, words), "n": report.before.rows}
-        kept = words(f"reason.kept.error_{_direction(report.rise_interval)}", **change)
+        limit = next((rule.limit for rule in report.gate.rules if rule.name == "forgets"), None)
+        beyond = limit is None or (report.rise or 0.0) > limit
+        direction = _direction(report.rise_interval)
+        kept = words(f"reason.kept.error_{'beyond' if direction == 'worse' and beyond else direction}", **change)
         return f"{how_good(report, words)}{kept}"
     new, old = report.new_classes.names, report.old_classes
     knows = words("reason.kept.knows", names=[f"「{name}」" for name in sorted(new)]) if new else ""

@@ -16,6 +16,7 @@ from service.learning import auto
 from service.learning.evaluation.context import OTHER_SETTINGS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
+from service.learning.gate.verdicts import promoted
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.estimates import how_good
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
@@ -56,6 +57,27 @@ def test_every_rule_has_a_sentence_however_it_ends(kind: type[Report], language:
             assert said.isascii() is False, (name, said)
             assert ended.why not in said
             assert "{" not in said
+
+
+@pytest.mark.parametrize(
+    ("rise", "limit", "said", "spoken"),
+    [
+        (0.2, 0.3, "rose by 20.0 %, which is allowed (1 → 1.2 on 300 trusted rows).", "増加は許容の範囲です"),
+        (0.4, 0.3, "rose by 40.0 % (1 → 1.4 on", "平均誤差は増えました"),
+        (11.097, None, "rose to 12.1 times what they were (1 → 12.1 on", "平均誤差は増えました"),
+    ],
+)
+def test_errors_that_rose_are_said_to_be_allowed_within_the_limit_alone(
+    rise: float, limit: float | None, said: str, spoken: str
+) -> None:
+    errors = {"mae": 1.0, "rmse": 1, "r2": None, "median_error": 1, "bias": 0.0, "rows": 300}
+    made = report(
+        NumberReport, before=errors, after={**errors, "mae": 1 + rise}, rise=rise, rise_interval=(rise / 2, 2 * rise)
+    )
+    gate = made.gate.model_copy(update={"rules": [rule("forgets", True, None, limit=limit)]})
+    made = made.model_copy(update={"gate": gate})
+    assert f"Errors on old rows {said}" in promoted(made, 3)
+    assert spoken in verdict_sentence(Verdict.PROMOTED, 3, 2, made, JA)
 
 
 def test_a_rule_speaks_of_targets_where_these_are_numbers() -> None:

@@ -13,7 +13,7 @@ from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json
 from service.cli.output import MARKS, print_items
-from service.cli.verdicts import result_of
+from service.cli.verdicts import sentence_of
 
 if TYPE_CHECKING:
     from service.contract.resources import Update
@@ -39,5 +39,5 @@ def _row(update: Update) -> list[str | Text]:
     version = "–" if update.version is None else str(update.version)
     count = update.learned_rows if update.report is None else update.report.cost.rows  # those kept back, too
     rows = "–" if count is None else f"{count:,}"
-    said = result_of(update).sentence
+    said = sentence_of(update)
     return [update.id, state, version, rows, f"{update.created_at:%Y-%m-%d %H:%M}", said]

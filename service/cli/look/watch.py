@@ -20,7 +20,7 @@ from service.cli.look.models import predicts, takes
 from service.cli.names import ModelName
 from service.cli.output import MARKS, plain, stdout
 from service.cli.progress import stage
-from service.cli.verdicts import marked, result_of
+from service.cli.verdicts import marked, sentence_of
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
@@ -97,8 +97,8 @@ def _picture(info: Model, updates: list[Update]) -> Group:
 
 def _ended(update: Update) -> Text:
     if update.verdict is None:
-        return Text(plain(f"✕ {update.id} {result_of(update).sentence}"), "red")
-    return marked(update.verdict, result_of(update).sentence)
+        return Text(plain(f"✕ {update.id} {sentence_of(update)}"), "red")
+    return marked(update.verdict, sentence_of(update))
 
 
 def _lines(info: Model, updates: list[Update]) -> Iterator[str]:
@@ -108,5 +108,5 @@ def _lines(info: Model, updates: list[Update]) -> Iterator[str]:
             yield f"{update.started_at:%H:%M:%S} {update.id} began"
         if update.finished_at:
             mark = MARKS[update.verdict][0] if update.verdict else "✕"
-            yield plain(f"{update.finished_at:%H:%M:%S} {update.id} {mark} {result_of(update).sentence}")
+            yield plain(f"{update.finished_at:%H:%M:%S} {update.id} {mark} {sentence_of(update)}")
     yield f"live: {'no version' if info.live_version is None else f'version {info.live_version}'}"

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.policy import GatePolicy, SlowLoss
+from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up
 from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
@@ -150,7 +151,7 @@ def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
         what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
         what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "
         own = "is a class of its own" if len(harm.intruders) == 1 else "are classes of their own"
-        what += f"{listed(harm.intruders, quote=True)} {own}."
+        what += f"{listed(harm.intruders, quote=True)} {own}.{f' {BESIDE_SETTINGS}' if measured.resettled else ''}"
         remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
         return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
     return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.number_report import Errors, NumberReport, TestedErrors
-from service.learning.wording import MANY, amount, rows, trusted_rows
+from service.learning.wording import MANY, amount, percent, rows, trusted_rows
 
 YARDSTICKS = {
     "mean": "the mean of all targets",
@@ -48,7 +48,10 @@ def _kept(report: NumberReport) -> str:
     if not report.after.numbers:
         change = f"{amount(report.before.mae)} → {amount(report.after.mae)} {change}"
     if report.rise_interval is not None and report.rise_interval[0] > 0:
-        return f"Errors on old rows rose by {100 * report.rise:.1f} %, which is allowed ({change})."
+        rose = f"by {percent(report.rise)}" if report.rise < 1 else f"to {amount(1 + report.rise)} times what they were"
+        limit = next((rule.limit for rule in report.gate.rules if rule.name == "forgets"), None)
+        allowed = ", which is allowed" if limit is not None and report.rise <= limit else ""
+        return f"Errors on old rows rose {rose}{allowed} ({change})."
     if report.rise_interval is not None and report.rise_interval[1] < 0:
         return f"Errors on old rows fell by {-100 * report.rise:.1f} % ({change})."
     return f"Old rows lost nothing measurable ({change}, within chance)."

@@ -8,7 +8,7 @@ import pytest
 
 from service.contract.enums import Outcome, Severity
 from service.contract.policy import ContradictsClass, Forgets, GatePolicy
-from service.contract.report import BY_CHANCE, ClassEvidence, Rule
+from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, ClassEvidence, Rule
 from service.learning.gate.classes.class_gate import RULES, judge
 from service.learning.gate.classes.class_measurements import (
     ALL,
@@ -317,6 +317,8 @@ def test_what_a_new_class_may_take_is_limited_also_where_the_yardstick_takes_as_
         "Held: of 300 rows 60 are newly wrong and 0 newly right (−20.0 points; 15 are allowed), and nothing shows that "
         '"9" is a class of its own.'
     )
+    resettled = replace(took(60), resettled=True)
+    assert f'"9" is a class of its own. {BESIDE_SETTINGS}' in judge(resettled, POLICY).why
     assert not fired(took(45))
     assert not fired(took(4, of=20)), "four of twenty: p = 1 in 16"
     assert not fired(took(60, 20))
