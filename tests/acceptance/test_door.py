@@ -209,9 +209,11 @@ def test_connections_that_ask_nothing_keep_nobody_out(server: Server) -> None:
 
 def post_all(server: Server, size: int, **headers: str) -> http.client.HTTPResponse:
     """The answer to who sends all before it reads, over a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    connection.request("POST", BATCHES, b" " * size, {**JSON, "Connection": "close", **headers})
-    return connection.getresponse()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("POST", BATCHES, b" " * size, {**JSON, "Connection": "close", **headers})
+        answer = connection.getresponse()
+        answer.read()  # to its end, which closes it
+        return answer
 
 
 def test_a_client_that_sends_all_first_reads_the_refusal(server: Server, client: httpx.Client) -> None:
