@@ -10,7 +10,6 @@ import torch
 
 from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
-from service.contract.targets import Target
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Data, Learned
@@ -47,7 +46,7 @@ def certify(
         shards=[_shard(part, base, now, removed) for part in sorted(now.parts)],
         decided=[
             *_decided(base, now, retraction),
-            *(["grid"] if _fitted_grid(data.target, retraction) else []),
+            *(["grid"] if data.target.fits_grid and next(iter(retraction.appeared), None) in removed else []),
             *(["method"] if retraction.by_auto else []),
         ],
         exact=candidate.report.exact,
@@ -94,11 +93,6 @@ def _decided(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> list[
     if exact is not None and not exact.lift_named and not now.layout.lifts:
         kept.append("lift")  # the choice of no lift counts, too, and leaves no part that could name its batches
     return [*kept, "class order"] if _ordered(base, now, retraction) else kept
-
-
-def _fitted_grid(target: Target, retraction: Retraction) -> bool:
-    """Whether the grid of numbers was fitted to a batch that is taken back: the first that was learned."""
-    return target.fits_grid and next(iter(retraction.appeared), None) in retraction.removed
 
 
 def _ordered(base: Checkpoint, now: Checkpoint, retraction: Retraction) -> bool:

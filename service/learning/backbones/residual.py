@@ -13,7 +13,6 @@ import re
 import torch
 from torch import Tensor, nn
 
-from service.contract.inputs import ImageInput
 from service.learning.backbones.extractor import Blocks, ImageExtractor
 from service.learning.backbones.family import Family
 
@@ -90,8 +89,12 @@ def make(name: str, side: int | None) -> Residual:
     return Residual(SmallResNet(filters, int(shape[2])), side or SIDE, MEAN, STD)
 
 
-def _native_side(name: str, images: ImageInput) -> int:
-    return max(images.height, images.width, LEAST_SIDE)
-
-
-FAMILY = Family(f"{PREFIX}.*", "image", (), "vision", exists, make, _native_side)
+FAMILY = Family(
+    f"{PREFIX}.*",
+    "image",
+    (),
+    "vision",
+    exists,
+    make,
+    lambda name, images: max(images.height, images.width, LEAST_SIDE),
+)

@@ -152,14 +152,9 @@ class VersionAnswers:
     def _features(self, rows: FeatureRows, raw: Callable[[], Rows]) -> Outputs:
         """Features of some rows: those that they have, in the same space, else by the network of the version."""
         if not self.same_space:
-            features = _forward(self.network, raw())
+            features = extracted(self.network, raw().inputs).double().numpy()
             return lambda some: features[some]
         return lambda some: rows.take(some).values(self.rows.space.shift)[:, : self.rows.space.features]
-
-
-def _forward(network: Network, rows: Rows) -> Logits:
-    """Features of raw rows by another version's extractor. -> [n, M]"""
-    return extracted(network, rows.inputs).double().numpy()
 
 
 def _head(network: Network, features: Logits) -> Logits:

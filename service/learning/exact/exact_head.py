@@ -112,7 +112,7 @@ def learn_exactly(
     weighted = WeightedData(data, frozen.space, weights)
     solved = _solve(base, weighted, solver, params.per_source, run)
     form, classes = solved.fitted.solver, solved.served.classes
-    exact = {"method": form.name, "left_out": form.left_out, "alpha": solved.fitted.alpha, "prior": solver.prior}
+    exact = {"method": form.name, "alpha": solved.fitted.alpha, "prior": solver.prior}
     facts = {"outputs": len(classes), "classes": list(classes), "temperature": solved.temperature}
     made = solved.version(frozen, data, weights, exact, **facts)
     return Learned(

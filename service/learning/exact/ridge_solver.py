@@ -120,15 +120,12 @@ def _best(scores: Mapping[float, float], near: float) -> float:
 
 @dataclass(frozen=True)
 class Ridge:
-    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `alphas`; with `discriminants` those beside it.
-
-    left_out: they were asked for, but `fit` found ridge alone surely better.
-    """
+    """(G_b + alpha D) W = [pi_1 mu_1 ... pi_C mu_C], alpha from `alphas`; with `discriminants` those beside it, unless
+    `fit` finds ridge alone surely better."""
 
     prior: float
     alphas: Alphas = USUAL
     discriminants: bool = False
-    left_out: bool = False
 
     @property
     def name(self) -> Name:
@@ -141,13 +138,13 @@ class Ridge:
         both = with_discriminants(choice.head, learn, shift)
         test = compared(choice.head, both, selected, shift)
         if test is not None and test.surely:
-            alone = replace(self, discriminants=False, left_out=True)
-            return Fitted(choice.head, alone, choice.alpha, choice.scores, test)
+            return Fitted(choice.head, replace(self, discriminants=False), choice.alpha, choice.scores, test)
         return Fitted(both, self, choice.alpha, choice.scores, test)
 
     def solve(self, sums: Sums, shift: int, alpha: float | None) -> Head:
         alpha = self._usual if alpha is None else alpha
-        return self._whole(solve_ridge(sums, shift, alpha, self.prior), sums, shift)
+        head = solve_ridge(sums, shift, alpha, self.prior)
+        return with_discriminants(head, sums, shift) if self.discriminants else head
 
     def out_of_fold(
         self, total: Sums, entry: FeatureRows, shift: int, alpha: float | None, run: Run
@@ -163,6 +160,3 @@ class Ridge:
     def _usual(self) -> float:
         """The alpha until one was chosen."""
         return self.alphas.grid[0] if len(self.alphas.grid) == 1 else DEFAULT_ALPHA
-
-    def _whole(self, head: Head, sums: Sums, shift: int) -> Head:
-        return with_discriminants(head, sums, shift) if self.discriminants else head

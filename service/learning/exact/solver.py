@@ -50,10 +50,6 @@ class Solver(Protocol):
     @property
     def name(self) -> Name: ...
 
-    @property
-    def left_out(self) -> bool:
-        """Whether discriminants were asked for, and ridge alone was surely better."""
-
     def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
         """Solves the learning rows; strength and form are those that suit the selecting rows best: `select` are sums of
         all of those, `selected` some of the rows."""

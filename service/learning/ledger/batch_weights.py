@@ -7,7 +7,6 @@ in whatever order the batches were learned; and without a batch they are those o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -67,10 +66,6 @@ class BatchWeights:
     def report(self) -> dict[str, object]:
         """What a report says of them, nothing where every row counts once."""
         return {} if self.plain else {"decay": self.decay, "source_weights": dict(self.sources)}
-
-    def key(self) -> str:
-        """Returns a text that equal weights share."""
-        return json.dumps([self.decay, sorted(self.sources.items())])
 
 
 def weights_of(version: Checkpoint) -> BatchWeights:

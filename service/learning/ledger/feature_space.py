@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.contract.inputs import PretrainedBackbone
+from service.contract.tables import TableInput, table_facts
 from service.errors import MethodRefused
-from service.learning.backbones.extractor import Extractor
+from service.learning.backbones.extractor import Extractor, SharedWeights
 from service.learning.data.rows import Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.devices import CPU, placed
-from service.learning.ledger.space_id import space_id
-from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.checkpoint import FROZEN, Checkpoint, Tensors, of_kinds
 from service.learning.network.lifts import Lift
-from service.learning.network.network import Network, build, forward_cost
+from service.learning.network.network import Network, build, forward_cost, parts_of
 from service.learning.run import UNWATCHED, Run
 
 BLOCK = 64
@@ -196,3 +199,48 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def space_id(network: Network) -> str:
+    """Returns the SHA-256 of everything that decides a rounded feature, 64 hexadecimal digits.
+
+    Bytes hashed, in this order: (1) sorted compact JSON, UTF-8, of {"input": shape, "backbone": its layout, "layers":
+    its blocks, "lifts": [[kind, width], ...], "shift": s}, and where there are any "inserted" layers, "low_rank"
+    branches, "table" (its columns and indicators) and "numbers" (the grid of targets), then a zero byte; (2) for each
+    part out of `scale`, `backbone.<n>`, `lift.<n>`, sorted by name, and each of its tensors, sorted by name:
+    "part/tensor" UTF-8, a zero byte, the dtype's name ("float32") and a zero byte, the number of dimensions and each
+    of them as int64, then the values row by row. All numbers little-endian. Of a pretrained backbone in the place of
+    its tensors: "backbone.0", a zero byte and the digest of the shard that holds them.
+    """
+    layout = network.layout
+    facts: dict[str, Any] = {
+        "input": layout.input.shape,
+        "backbone": layout.backbone.model_dump(mode="json"),
+        "layers": [[block.model_dump(mode="json") for block in layer] for layer in layout.layers],
+        "lifts": [[lift.kind, lift.width] for lift in layout.lifts],
+        "shift": layout.shift,
+    }
+    inserted = [one for one in layout.inserted if one.of == "backbone"]
+    for name, additions in (("inserted", inserted), ("low_rank", layout.low_rank)):
+        if additions:
+            facts[name] = [one.model_dump(mode="json") for one in additions]
+    if isinstance(layout.input, TableInput):
+        facts["table"] = table_facts(layout.input)
+    if layout.numbers is not None:
+        facts["numbers"] = layout.numbers.model_dump(mode="json")
+    sha = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0")
+    for part, tensors in sorted(of_kinds(parts_of(network), FROZEN).items()):
+        if part == "backbone.0" and isinstance(layout.backbone, PretrainedBackbone):
+            shared = tensors if isinstance(tensors, SharedWeights) else SharedWeights(tensors)
+            sha.update(f"{part}\0{shared.digest}".encode())
+        else:
+            _hash_part(sha, part, tensors)
+    return sha.hexdigest()
+
+
+def _hash_part(sha: hashlib._Hash, part: str, tensors: Tensors) -> None:
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.numpy()
+        sha.update(f"{part}/{name}\0{values.dtype.name}\0".encode())
+        sha.update(np.array([values.ndim, *values.shape], "<i8").tobytes())
+        sha.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())

@@ -88,10 +88,7 @@ class ExactHead(Strict):
     """How a closed-form head was solved; None in a layout whose head was trained."""
 
     method: Literal["ridge", "lda", "both"] = Field(description="both: ridge and the discriminants beside it.")
-    left_out: bool = Field(
-        default=False,
-        description="Discriminants were asked for, and left out: ridge alone was surely better on rows kept back.",
-    )
+    left_out: Any = Field(default=None, exclude=True, description="What stored layouts may have; nothing reads it.")
     alpha: float | None
     prior: float
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")

@@ -1,19 +1,25 @@
-"""The module that trains: the trunk where it moves, neck and head."""
+"""The module that trains: the trunk where it moves, or some of its blocks, neck and head."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from service.contract.inputs import Backbone, PretrainedBackbone
+from service.errors import MethodRefused
 from service.learning.backbones import resolved
+from service.learning.backbones.block_names import layers_within, own_kind, unknown_names
+from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.ledger.feature_space import feature_width
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
-from service.learning.method import Data
+from service.learning.method import Data, Unfreeze
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import AnyScale
 from service.learning.network.network import Dense, Network, build
 from service.learning.training.frame import Frame
+
+SLOWER = 0.1
+"""The rate of unfrozen blocks, as a part of the head's."""
 
 
 class Body(nn.Module):
@@ -64,3 +70,32 @@ def frozen_trunk(base: Checkpoint | None, data: Data, scale: AnyScale, backbone:
     give_grid(network, data.batch)
     network.neck, network.head = Dense([], feature_width(network)), GrownLinear([])
     return network
+
+
+def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
+    """The blocks that `unfreeze` names, from input to output. Raises MethodRefused for an unknown name."""
+    backbone = network.backbone
+    if isinstance(backbone, Extractor):
+        blocks = backbone.blocks()
+    else:
+        layers = network.hidden_layers()
+        kind = own_kind(network.layout.backbone)
+        blocks = [
+            (f"{kind} {k + 1}", layer) for k, layer in enumerate(layers[: len(layers) - len(network.neck.layers)])
+        ]
+    if isinstance(unfreeze, list):
+        inside = backbone.body if isinstance(backbone, Extractor) else None
+        if unknown := unknown_names(blocks, inside, unfreeze):
+            raise MethodRefused.at("/method/unfreeze", unknown)
+        named = dict(blocks)
+        within = layers_within(blocks, inside)
+        return [(name, named[name] if name in named else within[name]) for name in dict.fromkeys(unfreeze)]
+    return blocks if unfreeze == "all" else _last(blocks, int(unfreeze or 0))
+
+
+def _last(blocks: Blocks, count: int) -> Blocks:
+    """The last `count` blocks. A norm behind the last one does not count, and comes along."""
+    whole = [k for k, (_, block) in enumerate(blocks) if any(p.ndim > 1 for p in block.parameters())]
+    if not count or not whole:
+        return []
+    return blocks[whole[-count] if count <= len(whole) else 0 :]

@@ -29,7 +29,7 @@ from service.learning.network.provenance import ORIGIN, learned_by_part, origin_
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
 from service.learning.training.aims.aim import Aim, Loss
-from service.learning.training.body import Body, frozen_trunk
+from service.learning.training.body import SLOWER, Body, frozen_trunk, opened
 from service.learning.training.fit import (
     DRAWS,
     INIT,
@@ -46,7 +46,6 @@ from service.learning.training.fit import (
 from service.learning.training.from_exact_head import join, to_unit
 from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
 from service.learning.training.training_rows import TrainingRows
-from service.learning.training.unfreezing import SLOWER, opened
 
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""

@@ -89,9 +89,6 @@ class GroupLasso:
     blocks: Sequence[Block]
     strength: float
 
-    def loss(self) -> Tensor:
-        return self.strength * torch.cat([unit_norms(b) for b in self.blocks]).sum()
-
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """v <- v max(0, 1 - lr strength / ((1 - momentum) |v|)) for each unit v."""

@@ -11,8 +11,8 @@ import torch
 
 from service.contract.inputs import too_wide
 from service.contract.tables import INDICATORS, MANY_COLUMNS, MOST_COLUMNS, TableInput, value_code
+from service.learning.ledger.feature_space import space_id
 from service.learning.ledger.headless_networks import identity_network
-from service.learning.ledger.space_id import space_id
 from service.learning.network.input_scale import load_scale, scale_for
 from service.learning.network.lifts import lift_of
 from service.learning.network.table_scale import SALTS, TableScale, column_salt, indicator_of, table_weights

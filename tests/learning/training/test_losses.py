@@ -110,12 +110,6 @@ def units() -> Block:
     return Block((0, 2), (0, 2), weight, bias, "backbone.1", "0.")
 
 
-def test_the_group_lasso_is_the_sum_of_norms() -> None:
-    block = units()
-    assert unit_norms(block).tolist() == pytest.approx([5, 0.01])
-    assert GroupLasso([block], 0.1).loss().item() == pytest.approx(0.501)
-
-
 def test_its_step_shortens_each_unit_by_the_same_length_and_ends_at_zero() -> None:
     block = units()
     GroupLasso([block], 0.5).step(lr=0.01)  # 0.05 off each norm

@@ -25,8 +25,8 @@ from service.learning.evaluation.classes.class_answers import (
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, ClassPast, Correctness, remember
 from service.learning.evaluation.classes.class_challenge import ClassBout, compare
 from service.learning.evaluation.classes.class_report import assess, left_out_suspects, with_batch
+from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.evaluation.classes.learning_curve import learning_curve
-from service.learning.evaluation.classes.unlabelled import with_unlabelled
 from service.learning.evaluation.context import (
     HALF,
     Arrays,
@@ -42,6 +42,7 @@ from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
 from service.learning.exact.solve import solve_ridge
 from service.learning.ledger.batch_weights import weights_of
+from service.learning.ledger.feature_space import rounded
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
@@ -50,6 +51,8 @@ from service.learning.network.table_scale import TableScale
 from service.learning.run import Run
 
 YARDSTICK_PRIOR = 0.25
+WORTH_LABELLING = 0.3
+"""From this share of unfamiliar rows on, a note says what to do about rows without a label."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,7 +71,7 @@ class ClassContext(UpdateContext):
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         assessment = _assessment(exam, self)
         data, space, ledger = exam.data, exam.space, exam.rows.ledger
-        report = with_unlabelled(assess(assessment), data, space, ledger, self.policy, exam.run)
+        report = with_unlabelled(assess(assessment), exam, self.policy)
         new = data.new_values(exam.base)
         report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slip_notes(new)])
         assert assessment.solve is not None
@@ -109,6 +112,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
     exact, weights = candidate.layout.exact, weights_of(candidate)
     yardstick = _yardstick(exam, answers)
     alpha = yardstick.alpha if yardstick else exact.alpha if exact and exact.alpha else DEFAULT_ALPHA
+    counted = {} if weights.plain else counts_of(candidate, exam.data)
     notes = [*exam.learned.notes, *_notes(base, candidate, exam.data, exam.run), *exam.notes]
     return ClassAssessment(
         policy=context.policy,
@@ -135,13 +139,8 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         expected=context.expected,
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
-        faded=frozenset() if weights.plain else _faded(candidate, exam.data),
+        faded=frozenset(batch for batch, counts in counted.items() if counts < HALF),
     )
-
-
-def _faded(candidate: Checkpoint, data: Data) -> frozenset[str]:
-    """Batches that count less than half of what the newest counts."""
-    return frozenset(batch for batch, counts in counts_of(candidate, data).items() if counts < HALF)
 
 
 def _older(candidate: VersionAnswers, base: VersionAnswers | None) -> Older:
@@ -198,3 +197,26 @@ def _notes(base: Checkpoint | None, candidate: Checkpoint, data: Data, run: Run)
     weak = backbone_note(candidate, data, run) if base is None else None
     of_inputs = scale_notes(scale, data.batch.inputs, fitted=base is None and isinstance(scale, TableScale))
     return [*of_inputs, *([weak] if weak else [])]
+
+
+def with_unlabelled(report: Report, exam: Exam, policy: GatePolicy) -> Report:
+    """Adds to the report how many of the update's rows without a label are unlike anything that was learned; without
+    trusted rows nobody knows how far familiar rows lie."""
+    rows, ledger, share = len(exam.data.unlabelled), exam.rows.ledger, None
+    if not rows:
+        return report
+    if len(ledger.exam):
+        features = rounded(exam.space, exam.data.unlabelled, exam.run.silent)
+        share = float(1 - is_familiar(ledger.unjudged, ledger.exam, features, policy.familiar.quantile).mean())
+    notes = [*report.batch.notes, _on_unlabelled(rows, share)]
+    return with_batch(report, unlabelled=rows, unlabelled_unfamiliar_share=share, notes=notes)
+
+
+def _on_unlabelled(rows: int, share: float | None) -> str:
+    came = "1 row came" if rows == 1 else f"{rows:,} rows came"
+    note = f"{came} without a label: only the method mas uses such rows."
+    if share is None:
+        return note
+    strange = round(share * rows)
+    words = f" {strange:,} of them {'is' if strange == 1 else 'are'} unlike anything that was learned."
+    return note + words + (" Labels for some of those would teach most." if share >= WORTH_LABELLING else "")

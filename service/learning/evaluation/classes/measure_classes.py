@@ -36,6 +36,7 @@ def measure(a: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Ev
     rows; what the base knows of the batch by all, which it never saw."""
     evidence = weigh(a.trusted, a.batch, a.base, a.ledger, a.policy) if a.base and a.ledger else None
     alike = likeness(a, evidence) if evidence else {}
+    of_young = in_parts(a, evidence, young(a)) if evidence else {}
     trusted = a.trusted.counts()
     measured = Measured(
         live=a.live,
@@ -55,7 +56,7 @@ def measure(a: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Ev
         foreign=tuple(name for name in a.foreign if name not in trusted),
         replaced=a.replaced,
         batches=a.batch.batches,
-        young=_young(a, evidence) if evidence else (),
+        young=tuple(NewClass(name, like.rows, 0, None, like) for name, like in of_young.items()),
     )
     return measured, evidence
 
@@ -140,11 +141,6 @@ def _new_classes(a: ClassAssessment, alike: Mapping[str, Likeness]) -> tuple[New
         NewClass(name, rows[k], hits[k], best_hits[k] if judged[k] or not rows[k] else None, alike.get(name))
         for k, name in enumerate(a.new)
     )
-
-
-def _young(a: ClassAssessment, evidence: Evidence) -> tuple[NewClass, ...]:
-    alike = in_parts(a, evidence, young(a))
-    return tuple(NewClass(name, like.rows, 0, None, like) for name, like in alike.items())
 
 
 def _own(a: ClassAssessment) -> Paired | None:

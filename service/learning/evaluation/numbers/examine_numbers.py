@@ -193,7 +193,7 @@ def _with_intervals(
     errors, notes = latest(tested), list[str]()
     made = enough(errors)
     if not made:
-        errors = IntervalErrors(*unmade(), known, made=False)
+        errors = IntervalErrors(*unmade(), known)
         kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
             f"Intervals are made of errors on {kind}, and hold for rows like these. Those of the next version are "

@@ -38,14 +38,12 @@ NONE = 255
 
 @dataclass(frozen=True, eq=False)
 class IntervalErrors:
-    """What intervals are made of. value, error [n, k] in units · batches: those that they are of · made: really made on
-    batches to come; else leave-one-out errors, or those on rows kept back · novel [m, k]: errors on rows with a value
-    of a category that was not learned then."""
+    """What intervals are made of. value, error [n, k] in units · batches: those that they are of · novel [m, k]: errors
+    on rows with a value of a category that was not learned then."""
 
     value: Floats
     error: Floats
     batches: frozenset[str]
-    made: bool
     novel: Floats | None = None
 
 
@@ -66,7 +64,7 @@ def latest(tested: Sequence[Tested]) -> IntervalErrors:
     )
     with_new = [t for t in tested[-MOST_BATCHES:] if t.novel is not None]
     novel = np.concatenate([none, *(t.error[~t.familiar] for t in with_new)])
-    return IntervalErrors(value, error, frozenset(batches).union(*(t.batches for t in with_new)), True, novel)
+    return IntervalErrors(value, error, frozenset(batches).union(*(t.batches for t in with_new)), novel)
 
 
 def enough(errors: IntervalErrors) -> bool:

@@ -78,11 +78,11 @@ def _number(a: NumberAssessment, k: int) -> OneNumber:
 
 
 def _measured(a: NumberAssessment, k: int, figures: Mapping[str, float]) -> OneNumber:
-    assert a.base is not None
+    assert a.before is not None
     return replace(
         _number(a, k),
         batch=_batch(a, k, figures),
-        harm=_trusted(a, k),
+        harm=change(a, k, a.trusted_goals, a.before.on_trusted, a.candidate.on_trusted),
         regions=tuple(_regions(a, k)),
         since=tuple(_since(a, k)),
         own=_own(a, k),
@@ -141,11 +141,6 @@ def _tested_error(a: NumberAssessment, k: int) -> float:
     """Mean |error| on tested rows of the last batches, in units; 0 without any."""
     errors = np.concatenate([np.zeros(0), *(np.abs(t.error[t.familiar, k]) for t in recent(a))])
     return float(errors.mean()) if len(errors) else 0.0
-
-
-def _trusted(a: NumberAssessment, k: int) -> Rise | None:
-    assert a.before is not None
-    return change(a, k, a.trusted_goals, a.before.on_trusted, a.candidate.on_trusted)
 
 
 def fifths(values: Floats) -> tuple[Floats, Ints]:

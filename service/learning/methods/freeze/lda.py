@@ -46,7 +46,6 @@ class Discriminants:
 
     prior: float
     name: Name = "lda"
-    left_out: bool = False
 
     def fit(self, learn: Sums, select: Sums, selected: FeatureRows, shift: int, run: Run) -> Fitted:
         run.check()

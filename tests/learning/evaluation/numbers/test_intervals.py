@@ -25,7 +25,7 @@ from tests.learning.evaluation.numbers.lineage import Lineage
 def errors(size: Floats, value: Floats | None = None) -> IntervalErrors:
     """Of one number, of two batches."""
     value = np.arange(len(size), dtype=np.float64) if value is None else value
-    return IntervalErrors(value[:, None], size[:, None], frozenset({"a", "b"}), made=True)
+    return IntervalErrors(value[:, None], size[:, None], frozenset({"a", "b"}))
 
 
 def arrays(of: IntervalErrors) -> dict[str, Floats]:
