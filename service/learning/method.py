@@ -365,7 +365,6 @@ class Method:
         return kind not in self.lacks
 
     def update_of(self, target: Target) -> Update:
-        """The update of a model with such targets."""
         return self.others.get(type(target), self.update)
 
     @property

@@ -78,3 +78,12 @@ def stays(live: int | None) -> str:
 def lowered(sentence: str) -> str:
     """The sentence as it stands after a colon."""
     return sentence[:1].lower() + sentence[1:]
+
+
+def reason(error: Exception) -> str:
+    """An error in a line, without the path of a file, which is the operator's own business."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError):
+        return error.strerror or "the file cannot be read"
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -22,6 +22,7 @@ from service.errors import MethodRefused
 from service.learning.backbones import efficientnet, minilm, program, residual, timm, torchvision
 from service.learning.backbones.extractor import Extractor, SharedWeights, measured
 from service.learning.backbones.family import Family
+from service.learning.wording import reason
 
 SETTING = "TSUIKA_WEIGHTS"
 """The setting that names files of weights."""
@@ -47,11 +48,6 @@ def missing_code(name: str) -> str | None:
         f'The backbone "{name[:100]}" needs {" and ".join(missing)}, which this service does not have. Install the '
         f"extra: pip install 'tsuika[{made_by.extra}]'."
     )
-
-
-def exists(name: str) -> bool:
-    """Whether there is an architecture of that name. Imports its library."""
-    return family(name).exists(name)
 
 
 def resolved(
@@ -198,12 +194,3 @@ def _bare(name: str, side: int | None, device: str = "meta") -> Extractor:
     """Makes the network without weights; on "meta" it takes neither memory nor random numbers."""
     with torch.device(device):
         return family(name).make(name, side)
-
-
-def reason(error: Exception) -> str:
-    """An error in a line, without the path of a file, which is the operator's own business."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError):
-        return error.strerror or "the file cannot be read"
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -12,7 +12,6 @@ from service.errors import InvalidContent
 from service.learning.backbones import (
     FAMILIES,
     SETTING,
-    exists,
     facts,
     family,
     file_of,
@@ -21,11 +20,11 @@ from service.learning.backbones import (
     native_side,
     pinned,
     pretrained,
-    reason,
     resolved,
     skeleton,
 )
 from service.learning.backbones.family import Family
+from service.learning.wording import reason
 
 POINTER = "/architecture/backbone"
 
@@ -105,7 +104,7 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
 
 
 def _check_name(name: str, files: Mapping[str, str]) -> None:
-    if not exists(name):
+    if not family(name).exists(name):  # imports its library
         raise _refused(
             f'There is no backbone "{_short(name)}". Built in are identity, mlp and cnn; pretrained ones with weights '
             f"here: {_named(files)}."

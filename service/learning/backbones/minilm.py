@@ -111,7 +111,6 @@ class MiniLM(Extractor):
         return torch.from_numpy(ids)
 
     def companions(self, prepared: Tensor) -> Tensor:
-        """The bucket of each row."""
         return torch.tensor([bucket(n) for n in (prepared >= 0).sum(1).tolist()], dtype=torch.int64)
 
     def rows_at_once(self, companions: int) -> int:

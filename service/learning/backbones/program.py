@@ -25,6 +25,7 @@ from service.learning.backbones.extractor import Blocks, Extractor, ImageExtract
 from service.learning.backbones.family import Family
 from service.learning.backbones.program_graph import DTYPES, MEMORY, Graph, Node, function_of, read_archive, unpacked
 from service.learning.backbones.program_meter import Meter
+from service.learning.wording import reason
 
 PREFIX = "program/"
 NAME = re.compile(rf"({PREFIX}[a-z0-9][a-zA-Z0-9_-]*)(?:\.([0-9a-f]{{12}}))?")
@@ -90,8 +91,6 @@ class Program(nn.Module):
 
 
 class ProgramExtractor(ImageExtractor):
-    """The features of a program."""
-
     def __init__(self, graph: Graph, side: int) -> None:
         super().__init__(Program(graph), side, MEAN, STD)
         self.graph = graph
@@ -139,7 +138,6 @@ def pinned(name: str, digest: str) -> str:
 
 
 def exists(name: str) -> bool:
-    """Whether a program can be called so."""
     return NAME.fullmatch(name) is not None
 
 
@@ -188,7 +186,7 @@ def _check_run(graph: Graph, side: int) -> None:
             features = program.run(x, Meter(rows, x, program.buffers()))
             shape = list(features.shape)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
-            raise ValueError(f"it cannot run: {_line(error)}") from error
+            raise ValueError(f"it cannot run: {reason(error)}") from error
     if len(shape) != 2 or shape[0] != rows:
         raise ValueError(f"it gives {shape} for {rows} images, and a vector of features is due for each")
 
@@ -212,12 +210,8 @@ def check_rows(extractor: Extractor) -> None:
 
 def _failed(node: Node, error: Exception) -> StepFailed:
     step = node.target.removeprefix("torch.ops.")
-    sentence = f"The step {step} of the program cannot work on these images: {_line(error)}."
+    sentence = f"The step {step} of the program cannot work on these images: {reason(error)}."
     return StepFailed(f"{sentence} Send others, or take another backbone.", [("/inputs", sentence)])
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _given(kind: str, value: Any, held: Mapping[str, Any]) -> Any:

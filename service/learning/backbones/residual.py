@@ -76,7 +76,6 @@ class Residual(ImageExtractor):
 
 
 def exists(name: str) -> bool:
-    """Whether the name describes such a network."""
     return NAME.fullmatch(name.removeprefix(PREFIX)) is not None
 
 

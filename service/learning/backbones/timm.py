@@ -26,7 +26,6 @@ def published_side(name: str) -> int:
 
 
 def make(name: str, side: int | None) -> ImageExtractor:
-    """Makes the network without weights."""
     import timm
     from timm.data.config import resolve_model_data_config
 

@@ -56,7 +56,6 @@ def _behead(body: nn.Module) -> None:
 
 
 def _published(name: str) -> dict[str, Any]:
-    """Side, mean and std of the published weights."""
     import torchvision
 
     try:

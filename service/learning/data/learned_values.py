@@ -38,7 +38,6 @@ class LearnedValues:
 
     @classmethod
     def load(cls, tensors: Mapping[str, Floats]) -> LearnedValues:
-        """Inverse of `arrays`."""
         return cls({int(place): np.asarray(codes, np.float64) for place, codes in tensors.items()})
 
     def arrays(self) -> dict[str, Floats]:

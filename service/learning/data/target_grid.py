@@ -92,7 +92,6 @@ class NumberGrid(Strict):
         return np.asarray(answers * self.unit + np.array(self.offset))
 
     def in_units(self, goals: Floats) -> Floats:
-        """Inverse of `value`."""
         return np.asarray((goals - np.array(self.offset)) / self.unit)
 
     def fits(self, goals: Floats) -> NDArray[np.bool_]:

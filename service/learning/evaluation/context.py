@@ -155,11 +155,9 @@ class UpdateContext(ABC):
         """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
 
     def space(self, base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
-        """Where both are examined."""
         return ledger_space(base, candidate, data)
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
-        """Judges what was learned."""
         run.progress("judging", 0, 1)
         space = self.space(base, learned.checkpoint, data)
         last = self.policy.recent_batches if self.policy.trusted == "recent" else None

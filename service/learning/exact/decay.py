@@ -35,7 +35,6 @@ class Decay:
     gain: tuple[float, float] | None = None
 
     def report(self) -> dict[str, object]:
-        """Returns what the report says of the search, nothing where there was none."""
         if not self.scores:
             return {}
         tried = {f"{decay:g}": round(score, 4) for decay, score in self.scores.items()}

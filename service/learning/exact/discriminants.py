@@ -47,7 +47,6 @@ class Compared:
 
     @property
     def surely(self) -> bool:
-        """Whether ridge alone is surely better."""
         return self.p < DOUBT
 
 
@@ -101,7 +100,6 @@ def blended(ridge: Head, discriminants: Head, sums: Sums, shift: int) -> Head:
 
 
 def blended_out_of_fold(ridge: Iterable[LeftOut], discriminants: Iterable[LeftOut]) -> Iterator[LeftOut]:
-    """Adds the out-of-fold answers of both in the same way."""
     for left_out, other in zip(ridge, discriminants, strict=True):
         unit = unit_of(left_out.separation(), other.separation())
         yield replace(left_out, logits=left_out.logits + unit * other.logits)

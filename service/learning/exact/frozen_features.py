@@ -93,16 +93,18 @@ def frozen_features_for(
     Raises MethodRefused for a named lift on a trained backbone, or one that the input cannot take.
     """
     backbone = base.layout.backbone if base is not None else data.architecture.backbone
+    number = data.known_rows + len(data.batch)
     if isinstance(backbone, PretrainedBackbone) and not (base is not None and moved(base.layout)):
         return _pretrained(base, data, backbone, lifts, trial, run)
     if base is not None and not isinstance(backbone, IdentityBackbone):
-        return _trained(base, data, lifts)
+        if lifts is not None and lifts.kinds != UNLIFTED.kinds:
+            raise MethodRefused.at("/method/lift", NO_LIFT)
+        return replace(features_of_base(base, data), lift_rows=number, lift_named=True, lift_ahead=False)
     if lifts is not None:
         made = [lift_of(data.input, kind, lifts.width) for kind in lifts.kinds]
         return _lifted(base, data, made, trial.numbers, Decision(named=True))
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
-    number = data.known_rows + len(data.batch)
     if base is not None and not fading:
         frozen = features_of_base(base, data)
         if (score := trial.stays(base.layout, lambda: data.grown(frozen.space), number)) is not None:
@@ -261,14 +263,6 @@ def features_of_base(base: Checkpoint, data: Data) -> FrozenFeatures:
     rows = exact.lift_rows if exact else data.known_rows + len(data.batch)
     named, ahead = (exact.lift_named, exact.lift_ahead and len(data.batch) > 0) if exact else (False, False)
     return FrozenFeatures(_space_of(base, data), base.frozen(), _learned(base), rows, named, ahead)
-
-
-def _trained(base: Checkpoint, data: Data, lifts: NamedLifts | None) -> FrozenFeatures:
-    """Returns the frozen features of a trained backbone, on the grid that fits its largest ones."""
-    if lifts is not None and lifts.kinds != UNLIFTED.kinds:
-        raise MethodRefused.at("/method/lift", NO_LIFT)
-    rows = data.known_rows + len(data.batch)
-    return FrozenFeatures(_space_of(base, data), base.frozen(), _learned(base), rows, lift_named=True)
 
 
 def _space_of(base: Checkpoint, data: Data) -> Space:

@@ -121,7 +121,6 @@ class ByAccuracy:
         return LiftChoice(chosen, scores)
 
     def score_of_lifts(self, unlifted: Space, tried: Rows, run: Run, lifts: Sequence[Lift]) -> float:
-        """Returns the balanced accuracy with these lifts, see `unseen_accuracy`."""
         run.check()
         space = lifted(unlifted, lifts)
         return unseen_accuracy(feature_rows(space, tried, run.silent), space.shift, self.solver, run)

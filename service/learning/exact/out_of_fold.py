@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -27,28 +26,11 @@ FEW = 2
 """Groups with so many times fewer rows than features are cheaper this way."""
 
 
-class Equations(Protocol):
-    """The equations of all rows, A w_k = r_k. `spread`: the factor of S_w in A."""
-
-    moments: Moments
-    spread: float
-
-    def factor(self) -> Floats:
-        """Returns L of A = L L', its lower triangle. Raises MethodRefused."""
-
-    def head(self, factor: Floats) -> Head:
-        """Returns the head in grid units."""
-
-    def alone(self, rest: Sums) -> Equations:
-        """Returns the equations of some of the rows, with the shrinkage of all."""
-
-    def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
-        """Returns, in coordinates of V, for classes with n [C] rows left at coordinates `means` [v, C]: the change of A
-        apart from S_w [v, v] and the right side [v, C], both times `scale`; and the bias, a function of V' w."""
-
-
 class RidgeDowndate:
-    """Ridge: A = S_w + sum_k pi_k (mu_k - mu)(mu_k - mu)' + alpha D."""
+    """The equations of all rows, A w_k = r_k, of ridge: A = S_w + sum_k pi_k (mu_k - mu)(mu_k - mu)' + alpha D.
+
+    spread: the factor of S_w in A.
+    """
 
     spread = 1.0
 
@@ -57,17 +39,22 @@ class RidgeDowndate:
         self._equations = RidgeEquations(moments)
 
     def factor(self) -> Floats:
+        """Returns L of A = L L', its lower triangle. Raises MethodRefused."""
         return self._equations.factor(self._alpha, last=True)
 
     def head(self, factor: Floats) -> Head:
+        """Returns the head in grid units."""
         return self._equations.head(factor)
 
     def alone(self, rest: Sums) -> RidgeDowndate:
+        """Returns the equations of some of the rows, with the shrinkage of all."""
         moments = Moments.of(rest, self._prior)
         kept = self.moments.variance * (self.moments.freedom / moments.freedom)
         return RidgeDowndate(replace(moments, variance=kept), self._alpha, self._prior)
 
     def without(self, n: Floats, means: Floats, scale: float) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+        """Returns, in coordinates of V, for classes with n [C] rows left at coordinates `means` [v, C]: the change of A
+        apart from S_w [v, v] and the right side [v, C], both times `scale`; and the bias, a function of V' w."""
         prior = n**self._prior / (n**self._prior).sum()
         centre = means @ prior
         away = means - centre[:, None]
@@ -79,7 +66,7 @@ class RidgeDowndate:
 
 
 class LdaDowndate:
-    """Discriminants: A = a S_w + d I."""
+    """The same of discriminants: A = a S_w + d I."""
 
     def __init__(self, moments: Moments, prior: float, spread: float, diagonal: float) -> None:
         self.moments, self._prior, self.spread, self._diagonal = moments, prior, spread, diagonal
@@ -98,6 +85,9 @@ class LdaDowndate:
         prior = np.log(n**self._prior / (n**self._prior).sum())
         change = np.zeros((len(means), len(means)))
         return change, scale * means, lambda answers: prior - 0.5 * np.einsum("vk,vk->k", means, answers)
+
+
+Equations = RidgeDowndate | LdaDowndate
 
 
 @dataclass(frozen=True, eq=False)

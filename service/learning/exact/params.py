@@ -156,7 +156,6 @@ class ExactParams(MethodParams):
 
     @property
     def fades(self) -> bool:
-        """Whether older batches may count less."""
         return self.decay not in (None, 1) or self.half_life is not None
 
     @property

@@ -46,7 +46,6 @@ USUAL, OF_TABLES = Alphas(), Alphas(TABLE_ALPHAS, 0.0)
 
 
 def alphas_of(spec: InputSpec) -> Alphas:
-    """The strengths to choose from where inputs are such."""
     return OF_TABLES if isinstance(spec, TableInput) else USUAL
 
 

@@ -152,7 +152,6 @@ def _share(rows: FeatureRows, heads: Sequence[Head], names: Sequence[str], shift
 
 
 def _note(names: Sequence[str], exam: FeatureRows, judged: Sequence[Head], shared: Head, shift: int) -> str:
-    """Says what naming the source is worth, on trusted rows."""
     note = f"{listed(names, quote=True)} have heads of their own, for predictions that name their source"
     named = np.zeros(len(exam), bool)
     for _, mask in by_source(names, exam):

@@ -64,7 +64,6 @@ class BatchWeights:
         return "; ".join([*aged, *named])
 
     def report(self) -> dict[str, object]:
-        """What a report says of them, nothing where every row counts once."""
         return {} if self.plain else {"decay": self.decay, "source_weights": dict(self.sources)}
 
 

@@ -53,7 +53,6 @@ class Space:
 
     @property
     def numbers(self) -> NumberGrid | None:
-        """The grid of targets that are numbers."""
         return self.network.layout.numbers
 
     @property

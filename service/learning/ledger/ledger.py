@@ -28,7 +28,6 @@ class Ledger(SummedEntry):
 
     @property
     def digest(self) -> str:
-        """The certificate of all rows, see `Sums.digest`."""
         return self.all.digest(self.space_id)
 
     def with_entry(self, entry: FeatureRows | SummedEntry) -> Ledger:

@@ -38,7 +38,6 @@ class Block(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its tensors under the names that its part gives them."""
         named = {f"{self.key}weight": self.weight.detach()}
         if self.bias is not None:
             named[f"{self.key}bias"] = self.bias.detach()
@@ -54,7 +53,6 @@ class Bottleneck(NamedTuple):
     up: Tensor
 
     def tensors(self, key: str) -> dict[str, Tensor]:
-        """The tensors under the names that a part gives them."""
         named = {"down.weight": self.down, "down.bias": self.bias, "up.weight": self.up}
         return {f"{key}{name}": tensor.detach() for name, tensor in named.items()}
 
@@ -83,7 +81,6 @@ class Inserted(nn.Module):
         return h + F.conv2d(torch.relu(F.conv2d(h, self.down, self.bias)), self.up)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its tensors under the names that its part gives them."""
         return Bottleneck(self.down, self.bias, self.up).tensors(self.key)
 
 
@@ -113,7 +110,6 @@ class GrownLinear(nn.Module):
 
     @property
     def insertions(self) -> list[Inserted]:
-        """Layers inserted behind this one, in order."""
         return [cast(Inserted, layer) for layer in self.inserted]
 
     def forward(self, x: Tensor) -> Tensor:

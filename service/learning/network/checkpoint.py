@@ -183,7 +183,6 @@ class Checkpoint:
         return of_kinds(self.parts, SERVED)
 
     def frozen(self) -> dict[str, Tensors]:
-        """The parts that make the feature space of an exact head."""
         return of_kinds(self.parts, FROZEN)
 
     def source_heads(self) -> list[Tensors]:
@@ -195,7 +194,6 @@ class Checkpoint:
         return LearnedValues.load({place: codes.numpy() for place, codes in self.parts.get(VALUES, {}).items()})
 
     def with_values(self, values: LearnedValues, batches: Collection[str]) -> Checkpoint:
-        """The same version with these values, learned from these batches."""
         part = {place: torch.from_numpy(codes) for place, codes in values.arrays().items()}
         learned = {**self.learned, VALUES: frozenset(batches)}
         return replace(self, parts={**self.parts, VALUES: part}, learned=learned)

@@ -23,6 +23,7 @@ from service.errors import InvalidContent
 from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
+from service.learning.wording import reason
 
 AT = "/weights"
 TABLES_AS_EXPORTED = (
@@ -251,7 +252,7 @@ def _missing(name: str, shape: tuple[int, ...] | None, wanted: Mapping[str, Tens
 
 
 def _unfit(error: Exception) -> InvalidContent:
-    fault = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    fault = reason(error)
     if "floating point" in fault:
         fault = "some hold whole numbers, and weights are fractions (F64, F32, F16 or BF16)"
     return InvalidContent.at(AT, f"The tensors do not fit together: {fault}.")

@@ -50,7 +50,6 @@ class InputScale(nn.Module):
 
     @classmethod
     def load(cls, tensors: Mapping[str, Tensor]) -> InputScale:
-        """Inverse of `tensors`."""
         return cls(tensors["mean"], tensors["std"])
 
 

@@ -95,7 +95,6 @@ class Lift(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds of one row."""
         if self.kind != "conv":
             return self.weight.numel()
         return prod(_maps(self.shape, self.weight.shape[-1])) * self.weight.numel()
@@ -142,7 +141,6 @@ class Lift(nn.Module):
 
 
 def load_lift(layout: LiftLayout, tensors: Mapping[str, Tensor]) -> Lift:
-    """Inverse of `Lift.tensors`."""
     shape = [int(n) for n in tensors["shape"]]
     return Lift(layout.kind, shape, tensors["weight"].clone(), tensors["bias"].clone(), float(tensors["bound"]))
 

@@ -42,7 +42,6 @@ class LowRank(nn.Module):
         return (self.down.numel() + self.up.numel()) * self.uses
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its tensors under the names that its part gives them."""
         return Bottleneck(self.down, self.offset, self.up).tensors(self.key)
 
     def add_to(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> Tensor:

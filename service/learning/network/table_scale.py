@@ -129,7 +129,6 @@ class TableScale(nn.Module):
 
     @classmethod
     def load(cls, spec: TableInput, tensors: Mapping[str, Tensor]) -> TableScale:
-        """Inverse of `tensors`."""
         return cls(spec, tensors["mean"], tensors["std"], tensors["knots"], int(tensors["salt"]))
 
     @classmethod

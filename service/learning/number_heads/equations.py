@@ -20,6 +20,7 @@ import numpy as np
 from service.learning.data.rows import FeatureRows, Floats, Ints
 from service.learning.data.target_grid import LIMB_BITS, UNIT_STEPS, NumberGrid
 from service.learning.exact.solve import cholesky, substitute
+from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 
 LIMB = 2.0**LIMB_BITS
@@ -140,6 +141,12 @@ def number_head(sums: Sums, numbers: int, shift: int, alpha: float) -> NumberHea
     if sums.mass <= 0:
         return NumberHead.blank(numbers, sums.width - 2 * numbers)
     return NumberEquations(sums, numbers, shift).solve(alpha)
+
+
+def grid_of(space: Space) -> NumberGrid:
+    """The grid of the targets beside the features of a space."""
+    assert space.numbers is not None, "the space of numbers has their grid"
+    return space.numbers
 
 
 def goals_in_units(rows: FeatureRows, grid: NumberGrid) -> Floats:

@@ -23,7 +23,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.method import Data
 from service.learning.network.lifts import Lift
-from service.learning.number_heads.equations import NumberMoments, goals_in_units
+from service.learning.number_heads.equations import NumberMoments, goals_in_units, grid_of
 
 WORTH = 0.01
 """Part of the mean error that a decay must save: less is not worth an exact head."""
@@ -89,8 +89,7 @@ def last_errors(
     weights: that differ in their decay, one below 1 at least. -> in this space, and of the scaled vector alone where
     lifts stand beside it, from the same sums: its features are the first columns. None before the second batch.
     """
-    grid = space.numbers
-    assert grid is not None, "the space of numbers has their grid"
+    grid = grid_of(space)
     widths = [space.features, *_alone(space)]
     tried = [_tried(width, alphas) for width in widths]
     alike = tried[0] == tried[-1]  # then the equations of both are solved at once

@@ -22,7 +22,7 @@ from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.number_heads.equations import NumberEquations, NumberHead, number_head
+from service.learning.number_heads.equations import NumberEquations, NumberHead, grid_of, number_head
 from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
@@ -99,8 +99,7 @@ class Solved(SolvedHeads[NumberHead]):
 
 def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:
     space, ledger = weighted.space, weighted.ledger
-    entry, grid = weighted.data.entry(space), space.numbers
-    assert grid is not None, "the space of numbers has their grid"
+    entry, grid = weighted.data.entry(space), grid_of(space)
     run.progress("solving", 0, 3)
     strength = choose_strength(ledger.learn, ledger.select, grid.size, space.shift, alphas, run)
     alpha = strength.alpha
@@ -129,8 +128,7 @@ def _fades(base: Checkpoint | None, params: ExactParams) -> bool:
 
 
 def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, chosen: StreamChoice) -> dict[str, object]:
-    by, strength, grid = solved.sources, solved.strength, frozen.layout.numbers
-    assert grid is not None
+    by, strength, grid = solved.sources, solved.strength, grid_of(frozen.space)
     return {
         **weights.report(),
         **(by.report() if by else {}),

@@ -38,7 +38,7 @@ from service.learning.network.lifts import (
     lift_of,
     table_candidates,
 )
-from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units
+from service.learning.number_heads.equations import NumberEquations, NumberMoments, goals_in_units, grid_of
 from service.learning.number_heads.number_out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
@@ -112,8 +112,7 @@ def candidates_for(spec: InputSpec, rows: int) -> list[list[Lift]]:
 def unseen_error(entry: FeatureRows, space: Space, alphas: Sequence[float], run: Run) -> float:
     """The mean squared error on fold 2 of a head of folds 3-9, in units; with fewer than 200 rows in fold 2, that of
     out-of-fold answers to folds 2-9. entry: rows of folds 2-9 in the space."""
-    grid = space.numbers
-    assert grid is not None, "the space of numbers has their grid"
+    grid = grid_of(space)
     selecting = entry.folds == SELECT_FOLD
     learn, select = Sums.of(entry.take(~selecting)), Sums.of(entry.take(selecting))
     strength = choose_strength(learn, select, grid.size, space.shift, alphas, run)

@@ -10,7 +10,7 @@ from service.learning.data.rows import FeatureRows, Floats
 from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_source, pulled, sources_with_rows
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Sums
-from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, number_head
+from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, grid_of, number_head
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.run import Run
 from service.learning.wording import listed
@@ -29,8 +29,7 @@ def number_source_heads(
     selecting rows, in units.
     """
     ledger, space = weighted.ledger, weighted.space
-    grid = space.numbers
-    assert grid is not None, "the space of numbers has their grid"
+    grid = grid_of(space)
     selected = ledger.selected
     names = sources_with_rows(selected, space.features, LEAST_ROWS) if wish else ()
     if len(names) < 2:
@@ -69,13 +68,13 @@ def answered_by_own(
     `answers`: by the shared head, for rows of sources without one.
     """
     answers, entry, space = answers.copy(), weighted.data.entry(weighted.space), weighted.space
-    assert space.numbers is not None
+    grid = grid_of(space)
     for name, mask in by_source(heads.names, entry):
         own = weighted.of_source(name)
         total = pulled(weighted.ledger.all, own.ledger.all, heads.pull)
         counts = counted(entry, weighted) + heads.pull * counted(entry, own)
-        equations = NumberEquations(total, space.numbers.size, space.shift)
-        answers[mask] = LeavingOut(equations, alpha, space.numbers, run).judged(entry, counts)[mask]
+        equations = NumberEquations(total, grid.size, space.shift)
+        answers[mask] = LeavingOut(equations, alpha, grid, run).judged(entry, counts)[mask]
     return answers
 
 

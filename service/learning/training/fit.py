@@ -100,7 +100,6 @@ class Labelled(NamedTuple):
         return len(self.y)
 
     def take(self, which: Tensor | slice) -> Labelled:
-        """Some of the rows, by index, mask or slice."""
         return Labelled(self.x[which], self.y[which])
 
     def sample(self, most: int, generator: torch.Generator) -> Labelled:

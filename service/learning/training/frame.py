@@ -62,7 +62,6 @@ class Frame:
 
     @classmethod
     def none(cls, width: int, shift: int) -> Frame:
-        """The frame that leaves features as they are."""
         return cls(torch.zeros(width), torch.ones(width), 2.0**-shift, min(width, NORM))
 
     def features(self, rounded: Array) -> Tensor:

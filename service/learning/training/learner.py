@@ -226,7 +226,6 @@ class Learner:
         return self.training_rows.stand_ins(most, self.run.generator(DRAWS))
 
     def train_only(self, blocks: Sequence[nn.Module]) -> None:
-        """Freezes everything but these blocks."""
         for p in self.body.parameters():
             p.requires_grad_(False)
         for block in blocks:
@@ -234,7 +233,6 @@ class Learner:
                 p.requires_grad_(True)
 
     def loss(self, params: GradientParams) -> Loss:
-        """What training brings down."""
         self._loss = self._loss or self.aim.loss(params, lambda: self.training_rows.grown)
         return self._loss
 

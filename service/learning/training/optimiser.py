@@ -36,7 +36,6 @@ class Descent:
         self.momentum = [torch.zeros_like(p) for p in learning]
 
     def forget_gradients(self) -> None:
-        """Clears the gradients before the backward pass."""
         for p in self.learning:
             p.grad = None
 
@@ -174,7 +173,6 @@ class Best:
         return epoch - self.epoch >= PATIENCE
 
     def restore(self) -> None:
-        """Writes the weights of that epoch back."""
         put(self.learning, self.weights)
 
 

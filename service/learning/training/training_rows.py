@@ -113,7 +113,6 @@ class TrainingRows:
 
     @cached_property
     def gaussians(self) -> Gaussians:
-        """Gaussians of the learning rows of the history, class by class."""
         return Gaussians.of_ledger(self.ledger, self.frame, self.shape)
 
     def stand_ins(self, most: int, generator: torch.Generator) -> Labelled:

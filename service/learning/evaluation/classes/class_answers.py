@@ -110,7 +110,6 @@ class ExamAnswers:
     on_batch: Answers
 
     def take(self, trusted: Ints, batch: Ints | slice) -> ExamAnswers:
-        """The same to some of the trusted rows and some of the update's."""
         return ExamAnswers(self.on_trusted.take(trusted), self.on_batch.take(batch))
 
 

@@ -191,7 +191,6 @@ class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
         return copied
 
     def _take(self, trusted: Ints, batch: Ints | slice) -> ClassAssessment:
-        """The same with some of the trusted rows and some of the update's."""
         candidate = self.candidate.take(trusted, batch)
         same = self.yardstick is self.candidate  # then its answers, which may be large, stand in memory once
         return replace(

@@ -20,8 +20,6 @@ MARGIN = 0.01
 
 
 class ClassBout(Bout):
-    """Accuracy of both."""
-
     @property
     def won(self) -> bool:
         return self.challenger - self.champion > MARGIN and self.p < DOUBT

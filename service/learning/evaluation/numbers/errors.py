@@ -33,14 +33,12 @@ class ErrorRows:
     level: float
 
     def take(self, which: Bools | Ints) -> ErrorRows:
-        """Some of the rows."""
         return ErrorRows(
             self.grid, self.rows.take(which), self.goals[which], self.answers[which], self.part, self.level
         )
 
     @property
     def answered(self) -> ErrorRows:
-        """The rows that have an answer."""
         return self.take(np.flatnonzero(np.isfinite(self.answers).all(1)))
 
     @property

@@ -45,7 +45,7 @@ from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.network.scale_notes import scale_notes
-from service.learning.number_heads.equations import goals_in_units
+from service.learning.number_heads.equations import goals_in_units, grid_of
 from service.learning.run import Run
 
 INTERVAL = "interval"
@@ -115,7 +115,7 @@ class NumberContext(UpdateContext):
 def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberAssessment:
     """past: of batches that are known still"""
     rows, space = exam.rows, exam.space
-    grid = _grid(space)
+    grid = grid_of(space)
     trusted, batch = _still_true(rows.trusted, still_counting(exam.candidate, exam.data)), distinct(rows.batch)
     own: FeatureRows = rows.batch.take(batch)
     goals, decay = goals_in_units(own, grid), weights_of(exam.candidate).decay
@@ -221,13 +221,7 @@ def _unmade_errors(
 
 
 def _part(tensors: Mapping[str, Tensor] | None) -> Part | None:
-    """An interval part as arrays."""
     return None if tensors is None else {name: tensor.numpy() for name, tensor in tensors.items()}
-
-
-def _grid(space: Space) -> NumberGrid:
-    assert space.numbers is not None, "the space of numbers has their grid"
-    return space.numbers
 
 
 def _notes(version: Checkpoint, data: Data, first: bool) -> list[str]:

@@ -64,7 +64,6 @@ SAME = 1e-12
 
 
 def measure(a: NumberAssessment) -> NumberMeasured:
-    """The numbers for the gate."""
     if a.base is None:
         return NumberMeasured(a.live, [replace(_number(a, k), first=_first(a, k)) for k in range(a.grid.size)], a.sound)
     figures, part = figures_of(a), len(a.batch) / a.known if a.known else 0.0

@@ -34,7 +34,6 @@ class ErrorSums:
     products: Floats
 
     def take(self, batches: NDArray[np.bool_]) -> ErrorSums:
-        """Those of some of the batches."""
         columns = self.rows[batches], self.features[batches], self.errors[batches], self.products[batches]
         return ErrorSums(self.space, *columns)
 

@@ -18,8 +18,6 @@ from service.learning.training.learner import Learner
 
 
 class Params(TrunkParams):
-    """What every gradient method takes."""
-
     schedule: Schedule = Field("cosine", description=SCHEDULE)
 
 

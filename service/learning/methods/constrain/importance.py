@@ -61,7 +61,6 @@ class Importance:
         return self.mixed(other, self.rows / (self.rows + other.rows))
 
     def clipped(self) -> dict[str, Tensor]:
-        """The stiffness that the pull takes."""
         return {name: v.clamp(max=LARGEST) for name, v in self.values.items()}
 
     def stored(self, learner: Learner) -> dict[str, Tensor]:
@@ -142,7 +141,6 @@ def old_rows(learner: Learner) -> Labelled:
 
 
 def unlabelled_rows(learner: Learner) -> Labelled:
-    """The update's rows without a label."""
     inputs = learner.data.unlabelled
     zeros = np.zeros(len(inputs), np.int64)
     false, hashes = np.zeros(len(inputs), bool), np.zeros(len(inputs), np.uint64)

@@ -63,7 +63,6 @@ class Point:
         return best.score - self.score <= ERRORS * error
 
     def report(self) -> dict[str, float | None]:
-        """Strength, mean scores and their mean."""
         return {"strength": self.strength, "old": self.old, "new": self.new, "score": self.score}
 
 

@@ -31,7 +31,6 @@ class Exemplars:
     rows: dict[str, Rows]
 
     def shrunk(self, quota: int) -> Exemplars:
-        """The first `quota` of each class."""
         return Exemplars({name: rows.take(np.arange(min(quota, len(rows)))) for name, rows in self.rows.items()})
 
     def counts(self) -> dict[str, int]:
