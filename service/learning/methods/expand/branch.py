@@ -50,7 +50,7 @@ from service.learning.training.fit import (
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rebalance import LEVEL
-from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.rehearsal_checks import fit_beside
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
 """The head is fitted once more, on as many rows of each class, against scores that are softened so much."""
@@ -102,10 +102,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     aux = _aux(learner, added[-1])
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
-    watch = Watch.before(learner, memory)
-    done = learner.fit(params, memory=memory, hooks=Hooks(_objective(learner, memory, aux, old_features)))
+    done = fit_beside(learner, params, memory, Hooks(_objective(learner, memory, aux, old_features)))
     learner.multiply_adds -= old_features.spared(learner, done)
-    watch.after()
     del learner.body.aux
     _fit_head(learner, params)
     report: dict[str, object] = {"memory": remembered.counts(), "units": [len(block.weight) for block in added]}

@@ -28,7 +28,7 @@ from service.learning.run import Run
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
-from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.rehearsal_checks import fit_beside
 
 STATE = "state.der_pp"
 MANY_WRONG = 0.1
@@ -51,9 +51,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     draws = run.generator(DRAWS)
     objective = _objective(learner, memory, scores, params, draws) if memory.rows else None
-    watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, hooks=Hooks(objective, kept=lambda: [draws]))
-    watch.after()
+    fit_beside(learner, params, memory, Hooks(objective, kept=lambda: [draws]))
     wrong = _wrongly_held(learner, params, scores, memory)
     if wrong > MANY_WRONG:
         learner.notes.append(

@@ -31,7 +31,7 @@ from service.learning.network.growth import matrix
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
-from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.rehearsal_checks import fit_beside
 
 STATE = "state.icarl"
 ENOUGH, LOST = 50, 0.03
@@ -55,9 +55,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     kept = kept.take(kept.learning)
     old = _old(learner, part, kept, params)
     memory = learner.training_rows.of(old.together(kept))
-    watch = Watch.before(learner, memory)
-    learner.fit(params, memory=memory, hooks=Hooks(_objective(learner, memory, binary=part is not None)))
-    watch.after()
+    fit_beside(learner, params, memory, Hooks(_objective(learner, memory, binary=part is not None)))
     exemplars = _exemplars(learner, old, params)
     state = exemplars.stored(learner.classes) | _outside(learner)
     trained = learner.accuracy(learner.kept_back)

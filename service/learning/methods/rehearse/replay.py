@@ -27,7 +27,7 @@ from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rebalance import LEVEL
-from service.learning.training.rehearsal_checks import Watch
+from service.learning.training.rehearsal_checks import fit_beside
 
 TEMPERATURE = 2.0
 """By which old and new answers are softened before they are compared."""
@@ -50,10 +50,8 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
-    watch = Watch.before(learner, memory)
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
-    learner.fit(params, memory=memory, hooks=Hooks(objective))
-    watch.after()
+    fit_beside(learner, params, memory, Hooks(objective))
     return learner.finish({"memory": learner.aim.counts(remembered)})
 
 
