@@ -18,7 +18,6 @@ from service.learning.data.rows import Bools, FeatureRows, Floats, Rows
 from service.learning.exact.solve import Head
 from service.learning.exact.solver import Estimator
 from service.learning.exact.weighted_data import WeightedData
-from service.learning.ledger.sums import Sums
 from service.learning.network.checkpoint import Checkpoint, Tensors, source_head
 from service.learning.wording import listed, percent
 
@@ -76,24 +75,17 @@ def source_heads(wish: Wish, weighted: WeightedData, shared: Head, estimator: Es
     scores = {"shared": _share(rows, [shared] * len(names), names, shift)}
     for pull in PULLS:
         estimator.run.check()
-        learned = [estimator.head(pulled(ledger.learn, own_sums.learn, pull)) for own_sums in own]
+        learned = [estimator.head(ledger.learn.weighted_with(own_sums.learn, pull)) for own_sums in own]
         scores[f"{pull:g}"] = _share(rows, learned, names, shift)
     best = max(PULLS, key=lambda pull: (scores[f"{pull:g}"], -pull))
     if wish == "auto" and scores[f"{best:g}"] < scores["shared"]:
         return None
     estimator.run.check()
-    judged = [estimator.head(pulled(ledger.unjudged, own_sums.unjudged, best)) for own_sums in own]
-    served = [estimator.head(pulled(ledger.all, own_sums.all, best)) for own_sums in own]
+    judged = [estimator.head(ledger.unjudged.weighted_with(own_sums.unjudged, best)) for own_sums in own]
+    served = [estimator.head(ledger.all.weighted_with(own_sums.all, best)) for own_sums in own]
     rounded = {name: round(share, 4) for name, share in scores.items()}
     note = _note(names, ledger.exam, judged, estimator.head(ledger.unjudged), shift)
     return SourceHeads(names, best, served, judged, rounded, note)
-
-
-def pulled(total: Sums, own: Sums, pull: float) -> Sums:
-    """Returns sums in which a source's own rows count `pull` times more: for a head, never for the ledger."""
-    classes = tuple(dict.fromkeys((*total.classes, *own.classes)))
-    a, b = total.aligned(classes), own.aligned(classes)
-    return Sums(classes, a.G + pull * b.G, a.Q + pull * b.Q, a.n + pull * b.n)
 
 
 def own_out_of_fold(heads: SourceHeads[Head], weighted: WeightedData, estimator: Estimator, logits: Floats) -> Floats:
@@ -106,7 +98,7 @@ def own_out_of_fold(heads: SourceHeads[Head], weighted: WeightedData, estimator:
         own = weighted.of_source(name)
         own_counts = own.counts()
         counts = {batch: total.get(batch, 0.0) + heads.pull * own_counts.get(batch, 0.0) for batch in entry.batches}
-        others = pulled(weighted.earlier(), own.earlier(), heads.pull)
+        others = weighted.earlier().weighted_with(own.earlier(), heads.pull)
         answers[mask] = estimator.weighted_out_of_fold(others, entry, counts)[mask]
     return answers
 

@@ -87,32 +87,28 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         """Adds two sums. Raises MethodRefused beyond 2^53."""
-        classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
-        a, b = self.aligned(classes), other.aligned(classes)
-        return _within_limit(Sums(classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
+        a, b = self._beside(other)
+        return _within_limit(Sums(a.classes, a.G + b.G, a.Q + b.Q, a.n + b.n))
 
     def with_rows(self, entry: FeatureRows) -> Sums:
         """Adds rows, in place onto their own sums, which saves a matrix."""
         if not len(entry):
             return self
-        more = Sums.of(entry)
-        classes = tuple(dict.fromkeys((*self.classes, *more.classes)))
-        a, b = self.aligned(classes), more.aligned(classes)
-        G = more.G
-        G += self.G
-        return _within_limit(Sums(classes, G, a.Q + b.Q, a.n + b.n))
+        a, b = self._beside(Sums.of(entry))
+        G = b.G
+        G += a.G
+        return _within_limit(Sums(a.classes, G, a.Q + b.Q, a.n + b.n))
 
     def __sub__(self, other: Sums) -> Sums:
         """Subtracts sums that were added; a class left without rows leaves. Raises CorruptArtifact for any others."""
-        classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
-        a, b = self.aligned(classes), other.aligned(classes)
+        a, b = self._beside(other)
         G, Q, n = a.G - b.G, a.Q - b.Q, a.n - b.n
         kept = n > 0
         if (n < 0).any() or (G.diagonal() < 0).any() or Q[:, ~kept].any():
             raise CorruptArtifact(
                 "The ledger does not hold the rows to be taken out. Rebuild its sums from the entries."
             )
-        return Sums(tuple(c for c, k in zip(classes, kept, strict=True) if k), G, Q[:, kept], n[kept])
+        return Sums(tuple(c for c, k in zip(a.classes, kept, strict=True) if k), G, Q[:, kept], n[kept])
 
     def scaled(self, weight: float) -> Sums:
         """Counts every row `weight` times: sums of reals for weights other than 0 and 1."""
@@ -124,10 +120,19 @@ class Sums:
         before = self.scaled(decay)
         if own is None:
             return before
-        classes = tuple(dict.fromkeys((*self.classes, *own.classes)))
-        a, b = before.aligned(classes), own.scaled(weight).aligned(classes)
+        a, b = before._beside(own.scaled(weight))
         G = np.add(a.G, b.G, out=a.G if decay != 1 else None)  # what was scaled is of this step alone
-        return _within_limit(Sums(classes, G, a.Q + b.Q, a.n + b.n))
+        return _within_limit(Sums(a.classes, G, a.Q + b.Q, a.n + b.n))
+
+    def weighted_with(self, other: Sums, weight: float) -> Sums:
+        """Adds sums whose rows count `weight` times: for a head, never for the ledger."""
+        a, b = self._beside(other)
+        return Sums(a.classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
+
+    def _beside(self, other: Sums) -> tuple[Sums, Sums]:
+        """Both with a column for each class that one of them has."""
+        classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
+        return self.aligned(classes), other.aligned(classes)
 
     def aligned(self, classes: Sequence[str]) -> Sums:
         """Returns the same sums with a column for each of `classes`, which names all of theirs; zeros without rows."""

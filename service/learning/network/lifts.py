@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import pi, prod, sqrt
+from math import inf, pi, prod, sqrt
 from typing import Literal
 
 import numpy as np
@@ -162,14 +162,20 @@ def make_lift(
         return _convolutions(shape, width, draw, reach)
     inputs = prod(shape)
     weight = draw.standard_normal((width or WIDTH, inputs)) / sqrt(inputs)
+    return _random_features(kind, shape, weight, inputs, reach, spread or (1.0 if reach >= CLIP else RANGED_SPREAD))
+
+
+def _random_features(
+    kind: LiftKind, shape: Sequence[int], weight: Floats, inputs: int, reach: float, spread: float
+) -> Lift:
+    """Random features of these weights [width, n]. inputs: of which a sparse one sees some"""
     if kind == "sparse":
         weight = _thinned(weight, inputs)
     if kind in ("relu", "sparse"):
-        bound = min(reach * sqrt(inputs) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
+        bound = min(reach * sqrt(prod(shape)) * float(np.linalg.norm(weight, axis=1).max()), RELU_REACH)
         return Lift(kind, shape, _tensor(weight), torch.zeros(0), float(np.float32(bound)))
     phase = np.random.RandomState(LIFT_SEED + 1).uniform(0, 2 * pi, len(weight))
-    frequency = weight * BANDWIDTH / (spread or (1.0 if reach >= CLIP else RANGED_SPREAD))
-    return Lift(kind, shape, _tensor(frequency), _tensor(phase), 1.0)
+    return Lift(kind, shape, _tensor(weight * BANDWIDTH / spread), _tensor(phase), 1.0)
 
 
 def _convolutions(shape: Sequence[int], width: int | None, draw: np.random.RandomState, reach: float) -> Lift:
@@ -218,13 +224,7 @@ def table_lift(spec: TableInput, kind: LiftKind, width: int | None = None) -> Li
     if kind in ("none", "conv"):
         return make_lift(kind, shape)
     drawn = np.random.RandomState(LIFT_SEED).standard_normal((width or WIDTH, spec.features))
-    weight = drawn * table_weights(spec)
-    if kind == "sparse":
-        weight = _thinned(weight, columns_of(spec))
-    if kind in ("relu", "sparse"):
-        return Lift(kind, shape, _tensor(weight), torch.zeros(0), RELU_REACH)
-    phase = np.random.RandomState(LIFT_SEED + 1).uniform(0, 2 * pi, len(weight))
-    return Lift(kind, shape, _tensor(weight * BANDWIDTH), _tensor(phase), 1.0)
+    return _random_features(kind, shape, drawn * table_weights(spec), columns_of(spec), inf, 1.0)
 
 
 def _thinned(weight: Floats, inputs: int) -> Floats:

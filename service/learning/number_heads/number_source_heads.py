@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats
-from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_source, pulled, sources_with_rows
+from service.learning.exact.source_heads import PULLS, SourceHeads, Wish, by_source, sources_with_rows
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.sums import Sums
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, grid_of, number_head
@@ -37,7 +37,7 @@ def number_source_heads(
 
     def heads(total: Sums, own: Sequence[Sums], pull: float) -> list[NumberHead]:
         run.check()
-        return [number_head(pulled(total, sums, pull), grid.size, space.shift, alpha) for sums in own]
+        return [number_head(total.weighted_with(sums, pull), grid.size, space.shift, alpha) for sums in own]
 
     def error(rows: FeatureRows, by: Sequence[NumberHead]) -> float:
         misses = np.full((len(rows), grid.size), np.nan)
@@ -71,7 +71,7 @@ def answered_by_own(
     grid = grid_of(space)
     for name, mask in by_source(heads.names, entry):
         own = weighted.of_source(name)
-        total = pulled(weighted.ledger.all, own.ledger.all, heads.pull)
+        total = weighted.ledger.all.weighted_with(own.ledger.all, heads.pull)
         counts = counted(entry, weighted) + heads.pull * counted(entry, own)
         equations = NumberEquations(total, grid.size, space.shift)
         answers[mask] = LeavingOut(equations, alpha, grid, run).judged(entry, counts)[mask]

@@ -181,7 +181,7 @@ def reconcile(
     """
 
     def joint(seen: Sums, rest: FeatureRows) -> Head:
-        return solve(_together(seen, Sums.of(rest)))
+        return solve(seen.weighted_with(Sums.of(rest), seen.rows / max(len(rest), 1)))
 
     together = _out_of_fold(batch, conflict, ledger.shift, lambda rest: joint(ledger.all, rest))
     alone = _out_of_fold(batch, conflict, ledger.shift, lambda rest: solve(Sums.of(rest)))
@@ -194,13 +194,6 @@ def reconcile(
     weight = np.array([involved[name] for name in old.names])[old.labels] / np.bincount(old.labels)[old.labels]
     loss = float((lost * weight).sum() / weight.sum()) if weight.any() else 0.0
     return Reconciliation(fixed=float((together == truth).mean()), loss=loss, alone=float((alone == truth).mean()))
-
-
-def _together(seen: Sums, more: Sums) -> Sums:
-    """Adds sums so that both sides have the same mass: to judge by, not for the ledger."""
-    classes = tuple(dict.fromkeys((*seen.classes, *more.classes)))
-    a, b, weight = seen.aligned(classes), more.aligned(classes), seen.rows / max(more.rows, 1)
-    return Sums(classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
 
 
 def _out_of_fold(batch: FeatureRows, which: Bools, shift: int, fit: Callable[[FeatureRows], Head]) -> Ints:
