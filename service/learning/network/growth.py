@@ -58,10 +58,15 @@ def matrix(layer: GrownLinear) -> tuple[Tensor, Tensor]:
 
 def merge(head: GrownLinear) -> None:
     """Makes one block of all of a head, in place, where all see the same inputs: serving then multiplies once."""
-    blocks = list(head)
-    if len(blocks) > 1 and len({b.columns for b in blocks}) == 1:
-        block = Block((0, head.out_features), blocks[0].columns, *matrix(head), "head.0", blocks[0].key)
-        head.blocks = torch.nn.ModuleList([block])
+    if len(head.blocks) > 1 and len({b.columns for b in head}) == 1:
+        put_head(head, *matrix(head))
+
+
+def put_head(head: GrownLinear, weight: Tensor, bias: Tensor, beside: Sequence[Block] = ()) -> Block:
+    """Makes this the head, in place, as one block on all of its inputs, with other blocks beside it. -> the block"""
+    block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
+    head.blocks = torch.nn.ModuleList([block, *beside])
+    return block
 
 
 def new_neck(network: Network, hidden: Sequence[int], columns: int, generator: torch.Generator) -> None:

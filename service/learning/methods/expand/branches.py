@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import Convolutions, Filters, Stage
-from service.learning.network.growth import matrix, next_part
+from service.learning.network.growth import matrix, next_part, put_head
 from service.learning.network.network import Dense, Network, forward_cost
 from service.learning.training.body import BeforeHead
 from service.learning.training.fit import Fit, Labelled, Step, logits
@@ -95,20 +95,14 @@ def widened_head(network: Network, new: int, generator: torch.Generator) -> Bloc
     if new:
         spread = weight[-new:].norm(dim=1).mean() / weight.shape[1] ** 0.5
         fresh[-new:] = torch.randn(new, more, generator=generator) * spread
-    return _put_head(network, torch.cat([weight, fresh], 1), bias)
+    return put_head(network.head, torch.cat([weight, fresh], 1), bias)
 
 
 @torch.no_grad()
 def narrowed_head(network: Network) -> Block:
     """Puts one block in place of the head's, on the last features that it saw. -> the block"""
     weight, bias = matrix(network.head)
-    return _put_head(network, weight[:, -network.neck.in_width :].clone(), bias)
-
-
-def _put_head(network: Network, weight: Tensor, bias: Tensor) -> Block:
-    block = Block((0, len(weight)), (0, weight.shape[1]), weight, bias, "head.0", "")
-    network.head.blocks = nn.ModuleList([block])
-    return block
+    return put_head(network.head, weight[:, -network.neck.in_width :].clone(), bias)
 
 
 def _copy(block: Block, part: str) -> Block:

@@ -25,9 +25,8 @@ from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.rows import Rows
 from service.learning.method import Data, Learned, Method, RehearsalParams
 from service.learning.methods.rehearse.exemplars import Exemplars, features_of, herded, nearest_mean, recalled
-from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors
-from service.learning.network.growth import matrix
+from service.learning.network.growth import matrix, put_head
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
@@ -69,7 +68,8 @@ def _trained_head(learner: Learner, part: Tensors) -> None:
     weight, bias = part["weight"], part["bias"]
     if learner.training_rows.first_layer is learner.network.head:
         weight, bias = learner.training_rows.frame.weights(weight, bias)
-    _put(learner, weight, bias, [learner.added] if learner.added is not None else [])
+    beside = [learner.added] if learner.added is not None else []
+    put_head(learner.network.head, weight.clone(), bias.clone(), beside)
 
 
 def _outside(learner: Learner) -> dict[str, Tensor]:
@@ -80,12 +80,6 @@ def _outside(learner: Learner) -> dict[str, Tensor]:
         weight = weight / frame.spread
         bias = bias - weight @ frame.mean
     return {"weight": weight.contiguous(), "bias": bias}
-
-
-def _put(learner: Learner, weight: Tensor, bias: Tensor, beside: list[Block]) -> None:
-    """Makes this the head, with other blocks beside it."""
-    block = Block((0, len(weight)), (0, weight.shape[1]), weight.clone(), bias.clone(), "head.0", "")
-    learner.network.head.blocks = nn.ModuleList([block, *beside])
 
 
 def _old(learner: Learner, part: Tensors | None, kept: Rows, params: Params) -> Exemplars:
@@ -143,7 +137,7 @@ def _serve(learner: Learner, exemplars: Exemplars) -> None:
         learner.notes.append(f"No row is kept of {', '.join(lost[:5])}: answered no more.")
     if len(lost) < len(learner.classes):
         features = {name: features_of(learner, rows) for name, rows in exemplars.rows.items() if len(rows)}
-        _put(learner, *nearest_mean(features, learner.classes), [])
+        put_head(learner.network.head, *nearest_mean(features, learner.classes))
 
 
 def _compare(learner: Learner, trained: float | None, served: float | None) -> None:
