@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from service.contract.enums import UpdateState
-from service.learning.evaluation.classes.class_challenge import ClassBout
+from service.learning.evaluation.classes.class_challenge import ClassComparison
 from service.registry import disputes, states, updates
 from service.registry.sql.tables import Batch, Deployment, Dispute, Model, Update, Version
 from service.web.words import LANGUAGES, Words
@@ -285,7 +285,9 @@ def test_a_challenger_that_did_not_win_says_so_with_its_figures(person: Person) 
         [model] = session.scalars(select(Model))
         update = updates.challenge(session, model, champion, {"name": "retrain"}, "auto: the net challenges.")
         states.advance(session, update, UpdateState.RUNNING, "claimed")
-        update.why = f"auto: a challenger that did not win. {ClassBout(300, 0.934, 0.912, 1e-40).sentence('retrain')}"
+        update.why = (
+            f"auto: a challenger that did not win. {ClassComparison(300, 0.934, 0.912, 1e-40).sentence('retrain')}"
+        )
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
         lost = update.id
     page = person.looks(f"/updates/{lost}").text

@@ -15,8 +15,8 @@ from service.contract.report import NewValue
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
 from service.learning.data.slips import slip_notes
-from service.learning.evaluation.classes.class_challenge import ClassBout
-from service.learning.evaluation.numbers.number_challenge import NumberBout
+from service.learning.evaluation.classes.class_challenge import ClassComparison
+from service.learning.evaluation.numbers.number_challenge import NumberComparison
 from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import InputScale
 from service.learning.network.scale_notes import scale_notes
@@ -54,7 +54,7 @@ def notes() -> list[str]:
     still = np.zeros((40, 3), np.float32)
     wide = np.tile(np.array([[0.5, -0.5, 300.0]], np.float32), (40, 1))
     slips = {"city": [NewValue(value=f"Osakk{k}", rows=1, near=["Osaka"]) for k in range(7)]}
-    bouts = [ClassBout(300, 0.934, 0.912, 1e-40), NumberBout(300, 1.5, 1.7, 0.98)]
+    comparisons = [ClassComparison(300, 0.934, 0.912, 1e-40), NumberComparison(300, 1.5, 1.7, 0.98)]
     return [
         *(Dialect(mark, sign, "cp1252", order, word).sentence for mark, sign, order, word in DIALECTS),
         *unlearned({0: {1.0: "Nara", 2.0: "Kobe"}}, {0: frozenset()}, table_of({"city": "category"}), 3),
@@ -62,8 +62,8 @@ def notes() -> list[str]:
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),
-        *(f"auto: a challenger that did not win. {bout.sentence('retrain')}" for bout in bouts),
-        f"auto: a challenger. {bouts[0].sentence('retrain')}",
+        *(f"auto: a challenger that did not win. {one.sentence('retrain')}" for one in comparisons),
+        f"auto: a challenger. {comparisons[0].sentence('retrain')}",
     ]
 
 
@@ -75,7 +75,9 @@ def test_a_note_has_words_in_japanese(note: str) -> None:
 
 
 def test_figures_and_names_stay_as_they_are() -> None:
-    lost = said(f"auto: a challenger that did not win. {ClassBout(300, 0.934, 0.912, 1e-40).sentence('retrain')}", "ja")
+    lost = said(
+        f"auto: a challenger that did not win. {ClassComparison(300, 0.934, 0.912, 1e-40).sentence('retrain')}", "ja"
+    )
     assert all(figure in lost for figure in ("300 行", "retrain が 0.912", "公開中のものが 0.934"))
     line = 'Line 1,042, column "label": "{0}<b>" is not a class of digits. Near: "a", "b b".'
     assert (

@@ -28,7 +28,7 @@ DOUBT = 0.05
 
 
 @dataclass(frozen=True)
-class Bout(ABC):
+class Comparison(ABC):
     """How a challenger and a champion did on the same rows: a number of each, and `p`, the chance of so clear a win
     where there is no difference."""
 

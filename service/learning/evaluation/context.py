@@ -23,7 +23,7 @@ from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
 from service.learning.evaluation.assessment import Memory
-from service.learning.evaluation.challenge import Bout
+from service.learning.evaluation.challenge import Comparison
 from service.learning.evaluation.cost import cost_of
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.exact.frozen_features import moved
@@ -151,7 +151,7 @@ class UpdateContext(ABC):
         judging it, its report, and what its lineage will remember"""
 
     @abstractmethod
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Bout:
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Comparison:
         """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
 
     def space(self, base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:

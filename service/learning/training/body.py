@@ -72,7 +72,7 @@ def frozen_trunk(base: Checkpoint | None, data: Data, scale: AnyScale, backbone:
     return network
 
 
-def opened(network: Network, unfreeze: Unfreeze) -> Blocks:
+def unfrozen_blocks(network: Network, unfreeze: Unfreeze) -> Blocks:
     """The blocks that `unfreeze` names, from input to output. Raises MethodRefused for an unknown name."""
     backbone = network.backbone
     if isinstance(backbone, Extractor):

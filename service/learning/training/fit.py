@@ -29,15 +29,15 @@ from service.learning.training.optimiser import (
     UNSEEN_STEPS,
     Best,
     Descent,
-    brought,
     clip,
     cosine,
     gathered,
     lay_out,
     memory_layout,
-    near,
     precision,
     put,
+    resident,
+    to_device,
     why_diverged,
     why_full,
 )
@@ -254,8 +254,8 @@ class _Attempt:
         layout = memory_layout(self.body)
         self.body.to(device)
         lay_out(self.body, layout)
-        x, y = near(learned.x, device), near(learned.y, device)
-        bring = partial(brought, device=device, layout=layout)
+        x, y = resident(learned.x, device), resident(learned.y, device)
+        bring = partial(to_device, device=device, layout=layout)
         generator = self.run.generator(self.phase.salt)
         descent = Descent(self.learning, params.lr)
         steps = params.epochs * -(-learned.rows // params.batch_size)
@@ -280,8 +280,8 @@ class _Attempt:
                 j = None
                 if memory is not None and memory.rows:
                     j = torch.randint(memory.rows, (len(i),), generator=generator)
-                    rows = torch.cat([rows, brought(memory.x[j], device)])
-                    labels = torch.cat([labels, brought(memory.y[j], device)])
+                    rows = torch.cat([rows, to_device(memory.x[j], device)])
+                    labels = torch.cat([labels, to_device(memory.y[j], device)])
                 if params.schedule == "cosine":
                     descent.lr = params.lr * cosine(self.steps, steps)
                 self._step(descent, Step(rows, labels, i, j))

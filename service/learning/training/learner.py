@@ -29,7 +29,7 @@ from service.learning.network.provenance import ORIGIN, learned_by_part, origin_
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
 from service.learning.training.aims.aim import Aim, Loss
-from service.learning.training.body import SLOWER, Body, frozen_trunk, opened
+from service.learning.training.body import SLOWER, Body, frozen_trunk, unfrozen_blocks
 from service.learning.training.fit import (
     DRAWS,
     INIT,
@@ -182,7 +182,7 @@ class Learner:
             return
         if not self.moves:
             raise MethodRefused.at("/method/unfreeze", NO_BLOCKS)
-        blocks = opened(self.network, unfreeze)
+        blocks = unfrozen_blocks(self.network, unfreeze)
         modules = [block for _, block in blocks]
         if isinstance(self.network.backbone, Extractor):
             self.network.backbone.thaw(modules)

@@ -96,12 +96,12 @@ def gathered(
             yield places[start:stop], rows[start:stop], labels[start:stop]
 
 
-def near(rows: Tensor, device: torch.device) -> Tensor:
+def resident(rows: Tensor, device: torch.device) -> Tensor:
     """Rows where steps take theirs from: on the device, unless they are so many that only those of a few steps go."""
     return rows.to(device) if rows.numel() * rows.element_size() <= RESIDENT else rows
 
 
-def brought(rows: Tensor, device: torch.device, layout: torch.memory_format = torch.contiguous_format) -> Tensor:
+def to_device(rows: Tensor, device: torch.device, layout: torch.memory_format = torch.contiguous_format) -> Tensor:
     """Rows of a few steps on the device, in that memory layout; a GPU takes them while it computes the last ones."""
     if device.type == "cuda" and rows.device.type == "cpu":
         rows = rows.pin_memory().to(device, non_blocking=True)

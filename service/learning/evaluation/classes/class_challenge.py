@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.data.rows import Ints, Rows
-from service.learning.evaluation.challenge import DOUBT, Bout, kept_for_choosing, outputs_unselected
+from service.learning.evaluation.challenge import DOUBT, Comparison, kept_for_choosing, outputs_unselected
 from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import Head
 from service.learning.ledger.ledger import Ledger
@@ -19,7 +19,7 @@ MARGIN = 0.01
 """Accuracy that a challenger must win."""
 
 
-class ClassBout(Bout):
+class ClassComparison(Comparison):
     @property
     def won(self) -> bool:
         return self.challenger - self.champion > MARGIN and self.p < DOUBT
@@ -31,15 +31,15 @@ class ClassBout(Bout):
         )
 
 
-def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassBout:
+def compare(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassComparison:
     """Compares both on the selecting rows of history and batch. Reads the history."""
     rows = kept_for_choosing(data)
     if not len(rows):
-        return ClassBout(0, 0.0, 0.0, 1.0)
+        return ClassComparison(0, 0.0, 0.0, 1.0)
     right = [_columns(version, rows, data, run) == rows.codes(version.classes) for version in (champion, challenger)]
     paired = Paired.of(*right)
     luck = at_least(paired.better, paired.worse + paired.better, 0.5)
-    return ClassBout(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
+    return ClassComparison(len(rows), float(right[0].mean()), float(right[1].mean()), luck)
 
 
 def _columns(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Ints:

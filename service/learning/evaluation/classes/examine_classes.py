@@ -23,7 +23,7 @@ from service.learning.evaluation.classes.class_answers import (
     softmax,
 )
 from service.learning.evaluation.classes.class_assessment import ClassAssessment, ClassPast, Correctness, remember
-from service.learning.evaluation.classes.class_challenge import ClassBout, compare
+from service.learning.evaluation.classes.class_challenge import ClassComparison, compare
 from service.learning.evaluation.classes.class_report import assess, left_out_suspects, with_batch
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.evaluation.classes.learning_curve import learning_curve
@@ -78,7 +78,7 @@ class ClassContext(UpdateContext):
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
         return exam.candidate, report.model_copy(update={"learning_curve": curve}), remember(assessment)
 
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassBout:
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassComparison:
         return compare(champion, challenger, data, run)
 
     def examine_challenger(

@@ -33,7 +33,7 @@ from service.learning.evaluation.numbers.left_out import left_out_errors
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_answers import base_answers, candidate_answers
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, NumberPast, Tested
-from service.learning.evaluation.numbers.number_challenge import NumberBout, compare_numbers
+from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
 from service.learning.evaluation.numbers.number_memory import remember
 from service.learning.evaluation.numbers.number_report import Examined, number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
@@ -108,7 +108,7 @@ class NumberContext(UpdateContext):
         examined = Examined(exam, assessment, measured, gate, memory, *parts, self.cost(exam, made), notes)
         return made, number_report(examined), memory
 
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberComparison:
         return compare_numbers(champion, challenger, data, run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.data.rows import Floats, Rows
-from service.learning.evaluation.challenge import DOUBT, Bout, kept_for_choosing, outputs_unselected
+from service.learning.evaluation.challenge import DOUBT, Comparison, kept_for_choosing, outputs_unselected
 from service.learning.evaluation.context import still_counting
 from service.learning.ledger.ledger import Ledger
 from service.learning.method import Data
@@ -19,7 +19,7 @@ MARGIN = 0.02
 """Part of the mean error that a challenger must save."""
 
 
-class NumberBout(Bout):
+class NumberComparison(Comparison):
     """Mean errors of both, in the targets' own unit; of several numbers over the champion's."""
 
     @property
@@ -33,15 +33,15 @@ class NumberBout(Bout):
         )
 
 
-def compare_numbers(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberBout:
+def compare_numbers(champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberComparison:
     """Compares both on the selecting rows of history and batch that still count for the champion. Reads the history."""
     rows = kept_for_choosing(data, still_counting(champion, data))
     if not len(rows):
-        return NumberBout(0, 0.0, 0.0, 1.0)
+        return NumberComparison(0, 0.0, 0.0, 1.0)
     before, after = (np.abs(_values(version, rows, data, run) - rows.targets) for version in (champion, challenger))
     usual = before.mean(0) if before.shape[1] > 1 else np.ones(1)
     before, after = ((errors / np.where(usual > 0, usual, 1.0)).mean(1) for errors in (before, after))
-    return NumberBout(len(rows), float(before.mean()), float(after.mean()), signed_rank(before - after))
+    return NumberComparison(len(rows), float(before.mean()), float(after.mean()), signed_rank(before - after))
 
 
 def _values(version: Checkpoint, rows: Rows, data: Data, run: Run) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.inputs import VectorInput
-from service.learning.evaluation.classes.class_challenge import ClassBout, compare
+from service.learning.evaluation.classes.class_challenge import ClassComparison, compare
 from service.learning.methods import METHODS
 from service.learning.run import Run
 from service.learning.update import learn
@@ -25,24 +25,24 @@ def test_a_network_that_sees_more_wins_and_the_exact_head_does_not_win_back() ->
     exact = learn(None, data, METHODS["ridge"], METHODS["ridge"].Params(), Run()).checkpoint
     retrain = METHODS["retrain"]
     net = learn(None, data, retrain, retrain.Params.model_validate({"backbone": {"name": "mlp"}}), Run()).checkpoint
-    bout = compare(exact, net, data, Run())
-    assert bout.won, bout
-    assert bout.rows == int(data.batch.selecting.sum())
+    compared = compare(exact, net, data, Run())
+    assert compared.won, compared
+    assert compared.rows == int(data.batch.selecting.sum())
     back = compare(net, exact, data, Run())
     assert not back.won
-    assert (back.champion, back.challenger) == (bout.challenger, bout.champion)
+    assert (back.champion, back.challenger) == (compared.challenger, compared.champion)
 
 
 def test_a_draw_is_no_win() -> None:
     data = signs(300)
     exact = learn(None, data, METHODS["ridge"], METHODS["ridge"].Params(), Run()).checkpoint
-    bout = compare(exact, exact, data, Run())
-    assert bout.champion == bout.challenger
-    assert not bout.won
+    compared = compare(exact, exact, data, Run())
+    assert compared.champion == compared.challenger
+    assert not compared.won
 
 
 def test_a_narrow_or_an_unsure_lead_does_not_count() -> None:
-    assert not ClassBout(1000, 0.900, 0.909, 0.001).won
-    assert not ClassBout(50, 0.80, 0.88, 0.11).won
-    assert ClassBout(1000, 0.90, 0.92, 0.01).won
-    assert not ClassBout(0, 0.0, 0.0, 1.0).won
+    assert not ClassComparison(1000, 0.900, 0.909, 0.001).won
+    assert not ClassComparison(50, 0.80, 0.88, 0.11).won
+    assert ClassComparison(1000, 0.90, 0.92, 0.01).won
+    assert not ClassComparison(0, 0.0, 0.0, 1.0).won

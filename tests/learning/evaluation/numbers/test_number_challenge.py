@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.learning.evaluation.numbers.number_challenge import NumberBout, compare_numbers
+from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
 from service.learning.methods import resolve
 from service.learning.run import Run
 from service.learning.update import learn
@@ -16,20 +16,20 @@ def test_a_network_that_sees_more_wins_and_the_exact_head_does_not_win_back() ->
     data = NumberStream(vector(4)).offered(X, 20 + 10 * X[:, 0] * X[:, 1])
     exact = learn(None, data, *resolve({"name": "ridge", "lift": "none"}), Run()).checkpoint
     net = learn(None, data, *resolve({"name": "retrain", "backbone": {"name": "mlp"}}), Run()).checkpoint
-    bout = compare_numbers(exact, net, data, Run())
-    assert bout.won, bout
-    assert bout.rows == int(data.batch.selecting.sum())
+    compared = compare_numbers(exact, net, data, Run())
+    assert compared.won, compared
+    assert compared.rows == int(data.batch.selecting.sum())
     selecting = data.batch.take(data.batch.selecting)
     spread = np.abs(selecting.targets - selecting.targets.mean()).mean()
-    assert 0.8 * spread < bout.champion < 1.2 * spread, "a line sees nothing of a product"
+    assert 0.8 * spread < compared.champion < 1.2 * spread, "a line sees nothing of a product"
     back = compare_numbers(net, exact, data, Run())
     assert not back.won
-    assert (back.champion, back.challenger) == (bout.challenger, bout.champion)
+    assert (back.champion, back.challenger) == (compared.challenger, compared.champion)
     assert not compare_numbers(exact, exact, data, Run()).won
 
 
 def test_a_narrow_or_an_unsure_lead_does_not_count() -> None:
-    assert not NumberBout(1000, 10.0, 9.81, 0.001).won
-    assert not NumberBout(50, 10.0, 8.0, 0.11).won
-    assert NumberBout(1000, 10.0, 9.7, 0.01).won
-    assert not NumberBout(0, 0.0, 0.0, 1.0).won
+    assert not NumberComparison(1000, 10.0, 9.81, 0.001).won
+    assert not NumberComparison(50, 10.0, 8.0, 0.11).won
+    assert NumberComparison(1000, 10.0, 9.7, 0.01).won
+    assert not NumberComparison(0, 0.0, 0.0, 1.0).won
