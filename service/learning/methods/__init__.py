@@ -54,7 +54,10 @@ def resolve(request: Mapping[str, Any], pointer: str = "/method") -> tuple[Metho
     Raises MethodRefused with the pointer to the field, and the allowed names.
     """
     name = str(request.get("name"))
-    check_name(name, pointer)
+    if name not in METHODS:
+        known = ", ".join([AUTO, *METHODS])
+        message = f'There is no method "{name[:100]}".{_nearest(name, METHODS)} There are {known}.'
+        raise MethodRefused(message, [(f"{pointer}/name", message)])
     method = METHODS[name]
     return method, check_params(name, method.Params, {k: v for k, v in request.items() if k != "name"}, pointer)
 
@@ -90,14 +93,6 @@ def _first_error(name: str, params: type[Strict], error: ValidationError) -> tup
         return field, f"{name}: {f'{field}: ' if field else ''}{errors[0]['ctx']['error']}."
     messages = dict.fromkeys(_SUBJECT.sub("", e["msg"]) for e in errors if e["loc"][:1] == errors[0]["loc"][:1])
     return field, f"{name}: {field} {', or '.join(messages)}."
-
-
-def check_name(name: str, pointer: str) -> None:
-    """Raises MethodRefused if there is no method of that name."""
-    if name not in METHODS:
-        known = ", ".join([AUTO, *METHODS])
-        message = f'There is no method "{name[:100]}".{_nearest(name, METHODS)} There are {known}.'
-        raise MethodRefused(message, [(f"{pointer}/name", message)])
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -234,7 +234,10 @@ def layout_of(network: Network, classes: Sequence[str], **changes: object) -> La
         update={
             "layers": stage_layouts(backbone) if isinstance(backbone, Convolutions) else layers,
             "inserted": inserted_layouts(backbone, network.neck),
-            "low_rank": low_rank_layouts(network.low_rank),
+            "low_rank": [
+                LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
+                for b in (cast(LowRank, branch) for branch in network.low_rank)
+            ],
             "neck": [block_layouts(cast(GrownLinear, x)) for x in network.neck.layers],
             "head": block_layouts(network.head),
             "classes": list(classes),
@@ -301,13 +304,6 @@ def inserted_layouts(backbone: nn.Module, neck: nn.Module) -> list[InsertedLayou
         for of, owner in (("backbone", backbone), ("neck", neck))
         for k, layer in enumerate(getattr(owner, "layers", ()))
         for i in cast(GrownLinear, layer).insertions
-    ]
-
-
-def low_rank_layouts(branches: nn.ModuleList) -> list[LowRankLayout]:
-    return [
-        LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
-        for b in (cast(LowRank, branch) for branch in branches)
     ]
 
 
