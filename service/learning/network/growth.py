@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -83,4 +82,4 @@ def new_neck(network: Network, hidden: Sequence[int], columns: int, generator: t
 
 def neck_widths(network: Network) -> list[int]:
     """Units of each hidden layer of the head."""
-    return [cast(GrownLinear, layer).out_features for layer in network.neck.layers]
+    return [layer.out_features for layer in network.neck]

@@ -56,14 +56,17 @@ class Dense(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.in_width = width
 
+    def __iter__(self) -> Iterator[GrownLinear]:
+        return (cast(GrownLinear, layer) for layer in self.layers)
+
     @property
     def width(self) -> int:
-        return cast(GrownLinear, self.layers[-1]).out_features if len(self.layers) else self.in_width
+        return [self.in_width, *(layer.out_features for layer in self)][-1]
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
-        for layer in self.layers:
-            x = cast(GrownLinear, layer).activated(x)
+        for layer in self:
+            x = layer.activated(x)
         return x
 
 
@@ -130,8 +133,7 @@ class Network(nn.Module):
 
     def hidden_layers(self) -> list[GrownLinear]:
         """Layers of blocks in order: those of an mlp or cnn backbone, then the neck's."""
-        backbone = list(self.backbone.layers) if isinstance(self.backbone, Dense | Convolutions) else []
-        return [cast(GrownLinear, layer) for layer in [*backbone, *self.neck.layers]]
+        return [*(self.backbone if isinstance(self.backbone, Dense | Convolutions) else ()), *self.neck]
 
     def stored(self) -> Iterator[Block | Inserted | LowRank]:
         """Yields blocks, inserted layers and branches, each with the part that keeps its tensors."""
@@ -229,7 +231,7 @@ def parts_of(network: Network) -> dict[str, Tensors]:
 def layout_of(network: Network, classes: Sequence[str], **changes: object) -> Layout:
     """The layout of a network as it is now (its blocks may have grown), with `changes` to other fields."""
     backbone = network.backbone
-    layers = [block_layouts(cast(GrownLinear, x)) for x in backbone.layers] if isinstance(backbone, Dense) else []
+    layers = [block_layouts(layer) for layer in backbone] if isinstance(backbone, Dense) else []
     return network.layout.model_copy(
         update={
             "layers": stage_layouts(backbone) if isinstance(backbone, Convolutions) else layers,
@@ -238,7 +240,7 @@ def layout_of(network: Network, classes: Sequence[str], **changes: object) -> La
                 LowRankLayout(at=b.at, scale=b.scale, part=b.part, key=b.key)
                 for b in (cast(LowRank, branch) for branch in network.low_rank)
             ],
-            "neck": [block_layouts(cast(GrownLinear, x)) for x in network.neck.layers],
+            "neck": [block_layouts(layer) for layer in network.neck],
             "head": block_layouts(network.head),
             "classes": list(classes),
             **changes,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import cast
 
 import torch
 
@@ -23,7 +22,7 @@ from service.learning.method import Data
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.input_scale import scaled_shape
-from service.learning.network.network import Dense, Network
+from service.learning.network.network import Network
 from service.learning.run import Run
 from service.learning.training.aims.aim import Aim
 from service.learning.training.fit import Labelled
@@ -170,8 +169,9 @@ class TrainingRows:
 
     @property
     def first_layer(self) -> GrownLinear:
-        trunk = [*cast(Dense | Convolutions, self.network.backbone).layers] if self.moves and not self.thawed else []
-        return cast(GrownLinear, [*trunk, *self.network.neck.layers, self.network.head][0])
+        layers = [*self.network.hidden_layers(), self.network.head]
+        behind_backbone = len(layers) - len(self.network.neck.layers) - 1
+        return layers[0] if self.moves and not self.thawed else layers[behind_backbone]
 
     def enter(self, generator: torch.Generator | None = None) -> None:
         """Moves the first layer into the frame before training. With a generator it is drawn anew there."""

@@ -211,7 +211,7 @@ def _layers(dense: Dense, grown: bool) -> list[Step]:
     """Hidden layers with their ReLU; layers with branches or inserted layers are called as they are."""
     if grown:
         return [dense] if len(dense.layers) else []
-    return [step for layer in dense.layers for step in _hidden(cast(GrownLinear, layer))]
+    return [step for layer in dense for step in _hidden(layer)]
 
 
 def _hidden(layer: GrownLinear) -> list[Step]:

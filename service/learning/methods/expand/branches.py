@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from service.learning.training.learner import Learner
 
 def layers_of(network: Network) -> list[GrownLinear]:
     assert isinstance(network.backbone, Dense | Convolutions)
-    return [cast(GrownLinear, layer) for layer in network.backbone.layers]
+    return [*network.backbone]
 
 
 def branches(network: Network) -> list[str] | None:

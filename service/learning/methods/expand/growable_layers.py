@@ -42,8 +42,7 @@ def growable(network: Network) -> list[GrowableLayer]:
     layers = [GrowableLayer("backbone", k, layer, 1) for k, layer in enumerate(backbone)]
     if layers:
         layers[-1] = layers[-1]._replace(fan_out=fields)
-    neck = enumerate(network.neck.layers)
-    return layers + [GrowableLayer("neck", k, cast(GrownLinear, layer), 1) for k, layer in neck]
+    return layers + [GrowableLayer("neck", k, layer, 1) for k, layer in enumerate(network.neck)]
 
 
 def drift(before: GrownLinear, after: GrownLinear) -> Tensor:
