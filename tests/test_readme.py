@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.newcomer import BLOCK, Newcomer, serving
+from tests.docs.newcomer import BLOCK, Newcomer, sitting
 from tests.running import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -18,9 +18,7 @@ LONGEST = 300
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Newcomer]:
-    """With the service running as the README starts it."""
-    (line,) = (text for language, text in BLOCK.findall(REST) if language == "console")
-    with serving(tmp_path_factory.mktemp("newcomer"), line.removeprefix("$ "), migrated) as newcomer:
+    with sitting(tmp_path_factory.mktemp("newcomer"), migrated) as newcomer:
         yield newcomer
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from safetensors.numpy import load
 
 from service.learning.data.serialization import unpack
@@ -19,11 +14,10 @@ from service.settings import Settings
 from service.upkeep.verify import verify
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, blobs, children_of, until
-from tests.running import ROOT, Server
+from tests.running import Server
 
 METHOD = {"name": "ridge", "lift": "none", "alpha": 0.1}
 SENT = {"Content-Type": "application/octet-stream"}
-COMMANDS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "merging.md").read_text(), re.M | re.S)
 
 
 def ledger(caller: Caller, version: int | str = "live") -> bytes:
@@ -178,20 +172,3 @@ def test_labels_that_are_wrong_elsewhere_are_stopped_by_rows_that_are_here(new_m
     b.end(b.ok("POST", f"{b.path}/updates?wait=60", body)["id"])
     done = merge(a, ledger(b))
     assert (done["verdict"], a.live()) == ("rejected", 1), done["report"]["gate"]["why"]
-
-
-@pytest.mark.long
-@pytest.mark.sqlite
-def test_the_page_merges_two_services(tmp_path: Path, shared: Server, migrated: Path) -> None:
-    with Server(tmp_path / "south", migrated=migrated) as south, Caller(shared, "ward") as north:
-        said = []
-        for commands in COMMANDS:
-            typed = commands.replace("localhost:8000", shared.url).replace("localhost:8001", south.url)
-            ran = subprocess.run(["bash", "-e"], input=typed, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-            assert ran.returncode == 0, ran.stderr
-            said.append(
-                [json.loads(answer) for answer in re.findall(r"^\{.*?\}$", re.sub(r"\}\{", "}\n{", ran.stdout), re.M)]
-            )
-        assert said[0][-1]["predictions"][0]["class"] == "cold", said
-        assert [answer.get("verdict") for answer in said[0]] == [None, None, "promoted", "promoted", "promoted", None]
-        assert (said[1][-1]["verdict"], north.version(3)["classes"]) == ("promoted", ["well", "flu"])

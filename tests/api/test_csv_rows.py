@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import httpx
@@ -15,7 +14,6 @@ from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
 from tests.api.test_csv import LARGE, comparable, send
 from tests.making import make_model, make_version
-from tests.running import ROOT
 
 pytestmark = pytest.mark.usefixtures("lasting")
 
@@ -115,13 +113,6 @@ def test_callers_of_a_scoring_server_are_told_the_same(wines: Api) -> None:
     native = wines.ok("POST", "/v1/models/digits/predictions", {"inputs": ROWS})["predictions"]
     assert invoke("digits", NUMBERS).json()["predictions"] == [row["class"] for row in native]
     assert 'Line 3, column "b": "x" is not' in invoke("digits", NUMBERS.replace("0.5", "x")).json()["message"]
-
-
-def test_the_example_of_the_page_is_taken(wines: Api) -> None:
-    section = (ROOT / "docs" / "inputs.md").read_text().partition("## Files")[2].partition("\n## ")[0]
-    [(text, query)] = re.findall(r"<<'END'\n(.*?)END\ncurl -s '\S+/orders/updates(\S+)'", section, re.S)
-    make_model(wines.runtime, "orders", TextInput(kind="text"))
-    assert send(wines, f"orders/updates{query}", text).status_code == 202
 
 
 def test_a_line_is_no_image(wines: Api) -> None:

@@ -15,7 +15,6 @@ from service.contract.inputs import ImageInput, TextInput, VectorInput
 from tests.api.conftest import Api, pointers
 from tests.api.test_csv import LARGE
 from tests.making import make_model
-from tests.running import ROOT
 
 pytestmark = pytest.mark.usefixtures("lasting")
 
@@ -103,12 +102,3 @@ def test_another_tensor_and_bytes_of_another_kind_are_refused(models: Api) -> No
         assert (refused.status_code, words in refused.json()["detail"]) == (422, True), refused.text
     asked = models("POST", "/v1/models/wine/predictions", content=save({"inputs": ROWS}), headers=headers)
     assert asked.status_code == 415
-
-
-def test_the_example_of_the_page_is_taken(models: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_model(models.runtime, "signs", VectorInput(kind="vector", size=4))
-    section = (ROOT / "docs" / "inputs.md").read_text().partition("## Arrays")[2]
-    scope: dict[str, Any] = {}
-    monkeypatch.setattr(httpx, "post", lambda url, **sent: models("POST", httpx.URL(url).path, **sent))
-    exec(section.partition("```python\n")[2].partition("```")[0], scope)
-    assert scope["answer"].status_code == 202

