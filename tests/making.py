@@ -85,7 +85,7 @@ def table_checkpoint(
     checkpoint = Checkpoint(layout, parts_of(network))
     if learned is None:
         return checkpoint
-    counts = {column: dict.fromkeys(values, 1) for column, values in learned.items()}
+    counts = {column: dict.fromkeys(values, 20) for column, values in learned.items()}
     return checkpoint.with_values(LearnedValues.of(spec, [counts]), [])
 
 

@@ -3,6 +3,7 @@ Inference Protocol, and that of MLflow's scoring server."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,7 +47,9 @@ class Predictions(Resource):
 class ValuePrediction(Resource):
     value: float
     interval: tuple[float, float] | None = Field(
-        default=None, description="Lower and upper end; null where the version has learned too few rows for one."
+        default=None,
+        description="Lower and upper end; null where the version has learned too few rows for one, or hardly any that "
+        "lack what this row lacks.",
     )
 
 
@@ -74,11 +77,14 @@ class NumberPredictions(Resource):
 
     @property
     def intervals(self) -> list[tuple[float, float]] | list[list[tuple[float, float]]] | None:
-        """By row: the (lower, upper) end of its number, or the list of those of its numbers; None where the version has
-        no intervals yet."""
+        """By row: the (lower, upper) end of its number, or the list of those of its numbers; NaN where a row has none.
+        None where the version has no intervals yet."""
         rows: Any = self.predictions
         intervals: list[Any] = [row.interval if isinstance(row, ValuePrediction) else row.intervals for row in rows]
-        return None if None in intervals else intervals
+        none: Any = (math.nan, math.nan)
+        if not isinstance(rows[0], ValuePrediction):
+            none = [none] * len(rows[0].values)
+        return [none if ends is None else ends for ends in intervals] if any(intervals) else None
 
 
 Parameters = Annotated[dict[str, Any], Field(max_length=100)]

@@ -23,6 +23,8 @@ MOST_COLUMNS = 1000
 """Most columns of a table."""
 MOST_VALUES = 2000
 """Most values of all categories of a model together, without those of columns of many values."""
+LACKED = ""
+"""In the place of a column, among counts of values: how many rows lack which cell. No column is called so."""
 LARGEST_CELL = 1e150
 """Largest size of a number: float64 holds the squares of such, and sums of them."""
 LEAST_PART = 1e-9

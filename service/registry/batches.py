@@ -13,6 +13,7 @@ from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
 from service.contract.enums import Action, BatchState
+from service.contract.tables import LACKED
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import paging
 from service.registry.callers import audit
@@ -112,14 +113,16 @@ def known_values(
             if of is not None and batch_id not in of:
                 continue
             for column, counts in (values or {}).items():
-                known.setdefault(column, set()).update(counts)
+                if column != LACKED:
+                    known.setdefault(column, set()).update(counts)
             if wanted is not None and all(known[column].issuperset(names) for column, names in wanted.items()):
                 break
     return known
 
 
 def values_of(session: Session, ids: Collection[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Batch -> column -> rows of each value of a category, of those of these batches that have any."""
+    """Batch -> column -> rows of each value of a category, and what rows lack, of those of these batches that have
+    any."""
     query = select(Batch.id, Batch.values).where(Batch.id.in_(among(session, ids)))
     return {batch_id: values for batch_id, values in session.execute(query) if values is not None}
 

@@ -9,10 +9,11 @@ import msgspec
 
 from service.errors import KnowsNothing
 from service.intake.kinds.tables import ValueNames
+from service.serving.kinds import INTERVAL
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.kinds.output_tensors import OutputTensor
 from service.serving.loaded_versions import Loaded
-from service.serving.notes import outside_range, unlearned
+from service.serving.notes import unlearned, unusual
 
 PIECE = 256
 """Scores that are written at once: about 0.1 ms."""
@@ -68,8 +69,13 @@ class Answer:
     @property
     def notes(self) -> list[str]:
         predictor = self.loaded.predictor
-        notes = [*self.of_file, *(outside_range(predictor.input) if self.answers.outside else [])]
-        return notes + unlearned(self.names, predictor.known, predictor.input, self.version) if self.names else notes
+        notes = list(self.of_file)
+        if self.names:
+            notes += unlearned(self.names, predictor.known, predictor.input, self.version)
+        if (marks := self.answers.marks) is not None:
+            intervals = INTERVAL in predictor.kind.outputs
+            notes += unusual(marks, predictor.usual, predictor.input, self.version, intervals)
+        return notes
 
 
 def is_long(loaded: Loaded, rows: int, options: PredictOptions) -> bool:

@@ -1,14 +1,18 @@
-"""What an answer says of odd rows: values outside the declared range, and values that the version has not learned."""
+"""What an answer says of odd rows: values outside the declared range or beyond where the scale cuts, cells that hardly
+any learned row lacked, and values that the version has not learned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from service.contract.inputs import InputSpec
 from service.contract.tables import TableInput
 from service.intake.kinds.tables import ValueNames
+from service.learning.data.learned_values import LACKING_ROWS
 from service.learning.wording import listed
-from service.serving.predictor import declared_range
+from service.serving.unusual import BEYOND, LACKING, Marks, Usual, declared_range
 
 VALUES, COLUMNS = 5, 10
 """Values of a column, and columns, that notes name: an answer of many rows stays short."""
@@ -19,12 +23,30 @@ Known = Mapping[int, frozenset[float]]
 """Codes of the values that a version has learned, by the place of their column."""
 
 
-def outside_range(spec: InputSpec) -> list[str]:
-    """The note on values outside the range that a model declares."""
-    if (scale := declared_range(spec)) is None:
-        return []
-    low, high = scale.range
-    return [f"Some values lie outside the range of this model's inputs, [{low:g}, {high:g}]."]
+def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals: bool) -> list[str]:
+    """Notes on what is unusual of the rows. intervals: whether the version gives any."""
+    if (scale := declared_range(spec)) is not None:
+        low, high = scale.range
+        return [f"Some values lie outside the range of this model's inputs, [{low:g}, {high:g}]."]
+    if not isinstance(spec, TableInput):
+        far = f"Some values lie farther from those that version {version} began with than it can tell apart"
+        return [f"{far}: they count as nearer ones."]
+    of_any = np.bitwise_or.reduce(marks)
+    beyond = np.flatnonzero(of_any & BEYOND).tolist()
+    notes = [
+        f"{_cut(spec.columns[k].name)}: version {version} tells values from {usual.low[k]:g} to {usual.high[k]:g} "
+        "apart, and some lie beyond: they count as the nearest of these."
+        for k in beyond[:COLUMNS]
+    ]
+    if (more := len(beyond) - COLUMNS) > 0:
+        notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
+    if lacking := [_cut(spec.columns[k].name) for k in np.flatnonzero(of_any & LACKING)]:
+        if (more := len(lacking) - COLUMNS) > 0:
+            lacking = [*lacking[:COLUMNS], f"{more} more"]
+        ends = ", and it gives no interval" if intervals else ""
+        few = f"Version {version} has learned fewer than {LACKING_ROWS} rows without {listed(lacking)}"
+        notes.append(f"{few}: such answers are guesses{ends}.")
+    return notes
 
 
 def unlearned(names: ValueNames, known: Known, spec: InputSpec, version: int) -> list[str]:

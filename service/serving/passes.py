@@ -99,11 +99,8 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
         seconds = time.perf_counter() - began
         predictor.pace.observe(len(rows), seconds)
         faulty = dict[int, int]()
-        if numbers:
-            if predictor.range is not None and not (predictor.range[0] <= low and high <= predictor.range[1]):
-                answers = answers.marked(_outside(rows, *predictor.range))
-            if not (math.isfinite(low) and math.isfinite(high)):
-                faulty = _not_finite(rows)
+        if numbers and not (math.isfinite(low) and math.isfinite(high)):
+            faulty = _not_finite(rows)
         at = 0
         for question, start, stop in pieces:  # here rather than in `deliver`, which runs on the event loop
             first, at = at, at + stop - start
@@ -130,11 +127,6 @@ def _joined(parts: Sequence[Array], narrow: bool) -> Array:
         with np.errstate(over="ignore"):
             return np.concatenate(parts, dtype=np.float32, casting="same_kind")
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _outside(rows: Array, low: float, high: float) -> frozenset[int]:
-    flat = rows.reshape(len(rows), -1)
-    return frozenset(np.flatnonzero((flat.min(1) < low) | (flat.max(1) > high)).tolist())
 
 
 def _not_finite(rows: Array) -> dict[int, int]:

@@ -11,40 +11,32 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from service.contract.inputs import CnnBackbone, InputSpec, PretrainedBackbone, RangeScale, TextInput
+from service.contract.inputs import CnnBackbone, PretrainedBackbone, TextInput
 from service.contract.tables import TableInput
 from service.errors import CorruptArtifact, InvalidContent
 from service.learning.backbones.extractor import Extractor, SharedWeights, tensors_of
 from service.learning.data.rows import Array
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, Tensors, kind_of
-from service.learning.network.input_scale import IMAGE_RANGE
 from service.learning.network.network import Network, build
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
 from service.serving.kinds import kind_of_target
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.pace import Pace, most_rows
+from service.serving.unusual import Usual
 from service.tuning.priority import give_way
 
-PIXELS = RangeScale(range=IMAGE_RANGE)
-"""The scale of images whose model declares none."""
 VALUE_BYTES = 250
 """Memory of a learned value, in the tables that it is looked up in."""
 WARM_TEXT = "a text of about as many words as people send"
-
-
-def declared_range(spec: InputSpec) -> RangeScale | None:
-    """The range of values that a model declares for its inputs; images have a default one."""
-    scale = PIXELS if spec.kind == "image" and spec.scale is None else spec.scale
-    return scale if isinstance(scale, RangeScale) else None
 
 
 class Predictor:
     """The network of a loaded version. Several threads may call it: nothing in it changes.
 
     kind: what it does for its kind of target. names: of the columns of an answer, in their order.
-    range: declared values of the inputs; None where the model declares none.
+    usual: what rows are held against.
     family: the same object for all versions of a model; the loader sets it.
     tables: whether rows are those of tables, which stay float64. known: codes of the values of open categories that it
     has learned, by the place of their column.
@@ -78,9 +70,7 @@ class Predictor:
         self.input = layout.input
         self.tables = isinstance(layout.input, TableInput)
         self.known = {} if values is None else {place: frozenset(c.tolist()) for place, c in values.codes.items()}
-        scale = declared_range(self.input)
-        # rounded as the rows are, so that a value at the end of the range is inside it
-        self.range = None if scale is None else (float(np.float32(scale.range[0])), float(np.float32(scale.range[1])))
+        self.usual = Usual(self.input, network.scale, values)
         self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
         self.bytes += VALUE_BYTES * sum(map(len, self.known.values()))
         self.pace = self._warmed(like)
@@ -105,7 +95,8 @@ class Predictor:
             step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)
         )
         answers: RowAnswers = self.kind.answers(given, inputs, options)
-        return answers
+        marks = self.usual.marks(inputs, extremes) if inputs.dtype != object else None
+        return answers if marks is None else answers.marked(marks)
 
     def _extracted(self, inputs: Array, step: Forward, extractor: Extractor) -> Tensor:
         prepared = extractor.prepare(inputs)

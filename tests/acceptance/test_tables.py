@@ -162,6 +162,27 @@ def test_a_version_of_a_table_is_read_from_disk_as_it_was(shared: Server, rents:
         runtime.close()
 
 
+def test_rows_without_what_every_learned_row_had_have_no_interval_until_such_rows_are_learned(rents: Caller) -> None:
+    rows, targets = table(8, 40)
+    without = [{name: cell for name, cell in row.items() if name != "size"} for row in rows]
+
+    def have_intervals() -> list[bool]:
+        answer = asked(rents, [*rows[:2], *without[:2]])
+        guesses = "fewer than 20 rows without size: such answers are guesses, and it gives no interval"
+        assert all(guesses in note for note in answer.get("notes", []))
+        return [p["interval"] is not None for p in answer["predictions"]]
+
+    assert have_intervals() == [True, True, False, False]
+    done = learn(rents, as_csv([{"size": None, **row} for row in without], rent=list(targets)))
+    if done["verdict"] != "promoted":
+        rents.ok("POST", f"{rents.path}/deployments", {"version": done["version"], "reason": "nobody measured them"})
+    assert have_intervals() == [True] * 4
+    assert rents.end(rents.retract(done["batches"])["id"])["state"] == "succeeded"
+    assert have_intervals() == [True, True, False, False]
+    [note] = asked(rents, [{**rows[0], "size": 1e30}])["notes"]
+    assert note.startswith("size: version ")
+
+
 def test_classes_are_learned_from_a_file_by_the_client(shared: Server) -> None:
     rows, rents = table(7, 160)
     labels = ["dear" if rent > 700 else "cheap" for rent in rents]

@@ -12,6 +12,7 @@ import torch
 from service.api.bodies.csv_bodies import takes_rows
 from service.contract.inputs import Architecture
 from service.contract.requests import CreateBatch, CreateUpdate
+from service.contract.tables import LACKED
 from service.learning.data.learned_values import LearnedValues
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import fresh, parts_of
@@ -67,7 +68,7 @@ def test_a_file_is_the_batch_that_the_same_json_is(rents: Api) -> None:
     assert (made.json()["rows"], made.json()["unlabelled"], made.json()["source"]) == (3, 1, "north")
     with rents.runtime.database.reading() as session:
         batch = batches.get(session, models.get(session, "rents"), made.json()["id"])
-        assert batch.values == {"city": {"Osaka": 1}}
+        assert batch.values == {"city": {"Osaka": 1}, LACKED: {"city": 1, "rooms": 1}}
 
 
 def test_labels_come_in_a_column_of_their_name(rents: Api) -> None:
@@ -306,7 +307,11 @@ def test_the_reading_process_says_what_a_handler_says(rents: Api, monkeypatch: p
     again = send(rents, "rents/batches?target=price&group=house&source=north&again=true", TEXT).json()
     with rents.runtime.database.reading() as session:
         stored = batches.get(session, models.get(session, "rents"), again["id"])
-        assert (stored.values, stored.rows, stored.unlabelled) == ({"city": {"Osaka": 1}}, 2, 1)
+        assert (stored.values, stored.rows, stored.unlabelled) == (
+            {"city": {"Osaka": 1}, LACKED: {"rooms": 1, "city": 1}},
+            2,
+            1,
+        )
 
 
 def test_a_key_knows_a_file_however_it_was_read(rents: Api, monkeypatch: pytest.MonkeyPatch) -> None:

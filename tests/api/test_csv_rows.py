@@ -17,8 +17,8 @@ from tests.making import make_model, make_version
 
 pytestmark = pytest.mark.usefixtures("lasting")
 
-NUMBERS = "a,b,c,label\n1,-2.5,3.25,yes\n4,0.5,-1,\n7,8,9,no\n"
-ROWS: list[Any] = [[1, -2.5, 3.25], [4, 0.5, -1], [7, 8, 9]]
+NUMBERS = "a,b,c,label\n1,-2.5,3.25,yes\n4,0.5,-1,\n7,8,-8,no\n"
+ROWS: list[Any] = [[1, -2.5, 3.25], [4, 0.5, -1], [7, 8, -8]]
 TEXTS = 'text,label\n"Where is it, please?",yes\n caf\u00e9 ,no\n'
 LINE_7 = "a,b,c,label\n" + "1,2,3,yes\n" * 5
 

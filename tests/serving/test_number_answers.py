@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from service.contract.inputs import VectorInput
-from service.contract.tables import TableInput, value_code
+from service.contract.tables import LACKED, TableInput, value_code
 from service.errors import CorruptArtifact, InvalidContent, NotLive
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
@@ -22,6 +22,7 @@ from service.learning.network.network import build
 from service.serving import batcher as batching
 from service.serving.answers import PIECE, Answer
 from service.serving.batcher import Batcher
+from service.serving.kinds import INTERVAL
 from service.serving.kinds.kind import PredictOptions, RowAnswers
 from service.serving.kinds.numbers import Values
 from service.serving.loaded_versions import USUAL_LEVEL, Loaded
@@ -30,6 +31,7 @@ from service.serving.predictor import Predictor
 from tests.answering import predict
 from tests.making import number_checkpoint, table_checkpoint
 from tests.serving.test_predictor import checkpoint as class_checkpoint
+from tests.tables import table_of
 
 ONE = NumberGrid(names=["MW"], offset=[500.0], step=[64 / UNIT_STEPS])
 TWO = NumberGrid(names=["low", "high"], offset=[500.0, -2.0], step=[64 / UNIT_STEPS, 0.25 / UNIT_STEPS])
@@ -226,8 +228,50 @@ def test_rows_outside_the_declared_range_are_noted(batcher: Batcher) -> None:
 
     inside, outside = asyncio.run(both())
     assert "notes" not in json.loads(Answer(version, inside, options).json())
-    assert outside.outside == {33}
+    assert outside.marks is not None
+    assert np.flatnonzero(outside.marks).tolist() == [33]
     assert "range of this model's inputs, [-1, 1]" in json.loads(Answer(version, outside, options).json())["notes"][0]
+
+
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbers", "classes"])
+def test_cells_that_hardly_any_learned_row_lacked_and_numbers_that_are_cut_are_named(
+    batcher: Batcher, numbers: bool
+) -> None:
+    spec = table_of({"size": "number", "age": "number", "city": "category", "day": "date"})
+    made = table_checkpoint(spec, {"city": ["Osaka"], LACKED: ["age"]}, grid=ONE if numbers else None)
+    if numbers:
+        made = replace(made, parts={**made.parts, INTERVAL: number_checkpoint(ONE).parts[INTERVAL]})
+    version, whole = Loaded(1, "load", 7, "", Predictor(made)), [2.0, 3.0, float(value_code("Osaka")), 1e9]
+    asked = np.array([whole] * 400)
+    asked[7, 0] = asked[8, 2] = asked[9, 1] = np.nan
+    asked[300, :2] = 99.0, -1e30
+    options = version.settled(PredictOptions())
+    batched = Answer(version, asyncio.run(_answered(batcher, version, asked, options)), options)
+    guesses = f"such answers are guesses{', and it gives no interval' if numbers else ''}."
+    for said in (batched, predict(version, asked)):
+        written = json.loads(said.json())
+        assert json.loads(b"".join(said.pieces())) == written
+        *beyond, lacking = written["notes"]
+        assert [note.partition(" tells values from -8 to 8 apart")[0] for note in beyond] == [
+            "size: version 7",
+            "age: version 7",
+        ]
+        assert lacking == f"Version 7 has learned fewer than 20 rows without size and city: {guesses}"
+        if numbers:
+            assert [k for k, row in enumerate(written["predictions"]) if row["interval"] is None] == [7, 8]
+            ends = said.answers.part(0, 400, options._replace(level=0.5)).intervals
+            assert np.flatnonzero(np.isnan(ends[:, 0, 0])).tolist() == [7, 8]
+    assert "notes" not in json.loads(predict(version, np.array([whole] * 2)).json())
+    unknown = Predictor(table_checkpoint(spec, {"city": ["Osaka"]}, grid=ONE))
+    assert unknown.answer(asked[:20]).marks is None, "such a version does not know what learned rows lacked"
+
+
+def test_numbers_of_a_vector_that_are_cut_are_noted() -> None:
+    version, asked = loaded(ONE), rows(5)
+    assert "notes" not in json.loads(predict(version, asked).json())
+    asked[3, 1] = 9999.0
+    [note] = json.loads(predict(version, asked).json())["notes"]
+    assert note.startswith("Some values lie farther from those that version 7 began with than it can tell apart")
 
 
 async def _answered(batcher: Batcher, version: Loaded, asked: Array, options: PredictOptions) -> RowAnswers:

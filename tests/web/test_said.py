@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from service.contract.inputs import RangeScale, VectorInput
+from service.contract.inputs import InputSpec, RangeScale, VectorInput
 from service.contract.report import NewValue
+from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
+from service.learning.data.learned_values import LearnedValues
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.classes.class_challenge import ClassComparison
 from service.learning.evaluation.numbers.number_challenge import NumberComparison
 from service.learning.methods import METHODS, resolve
-from service.learning.network.input_scale import InputScale
+from service.learning.network.input_scale import AnyScale, InputScale
 from service.learning.network.scale_notes import scale_notes
-from service.serving.notes import outside_range, unlearned
+from service.learning.network.table_scale import TableScale
+from service.serving.notes import unlearned, unusual
+from service.serving.unusual import Usual
 from service.web.catalogue.said import LONGEST, patterns, said
 from tests.tables import table_of
 from tests.web.test_words import WEB
@@ -48,6 +52,25 @@ def test_what_patterns_say_in_english_is_what_the_service_says() -> None:
     assert gone == {}
 
 
+TABLE = table_of({f"n{k}": "number" for k in range(12)})
+SCALES: list[tuple[InputSpec, AnyScale]] = [
+    (VectorInput(kind="vector", size=1, scale=RangeScale(range=(0, 1))), InputScale(torch.tensor(0.5), torch.ones(1))),
+    (VectorInput(kind="vector", size=1), InputScale(torch.zeros(1), torch.ones(1))),
+    (TABLE, TableScale.fitted(TABLE, np.empty((0, 12)))),
+]
+
+
+def noted(spec: InputSpec, scale: AnyScale) -> list[str]:
+    """Notes on rows with numbers that are cut, and on some that lack everything."""
+    usual = Usual(spec, scale, LearnedValues({}, frozenset()))
+    size = len(spec.columns) if isinstance(spec, TableInput) else 1
+    said = []
+    for cell in (99.0, np.nan):
+        if (marks := usual.marks(np.full((2, size), cell), (cell, cell))) is not None:
+            said += [note for intervals in (False, True) for note in unusual(marks, usual, spec, 3, intervals)]
+    return said
+
+
 def notes() -> list[str]:
     """Notes and reasons as the service makes them."""
     scale = InputScale(torch.tensor(0.0), torch.tensor(1.0))
@@ -58,7 +81,7 @@ def notes() -> list[str]:
     return [
         *(Dialect(mark, sign, "cp1252", order, word).sentence for mark, sign, order, word in DIALECTS),
         *unlearned({0: {1.0: "Nara", 2.0: "Kobe"}}, {0: frozenset()}, table_of({"city": "category"}), 3),
-        *outside_range(VectorInput(kind="vector", size=3, scale=RangeScale(range=(0, 1)))),
+        *(note for spec, scale in SCALES for note in noted(spec, scale)),
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import MOST_VALUES, TableInput, value_code
+from service.contract.tables import LACKED, MOST_VALUES, TableInput, value_code
 from service.errors import TooManyValues, UnknownValues
 from service.intake.json_body import pointer_to
 from service.intake.kinds.rows import Named
@@ -26,18 +26,19 @@ Known = Mapping[str, Collection[str]]
 @dataclass(frozen=True)
 class BroughtValues:
     """Column -> value -> rows that have it and a label or target, and the first row that has it at all. None: rows are
-    of no table."""
+    of no table. lacked: column -> rows with a label or target that lack its cell, of which there are some."""
 
     columns: Mapping[str, Mapping[str, tuple[int, int]]] | None
+    lacked: Mapping[str, int] = field(default_factory=dict)
 
     def counts(self) -> dict[str, dict[str, int]] | None:
-        """Column -> value -> rows with a label or target, of which there are some."""
+        """Column -> value -> rows with a label or target, of which there are some; and what they lack, by `LACKED`."""
         if self.columns is None:
             return None
         return {
             column: {value: rows for value, (rows, _) in values.items() if rows}
             for column, values in self.columns.items()
-        }
+        } | {LACKED: dict(self.lacked)}
 
 
 NONE_BROUGHT = BroughtValues(None)
@@ -59,14 +60,17 @@ def brought(named: Named, spec: TableInput, labelled: NDArray[np.bool_]) -> Brou
             for code, rows, row in zip(*(a[order].tolist() for a in (codes, counts, first)), strict=True)
             if code in names  # what is missing is not
         }
-    values = BroughtValues(columns)
+    cells = named.rows[labelled] if not labelled.all() else named.rows
+    gaps = ((column.name, int(np.isnan(cells[:, place]).sum())) for place, column in enumerate(spec.columns))
+    values = BroughtValues(columns, {name: rows for name, rows in gaps if rows})
     check_room(values, {})
     return values
 
 
 def check_room(values: BroughtValues, known: Known) -> None:
     """Raises TooManyValues where a model would have more values than it may. `known`: those that it has."""
-    counts = {column: len({*known.get(column, ()), *own}) for column, own in (values.counts() or {}).items()}
+    brings = {column: own for column, own in (values.counts() or {}).items() if column != LACKED}
+    counts = {column: len({*known.get(column, ()), *own}) for column, own in brings.items()}
     if sum(counts.values()) > MOST_VALUES:
         raise _too_many(counts)
 

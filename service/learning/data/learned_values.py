@@ -1,4 +1,5 @@
-"""The values of categories that a version has learned: one that it has not counts as missing when it answers.
+"""The values of categories that a version has learned, and the columns without which it has learned rows. A value that
+it has not learned counts as missing when it answers.
 
 A value without a learned row has no weight in a linear head, but it would have a say in every random feature: 1,411
 instead of 1,038 of mean error on rows of such values, measured on prices of gems.
@@ -6,49 +7,65 @@ instead of 1,038 of mean error on rows of such values, measured on prices of gem
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.tables import TableInput, value_code
+from service.contract.tables import LACKED, TableInput, value_code
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ValueCounts = Mapping[str, Mapping[str, int]]
-"""Rows of each value of a batch, by the name of its column: of columns whose values grow alone."""
+"""Rows of each value of a batch, by the name of its column: of columns whose values grow alone. Under `LACKED`: the
+rows that lack a cell, by the name of its column; a batch of an older version of Tsuika has no such count."""
+LACKING_ROWS = 20
+"""Rows without a column from which a version knows what such rows are like: as many as an interval needs."""
+LACKED_PART = "lacked"
+"""The tensor with the places of those columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedValues:
-    """codes: of the learned values, ascending, by the place of their column; every growing column has an entry."""
+    """codes: of the learned values, ascending, by the place of their column; every growing column has an entry.
+    lacked: places of the columns that `LACKING_ROWS` learned rows or more lacked; None: not known."""
 
     codes: Mapping[int, Floats]
+    lacked: frozenset[int] | None = None
 
     @classmethod
     def of(cls, spec: TableInput, batches: Iterable[ValueCounts]) -> LearnedValues:
         names: dict[int, set[str]] = {place: set() for place in spec.growing}
+        lacking: Counter[str] | None = Counter()
         for batch in batches:
-            for column, values in batch.items():
-                names[spec.places[column]].update(values)
-        return cls({place: np.array(sorted(map(value_code, known)), np.float64) for place, known in names.items()})
+            lacking = None if lacking is None or LACKED not in batch else lacking + Counter(batch[LACKED])
+            for place, column in spec.growing.items():
+                names[place].update(batch.get(column.name, ()))
+        codes = {place: np.array(sorted(map(value_code, known)), np.float64) for place, known in names.items()}
+        if lacking is None:
+            return cls(codes)
+        return cls(codes, frozenset(spec.places[name] for name, rows in lacking.items() if rows >= LACKING_ROWS))
 
     @classmethod
     def load(cls, tensors: Mapping[str, Floats]) -> LearnedValues:
-        return cls({int(place): np.asarray(codes, np.float64) for place, codes in tensors.items()})
+        lacked = tensors.get(LACKED_PART)
+        codes = {int(place): np.asarray(of, np.float64) for place, of in tensors.items() if place != LACKED_PART}
+        return cls(codes, None if lacked is None else frozenset(map(int, lacked.tolist())))
 
     def arrays(self) -> dict[str, Floats]:
-        """The tensors of the part `values`: codes by the place of their column."""
-        return {str(place): codes for place, codes in self.codes.items()}
+        """The tensors of the part `values`: codes by the place of their column, and what learned rows lacked."""
+        lacked = {} if self.lacked is None else {LACKED_PART: np.array(sorted(self.lacked), np.float64)}
+        return {str(place): codes for place, codes in self.codes.items()} | lacked
 
     def with_values(self, others: LearnedValues) -> LearnedValues:
         none = np.zeros(0)
-        return LearnedValues(
-            {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}
-        )
+        codes = {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}
+        lacked = None if self.lacked is None or others.lacked is None else self.lacked | others.lacked
+        return LearnedValues(codes, lacked)
 
     def unknown(self, inputs: Array) -> Bools:
         """Which values were never learned; what is missing is not one of them. inputs [n, columns] -> the same"""

@@ -121,7 +121,8 @@ class Batch(Table):
     label or target · `unlabelled`: the others, stored beside them · `kept_rows`: those of `rows` whose
     inputs are stored · `kept_as`: the retention that deleted the others · `trusted`: numbers of the rows that judged
     and selected when it was learned · `values`: rows of each value of a category with a label, by the name of its
-    column, None where inputs are no tables · `settled_at`: since when every update that names it is final ·
+    column, and under "" rows that lack a cell, None where inputs are no tables · `settled_at`: since when every update
+    that names it is final ·
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
     takes · `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +16,7 @@ from service.errors import InvalidContent
 from service.learning.data.rows import Array
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, NameTensor, OutputShape, OutputTensor
+from service.serving.unusual import Marks, joined, of_any
 
 Columns = NDArray[np.integer[Any]]
 
@@ -33,14 +33,14 @@ class Probabilities(NamedTuple):
 
     values: [n, C], columns in order of class names, or [n, k] where only the columns in `columns` were kept.
     best, highest: each row's most probable class, by column, the first of equal ones; and its probability.
-    outside: rows with values outside the range that the model declares.
+    marks: what is unusual of the rows.
     columns: the kept columns of each row, by falling probability [n, k]; None where all were kept.
     """
 
     values: Floats
     best: list[int] | Columns
     highest: list[float] | Floats
-    outside: frozenset[int] = frozenset()
+    marks: Marks | None = None
     columns: Columns | None = None
 
     @property
@@ -50,26 +50,26 @@ class Probabilities(NamedTuple):
     def part(self, start: int, stop: int, options: PredictOptions) -> Probabilities:
         if start == 0 and stop == len(self.best):
             return self
-        outside = frozenset(k - start for k in self.outside if start <= k < stop) if self.outside else self.outside
+        marks = None if self.marks is None else self.marks[start:stop]
         columns = None if self.columns is None else self.columns[start:stop]
-        return Probabilities(self.values[start:stop], self.best[start:stop], self.highest[start:stop], outside, columns)
+        return Probabilities(self.values[start:stop], self.best[start:stop], self.highest[start:stop], marks, columns)
 
-    def marked(self, outside: frozenset[int]) -> Probabilities:
-        return self._replace(outside=outside)
+    def marked(self, marks: Marks) -> Probabilities:
+        return self._replace(marks=marks)
 
     def kept(self, options: PredictOptions) -> Probabilities:
         """A copy of each row's best `top` classes: 12 bytes a kept class instead of 8 for every class, and 12 a row
         instead of 68."""
         top = options.top or 1
         best, highest = np.array(self.best, np.int32), np.array(self.highest)
-        outside = frozenset(list(self.outside)[:1])
+        marks = of_any(self.marks)
         if top >= self.values.shape[1]:
-            return Probabilities(self.values.copy(), best, highest, outside)
+            return Probabilities(self.values.copy(), best, highest, marks)
         if top == 1:
-            return Probabilities(highest[:, None], best, highest, outside, best[:, None])
+            return Probabilities(highest[:, None], best, highest, marks, best[:, None])
         columns = largest(self.values, top)
         values = np.take_along_axis(self.values, columns, 1)
-        return Probabilities(values, best, highest, outside, columns.astype(np.int32))
+        return Probabilities(values, best, highest, marks, columns.astype(np.int32))
 
     def room(self, rows: int) -> Probabilities:
         k = self.values.shape[1]
@@ -80,9 +80,7 @@ class Probabilities(NamedTuple):
         self.values[start:stop], self.best[start:stop], self.highest[start:stop] = part[:3]
         if self.columns is not None and part.columns is not None:
             self.columns[start:stop] = part.columns
-        if part.outside and not self.outside:
-            return self.marked(frozenset(start + k for k in part.outside))
-        return self
+        return self if part.marks is None else self._replace(marks=of_any(self.marks, part.marks))
 
     @classmethod
     def concat(cls, parts: Sequence[Probabilities]) -> Probabilities:
@@ -90,13 +88,12 @@ class Probabilities(NamedTuple):
         if len(parts) == 1:
             return parts[0]
         values = np.concatenate([p.values for p in parts])
-        starts = accumulate((len(p.best) for p in parts), initial=0)
-        outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
+        marks = joined((len(p.best), p.marks) for p in parts)
         if isinstance(parts[0].best, list):
-            return cls(values, [b for p in parts for b in p.best], [h for p in parts for h in p.highest], outside)
+            return cls(values, [b for p in parts for b in p.best], [h for p in parts for h in p.highest], marks)
         columns = [p.columns for p in parts if p.columns is not None]
         best, highest = np.concatenate([p.best for p in parts]), np.concatenate([p.highest for p in parts])
-        return cls(values, best, highest, outside, np.concatenate(columns) if columns else None)
+        return cls(values, best, highest, marks, np.concatenate(columns) if columns else None)
 
 
 def largest(values: Floats, top: int) -> Columns:

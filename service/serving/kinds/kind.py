@@ -12,6 +12,7 @@ from torch import Tensor
 
 from service.learning.data.rows import Array
 from service.serving.kinds.output_tensors import OutputTensor
+from service.serving.unusual import Marks
 
 Floats = NDArray[np.float64]
 
@@ -32,14 +33,14 @@ USUAL = PredictOptions()
 
 
 class RowAnswers(Protocol):
-    """What a version answers to n rows. `outside`: rows with values outside the range that the model declares."""
+    """What a version answers to n rows. `marks`: what is unusual of them, if anything is."""
 
     @property
     def values(self) -> Floats:
         """The numbers of the answers [n, columns]."""
 
     @property
-    def outside(self) -> frozenset[int]: ...
+    def marks(self) -> Marks | None: ...
 
     @property
     def finite(self) -> bool:
@@ -48,11 +49,11 @@ class RowAnswers(Protocol):
     def part(self, start: int, stop: int, options: PredictOptions) -> Self:
         """The answers to the rows from `start` to `stop`, as these options ask."""
 
-    def marked(self, outside: frozenset[int]) -> Self:
-        """The same, with these rows outside the declared range."""
+    def marked(self, marks: Marks) -> Self:
+        """The same, with these marks."""
 
     def kept(self, options: PredictOptions) -> Self:
-        """A copy that holds no more than these options ask. At most one row outside the declared range stays named."""
+        """A copy that holds no more than these options ask, with the marks of one row in place of those of all."""
 
     def room(self, rows: int) -> Self:
         """Arrays like these for so many rows."""

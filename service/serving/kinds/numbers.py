@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, repeat
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from service.learning.evaluation.numbers.bounds import GROUPS, NO_ROWS, Bools, b
 from service.learning.network.checkpoint import Tensors
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
+from service.serving.unusual import LACKING, Marks, joined, of_any
 
 VALUE, INTERVAL = "value", "interval"
 SEND_FEWER = "Send the rows in several requests."
@@ -27,6 +28,8 @@ FEWER = {
 }
 """What to do where an answer would have too many numbers, by whether they were wanted as bytes."""
 NOTHING = np.empty((0, 0))
+T = TypeVar("T")
+
 FEW = 4
 """Rows whose cells are looked up one by one."""
 
@@ -45,11 +48,11 @@ class Values(NamedTuple):
     """The k numbers that are predicted of each row.
 
     numbers: values, lower and upper ends of their intervals at `level` [3, n, k]; values alone [1, n, k] where no level
-    was asked for, or the version has no intervals.
+    was asked for, or the version has no intervals. Ends of rows that lack what hardly any learned row lacked are NaN.
     given: what the head gave, in units of the grid [n, k]. added: the column of the rows that is added back [n, 1], if
     one is. novel: rows with a value of a category that was never learned [n], where these have intervals of their own.
     Intervals of another level need all three.
-    outside: rows with values outside the range that the model declares.
+    marks: what is unusual of the rows.
     """
 
     kind: NumberKind
@@ -57,7 +60,7 @@ class Values(NamedTuple):
     given: Floats
     added: Array
     level: float | None = None
-    outside: frozenset[int] = frozenset()
+    marks: Marks | None = None
     novel: Bools = NO_ROWS
 
     @property
@@ -72,29 +75,35 @@ class Values(NamedTuple):
         return self.numbers[1:].transpose(1, 2, 0) if len(self.numbers) > 1 else None
 
     @property
+    def lacking(self) -> list[bool] | None:
+        """Rows without an interval, where others have one; None: there are none."""
+        if self.marks is None or len(self.numbers) == 1:
+            return None
+        return list(np.isnan(self.numbers[1, :, 0]).tolist())
+
+    @property
     def finite(self) -> bool:
         return bool(np.isfinite(self.given).all())
 
     def part(self, start: int, stop: int, options: PredictOptions) -> Values:
-        kind, numbers, given, added, level, outside, novel = self
+        kind, numbers, given, added, level, marks, novel = self
         same = options.level is None or options.level == level
         if same and start == 0 and stop == numbers.shape[1]:
             return self
-        if outside:
-            outside = frozenset(k - start for k in outside if start <= k < stop)
         rows = slice(start, stop)
         given, added, novel = given[rows], added[rows], novel[rows]
+        marks = None if marks is None else marks[rows]
         if same:
-            return Values(kind, numbers[:, rows], given, added, level, outside, novel)
-        numbers = kind.numbers(given, added, options.level, novel)
-        return Values(kind, numbers, given, added, options.level, outside, novel)
+            return Values(kind, numbers[:, rows], given, added, level, marks, novel)
+        part = Values(kind, kind.numbers(given, added, options.level, novel), given, added, options.level, None, novel)
+        return part if marks is None else part.marked(marks)
 
-    def marked(self, outside: frozenset[int]) -> Values:
-        return self._replace(outside=outside)
+    def marked(self, marks: Marks) -> Values:
+        self.numbers[1:, (marks & LACKING).any(1)] = np.nan
+        return self._replace(marks=marks)
 
     def kept(self, options: PredictOptions) -> Values:
-        outside = frozenset(list(self.outside)[:1])
-        return Values(self.kind, self.numbers.copy(), NOTHING, NOTHING, self.level, outside)
+        return Values(self.kind, self.numbers.copy(), NOTHING, NOTHING, self.level, of_any(self.marks))
 
     def room(self, rows: int) -> Values:
         columns, _, k = self.numbers.shape
@@ -102,9 +111,7 @@ class Values(NamedTuple):
 
     def put(self, part: Values, start: int, stop: int) -> Values:
         self.numbers[:, start:stop] = part.numbers
-        if part.outside and not self.outside:
-            return self.marked(frozenset(start + k for k in part.outside))
-        return self
+        return self if part.marks is None else self._replace(marks=of_any(self.marks, part.marks))
 
     @classmethod
     def concat(cls, parts: Sequence[Values]) -> Values:
@@ -112,14 +119,12 @@ class Values(NamedTuple):
         first = parts[0]
         if len(parts) == 1:
             return first
-        starts = accumulate((len(p.values) for p in parts), initial=0)
-        outside = frozenset(start + k for start, p in zip(starts, parts, strict=False) for k in p.outside)
         return first._replace(
             numbers=np.concatenate([p.numbers for p in parts], 1),
             given=np.concatenate([p.given for p in parts]),
             added=np.concatenate([p.added for p in parts]),
             novel=np.concatenate([p.novel for p in parts]),
-            outside=outside,
+            marks=joined((len(p.values), p.marks) for p in parts),
         )
 
 
@@ -209,9 +214,10 @@ class NumberKind(Kind[Values]):
         rows: Iterable[_OneNumber | _Numbers]
         if numbers.shape[2] == 1:
             values, *ends = numbers[:, :, 0].tolist()
-            rows = map(_OneNumber, values, zip(*ends, strict=True) if ends else repeat(None))
+            rows = map(_OneNumber, values, _but(answers.lacking, zip(*ends, strict=True)) if ends else repeat(None))
         else:
-            rows = map(_Numbers, numbers[0].tolist(), repeat(None) if intervals is None else intervals.tolist())
+            given = repeat(None) if intervals is None else _but(answers.lacking, intervals.tolist())
+            rows = map(_Numbers, numbers[0].tolist(), given)
         return msgspec.json.encode(list(rows))[1:-1].decode()
 
     def width(self, output: str) -> int:
@@ -229,3 +235,10 @@ class NumberKind(Kind[Values]):
             return FloatTensor(VALUE, "FP64", answers.values, names)
         intervals = np.empty((0, 0, 2)) if answers.intervals is None else answers.intervals
         return FloatTensor(INTERVAL, "FP64", intervals, {**names, "level": answers.level})
+
+
+def _but(lacking: list[bool] | None, intervals: Iterable[T]) -> Iterable[T | None]:
+    """None in the place of those that are lacking."""
+    if lacking is None:
+        return intervals
+    return (None if none else interval for none, interval in zip(lacking, intervals, strict=True))

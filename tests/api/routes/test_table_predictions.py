@@ -32,7 +32,7 @@ INPUT = {
 TABLE = INPUT_SPEC.as_stored(INPUT)
 LEARNED = {"city": ["Osaka", "Nara"]}
 PATH = "/v1/models/stays/predictions"
-ROW = {"age": 31, "city": "Osaka", "plan": "plus", "booked": "2026-11-29T05:30", "member": True}
+ROW = {"age": 3, "city": "Osaka", "plan": "plus", "booked": "2026-11-29T05:30", "member": True}
 NEW = {**ROW, "city": "Kyoto"}
 NOTE = 'Version 1 has not learned "Kyoto" of city: it counts as missing.'
 ONE = NumberGrid(names=["price"], offset=[500.0], step=[64 / UNIT_STEPS])
