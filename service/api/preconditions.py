@@ -19,7 +19,7 @@ from service.contract.inputs import (
     misfit,
     too_wide,
 )
-from service.contract.requests import MethodChoice
+from service.contract.requests import MethodChoice, PatchModel
 from service.contract.targets import Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
 from service.learning.absent_rows import missing, none_kept, refused, would_lose
@@ -179,7 +179,8 @@ def check_architecture(spec: InputSpec, architecture: Architecture, weights: Map
 
 def etag(session: Session, model: Model) -> str:
     """The ETag of a model: a digest of its live version and its settings."""
-    facts = [model.live_version_id, model.method, model.gate, model.promotion, model.retention, model.target]
+    settings = [getattr(model, name) for name in PatchModel.model_fields]
+    facts = [model.live_version_id, *settings]
     return f'"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]}"'
 
 

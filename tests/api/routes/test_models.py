@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.contract.requests import PatchModel
 from service.registry import models
 from service.registry.sql.tables import Update
 from service.worker.assignment import ASSIGNMENT
@@ -108,6 +109,27 @@ def test_settings_change_only_while_the_etag_holds(api: Api) -> None:
     assert api.ok("GET", "/v1/models/digits")["promotion"] == "manual"
     assert api("PATCH", "/v1/models/digits", {"input": VECTOR}).status_code == 422
     assert api("PATCH", "/v1/models/digits", {"method": {"name": "den"}}).status_code == 422
+
+
+CHANGES: dict[str, Any] = {
+    "method": {"name": "ridge"},
+    "gate": {"trusted": "recent"},
+    "target": {"level": 0.8},
+    "promotion": "manual",
+    "retention": "none",
+    "memory_rows": 50,
+}
+
+
+@pytest.mark.parametrize("setting", PatchModel.model_fields)
+def test_each_setting_changes_the_etag(api: Api, setting: str) -> None:
+    name = "prices" if setting == "target" else "digits"
+    if name == "prices":
+        api.ok("POST", "/v1/models", {"name": name, "input": VECTOR, "target": {"kind": "number"}})
+    tag = api("GET", f"/v1/models/{name}").headers["etag"]
+    changed = api("PATCH", f"/v1/models/{name}", {setting: CHANGES[setting]}, headers={"If-Match": tag})
+    assert (changed.status_code, changed.headers["etag"] == tag) == (200, False), changed.text
+    assert api("PATCH", f"/v1/models/{name}", {}, headers={"If-Match": tag}).status_code == 412
 
 
 def test_one_threshold_changes_and_the_others_stay(api: Api) -> None:
