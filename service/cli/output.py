@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
@@ -94,6 +96,13 @@ def csv_cell(value: str | float) -> str | float:
 def word(text: str) -> str:
     """A text as a word of a command line."""
     return shlex.quote(plain(text))
+
+
+def comma_separated(names: Iterable[str]) -> str:
+    """Names as one word of a command line, each with a comma in quotes, as CSV has them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return word(line.getvalue())
 
 
 def plain(text: str) -> str:

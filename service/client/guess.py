@@ -14,7 +14,15 @@ from service.client.csv_file import CsvFile, csv_file, naming
 from service.client.table_rows import are_dicts, is_frame, names_of, table_columns, whole
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import DOUBTS, ColumnFacts, are_measures, doubts, gap_words, input_of
+from service.guessing.column_facts import (
+    DOUBTS,
+    ColumnFacts,
+    are_measures,
+    doubts,
+    gap_words,
+    input_of,
+    may_be_measures,
+)
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
@@ -59,6 +67,13 @@ class Guess:
         rare = slips(self.classes, lambda name: f" (row {self.first[name]:,})" if self.first else "")
         classes = [f"Classes: {counted_classes(self.classes)}.", rare] if self.classes else []
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
+
+
+SAY_CLASSES = "If these are classes, say it first: client.create_model(name, {...})."
+SAY_TARGET = (
+    'To predict them as numbers: client.create_model(name, {...}, target={"kind": "number"}) first. If they are names '
+    "of classes: the same without target."
+)
 
 
 def guess(
@@ -150,8 +165,9 @@ def _of_file(
     try:
         for name, fact in labels.items():
             check_label(name, fact)
-    except Unguessable as slip:
-        raise ValueError(f"{slip} If these are classes, say it first: client.create_model(name, {{...}}).") from None
+    except Unguessable as fault:
+        way = SAY_TARGET if fault.why == "numbers_or_names" else SAY_CLASSES
+        raise ValueError(f"{fault} {way}") from None
     if len(columns) > 1 or labels[columns[0]].measures:
         return Guess(spec, number_target(*columns), tuple(columns), doubtful)
     [fact] = labels.values()
@@ -185,7 +201,10 @@ def target_of(labels: Any) -> dict[str, Any] | None:
     if not known or not all(type(label) in (int, float) for label in known):
         return None
     whole = all(float(label).is_integer() for label in known)
-    if whole and not are_measures({float(label) for label in known}, len(known)):
+    different = {float(label) for label in known}
+    if whole and not are_measures(different, len(known)):
+        if may_be_measures(different):
+            raise ValueError(f"The labels have {len(different):,} different whole numbers. {SAY_TARGET}")
         return None
     return {"kind": "number"}
 

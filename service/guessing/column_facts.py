@@ -27,6 +27,8 @@ WIDEST_TABLE = 222
 """Number columns that a table has room for with all of their pieces."""
 FEWEST_NUMBERS, DIFFERENT = 20, 0.9
 """From so many whole numbers on, of which such a share differ, they are no names of classes."""
+SPARSE = 3
+"""Numbers of classes lie closer than this on average."""
 SOME_DIFFER, APART = 1 / 3, 10
 """Nor are those of which this share differ, so far apart on average: prices, where numbers of classes lie close."""
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -144,6 +146,11 @@ class ColumnFacts:
             return False
         return self.fractions or are_measures([self._value(value) for value in self.values], self.cells)
 
+    @property
+    def may_measure(self) -> bool:
+        """Whether the cells are a target, or names of classes, which nobody can tell."""
+        return self.numbers and not self.measures and may_be_measures([self._value(value) for value in self.values])
+
     def is_number(self, text: str) -> bool:
         """Whether a cell is a number."""
         return NUMBER.fullmatch(self.dialect.number(text)) is not None
@@ -255,6 +262,14 @@ def are_measures(numbers: Collection[float], cells: int) -> bool:
         return False
     many = different >= SOME_DIFFER * cells and max(numbers) - min(numbers) >= APART * different
     return many or different >= DIFFERENT * min(cells, COUNTED_VALUES)
+
+
+def may_be_measures(numbers: Collection[float]) -> bool:
+    """Whether whole numbers, each once, that are no target for sure may be one: many, which do not count classes from 0
+    or 1 on. Ages and counts are such, and so are numbers of shops."""
+    if len(numbers) < FEWEST_NUMBERS:
+        return False
+    return min(numbers) not in (0, 1) or max(numbers) - min(numbers) >= SPARSE * len(numbers)
 
 
 def gap_words(facts: Mapping[str, ColumnFacts]) -> dict[str, list[str]]:

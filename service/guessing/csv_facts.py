@@ -148,6 +148,8 @@ def check_one_answer(name: str, facts: Mapping[str, ColumnFacts]) -> None:
 
 def check_label(name: str, facts: ColumnFacts) -> None:
     """Raises Unguessable where the values of a column look like numbers and one is none: prices with a slip are no
-    classes."""
+    classes; and where they are numbers that may be names of classes as well."""
+    if facts.may_measure:
+        raise Unguessable("numbers_or_names", column=name, values=len(facts.values))
     if not facts.measures and (strange := facts.strange):
         raise Unguessable("slip", column=name, cell=strange, number=facts.dialect.forms["number"])

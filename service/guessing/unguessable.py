@@ -52,7 +52,8 @@ SENTENCES = {
     "comma_twice": 'A comma parts cells or begins decimals, not both: leave out decimal=",".',
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
     "with the names of the columns above it.",
-    "nameless": "Column {place:,} of this CSV file has no name. Name it, or leave it out (of pandas: index=False).",
+    "nameless": "Column {place:,} of this CSV file has no name. Write one above it in the first line, or save the file "
+    "without this column (pandas: to_csv(file, index=False)).",
     "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
     "spreadsheet and save the file again; else name them.",
     "title": 'The first line names one column, "{column}", and cells stand beside it. If it is a title, remove what '
@@ -63,6 +64,8 @@ SENTENCES = {
     "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
     "two_answers": 'It may be "{column}" that is predicted, by its name, or "{last}", the numbers in the last column. '
     'Say which: target="{column}" or target="{last}".',
+    "numbers_or_names": '"{column}" has {values:,} different whole numbers: predict them as numbers, or are they names '
+    "of classes? Say which.",
     "slip": 'Values of "{column}" look like numbers, and "{cell}" is none. Write numbers as 12500 or {number}, '
     "without a unit or anything between thousands.",
 }

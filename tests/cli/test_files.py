@@ -155,6 +155,12 @@ def test_one_column_that_is_asked_about_may_have_marks_in_its_name(tmp_path: Pat
 def test_numbers_say_how_they_are_predicted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,last\n" + "".join(f"{k},{k % 25}\n" for k in range(100)))
     assert guess(open_file(tmp_path / "x.csv"), None, None).lines[1].endswith("predicted: --target number.")
+    (tmp_path / "x.csv").write_text("a,age\n" + "".join(f"{k},{20 + k % 50}.0\n" for k in range(300)))
+    asked = '"age" has 50 different whole numbers: .* Say which. tsuika --target number or tsuika --target class'
+    with pytest.raises(WrongUsage, match=asked):
+        guess(open_file(tmp_path / "x.csv"), None, None, "tsuika {}")
+    for said in ("number", "class"):
+        assert ("target" in guess(open_file(tmp_path / "x.csv"), None, said).body) == (said == "number")
 
 
 def test_what_programs_write_for_nothing_is_a_gap_and_what_begins_with_0_is_no_number(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,10 @@ def tsuika(shared: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
+QUOTED = "'\"plum, Opal\"'"
+"""A name with a comma, as it is typed."""
+
+
 def rows(names: Sequence[str], each: int = 60, seed: int = 0) -> list[list[str]]:
     """So many fruits of each kind, in turn."""
     random = np.random.default_rng(seed)
@@ -94,10 +99,14 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert (kept.code, "fruits has had rows" in kept.err) == (USAGE, True)
 
     more = save(tmp_path / "more.csv", rows(["plum"], seed=1))
+    comma = save(tmp_path / "comma.csv", [[*row[:-1], "plum, Opal"] for row in rows(["plum"], seed=1)])
+    assert tsuika("push", "fruits", comma, "--new-classes").err.rstrip().endswith(f"--new-classes={QUOTED}")
+    meant = tsuika("push", "fruits", comma, f"--new-classes={shlex.split(QUOTED)[0]}", "--method", "nosuch")
+    assert "nosuch" in meant.err, "that is the next thing that is wrong"
     unnamed = tsuika("push", "fruits", more, "--new-classes")
     assert (unnamed.code, unnamed.out) == (USAGE, "")
     assert "--new-classes=plum" in unnamed.err
-    again = tsuika("push", "fruits", more, "--new-classes=plum", "--method", "ridge", "--json")
+    again = tsuika("push", "fruits", more, "--new-classes=plum", "--method", "ridge", "--json", "--source", "north")
     assert (again.code, again.json["schema"], again.json["verdict"]) == (DONE, "tsuika.push/1", "promoted")
     assert "New classes: plum (60 rows)" in again.err
 

@@ -291,6 +291,10 @@ def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() ->
         guess(file([*prices, "98o00"]))
     close = [k * k % 67 for k in range(80)]  # 34 of 67 classes
     assert guess(file([str(k) for k in close])).target is target_of(close) is None
+    ages = [20.0 + k % 50 for k in range(300)]
+    for asked in (lambda: guess(file([f"{age}" for age in ages])), lambda: target_of(ages)):
+        with pytest.raises(ValueError, match=r"50 different whole numbers.* as numbers: client.create_model"):
+            asked()
 
 
 def test_frames_and_dicts_are_tables() -> None:

@@ -21,7 +21,7 @@ from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, d
 from service.guessing.csv_dialect import Dialect
 from service.guessing.csv_facts import by_cells, check_header, check_one_answer
 from service.guessing.label_column import LABELS, number_target
-from service.guessing.unguessable import Unguessable
+from service.guessing.unguessable import SENTENCES, Unguessable
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def guess(
     labels = count_labels(file.without((), list(gaps)), label_name)
     numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
-        _require_classes(file, label_name, labels, facts[label_name])
+        _require_classes(file, label_name, labels, facts[label_name], repeat)
     body: dict[str, Any] = {"input": spec}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
     lines += [dialect.sentence] if dialect.sentence else []
@@ -96,8 +96,13 @@ def _of_classes(
     return [*lines, asked] if asked else lines
 
 
-def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts) -> None:
-    """Raises WrongUsage where labels look like numbers and one is none: it is written otherwise."""
+def _require_classes(file: DataFile, label: str, labels: LabelCounts, fact: ColumnFacts, repeat: str) -> None:
+    """Raises WrongUsage where labels are numbers that may be no names of classes, or look like such and one is none: it
+    is written otherwise."""
+    if fact.may_measure:
+        ways = " or ".join(repeat.replace("{}", f"--target {kind}") for kind in ("number", "class"))
+        asked = SENTENCES["numbers_or_names"].format(column=label, values=len(fact.values))
+        raise WrongUsage(f"{file.name}: {asked} {ways}")
     strange = next((name for name in labels.counts if not fact.is_number(name)), "")
     if strange and fact.strange is not None:
         place, number = file.at(labels.counts[strange].place), fact.dialect.forms["number"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
+from service.cli.output import comma_separated
 from service.contract.names import MOST_CLASSES
 
 LISTED = 10
@@ -110,7 +111,7 @@ def _refusal(file: DataFile, label: str, strange: Mapping[str, Count], classes: 
         lines.append(f"  and {len(names) - LISTED:,} more")
     one = "A new class?" if len(names) == 1 else "New classes?"
     way = (
-        f"--new-classes={','.join(names)}"
+        f"--new-classes={comma_separated(names)}"
         if len(names) <= LISTED
         else "--new-classes alone lists all of them and asks."
     )

@@ -5,6 +5,7 @@ The labels are looked at before anything is sent: one that is no class is refuse
 
 from __future__ import annotations
 
+import csv
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
-from service.cli.output import plain, word
+from service.cli.output import comma_separated, plain, word
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 from service.guessing.column_facts import REFUSED_WORDS
@@ -61,7 +62,10 @@ def run(
     group: Annotated[
         str | None, Option(metavar="COLUMN", help="What rows belong to that stay together: a patient, a video.")
     ] = None,
-    note: Annotated[str | None, Option(metavar="TEXT", help="Where the rows come from; kept as their source.")] = None,
+    source: Annotated[
+        str | None,
+        Option(metavar="TEXT", help="Where rows come from; where sources differ, each has its own head."),
+    ] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
     delimiter: Delimiter = None,
@@ -93,7 +97,7 @@ def run(
         new = _new_classes(file, columns.label, counts, info, new_classes)
         typer.echo(_found(file, columns, counts, info), err=True)
         options: dict[str, Any] = {
-            "source": note,
+            "source": source,
             "method": method,
             "expect": expect,
             "new_classes": "allow" if new else None,
@@ -174,12 +178,13 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
         sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
         raise file.wrong(counts.counts[word].place, sentence)
     if asked != ASK:
-        named = [name.strip() for name in (asked or "").split(",") if name.strip()]
+        [names] = csv.reader([asked or ""], skipinitialspace=True)
+        named = [name.strip() for name in names if name.strip()]
         return new_labels(file, label, counts, info.classes, named, info.name)
     new = new_labels(file, label, counts, info.classes, list(counts.counts), info.name)
     if new and not sys.stdin.isatty():
         raise WrongUsage(
-            f"{file.name}: name the new classes, so that no slip becomes one: --new-classes={','.join(new)}"
+            f"{file.name}: name the new classes, so that no slip becomes one: --new-classes={comma_separated(new)}"
         )
     if new and not typer.confirm(f"New classes: {_listed(new)}. Add them?", err=True):
         raise WrongUsage("Nothing was sent.")

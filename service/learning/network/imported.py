@@ -20,6 +20,7 @@ from torch import Tensor
 from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
 from service.contract.tables import NumberColumn, TableInput, table_facts
 from service.errors import InvalidContent
+from service.learning.data.learned_values import LACKED_PART
 from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
@@ -286,7 +287,8 @@ def checked_values(spec: InputSpec, parts: Mapping[str, Tensors]) -> dict[str, T
     held = parts.get("values", {})
     wanted = {str(place) for place in spec.growing}
     sound = all(t.ndim == 1 and t.dtype == torch.float64 and bool(torch.isfinite(t).all()) for t in held.values())
-    if held.keys() != wanted or not sound:
+    sound = sound and {*held.get(LACKED_PART, torch.zeros(0)).flatten().tolist()} <= {*range(len(spec.columns))}
+    if held.keys() - {LACKED_PART} != wanted or not sound:
         raise InvalidContent.at(AT, 'The part "values" does not hold the learned values of each column without a list.')
     return {"values": held} if held else {}
 

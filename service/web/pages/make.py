@@ -103,7 +103,7 @@ def look(view: View) -> Answer:
     try:
         check_label(label, facts[label])
     except Unguessable as fault:
-        slip |= {"predicts": view.words("make.file_slip", **fault.values)}
+        slip |= {"predicts": view.words(f"make.file_{fault.why}", **fault.values)}
     inputs = {name: fact for name, fact in facts.items() if name != label}
     form = {
         "name": view.form["name"].strip(),
