@@ -24,6 +24,8 @@ CROSSING = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
 INDEXED = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
 """Operations whose places may be tensors of the CPU."""
 
+_HELD: Any = torch.Tensor.data
+
 
 class Beside(torch.Tensor):
     """A tensor of the device. raw: where its numbers are · asked: how often each operation was · wrong: what would have
@@ -69,6 +71,16 @@ class Beside(torch.Tensor):
         if crosses_back:
             return args[0]
         return tree_map(lambda one: _wrapped(one, changed), made)
+
+    @property
+    def data(self) -> Tensor:
+        held: Tensor = _HELD.__get__(self)
+        return held
+
+    @data.setter
+    def data(self, value: Beside) -> None:
+        _HELD.__set__(self, value)
+        self.raw = value.raw
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"Beside({self.raw!r})"

@@ -82,6 +82,13 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def full(error: Exception) -> bool:
+    """Whether it says that the memory of a device is full: mps and the libraries of CUDA have no class for that."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("MPS backend out of memory", "CUDA out of memory", "STATUS_ALLOC_FAILED")
+    )
+
+
 def memory(device: torch.device) -> str:
     if device.type != "cuda":
         return f"The memory of {device} is full"

@@ -28,6 +28,8 @@ from tests.learning import test_number_conformance as numbers
 from tests.learning.training.test_fit import body, rows, weights
 
 BRIEF = {"epochs": 1}
+UNFROZEN = {"unfreeze": 1}
+"""Lets filters of a backbone train, which lie otherwise in memory meanwhile."""
 CASES = [
     *(("class", name, "mlp") for name in METHODS),
     *(("class", name, "cnn") for name in ("ridge", "fine_tune", "den", "lora", "branch")),
@@ -50,7 +52,8 @@ def _every_step_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def learned(target: str, name: str, backbone: str, run: Run) -> Learned | str:
     method = METHODS[name]
-    params = resolve({"name": name, **(BRIEF if issubclass(method.Params, GradientParams) else {})})[1]
+    own = UNFROZEN if (name, backbone) == ("fine_tune", "pretrained") else {}
+    params = resolve({"name": name, **own, **(BRIEF if issubclass(method.Params, GradientParams) else {})})[1]
     if target == "class":
         base, data = classes.offered(backbone, "345", 6)
         refusal = classes.refusal(method, base, data)
@@ -136,7 +139,7 @@ def test_a_step_that_does_not_fit_is_done_in_two_halves() -> None:
 
         def objective(body: torch.nn.Module, step: training.Step) -> torch.Tensor:
             if len(step.y) > most:
-                raise torch.OutOfMemoryError("full")
+                raise RuntimeError("MPS backend out of memory")
             return loss(body(step.x), step.y)
 
         params = GradientParams(epochs=3, batch_size=15)
@@ -150,18 +153,29 @@ def test_a_step_that_does_not_fit_is_done_in_two_halves() -> None:
         trained(15)
 
 
-def test_rows_that_cannot_be_answered_at_once_are_answered_a_few_at_a_time() -> None:
+@pytest.mark.parametrize(
+    "full",
+    [
+        torch.OutOfMemoryError("full"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 7.64 GiB). Tried to allocate 1.00 GiB"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_rows_that_cannot_be_answered_at_once_are_answered_a_few_at_a_time(full: RuntimeError) -> None:
     module = body()
 
     class Narrow(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if len(x) > 200:
-                raise torch.OutOfMemoryError("full")
+                raise full
             answered: torch.Tensor = module(x)
             return answered
 
     x = rows(500).x
     assert torch.allclose(logits(Narrow(), x, Run()), module(x).detach(), atol=1e-6)
+    full = RuntimeError("another")
+    with pytest.raises(RuntimeError, match="another"):
+        logits(Narrow(), x, Run())
 
 
 def test_a_device_is_found_by_its_name_or_refused_with_those_that_are_here(monkeypatch: pytest.MonkeyPatch) -> None:

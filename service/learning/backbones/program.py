@@ -25,6 +25,7 @@ from service.learning.backbones.extractor import Blocks, Extractor, ImageExtract
 from service.learning.backbones.family import Family
 from service.learning.backbones.program_graph import DTYPES, MEMORY, Graph, Node, function_of, read_archive, unpacked
 from service.learning.backbones.program_meter import Meter
+from service.learning.devices import full
 from service.learning.wording import reason
 
 PREFIX = "program/"
@@ -78,9 +79,9 @@ class Program(nn.Module):
                 names["device"] = x.device
             try:
                 result = function(*places, **names)
-            except torch.OutOfMemoryError:
-                raise
             except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                if full(error):
+                    raise
                 raise _failed(node, error) from error
             _keep(result, node, held)
             if meter is not None:

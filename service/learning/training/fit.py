@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import DeviceFull, Diverged
-from service.learning.devices import placed, release
+from service.learning.devices import full, placed, release
 from service.learning.method import GradientParams
 from service.learning.network.network import forward_cost
 from service.learning.run import Facts, Run
@@ -203,7 +203,9 @@ def fit(
                 raise Diverged(sentence) from None
             work = terms.work + attempt.rows * cost
             terms = replace(terms, lr=terms.lr / 3, retries=terms.retries + 1, work=work)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not full(error):
+                raise
             put(learning, start)
             if terms.pieces > 1:
                 raise DeviceFull(why_full(learning, rows.x[:1], params.batch_size, run.device)) from None
@@ -374,7 +376,8 @@ def logits(body: nn.Module, x: Tensor, run: Run) -> Tensor:
     with placed(body, run.device):
         try:
             return answers(EVALUATED_AT_ONCE)
-        except torch.OutOfMemoryError:
-            pass
+        except RuntimeError as error:
+            if not full(error):
+                raise
         release(run.device)
         return answers(EVALUATED_AT_ONCE // ROOMIER)

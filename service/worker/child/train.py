@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from service.contract.enums import UpdateKind
 from service.errors import DeviceFull, MethodRefused
 from service.learning import devices
@@ -103,8 +101,10 @@ class Executor:
         try:
             with devices.deterministic(device):
                 return self._execute(assignment, store, cache, run, history)
-        except torch.OutOfMemoryError as full:
-            raise DeviceFull(f"{devices.memory(device)}: {str(full).partition('. ')[0]}.") from full
+        except RuntimeError as error:
+            if not devices.full(error):
+                raise
+            raise DeviceFull(f"{devices.memory(device)}: {str(error).partition('. ')[0]}.") from error
         finally:
             store.stop()
 
