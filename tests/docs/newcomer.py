@@ -91,7 +91,7 @@ class Newcomer:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert ran.returncode == code, f"{text}\n{ran.stdout}{ran.stderr}"
         self.seen += ran.stdout + ran.stderr

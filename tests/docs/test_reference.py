@@ -18,8 +18,11 @@ from tests.postgres import PostgresServer
 from tests.running import free_port
 from tests.s3 import S3Server
 
+pytestmark = pytest.mark.timeout(600)
 ORDER = """post '' '{"name": "more", "input": {"kind": "vector", "size": 1}}'
-post /more/updates?wait=60 '{"inputs": [[1], [2]], "labels": ["a", "b"], "new_classes": "allow"}'"""
+update=$(post /more/updates '{"inputs": [[1], [2]], "labels": ["a", "b"], "new_classes": "allow"}' | grep -o 'upd_\\w*')
+until curl -s http://127.0.0.1:8000/v1/updates/$update | tee update.json | grep -q '"finished_at":"'; do sleep 0.2; done
+cat update.json"""
 
 
 @pytest.mark.long

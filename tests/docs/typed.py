@@ -56,7 +56,7 @@ NOT_TYPED = {
     "python -m tests.soak": "Minutes each; .ci/run runs the same for a shorter time (soak/test_short.py).",
     "python -m benchmarks.scale": "An hour; its words are read.",
     "pip-audit": "It asks the network what is known of each package.",
-    "$ tsuika doctor": "It says what is wrong with a machine; cli/test_command_line.py asks it.",
+    "$ tsuika doctor": "It says what is wrong with a machine; cli/test_people.py asks it.",
 }
 """Words of blocks that no test types as they stand, and why."""
 TYPED = {"sh", "console", "python", "json"}
