@@ -206,7 +206,7 @@ def by_id(session: Session, ids: Sequence[str]) -> list[Batch]:
 def live_learned(session: Session, model: Model) -> frozenset[str]:
     if model.live_version_id is None:
         return frozenset()
-    return frozenset(session.execute(select(Version.learned).where(Version.id == model.live_version_id)).scalar_one())
+    return frozenset(session.get_one(Version, model.live_version_id).learned)
 
 
 def state(batch: Batch, learned: frozenset[str]) -> BatchState:
@@ -222,14 +222,12 @@ def state(batch: Batch, learned: frozenset[str]) -> BatchState:
 
 def pending(session: Session, model: Model) -> list[Batch]:
     """Batches that wait to be learned and whose rows are there, oldest first."""
-    each = elements(session, Version.learned)
-    learned = select(each.c.value).select_from(Version).join(each, true()).where(Version.id == model.live_version_id)
     query = select(Batch).where(
         Batch.model_id == model.id,
         Batch.retracted_at.is_(None),
         Batch.rejected_by.is_(None),
         Batch.kept_rows == Batch.rows,
-        Batch.id.not_in(learned),
+        Batch.id.not_in(among(session, live_learned(session, model))),
     )
     return list(session.scalars(query.order_by(Batch.id)))
 

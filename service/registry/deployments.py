@@ -15,6 +15,7 @@ from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.callers import audit
 from service.registry.sql.database import now
+from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Deployment, Model, Version
 
@@ -144,8 +145,11 @@ def _move(session: Session, model: Model, version: Version, undoes: int | None, 
 
 def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:
     """Batches that the version live before learned and this one did not, retracted ones left aside."""
-    learned = versions.by_id(session, before_id, slim=True).learned if before_id is not None else []
-    lost = sorted(set(learned).difference(version.learned))
+    before = versions.by_id(session, before_id, slim=True) if before_id is not None else None
+    if before is not None and version.parent_id == before.id and version.less is not None:
+        lost = version.less
+    else:
+        lost = difference(version.learned, before.learned if before is not None else ())[0]
     gone = set(versions.retracted_batches(session, lost))
     return [b for b in lost if b not in gone]
 

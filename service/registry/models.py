@@ -17,9 +17,10 @@ from service.contract.requests import CreateModel, PatchModel, PatchTarget
 from service.contract.targets import STORED_TARGET, Target, policy_of
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
-from service.registry import batches, paging, states
+from service.registry import batches, paging, states, versions
 from service.registry.callers import audit
 from service.registry.sql.database import now
+from service.registry.sql.learned import read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
 
@@ -221,11 +222,12 @@ def settle_folding(session: Session, model: Model, settled: Mapping[str, Any]) -
 def resources_of(
     session: Session, models: Sequence[Model], serving_version: Callable[[str], int | None]
 ) -> list[resources.Model]:
-    """Models as the API shows them: three queries, however many they are."""
+    """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
     live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
-    facts = select(Version.id, Version.number, Version.learned).where(Version.id.in_(live_ids))
-    live = {row.id: row for row in session.execute(facts)}
+    facts = select(Version).where(Version.id.in_(live_ids)).options(versions.SLIM)
+    live = {version.id: version for version in session.scalars(facts)}
+    read(session, [*live.values()])
     learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
     pending = batches.pending_counts(session, learned)
     by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids))

@@ -15,6 +15,7 @@ from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, now
+from service.registry.sql.learned import EVERY, difference, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
 
@@ -38,8 +39,10 @@ class Made:
 # made once: every swap and first prediction runs them, and making a query takes longer than running it
 _v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
-_SLIM = load_only(Version.model_id, Version.number, Version.update_id, Version.learned, Version.erased_at)
-_GET_SLIM = _GET.options(_SLIM)
+_of_learned = (Version.parent_id, Version.whole, Version.more, Version.less)
+SLIM = load_only(Version.model_id, Version.number, Version.update_id, *_of_learned, Version.erased_at)
+"""Reads of a version what its wide columns do not hold."""
+_GET_SLIM = _GET.options(SLIM)
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
 _undoing = aliased(Deployment)
 _STANDING = (  # versions not erased whose promotion no rollback has undone
@@ -73,12 +76,18 @@ _RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
 def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
     """Adds the next version of the model; the caller holds the lock of the model row."""
     lists = {name: list(getattr(made, name)) for name in ("shards", "classes")}
+    parent = session.get(Version, parent_id) if parent_id is not None else None
+    learned, number = sorted(made.learned), next_number(session, model)
+    more, less = difference(parent.learned if parent is not None else (), learned)
     version = Version(
-        **{**vars(made), **lists, "learned": sorted(made.learned)},
+        **{name: fact for name, fact in {**vars(made), **lists}.items() if name != "learned"},
+        whole=learned if parent is not None and parent.number // EVERY != number // EVERY else None,
+        more=more,
+        less=less,
         model_id=model.id,
-        number=next_number(session, model),
+        number=number,
         parent_id=parent_id,
-        rows=_rows(session, parent_id, made.learned),
+        rows=_rows(session, parent, more, less),
         update_id=update.id if update is not None else None,
         bytes=sum(s["bytes"] for s in made.shards),
         created_at=now(),
@@ -90,13 +99,10 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
     return version
 
 
-def _rows(session: Session, parent_id: int | None, learned: Collection[str]) -> int:
+def _rows(session: Session, parent: Version | None, more: Collection[str], less: Collection[str]) -> int:
     """Rows of the batches that a version learned: those of its parent, and what it learned more or less."""
-    parent = session.get(Version, parent_id) if parent_id is not None else None
-    if parent is None or parent.rows is None:
-        return batches.rows_of(session, learned).brought
-    more, less = set(learned).difference(parent.learned), set(parent.learned).difference(learned)
-    return parent.rows + batches.rows_of(session, more).brought - batches.rows_of(session, less).brought
+    before = batches.rows_learned(session, parent).brought if parent is not None else 0
+    return before + batches.rows_of(session, more).brought - batches.rows_of(session, less).brought
 
 
 def next_number(session: Session, model: Model) -> int:
@@ -132,7 +138,7 @@ def _was_erased(model: Model, number: int) -> str:
 
 def by_id(session: Session, version_id: int, slim: bool = False) -> Version:
     """The version that a row of another table names; `slim` as in `get`."""
-    return session.get_one(Version, version_id, options=[_SLIM] if slim else None)
+    return session.get_one(Version, version_id, options=[SLIM] if slim else None)
 
 
 def number_of(session: Session, version_id: int) -> int:
@@ -235,7 +241,8 @@ def evidence(session: Session, version: Version, most: int) -> list[dict[str, An
 
 
 def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
-    """Versions of the model as the API shows them: three queries, however many they are."""
+    """Versions of the model as the API shows them: four queries, however many they are."""
+    read(session, versions)
     parents = numbers_of(session, [version.parent_id for version in versions])
     made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in versions}))
     methods: dict[str | None, Any] = dict(session.execute(made_by).all())

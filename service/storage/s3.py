@@ -36,6 +36,9 @@ QUICK_SECONDS, BYTES_SECONDS, CONNECT_SECONDS = 5, 60, 3
 """How long a question may take, the transfer of an object, and a connection."""
 RETRIES, RETRY_SECONDS = 4, 5
 """What answers with 5xx or cuts the line is asked again so often, for so long."""
+AT_ONCE_BYTES = 2**20
+"""So much is sent before the store is asked whether it has it: of a model's rows and sums, which are hardly ever stored
+twice. Shards are: an update changes few of them."""
 FRESH_SECONDS = 3600.0
 """An object that is older is written again by a put, so that garbage collection spares it from then on."""
 LOOK_SECONDS, AWAY_SECONDS = 2.0, 1.0
@@ -75,9 +78,11 @@ class S3Artifacts:
         digest = hashlib.sha256(data).hexdigest()
         key = _key(area, digest)
         self._crash("after_blob_temp")
-        before = self._head(key)
-        if anew or before is None or not _whole(before, data):
-            self._asked(lambda: self._write(key, data, create=before is None))
+        mostly_new = area != SHARDS and len(data) <= AT_ONCE_BYTES
+        if not mostly_new or not self._asked(lambda: self._write(key, data, create=True)):
+            before = self._head(key)
+            if anew or before is None or not _whole(before, data):
+                self._asked(lambda: self._write(key, data, create=before is None))
         self._crash("after_blob_rename")
         if area == SHARDS and self._cache is not None:
             self._cache.put(area, digest, data)
@@ -142,11 +147,13 @@ class S3Artifacts:
         if self._cache is not None:
             self._cache.forget(SHARDS)
 
-    def _write(self, key: str, data: bytes, create: bool) -> None:
+    def _write(self, key: str, data: bytes, create: bool) -> bool:
+        """-> whether it wrote: with `create`, only what is not there"""
         try:
             obstore.put(self._bytes, key, data, mode="create" if create else "overwrite", use_multipart=False)
+            return True
         except AlreadyExistsError:  # by somebody else, or by a try of ours whose answer was lost: the same bytes
-            pass
+            return False
         except FileNotFoundError as error:
             raise StoreAway(_no_bucket(self._bucket)) from error
 

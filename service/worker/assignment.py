@@ -171,8 +171,11 @@ class Assignment(BatchFacts):
     def learned(self) -> list[str]:
         """Batches of the version that comes of it."""
         begun = self.start if self.kind is UpdateKind.RETRACT else self.base
-        kept = set(begun.learned if begun is not None else ()).difference(self.removed)
-        return sorted(kept.union(*(step.batches for step in self.steps)))
+        known = begun.learned if begun is not None else []
+        new = sorted({batch for step in self.steps for batch in step.batches})
+        if known and new and known[-1] < new[0] and not self.removed:
+            return [*known, *new]
+        return sorted({*known}.difference(self.removed).union(new))
 
 
 ASSIGNMENT: Unlimited[Assignment] = Unlimited(Assignment)

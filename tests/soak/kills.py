@@ -232,7 +232,7 @@ def _sums(environment: Environment, name: str) -> tuple[str | None, list[str]]:
     with closing(open_database(environment.database_url)) as database, database.reading() as session:
         query = select(Version).where(Version.model_id == models.get(session, name).id)
         newest = session.scalars(query.order_by(Version.number.desc()).limit(1)).one()
-        return newest.ledger_digest, newest.learned
+        return newest.ledger_digest, list(newest.learned)
 
 
 def _taken_over(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import Busy, TsuikaError
+from service.registry.sql.learned import KNOWN
 from service.settings import file_of
 from service.telemetry.metrics import Counter
 
@@ -65,6 +67,7 @@ class Database(ABC):
     def __init__(self, url: str, name: str, readers: Engine, writers: Engine) -> None:
         self.url, self.name = url, name
         self.readers, self.writers = readers, writers
+        self._learned: dict[int, tuple[str, ...]] = {}
 
     @property
     def shared(self) -> bool:
@@ -75,6 +78,7 @@ class Database(ABC):
     def reading(self) -> Iterator[Session]:
         """A session on one moment; nothing it changes is kept. Rows that were read stay readable after the block."""
         with self._refusing(_READS), Session(self.readers, expire_on_commit=False, autoflush=False) as session:
+            session.info[KNOWN] = self._learned
             yield session
             session.expunge_all()  # a rollback would empty them
             session.rollback()
@@ -99,6 +103,7 @@ class Database(ABC):
             Session(connection, expire_on_commit=False) as session,
         ):
             session.connection()
+            session.info[KNOWN] = ChainMap({}, self._learned)  # its own is no fact before the commit
             self._begun(connection, look)
             yield session
             session.flush()

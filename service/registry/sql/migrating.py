@@ -36,7 +36,7 @@ def reference(name: str, table: str, kind: Kind = INTEGER, optional: bool = Fals
 
 def add(table: str, *columns: sa.Column[Any]) -> None:
     """Adds columns that are empty in rows which are there."""
-    with _changing(table) as changed:
+    with changing(table) as changed:
         for column in columns:
             changed.add_column(column)
 
@@ -45,11 +45,11 @@ def add_filled(table: str, name: str, kind: Kind, value: str) -> None:
     """Adds a column in which rows that are there have `value`; later ones bring their own."""
     with op.batch_alter_table(table) as changed:
         changed.add_column(sa.Column(name, kind, nullable=False, server_default=value))
-    with _changing(table) as changed:
+    with changing(table) as changed:
         changed.alter_column(name, server_default=None)
 
 
-def _changing(table: str) -> AbstractContextManager[BatchOperations]:
+def changing(table: str) -> AbstractContextManager[BatchOperations]:
     """Changes of a table that SQLite takes by making it anew under its name; PostgreSQL makes them where it is."""
     sqlite = op.get_bind().dialect.name == "sqlite"
     return op.batch_alter_table(table, recreate="always" if sqlite else "never")

@@ -61,6 +61,7 @@ def read(url: str, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[s
 
 
 def _look(connection: psycopg.Connection, table: str, query: str) -> tuple[list[tuple[Any, ...]], set[str]]:
+    """As `read`, on a connection."""
     names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
     tables = {name for (name,) in connection.execute(names)}
     return connection.execute(query.encode()).fetchall() if table in tables else [], tables
@@ -135,8 +136,13 @@ class Listener:
 
     def _look_again(self, connection: psycopg.Connection) -> None:
         """Looks whether the tables are ours still, and counts."""
+        from psycopg.errors import UndefinedTable
+
         try:
-            looked = _look(connection, "alembic_version", schema.REVISION)
+            try:
+                looked = connection.execute(schema.REVISION.encode()).fetchall(), set[str]()
+            except UndefinedTable:
+                looked = _look(connection, "alembic_version", schema.REVISION)
             schema.check(self._name, schema.revision_in(self._name, *looked))
             self._foreign = None
         except SchemaMismatch as mismatch:

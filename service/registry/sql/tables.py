@@ -3,12 +3,14 @@ append-only. Times are seconds since the epoch, UTC."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.contract.enums import DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
+from service.registry.sql.learned import learned_by
 
 
 class Table(DeclarativeBase):
@@ -76,8 +78,9 @@ class Model(Table):
 
 
 class Version(Table):
-    """What a model was at one point. `learned` is the set of its batches, sorted, `rows` their rows, None before that
-    was kept; `trained_on` the device that made it, None likewise and where it was imported."""
+    """What a model was at one point. `more`, `less`: batches that it learned and its parent did not, and the other way
+    round, sorted, None where `whole` alone names them · `whole`: all of its batches, of some versions · `rows`: their
+    rows, None before that was kept; `trained_on` the device that made it, None likewise and where it was imported."""
 
     __tablename__ = "versions"
     __table_args__ = (
@@ -97,7 +100,9 @@ class Version(Table):
     number: Mapped[int]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
     update_id: Mapped[str | None] = mapped_column(ForeignKey("updates.id"))
-    learned: Mapped[list[str]]
+    whole: Mapped[list[str] | None] = mapped_column("learned", JSON(none_as_null=True))
+    more: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    less: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     layout: Mapped[dict[str, Any]]
     shards: Mapped[list[Any]]
     classes: Mapped[list[str]]
@@ -111,6 +116,11 @@ class Version(Table):
     erased_at: Mapped[float | None]
     trained_on: Mapped[str | None]
     rows: Mapped[int | None]
+
+    @property
+    def learned(self) -> Sequence[str]:
+        """Its batches, sorted; first asked for while its session is open."""
+        return learned_by(self)
 
 
 class Batch(Table):

@@ -39,6 +39,8 @@ T = TypeVar("T", bound=Thing)
 
 REMEMBERED_BYTES = 128 * 2**20
 """Ledgers and exams that a process keeps in memory."""
+HELD_BYTES = 2**20
+"""The largest batch that is small."""
 REMEMBERED_LEAST = 13
 """Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes;
 where batches age also for the weighted ledgers of both, for the sums by which four decays are tested, and for those of
@@ -48,12 +50,14 @@ the last batch."""
 class Memory:
     """The latest ledgers and exams of a process, by name; what falls out is read from the cache again.
 
-    unsaved: by name, the rows of what is held that the cache lacks.
+    unsaved: by name, the rows of what is held that the cache lacks · bits: by digest, which trusted rows versions
+    answered right, as they are stored; the latest last.
     """
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, Thing] = OrderedDict()
         self.unsaved: dict[str, int] = {}
+        self.bits: dict[str, bytes] = {}
 
     def recall(self, name: str, make: Callable[[], T]) -> T:
         """The thing of that name, made where it is not held."""
@@ -111,6 +115,7 @@ class ModelStore:
         self._history = history if assignment.brief else None
         self.entries = _by_batch(assignment)
         self.made: list[Entry] = []
+        self._last = "", b""
 
     def facts(self, batch_ids: Iterable[str]) -> BatchFacts:
         """What is known of batches, of these at least: what a brief assignment lacks is asked for."""
@@ -131,12 +136,21 @@ class ModelStore:
 
     def batch(self, batch_id: str) -> Rows:
         """Rows of a batch that are still kept, raw inputs. At least one must be."""
-        return unpack_rows(self.store.get(self.area, self.facts((batch_id,)).rows[batch_id]))
+        return unpack_rows(self._stored(self.facts((batch_id,)).rows[batch_id]))
 
     def unlabelled(self, batch_id: str) -> Array | None:
         """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
         digest = self.facts((batch_id,)).rows.get(batch_id)
-        return unpack_unlabelled(self.store.get(self.area, digest)) if digest is not None else None
+        return unpack_unlabelled(self._stored(digest)) if digest is not None else None
+
+    def _stored(self, digest: str) -> bytes:
+        """Stored rows. Those of the last small batch are held: an update asks three times for its own."""
+        if self._last[0] != digest:
+            data = self.store.get(self.area, digest)
+            if len(data) > HELD_BYTES:
+                return data
+            self._last = digest, data
+        return self._last[1]
 
     def entry(self, batch_id: str, space: Space) -> FeatureRows:
         """Rounded features of a batch; where rows were deleted, of those that judge and select alone."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from service.worker.child.new_values import new_values
 from service.worker.child.tested_batches import Score, TestedBatches
 from service.worker.child.weighted_sums import WeightedSums
 
+Known = TypeVar("Known", Rows, Ledger)
 UNSAVED_ROWS = 4096
 """Rows whose sums the cache may lack. Beyond that it is written, which costs as much as summing 1,500 rows. A new
 process sums so many in a tenth of a second."""
@@ -117,20 +119,25 @@ class StoredData:
         return bounded(rows.take(rows.judging))
 
     def _read_exam(self, name: str) -> Rows:
-        cached, since = self._cached(exam_area(self._store.area), "exam")
-        exam = [unpack_rows(cached)] if cached is not None else []
+        known, since = self._known_of(exam_area(self._store.area), Rows, unpack_rows, "exam")
+        exam = [known] if known is not None else []
         if since:
             rows = self._kept(since)
             exam.append(rows.take(rows.judging))
             self._store.memory.unsaved[name] = UNSAVED_ROWS
         return bounded(Rows.concat(exam)) if exam else Rows.empty(self.input.shape)
 
-    def _cached(self, area: str, *words: str) -> tuple[bytes | None, list[str]]:
-        """What the cache has of the known batches, or of all but the last few; -> that, and the batches it lacks."""
+    def _known_of(
+        self, area: str, kind: type[Known], unpack: Callable[[bytes], Known], *words: str
+    ) -> tuple[Known | None, list[str]]:
+        """What memory or the cache has of the known batches, or of all but the last few, which another worker may have
+        learned; -> that, and the batches it lacks."""
         names = self._store.names(*words, learned=self._known, last=UNSAVED_ROWS // UNSAVED_LEAST - 1)
         for summed in sorted(names, reverse=True):
+            if (held := self._store.memory.held(names[summed], kind)) is not None:
+                return held, self._known[summed:]
             if (cached := self._store.cache.get(area, names[summed])) is not None:
-                return cached, self._known[summed:]
+                return unpack(cached), self._known[summed:]
         return None, self._known
 
     def _name(self, *words: str, known: bool) -> str:
@@ -187,8 +194,8 @@ class StoredData:
             self._entered.add((known, space.id))
 
     def _read_ledger(self, name: str, space: Space) -> Ledger:
-        cached, since = self._cached(self._store.area, "ledger", space.id)
-        ledger = Ledger.unpack(cached) if cached is not None else Ledger.empty(space)
+        known, since = self._known_of(self._store.area, Ledger, Ledger.unpack, "ledger", space.id)
+        ledger = known if known is not None else Ledger.empty(space)
         if self._store.spreads(since):
             self._store.memory.unsaved[name] = UNSAVED_ROWS
             return ledger.with_entry(self._store.total(since, space))

@@ -121,7 +121,7 @@ class Executor:
         if assignment.champion is not None:
             run = within_budget(run, assignment.budget_seconds, started)
         model_store = ModelStore(store, cache, assignment, self._memory, run, history)
-        context = context_of(assignment, store, started)
+        context = context_of(assignment, store, self._memory.bits, started)
         base = load(assignment.base, store) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
@@ -250,7 +250,9 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
             continue
         data = pack_shard(tensors)
         shards.append(Shard(part=part, digest=model_store.store.put(SHARDS, data), bytes=len(data), learned=learned))
-    gate = candidate.report.gate
+    gate, bits = candidate.report.gate, pack(candidate.bits.arrays())
+    digest = model_store.store.put(model_store.area, bits)
+    model_store.memory.bits[digest] = bits
     return Result(
         learned=execution.data.learned,
         layout=checkpoint.layout.model_dump(mode="json"),
@@ -258,7 +260,7 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
         classes=list(checkpoint.classes),
         feature_space=candidate.space.id if candidate.ledger_digest else None,
         ledger_digest=candidate.ledger_digest,
-        bits=model_store.store.put(model_store.area, pack(candidate.bits.arrays())),
+        bits=digest,
         parameters=checkpoint.parameters,
         trained_on=model_store.device,
         report=candidate.report,

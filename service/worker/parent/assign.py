@@ -39,7 +39,7 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
     if plan is None:
         return None
     brief = brief and base is not None and update.kind == UpdateKind.LEARN and plan.champion is None
-    known = base.learned if base is not None else []
+    known = base.learned if base is not None else ()
     needed = [*(known[-LATEST:] if brief else known), *batches_of(plan.steps)]
     spec = models.input_of(model)
     return Assignment(
@@ -143,7 +143,7 @@ def stored(version: Version) -> Stored:
         number=version.number,
         layout=version.layout,
         shards=[Shard.model_validate(s) for s in version.shards],
-        learned=version.learned,
+        learned=list(version.learned),
     )
 
 

@@ -113,7 +113,8 @@ class WarmChild:
                 match message:
                     case Done(result):
                         self._done += 1
-                        return Result.model_validate({**result, "learned": assignment.learned})
+                        made = Result.model_validate({**result, "learned": []})
+                        return made.model_copy(update={"learned": assignment.learned})
                     case Refused():
                         raise known(message.error())
                     case Saved(digest):

@@ -295,7 +295,10 @@ class Worker:
             else:
                 cost = result.report.cost
                 parts = {"queue": cost.wait_seconds, "handover": took - cost.seconds, **cost.parts}
-                published = publish(self._runtime, update.id, update.fence, result.timed(parts)) is not None
+                base = assignment.base if assignment is not None else None
+                of_base = {shard.digest for shard in base.shards} if base is not None else ()
+                verdict = publish(self._runtime, update.id, update.fence, result.timed(parts), of_base)
+                published = verdict is not None
         except BudgetSpent as spent:
             finish_lost(self._runtime, update.id, update.fence, spent.detail)
         except (Stopping, Yielding):

@@ -15,6 +15,7 @@ from service.learning.methods import AUTO, METHODS, as_learned
 from service.learning.retraction import subtracts
 from service.registry import batches, versions
 from service.registry.rows import lineage
+from service.registry.sql.learned import holds
 from service.registry.sql.tables import Batch, Model, Update, Version
 from service.worker.assignment import Step
 
@@ -59,8 +60,8 @@ def planned(session: Session, model: Model, update: Update, base: Version | None
 def _to_learn(session: Session, model: Model, update: Update, base: Version | None) -> list[str]:
     """Batches that the base did not learn and that were not retracted; none where no row of them has a label and the
     method needs labels. Raises Conflict where rows were deleted."""
-    known = set(base.learned) if base else set()
-    unknown = batches.by_id(session, [b for b in update.batches if b not in known])
+    known = base.learned if base else ()
+    unknown = batches.by_id(session, [b for b in update.batches if not holds(known, b)])
     new = [b for b in unknown if b.retracted_at is None]
     for batch in new:
         if batch.merged is None:

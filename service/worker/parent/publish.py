@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from functools import partial
 
@@ -32,8 +32,12 @@ NOTES = 10
 """Notes on how files were read that a report repeats of its batches."""
 
 
-def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Verdict | None:
+def publish(
+    runtime: Runtime, update_id: str, fence: int, result: Result, of_base: Collection[str] = ()
+) -> Verdict | None:
     """Makes the version, and where it is promoted moves the pointer and serves it. -> None where it was queued again
+
+    of_base: digests that the base names, so that nobody deletes them: the store is not asked whether they are there.
 
     Publishes nothing and raises LeaseLost where another worker owns the update by now, CorruptArtifact and Incomplete
     where what was made is not whole.
@@ -43,14 +47,18 @@ def publish(runtime: Runtime, update_id: str, fence: int, result: Result) -> Ver
     result = result.timed({**result.report.cost.parts, "loading": time.perf_counter() - began})
     runtime.crash("before_commit")
     missing = list[str]()
-    with runtime.database.writing(partial(_look, runtime, model_id, result, missing)) as session:
+    fresh = [named for named in _bytes(model_id, result) if named[1] not in of_base]
+    with runtime.database.writing(partial(_look, runtime, fresh, missing)) as session:
         update = leases.owned(session, update_id, fence)
         model = models.lock(session, update.model_id)
         if _outdated(session, update, model, result):
             return None
+        base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
+        if of_base and (base is None or base.erased_at is not None):
+            missing.append("A part of the version before")
         if missing:
             raise CorruptArtifact(f"{missing[0]} is missing from the store: it is made again.")
-        verdict = _record(session, update, model, result)
+        verdict = _record(session, update, model, base, result)
         if update.erase:
             erasure.mark(session, update)
     runtime.crash("after_commit")
@@ -134,9 +142,9 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
     return why is not None
 
 
-def _look(runtime: Runtime, model_id: int, result: Result, missing: list[str]) -> None:
-    """Notes which bytes that the version names are missing, now that nobody else can delete them."""
-    missing.extend(what for where, digest, what in _bytes(model_id, result) if not runtime.store.has(where, digest))
+def _look(runtime: Runtime, named: Sequence[tuple[str, str, str]], missing: list[str]) -> None:
+    """Notes which bytes are missing, now that nobody else can delete them."""
+    missing.extend(what for where, digest, what in named if not runtime.store.has(where, digest))
 
 
 def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:
@@ -152,8 +160,8 @@ def _require_entries(session: Session, model: Model, version: Version, base: Ver
     recomputed. Those of a base in the same space were looked at when that was made."""
     if version.feature_space is None:
         return
-    known = base.learned if base is not None and base.feature_space == version.feature_space else ()
-    fresh = sorted(set(version.learned).difference(known))
+    same_space = base is not None and base.feature_space == version.feature_space
+    fresh = version.more or () if same_space else version.learned
     if lacking := ledger.lacking(session, version.feature_space, fresh):
         raise Incomplete(
             f"The sums of batch {lacking[0]} were not stored, so nobody could verify the version or learn on from it. "
@@ -161,9 +169,8 @@ def _require_entries(session: Session, model: Model, version: Version, base: Ver
         )
 
 
-def _record(session: Session, update: Update, model: Model, result: Result) -> Verdict:
+def _record(session: Session, update: Update, model: Model, base: Version | None, result: Result) -> Verdict:
     """Writes version, entries, verdict, pointer and what follows from them."""
-    base = session.get(Version, update.base_version_id) if update.base_version_id is not None else None
     brought = batches.by_id(session, update.batches)  # held from here on: much of what follows looks at them
     kind = UpdateKind(update.kind)
     expected = _expected_live(session, update)
@@ -174,15 +181,16 @@ def _record(session: Session, update: Update, model: Model, result: Result) -> V
     report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
     if kind is UpdateKind.LEARN:
         report = _with_taken_back(session, model, brought, report)
-        learned = set(result.learned)
-        read = dict.fromkeys(note for batch in brought if batch.id in learned for note in batch.notes or ())
+        noted = (batch for batch in brought if batch.notes and batch.id in result.learned)
+        read = dict.fromkeys(note for batch in noted for note in batch.notes or ())
         if read:
             told = report.batch.model_copy(update={"notes": [*report.batch.notes, *list(read)[:NOTES]]})
             report = report.model_copy(update={"batch": told})
     why = verdicts.verdict_sentence(report, verdict, number, before)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
-    facts = result.model_dump(include={field.name for field in fields(versions.Made)} - {"report"})
-    made = versions.Made(**facts, report=report.model_copy(update={"gate": gate}).model_dump(mode="json"))
+    others = {field.name for field in fields(versions.Made)} - {"report", "learned"}
+    with_gate = report.model_copy(update={"gate": gate}).model_dump(mode="json")
+    made = versions.Made(**result.model_dump(include=others), learned=result.learned, report=with_gate)
     version = versions.add(session, model, update, base.id if base else None, made)
     ledger.add_all(
         session,

@@ -135,8 +135,8 @@ def test_nothing_is_looked_for_twice_unless_something_moved(database: Database) 
         for move in (
             lambda: promoted(session, digits, [one.id]),
             lambda: models.patch(session, digits, PatchModel(retention=Retention.EXEMPLARS)),
-            lambda: models.patch(session, digits, PatchModel(retention=Retention.ALL)),
             lambda: learn(session, digits, [one.id]),
+            lambda: models.patch(session, digits, PatchModel(retention=Retention.ALL)),
         ):
             move()
             session.flush()

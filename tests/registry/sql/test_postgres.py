@@ -17,14 +17,15 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import create_engine, event, make_url, select, text
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
-from service.registry import models
+from service.registry import models, versions
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
-from service.registry.sql.tables import Batch, Installation, Table, Version
+from service.registry.sql.tables import Batch, Installation, Model, Table, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
+from tests.registry import facts
 from tests.registry.facts import batch, model, version
 from tests.registry.migrating import killed_amid
 
@@ -81,7 +82,9 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
     url = postgres.empty()
     migrate(url)
     with closing(open_database(url)) as database, database.writing() as session:
-        model(session)
+        digits = model(session)
+        learned = [batch(session, digits).id]
+        before = version(session, digits, learned).id
     with psycopg.connect(url, autocommit=True) as connection:
         made = connection.execute(TEXTS).fetchall()
         assert {collation for _, _, collation in made} == {"C"}
@@ -89,8 +92,16 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
             change = SQL('ALTER TABLE {} ALTER COLUMN {} TYPE varchar COLLATE "default"')
             connection.execute(change.format(Identifier(table), Identifier(column)))
         connection.execute("DROP FUNCTION refuse_audit_change CASCADE")
+        connection.execute("ALTER TABLE batches DROP COLUMN notes")
+        connection.execute("UPDATE versions SET learned = more")
+        connection.execute("ALTER TABLE versions DROP more, DROP less, ALTER learned SET NOT NULL")
         connection.execute("UPDATE alembic_version SET version_num = '0017'")
     migrate(url)
+    with closing(open_database(url)) as database, database.writing() as session:
+        digits = session.get_one(Model, digits.id)
+        assert [*session.get_one(Version, before).learned] == learned
+        later = versions.add(session, digits, None, before, facts.made([*learned, batch(session, digits).id]))
+        assert (later.whole, later.more, later.less) == (None, [max(later.learned)], [])
     with psycopg.connect(url) as connection:
         assert sorted(connection.execute(TEXTS).fetchall()) == sorted(made)
         with pytest.raises(psycopg.errors.RaiseException, match="never changed"):

@@ -58,7 +58,7 @@ def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_na
         row, digits = rows_of(session, update)
         version = models.live(session, digits)
         assert version is not None
-        assert (version.number, version.learned, version.parent_id) == (1, ids[:1], None)
+        assert (version.number, [*version.learned], version.parent_id) == (1, ids[:1], None)
         assert (version.update_id, row.version_id, row.state, row.verdict) == (
             row.id,
             version.id,
@@ -92,7 +92,7 @@ def test_a_version_that_may_not_go_live_is_kept_aside(
     with runtime.database.reading() as session:
         row, digits = rows_of(session, update)
         assert (live(session, digits), row.verdict, row.state) == (1, verdict, "succeeded")
-        assert versions.get(session, digits, 2).learned == sorted(ids[:2])
+        assert [*versions.get(session, digits, 2).learned] == sorted(ids[:2])
         assert batches.state(session.get_one(Batch, ids[1]), batches.live_learned(session, digits)) == "pending"
 
 

@@ -1,0 +1,92 @@
+"""What a version learned: its row says what it learned more than its parent, and less. So rows of a model grow with its
+updates, not with their square, and to add one costs the same after any number of batches."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import JSON, Integer, bindparam, text
+from sqlalchemy.orm import Session, object_session
+
+if TYPE_CHECKING:
+    from service.registry.sql.tables import Version
+
+EVERY = 256
+"""The row of a version names all of its batches where its number has come into the next so many: nobody reads longer
+ways back."""
+KNOWN, MOST = "tsuika.learned", 128
+"""What `Session.info` has by version, which never changes, and of how many."""
+READ = "_learned"
+"""What was read of a version, among its attributes: it can be looked at once its session has ended."""
+_UP_TO_WHOLE = text(
+    """WITH RECURSIVE above(id, parent_id, partial) AS (
+         SELECT id, parent_id, learned IS NULL FROM versions WHERE id IN :ids
+         UNION
+         SELECT v.id, v.parent_id, v.learned IS NULL
+         FROM versions AS v JOIN above ON v.id = above.parent_id WHERE above.partial
+       )
+       SELECT v.id, v.parent_id, v.learned, v.more, v.less
+       FROM above JOIN versions AS v ON v.id = above.id ORDER BY v.id"""
+)
+_UP_TO_WHOLE = _UP_TO_WHOLE.bindparams(bindparam("ids", expanding=True))
+_READ = _UP_TO_WHOLE.columns(id=Integer, parent_id=Integer, learned=JSON, more=JSON, less=JSON)
+
+
+def read(session: Session, versions: Sequence[Version]) -> None:
+    """Reads what versions learned, by one query at most."""
+    known = session.info.setdefault(KNOWN, {})
+    lacking: list[Version] = []
+    for version in versions:
+        at_hand = version.whole is not None or version.parent_id is None or version.parent_id in known
+        if version.id in known:
+            vars(version)[READ] = known[version.id]
+        elif at_hand:
+            before = known.get(version.parent_id, ())
+            known[version.id] = vars(version)[READ] = _of(version.whole, before, version.more, version.less)
+        else:
+            lacking.append(version)
+    if lacking:
+        above = dict[int, tuple[str, ...]]()
+        for id_, parent_id, *facts in session.execute(_READ, {"ids": [version.id for version in lacking]}):
+            above[id_] = _of(facts[0], above.get(parent_id, ()), *facts[1:])
+        for version in lacking:
+            known[version.id] = vars(version)[READ] = above[version.id]
+    for oldest in [*known][:-MOST]:
+        known.pop(oldest, None)
+
+
+def learned_by(version: Version) -> tuple[str, ...]:
+    """The batches that a version learned, sorted; first asked for while its session is open."""
+    if READ not in vars(version):
+        session = object_session(version)
+        assert session is not None, "the session in which the version was read has ended"
+        read(session, [version])
+    learned: tuple[str, ...] = vars(version)[READ]
+    return learned
+
+
+def _of(
+    whole: Sequence[str] | None, before: Sequence[str], more: Sequence[str] | None, less: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The batches of a version, by its row and those of its parent."""
+    if whole is not None:
+        return tuple(whole)
+    more, less = more or (), less or ()
+    if not less and (not before or not more or before[-1] < more[0]):
+        return (*before, *more)  # as nearly always: a batch that is new has the last name
+    return tuple(sorted({*before}.difference(less).union(more)))
+
+
+def difference(before: Sequence[str], after: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What of two sorted lists the second has more, and less."""
+    if tuple(before) == tuple(after[: len(before)]):
+        return [*after[len(before) :]], []
+    return sorted({*after}.difference(before)), sorted({*before}.difference(after))
+
+
+def holds(learned: Sequence[str], batch_id: str) -> bool:
+    """Whether a sorted list has this batch."""
+    place = bisect_left(learned, batch_id)
+    return place < len(learned) and learned[place] == batch_id
