@@ -123,7 +123,9 @@ class Batch(Resource):
     retracted_at: datetime | None
     erased_at: datetime | None = Field(description="Set once its bytes are gone, a moment after its update has ended.")
     notes: list[str] = Field(
-        default=[], description="How its CSV file was read, where that is not as usual; empty once the batch is erased."
+        default=[],
+        description="How its CSV file was read, where that is not as usual, and what was said to no effect; empty once "
+        "the batch is erased.",
     )
 
 

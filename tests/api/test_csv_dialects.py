@@ -58,6 +58,8 @@ def test_how_a_file_was_read_is_kept_with_its_batch(rents: Api, limit: int, monk
     assert rents.ok("GET", path)["notes"] == due
     said = send(rents, f"{PATH}&encoding=windows-1252&again=true", content).json()
     assert said["notes"] == [f"{read} Letters are read as Windows-1252."]
+    allowed = send(rents, f"{PATH}&new_classes=allow&again=true", TEXT).json()
+    assert allowed["notes"] == ["new_classes says nothing here: rents predicts numbers."]
 
 
 @SIDES

@@ -226,6 +226,9 @@ def test_what_is_wrong_with_a_field_stands_beside_that_field(person: Person) -> 
         assert re.search(r'id="encoding-fault" role="alert">(.*?)UTF-16', refused.text, re.S)
     refused = send(person, GOOD, new_classes="on", source="x" * 201)
     assert (refused.status_code, 'id="source-fault"' in refused.text) == (422, True)
+    assert re.search(
+        r'autofocus><p><b>Nothing was learned.*?<li><a href="#source">.*?<a href="#file">', refused.text, re.S
+    )
     assert "Choose a file." in send(person, b"", name="").text
     missing = send(person, GOOD, new_classes="on", target="answer")
     assert (missing.status_code, "answer" in missing.text) == (422, True)

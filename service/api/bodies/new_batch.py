@@ -55,7 +55,8 @@ class NewBatch:
             self._made = None if order.again else batches.same(session, model, digest, order.source)
             if self._made is not None:
                 return
-            names = self._rows.labels.places if models.target_of(model).has_classes else NAMELESS
+            target = models.target_of(model)
+            names = self._rows.labels.places if target.has_classes else NAMELESS
             held = batches.learning_rows(session, model, list(names), LEARNING_ROWS)
             secret = models.installation_secret(session)
             folding = _folding(model, model.folding)
@@ -72,7 +73,10 @@ class NewBatch:
                 folding=self._settled(folding, secret),
             )
             made = self._rows.make(making, self._runtime.store)
-            self._made = replace(made, notes=list(self._rows.notes) or None)
+            notes = list(self._rows.notes)
+            if order.new_classes is NewClasses.ALLOW and not target.has_classes:
+                notes.append(f"new_classes says nothing here: {self._name} predicts {target.predicts}.")
+            self._made = replace(made, notes=notes or None)
             stored.add((area, made.stored_digest))
         except Ended:
             gc.sweep(self._runtime, [model.id])
