@@ -47,7 +47,7 @@ class _Service:
 
     async def create_model(self, name: str, input: dict[str, Any], **settings: Any) -> AsyncModel:
         """A new model. `settings`: target (by default a class; {"kind": "number"} predicts numbers), architecture,
-        classes, method, gate, promotion, retention."""
+        classes, method, gate, promotion, retention, leave_out (columns of CSV files that it does not look at)."""
         made = await self.transport.call("POST", "/v1/models", Model, {"name": name, "input": input, **settings})
         return AsyncModel(self.transport, name, Facts.of(made))
 
@@ -131,7 +131,7 @@ class Client(Blocking[_Service]):
 
     def create_model(self, name: str, input: dict[str, Any], **settings: Any) -> RemoteModel:
         """A new model. `settings`: target (by default a class; {"kind": "number"} predicts numbers), architecture,
-        classes, method, gate, promotion, retention."""
+        classes, method, gate, promotion, retention, leave_out (columns of CSV files that it does not look at)."""
         return RemoteModel(finish(self._core.create_model(name, input, **settings)))
 
     close = blocking(_Service.aclose)

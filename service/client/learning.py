@@ -285,6 +285,8 @@ class Learning(Handle):
         say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
+        if out := several(options.get("leave_out")):
+            body["leave_out"] = list(out)
         try:
             made = await self._transport.call("POST", "/v1/models", Model, body)
         except Conflict:  # somebody else made it meanwhile

@@ -74,6 +74,7 @@ class Model(Resource):
     promotion: Promotion
     retention: Retention
     memory_rows: int = Field(default=500, description="Learning rows that retention exemplars keeps.")
+    leave_out: list[str] = Field(default=[], description="Columns of CSV files that it does not look at.")
     pending: Pending
     updates: UpdateCounts
     created_at: datetime

@@ -47,6 +47,7 @@ def create(session: Session, request: CreateModel) -> Model:
         promotion=request.promotion,
         retention=request.retention,
         memory_rows=request.memory_rows,
+        leave_out=request.leave_out or None,
         folding={},
         created_at=now(),
     )
@@ -122,6 +123,8 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.retention = request.retention
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
+    if request.leave_out is not None:
+        model.leave_out = request.leave_out or None
     if changed := sorted(name for name, value in request if value is not None):
         audit.record(session, Action.MODEL_CHANGED, model.name, reason=", ".join(changed))
 
@@ -240,6 +243,7 @@ def resources_of(
             model,
             input=input_of(model),
             target=target_of(model),
+            leave_out=model.leave_out or [],
             architecture=ARCHITECTURE.as_stored(model.architecture),
             live_version=live[model.live_version_id].number if model.live_version_id else None,
             serving_version=serving_version(model.name),

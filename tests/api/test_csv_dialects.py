@@ -63,6 +63,24 @@ def test_how_a_file_was_read_is_kept_with_its_batch(rents: Api, limit: int, monk
 
 
 @SIDES
+def test_columns_that_a_model_leaves_out_need_no_word_of_a_file(
+    rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    file = "\n".join(f"{'nr' if k == 0 else k},{line}" for k, line in enumerate(TEXT.splitlines()))
+    assert send(rents, PATH, file).status_code == 422
+    model = rents.ok("PATCH", "/v1/models/rents", {"leave_out": ["nr", "remark"]})
+    assert model["leave_out"] == ["nr", "remark"]
+    batch = send(rents, PATH, file).json()
+    assert batch["notes"] == ['"nr" is no column of rents, and left out.']
+    assert send(rents, PATH, TEXT).json()["id"] == batch["id"]
+    assert send(rents, f"{PATH}&leave_out=nr&again=true", file).status_code == 201
+    refused = rents("PATCH", "/v1/models/rents", {"leave_out": ["city"]})
+    assert pointers(refused) == ["/leave_out"]
+    assert rents.ok("PATCH", "/v1/models/rents", {"leave_out": []})["leave_out"] == []
+
+
+@SIDES
 def test_predictions_say_how_a_file_was_read(rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LARGE, limit)
     answer, usual = (send(rents, "plans/predictions?top=2", text).json() for text in (GERMAN, TEXT))

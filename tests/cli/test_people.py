@@ -255,10 +255,13 @@ def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Ts
     made = tsuika("init", "orchard", file, "--leave-out", "nr")
     assert '"NA" in "weight", "label" is taken for a gap' in made.out
     [command] = re.findall(r"Teach it: tsuika (.*)", made.out)
-    assert command == f"push orchard {file} --leave-out nr --gaps NA"
+    assert command == f"push orchard {file} --gaps NA", "the model remembers what it leaves out"
     early = tsuika("predict", "orchard", file)
     assert (early.code, "tsuika push orchard FILE" in early.err) == (ERROR, True)
-    assert 'has no column "nr". Leave it out: --leave-out nr.' in tsuika("push", "orchard", file, "--gaps", "NA").err
+    more = save(tmp_path / "more.csv", [[*row[:1], "x", *row[1:]] for row in table], ["nr", "till", *HEADER])
+    assert (
+        'has no column "till". Leave it out: --leave-out till.' in tsuika("push", "orchard", more, "--gaps", "NA").err
+    )
     unsaid = tsuika("push", "orchard", file, "--leave-out", "nr")
     assert (unsaid.code, "line 10: NA is not taken as a label." in unsaid.err) == (USAGE, True)
     pushed = tsuika(*command.split(), "--method", "ridge")

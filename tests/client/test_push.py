@@ -155,7 +155,7 @@ def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     file = numbered.assign(rooms=[None, *good["rooms"][1:]]).to_csv(index=False, na_rep="NA").encode()
     with pytest.raises(InvalidContent, match="name NA in gaps"):
         model.push(file, leave_out="nr")
-    assert model.push(file, leave_out="nr", gaps="NA").version == 2
+    assert model.push(file, gaps="NA").version == 2, "the model remembers what it leaves out"
     assert len(model.predict(file, gaps=["NA"]).predictions) == len(good)
     with pytest.raises(ValueError, match="gaps are words of a CSV file"):
         model.push(good, gaps="NA")

@@ -57,7 +57,8 @@ def read_order(scope: Scope, kind: type[Order], due: Due, depth: int) -> tuple[O
     body = {ROWS: [], due.word: [], **read}
     checked = JsonBody(body, json.dumps(body).encode())
     order = validated(kind, checked)
-    return order, checked, Meant(due.target, targets, group and value_text(group), left_out, gaps, said)
+    meant = Meant(due.target, targets, group and value_text(group), left_out, gaps, said, due.leave_out)
+    return order, checked, meant
 
 
 def several(pairs: Iterable[tuple[str, str]], of: str) -> tuple[str, ...]:

@@ -250,7 +250,8 @@ def due_of(session: Session, model: Model) -> Due:
     """What rows of a model are due to be."""
     target = models.target_of(model)
     live = None if target.has_classes else models.live(session, model)
-    return Due.of(model.name, models.input_of(model), target, live.layout if live is not None else None)
+    layout = live.layout if live is not None else None
+    return Due.of(model.name, models.input_of(model), target, layout, model.leave_out or ())
 
 
 def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) -> None:

@@ -37,15 +37,24 @@ Floats = NDArray[np.float64]
 
 
 class Due(BaseModel):
-    """What rows of a model are due to be. `grid`: of its targets, where that is fixed already."""
+    """What rows of a model are due to be. `grid`: of its targets, where that is fixed already · `leave_out`: columns of
+    CSV files that it does not look at."""
 
     model: str
     input: InputSpec
     target: Target
     grid: NumberGrid | None = None
+    leave_out: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: str, spec: InputSpec, target: Target, layout: Mapping[str, Any] | None) -> Due:
+    def of(
+        cls,
+        model: str,
+        spec: InputSpec,
+        target: Target,
+        layout: Mapping[str, Any] | None,
+        leave_out: Sequence[str] = (),
+    ) -> Due:
         """`layout`: of the live version, where there is one."""
         grid = None
         if isinstance(target, NumberTarget):
@@ -53,7 +62,7 @@ class Due(BaseModel):
                 grid = NumberGrid.model_validate(layout["numbers"])
             elif not target.fits_grid:
                 grid = NumberGrid.fitted(target, np.zeros((0, target.size)))
-        return cls(model=model, input=spec, target=target, grid=grid)
+        return cls(model=model, input=spec, target=target, grid=grid, leave_out=tuple(leave_out))
 
     @property
     def word(self) -> str:

@@ -55,14 +55,14 @@ def run(
     repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
     guessed = guess(file, label, target, repeat, category or ())
-    body = {"name": model, **guessed.body}
+    body = {"name": model, **guessed.body, **({"leave_out": leave_out} if leave_out else {})}
     lines = list(guessed.lines)
     if dry_run:
         lines.append("Nothing was made.")
     else:
         with connected() as client:
             _make(client, body, replace)
-        said["--gaps"] = [*(gaps or []), *guessed.gaps]
+        said |= {"--gaps": [*(gaps or []), *guessed.gaps], "--leave-out": []}  # the model remembers these
         teach = "If all of this is right, teach it" if guessed.doubtful else "Teach it"
         lines.append(f"● {model} is there. {teach}: tsuika push {model} {word(str(path))}{_typed(said)}")
     members = {"made": not dry_run, "model": body, "label": guessed.label, "gaps": guessed.gaps, "notes": guessed.lines}

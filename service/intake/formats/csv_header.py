@@ -27,7 +27,8 @@ class Meant:
     """What the columns of a file are beside inputs. `target`: what the model predicts, None where rows are asked about
     and bring none; `targets`: the columns that hold it, where somebody said so; `group`: the column that names what a
     row belongs to; `leave_out`: columns that are none of all these; `gaps`: what cells say where nothing is known;
-    `said`: how the file is written, as far as somebody says so."""
+    `said`: how the file is written, as far as somebody says so; `remembered`: columns that the model does not look at,
+    of a file that has them."""
 
     target: Target | None = None
     targets: tuple[str, ...] = ()
@@ -35,11 +36,16 @@ class Meant:
     leave_out: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     said: SaidDialect = SAID_NOTHING
+    remembered: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
         """How many these are."""
-        return (self.target.columns if self.target is not None else 0) + (self.group is not None) + len(self.leave_out)
+        return (
+            (self.target.columns if self.target is not None else 0)
+            + (self.group is not None)
+            + len(self.leave_out + self.remembered)
+        )
 
     @property
     def word(self) -> str:
@@ -54,7 +60,7 @@ def width_of(spec: Spec) -> int:
 
 class Header:
     """Which cell of a row is which column. inputs: in the order of the model, or, where the model names none, in that
-    of the file; left_out: what a file of rows to be predicted has beside them."""
+    of the file; left_out: what a file has beside them that the model passes over."""
 
     def __init__(self, line: int, header: Sequence[str], spec: Spec, meant: Meant, model: str) -> None:
         self.names = [value_text(name) for name in header]
@@ -70,7 +76,7 @@ class Header:
         others = {*self.targets, *([] if self.group is None else [self.group])}
         self._check_left_out(meant.leave_out, others)
         others.update(meant.leave_out)
-        free = [name for name in self.names if name not in others]
+        free = [name for name in self.names if name not in others and name not in meant.remembered]
         if self._places:
             self._check_columns(free, model)
         self.inputs = self._places or self._inputs(free, spec, meant, model)
@@ -136,7 +142,8 @@ class Header:
             return meant.targets
         candidates = [meant.target.named] if meant.target.named else []
         candidates += [(name,) for name in LABELLED] if size == 1 else []
-        there = [names for names in candidates if all(n in self.names and n not in self._places for n in names)]
+        taken = {*self._places, *meant.remembered}
+        there = [names for names in candidates if all(n in self.names and n not in taken for n in names)]
         if len(there) != 1:
             if size > 1:
                 named = meant.target.named

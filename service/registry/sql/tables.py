@@ -52,7 +52,8 @@ class Installation(Table):
 
 class Model(Table):
     """A model by name; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
-    into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes."""
+    into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes ·
+    `leave_out`: columns of CSV files that it does not look at."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -75,6 +76,7 @@ class Model(Table):
     folding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     created_at: Mapped[float]
     archived_at: Mapped[float | None]
+    leave_out: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Version(Table):

@@ -145,12 +145,13 @@ def sending(view: View, _: str) -> Sending | None:
     name, predicts = form.get("name", "").strip(), form.get("predicts", "")
     target = number_target(form.get("target", "")) if predicts == "number" else {"kind": predicts}
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}
-    query["leave_out"] = [column.name for column in others if column.kind == OUT]
+    left_out = [column.name for column in others if column.kind == OUT]
     query["gaps"] = words_in(form.get("gaps", ""))
     query |= {name: form[name] for name in WRITTEN if form.get(name)}
     if predicts == "class":
         query["new_classes"] = "allow"
-    return Sending(address("models", name, "updates"), CSV, query, {"name": name, "input": spec, "target": target})
+    made = {"name": name, "input": spec, "target": target, "leave_out": left_out}
+    return Sending(address("models", name, "updates"), CSV, query, made)
 
 
 def send(view: View) -> Answer:

@@ -90,7 +90,7 @@ def look(view: View) -> Answer:
     except Unguessable as fault:
         return ask(view.wrong(unreadable(fault, view.words)))
     model = view.model()
-    known = list(model.input.places) if isinstance(model.input, TableInput) else []
+    known = [*(model.input.places if isinstance(model.input, TableInput) else ()), *model.leave_out]
     unknown = [name for name in facts if name not in known]
     gaps = list(gap_words(facts)) if model.input.kind == "table" else []
     if not unknown or getattr(model.target, "size", 1) > 1:
