@@ -201,7 +201,7 @@ def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -
 def _candidates(file: DataFile, info: Model) -> str:
     """The columns of which one may be the label, in a sentence."""
     known = [column.name for column in info.input.columns] if info.input.kind == "table" else []
-    others = [name for name in file.columns if name not in known]
+    others = [name for name in file.columns if name not in known and name not in info.leave_out]
     unknown = f" {info.name} does not know {quoted(others)}." if known and others else ""
     several = ""
     if unknown and len(others) > 1:
