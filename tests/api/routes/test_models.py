@@ -118,6 +118,7 @@ CHANGES: dict[str, Any] = {
     "promotion": "manual",
     "retention": "none",
     "memory_rows": 50,
+    "leave_out": ["id"],
 }
 
 
