@@ -13,7 +13,7 @@ from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Ret
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.names import LONGEST_GROUP, LONGEST_NAME, MOST_CLASSES, NO_UNSEEN, has_unseen, unseen_at
 from service.contract.strict import Device, Listed, Strict
-from service.contract.tables import MOST_COLUMNS, ColumnName, TableInput
+from service.contract.tables import LeftOut
 from service.contract.targets import TARGET, Target
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy
@@ -76,9 +76,6 @@ class MethodChoice(BaseModel):
         return dict(self.model_extra or {})
 
 
-LeftOut = Annotated[Listed[ColumnName], Field(max_length=MOST_COLUMNS)]
-
-
 class CreateModel(Strict):
     """A model: what it takes, and how it learns."""
 
@@ -134,11 +131,6 @@ class CreateModel(Strict):
         default=[], description="Columns of CSV files that the model does not look at, such as a number of the row."
     )
 
-    @field_validator("leave_out")
-    @classmethod
-    def _no_inputs(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        return _beside(names, info.data.get("input"))
-
     @field_validator("target", mode="before")
     @classmethod
     def _of_input(cls, target: Any, info: ValidationInfo) -> Any:
@@ -149,14 +141,6 @@ class CreateModel(Strict):
     @classmethod
     def _of_target(cls, gate: Any, info: ValidationInfo) -> Any:
         return _policy(gate, info.data.get("target"))
-
-
-def _beside(names: list[str], spec: InputSpec | None) -> list[str]:
-    """Columns that are left out. Raises ValueError for one that is an input."""
-    for name in names:
-        if isinstance(spec, TableInput) and name in spec.places:
-            raise ValueError(f'"{name}" is an input of the model: name other columns')
-    return names
 
 
 def _policy(gate: Any, target: Target | None) -> Any:
@@ -193,11 +177,6 @@ class PatchModel(Strict):
     leave_out: LeftOut | None = Field(
         default=None, description="Columns of CSV files that the model does not look at, in place of those before."
     )
-
-    @field_validator("leave_out")
-    @classmethod
-    def _no_inputs(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        return names and _beside(names, (info.context or {}).get("input"))
 
     @field_validator("gate", mode="before")
     @classmethod

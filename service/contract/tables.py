@@ -65,6 +65,8 @@ def value_text(value: str) -> str:
 ColumnName = Annotated[
     str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("the name of a column"))
 ]
+LeftOut = Annotated[Listed[ColumnName], Field(max_length=MOST_COLUMNS)]
+"""Columns of files that a model does not look at."""
 DeclaredValue = Annotated[
     str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_cleaned("the value of a category"))
 ]

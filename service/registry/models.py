@@ -14,6 +14,7 @@ from service.contract.enums import Action, UpdateState
 from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
 from service.contract.names import LONGEST_NAME, clean_class_names
 from service.contract.requests import CreateModel, PatchModel, PatchTarget
+from service.contract.tables import TableInput
 from service.contract.targets import STORED_TARGET, Target, policy_of
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
@@ -36,6 +37,7 @@ def create(session: Session, request: CreateModel) -> Model:
         gone = " by an archived model" if taken.archived_at else ""
         raise Conflict(f'The name "{request.name}" is taken{gone}. Choose another name.')
     _check_order(request.gate)
+    _check_left_out(request.leave_out, request.input)
     model = Model(
         name=request.name,
         input=request.input.model_dump(mode="json", exclude_none=True),
@@ -55,6 +57,13 @@ def create(session: Session, request: CreateModel) -> Model:
     session.flush()
     audit.record(session, Action.MODEL_CREATED, model.name)
     return model
+
+
+def _check_left_out(names: Sequence[str], spec: InputSpec) -> None:
+    """Raises InvalidContent for a column that is an input."""
+    for name in names:
+        if isinstance(spec, TableInput) and name in spec.places:
+            raise InvalidContent.at("/leave_out", f'"{name}" is an input of the model. Name other columns.')
 
 
 def _was_used(session: Session, model: Model) -> bool:
@@ -124,6 +133,7 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
     if request.leave_out is not None:
+        _check_left_out(request.leave_out, input_of(model))
         model.leave_out = request.leave_out or None
     if changed := sorted(name for name, value in request if value is not None):
         audit.record(session, Action.MODEL_CHANGED, model.name, reason=", ".join(changed))
