@@ -39,6 +39,7 @@ def test_every_block_is_typed_or_stands_in_the_list_with_a_reason() -> None:
     for name, text in TEXTS.items():
         fences = FENCE.findall(text)
         assert all(indent == "" and sign == "```" for indent, sign, _ in fences), name
+        assert {*re.findall(r"\n\n {4,}(\S+)", BLOCK.sub("", text))} <= {"python"}, f"{name}: begin it with a fence"
         assert {language for _, _, language in fences[::2]} <= TYPED | SHOWN | {""}, name
         for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S):
             if reasons := {words for words in NOT_TYPED if words in block}:

@@ -28,7 +28,7 @@ cat update.json"""
 @pytest.mark.long
 @pytest.mark.parametrize("name", REFERENCE)
 def test_a_page_does_what_it_says(name: str, tmp_path: Path, migrated: Path) -> None:
-    with sitting(tmp_path, migrated, PLACES) as newcomer:
+    with sitting(tmp_path, migrated, PLACES | {"/srv/": f"{tmp_path}/"}) as newcomer:
         assert list(newcomer.follows(page(name), given(name)))
 
 
