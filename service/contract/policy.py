@@ -26,6 +26,7 @@ class FirstVersion(Strict):
     min_gain: Share = Field(
         0.25, description="... if it surely is not even this part of the way from chance to perfect."
     )
+    least_gain: Share = Field(0.05, description="Held, too, whatever p is, if surely not even this part of that way.")
 
 
 class Unlearnable(Strict):
@@ -33,7 +34,9 @@ class Unlearnable(Strict):
 
     min_rows: Count = Field(5, description="Familiar rows from which the rule speaks.")
     min_excess: Share = Field(0.20, description="Conflict share above the expected one.")
-    p: Chance = Field(0.001, description="Chance probability below which conflicts count as real.")
+    p: Chance = Field(
+        0.0001, description="Chance probability below which conflicts count as real; above it rule 4 may hold."
+    )
     learner_p: Chance = Field(0.01, description="A batch-only learner must beat its commonest class at this p.")
     min_strange: Count = Field(
         50, description="Rows unlike anything seen, and most of the batch, from which these alone must be learnable."
@@ -75,7 +78,7 @@ class Forgets(Strict):
     max_masked_drop: Share = Field(0.02, description="Allowed fall when no class is new.")
     max_masked_drop_new: Share = Field(0.03, description="Allowed fall when classes are new.")
     p_reject: Chance = Field(0.01, description="Rejected below this chance probability.")
-    p_hold: Chance = Field(0.10, description="Held below this chance probability.")
+    p_hold: Chance = Field(0.05, description="Held below this chance probability.")
 
 
 class Intrudes(Strict):
@@ -143,11 +146,15 @@ class SlowLoss(Strict):
     )
     max_drop: Share = Field(0.04, description="Allowed fall since any of them.")
     max_class_drop: Share = Field(0.10, description="Allowed fall of one class since any of them.")
-    p: Chance = Field(0.01, description="Chance probability of a fall below which it is held.")
+    p: Chance = Field(
+        0.01,
+        description="Chance probability of a fall below which it is held, corrected for the versions compared: one "
+        "among many proves little.",
+    )
     p_class: Chance = Field(
-        0.05,
-        description="The same of the fall of a class, Holm-corrected over classes: a class has few trusted rows, which "
-        "prove little.",
+        0.01,
+        description="The same of the fall of a class, Holm-corrected over classes, too: a class has few trusted rows, "
+        "which prove little.",
     )
     min_margins: int = Field(
         15,

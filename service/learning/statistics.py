@@ -50,6 +50,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def step_up(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of tests of nearly the same, in the given order (Benjamini and Hochberg 1995).
+
+    The k-th smallest of n counts n / k times: one among many proves little, all together as much as one alone.
+    """
+    adjusted, reached = [1.0] * len(p_values), 1.0
+    for rank, k in sorted(enumerate(sorted(range(len(p_values)), key=p_values.__getitem__), 1), reverse=True):
+        reached = min(reached, len(p_values) / rank * p_values[k])
+        adjusted[k] = reached
+    return adjusted
+
+
 def same_shares(before: Mapping[str, float], now: Mapping[str, float]) -> float:
     """Chance that counts by class of two draws from one population differ so much (Pearson's chi-square).
 

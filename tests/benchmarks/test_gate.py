@@ -21,6 +21,7 @@ from benchmarks.gate import (
     two_late,
     two_merged,
 )
+from benchmarks.long_streams import HARMS, HONEST, Law, course, drawn, report
 from benchmarks.running.command import seeds
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Rows
@@ -79,3 +80,21 @@ def test_seeds_are_at_least_one() -> None:
     assert [*seeds("1-2")] == [1, 2]
     with pytest.raises(ValueError, match="no seed"):
         seeds("4-1")
+
+
+def test_a_long_stream_is_honest_or_worse_each_time() -> None:
+    rows, random = drawn("wine", None, 0), np.random.default_rng(0)
+    batch = (rows[0][:300], rows[1][:300])
+    for name, harm in HARMS.items():
+        none, all_ = harm(batch, rows, 0.0, random), harm(batch, rows, 1.0, random)
+        assert (none[0] == batch[0]).all()
+        assert (none[1] == batch[1]).all()
+        moved, other = (all_[0] != batch[0]).any(1), all_[1] != batch[1]
+        if name != "noise":
+            assert (moved | other).tolist() == (batch[1] == "0").tolist()
+        assert (moved.any(), other.any()) == (name == "inputs", name != "inputs")
+    law = Law("wine", 20, 0.1)
+    assert Law.read("wine:20:0.1,digits:60:0") == [law, Law("digits", 60, 0.0)]
+    done = course(law, HONEST, None, 0, 3)
+    assert (done.updates, done.stopped) == (3, [])
+    assert "wine, 20 rows, 10 %" in "\n".join(report([done]))

@@ -19,6 +19,7 @@ from service.learning.statistics import (
     rank_correlation,
     same_shares,
     signed_rank,
+    step_up,
     wilson,
 )
 
@@ -49,6 +50,13 @@ def test_holm_worked_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+
+
+def test_of_tests_that_agree_all_prove_as_much_as_one() -> None:
+    assert step_up([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert step_up([0.01, 0.01, 0.01]) == pytest.approx([0.01] * 3)
+    assert step_up([0.01, 0.9]) == pytest.approx([0.02, 0.9])
+    assert step_up([]) == []
 
 
 def test_margins_fall_long_before_rows_are_lost() -> None:

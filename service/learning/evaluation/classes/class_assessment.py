@@ -211,14 +211,20 @@ def since(a: ClassAssessment) -> tuple[Since, ...]:
     an older one has in common with them is a batch or two that is about to leave. Classes are not compared then:
     a stream that moves takes now from one, now from another.
     """
-    rows, candidate, least = a.trusted, a.candidate.on_trusted, 1.0
+    rows, candidate, base, least = a.trusted, a.candidate.on_trusted, a.base and a.base.on_trusted, 1.0
     if a.policy.trusted == "recent":
         counts = ~rows.in_batches(a.faded)
-        rows, candidate, least = rows.take(counts), candidate.take(counts), counts.sum() / 2
+        rows, candidate, base = rows.take(counts), candidate.take(counts), base and base.take(counts)
+        least = counts.sum() / 2
     few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
     now = settings_lost(a)
     compared = [
-        Since(number, *bits.against(candidate, rows, few, few_margins), _more(now, bits.settings))
+        Since(
+            number,
+            *bits.against(candidate, rows, few, few_margins),
+            _more(now, bits.settings),
+            Since(number, *bits.against(base, rows, few, few_margins)) if base else None,
+        )
         for number, bits in a.past.bits
     ]
     if a.policy.trusted == "recent":

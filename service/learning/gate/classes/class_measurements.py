@@ -170,18 +170,30 @@ ALL = ""
 class Since:
     """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
     that has enough of them. `margins`: by how much they are right, where that version's are remembered. `settings`:
-    share of rows, by class and of ALL, that another strength, form, decay or lift alone lost in between."""
+    share of rows, by class and of ALL, that another strength, form, decay or lift alone lost in between. `live`: the
+    live version beside that one, on the same rows."""
 
     version: int
     paired: Paired
     classes: Mapping[str, Paired] = field(default_factory=dict)
     margins: Mapping[str, Narrowed] = field(default_factory=dict)
     settings: Mapping[str, float] = field(default_factory=dict)
+    live: Since | None = None
 
     def drop(self, name: str = ALL) -> float:
         """What the settings do not explain, of all rows or of a class; what they won is not to be lost first."""
         paired = self.paired if name == ALL else self.classes[name]
         return paired.drop - max(self.settings.get(name, 0.0), 0.0)
+
+    def adds(self, name: str = ALL) -> bool:
+        """Whether more rows are lost than by the live version, of all or of a class: what that lost no update did."""
+        now, live = ((s.paired if name == ALL else s.classes.get(name)) if s else None for s in (self, self.live))
+        return now is None or live is None or now.drop > live.drop
+
+    def narrows(self, name: str) -> bool:
+        """Whether the margins of a class fell further than those of the live version."""
+        margins = None if self.live is None else self.live.margins.get(name)
+        return margins is None or self.margins[name].drop > margins.drop
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up
-from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, wilson
+from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, step_up, wilson
 from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
@@ -53,22 +53,26 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         leave = (
             "1 row leaves none of its class" if first.alone == 1 else f"{first.alone:,} rows leave none of their class"
         )
-        what = f"Too few rows of each class to judge it: kept back, {leave} to learn from."
+        what = f"Nothing was tested: too few rows of each class. Kept back, {leave} to learn from."
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if first.one_group:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
     if unseen.rows < rule.min_rows:
-        return Finding(too_few(unseen.rows), limit=rule.p, evidence=False, unproven=True)
+        what = f"Nothing was tested: {too_few(unseen.rows)}"
+        return Finding(what, limit=rule.p, evidence=False, unproven=True)
     right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
     _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
         what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
         return Finding(what, unseen.p, rule.p, evidence=False, unproven=True)
+    remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
     if unseen.p > rule.p:
         what = "The labels cannot be predicted from the inputs. "
         what += f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
-        remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
         return Finding(what, unseen.p, rule.p, Severity.HELD, remedy)
+    if best < unseen.chance + rule.least_gain * (1 - unseen.chance):
+        what = f"It knows next to nothing. {right}; chance would give {percent(unseen.chance)}."
+        return Finding(what, None, rule.p, Severity.HELD, remedy)
     return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p)
 
 
@@ -306,25 +310,25 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 9: small losses add up, against any of the remembered versions, on all shared rows or on those of a class.
 
     Of the few rows of a class hardly any is lost before much of the class is. Their margins all fall together.
-    The rows that two versions share decide: one that has few of them in common hides none that has many. The chances
-    are not divided by the versions: each holds what the one before it knew, so they are wrong about the same rows.
+    The rows that two versions share decide: one that has few of them in common hides none that has many. One among
+    many versions was lucky on its rows, so alone it proves little (`step_up`). What the live version has lost already
+    stops no update: it would stop all.
     """
     rule, tested = policy.slow_loss, measured.since
     if not tested:
         return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
-    lost = [s for s in tested if s.drop() > rule.max_drop and s.paired.p_harm < rule.p]
+    chances = step_up([s.paired.p_harm for s in tested])
+    sure = [s for s, p in zip(tested, chances, strict=True) if p < rule.p]
+    lost = [s for s in sure if s.drop() > rule.max_drop and s.adds()]
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
         of += _by_settings(worst)
         return adds_up(of, worst.version, worst.drop(), rule.max_drop)
     of_class = [
-        (s, name, paired)
-        for s in tested
-        for (name, paired), adjusted in zip(
-            s.classes.items(), holm([p.p_harm for p in s.classes.values()]), strict=True
-        )
-        if s.drop(name) > rule.max_class_drop and adjusted < rule.p_class
+        (s, name, s.classes[name])
+        for s, name, p in _of_classes(tested, lambda s: {name: paired.p_harm for name, paired in s.classes.items()})
+        if s.drop(name) > rule.max_class_drop and p < rule.p_class and s.adds(name)
     ]
     if of_class:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
@@ -338,7 +342,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
         of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
         return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
-    most = max(tested, key=lambda s: (s.paired.p_harm < rule.p, s.drop(), s.paired.rows))
+    most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
     return Finding(what, most.drop(), rule.max_drop)
 
@@ -351,13 +355,28 @@ def _by_settings(since: Since, name: str = ALL) -> str:
 
 def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
     """Classes whose margins fell too far since a version, with a row lost on balance."""
+    unsettled = [s for s in tested if not s.settings]  # they move the margins of all
+    found = (
+        (s, name, s.margins[name], p)
+        for s, name, p in _of_classes(unsettled, lambda s: {name: margins.p for name, margins in s.margins.items()})
+    )
+    least = SOFTENED * rule.max_class_drop
     return [
         (s, name, margins)
-        for s in tested
-        if not s.settings  # they move the margins of all
-        for (name, margins), adjusted in zip(s.margins.items(), holm([m.p for m in s.margins.values()]), strict=True)
-        if margins.drop > SOFTENED * rule.max_class_drop and margins.paired.drop > 0 and adjusted < rule.p_class
+        for s, name, margins, p in found
+        if margins.drop > least and margins.paired.drop > 0 and p < rule.p_class and s.narrows(name)
     ]
+
+
+def _of_classes(
+    tested: Sequence[Since], chances: Callable[[Since], Mapping[str, float]]
+) -> Iterator[tuple[Since, str, float]]:
+    """The chance of each class since each version: Holm over the classes of a version, then over the versions."""
+    held = [dict(zip(of, holm([*of.values()]), strict=True)) for of in map(chances, tested)]
+    for name in dict.fromkeys(name for of in held for name in of):
+        versions = [(s, of[name]) for s, of in zip(tested, held, strict=True) if name in of]
+        for (s, _), p in zip(versions, step_up([p for _, p in versions]), strict=True):
+            yield s, name, p
 
 
 def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:

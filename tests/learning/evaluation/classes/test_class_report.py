@@ -240,17 +240,15 @@ def test_small_losses_are_found_against_the_best_remembered_version() -> None:
     trusted = rows("ab" * 100, "bat_0")
     best = Correctness.of(trusted, np.ones(200, bool), ("a", "b"))
     middling = Correctness.of(trusted, np.arange(200) % 20 > 0, ("a", "b"))
-    now = says("ab", "ab" * 90 + "ba" * 10)
-    report = assess(
-        assessment(
-            trusted=trusted, base=now, candidate=now, yardstick=now, past=ClassPast(bits=[(3, best), (4, middling)])
-        )
-    )
+    live, now, past = says("ab", "ab" * 91 + "ba" * 9), says("ab", "ab" * 90 + "ba" * 10), [(3, best), (4, middling)]
+    report = assess(assessment(trusted=trusted, base=live, candidate=now, yardstick=now, past=ClassPast(bits=past)))
     rule = report.gate.rules[9]
     assert rule.value == pytest.approx(0.1)
     assert "since version 3" in rule.why
     assert report.gate.outcome is Outcome.UNDECIDED
     assert report.interference is Interference.GRADUAL
+    same = assess(assessment(trusted=trusted, base=now, candidate=now, yardstick=now, past=ClassPast(bits=past)))
+    assert same.gate.outcome is Outcome.PASS, "it loses nothing that the live version has not lost"
 
 
 @pytest.mark.parametrize("trusted", ["all", "recent"])
@@ -260,14 +258,16 @@ def test_margins_that_fall_hold_a_version_but_on_a_stream_that_moves(trusted: st
     of_b, usual = exam.labels == exam.names.index("b"), np.linspace(1, 3, 60)
     best = Correctness.of(exam, np.ones(60, bool), ("a", "b"), usual)
     margin = np.where(of_b, usual - 0.9 - 0.3 * (usual < 1.05), usual)
-    own = 1 / (1 + np.exp(-margin))
-    now = Answers(("a", "b"), np.stack([np.where(of_b, 1 - own, own), np.where(of_b, own, 1 - own)], 1))
+    live, now = (
+        Answers(("a", "b"), np.stack([np.where(of_b, 1 - own, own), np.where(of_b, own, 1 - own)], 1))
+        for own in (1 / (1 + np.exp(-m)) for m in (margin + 0.1 * of_b, margin))
+    )
     assert (~now.right(exam)).sum() == 1
     report = assess(
         assessment(
             policy=GatePolicy(trusted=trusted),
             trusted=exam,
-            base=now,
+            base=live,
             candidate=now,
             yardstick=now,
             past=ClassPast(bits=[(3, best)]),
@@ -281,10 +281,11 @@ def test_margins_that_fall_hold_a_version_but_on_a_stream_that_moves(trusted: st
 def test_on_a_stream_that_moves_small_losses_of_one_class_hold_nothing() -> None:
     """Of 30 rows of b ten are lost, of 370 of a none: 2.5 points in all."""
     exam, now = rows("a" * 370 + "b" * 30, "bat_0"), says("ab", "a" * 380 + "b" * 20)
+    live = says("ab", "a" * 379 + "b" * 21)
     best = Correctness.of(exam, np.ones(400, bool), ("a", "b"))
     for trusted, expected in (("all", [9]), ("recent", [])):
         policy, past = GatePolicy(trusted=trusted), ClassPast(bits=[(3, best)])
-        report = assess(assessment(policy=policy, trusted=exam, base=now, candidate=now, yardstick=now, past=past))
+        report = assess(assessment(policy=policy, trusted=exam, base=live, candidate=now, yardstick=now, past=past))
         assert [rule.number for rule in report.gate.rules if rule.severity] == expected
 
 
@@ -455,8 +456,8 @@ def test_of_classes_with_one_row_each_nothing_can_be_told() -> None:
     lone = replace(rows(classes, "bat_1"), folds=np.arange(25) % 10)
     a = changed(first(), batch=lone, candidate_on_batch=says(classes, classes[1:] + "a"), yardstick=None)
     assert spoken(a) == (
-        "Live, but unproven: too few rows of each class to judge it: kept back, 25 rows leave none of their class to "
-        "learn from."
+        "Live, but unproven: nothing was tested: too few rows of each class. Kept back, 25 rows leave none of their "
+        "class to learn from."
     )
     shuffled = changed(first(), candidate_on_batch=says("ab", "bbaa" * 10))
     assert spoken(shuffled, Verdict.HELD).startswith("Held: the labels cannot be predicted from the inputs.")

@@ -104,6 +104,16 @@ def test_a_good_first_version_passes() -> None:
     assert (report.outcome, report.unproven) == (Outcome.PASS, False)
 
 
+def test_a_first_version_that_knows_next_to_nothing_is_held_however_sure_that_little_is() -> None:
+    report = judge(first(48, 2982, 0.0033, 301), POLICY)
+    assert report.outcome is Outcome.UNDECIDED
+    assert report.why.startswith(
+        "Held: it knows next to nothing. Of 2,982 rows it had not seen 1.6 % are right; chance"
+    )
+    assert not fired(first(180, 2982, 0.0033, 301)), "6.0 %"
+    assert not fired(first(5300, 10_000, 0.5, 2)), "three points more than a coin"
+
+
 @pytest.mark.parametrize("measured", [first(1, 12), first(30, 30, 1.0, 1), first(7, 30, 0.1), first(36, 40, 0.82, 2)])
 def test_a_first_version_with_too_few_rows_is_unproven(measured: Measured) -> None:
     report = judge(measured, POLICY)
@@ -280,7 +290,8 @@ def test_forgetting() -> None:
     assert fired(harm(61, 8)) == {5: Severity.REJECTED}
     assert not fired(harm(19, 0))
     assert fired(harm(3, 0, 100)) == {}
-    assert fired(harm(4, 0, 100)) == {5: Severity.HELD}
+    assert fired(harm(4, 0, 100)) == {}, "p = 1 in 16"
+    assert fired(harm(5, 0, 100)) == {5: Severity.HELD}
     assert fired(harm(8, 0, 100)) == {5: Severity.REJECTED}
     assert fired(harm(28, 0, new=True)) == {}
     assert fired(harm(31, 0, new=True)) == {5: Severity.REJECTED}
@@ -401,19 +412,39 @@ def test_a_version_that_shares_few_rows_hides_none_that_shares_many() -> None:
     assert "6.0 points since version 9" in rule(Measured(live=15, since=(few, many)), 9).why
 
 
-def test_a_loss_proves_as_much_however_many_versions_are_compared() -> None:
+def test_one_lucky_version_among_many_proves_less_than_many_that_agree() -> None:
     # nine lost and none won: p = 1 in 512; a 14th of 0.01 is 1 in 1,400
-    once = lost(9, 0, 200)
     others = [lost(0, 0, 200, version=k) for k in range(2, 15)]
-    assert fired(Measured(live=15, since=(once, *others))) == {9: Severity.HELD}
+    assert fired(Measured(live=15, since=(lost(9, 0, 200),))) == {9: Severity.HELD}
+    assert not fired(Measured(live=15, since=(lost(9, 0, 200), *others)))
+    assert fired(Measured(live=15, since=(lost(12, 0, 200), *others))) == {9: Severity.HELD}
+    many = [lost(9, 0, 200, version=k) for k in range(15, 28)]
+    assert fired(Measured(live=28, since=(*others, *many)))
+    of = {"3": Paired(30, 8, 0)}
+    assert fired(Measured(live=2, since=(lost(8, 9, 300, **of),)))
+    assert not fired(Measured(live=15, since=(lost(8, 9, 300, **of), *(replace(s, classes=of_none) for s in others))))
 
 
-def test_a_quarter_of_thirty_rows_of_a_class_is_enough() -> None:
+of_none = {"3": Paired(30, 1, 1)}
+
+
+def test_what_the_live_version_has_lost_already_stops_no_update() -> None:
+    of = {"3": Paired(100, 16, 0)}
+    for since in (lost(60, 17, 1000), lost(17, 1, 1000, **of), narrowed(2, 0.09, 0.001)):
+        name = next(iter(since.classes | since.margins), ALL)
+        assert not fired(Measured(live=15, since=(replace(since, live=since),)))
+        less = replace(since, live=replace(since, paired=Paired(1000, 10, 9), classes={}, margins={}))
+        if name != ALL:
+            less = replace(since, live=replace(since, classes={"3": Paired(100, 15, 0)}, margins={}))
+        assert fired(Measured(live=15, since=(less,))) == {9: Severity.HELD}
+
+
+def test_a_third_of_thirty_rows_of_a_class_is_enough() -> None:
     others = {name: Paired(30, 1, 1) for name in "012456789"}
-    # of 30 rows eight lost are 1 in 256, of ten classes 1 in 26; seven are 1 in 13
-    since = tuple(lost(8, 9, 300, version=k, **others, **{"3": Paired(30, 8, 0)}) for k in range(1, 15))
+    # of 30 rows ten lost are 1 in 1,024, of ten classes 1 in 102; nine are 1 in 51
+    since = tuple(lost(10, 9, 300, version=k, **others, **{"3": Paired(30, 10, 0)}) for k in range(1, 15))
     assert fired(Measured(live=15, since=since)) == {9: Severity.HELD}
-    assert not fired(Measured(live=15, since=(lost(7, 9, 300, **others, **{"3": Paired(30, 7, 0)}),)))
+    assert not fired(Measured(live=15, since=(lost(9, 9, 300, **others, **{"3": Paired(30, 9, 0)}),)))
 
 
 def test_losses_of_one_class_add_up() -> None:
