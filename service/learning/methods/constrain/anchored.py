@@ -1,7 +1,8 @@
 """What all methods share that train under a pull to where weights stood, theta*: at one strength or the best of a few.
 
 The loss is the cross-entropy + strength x sum of stiffness (theta - theta*)^2, see `training.losses.Pull`. l2_sp holds
-all weights alike; ewc, si and mas hold each by its importance.
+all weights alike; ewc, si and mas hold each by its importance. Where classes are new the cross-entropy is masked, which
+is no part of these papers and keeps more than the pull does, see `MASKED`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ USUAL = 0.1
 """Of all strengths, where rows kept back do not tell them apart."""
 BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
+MASKED = (
+    "Rows of new classes, of two or more at once, are scored over the new columns alone, whatever the strength; that "
+    "keeps more of old classes than the pull does. false: over all columns, as in the paper."
+)
 
 
 class PulledParams(TrunkParams):
-    """What every gradient method takes, and how strong the pull is."""
+    """What every gradient method takes, how strong the pull is, and whether the loss is masked."""
 
     strengths: ClassVar[tuple[float, ...]] = STRENGTHS
     """Of which a search takes one."""
@@ -45,6 +50,7 @@ class PulledParams(TrunkParams):
         f"{', '.join(f'{s:g}' for s in STRENGTHS)} by rows kept back for choosing, and "
         f"{USUAL:g} where they do not tell.",
     )
+    masked: bool = Field(True, description=MASKED)
 
 
 def shared_weights(learner: Learner) -> dict[str, nn.Parameter]:
@@ -129,15 +135,16 @@ def _searched(train: Train[P, T], params: P, start: Learner) -> tuple[float, tup
 
 
 def new_columns_alone(learner: Learner) -> bool:
-    """Whether rows of new classes are scored over the new columns alone: there they would push all old columns down,
-    however stiff the weights are. Not for one new class by itself, which would learn nothing."""
+    """Whether rows of new classes are scored over the new columns alone (the labels trick: Zeno, Golan, Hoffer, Soudry,
+    2018, section 4): they would push all old columns down, however stiff the weights are. Not for one new class by
+    itself, which would learn nothing."""
     y = learner.batch.y
     return learner.known > 0 and len(set(y[learner.aim.new(y)].tolist())) > 1
 
 
-def objective(learner: Learner, strength: float) -> Objective | None:
-    """The cross-entropy with `new_columns_alone`. None: the usual one, and at strength 0, which is fine-tuning."""
-    if not strength or not new_columns_alone(learner):
+def objective(learner: Learner, params: PulledParams) -> Objective | None:
+    """The cross-entropy with `new_columns_alone`. None: the usual one."""
+    if not params.masked or not new_columns_alone(learner):
         return None
     known = learner.known
 
@@ -153,7 +160,7 @@ def train_pulled(start: Learner, params: PulledParams, anchor: Anchor) -> tuple[
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
         learner = Learner.start(start.base, start.data, run, unfreeze=params.unfreeze)
         pull = anchor.pull(learner, strength)
-        learner.fit(params, hooks=Hooks(objective(learner, strength), after_step=pull.step))
+        learner.fit(params, hooks=Hooks(objective(learner, params), after_step=pull.step))
         return Pulled(learner, pull)
 
     best, points = choose(train, params, start)

@@ -6,7 +6,8 @@ the Fisher information of the answers: F = sum over rows x and classes k of p_k(
 Where targets are numbers, the answers f_j are means, and F = sum over rows and j of (d f_j / d theta)^2: no label is
 asked.
 
-What is different here: F is exact, for each row the expectation over all classes, and never the square of a batch's
+What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is
+false. F is exact, for each row the expectation over all classes, and never the square of a batch's
 gradient, in which rows cancel. Each update's F is brought to mean 1, so that one strength suits every network. The mean
 of all updates' F by their rows holds the next one (online, Schwarz et al., 2018, section 4, with the count in place of
 a decay).

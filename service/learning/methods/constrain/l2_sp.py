@@ -1,11 +1,12 @@
 """L2-SP, the elastic pull: weights may move, but are drawn back to where they started.
 
 The loss is CE + strength x sum of (theta - theta*)^2 over the weights that were there before (Li, Grandvalet, Davoine,
-2018, eq. 2); theta* is the previous version, or the weights of the first training. Strong enough, nothing moves; at 0
-it is fine-tuning, to the last bit.
+2018, eq. 2); theta* is the previous version, or the weights of the first training. Strong enough, nothing moves; at
+0 and not masked it is fine-tuning, to the last bit.
 
-What is different here: the pull is a proximal step, stable at every strength. Where two or more classes are new, rows
-of new classes are scored over the new columns alone. The weights of the first layer that trains are taken in the frame:
+What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is false.
+New weights are free: there is no second term, beta x sum of theta^2, for them. The pull is a proximal step, stable at
+every strength. The weights of the first layer that trains are taken in the frame:
 for inputs that are centred and brought to one spread.
 
 Training ends at the minimiser of that loss if it is given the time. On a convex problem (a head alone) it comes within

@@ -4,7 +4,10 @@ The loss is CE + strength x sum of O (theta - theta*)^2 with O = mean over rows 
 the logits (Aljundi et al., 2018, eq. 2, for the squared norm of the output). Any rows serve: unlabelled ones, too, and
 those of an imported network. Where targets are numbers, O = mean over rows and numbers j of |d f_j / d theta|.
 
-What is different here: sizes are taken row by row, before the mean, in which rows would cancel. O is brought to mean 1,
+Sizes are taken row by row, before the mean, in which rows would cancel.
+
+What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is false.
+O is brought to mean 1,
 and what earlier updates left counts by the share `memory`, so that the past fades instead of adding up.
 """
 

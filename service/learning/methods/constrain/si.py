@@ -4,7 +4,8 @@ The loss is CE + strength x sum of Omega (theta - theta*)^2 with Omega = max(0, 
 w = -sum over steps of g d is what a weight is credited with, g its gradient, d the optimiser's step, and Delta how far
 it came in all (Zenke, Poole, Ganguli, 2017, eq. 3-5).
 
-What is different here: the pull is a proximal step after the optimiser's, so it never leaks into g or d. A weight that
+What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is
+false. The pull is a proximal step after the optimiser's, so it never leaks into g or d. A weight that
 made the loss worse is held by 0, never pushed away. Omega is brought to mean 1 and joined over updates by their rows.
 """
 
@@ -106,7 +107,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
             path.after_step()
             pull.step(lr)
 
-        hooks = Hooks(objective(learner, strength), path.begin, path.before_step, after_step, path.kept)
+        hooks = Hooks(objective(learner, params), path.begin, path.before_step, after_step, path.kept)
         learner.fit(params, hooks=hooks)
         return PulledAlongPath(learner, pull, path)
 

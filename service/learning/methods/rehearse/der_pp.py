@@ -5,8 +5,9 @@ z' are the stored scores of the first draw (DER++, Buzzega et al., 2020).
 
 Where targets are numbers, all three are Huber losses: of new rows, between old values and new ones, of remembered rows.
 
-What is different here: both cross-entropies are balanced softmaxes. Scores are stored with the columns that there were
-then, and compared on those alone; a row that another method learned has the scores of the version before.
+What is different here: both cross-entropies are balanced softmaxes, and |z - z'|^2 is a mean over columns. Scores are
+stored with the columns that there were then, and compared on those alone; a row that another method learned has the
+scores of the version before.
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ def test_without_strength_it_is_fine_tuning_bit_for_bit(method: Method) -> None:
     s, base = prepared(method)
     d = digits().of(NEW)
     data = s.data(d.X[:100], d.y[:100])
-    free = method.update(base, data, method.Params.model_validate({"strength": 0}), Run(seed=5)).checkpoint
+    free = method.update(
+        base, data, method.Params.model_validate({"strength": 0, "masked": False}), Run(seed=5)
+    ).checkpoint
     tuned = fine_tune.update(base, data, fine_tune.Params(), Run(seed=5)).checkpoint
     assert free.layout == tuned.layout
     assert weights(free).keys() == weights(tuned).keys()

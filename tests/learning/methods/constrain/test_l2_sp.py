@@ -29,7 +29,7 @@ def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("hidden", [[], [32]])
 def test_without_strength_it_is_fine_tuning_bit_for_bit(hidden: list[int]) -> None:
     _, base, data = prepared(hidden)
-    free = l2_sp.update(base, data, l2_sp.Params(strength=0), Run(seed=5)).checkpoint
+    free = l2_sp.update(base, data, l2_sp.Params(strength=0, masked=False), Run(seed=5)).checkpoint
     tuned = fine_tune.update(base, data, fine_tune.Params(), Run(seed=5)).checkpoint
     assert free.layout == tuned.layout
     assert weights(free).keys() == weights(tuned).keys()
@@ -83,11 +83,12 @@ def test_the_search_tells_its_points_and_keeps_the_best() -> None:
 def test_new_classes_under_a_pull_leave_old_ones_their_rows() -> None:
     _, base, data = prepared([32])
     old = digits().of(OLD)
-    held, free = (
-        accuracy(l2_sp.update(base, data, l2_sp.Params(strength=s), Run()).checkpoint, old.held_X, old.held_y)
-        for s in (0.1, 0)
+    asked = (l2_sp.Params(strength=s, masked=masked) for masked in (True, False) for s in (0.1, 0))
+    held, masked, pulled, free = (
+        accuracy(l2_sp.update(base, data, params, Run()).checkpoint, old.held_X, old.held_y) for params in asked
     )
-    assert held > free + 0.3
+    assert held >= masked > free + 0.3, "most of it is kept by the mask"
+    assert pulled >= free
 
 
 def test_the_anchor_base_is_where_training_first_ended() -> None:
