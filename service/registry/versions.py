@@ -101,7 +101,9 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
 
 def _rows(session: Session, parent: Version | None, more: Collection[str], less: Collection[str]) -> int:
     """Rows of the batches that a version learned: those of its parent, and what it learned more or less."""
-    before = batches.rows_learned(session, parent).brought if parent is not None else 0
+    before = 0
+    if parent is not None:
+        before = parent.rows if parent.rows is not None else batches.rows_of(session, parent.learned).brought
     return before + batches.rows_of(session, more).brought - batches.rows_of(session, less).brought
 
 
