@@ -96,7 +96,8 @@ class OwnOrder:
 class Repair:
     """One repair for the targets of the batch. after: the median error then, over the usual one · slip: it is a power
     of ten or the sign, by which no world changes · rows: whose targets are not plainly right as they were sent; None:
-    all."""
+    all · no_shift: targets lie nearer by it than they would if all of them were shifted alike; logarithms, of which
+    a factor is a shift, less than a quarter as far as sent."""
 
     factor: str
     wrong: str
@@ -104,6 +105,7 @@ class Repair:
     after: float
     slip: bool = False
     rows: int | None = None
+    no_shift: bool = False
 
 
 @dataclass(frozen=True)

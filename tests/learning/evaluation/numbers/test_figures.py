@@ -122,6 +122,35 @@ def test_a_repair_that_halves_the_errors_needs_little_surprise(stream: Stream, b
     assert fired(judged(Beside(2.5, 1.0, 0.09), novel=96)) == {}
 
 
+@pytest.mark.parametrize(
+    ("after", "slip", "no_shift", "rows", "rejected"),
+    [
+        (20, True, True, 96, True),
+        (26, True, True, 96, False),
+        (20, False, True, 96, False),
+        (20, True, False, 96, False),
+        (20, True, True, 19, False),
+    ],
+)
+def test_a_power_of_ten_is_one_for_new_values_too(
+    stream: Stream, batch: tuple[Floats, Floats], after: float, slip: bool, no_shift: bool, rows: int, rejected: bool
+) -> None:
+    """Little is expected of rows with new values: a repair need not make them fit, but halve their errors."""
+    measured = measure(stream.assessment(*batch))
+    figures = measured.numbers[0].batch
+    assert figures is not None
+    far, repair = Beside(50.0, 1.0, 0.01), Repair("* 10", "look small", "taken so", after, slip, no_shift=no_shift)
+    new = replace(figures, rows=rows, mean=far, median=far, repair=repair, novel=rows)
+    report = judge_numbers(replace(measured, numbers=[replace(measured.numbers[0], batch=new)]), stream.policy)
+    assert fired(report) == ({"wrong_unit": "rejected"} if rejected else {})
+    assert not rejected or "taken so they lie far nearer to what version 7 expects." in report.why
+    for wrong, plain in ((batch[1] * 10, True), (batch[1] + 90, False)):
+        sent = measure(stream.assessment(batch[0], wrong)).numbers[0].batch
+        assert sent is not None
+        assert sent.repair is not None
+        assert sent.repair.no_shift is plain
+
+
 def test_shuffled_targets_are_rejected(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     inputs, targets = batch
     report = stream.judged(inputs, stream.random.permutation(targets))

@@ -49,6 +49,8 @@ TURNED = 1e-3
 """Chance of an order below which targets run against the base's answers."""
 NEARER = 1.25
 """Targets that are 0 must lie so many times as far off as divided ones: else any division brings them nearer."""
+OF_LOGARITHMS = 4.0
+"""By so many times a factor brings logarithms nearer that is no shift among others: every factor is a shift of them."""
 PLAINLY = 2.0
 """A target is right as it was sent where it lies so many usual errors off once repaired, and as sent less than half."""
 
@@ -83,7 +85,9 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
                 tried.append((float(np.median(error)), error / usual, mistake))
     if not tried:
         return None
-    _, repaired, best = min(tried, key=lambda one: one[0])
+    nearest, repaired, best = min(tried, key=lambda one: one[0])
+    off = a.batch_goals[:, k] - values
+    shifted = off / OF_LOGARITHMS if a.grid.scale == "log" else off - np.median(off)
     as_sent = (repaired > PLAINLY) & (sizes(a.batch_goals[:, k], values) / usual < repaired / 2)
     return Repair(
         factor=best.factor,
@@ -92,6 +96,7 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
         after=float(np.median(repaired)) / median,
         slip=abs(best.times) in SLIPS and not best.plus,
         rows=len(usual) - int(as_sent.sum()),
+        no_shift=nearest < float(np.median(np.abs(shifted))),
     )
 
 
