@@ -178,7 +178,7 @@ def _products(inputs: Array, codes: Ints, classes: int) -> tuple[Floats, Floats]
     these rows, as most shared indicators of a table are, are not multiplied."""
     some = np.flatnonzero(inputs.any(0))
     h = np.ones((len(inputs), len(some) + 1))
-    h[:, :-1] = inputs if len(some) == inputs.shape[1] else inputs[:, some]
+    h[:, :-1] = inputs if len(some) == inputs.shape[1] else inputs.take(some, 1)
     G, Q = h.T @ h, _by_class(h, codes, classes)
     if len(some) == inputs.shape[1]:
         return G, Q

@@ -83,10 +83,7 @@ class NumberMoments:
 
     def centred(self, rows: FeatureRows) -> Floats:
         """These features of rows of an entry, less the mean, in steps. -> [n, m]"""
-        inputs = rows.inputs[:, : self.features]
-        if len(self.columns) < self.features:
-            inputs = inputs[:, self.columns]
-        return np.asarray(inputs.astype(np.float64) - self.mean)
+        return np.asarray(np.subtract(rows.inputs.take(self.columns, 1), self.mean))
 
     @property
     def variance(self) -> Floats:

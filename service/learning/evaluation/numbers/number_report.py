@@ -130,14 +130,15 @@ def _forgetting(a: NumberAssessment) -> float | None:
     size = np.abs(a.trusted_goals - a.candidate.on_trusted)
     earlier = [(np.abs(a.trusted_goals - a.base.on_trusted), np.arange(len(size)))]
     earlier += [remembered(a, tested) for _, tested in a.past.tested]
+    answered = [(then, size[rows], rows, np.isfinite(then + size[rows]).all(1)) for then, rows in earlier]
     least, ratios = a.policy.worst_region.min_rows, []
     for group in _groups(a):
         worst = None
-        for then, rows in earlier:
-            of_group = group[rows] & np.isfinite(then).all(1) & np.isfinite(size[rows]).all(1)
+        for then, now, rows, both in answered:
+            of_group = group[rows] & both
             before = then[of_group].mean(0) if of_group.sum() >= least else np.zeros(1)
             if (before > 0).all():
-                ratio = float((size[rows][of_group].mean(0) / before - 1).mean())
+                ratio = float((now[of_group].mean(0) / before - 1).mean())
                 worst = ratio if worst is None else max(worst, ratio)
         ratios += [worst] if worst is not None else []
     return float(np.mean(ratios)) if ratios else None

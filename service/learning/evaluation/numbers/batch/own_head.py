@@ -29,10 +29,10 @@ def own_answers(batch: FeatureRows, features: int, goals: Floats) -> Floats | No
     asked = np.sort(hash_order(batch)[:MOST_ROWS])
     rows, calm = batch.take(asked), cut(goals)[asked]
     group = rows.folds // 2
-    Z = rows.inputs[:, :features].astype(np.float64)
+    varied = np.flatnonzero((rows.inputs != rows.inputs[0])[:, :features].any(0))
+    Z = rows.inputs.take(varied, 1).astype(np.float64)
     Z -= Z.mean(0)
-    spread = Z.std(0)
-    Z = Z[:, spread > 0] / spread[spread > 0]
+    Z /= Z.std(0)
     answers = _by_rows(Z, calm, group) if len(Z) <= Z.shape[1] else _by_features(Z, calm, group)
     answers[parted(rows.marks, rows.folds)] = np.nan
     whole = np.full(goals.shape, np.nan)
