@@ -124,16 +124,18 @@ def fit_scale(inputs: Array) -> InputScale:
 
 
 def fit_number_scale(inputs: Array) -> InputScale:
-    """Fits the scale where targets are numbers: as `fit_scale`, but for a constant column. That has four times as much,
-    or four sizes of its values where these are less, see `STILL`. [n, d], n >= 1
+    """Fits the scale where targets are numbers: as `fit_scale`, but for a constant column. That has the size of its
+    values where this is less, and else four times as much, see `STILL`. [n, d], n >= 1
 
-    When such a column wakes up and varies little, a head of numbers learns a large weight for it, and follows it in a
-    straight line as far as the clip. The size of its values keeps the clip near where the weight was learned.
+    When a column of small values wakes up and varies little, a head of numbers learns a large weight for it, and
+    follows it in a straight line as far as the clip. Their size puts the clip where the weight was learned: with four
+    sizes, one week of spot prices was off by 58 thousandths, in place of 17.
     """
     x, fitted = np.asarray(inputs, np.float64), fit_scale(inputs)
     mean, std = x.mean(0), fitted.std.numpy().astype(np.float64)
     size = np.exp2(np.rint(np.log2(np.maximum(np.abs(mean), SMALLEST))))
-    constant = np.where(mean != 0, np.minimum(size, std), std) * (STILL if len(x) >= STILL_ROWS else 1)
+    still = std * (STILL if len(x) >= STILL_ROWS else 1)
+    constant = np.where((mean != 0) & (np.abs(mean) < std), size, still)
     std = np.where(_varying(mean, x.std(0)), std, constant)
     return InputScale(_tensor(np.rint(mean / std) * std), _tensor(std))
 
