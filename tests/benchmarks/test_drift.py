@@ -11,7 +11,7 @@ import pytest
 from benchmarks import drift
 from benchmarks.drift import answered
 from benchmarks.learners.joint import Boosting
-from benchmarks.learners.known import learners_of
+from benchmarks.learners.known import learner_of, learners_of
 from benchmarks.learners.network import encoder
 from benchmarks.learners.river import RIVER
 from benchmarks.learners.rules import COLUMN, LAST, MEAN
@@ -129,6 +129,13 @@ def test_the_service_answers_a_batch_before_it_learns_it() -> None:
     surprised = answered(changed, SERVICE)
     assert surprised.by_batch[0] == run.by_batch[0]
     assert surprised.by_batch[1] > 10
+
+
+def test_what_a_method_takes_is_counted_where_numbers_are_learned() -> None:
+    with learner_of(drawn(), SERVICE) as learner:
+        learner.timed(learner.stream.batches[0])
+        assert learner.training_seconds is not None
+        assert learner.training_seconds > 0
 
 
 def test_an_update_is_timed_beside_boosting_anew_by_the_rows_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
