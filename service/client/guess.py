@@ -69,11 +69,8 @@ class Guess:
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
 
 
-SAY_CLASSES = "If these are classes, say it first: client.create_model(name, {...})."
-SAY_TARGET = (
-    'To predict them as numbers: client.create_model(name, {...}, target={"kind": "number"}) first. If they are names '
-    "of classes: the same without target."
-)
+SAY_WHICH = 'Say predicts="number" or predicts="class".'
+SAY_CLASSES = 'If these are classes, say predicts="class".'
 
 
 def guess(
@@ -83,10 +80,12 @@ def guess(
     leave_out: Sequence[str] = (),
     gaps: Sequence[str] = (),
     written: SaidDialect = SAID_NOTHING,
+    predicts: str | None = None,
 ) -> Guess:
     """What a model of these rows would be. inputs: as of `push`. columns: those that hold labels or targets, of a file
     or frame without `labels`; else one is guessed by its name. leave_out: columns that are neither. gaps: what cells of
-    a file say where nothing is known. written: how a file is, as far as somebody says so.
+    a file say where nothing is known. written: how a file is, as far as somebody says so. predicts: "number" or
+    "class", where somebody says it.
 
     Raises ValueError where the rows do not say, which is WrongFile of a file.
     """
@@ -96,10 +95,10 @@ def guess(
         with naming(file.content):
             made = dialect_in(file, written)
             dialect = by_cells(lines_of(file, made), made, written, gaps, leave_out)
-            return replace(_of_file(file, columns, leave_out, gaps, dialect), dialect=dialect)
+            return replace(_of_file(file, columns, leave_out, gaps, dialect, predicts), dialect=dialect)
     table = _columns_of(inputs)
     if table is None:
-        return _with_classes(Guess(_input_of_rows(inputs), target_of(labels)), labels)
+        return _with_classes(Guess(_input_of_rows(inputs), target_of(labels, predicts)), labels)
     if labels is None:
         asked, columns = columns, _label_columns(table, columns, leave_out)
         if columns and not asked:
@@ -114,7 +113,7 @@ def guess(
         target: dict[str, Any] | None = number_target(*columns)
     else:
         labels = labels if labels is not None else table[columns[0]] if columns else None
-        target = target_of(labels)
+        target = target_of(labels, predicts)
         target = number_target(*columns) if target == {"kind": "number"} else target
     return _with_classes(Guess(spec, target, tuple(columns), doubtful), labels)
 
@@ -131,7 +130,12 @@ def _with_classes(guessed: Guess, labels: Any) -> Guess:
 
 
 def _of_file(
-    file: CsvFile, columns: Sequence[str], leave_out: Sequence[str], gaps: Sequence[str], dialect: Dialect
+    file: CsvFile,
+    columns: Sequence[str],
+    leave_out: Sequence[str],
+    gaps: Sequence[str],
+    dialect: Dialect,
+    predicts: str | None,
 ) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
     facts = facts_of(lines_of(file, dialect), gaps, dialect)
@@ -163,12 +167,12 @@ def _of_file(
     if not columns:
         return Guess(spec, None, (), doubtful)
     try:
-        for name, fact in labels.items():
+        for name, fact in labels.items() if predicts is None else ():
             check_label(name, fact)
     except Unguessable as fault:
-        way = SAY_TARGET if fault.why == "numbers_or_names" else SAY_CLASSES
+        way = SAY_WHICH if fault.why == "numbers_or_names" else SAY_CLASSES
         raise ValueError(f"{fault} {way}") from None
-    if len(columns) > 1 or labels[columns[0]].measures:
+    if len(columns) > 1 or predicts == "number" or (predicts is None and labels[columns[0]].measures):
         return Guess(spec, number_target(*columns), tuple(columns), doubtful)
     [fact] = labels.values()
     return Guess(spec, None, tuple(columns), doubtful, {**fact.values, **fact.words})
@@ -193,18 +197,23 @@ def _facts(cells: Iterable[Any]) -> ColumnFacts:
     return facts
 
 
-def target_of(labels: Any) -> dict[str, Any] | None:
-    """The target of a model of these labels; None where they are classes: texts, or whole numbers that come again."""
+def target_of(labels: Any, predicts: str | None = None) -> dict[str, Any] | None:
+    """The target of a model of these labels; None where they are classes: texts, or whole numbers that come again, or
+    as `predicts` says."""
+    if predicts == "class":
+        return None
     known = [label for label in plain_labels(labels) or () if label is not None]
     if known and all(isinstance(label, list | tuple) for label in known):
         return {"kind": "number", "size": len(known[0])}
+    if predicts == "number":
+        return {"kind": "number"}
     if not known or not all(type(label) in (int, float) for label in known):
         return None
     whole = all(float(label).is_integer() for label in known)
     different = {float(label) for label in known}
     if whole and not are_measures(different, len(known)):
         if may_be_measures(different):
-            raise ValueError(f"The labels have {len(different):,} different whole numbers. {SAY_TARGET}")
+            raise ValueError(f"The labels have {len(different):,} different whole numbers. {SAY_WHICH}")
         return None
     return {"kind": "number"}
 

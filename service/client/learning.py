@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
@@ -159,6 +159,7 @@ class Learning(Handle):
         inputs: Any = None,
         labels: Any = None,
         *,
+        predicts: Literal["class", "number"] | None = None,
         wait: float | None = 600.0,
         on_progress: OnProgress | None = None,
         **options: Unpack[UpdateOptions],
@@ -169,7 +170,8 @@ class Learning(Handle):
         inputs: n rows as lists, arrays or tensors; images as arrays [n, c, h, w], of PIL, or the bytes or paths of PNG
         or JPEG files; texts; of a table dicts, a frame of pandas or polars, or the path of a CSV file. labels: n names,
         None where nobody knows; n numbers, or n lists of them, where numbers are predicted; left out where a column of
-        the frame or file holds them. options: `UpdateOptions`.
+        the frame or file holds them. predicts: what the new model predicts, where labels are whole numbers that may be
+        either. options: `UpdateOptions`.
 
         Waits until the update is final, at most `wait` seconds, with a bar on a terminal or in a notebook, or by
         `on_progress`, which is called with each look at it; with `wait=None` the result is that of a queued update.
@@ -177,7 +179,7 @@ class Learning(Handle):
         Raises UnknownLabels for labels that the model does not know (`new_classes="allow"` adds them), MissingColumns,
         InvalidContent, StillRunning. What the gate rejects is no error: `raise_if_rejected()` makes it one.
         """
-        made = await self._made(inputs, labels, options)
+        made = await self._made(inputs, labels, predicts, options)
         if labels is None and options.get("target") is None and inputs is not None:
             options = {**options, "target": await self._label_column(inputs, options)}
         try:
@@ -271,7 +273,7 @@ class Learning(Handle):
         query = given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
         return await self._ordered("merges", Bytes(data, RAW), wait, on_progress, **query)
 
-    async def _made(self, inputs: Any, labels: Any, options: UpdateOptions) -> bool:
+    async def _made(self, inputs: Any, labels: Any, predicts: str | None, options: UpdateOptions) -> bool:
         """Makes the model where there is none, as its first rows say. -> whether it was made"""
         if self._facts is not None or inputs is None:
             return False
@@ -283,7 +285,7 @@ class Learning(Handle):
                 raise
         leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
         say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
-        guessed = await self._transport.aside(partial(guess, inputs, labels, *say))
+        guessed = await self._transport.aside(partial(guess, inputs, labels, *say, predicts))
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         if out := several(options.get("leave_out")):
             body["leave_out"] = list(out)

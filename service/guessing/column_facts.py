@@ -166,7 +166,8 @@ class ColumnFacts:
         """A cell that is no number where the others are a target, or where nearly none comes again and some have
         digits: of prices, one with a slip."""
         numbers = [self._value(value) for value in self.values if self.is_number(value)]
-        if len(numbers) < DIFFERENT * len(self.values) or not are_measures(numbers, self.cells):
+        amounts = are_measures(numbers, self.cells) or may_be_measures(numbers)
+        if len(numbers) < DIFFERENT * len(self.values) or not amounts:
             often = len(self.values) < max(FEWEST_NUMBERS, DIFFERENT * min(self.cells, COUNTED_VALUES))
             if often or not any(letter.isdigit() for value in self.values for letter in value):
                 return None

@@ -35,7 +35,7 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
     beyond = np.flatnonzero(of_any & BEYOND).tolist()
     notes = [
         f"{_cut(spec.columns[k].name)}: version {version} tells values from {usual.low[k]:g} to {usual.high[k]:g} "
-        "apart, and some lie beyond: they count as the nearest of these."
+        "apart, and some lie beyond: they count as the nearest of these, and no interval allows for that."
         for k in beyond[:COLUMNS]
     ]
     if (more := len(beyond) - COLUMNS) > 0:

@@ -293,8 +293,13 @@ def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() ->
     assert guess(file([str(k) for k in close])).target is target_of(close) is None
     ages = [20.0 + k % 50 for k in range(300)]
     for asked in (lambda: guess(file([f"{age}" for age in ages])), lambda: target_of(ages)):
-        with pytest.raises(ValueError, match=r"50 different whole numbers.* as numbers: client.create_model"):
+        with pytest.raises(ValueError, match=r'50 different whole numbers.* Say predicts="number"'):
             asked()
+    assert guess(file([f"{age}" for age in ages]), predicts="number").target == {"kind": "number", "names": ["last"]}
+    assert guess(file([f"{age}" for age in ages]), predicts="class").target is target_of(ages, "class") is None
+    assert target_of(ages, "number") == {"kind": "number"}
+    with pytest.raises(ValueError, match='look like numbers, and "4O" is none'):
+        guess(file([*(f"{age}" for age in ages), "4O"]))
 
 
 def test_frames_and_dicts_are_tables() -> None:

@@ -6,11 +6,11 @@ from service.contract.number_report import Errors, NumberReport, TestedErrors
 from service.learning.wording import MANY, amount, percent, rows, trusted_rows
 
 YARDSTICKS = {
-    "mean": "the mean of all targets",
-    "last": "the mean of the batch before",
-    "column": "the column as it stands",
+    "mean": "always saying the mean of all targets",
+    "last": "always saying the mean of the batch before",
+    "column": "saying the column as it stands",
 }
-"""What a yardstick answers, by name."""
+"""What a yardstick does, by name."""
 
 
 def numbers_gained(report: NumberReport) -> str:
@@ -26,7 +26,7 @@ def _off(report: NumberReport) -> str:
     if report.tested is not None:
         named = [name for name in YARDSTICKS if name in report.yardsticks]
         several = bool(report.tested.numbers)  # a mean over them has no unit to be compared in
-        beside = f" ({YARDSTICKS[named[-1]]}: {amount(report.yardsticks[named[-1]].mae)})" if named else ""
+        beside = f" ({YARDSTICKS[named[-1]]} is off by {amount(report.yardsticks[named[-1]].mae)})" if named else ""
         last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
         on = f"On {rows(report.tested.rows)} of {last}, as they came,"
         return f"{on} it was off by {_errors(report.tested)}{'' if several else beside}."
