@@ -123,7 +123,8 @@ def _cells(text: str, info: Model) -> dict[str, Any]:
         if not equals and kinds.get(last) == "number":
             raise _no_number(last, f"{typed},{part}")
         if not equals or column.strip() not in kinds:
-            raise WrongUsage(f"--row: {info.name} has the columns {', '.join(kinds)}. Write {next(iter(kinds))}=...")
+            wrong = f'"{plain(column.strip())}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
+            raise WrongUsage(f"--row: {info.name} has the columns {', '.join(kinds)}. {wrong}")
         last, typed = column.strip(), cell.strip()
         cells[last] = typed_cell(typed, kinds[last]) if typed else None
         if kinds[last] == "number" and isinstance(cells[last], str):

@@ -41,8 +41,8 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 OTHER_SETTINGS = (
-    "It has other settings, or another method, than the version before, which alone change answers. So rules that say "
-    "so compare it with what its settings make without the batch; before and after are the two versions themselves."
+    "Its settings or its method differ from those of the version before, and that alone changes answers. So some rules "
+    "compare it with what the same settings make without this batch, and say so; before and after are the two versions."
 )
 
 
