@@ -103,6 +103,8 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert tsuika("push", "fruits", comma, "--new-classes").err.rstrip().endswith(f"--new-classes={QUOTED}")
     meant = tsuika("push", "fruits", comma, f"--new-classes={shlex.split(QUOTED)[0]}", "--method", "nosuch")
     assert "nosuch" in meant.err, "that is the next thing that is wrong"
+    broken = tsuika("push", "fruits", more, "--new-classes=plum\nfig")
+    assert (broken.code, "--new-classes: write the names in one line" in broken.err) == (USAGE, True)
     unnamed = tsuika("push", "fruits", more, "--new-classes")
     assert (unnamed.code, unnamed.out) == (USAGE, "")
     assert "--new-classes=plum" in unnamed.err

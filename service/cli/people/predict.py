@@ -118,7 +118,11 @@ def _row(text: str, info: Model) -> Any:
 def _cells(text: str, info: Model) -> dict[str, Any]:
     kinds = {column.name: column.kind for column in info.input.columns} if info.input.kind == "table" else {}
     cells, last, typed = dict[str, Any](), "", ""
-    for part in next(csv.reader([text])):
+    try:
+        parts = next(csv.reader([text]))
+    except csv.Error:
+        raise WrongUsage("--row: write the row in one line.") from None
+    for part in parts:
         column, equals, cell = part.partition("=")
         if not equals and kinds.get(last) == "number":
             raise _no_number(last, f"{typed},{part}")

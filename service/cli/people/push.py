@@ -178,7 +178,10 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
         sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
         raise file.wrong(counts.counts[word].place, sentence)
     if asked != ASK:
-        [names] = csv.reader([asked or ""], skipinitialspace=True)
+        try:
+            [names] = csv.reader([asked or ""], skipinitialspace=True)
+        except csv.Error:
+            raise WrongUsage("--new-classes: write the names in one line, with commas between them.") from None
         named = [name.strip() for name in names if name.strip()]
         return new_labels(file, label, counts, info.classes, named, info.name)
     new = new_labels(file, label, counts, info.classes, list(counts.counts), info.name)
