@@ -114,7 +114,8 @@ class Rows:
 
     def in_batches(self, batches: Collection[str]) -> Bools:
         """Finds the rows of these batches. -> [n]"""
-        return np.array([batch in batches for batch in self.batches], bool)[self.batch]
+        named = frozenset(batches)
+        return np.array([batch in named for batch in self.batches], bool)[self.batch]
 
     def of_present_batches(self) -> Self:
         """Returns the same rows, without the names of batches that have none."""

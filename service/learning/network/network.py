@@ -252,9 +252,6 @@ def lift_layouts(lifts: Sequence[Lift]) -> list[LiftLayout]:
     return [LiftLayout(kind=lift.kind, width=lift.width) for lift in lifts]
 
 
-# Layers of blocks, from a layout and its parts and back
-
-
 def load_layer(blocks: Sequence[BlockLayout], parts: Parts) -> GrownLinear:
     """Makes a dense layer; weights are copied."""
     return GrownLinear([Block(b.rows, b.columns, *_tensors(b, parts), b.part, b.key) for b in blocks])

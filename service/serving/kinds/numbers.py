@@ -20,6 +20,8 @@ from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
 from service.serving.unusual import LACKING, Marks, joined, of_any
 
+T = TypeVar("T")
+
 VALUE, INTERVAL = "value", "interval"
 SEND_FEWER = "Send the rows in several requests."
 FEWER = {
@@ -28,8 +30,6 @@ FEWER = {
 }
 """What to do where an answer would have too many numbers, by whether they were wanted as bytes."""
 NOTHING = np.empty((0, 0))
-T = TypeVar("T")
-
 FEW = 4
 """Rows whose cells are looked up one by one."""
 

@@ -51,9 +51,9 @@ def calls(document: bytes) -> Mapping[str, Sequence[Call]]:
         for method, operation in operations.items():
             does = operation.get("description") or operation.get("summary") or ""
             body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
+            body = _resolved(body, schemas)
             fields = [
                 Field(name, _type(schema, schemas), name in body.get("required", ()), _description(schema))
-                for body in (_resolved(body, schemas),)
                 for name, schema in body.get("properties", {}).items()
             ]
             call = Call(method.upper(), path, does, sorted(operation["responses"]), fields)
