@@ -3,13 +3,16 @@ named as `tables.Table` says."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 from alembic.operations import BatchOperations
 from sqlalchemy.types import TypeEngine
+
+from service.registry.sql.schema import guard_audit
 
 Kind = TypeEngine[Any]
 TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
@@ -49,7 +52,11 @@ def add_filled(table: str, name: str, kind: Kind, value: str) -> None:
         changed.alter_column(name, server_default=None)
 
 
-def changing(table: str) -> AbstractContextManager[BatchOperations]:
+@contextmanager
+def changing(table: str) -> Iterator[BatchOperations]:
     """Changes of a table that SQLite takes by making it anew under its name; PostgreSQL makes them where it is."""
     sqlite = op.get_bind().dialect.name == "sqlite"
-    return op.batch_alter_table(table, recreate="always" if sqlite else "never")
+    with op.batch_alter_table(table, recreate="always" if sqlite else "never") as changed:
+        yield changed
+    if sqlite and table == "audit":  # triggers go with the table that was there
+        guard_audit(op.get_bind())

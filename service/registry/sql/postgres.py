@@ -183,7 +183,7 @@ def prepare(url: str) -> None:
 def _create(connection: Connection) -> None:
     """Makes every table as it is today."""
     Table.metadata.create_all(connection)
-    schema.order_by_code_point(connection)
+    schema.order_by_code_point(connection, Table.metadata.tables)
     schema.guard_audit(connection)
     connection.execute(insert(Installation).values(secret=secrets.token_hex(32), created_at=time.time()))
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +12,12 @@ from service.errors import SchemaMismatch
 from service.settings import file_of
 
 REVISION = "SELECT version_num FROM alembic_version"
-_TEXTS = """SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
-WHERE table_schema = current_schema() AND data_type = 'character varying' AND table_name <> 'alembic_version'
-GROUP BY table_name"""
+_TEXTS = """SELECT relname,
+array_agg(format('ALTER %%I TYPE %%s COLLATE "C"', attname, format_type(atttypid, atttypmod))) FROM pg_class
+JOIN pg_attribute ON attrelid = pg_class.oid
+WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname = ANY(%s)
+AND atttypid = 'varchar'::regtype AND NOT attisdropped GROUP BY relname"""
+"""Ordinary tables of those names, and for each column of text the change that it needs."""
 _REFUSAL = "'rows of the audit are never changed or deleted'"
 _GUARDS = {
     "sqlite": [
@@ -98,12 +102,11 @@ def guard_audit(connection: Any) -> None:
         connection.exec_driver_sql(statement)
 
 
-def order_by_code_point(connection: Any) -> None:
-    """Has PostgreSQL order every text as SQLite and Python do, whatever its locale: Danish and Welsh have other places
-    for the aa, dd and ff of ids."""
-    for table, columns in connection.exec_driver_sql(_TEXTS).all():
-        changes = ", ".join(f'ALTER COLUMN "{column}" TYPE varchar COLLATE "C"' for column in columns)
-        connection.exec_driver_sql(f"ALTER TABLE {table} {changes}")
+def order_by_code_point(connection: Any, tables: Iterable[str]) -> None:
+    """Has PostgreSQL order the texts of these tables as SQLite and Python do, whatever its locale: Danish and Welsh
+    have other places for the aa, dd and ff of ids. What else is in the database stays as it is."""
+    for table, changes in connection.exec_driver_sql(_TEXTS, (list(tables),)).all():
+        connection.exec_driver_sql(f"ALTER TABLE {table} {', '.join(changes)}")
 
 
 def failed(url: str, error: Exception) -> SchemaMismatch:

@@ -25,12 +25,20 @@ from service.registry.sql.schema import migrations_path
 from service.registry.sql.tables import Installation, Model, Table, Update
 from tests.registry.facts import model, undone
 
+LATER = """from service.registry.sql.migrating import TEXT, add_filled
+
+revision, down_revision = "9999", "{before}"
+
+
+def upgrade() -> None:
+    add_filled("audit", "motto", TEXT, "none")
+"""
+
 
 def created(path: Path) -> dict[str, list[str]]:
-    """What SQLite was told for each table and index, word by word, columns and constraints in any order."""
+    """What SQLite was told for each table, index and trigger, word by word, columns and constraints in any order."""
     with closing(sqlite3.connect(path)) as connection:
-        of_tables = "sql IS NOT NULL AND type IN ('table', 'index')"  # triggers are made by migrations alone
-        rows = connection.execute(f"SELECT name, sql FROM sqlite_master WHERE {of_tables}").fetchall()
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     statements = {}
     for name, sql in rows:
         if name not in ("alembic_version", "sqlite_sequence"):
@@ -52,9 +60,24 @@ def test_migrations_make_every_check_and_key_that_the_code_declares(migrated: Pa
     """compare_metadata is blind to checks."""
     direct = tmp_path / "direct.db"
     engine = create_engine(f"sqlite:///{direct}")
-    Table.metadata.create_all(engine)
+    with engine.begin() as connection:
+        Table.metadata.create_all(connection)
+        schema.guard_audit(connection)
     engine.dispose()
     assert created(migrated) == created(direct)
+
+
+@pytest.mark.sqlite
+def test_a_later_revision_that_makes_the_audit_anew_leaves_it_guarded(
+    migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations = Path(shutil.copytree(schema.migrations_path(), tmp_path / "migrations"))
+    (migrations / "versions" / "9999_later.py").write_text(LATER.format(before=schema.revisions()[-1]))
+    monkeypatch.setattr(schema, "migrations_path", lambda: migrations)
+    later = Path(shutil.copy(migrated, tmp_path / "tsuika.db"))
+    migrate(f"sqlite:///{later}")
+    before, after = created(migrated), created(later)
+    assert {name for name in before if before[name] != after.get(name)} == {"audit"}
 
 
 def test_the_migrations_are_found_from_the_checkout() -> None:

@@ -74,6 +74,8 @@ def test_an_empty_database_gets_the_tables_that_the_code_knows_by_whoever_comes_
 
 TEXTS = """SELECT table_name, column_name, collation_name FROM information_schema.columns
 WHERE table_schema = 'public' AND data_type = 'character varying' AND table_name <> 'alembic_version'"""
+LENGTHS = """SELECT table_name, character_maximum_length FROM information_schema.columns
+WHERE table_name IN ('models', 'theirs') AND character_maximum_length > 0 ORDER BY table_name"""
 
 
 def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in_those_of_before(
@@ -97,6 +99,13 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
         connection.execute("UPDATE versions SET learned = more")
         connection.execute("ALTER TABLE versions DROP more, DROP less, ALTER learned SET NOT NULL")
         connection.execute("UPDATE alembic_version SET version_num = '0017'")
+        connection.execute("CREATE TABLE theirs (code varchar(5))")
+        connection.execute("CREATE VIEW codes AS SELECT code FROM theirs")
+        connection.execute("CREATE VIEW names AS SELECT name FROM models")
+        with pytest.raises(SchemaMismatch, match=r"0019_texts_by_code_point failed: .* used by a view.*Nothing was"):
+            migrate(url)
+        connection.execute("DROP VIEW names")
+        connection.execute("ALTER TABLE models ALTER promotion TYPE varchar(40)")
     migrate(url)
     with closing(open_database(url)) as database, database.writing() as session:
         digits = session.get_one(Model, digits.id)
@@ -104,7 +113,9 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
         later = versions.add(session, digits, None, before, facts.made([*learned, batch(session, digits).id]))
         assert (later.whole, later.more, later.less) == (None, [max(later.learned)], [])
     with psycopg.connect(url) as connection:
-        assert sorted(connection.execute(TEXTS).fetchall()) == sorted(made)
+        theirs = [("theirs", "code", None), ("codes", "code", None)]
+        assert sorted(connection.execute(TEXTS).fetchall(), key=str) == sorted([*made, *theirs], key=str)
+        assert connection.execute(LENGTHS).fetchall() == [("models", 40), ("theirs", 5)]
         with pytest.raises(psycopg.errors.RaiseException, match="never changed"):
             connection.execute("DELETE FROM audit")
 
