@@ -99,10 +99,12 @@ def word(text: str) -> str:
 
 
 def comma_separated(names: Iterable[str]) -> str:
-    """Names as one word of a command line, each with a comma in quotes, as CSV has them."""
+    """Names as one word of a command line, each with a comma in quotes, as CSV has them. Blanks of other scripts stay,
+    so that the word means what it shows."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(names)
-    return word(line.getvalue())
+    text = line.getvalue()
+    return shlex.quote(text) if "".join(text.split()).isprintable() and "\n" not in text else word(text)
 
 
 def plain(text: str) -> str:

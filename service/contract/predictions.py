@@ -82,7 +82,7 @@ class NumberPredictions(Resource):
         rows: Any = self.predictions
         intervals: list[Any] = [row.interval if isinstance(row, ValuePrediction) else row.intervals for row in rows]
         none: Any = (math.nan, math.nan)
-        if not isinstance(rows[0], ValuePrediction):
+        if rows and not isinstance(rows[0], ValuePrediction):
             none = [none] * len(rows[0].values)
         return [none if ends is None else ends for ends in intervals] if any(intervals) else None
 

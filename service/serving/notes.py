@@ -16,6 +16,8 @@ from service.serving.unusual import BEYOND, LACKING, Marks, Usual, declared_rang
 
 VALUES, COLUMNS = 5, 10
 """Values of a column, and columns, that notes name: an answer of many rows stays short."""
+FEW = 5
+"""Columns that are named within a sentence."""
 LONGEST = 100
 """Characters that a note shows of a name."""
 
@@ -31,8 +33,8 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
     if not isinstance(spec, TableInput):
         far = f"Some values lie farther from those that version {version} began with than it can tell apart"
         return [f"{far}: they count as nearer ones."]
-    of_any = np.bitwise_or.reduce(marks)
-    beyond = np.flatnonzero(of_any & BEYOND).tolist()
+    of_rows = np.bitwise_or.reduce(marks)
+    beyond = np.flatnonzero(of_rows & BEYOND).tolist()
     notes = [
         f"{_cut(spec.columns[k].name)}: version {version} tells values from {usual.low[k]:g} to {usual.high[k]:g} "
         "apart, and some lie beyond: they count as the nearest of these, and no interval allows for that."
@@ -40,9 +42,9 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
     ]
     if (more := len(beyond) - COLUMNS) > 0:
         notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
-    if lacking := [_cut(spec.columns[k].name) for k in np.flatnonzero(of_any & LACKING)]:
-        if (more := len(lacking) - COLUMNS) > 0:
-            lacking = [*lacking[:COLUMNS], f"{more} more"]
+    if lacking := [_cut(spec.columns[k].name) for k in np.flatnonzero(of_rows & LACKING)]:
+        if (more := len(lacking) - FEW) > 0:
+            lacking = [*lacking[:FEW], f"{more} more"]
         ends = ", and it gives no interval" if intervals else ""
         few = f"Version {version} has learned fewer than {LACKING_ROWS} rows without {listed(lacking)}"
         notes.append(f"{few}: such answers are guesses{ends}.")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.contract.inputs import InputSpec, RangeScale
 from service.contract.tables import NumberColumn
-from service.learning.data.learned_values import LearnedValues
+from service.learning.data.learned_values import LACKING_ROWS, LearnedValues
 from service.learning.data.rows import Array, Floats
 from service.learning.network.input_scale import CLIP, IMAGE_RANGE, AnyScale, InputScale
 from service.learning.network.table_scale import TableScale
@@ -47,8 +47,8 @@ class Usual:
         else:
             self.low, self.high = _ends(scale)
         if isinstance(scale, TableScale):
-            lacked, places = values.lacked if values is not None else None, range(len(scale.spec.columns))
-            self._never = np.array([lacked is not None and place not in lacked for place in places], bool)
+            lacked = values.lacked if values is not None else None
+            self._never = np.zeros(len(scale.spec.columns), bool) if lacked is None else lacked < LACKING_ROWS
         self._within = float(self.low.max()), float(self.high.min())
 
     def marks(self, rows: Array, extremes: Extremes) -> Marks | None:
@@ -82,6 +82,12 @@ def _ends(scale: AnyScale) -> tuple[Floats, Floats]:
         of_columns[of_numbers] = end
         ends.append(of_columns.numpy())
     return ends[0], ends[1]
+
+
+def some(marks: Marks | None, start: int, stop: int) -> Marks | None:
+    """The marks of some rows; None where nothing of them is unusual."""
+    of_rows = None if marks is None else marks[start:stop]
+    return None if of_rows is None or not of_rows.any() else of_rows
 
 
 def joined(parts: Iterable[tuple[int, Marks | None]]) -> Marks | None:

@@ -11,6 +11,7 @@ import pytest
 from service.api.bodies.corrected_rows import corrected, digest_of
 from service.contract.enums import UpdateKind
 from service.contract.inputs import VectorInput
+from service.contract.tables import LACKED
 from service.errors import Busy
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Known, rows_of
@@ -100,6 +101,18 @@ def test_a_batch_that_waits_or_is_held_is_replaced_and_judged(api: Api, batch: s
     assert api.ok("GET", f"{MODEL}/batches/{update['batches'][0]}")["corrects"] == batch
     assert api.ok("GET", f"{MODEL}/batches/{batch}")["state"] == "retracted"
     assert correct(api, batch, {"0": "b"}).status_code == 409
+
+
+def test_a_row_of_a_table_of_numbers_is_taken_out_and_what_others_lack_counted_anew(api: Api) -> None:
+    columns = [{"name": name, "kind": "number"} for name in "ab"]
+    api.ok("POST", "/v1/models", {"name": "table", "input": {"kind": "table", "columns": columns}, "classes": ["x"]})
+    sent = {"inputs": [[1, None], [2, None], [3, 4]], "labels": ["x", "x", "x"]}
+    batch = api.ok("POST", "/v1/models/table/batches", sent)["id"]
+    taken = api("POST", f"/v1/models/table/batches/{batch}/corrections", {"rows": {"0": None}, "reason": "twice"})
+    assert taken.status_code == 202, taken.text
+    with api.runtime.database.reading() as session:
+        counts = [row.values for row in session.query(Batch).order_by(Batch.id)]
+    assert counts == [{LACKED: {"b": 2}}, {LACKED: {"b": 1}}]
 
 
 def test_a_whole_number_is_a_label_as_it_is_in_a_batch(api: Api) -> None:

@@ -15,9 +15,12 @@ from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
+from service.contract.inputs import InputSpec
 from service.contract.names import clean_class_name
 from service.contract.report import SuspectRow
+from service.contract.tables import LACKED, TableInput
 from service.errors import Conflict, Erased, InvalidContent
+from service.intake.kinds.brought_values import lacked_cells
 from service.intake.kinds.labels import text_of
 from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
@@ -124,23 +127,23 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     }
     store, by = shared.runtime.store, caller(request)
 
-    def read() -> tuple[Batch, str, dict[str, int], bytes]:
+    def read() -> tuple[Batch, InputSpec, str, dict[str, int], bytes]:
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, labels)
             area, digest = model_area(model.id), old.stored_digest
             names = [*old.label_counts, *(label for label in labels.values() if label is not None)]
             held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
         assert digest is not None
-        return old, area, held, store.get(area, digest)
+        return old, models.input_of(model), area, held, store.get(area, digest)
 
     def begin(stored: set[Name]) -> Act:
-        old, area, held, data = read_twice(read)
+        old, spec, area, held, data = read_twice(read)
         rows = unpack_rows(data)
         corrected_rows.check(rows, labels)
         new = batches.new_batch_id()
         rows = corrected_rows.corrected(rows, labels, new, held)
         packed = pack_rows(rows, unpack_unlabelled(data))
-        arrival = _arrival(rows, old, store.put(area, packed), len(packed))
+        arrival = _arrival(rows, old, spec, store.put(area, packed), len(packed))
         stored.add((area, arrival.stored_digest))
 
         def act(session: Session) -> Effect:
@@ -174,7 +177,7 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrected_r
         raise Conflict(
             f"Batch {batch.id} is too large to be corrected here: send the corrected rows, and take it back."
         )
-    if batch.values and None in labels.values():
+    if None in labels.values() and any(counts for column, counts in (batch.values or {}).items() if column != LACKED):
         raise Conflict(
             f"Batch {batch.id} counts values of categories, so its rows can be given other labels, not be taken out: "
             "send the rows that stay as a new batch, and take this one back."
@@ -192,7 +195,10 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrected_r
     return model, batch
 
 
-def _arrival(rows: Rows, old: Batch, stored_digest: str, size: int) -> Arrival:
+def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: int) -> Arrival:
+    values = old.values
+    if values is not None and LACKED in values and isinstance(spec, TableInput):
+        values = {**values, LACKED: lacked_cells(rows.inputs, spec)}
     return Arrival(
         id=rows.batches[0],
         digest=corrected_rows.digest_of(rows),
@@ -205,5 +211,5 @@ def _arrival(rows: Rows, old: Batch, stored_digest: str, size: int) -> Arrival:
         lent=rows.row[rows.lent].tolist(),
         source=old.source,
         again=True,
-        values=old.values,
+        values=values,
     )

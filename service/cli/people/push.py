@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Look = Callable[[Update], None]
 
-ASK = "?"
+ASK = "\0"
 """Stands for new classes that nobody has named."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +61,15 @@ def brought(named: Named, spec: TableInput, labelled: NDArray[np.bool_]) -> Brou
             for code, rows, row in zip(*(a[order].tolist() for a in (codes, counts, first)), strict=True)
             if code in names  # what is missing is not
         }
-    cells = named.rows[labelled] if not labelled.all() else named.rows
-    gaps = ((column.name, int(np.isnan(cells[:, place]).sum())) for place, column in enumerate(spec.columns))
-    values = BroughtValues(columns, {name: rows for name, rows in gaps if rows})
+    values = BroughtValues(columns, lacked_cells(named.rows[labelled], spec))
     check_room(values, {})
     return values
+
+
+def lacked_cells(rows: NDArray[Any], spec: TableInput) -> dict[str, int]:
+    """Column -> rows that lack its cell, of which there are some. [n, columns]"""
+    gaps = ((column.name, int(np.isnan(rows[:, place]).sum())) for place, column in enumerate(spec.columns))
+    return {name: count for name, count in gaps if count}
 
 
 def check_room(values: BroughtValues, known: Known) -> None:

@@ -26,16 +26,16 @@ rows that lack a cell, by the name of its column; a batch of an older version of
 LACKING_ROWS = 20
 """Rows without a column from which a version knows what such rows are like: as many as an interval needs."""
 LACKED_PART = "lacked"
-"""The tensor with the places of those columns."""
+"""The tensor with the counts of such rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedValues:
     """codes: of the learned values, ascending, by the place of their column; every growing column has an entry.
-    lacked: places of the columns that `LACKING_ROWS` learned rows or more lacked; None: not known."""
+    lacked: learned rows without each column [columns]; None: not known."""
 
     codes: Mapping[int, Floats]
-    lacked: frozenset[int] | None = None
+    lacked: Floats | None = None
 
     @classmethod
     def of(cls, spec: TableInput, batches: Iterable[ValueCounts]) -> LearnedValues:
@@ -48,23 +48,23 @@ class LearnedValues:
         codes = {place: np.array(sorted(map(value_code, known)), np.float64) for place, known in names.items()}
         if lacking is None:
             return cls(codes)
-        return cls(codes, frozenset(spec.places[name] for name, rows in lacking.items() if rows >= LACKING_ROWS))
+        return cls(codes, np.array([lacking[column.name] for column in spec.columns], np.float64))
 
     @classmethod
     def load(cls, tensors: Mapping[str, Floats]) -> LearnedValues:
-        lacked = tensors.get(LACKED_PART)
         codes = {int(place): np.asarray(of, np.float64) for place, of in tensors.items() if place != LACKED_PART}
-        return cls(codes, None if lacked is None else frozenset(map(int, lacked.tolist())))
+        return cls(codes, tensors.get(LACKED_PART))
 
     def arrays(self) -> dict[str, Floats]:
         """The tensors of the part `values`: codes by the place of their column, and what learned rows lacked."""
-        lacked = {} if self.lacked is None else {LACKED_PART: np.array(sorted(self.lacked), np.float64)}
+        lacked = {} if self.lacked is None else {LACKED_PART: self.lacked}
         return {str(place): codes for place, codes in self.codes.items()} | lacked
 
     def with_values(self, others: LearnedValues) -> LearnedValues:
+        """With those of other rows."""
         none = np.zeros(0)
         codes = {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}
-        lacked = None if self.lacked is None or others.lacked is None else self.lacked | others.lacked
+        lacked = None if self.lacked is None or others.lacked is None else self.lacked + others.lacked
         return LearnedValues(codes, lacked)
 
     def unknown(self, inputs: Array) -> Bools:

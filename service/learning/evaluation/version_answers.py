@@ -165,4 +165,5 @@ def _head(network: Network, features: Logits) -> Logits:
 def _aligned(raw: Rows, like: Rows) -> Rows:
     """Raw rows in the order of `like`: the same rows, by batch and number."""
     places, of_raw = places_of_same(like, raw.batches, raw.batch, raw.row)
+    assert len(places) == len(like), "every row of these is kept raw"
     return raw.take(of_raw[np.argsort(places)])

@@ -287,7 +287,8 @@ def checked_values(spec: InputSpec, parts: Mapping[str, Tensors]) -> dict[str, T
     held = parts.get("values", {})
     wanted = {str(place) for place in spec.growing}
     sound = all(t.ndim == 1 and t.dtype == torch.float64 and bool(torch.isfinite(t).all()) for t in held.values())
-    sound = sound and {*held.get(LACKED_PART, torch.zeros(0)).flatten().tolist()} <= {*range(len(spec.columns))}
+    lacked = held.get(LACKED_PART)
+    sound = sound and (lacked is None or (len(lacked) == len(spec.columns) and bool((lacked >= 0).all())))
     if held.keys() - {LACKED_PART} != wanted or not sound:
         raise InvalidContent.at(AT, 'The part "values" does not hold the learned values of each column without a list.')
     return {"values": held} if held else {}

@@ -16,7 +16,7 @@ from service.errors import InvalidContent
 from service.learning.data.rows import Array
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, NameTensor, OutputShape, OutputTensor
-from service.serving.unusual import Marks, joined, of_any
+from service.serving.unusual import Marks, joined, of_any, some
 
 Columns = NDArray[np.integer[Any]]
 
@@ -50,7 +50,7 @@ class Probabilities(NamedTuple):
     def part(self, start: int, stop: int, options: PredictOptions) -> Probabilities:
         if start == 0 and stop == len(self.best):
             return self
-        marks = None if self.marks is None else self.marks[start:stop]
+        marks = some(self.marks, start, stop)
         columns = None if self.columns is None else self.columns[start:stop]
         return Probabilities(self.values[start:stop], self.best[start:stop], self.highest[start:stop], marks, columns)
 

@@ -18,7 +18,7 @@ from service.learning.evaluation.numbers.bounds import GROUPS, NO_ROWS, Bools, b
 from service.learning.network.checkpoint import Tensors
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
-from service.serving.unusual import LACKING, Marks, joined, of_any
+from service.serving.unusual import LACKING, Marks, joined, of_any, some
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Values(NamedTuple):
             return self
         rows = slice(start, stop)
         given, added, novel = given[rows], added[rows], novel[rows]
-        marks = None if marks is None else marks[rows]
+        marks = some(marks, start, stop)
         if same:
             return Values(kind, numbers[:, rows], given, added, level, marks, novel)
         part = Values(kind, kind.numbers(given, added, options.level, novel), given, added, options.level, None, novel)

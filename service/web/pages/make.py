@@ -58,8 +58,8 @@ NAMED: TypeAdapter[list[tuple[str, str, bool, list[str]]]] = TypeAdapter(list[tu
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the file. `field`: of its kind; `measures`: whether it is a target of numbers, if it is predicted;
-    `examples`: its first cells."""
+    """A column of the file. `field`: of its kind; `measures`: whether it is, or may be, a target of
+    numbers, if it is predicted; `examples`: its first cells."""
 
     field: str
     name: str
@@ -108,7 +108,7 @@ def look(view: View) -> Answer:
     form = {
         "name": view.form["name"].strip(),
         "target": label,
-        "asked": "",
+        "asked": label if facts[label].may_measure else "",
         "predicts": "" if "predicts" in slip else "number" if measures else "class",
         "kind": input_of(inputs)["kind"],
     }
@@ -232,7 +232,13 @@ def _unready(view: View) -> dict[str, str]:
 def _columns_of(facts: Mapping[str, ColumnFacts], lines: Sequence[Sequence[str]]) -> list[Column]:
     rows = [line for line in lines[1 : EXAMPLES + 1] if len(line) == len(facts)]
     return [
-        Column(f"kind-{place}", name, _kind(fact.column(name)), fact.measures, [line[place] for line in rows])
+        Column(
+            f"kind-{place}",
+            name,
+            _kind(fact.column(name)),
+            fact.measures or fact.may_measure,
+            [line[place] for line in rows],
+        )
         for place, (name, fact) in enumerate(facts.items())
     ]
 

@@ -168,11 +168,11 @@ class StoredData:
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         if not isinstance(self.input, TableInput):
             return None
-        own = LearnedValues.of(self.input, (self._values[b] for b in self.learned if b in self._values))
         named = all(b in self._values for b in self._known)
-        if base is None or (named and not foreign(base)):
-            return own
-        return own.with_values(base.learned_values())
+        whole = base is None or (named and not foreign(base))
+        counted = self.learned if whole else self._new
+        own = LearnedValues.of(self.input, (self._values[b] for b in counted if b in self._values))
+        return own if whole or base is None else own.with_values(base.learned_values())
 
     def new_values(self, base: Checkpoint | None) -> NewValues:
         if base is None or not isinstance(self.input, TableInput):
