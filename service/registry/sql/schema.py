@@ -23,6 +23,10 @@ _GUARDS = {
     "sqlite": [
         f"CREATE TRIGGER audit_no_{act} BEFORE {act} ON audit BEGIN SELECT RAISE(ABORT, {_REFUSAL}); END"
         for act in ("update", "delete")
+    ]
+    + [  # an INSERT OR REPLACE deletes without the triggers of DELETE
+        "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "
+        f"BEGIN SELECT RAISE(ABORT, {_REFUSAL}); END"
     ],
     "postgresql": [
         "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "

@@ -173,6 +173,7 @@ def test_anybody_can_recompute_the_hashes(written: Database) -> None:
         "UPDATE audit SET by = 'nobody' WHERE id = 5",
         "DELETE FROM audit WHERE id = 11",
         pytest.param("TRUNCATE audit", marks=pytest.mark.postgres),
+        pytest.param("INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE id = 5", marks=pytest.mark.sqlite),
     ],
 )
 def test_the_database_refuses_to_change_or_delete_a_row(written: Database, statement: str) -> None:
