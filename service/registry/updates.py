@@ -22,7 +22,7 @@ from service.registry.sql.tables import Batch, Model, Update, UpdateEvent, Versi
 from service.telemetry import tracing
 
 QUOTES = ("detail", "guess")
-"""What the detail of an event says that may quote rows: the second stood there before batches had notes."""
+"""What the detail of an event says that may quote rows; the second is in older databases alone."""
 FORGOTTEN = "What it said went with the rows, which were erased."
 
 

@@ -35,10 +35,10 @@ def challenge(
     champion: Champion, challenger: Checkpoint, data: Data, chosen: Chosen, run: Run, context: UpdateContext
 ) -> tuple[Chosen, str | None]:
     """Compares both on rows kept back for choosing. -> the challenger's method and why; how it lost, if it did"""
-    bout = context.compare(champion.checkpoint, challenger, data, run)
-    sentence = bout.sentence(chosen.method.name)
+    comparison = context.compare(champion.checkpoint, challenger, data, run)
+    sentence = comparison.sentence(chosen.method.name)
     chosen = replace(chosen, why=f"auto: a challenger. {sentence}", challenge=None)
-    return chosen, None if bout.won else sentence
+    return chosen, None if comparison.won else sentence
 
 
 def without_first_notes(learned: Learned) -> Learned:
@@ -56,9 +56,9 @@ def better(
     if rival is None:
         return learned, chosen
     other = learn(base, data, rival.method, rival.params, run)
-    bout = context.compare(other.checkpoint, learned.checkpoint, data, run)
-    why = f"{chosen.why} {bout.sentence(chosen.method.name, rival.method.name)}"
-    winner, method = (learned, chosen) if bout.won else (other, rival)
+    comparison = context.compare(other.checkpoint, learned.checkpoint, data, run)
+    why = f"{chosen.why} {comparison.sentence(chosen.method.name, rival.method.name)}"
+    winner, method = (learned, chosen) if comparison.won else (other, rival)
     work = learned.multiply_adds + other.multiply_adds
     return replace(winner, multiply_adds=work), replace(method, why=why)
 
