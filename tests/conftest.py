@@ -139,6 +139,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long."""
     left_out = {"sqlite" if config.getoption("postgres") else "postgres"}
     left_out.update(option for option in ("s3", "ray", "browser", "long") if not config.getoption(option))
+    if never := [
+        item.nodeid for item in items if {"sqlite", "postgres"} <= {mark.name for mark in item.iter_markers()}
+    ]:
+        raise pytest.UsageError(f"{', '.join(never)}: neither with --postgres nor without it; take one mark away")
     items[:] = [item for item in items if left_out.isdisjoint(mark.name for mark in item.iter_markers())]
     for fixture, group in zip(SERVICES, TOGETHER, strict=True):
         using = {item.path.relative_to(Path(__file__).parent).as_posix() for item in items if _uses(item, fixture)}

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, case, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
 from service.contract import resources
@@ -31,6 +31,9 @@ ValueNames = Mapping[str, Collection[str]]
 """Values of categories, by the name of the column."""
 _LACKING = select(Batch.id, Batch.rows, Batch.kept_rows, Batch.merged)
 _LACKING = _LACKING.where(Batch.model_id == bindparam("model_id"), Batch.kept_rows < Batch.rows)
+_of_learned = (Version.parent_id, Version.whole, Version.more, Version.less)
+SLIM = load_only(Version.model_id, Version.number, Version.update_id, *_of_learned, Version.erased_at)
+"""Reads of a version what its wide columns do not hold."""
 LEARN = 2
 """Place of the learning rows in `Batch.folds`."""
 
@@ -206,7 +209,7 @@ def by_id(session: Session, ids: Sequence[str]) -> list[Batch]:
 def live_learned(session: Session, model: Model) -> frozenset[str]:
     if model.live_version_id is None:
         return frozenset()
-    return frozenset(session.get_one(Version, model.live_version_id).learned)
+    return frozenset(session.get_one(Version, model.live_version_id, options=[SLIM]).learned)
 
 
 def state(batch: Batch, learned: frozenset[str]) -> BatchState:

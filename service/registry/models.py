@@ -18,7 +18,7 @@ from service.contract.tables import TableInput
 from service.contract.targets import STORED_TARGET, Target, policy_of
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
-from service.registry import batches, paging, states, versions
+from service.registry import batches, paging, states
 from service.registry.callers import audit
 from service.registry.sql.database import now
 from service.registry.sql.learned import read
@@ -238,7 +238,7 @@ def resources_of(
     """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
     live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
-    facts = select(Version).where(Version.id.in_(live_ids)).options(versions.SLIM)
+    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM)
     live = {version.id: version for version in session.scalars(facts)}
     read(session, [*live.values()])
     learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}

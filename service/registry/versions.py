@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, exists, func, literal, select
-from sqlalchemy.orm import Session, aliased, load_only
+from sqlalchemy.orm import Session, aliased
 
 from service.contract import resources
 from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
+from service.registry.batches import SLIM
 from service.registry.callers import audit
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.learned import EVERY, difference, read
@@ -39,9 +40,6 @@ class Made:
 # made once: every swap and first prediction runs them, and making a query takes longer than running it
 _v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
-_of_learned = (Version.parent_id, Version.whole, Version.more, Version.less)
-SLIM = load_only(Version.model_id, Version.number, Version.update_id, *_of_learned, Version.erased_at)
-"""Reads of a version what its wide columns do not hold."""
 _GET_SLIM = _GET.options(SLIM)
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
 _undoing = aliased(Deployment)
@@ -194,11 +192,9 @@ def nearest_clean(session: Session, model: Model, number: int, without: Collecti
     `without`."""
     of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
     excluded = {*session.scalars(of_model), *without}
-    clean = [
-        v.number
-        for v in session.scalars(select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)))
-        if excluded.isdisjoint(v.learned)
-    ]
+    there = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)).options(SLIM)
+    oldest_first = session.scalars(there.order_by(Version.number))
+    clean = [v.number for v in oldest_first if excluded.isdisjoint(v.learned)]
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 
 

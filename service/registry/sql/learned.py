@@ -17,7 +17,10 @@ EVERY = 256
 """The row of a version names all of its batches where its number has come into the next so many: nobody reads longer
 ways back."""
 KNOWN, MOST = "tsuika.learned", 128
-"""What `Session.info` has by version, which never changes, and of how many."""
+"""What `Session.info` has by version, which never changes, and of how many. Sessions that read have it in common, so
+that what one finds there another may drop at once."""
+ABOVE = "tsuika.above"
+"""What `Session.info` has of the versions that its last query read on the way up: who walks there asks no more."""
 READ = "_learned"
 """What was read of a version, among its attributes: it can be looked at once its session has ended."""
 _UP_TO_WHOLE = text(
@@ -39,16 +42,17 @@ def read(session: Session, versions: Sequence[Version]) -> None:
     known = session.info.setdefault(KNOWN, {})
     lacking: list[Version] = []
     for version in versions:
-        at_hand = version.whole is not None or version.parent_id is None or version.parent_id in known
-        if version.id in known:
-            vars(version)[READ] = known[version.id]
-        elif at_hand:
-            before = known.get(version.parent_id, ())
-            known[version.id] = vars(version)[READ] = _of(version.whole, before, version.more, version.less)
-        else:
-            lacking.append(version)
+        learned = _found(session, version.id)
+        if learned is None:
+            alone = version.whole is not None or version.parent_id is None
+            before = () if alone else _found(session, version.parent_id)
+            if before is None:
+                lacking.append(version)
+                continue
+            learned = _of(version.whole, before, version.more, version.less)
+        known[version.id] = vars(version)[READ] = learned
     if lacking:
-        above = dict[int, tuple[str, ...]]()
+        above = session.info[ABOVE] = dict[int, tuple[str, ...]]()
         for id_, parent_id, *facts in session.execute(_READ, {"ids": [version.id for version in lacking]}):
             above[id_] = _of(facts[0], above.get(parent_id, ()), *facts[1:])
         for version in lacking:
@@ -65,6 +69,16 @@ def learned_by(version: Version) -> tuple[str, ...]:
         read(session, [version])
     learned: tuple[str, ...] = vars(version)[READ]
     return learned
+
+
+def _found(session: Session, version_id: int | None) -> tuple[str, ...] | None:
+    """What is at hand of a version, looked up once."""
+    try:
+        learned: tuple[str, ...] = session.info[KNOWN][version_id]  # `get` of a ChainMap looks twice
+        return learned
+    except KeyError:
+        above: dict[int | None, tuple[str, ...]] = session.info.get(ABOVE, {})
+        return above.get(version_id)
 
 
 def _of(

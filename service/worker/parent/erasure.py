@@ -127,5 +127,5 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:
     """Versions that are still there and learned one of these batches."""
-    versions = session.scalars(select(Version).where(Version.model_id == model_id, Version.erased_at.is_(None)))
-    return [v for v in versions if erased.intersection(v.learned)]
+    there = select(Version).where(Version.model_id == model_id, Version.erased_at.is_(None))
+    return [v for v in session.scalars(there.order_by(Version.number)) if erased.intersection(v.learned)]

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from service.registry import versions
+from service.registry import batches, versions
+from service.registry.sql import learned
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import Version
-from tests.registry.facts import batch, made, model
+from service.registry.sql.tables import Model, Version
+from tests.registry.facts import batch, made, model, promoted
 
-pytestmark = [pytest.mark.sqlite, pytest.mark.postgres]
+
+class Dropping(dict[int, tuple[str, ...]]):
+    """What sessions know in common, where another thread drops each version right after a look at it."""
+
+    def __contains__(self, key: object) -> bool:
+        there = super().__contains__(key)
+        self.pop(key, None)  # type: ignore[call-overload]
+        return there
+
+    def __getitem__(self, key: int) -> tuple[str, ...]:
+        return self.pop(key)
+
+    def get(self, key: int, default: Any = None) -> Any:
+        return self.pop(key, default)
+
+
+def line(database: Database, length: int) -> dict[int, tuple[str, ...]]:
+    """Versions of which each is the parent of the next, with what they learned, oldest first."""
+    expected = dict[int, tuple[str, ...]]()
+    with database.writing() as session:
+        digits = model(session)
+        ids = sorted(batch(session, digits).id for _ in range(length))
+        for k in range(length):
+            new = versions.add(session, digits, None, next(reversed(expected), None), made(ids[: k + 1]))
+            expected[new.id] = tuple(ids[: k + 1])
+    return expected
+
+
+@contextmanager
+def queries(database: Database, words: str) -> Iterator[list[str]]:
+    """Collects the queries that say this."""
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.extend([statement] * (words in statement))
+
+    event.listen(database.readers, "before_cursor_execute", note)
+    yield asked
+    event.remove(database.readers, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("every", [8, 256])
@@ -53,3 +96,41 @@ def test_what_was_not_committed_is_forgotten(database: Database) -> None:
         kept = versions.add(session, digits, None, None, made([second])).id
     with database.reading() as session:
         assert tuple(session.get_one(Version, kept).learned) == (second,)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_who_walks_along_a_line_asks_once_for_each_way_up(
+    database: Database, newest_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "EVERY", 8)
+    monkeypatch.setattr(learned, "MOST", 3)
+    expected = line(database, 30)
+    with database.reading() as session, queries(database, "RECURSIVE") as asked:
+        walked = sorted(session.scalars(select(Version)).all(), key=lambda v: v.number, reverse=newest_first)
+        assert {v.id: tuple(v.learned) for v in walked} == expected
+        assert len(asked) == (4 if newest_first else 0)  # 30 to 24, 23 to 16, 15 to 8, and the rest
+        assert [*session.info[learned.KNOWN]] == [v.id for v in walked[-3:]]
+
+
+def test_what_another_thread_drops_after_a_look_is_read_from_the_rows(database: Database) -> None:
+    expected = line(database, 6)
+    shared = Dropping()
+    with database.reading() as session:
+        for id_ in [*expected, *reversed(expected)]:
+            session.expunge_all()
+            session.info[learned.KNOWN] = shared
+            session.info.pop(learned.ABOVE, None)
+            assert tuple(session.get_one(Version, id_).learned) == expected[id_]
+        session.expunge_all()
+        session.info[learned.KNOWN] = ChainMap({}, Dropping(expected))
+        assert {id_: tuple(session.get_one(Version, id_).learned) for id_ in expected} == expected
+
+
+def test_what_the_live_version_learned_is_read_without_its_wide_columns(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        first = batch(session, digits).id
+        promoted(session, digits, [first])
+    with database.reading() as session, queries(database, "report") as wide:
+        assert batches.live_learned(session, session.get_one(Model, digits.id)) == {first}
+        assert not wide
