@@ -62,8 +62,8 @@ SCALES: list[tuple[InputSpec, AnyScale]] = [
 
 def noted(spec: InputSpec, scale: AnyScale) -> list[str]:
     """Notes on rows with numbers that are cut, and on some that lack everything."""
-    usual = Usual(spec, scale, LearnedValues({}, frozenset()))
     size = len(spec.columns) if isinstance(spec, TableInput) else 1
+    usual = Usual(spec, scale, LearnedValues({}, np.zeros(size)))
     said = []
     for cell in (99.0, np.nan):
         if (marks := usual.marks(np.full((2, size), cell), (cell, cell))) is not None:
