@@ -37,11 +37,11 @@ def create(session: Session, request: CreateModel) -> Model:
         gone = " by an archived model" if taken.archived_at else ""
         raise Conflict(f'The name "{request.name}" is taken{gone}. Choose another name.')
     _check_order(request.gate)
-    _check_left_out(request.leave_out, request.input)
+    target = request.target.with_clean_names()
     model = Model(
         name=request.name,
         input=request.input.model_dump(mode="json", exclude_none=True),
-        target=request.target.with_clean_names().model_dump(mode="json", exclude_none=True),
+        target=target.model_dump(mode="json", exclude_none=True),
         architecture=request.architecture.model_dump(mode="json"),
         classes=clean_class_names(request.classes, "/classes"),
         method=request.method.model_dump(),
@@ -49,7 +49,7 @@ def create(session: Session, request: CreateModel) -> Model:
         promotion=request.promotion,
         retention=request.retention,
         memory_rows=request.memory_rows,
-        leave_out=request.leave_out or None,
+        leave_out=_left_out(request.leave_out, request.input, target),
         folding={},
         created_at=now(),
     )
@@ -59,11 +59,14 @@ def create(session: Session, request: CreateModel) -> Model:
     return model
 
 
-def _check_left_out(names: Sequence[str], spec: InputSpec) -> None:
-    """Raises InvalidContent for a column that is an input."""
+def _left_out(names: Sequence[str], spec: InputSpec, target: Target) -> list[str] | None:
+    """Each name once; None for none. Raises InvalidContent for a column that is an input or the target."""
     for name in names:
         if isinstance(spec, TableInput) and name in spec.places:
             raise InvalidContent.at("/leave_out", f'"{name}" is an input of the model. Name other columns.')
+        if name in target.named:
+            raise InvalidContent.at("/leave_out", f'"{name}" is what the model predicts. Name other columns.')
+    return list(dict.fromkeys(names)) or None
 
 
 def _was_used(session: Session, model: Model) -> bool:
@@ -133,8 +136,7 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
     if request.leave_out is not None:
-        _check_left_out(request.leave_out, input_of(model))
-        model.leave_out = request.leave_out or None
+        model.leave_out = _left_out(request.leave_out, input_of(model), target_of(model))
     if changed := sorted(name for name, value in request if value is not None):
         audit.record(session, Action.MODEL_CHANGED, model.name, reason=", ".join(changed))
 

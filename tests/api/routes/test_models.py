@@ -74,6 +74,7 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"retention": "some"}, "/retention"),
         ({"retention": "none", "method": {"name": "replay"}}, "/method/name"),
         ({"memory_rows": 0}, "/memory_rows"),
+        ({"leave_out": ["y"], "target": {"kind": "number", "names": ["y"]}}, "/leave_out"),
         ({"colour": "red"}, "/colour"),
     ],
 )
@@ -93,6 +94,15 @@ def test_what_is_wrong_with_a_model_is_pointed_at(api: Api, change: dict[str, An
 )
 def test_refusals_speak_no_librarys_words(api: Api, path: str, body: dict[str, Any], sentence: str) -> None:
     assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == sentence
+
+
+def test_a_column_is_left_out_once_and_the_target_is_none(api: Api) -> None:
+    made = {"name": "load", "input": VECTOR, "target": {"kind": "number", "names": ["y"]}, "leave_out": ["a", "a"]}
+    assert api.ok("POST", "/v1/models", made)["leave_out"] == ["a"]
+    assert api.ok("PATCH", "/v1/models/load", {"leave_out": ["b", "a", "b"]})["leave_out"] == ["b", "a"]
+    refused = api("PATCH", "/v1/models/load", {"leave_out": ["y"]})
+    assert (refused.status_code, pointers(refused)) == (422, ["/leave_out"])
+    assert refused.json()["detail"].startswith('"y" is what the model predicts.')
 
 
 def test_a_taken_name_is_a_conflict(api: Api) -> None:
