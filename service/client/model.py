@@ -114,8 +114,11 @@ class AsyncModel(Learning):
         else:
             check_no_file(**of_file)
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
-            header = header_of(file, SaidDialect.of(options))
-            query |= given(target=label_column(header) if len(header) > (facts.size or 1) else None)
+            names = header_of(file, SaidDialect.of(options))
+            if len(names) > (facts.size or 1):
+                left_out = (await self.info()).leave_out
+                names = [name for name in names if name not in left_out]
+            query |= given(target=label_column(names) if len(names) > (facts.size or 1) else None)
         if file is None and (array := await self._array(inputs)) is not None:
             file = await self._transport.aside(partial(numpy_file, array))
         if file is not None:

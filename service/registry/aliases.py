@@ -26,13 +26,15 @@ DIGITS = len(str(LARGEST))
 @dataclass(frozen=True)
 class Pointers:
     """Where the names of a model point. `previous`: what was live before the last move of the live pointer. `level`: of
-    the intervals of a model of numbers, which every process that serves it follows as it follows the pointers."""
+    the intervals of a model of numbers; `leave_out`: columns of CSV files that the model does not look at. Each process
+    that serves it follows both as it follows the pointers."""
 
     model_id: int
     live: int | None
     previous: int | None
     named: Mapping[str, int]
     level: float | None = None
+    leave_out: Sequence[str] = ()
 
     def number(self, model: str, text: str) -> int:
         """The number of the version that a path names, which need not exist. Raises NotFound, NotLive."""
@@ -68,7 +70,16 @@ _live, _previous, _named = (Version.__table__.alias() for _ in range(3))
 _last = select(func.max(_moved.id)).where(_moved.model_id == _model.id).correlate(Model.__table__).scalar_subquery()
 _level = _model.target["level"].as_float()
 _POINTERS = (  # made once: every poll and swap runs it, and making it takes longer than running it
-    select(_model.name, _model.id, _live.c.number, _previous.c.number, _level, _alias.name, _named.c.number)
+    select(
+        _model.name,
+        _model.id,
+        _live.c.number,
+        _previous.c.number,
+        _level,
+        _model.leave_out,
+        _alias.name,
+        _named.c.number,
+    )
     .select_from(Model.__table__)
     .outerjoin(_live, _live.c.id == _model.live_version_id)
     .outerjoin(Deployment.__table__, _moved.id == _last)
@@ -85,10 +96,12 @@ def pointers(reader: Reader, name: str | None = None) -> dict[str, Pointers]:
     rows = reader.execute(_POINTERS) if name is None else reader.execute(_POINTERS_OF_ONE, {"model": name})
     by_model: dict[str, Pointers] = {}
     named: dict[str, dict[str, int]] = {}
-    for model, model_id, live_number, previous_number, level, alias, number in rows:
+    for model, model_id, live_number, previous_number, level, leave_out, alias, number in rows:
         if model not in by_model:
             named[model] = {}
-            by_model[model] = Pointers(model_id, live_number, previous_number, named[model], level)
+            by_model[model] = Pointers(
+                model_id, live_number, previous_number, named[model], level, tuple(leave_out or ())
+            )
         if alias is not None and number is not None:
             named[model][alias] = number
     return by_model

@@ -46,7 +46,7 @@ class LiveModels:
         self._database = database
         self._table = PointerTable(database)
         self._versions = LoadedVersions(most_bytes, self._table.pinned)
-        self._loader = Loader(store, self._versions, self._table.level, limits)
+        self._loader = Loader(store, self._versions, self._table, limits)
         self._store, self._gone = store, set[tuple[int, int]]()
         """The store, and the erased versions as of the last refresh."""
         self._requests_lock = threading.Lock()
@@ -147,7 +147,7 @@ class LiveModels:
         self._followed = mark
 
     def reread(self, name: str) -> None:
-        """Reads a model's pointers, and the level of its intervals, after this process changed them."""
+        """Reads a model's pointers, and what else predictions follow, after this process changed them."""
         self._table.refresh(name)
 
     def troubles(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,6 +34,7 @@ class Loaded:
     architecture: versions with the same one take about as long.
     level: gives the level of intervals that its model has at the moment.
     limits: what a body of rows for it may bring.
+    leave_out: gives the columns of CSV files that its model does not look at, at the moment.
     version_id: the id of its row in the database, once that row is known to be this version's.
     used: when it was last looked up, on the monotonic clock.
     answered: requests that it has answered.
@@ -47,6 +48,7 @@ class Loaded:
     architecture: str = ""
     level: Callable[[], float] = lambda: USUAL_LEVEL
     limits: BodyLimits = HIGHEST
+    leave_out: Callable[[], Sequence[str]] = tuple
     version_id: int | None = None
     used: float = field(default_factory=time.monotonic)
     answered: int = 0

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from service.contract.body_limits import BodyLimits
 from service.errors import TsuikaError
 from service.serving.loaded_versions import Loaded, LoadedVersions
+from service.serving.pointers import PointerTable
 from service.serving.predictor import load
 from service.storage.artifacts import SHARDS, Artifacts
 from service.telemetry.metrics import Counter
@@ -26,14 +27,12 @@ LOADS = Counter("tsuika_version_loads_total", "Versions that were read from the 
 class Loader:
     """Loads versions in two threads, so that a version that goes live never waits behind first requests.
 
-    level: the level of intervals that a model has at the moment; it does no I/O.
+    table: says what a model has set at the moment.
     limits: what a body of rows for a version may bring.
     """
 
-    def __init__(
-        self, store: Artifacts, versions: LoadedVersions, level: Callable[[str], float], limits: BodyLimits
-    ) -> None:
-        self._store, self._versions, self._level, self._limits = store, versions, level, limits
+    def __init__(self, store: Artifacts, versions: LoadedVersions, table: PointerTable, limits: BodyLimits) -> None:
+        self._store, self._versions, self._table, self._limits = store, versions, table, limits
         self._one_at_a_time = threading.Lock()
         self._first_loader, self._swap_loader = (
             ThreadPoolExecutor(1, name, step_back) for name in ("loader", "swapper")
@@ -66,8 +65,8 @@ class Loader:
                 raise
         LOADS.add("loaded")
         predictor.family = model_id
-        level = partial(self._level, name)
-        return Loaded(model_id, name, number, wanted, predictor, architecture, level, self._limits)
+        level, leave_out = partial(self._table.level, name), partial(self._table.leave_out, name)
+        return Loaded(model_id, name, number, wanted, predictor, architecture, level, self._limits, leave_out)
 
     def close(self) -> None:
         """Ends the threads, each after the version that it is loading."""

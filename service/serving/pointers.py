@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -70,6 +70,10 @@ class PointerTable:
     def level(self, name: str) -> float:
         pointers = self._pointers.get(name)
         return USUAL_LEVEL if pointers is None or pointers.level is None else pointers.level
+
+    def leave_out(self, name: str) -> Sequence[str]:
+        pointers = self._pointers.get(name)
+        return () if pointers is None else pointers.leave_out
 
     def number(self, name: str, text: str) -> int | None:
         """The number of the version that a path names, or None if only the database knows."""

@@ -19,7 +19,7 @@ from service.learning.network.network import fresh, parts_of
 from service.learning.network.table_scale import TableScale
 from service.registry import batches, models
 from tests.api.conftest import Api, pointers
-from tests.making import keep_version, make_model
+from tests.making import keep_version, make_model, make_version
 from tests.tables import table_of
 
 pytestmark = pytest.mark.usefixtures("lasting")
@@ -218,6 +218,25 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(rents: Api) -> None:
     wrong = send(rents, "plans/predictions", text.replace("3.5", "-"))
     assert (wrong.status_code, pointers(wrong)) == (422, ["/inputs/1/rooms"])
     assert 'Line 3, column "rooms": - is no number. Leave the cell empty' in wrong.json()["detail"]
+
+
+@pytest.mark.parametrize("limit", [256 * 1024, 0], ids=["here", "aside"])
+def test_columns_that_a_model_leaves_out_are_left_out_of_questions(
+    api: Api, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    make_version(api.runtime)
+    bare, asked = "x0,x1,x2\n1,2,3\n", "digits/predictions"
+    answer = send(api, asked, bare).json()["predictions"]
+    numbered = "id," + bare.replace("\n1", "\n7,1")
+    refused = send(api, asked, numbered)
+    assert (refused.status_code, "there are 4 columns" in refused.text) == (422, True)
+    api.ok("PATCH", "/v1/models/digits", {"leave_out": ["id"]})
+    labelled = numbered.replace("x2", "x2,label").replace(",3", ",3,a")
+    for text in (bare, numbered, labelled):
+        assert send(api, asked, text).json()["predictions"] == answer
+    api.ok("PATCH", "/v1/models/digits", {"leave_out": []})
+    assert send(api, asked, numbered).status_code == 422
 
 
 def test_an_encoding_is_said_in_the_query_or_as_charset_and_others_are_refused(rents: Api) -> None:

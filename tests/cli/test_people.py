@@ -185,6 +185,23 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert "version 1 is there" in tsuika("import", "copies", file).out.lower()
 
 
+def test_vectors_are_predicted_without_the_columns_that_their_model_leaves_out(tsuika: Tsuika, tmp_path: Path) -> None:
+    with Client() as client:
+        vector = {"kind": "vector", "size": 4, "scale": {"range": [-9, 20]}}
+        client.create_model("numbered", vector, leave_out=["nr"])
+    learned = [[str(k), *row] for k, row in enumerate(rows(["apple", "pear"]))]
+    first = save(tmp_path / "first.csv", learned, ["nr", *HEADER])
+    assert tsuika("push", "numbered", first, "--method", "ridge", "--new-classes=apple,pear").code == DONE
+    asked = [[str(k), *row] for k, row in enumerate(rows(["pear", "apple"], 2, seed=3))]
+    bare = save(tmp_path / "bare.csv", [row[:-1] for row in asked], ["nr", *HEADER[:-1]])
+    whole = save(tmp_path / "whole.csv", asked, ["nr", *HEADER])
+    other = save(tmp_path / "other.csv", asked, ["nr", *HEADER[:-1], "kind"])
+    for words in ([bare], [whole], [other], [other, "--label", "kind"]):
+        answer = tsuika("predict", "numbered", *words)
+        assert answer.code == DONE, answer.err
+        assert [row["class"] for row in csv.DictReader(io.StringIO(answer.out))] == ["pear", "apple"] * 2
+
+
 def test_bars_show_each_phase_where_somebody_looks(
     tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def _read(scope: Scope, media: str, body: bytes, loaded: Loaded) -> Question:
 
 def _read_file(scope: Scope, body: bytes, loaded: Loaded) -> Question:
     """The rows of a CSV file. Raises InvalidContent, LongAddress, UnsupportedMedia."""
-    options, meant = asked_of_file(scope)
+    options, meant = asked_of_file(scope, loaded)
     table = read_csv([body], in_lines(loaded.input, loaded.model), meant, loaded.model, loaded.limits)
     check_added_back(table.named.rows, loaded, places=lambda: table.places)
     return Question(table.named.rows, options, table.named.names, table.notes)
@@ -234,13 +234,13 @@ def options_of_query(query: bytes) -> PredictOptions:
     return _options(once(_pairs(query, OPTIONS))) if query else USUAL
 
 
-def asked_of_file(scope: Scope) -> tuple[PredictOptions, Meant]:
+def asked_of_file(scope: Scope, loaded: Loaded) -> tuple[PredictOptions, Meant]:
     """The same of a CSV file, its columns that hold what is right, its gaps, and how it is written. Raises
     InvalidContent, LongAddress."""
     pairs = _pairs(scope["query_string"], (*OPTIONS, TARGET, GAPS, *SAYABLE))
     members = once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))
-    meant = Meant(targets=several(pairs, TARGET), gaps=several(pairs, GAPS), said=said_of(members, scope))
-    return _options(members), meant
+    targets, gaps, left_out = several(pairs, TARGET), several(pairs, GAPS), tuple(loaded.leave_out())
+    return _options(members), Meant(targets=targets, gaps=gaps, said=said_of(members, scope), remembered=left_out)
 
 
 def refuse_query(query: bytes) -> None:

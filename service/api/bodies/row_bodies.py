@@ -243,7 +243,7 @@ def _read_file(shared: Context, scope: Scope, kind: type[Order], due: Due) -> tu
 def _columns(meant: Meant) -> dict[str, Any]:
     """What the columns of a file are, as the reading process is told beside the target."""
     sent = {"targets": meant.targets, "group": meant.group, "leave_out": meant.leave_out, "gaps": meant.gaps}
-    return {**sent, "said": asdict(meant.said)}
+    return {**sent, "said": asdict(meant.said), "remembered": meant.remembered}
 
 
 def due_of(session: Session, model: Model) -> Due:
@@ -323,7 +323,7 @@ async def question(shared: Context, scope: Scope, spooled: Spooled, loaded: Load
     """
     media = media_type(scope)
     if media == CSV:
-        options, meant = asked_of_file(scope)
+        options, meant = asked_of_file(scope, loaded)
         task = {"spec": in_lines(loaded.input, loaded.model).model_dump(mode="json"), "meant": _columns(meant)}
         report = await shared.reader.wait(spooled, "read asked file", **task, model=loaded.model)
         return (await _named(spooled, options, loaded))._replace(notes=report["notes"])

@@ -26,6 +26,7 @@ from service.api.reader.store_rows import MAKING, identity_of, make, settled
 from service.contract.body_limits import BodyLimits
 from service.contract.enums import JSON, SAFETENSORS
 from service.contract.inputs import INPUT_SPEC, ImageInput, InputSpec
+from service.contract.targets import Target
 from service.contract.targets.class_target import ClassTarget
 from service.errors import DiskFull, InvalidContent, TooLarge
 from service.guessing.csv_dialect import SaidDialect
@@ -194,11 +195,10 @@ def read_asked_file(folder: Path, spec: InputSpec, meant: Meant, model: str, lim
     return {"rows": len(table.named.rows), "notes": table.notes}
 
 
-def _meant(sent: Mapping[str, Any], due: Due | None = None) -> Meant:
-    """What the columns of a file are, as the parent has sent it. due: where its rows are learned."""
-    targets, left_out, gaps = (tuple(sent[name]) for name in ("targets", "leave_out", "gaps"))
-    known = (None, ()) if due is None else (due.target, due.leave_out)
-    return Meant(known[0], targets, sent["group"], left_out, gaps, SaidDialect(**sent["said"]), known[1])
+def _meant(sent: Mapping[str, Any], target: Target | None = None) -> Meant:
+    """What the columns of a file are, as the parent has sent it. target: where its rows are learned."""
+    listed = {name: tuple(sent[name]) for name in ("targets", "leave_out", "gaps", "remembered")}
+    return Meant(target, group=sent["group"], said=SaidDialect(**sent["said"]), **listed)
 
 
 def _table(folder: Path, spec: InputSpec, meant: Meant, model: str, limits: BodyLimits) -> CsvTable:
@@ -292,7 +292,7 @@ def _answer(store: Artifacts, task: dict[str, Any]) -> dict[str, Any]:
             return read_question(folder, INPUT_SPEC.as_stored(task["spec"]), task["model"], limits)
         case "read file":
             due = DUE.as_stored(task["due"])
-            return read_file(folder, due, _meant(task["meant"], due), task["members"], limits)
+            return read_file(folder, due, _meant(task["meant"], due.target), task["members"], limits)
         case "read asked file":
             spec, meant = INPUT_SPEC.as_stored(task["spec"]), _meant(task["meant"])
             return read_asked_file(folder, spec, meant, task["model"], limits)

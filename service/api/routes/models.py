@@ -107,7 +107,7 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
         if order.target is not None:
             check_target(models.changed_target(record, order.target), models.input_of(record))
         models.patch(session, record, order)
-    if order.target is not None:
+    if order.target is not None or order.leave_out is not None:
         shared.runtime.live.reread(model)
     shared.runtime.work.set()
     return _shown(shared, model, 200, {})

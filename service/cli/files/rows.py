@@ -43,13 +43,14 @@ def columns_of(
     inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
     due = spec.size if spec.kind == "vector" else 1
     label_name = file.label_column(label, [*inputs, *model.leave_out], model.target.named)
-    if spec.kind != "table" and label is None and not learns and len(file.columns) == due:
+    looked_at = [name for name in file.columns if name not in model.leave_out]
+    if spec.kind != "table" and label is None and not learns and len(looked_at) == due:
         label_name = None
-    elif spec.kind != "table" and label_name is None and len(file.columns) == due + 1:
-        label_name = file.columns[-1]
+    elif spec.kind != "table" and label_name is None and len(looked_at) == due + 1:
+        label_name = looked_at[-1]
     if group is not None:
         file.check_column(group)
-    others = [name for name in file.columns if name not in (label_name, group, *model.leave_out)]
+    others = [name for name in looked_at if name not in (label_name, group)]
     if spec.kind == "table":
         places = _table_places(file, inputs, others, model.name)
         more = [name for name in others if name not in inputs]

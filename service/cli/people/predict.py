@@ -70,12 +70,8 @@ def run(
             check_size(file)
             columns = columns_of(file, info, label)
             dialect = columns.dialect
-            parts = _parts(
-                file,
-                columns,
-                info,
-                not (leave_out or gaps or ((label or info.leave_out) and info.input.kind != "table")),
-            )
+            named_here = leave_out or gaps or (label and info.input.kind != "table")
+            parts = _parts(file, columns, info, as_it_is=not named_here)
         answers = [
             remote.predict(part, version=named.version, **(how if isinstance(part, Path) else {})) for part in parts
         ]
