@@ -15,9 +15,7 @@ from service.learning.wording import listed
 from service.serving.unusual import BEYOND, LACKING, Marks, Usual, declared_range
 
 VALUES, COLUMNS = 5, 10
-"""Values of a column, and columns, that notes name: an answer of many rows stays short."""
-FEW = 5
-"""Columns that are named within a sentence."""
+"""Names within a sentence, and columns that have a note of their own: an answer of many rows stays short."""
 LONGEST = 100
 """Characters that a note shows of a name."""
 
@@ -40,13 +38,10 @@ def unusual(marks: Marks, usual: Usual, spec: InputSpec, version: int, intervals
         "apart, and some lie beyond: they count as the nearest of these, and no interval allows for that."
         for k in beyond[:COLUMNS]
     ]
-    if (more := len(beyond) - COLUMNS) > 0:
-        notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
+    notes += _rest(len(beyond))
     if lacking := [_cut(spec.columns[k].name) for k in np.flatnonzero(of_rows & LACKING)]:
-        if (more := len(lacking) - FEW) > 0:
-            lacking = [*lacking[:FEW], f"{more} more"]
         ends = ", and it gives no interval" if intervals else ""
-        few = f"Version {version} has learned fewer than {LACKING_ROWS} rows without {listed(lacking)}"
+        few = f"Version {version} has learned fewer than {LACKING_ROWS} rows without {_several(lacking)}"
         notes.append(f"{few}: such answers are guesses{ends}.")
     return notes
 
@@ -66,16 +61,22 @@ def unlearned(names: ValueNames, known: Known, spec: InputSpec, version: int) ->
         f"{'they count' if len(values) > 1 else 'it counts'} as missing."
         for place, values in list(new.items())[:COLUMNS]
     ]
-    if (more := len(new) - COLUMNS) > 0:
-        notes.append(f"{more} more column{'s have' if more > 1 else ' has'} such values.")
-    return notes
+    return notes + _rest(len(new))
 
 
 def _listed(values: list[str]) -> str:
-    quoted = [f'"{_cut(value)}"' for value in values[:VALUES]]
-    if (more := len(values) - VALUES) > 0:
-        quoted.append(f"{more} more")
-    return listed(quoted)
+    return _several([f'"{_cut(value)}"' for value in values])
+
+
+def _several(names: list[str]) -> str:
+    more = len(names) - VALUES
+    return listed([*names[:VALUES], f"{more} more"] if more > 0 else names)
+
+
+def _rest(columns: int) -> list[str]:
+    """A note for those of so many columns that have none of their own."""
+    more = columns - COLUMNS
+    return [f"{more} more column{'s have' if more > 1 else ' has'} such values."] if more > 0 else []
 
 
 def _cut(name: str) -> str:

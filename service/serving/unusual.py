@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from service.contract.inputs import InputSpec, RangeScale
@@ -71,17 +70,14 @@ class Usual:
 
 def _ends(scale: AnyScale) -> tuple[Floats, Floats]:
     """Where numbers are cut."""
-    low, high = scale.mean.double() - CLIP * scale.std.double(), scale.mean.double() + CLIP * scale.std.double()
+    mean, reach = scale.mean.double().numpy(), CLIP * scale.std.double().numpy()
+    low, high = mean - reach, mean + reach
     if isinstance(scale, InputScale):
-        return low.float().numpy(), high.float().numpy()  # rounded as the rows are
-    columns = scale.spec.columns
-    of_numbers = torch.tensor([isinstance(column, NumberColumn) for column in columns], dtype=torch.bool)
-    ends = []
-    for end, none in ((low, -np.inf), (high, np.inf)):
-        of_columns = torch.full((len(columns),), none, dtype=torch.float64)
-        of_columns[of_numbers] = end
-        ends.append(of_columns.numpy())
-    return ends[0], ends[1]
+        return low.astype(np.float32), high.astype(np.float32)  # rounded as the rows are
+    numbers = [place for place, column in enumerate(scale.spec.columns) if isinstance(column, NumberColumn)]
+    ends = np.full((len(scale.spec.columns), 2), (-np.inf, np.inf))
+    ends[numbers, 0], ends[numbers, 1] = low, high
+    return ends[:, 0], ends[:, 1]
 
 
 def some(marks: Marks | None, start: int, stop: int) -> Marks | None:
