@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio.to_thread
 import uvicorn
 import uvloop
+from starlette.types import Receive, Scope, Send
 
 from service import __version__
 from service.api import problems
 from service.api.health import Health
 from service.api.limits.connections import Bounds
-from service.api.limits.request_checks import Receive, Scope, Send, has_body, linger
+from service.api.limits.request_checks import has_body, linger
 from service.api.limits.turns import READERS, WRITERS
 from service.errors import Busy, NotFound, StoreAway, TsuikaError
 from service.registry.sql import unopened

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
+from starlette.types import Scope
 
 from service.api.access.callers import Caller
 from service.api.access.keyring import Keyring
@@ -17,7 +18,7 @@ from service.api.health import Health
 from service.api.idempotent_posts import Posts, attempt_of
 from service.api.limits.downloads import Downloads
 from service.api.limits.long_answers import LongAnswers
-from service.api.limits.request_checks import CALLER, Scope, header
+from service.api.limits.request_checks import CALLER, header
 from service.api.limits.turns import Turns
 from service.api.reader.process import Reader
 from service.api.update_watcher import Watcher

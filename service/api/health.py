@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.api.limits.request_checks import Scope, Send
+from starlette.types import Scope, Send
 
 V2_LIVE, V2_READY = "/v2/health/live", "/v2/health/ready"
 """The paths of the Open Inference Protocol."""

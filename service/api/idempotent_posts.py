@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
+from starlette.types import Scope
 
-from service.api.limits.request_checks import Scope
 from service.errors import Busy, InProgress, InvalidContent, NotWritable
 from service.intake.json_body import hash_of
 from service.registry.callers.idempotency import Attempt, record, recorded

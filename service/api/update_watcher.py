@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
+from starlette.types import Scope
 
 from service.api.access.keyring import Keyring
-from service.api.limits.request_checks import AFTERWARDS, Scope
+from service.api.limits.request_checks import AFTERWARDS
 from service.api.live_scores import LiveScores
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy, TsuikaError

@@ -204,7 +204,7 @@ class Severity(StrEnum):
 
 JSON, CSV = "application/json", "text/csv"
 RAW, NPY, PNG, JPEG = "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"
-SAFETENSORS = "application/x-safetensors"
+SAFETENSORS, FORM_DATA = "application/x-safetensors", "multipart/form-data"
 """Content types of bodies."""
 ROWS = (RAW, NPY, PNG, JPEG)
 """Content types of a prediction whose body is rows without JSON around them."""

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api import problems
 from service.api.access.scopes import PREDICT
 from service.api.bodies import request_body
 from service.api.context import Context, request_id
 from service.api.idempotent_posts import TRIES
-from service.api.limits import request_checks
+from service.api.limits import bodies, request_checks
 from service.api.limits.long_answers import write
 from service.api.limits.request_checks import (
     AFTERWARDS,
@@ -29,10 +30,6 @@ from service.api.limits.request_checks import (
     READS_AGAIN,
     TRACE,
     WRITES,
-    Message,
-    Receive,
-    Scope,
-    Send,
     SenderGone,
     has_body,
     header,
@@ -139,7 +136,7 @@ class Dispatcher:
         scope["tsuika.request_id"] = answer.request_id
         scope["tsuika.body"] = b""
         if scope["method"] in WRITES:
-            request_checks.check_content_type(scope)
+            bodies.check_content_type(scope)
             scope["tsuika.body"] = await request_body.read_body(scope, receive, settings, self.context.reader.spool)
             if not self.context.keyring.still_admits(caller):  # the key has ended while the body came
                 self.context.keyring.caller(scope)

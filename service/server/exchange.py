@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.api.limits.request_checks import Scope
 from service.api.problems import Headers
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import problems
@@ -20,8 +21,8 @@ from service.api.access.scopes import PREDICT
 from service.api.bodies import prediction_bodies
 from service.api.bodies.prediction_bodies import SMALL_BODY_BYTES
 from service.api.context import Context, request_id
-from service.api.limits import request_checks
-from service.api.limits.request_checks import TRACE, Scope
+from service.api.limits import bodies, request_checks
+from service.api.limits.request_checks import TRACE
 from service.api.problems import Headers
 from service.api.routes import predictions
 from service.errors import Busy, DeadlinePassed, TsuikaError
@@ -108,8 +109,8 @@ class FastPath:
             return None
         if log.isEnabledFor(logging.DEBUG) or (tracing.on() and request_checks.header(scope, TRACE)):
             return None  # the application logs each, and makes spans
-        request_checks.check_content_type(scope)
-        head = Head(*target, request_checks.media_type(scope), prediction_bodies.patience(scope))
+        bodies.check_content_type(scope)
+        head = Head(*target, bodies.media_type(scope), prediction_bodies.patience(scope))
         scope[HEAD] = head
         return head
 

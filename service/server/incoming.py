@@ -10,9 +10,10 @@ import urllib.parse
 from typing import Any, Protocol
 
 import httptools
+from starlette.types import Scope
 
 from service.api.limits.connections import HEAD_BYTES
-from service.api.limits.request_checks import HOST, Scope
+from service.api.limits.request_checks import HOST
 from service.server import unreadable
 from service.server.unreadable import Unreadable
 

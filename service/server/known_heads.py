@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from service.api.limits.request_checks import CALLER, CONTENT_LENGTH, HEADERS, Scope
+from starlette.types import Scope
+
+from service.api.limits.request_checks import CALLER, CONTENT_LENGTH, HEADERS
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,8})(?=\r\n)", re.IGNORECASE)

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn import Config
 from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -22,7 +23,7 @@ from uvicorn.server import ServerState
 from service.api import problems
 from service.api.limits import connections
 from service.api.limits.connections import CLOSING_SECONDS, Bounds, Place
-from service.api.limits.request_checks import CONTENT_LENGTH, Scope, header
+from service.api.limits.request_checks import CONTENT_LENGTH, header
 from service.server import unreadable
 from service.server.exchange import Request, RequestHandler
 from service.server.flow import UNTAKEN_BYTES, Flow, IdleTimer, LongBodies, UnreadWatch

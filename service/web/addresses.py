@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from starlette.types import Scope
 
 ROOTS = frozenset({"", "audit", "docs", "keys", "limits", "models", "new", "sign-in", "sign-out", "static", "updates"})
 """First parts of the paths of pages; a test compares them with the list of pages."""
 
 
-def wants_html(scope: MutableMapping[str, Any]) -> bool:
+def wants_html(scope: Scope) -> bool:
     """Whether a browser asks, which shows a page to somebody."""
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 

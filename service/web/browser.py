@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
 from starlette.requests import cookie_parser
+from starlette.types import Scope
 
-from service.web.client import Scope
 from service.web.words import LANGUAGES, accepted, spoken
 
 KEY, TOKEN, LANGUAGE = "tsuika_key", "tsuika_token", "tsuika_language"

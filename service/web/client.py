@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 import anyio.from_thread
 from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope
 
 from service.contract.enums import JSON
 from service.contract.resources import Problem
 from service.errors import InvalidContent
 
 R = TypeVar("R", bound=BaseModel)
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Door = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""The application of the service, as the port calls it."""
 
 COUNTED = "tsuika.counted"
 """In the scope: keys for which this page has counted among what they may ask a second, as the API knows it."""
@@ -82,7 +77,7 @@ class ApiClient:
     second click on its button repeats the Idempotency-Key, so that it happens once.
     """
 
-    door: Door
+    door: ASGIApp
     origin: Scope
     key: str | None = None
     attempt: str | None = None
@@ -190,7 +185,7 @@ def _whole(content: bytes) -> Receive:
     return receive
 
 
-async def _ask(door: Door, scope: Scope, receive: Receive) -> Sent:
+async def _ask(door: ASGIApp, scope: Scope, receive: Receive) -> Sent:
     """The answer; without a body where the sender hung up."""
     status, headers, pieces = 500, dict[bytes, bytes](), list[bytes]()
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
+from starlette.types import Receive
+
 from service.contract.resources import Problem
 from service.errors import BodyTimeout, InvalidContent, TooLarge
-from service.web.client import Receive
 
 FORM_BYTES = 1024 * 1024
 """Most bytes of a form without a file."""

@@ -10,17 +10,19 @@ from urllib.parse import quote, urlencode
 
 import anyio
 import anyio.to_thread
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.contract.enums import FORM_DATA
 from service.contract.resources import Problem
 from service.errors import NotFound
 from service.web.addresses import wants_html
 from service.web.browser import Browser, headers_of, query_of
-from service.web.client import ApiClient, Door, Receive, Refused, Scope, Send
+from service.web.client import ApiClient, Refused
 from service.web.forms import read_form, slug_of
 from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
 from service.web.rendering import render
-from service.web.upload import MULTIPART, Upload
+from service.web.upload import Upload
 from service.web.view import Answer, Moved, Page, Shown, View
 from service.web.words import Words
 
@@ -45,7 +47,7 @@ Refusal = tuple[bytes, bytes, list[tuple[bytes, bytes]]]
 class Site:
     """All pages of a service. `door`: the whole application, which each page asks for what it shows."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: ASGIApp) -> None:
         self._door = door
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 
@@ -104,7 +106,7 @@ def _attempt(form: Mapping[str, str], file: str) -> str | None:
 async def _upload(scope: Scope, receive: Receive) -> Upload | None:
     """The form with a file that is sent, up to its file; None where it is one of fields alone."""
     content_type = headers_of(scope).get("content-type", "")
-    if not content_type.lower().startswith(MULTIPART):
+    if not content_type.lower().startswith(FORM_DATA):
         return None
     upload = Upload(receive, content_type)
     await upload.read_fields()

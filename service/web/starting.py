@@ -6,12 +6,12 @@ Nothing is imported for it but the words: the thread beside imports all that a r
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.types import Scope
 
 from service.web import frame
 from service.web.words import Words, accepted, spoken
@@ -21,7 +21,7 @@ PAGE = Path(__file__).parent / "templates" / "starting.html"
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
-def answer(scope: MutableMapping[str, Any], waiting_for: str) -> Answer:
+def answer(scope: Scope, waiting_for: str) -> Answer:
     """-> status, headers, body. Raises NotFound for a file that is not there."""
     if scope["path"].startswith("/static/"):
         media, data = frame.static(scope["path"])

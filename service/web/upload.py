@@ -10,15 +10,15 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
+from starlette.types import Message, Receive
+
 from service.errors import BodyTimeout, InvalidContent, TooLarge
 from service.guessing.csv_dialect import Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, lines_of
 from service.guessing.csv_letters import UTF16, UTF16_MARKS, WITHOUT_MARK
 from service.guessing.unguessable import Unguessable
-from service.web.client import Message, Receive
 from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
-MULTIPART = "multipart/form-data"
 HEAD_BYTES = 1024 * 1024
 """Of a file that is looked at."""
 _BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=?-]{1,70})"?\s*(?:;|$)', re.I)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 import uvicorn
 from opentelemetry.sdk.trace import TracerProvider
+from starlette.types import Receive, Scope, Send
 
 from service.api.bodies import prediction_bodies
-from service.api.limits.request_checks import Receive, Scope, Send
 from service.app import _Full
 from service.contract.body_limits import BodyLimits
 from service.learning.data.target_grid import NumberGrid

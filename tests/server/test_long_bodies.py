@@ -13,10 +13,11 @@ from typing import Any, cast
 import pytest
 import uvicorn
 import uvloop
+from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.api.bodies.request_body import read_body
-from service.api.limits.request_checks import Receive, Scope, Send, check_content_type
+from service.api.limits.bodies import check_content_type
 from service.api.reader.spool import Spooled
 from service.errors import TooLarge, TsuikaError, UnsupportedMedia
 from service.server.protocol import HttpProtocol

@@ -13,11 +13,12 @@ import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.api.health import Health
+from service.api.limits.bodies import check_content_type
 from service.api.limits.connections import HEAD_BYTES, SPARE, Bounds
-from service.api.limits.request_checks import Receive, Scope, Send, check_content_type
 from service.app import _Full
 from service.errors import UnsupportedMedia
 from service.server.exchange import Request

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from service.contract.resources import Problem
 from service.errors import InvalidContent, TooLarge, TsuikaError
-from service.web.client import Message
 from service.web.forms import FORM_BYTES, MOST_FIELDS
 from service.web.pages.data.send import beside
 from service.web.upload import Upload

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hmac
 import threading
 
+from starlette.types import Scope
+
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
 from service.api.access.rates import Rates
 from service.api.health import ALIVE, READY
-from service.api.limits.request_checks import CALLER, COUNTED, Scope, check_host, header
+from service.api.limits.request_checks import CALLER, COUNTED, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
 from service.registry.callers.keys import PREFIX_LENGTH, StoredKey

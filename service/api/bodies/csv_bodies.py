@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from service.api.limits.request_checks import Scope, charset
+from starlette.types import Scope
+
+from service.api.limits.bodies import charset
 from service.api.openapi import in_query, takes
 from service.api.queries import once, pairs_of
 from service.api.reader.annotations import Due

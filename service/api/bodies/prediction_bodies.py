@@ -10,9 +10,11 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from starlette.types import Scope
 
 from service.api.bodies.csv_bodies import GAPS, TARGET, in_lines, said_of, several
-from service.api.limits.request_checks import Scope, header, media_type
+from service.api.limits.bodies import media_type
+from service.api.limits.request_checks import header
 from service.api.queries import once, pairs_of
 from service.api.validation import validated
 from service.contract import requests

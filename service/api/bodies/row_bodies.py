@@ -16,6 +16,7 @@ import msgspec
 from fastapi import Request
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
+from starlette.types import Scope
 
 from service.api.bodies.csv_bodies import in_lines, read_order
 from service.api.bodies.csv_bodies import refuse_query as refuse_options
@@ -29,7 +30,7 @@ from service.api.bodies.prediction_bodies import (
 )
 from service.api.context import Context
 from service.api.idempotent_posts import Hashed
-from service.api.limits.request_checks import Scope, media_type
+from service.api.limits.bodies import media_type
 from service.api.reader.annotations import Annotations, Due, annotate_csv, read_annotations
 from service.api.reader.process import Reader
 from service.api.reader.spool import LARGE_BYTES, Spooled

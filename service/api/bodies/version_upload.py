@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.api.preconditions import check_architecture
 from service.api.validation import invalid
 from service.contract.body_limits import MOST_DEPTH
+from service.contract.enums import FORM_DATA
 from service.contract.inputs import Architecture, InputSpec, PretrainedBackbone, Scale, TextInput
 from service.contract.names import MOST_CLASSES, clean_class_name
 from service.errors import BrokenJSON, InvalidContent
@@ -24,7 +25,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.imported import Foreign, imported
 from service.learning.network.input_scale import InputScale, declared_scale
 
-MULTIPART = "multipart/form-data"
 BACKBONE = "backbone.0"
 """The part that holds the weights of a pretrained backbone."""
 LEFT_OUT = "left_out"
@@ -98,7 +98,7 @@ def _left_out(exported: Any) -> str | None:
 
 def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
     """-> the file, and the texts of the other parts by name. Raises InvalidContent."""
-    if content_type.partition(";")[0].strip().lower() != MULTIPART:
+    if content_type.partition(";")[0].strip().lower() != FORM_DATA:
         return data, {}
     parts = read_parts(data, content_type)
     if "weights" not in parts:

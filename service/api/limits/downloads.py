@@ -11,8 +11,9 @@ from typing import BinaryIO
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
-from service.api.limits.request_checks import AFTERWARDS, Scope
+from service.api.limits.request_checks import AFTERWARDS
 from service.api.limits.turns import Lane
 from service.api.reader.spool import refusal_of_disk
 from service.contract.enums import RAW

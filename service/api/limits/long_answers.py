@@ -12,7 +12,9 @@ from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
 
-from service.api.limits.request_checks import AFTERWARDS, Receive, Scope, Send, SenderGone, gone
+from starlette.types import Receive, Scope, Send
+
+from service.api.limits.request_checks import AFTERWARDS, SenderGone, gone
 from service.api.problems import Headers
 from service.errors import Busy, InvalidContent
 from service.serving.kinds.kind import Listing

@@ -1,23 +1,17 @@
-"""Checks of a request before its body is read: host, origin, content type; and whether its sender is still there."""
+"""Checks of a request before its body is read: host, origin, length; and whether its sender is still there."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.api.limits.connections import CLOSING_SECONDS
-from service.contract.enums import CSV, JPEG, JSON, NPY, PNG, RAW, ROWS, SAFETENSORS
-from service.errors import ForbiddenHost, LongAddress, UnsupportedMedia
-from service.guessing.csv_letters import ENCODINGS
-from service.settings import Settings
+from starlette.types import Receive, Scope
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from service.api.limits.connections import CLOSING_SECONDS
+from service.errors import ForbiddenHost, LongAddress
+from service.settings import Settings
 
 CONTENT_LENGTH, TRACE = b"content-length", b"traceparent"
 HEADERS, CALLER = "tsuika.headers", "tsuika.caller"
@@ -32,12 +26,6 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUERY_BYTES = 8 * 1024
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(?::[0-9]*)?", re.IGNORECASE)
 """A Host header: a name or an address, in brackets of version 6; and a port."""
-_CHARSET = re.compile(r'(?:^|;) *charset *= *"?([^\s";]+)', re.IGNORECASE)
-IMPORT_TYPES = (RAW, SAFETENSORS, "multipart/form-data")
-"""How a version that was trained elsewhere is sent."""
-MERGES = "/merges"
-"""How the path ends to which a ledger is sent, never as multipart/form-data."""
-LATER_TYPES = ("application/x-ndjson", "application/vnd.apache.parquet", "application/x-npz", "application/zip")
 
 
 class SenderGone(Exception):
@@ -93,119 +81,6 @@ def _is_served(host: str, settings: Settings) -> bool:
         return False
     # A name can be bent to point here, an address cannot: whoever opens the service beyond loopback may use addresses.
     return address.is_loopback or not settings.loopback
-
-
-def check_content_type(scope: Scope) -> None:
-    """Raises UnsupportedMedia where a request that writes has a body of a type that its route does not take."""
-    if scope["method"] not in WRITES:
-        return
-    content_type = header(scope, b"content-type")
-    if (header(scope, b"transfer-encoding") or "chunked").strip().lower() != "chunked":
-        raise UnsupportedMedia("Of transfer codings only chunked is taken. Send the body as it is.")
-    usual = (content_type == JSON and not is_import(scope)) or (content_type == RAW and _predicts(scope))
-    if usual and header(scope, b"content-encoding") is None:
-        return
-    if content_type is None and not has_body(scope):
-        return
-    _check_taken(scope, content_type)
-    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
-        raise UnsupportedMedia("A compressed body is not taken. Send it as it is.")
-
-
-def _check_taken(scope: Scope, content_type: str | None) -> None:
-    media, _, parameters = (content_type or "").partition(";")
-    media = media.strip().lower()
-    if media in LATER_TYPES:
-        raise UnsupportedMedia(f"{media} is not taken yet. Send application/json.")
-    if is_import(scope):
-        merges = scope["path"].endswith(MERGES)
-        if media not in (IMPORT_TYPES[:2] if merges else IMPORT_TYPES):
-            or_part = "" if merges else ", or in a part of multipart/form-data"
-            raise UnsupportedMedia(f"Send the safetensors file as {IMPORT_TYPES[0]}{or_part}.")
-        return
-    # clients of the Open Inference Protocol leave the header out
-    if _infers(scope) and media in ("", RAW):
-        return
-    if _predicts(scope) and media in ROWS:
-        return
-    letters = _charset(parameters)
-    in_utf8 = letters in (None, "utf-8")
-    if media == SAFETENSORS and _stores_rows(scope):
-        return
-    if media == CSV and (_takes_rows(scope) or invokes(scope)):
-        if letters is not None and letters not in ENCODINGS:
-            listed = ", ".join(ENCODINGS)
-            raise UnsupportedMedia(f"A file of {CSV} is taken in UTF-8, which is best, or in one of {listed}.")
-        return
-    if media != JSON or not in_utf8:
-        also = f" Taken here, too: {', '.join((*ROWS, CSV))}." if _predicts(scope) else ""
-        also = also or (f" Taken here, too: {CSV}; {SAFETENSORS} of arrays." if _stores_rows(scope) else "")
-        also = also or (f" Taken here, too: {CSV}." if invokes(scope) else "")
-        came = f"The body came as {media[:100]}. " if media not in ("", JSON) else ""
-        raise UnsupportedMedia(f"{came}Send JSON in UTF-8, with the header Content-Type: application/json.{also}")
-
-
-def charset(scope: Scope) -> str | None:
-    """How the letters of the body are stored, in small letters; None where the header does not say."""
-    return _charset((header(scope, b"content-type") or "").partition(";")[2])
-
-
-def _charset(parameters: str) -> str | None:
-    match = _CHARSET.search(parameters)
-    return None if match is None else match[1].lower()
-
-
-def media_type(scope: Scope) -> str:
-    """The media type of the body, in lower case, without parameters; JSON where the header is missing."""
-    content_type = header(scope, b"content-type")
-    return JSON if content_type is None or content_type == JSON else content_type.partition(";")[0].strip().lower()
-
-
-def _predicts(scope: Scope) -> bool:
-    """Whether the request is a prediction with a body."""
-    return bool(scope["method"] == "POST" and scope["path"].endswith("/predictions"))
-
-
-def _infers(scope: Scope) -> bool:
-    """Whether the request is an inference by the Open Inference Protocol."""
-    return bool(scope["method"] == "POST" and scope["path"].endswith("/infer"))
-
-
-def brings_rows(scope: Scope) -> bool:
-    """Whether the body holds rows, as JSON, numbers or tensors; a picture is one row."""
-    if _infers(scope) or (_predicts(scope) and media_type(scope) in (RAW, NPY)):
-        return True
-    return _takes_rows(scope) and media_type(scope) in (JSON, CSV, SAFETENSORS)
-
-
-def _takes_rows(scope: Scope) -> bool:
-    """Whether the route takes rows."""
-    return bool(scope["path"].endswith("/predictions")) or _stores_rows(scope)
-
-
-def _stores_rows(scope: Scope) -> bool:
-    """Whether the route takes rows to keep them."""
-    return bool(scope["path"].endswith(("/batches", "/updates")))
-
-
-def invokes(scope: Scope) -> bool:
-    """Whether the request is a prediction in the form of MLflow's scoring server."""
-    return bool(scope["method"] == "POST" and scope["path"].endswith("/invocations"))
-
-
-def brings_picture(scope: Scope) -> bool:
-    """Whether the body is one image file."""
-    return _predicts(scope) and media_type(scope) in (PNG, JPEG)
-
-
-def makes_model(scope: Scope) -> bool:
-    """Whether the body declares a model."""
-    return bool(scope["path"] == "/v1/models")
-
-
-def is_import(scope: Scope) -> bool:
-    """Whether the body is a version that was trained elsewhere, or the ledger of one."""
-    return bool(scope["method"] == "POST" and scope["path"].endswith(("/versions", MERGES)))
 
 
 def has_body(scope: Scope) -> bool:

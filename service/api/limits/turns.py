@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from service.api.limits.request_checks import AFTERWARDS, WRITES, Scope, brings_rows, is_import
+from starlette.types import Scope
+
+from service.api.limits.bodies import body_of, brings_rows
+from service.api.limits.request_checks import AFTERWARDS, WRITES
 from service.api.reader.spool import Spooled
 from service.errors import Busy
 from service.settings import Settings
@@ -81,6 +84,6 @@ class Turns:
         scope[AFTERWARDS].append(turn.end)
 
     def _lane(self, scope: Scope) -> Lane:
-        if isinstance(scope["tsuika.body"], Spooled) or is_import(scope):
+        if isinstance(scope["tsuika.body"], Spooled) or body_of(scope).weights:
             return self.large
         return self.rows if brings_rows(scope) else self.orders

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
+from starlette.types import Receive, Scope
 
 from service import __version__
 from service.api import problems
@@ -21,7 +22,7 @@ from service.api.bodies.prediction_bodies import Question
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
 from service.api.limits.long_answers import MOST_BINARY_SCORES, MOST_SCORES, WrittenAnswer, check_scores
-from service.api.limits.request_checks import Receive, Scope, header
+from service.api.limits.request_checks import header
 from service.api.openapi import EVERYWHERE, WORDS, WRITING, Responses, takes
 from service.api.reader.spool import Spooled
 from service.api.routes.predictions import answered, response, version_header

@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from service.api.bodies.csv_bodies import TO_PREDICT
 from service.api.bodies.invocation_bodies import native_body, predictions_alone
 from service.api.context import Context, Shared, access
-from service.api.limits.request_checks import HEADERS, charset, media_type
+from service.api.limits.bodies import charset, media_type
+from service.api.limits.request_checks import HEADERS
 from service.api.openapi import WORDS, WRITING, takes
 from service.api.routes import predictions
 from service.contract import predictions as contract

@@ -11,13 +11,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope
 
 from service.api.bodies import prediction_bodies, row_bodies
 from service.api.bodies.csv_bodies import TO_PREDICT
 from service.api.bodies.prediction_bodies import MOST_TOP, Question
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
-from service.api.limits.request_checks import Receive, Scope, unless_gone
+from service.api.limits.request_checks import unless_gone
 from service.api.openapi import TIMEOUT, in_query, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.new_batch import check_room
-from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, MULTIPART, read_import
+from service.api.bodies.version_upload import BACKBONE, LEFT_OUT, read_import
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, also, gives, refusals, takes
 from service.contract import requests, resources
-from service.contract.enums import RAW, SAFETENSORS
+from service.contract.enums import FORM_DATA, RAW, SAFETENSORS
 from service.contract.inputs import BUILT_IN
 from service.contract.requests import Reason
 from service.errors import Conflict, InvalidContent, NotFound
@@ -109,7 +109,7 @@ IMPORT: dict[str, Any] = {
         "content": {
             RAW: {"schema": FILE},
             SAFETENSORS: {"schema": FILE},
-            MULTIPART: {
+            FORM_DATA: {
                 "schema": {
                     "type": "object",
                     "required": ["weights"],
