@@ -84,7 +84,7 @@ class Settings(BodyLimits):
         default_factory=lambda known: f"sqlite:///{known['data'] / 'tsuika.db'}",
         description="Where facts are kept: a file of SQLite (`sqlite:///...`), by default in the data folder, or a "
         "database of PostgreSQL that several services and workers share (`postgresql://user:password@host/name`, with "
-        "`pip install 'tsuika[postgres]'`).",
+        "`pip install -e '.[postgres]'`).",
     )
     database_connections: int = Field(
         32, ge=1, description="Connections to PostgreSQL that a process may open for reads, and as many for writes."
@@ -99,7 +99,7 @@ class Settings(BodyLimits):
     store_url: str = Field(
         default_factory=lambda known: (known["data"] / "store").as_uri(),
         description="Where bytes are kept: a folder (`file:///...`), by default in the data folder, or a bucket of S3 "
-        "that several machines share (`s3://bucket/prefix`, with `pip install 'tsuika[s3]'`; endpoint, region and "
+        "that several machines share (`s3://bucket/prefix`, with `pip install -e '.[s3]'`; endpoint, region and "
         "credentials by the usual variables `AWS_...`).",
     )
 
@@ -219,7 +219,7 @@ class Settings(BodyLimits):
     ray: str | None = Field(
         None,
         description="Ray cluster on which updates learn, instead of in a process beside the worker: `auto` for the one "
-        "that this machine is a node of, or the address of its head (`host:6379`), with `pip install 'tsuika[ray]'`.",
+        "that this machine is a node of, or the address of its head (`host:6379`), with `pip install -e '.[ray]'`.",
     )
 
     weights: Files = Field(
@@ -296,7 +296,7 @@ class Settings(BodyLimits):
             )
         if in_bucket and find_spec("obstore") is None:
             raise ImpossibleSettings(
-                "TSUIKA_STORE_URL names a bucket of S3, and its client is not here: pip install 'tsuika[s3]'."
+                "TSUIKA_STORE_URL names a bucket of S3, and its client is not here: pip install -e '.[s3]'."
             )
         if self.ray is not None and not CLUSTER.fullmatch(self.ray):
             raise ImpossibleSettings(
@@ -304,7 +304,7 @@ class Settings(BodyLimits):
                 "head (host:6379). A machine that is no node joins with `ray start --address=HEAD:6379 --num-cpus=0`."
             )
         if self.ray is not None and find_spec("ray") is None:
-            raise ImpossibleSettings("TSUIKA_RAY names a Ray cluster, and Ray is not here: pip install 'tsuika[ray]'.")
+            raise ImpossibleSettings("TSUIKA_RAY names a Ray cluster, and Ray is not here: pip install -e '.[ray]'.")
         for name in ("beat_seconds", "poll_seconds"):  # a worker beats when it looks
             if 2 * (seconds := getattr(self, name)) > self.lease_seconds:
                 raise ImpossibleSettings(

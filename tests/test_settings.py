@@ -119,7 +119,7 @@ def test_more_than_the_disk_has_cannot_stay_free(start: Callable[[Settings], obj
 
 def test_a_cluster_without_its_client_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.settings.find_spec", lambda name: None)
-    with pytest.raises(ImpossibleSettings, match=r"pip install 'tsuika\[ray\]'"):
+    with pytest.raises(ImpossibleSettings, match=r"pip install -e '\.\[ray\]'"):
         Settings.from_environment({"TSUIKA_RAY": "auto"})
 
 

@@ -167,6 +167,7 @@ class Progress(Resource):
 
 
 class Failure(Resource):
+    type: str = "about:blank"
     title: str
     detail: str
 

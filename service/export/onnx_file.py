@@ -18,10 +18,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 INPUT, OUTPUT = "rows", "answers"
-LACKING = (
-    "An ONNX file needs packages that are not here. Install them: pip install 'tsuika[onnx]', or in a clone "
-    "pip install -e '.[onnx]'."
-)
+LACKING = "An ONNX file needs packages that are not here. Install them: pip install -e '.[onnx]'."
 
 
 class NoOnnx(Exception):

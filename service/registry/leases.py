@@ -184,7 +184,8 @@ def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) ->
             updates.cancelled(session, update, reason="its worker was lost")
         elif update.attempts >= max_attempts:
             why = f"its worker was lost {update.attempts} times"
-            update.error = {"title": "The worker was lost", "detail": f"It was tried {update.attempts} times; {why}."}
+            detail = f"It was tried {update.attempts} times; {why}."
+            update.error = {"type": f"/problems/{LeaseLost.slug}", "title": "The worker was lost", "detail": detail}
             states.advance(session, update, UpdateState.FAILED, "failed", reason=why)
         else:
             states.advance(session, update, UpdateState.QUEUED, "rescued", lost=update.worker)

@@ -60,7 +60,7 @@ def start(process: str, environment: Mapping[str, str] = os.environ) -> None:
         from service.telemetry.spans import OpenTelemetry
     except ImportError:
         raise ImpossibleSettings(
-            "The variables OTEL_... ask for spans, and OpenTelemetry is not here: pip install 'tsuika[otel]'."
+            "The variables OTEL_... ask for spans, and OpenTelemetry is not here: pip install -e '.[otel]'."
         ) from None
     _tracer = OpenTelemetry.exporting(process)
 

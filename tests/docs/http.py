@@ -34,9 +34,10 @@ def routes() -> str:
 
 
 def _call(method: str, path: str, operation: Operation, schemas: Mapping[str, Schema]) -> str:
-    scopes = sorted(SCOPES.get(path, {}).get(method, ()))
+    by_path = {route.replace(":path}", "}"): methods for route, methods in SCOPES.items()}
+    scopes = sorted(by_path.get(path, {}).get(method, ()))
     lines = [f"### {method} {path}\n", f"{cell(operation.get('description', operation.get('summary', '')))}\n"]
-    if path in SCOPES:
+    if path in by_path:
         lines.append(f"- Scope: {' or '.join(f'`{scope}`' for scope in scopes) or 'any key'}")
     for parameter in operation.get("parameters", []):
         if parameter["in"] != "path":

@@ -13,7 +13,7 @@ def scopes_table() -> str:
     """A row for each call of /v1 and /v2."""
     rows = [
         f"| {method} | `{path}` | {' or '.join(f'`{s}`' for s in KeyScope if s in scopes) or 'any key'} |"
-        for path, methods in SCOPES.items()
+        for path, methods in ((route.replace(":path}", "}"), methods) for route, methods in SCOPES.items())
         if path.startswith(("/v1", "/v2")) and path not in HEALTH
         for method, scopes in methods.items()
     ]

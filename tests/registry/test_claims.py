@@ -160,7 +160,11 @@ def test_an_update_whose_worker_is_lost_again_and_again_ends(
             assert leases.rescue(session, MOST) == [poison.id]
         assert (poison.state, poison.error) == (
             "failed",
-            {"title": "The worker was lost", "detail": "It was tried 3 times; its worker was lost 3 times."},
+            {
+                "type": "/problems/lease-lost",
+                "title": "The worker was lost",
+                "detail": "It was tried 3 times; its worker was lost 3 times.",
+            },
         )
         assert claim(session).id == behind.id
 

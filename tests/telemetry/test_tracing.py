@@ -104,7 +104,7 @@ def test_who_asks_for_spans_without_the_packages_is_told_the_command(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "service.telemetry.spans", None)
-    with pytest.raises(ImpossibleSettings, match=r"pip install 'tsuika\[otel\]'"):
+    with pytest.raises(ImpossibleSettings, match=r"pip install -e '\.\[otel\]'"):
         tracing.start("serve", {name: "http://collector:4318"})
 
 

@@ -18,8 +18,8 @@ from service.cli.output import plain, print_json, stdout
 MARKS = {"good": ("✓", "green"), "note": ("–", "dim"), "bad": ("✕", "red")}
 EXTRAS = {
     "polars": "Parquet files: pip install polars",
-    "tokenizers": "texts: pip install 'tsuika[text]'",
-    "torchvision": "pretrained backbones of images: pip install 'tsuika[vision]'",
+    "tokenizers": "texts: pip install -e '.[text]'",
+    "torchvision": "pretrained backbones of images: pip install -e '.[vision]'",
 }
 """Packages that need not be here -> what they are for."""
 

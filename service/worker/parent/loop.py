@@ -351,8 +351,9 @@ class Worker:
 def _report(error: Exception) -> dict[str, str]:
     """An error as it is stored with its update."""
     if isinstance(error, TsuikaError):
-        return {"title": error.title, "detail": error.detail}
-    return {"title": "Learning failed", "detail": f"{type(error).__name__}: {error}"[:2000]}
+        return {"type": f"/problems/{error.slug}", "title": error.title, "detail": error.detail}
+    detail = f"{type(error).__name__}: {error}"[:2000]
+    return {"type": f"/problems/{ChildFailed.slug}", "title": ChildFailed.title, "detail": detail}
 
 
 def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:

