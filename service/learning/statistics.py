@@ -128,6 +128,11 @@ def ordered_by_chance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(ndtr(-math.atanh(0.999999 * rank_correlation(a, b)) * math.sqrt(len(a) - 3)))
 
 
+def fisher_z(correlation: NDArray[np.float64] | float, most: float = 0.999) -> NDArray[np.float64]:
+    """A correlation, cut at ± `most`, as Fisher's z, whose spread hardly depends on it. Shaped as `correlation`."""
+    return np.asarray(np.arctanh(np.clip(correlation, -most, most)))
+
+
 ONE_VALUE = 1e-9
 """Numbers closer than this are one value: what is left of their difference is rounding."""
 

@@ -17,8 +17,9 @@ from service.contract.targets.kind import AnyPolicy
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.context import Arrays, Candidate, Exam, Remembered, UpdateContext, still_counting
-from service.learning.evaluation.numbers.batch.figures import recent
+from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import own_answers
+from service.learning.evaluation.numbers.batch.recent_batches import recent
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
 from service.learning.evaluation.numbers.errors import Part
 from service.learning.evaluation.numbers.intervals import (
@@ -62,13 +63,14 @@ class NumberContext(UpdateContext):
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
     past: NumberPast = field(default_factory=NumberPast)
-    stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+    stopped: Sequence[Sequence[Figures]] = ()
 
     @classmethod
     def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
         assert isinstance(policy, NumberPolicy), "numbers are judged by a policy of numbers"
         tested = [(version, Tested.load(arrays)) for version, arrays in memories]
-        return cls(policy=policy, past=NumberPast(tested), stopped=lineage.stopped)
+        stopped = [[*map(Figures.load, figures)] for figures in lineage.stopped]
+        return cls(policy=policy, past=NumberPast(tested), stopped=stopped)
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges what was learned, beside a base that knows something."""
@@ -120,7 +122,7 @@ def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberA
     own: FeatureRows = rows.batch.take(batch)
     goals, decay = goals_in_units(own, grid), weights_of(exam.candidate).decay
     candidate = candidate_answers(exam.after, exam.learned, grid.size, trusted, batch)
-    a = NumberAssessment(
+    made = NumberAssessment(
         policy=context.policy,
         grid=grid,
         trusted=rows.trusted.take(trusted),
@@ -143,9 +145,9 @@ def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberA
         new_source=_new_source(exam.data),
         fades=decay < 1 and exam.base is not None and weights_of(exam.base).decay < 1,
     )
-    if a.base is None:
-        return a
-    return replace(a, usual=usual_errors(recent(a), rows.ledger, space, own))
+    if made.base is None:
+        return made
+    return replace(made, usual=usual_errors(recent(made), rows.ledger, space, own))
 
 
 def _novel(base: VersionAnswers | None, batch: Ints) -> Bools | None:

@@ -9,7 +9,7 @@ import numpy as np
 from service.contract.targets.number_target import LARGEST_TARGET
 from service.learning.data.rows import Floats, Ints
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.numbers.number_assessment import NumberAnswers
+from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment
 from service.learning.evaluation.version_answers import Outputs, VersionAnswers
 from service.learning.method import Learned
 
@@ -50,6 +50,18 @@ def as_targets(grid: NumberGrid, answers: Floats, goals: Floats, targets: Floats
     if grid.from_ is None:
         return grid.value(answers)
     return np.asarray(targets + (answers - goals) * grid.unit)
+
+
+def expected_targets(assessment: NumberAssessment, row: int) -> Floats:
+    """The base's answers to a row of the update as targets. -> [k]"""
+    assert assessment.base is not None
+    grid = assessment.grid
+    values = grid.value(assessment.base.on_batch[row])
+    if grid.scale == "log":
+        return np.exp(np.minimum(values, 700.0))
+    if grid.from_ is None:
+        return values
+    return np.asarray(values + assessment.batch.targets[row] - grid.value(assessment.batch_goals[row]))  # with `from`
 
 
 def _all(outputs: Outputs, rows: int, numbers: int) -> Floats:

@@ -17,6 +17,7 @@ from service.contract.number_policy import NumberPolicy
 from service.learning.data.rows import Floats, lookup
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.assessment import Assessment
+from service.learning.evaluation.numbers.batch.figures import Figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Tested:
     value: Floats
     error: Floats
     ratio: Floats
-    figures: tuple[Mapping[str, float], ...]
+    figures: tuple[Figures, ...]
     trusted_batches: tuple[str, ...]
     trusted_batch: NDArray[np.int32]
     trusted_row: NDArray[np.int32]
@@ -92,7 +93,7 @@ class Tested:
             **of_rows,
             batches=batches,
             batch=_recoded(self.batch[rows], self.batches, batches),
-            figures=self.figures if len(batches) == len(self.batches) else tuple({} for _ in self.figures),
+            figures=self.figures if len(batches) == len(self.batches) else tuple(Figures() for _ in self.figures),
             trusted_batches=trusted_batches,
             trusted_batch=_recoded(self.trusted_batch[trusted], self.trusted_batches, trusted_batches),
             trusted_row=self.trusted_row[trusted],
@@ -105,7 +106,7 @@ class Tested:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
-        names = [self.batches, self.trusted_batches, [dict(f) for f in self.figures], [*self.yardsticks]]
+        names = [self.batches, self.trusted_batches, [figures.stored() for figures in self.figures], [*self.yardsticks]]
         named = json.dumps([*names, self.sums.space if self.sums else None], ensure_ascii=False).encode()
         arrays: dict[str, NDArray[np.generic]] = {name: getattr(self, name) for name in ARRAYS}
         arrays |= {f"yardstick.{k}": values for k, values in enumerate(self.yardsticks.values())}
@@ -123,7 +124,7 @@ class Tested:
         return Tested(
             batches=tuple(batches),
             trusted_batches=tuple(trusted_batches),
-            figures=tuple(figures),
+            figures=tuple(map(Figures.load, figures)),
             yardsticks={name: np.asarray(arrays[f"yardstick.{k}"]) for k, name in enumerate(yardsticks)},
             sums=ErrorSums(space, *(np.asarray(arrays[f"sums.{name}"]) for name in SUMS)) if space else None,
             novel=np.asarray(arrays["novel"]) if "novel" in arrays else None,
@@ -179,8 +180,8 @@ class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
     of the batch stands once.
 
     trusted_goals [m, k], batch_goals [n, k] · usual [n, k]: the error that the base usually makes on a row like that,
-    None where too few rows were tested · alone [n, k]: out-of-fold answers of a head of this batch alone, see `figures`
-    · novel [n]: rows of B with a value of a category that the base has not learned; None: no row · stopped: figures of
+    None where too few rows were tested · alone [n, k]: out-of-fold answers of a head of this batch alone (`own_head`) ·
+    novel [n]: rows of B with a value of a category that the base has not learned; None: no row · stopped: figures of
     the batches in a row that were stopped since the base came, oldest first, for each number · intervals: the base's,
     None where it has none · known: rows that the base has learned, fewer where older batches count less · fades: in
     base and candidate older batches count less · new_source: that of all rows of B, where the base has learned none of
@@ -194,7 +195,7 @@ class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
     usual: Floats | None = None
     alone: Floats | None = None
     novel: NDArray[np.bool_] | None = None
-    stopped: Sequence[Sequence[Mapping[str, float]]] = ()
+    stopped: Sequence[Sequence[Figures]] = ()
     intervals: Mapping[str, Floats] | None = None
     known: int = 0
     fades: bool = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
-from service.learning.evaluation.numbers.batch.figures import MOVED, figures_of, ratios
-from service.learning.evaluation.numbers.batch.first_batches import Earlier
+from service.learning.evaluation.numbers.batch.comparison import figures_of
+from service.learning.evaluation.numbers.batch.figures import ErrorCourse, Figures
+from service.learning.evaluation.numbers.batch.recent_batches import ratios
 from service.learning.evaluation.numbers.batch.usual_errors import error_sums
 from service.learning.evaluation.numbers.intervals import missed
 from service.learning.evaluation.numbers.measure_numbers import gained
@@ -21,7 +23,7 @@ MOST_ROWS = 1000
 
 
 def remember(
-    a: NumberAssessment,
+    assessment: NumberAssessment,
     space: Space,
     part: Mapping[str, Floats] | None,
     yardsticks: Mapping[str, Floats],
@@ -31,14 +33,15 @@ def remember(
     """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets · moved:
     it passed since it is like stopped batches before it · left_out: values and errors on its own rows, of the head
     without their block, where nothing was learned before"""
-    batch, numbers = a.batch.of_present_batches(), a.grid.size
-    kept = _kept(batch) if a.base is not None else np.zeros(0, np.int64)
-    value = a.base.on_batch if a.base is not None else np.full(a.batch_goals.shape, np.nan)
-    usual = np.ones(len(batch), bool) if a.novel is None else ~a.novel
-    error, ratio, mark = a.batch_goals - value, ratios(a), {MOVED: 1.0} if moved else {}
-    judging = batch.judging & np.isfinite(a.candidate.on_batch).all(1)
-    trusted = FeatureRows.concat([a.trusted.bare(), batch.take(judging).bare()])
-    own = np.concatenate([a.trusted_goals - a.candidate.on_trusted, (a.batch_goals - a.candidate.on_batch)[judging]])
+    batch, numbers = assessment.batch.of_present_batches(), assessment.grid.size
+    kept = _kept(batch) if assessment.base is not None else np.zeros(0, np.int64)
+    value = assessment.base.on_batch if assessment.base is not None else np.full(assessment.batch_goals.shape, np.nan)
+    usual = np.ones(len(batch), bool) if assessment.novel is None else ~assessment.novel
+    error, ratio = assessment.batch_goals - value, ratios(assessment)
+    judging = batch.judging & np.isfinite(assessment.candidate.on_batch).all(1)
+    trusted = FeatureRows.concat([assessment.trusted.bare(), batch.take(judging).bare()])
+    on_trusted = assessment.trusted_goals - assessment.candidate.on_trusted
+    on_batch = assessment.batch_goals - assessment.candidate.on_batch
     return Tested(
         batches=batch.batches,
         batch=batch.batch[kept].astype(np.int32),
@@ -46,24 +49,30 @@ def remember(
         value=value[kept],
         error=error[kept],
         ratio=np.full((len(kept), numbers), np.nan) if ratio is None else ratio[kept],
-        figures=tuple(figures | gained(a, k) | mark | _kept_of(left_out, k) for k, figures in enumerate(figures_of(a))),
+        figures=kept_figures(assessment, moved, left_out),
         trusted_batches=trusted.batches,
         trusted_batch=trusted.batch.astype(np.int32),
         trusted_row=trusted.row.astype(np.int32),
-        trusted_error=np.abs(own),
+        trusted_error=np.abs(np.concatenate([on_trusted, on_batch[judging]])),
         target=batch.targets[kept].reshape(-1, numbers),
         missed=missed(part, value[kept], error[kept], ~usual[kept]),
         mean=means(batch.batches, batch).reshape(-1, numbers),
         yardsticks={name: values[kept] for name, values in yardsticks.items()} if len(kept) else {},
         sums=error_sums(space, batch.take(usual), error[usual]) if len(kept) else None,
-        novel=None if a.novel is None or not len(kept) else a.novel[kept],
+        novel=None if assessment.novel is None or not len(kept) else assessment.novel[kept],
     )
 
 
-def _kept_of(left_out: tuple[Floats, Floats] | None, k: int) -> dict[str, float]:
-    """Figures of errors on rows left out, see `Earlier`."""
-    earlier = Earlier.of(left_out[0][:, k], left_out[1][:, k]) if left_out is not None else None
-    return {} if earlier is None else earlier.figures()
+def kept_figures(
+    assessment: NumberAssessment, moved: bool = False, left_out: tuple[Floats, Floats] | None = None
+) -> tuple[Figures, ...]:
+    """For each number of a row."""
+    kept = []
+    for k, figures in enumerate(figures_of(assessment)):
+        gain, settings = gained(assessment, k)
+        course = None if left_out is None else ErrorCourse.of(left_out[0][:, k], left_out[1][:, k])
+        kept.append(replace(figures, gain=gain, settings=settings, moved=moved, left_out=course))
+    return tuple(kept)
 
 
 def _kept(batch: FeatureRows) -> Ints:

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.contract.number_report import NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
+from service.contract.number_report import BatchErrors, NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.report import Cost, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Bools, Floats
 from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes
 from service.learning.evaluation.context import Exam
-from service.learning.evaluation.numbers.batch.figures import batch_errors, farthest, figures_of, said
+from service.learning.evaluation.numbers.batch.comparison import figures_of
+from service.learning.evaluation.numbers.batch.recent_batches import farthest
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered
 from service.learning.evaluation.numbers.measure_numbers import fifths, remembered
-from service.learning.evaluation.numbers.number_answers import as_targets
+from service.learning.evaluation.numbers.number_answers import as_targets, expected_targets
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.yardsticks import reported, skill
 from service.learning.gate.numbers.number_gate import follows
@@ -26,6 +27,9 @@ from service.learning.gate.numbers.number_measurements import NumberMeasured
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.method import Data
 from service.learning.wording import rows as counted_rows
+
+MOST_OUTLIERS = 100
+"""Outlying targets that are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +55,9 @@ def target_of(data: Data) -> NumberTarget:
 
 def number_report(m: Examined) -> NumberReport:
     """Errors are of the targets themselves, whatever is learned of them."""
-    a, target, candidate = m.assessment, target_of(m.exam.data), m.exam.candidate
-    latest = last_tested(a, m.memory)
-    values = [as_targets(a.grid, t.value, t.value + t.error, t.target) for t in latest]
+    assessment, target, candidate = m.assessment, target_of(m.exam.data), m.exam.candidate
+    latest = last_tested(assessment, m.memory)
+    values = [as_targets(assessment.grid, t.value, t.value + t.error, t.target) for t in latest]
     before, after = _before_and_after(m, target.level)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
@@ -65,7 +69,7 @@ def number_report(m: Examined) -> NumberReport:
         rise=rose[0] if rose else None,
         rise_interval=rose[1] if rose else None,
         worst_region=_worst_region(before, after) if before is not None else None,
-        forgetting=_forgetting(a),
+        forgetting=_forgetting(assessment),
         batch=_batch(m),
         cost=m.cost,
         gate=m.gate,
@@ -75,10 +79,10 @@ def number_report(m: Examined) -> NumberReport:
     )
 
 
-def last_tested(a: NumberAssessment, memory: Tested) -> list[Tested]:
+def last_tested(assessment: NumberAssessment, memory: Tested) -> list[Tested]:
     """What versions remember of the last tested batches, the update's own among them; newest last."""
     latest: list[Tested] = []
-    for tested in reversed([*(t for _, t in a.past.tested), memory]):
+    for tested in reversed([*(t for _, t in assessment.past.tested), memory]):
         if len(tested.error) and len(tested.target) and sum(len(t.batches) for t in latest) < LAST_BATCHES:
             latest = [tested, *latest]
     return latest
@@ -103,12 +107,18 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], target: NumberTa
 def _before_and_after(m: Examined, level: float) -> tuple[ErrorRows | None, ErrorRows]:
     """Base and candidate on the trusted rows that both answered. Of a first version, the candidate on the update's own
     rows, out of fold."""
-    a = m.assessment
-    if a.base is None:
-        return None, ErrorRows(a.grid, a.batch, a.batch_goals, a.candidate.on_batch, m.after, level).answered
-    both = np.flatnonzero(np.isfinite(a.base.on_trusted + a.candidate.on_trusted).all(1))
-    before = ErrorRows(a.grid, a.trusted, a.trusted_goals, a.base.on_trusted, m.before, level)
-    after = ErrorRows(a.grid, a.trusted, a.trusted_goals, a.candidate.on_trusted, m.after, level)
+    assessment = m.assessment
+    if assessment.base is None:
+        return None, ErrorRows(
+            assessment.grid, assessment.batch, assessment.batch_goals, assessment.candidate.on_batch, m.after, level
+        ).answered
+    both = np.flatnonzero(np.isfinite(assessment.base.on_trusted + assessment.candidate.on_trusted).all(1))
+    before = ErrorRows(
+        assessment.grid, assessment.trusted, assessment.trusted_goals, assessment.base.on_trusted, m.before, level
+    )
+    after = ErrorRows(
+        assessment.grid, assessment.trusted, assessment.trusted_goals, assessment.candidate.on_trusted, m.after, level
+    )
     return before.take(both), after.take(both)
 
 
@@ -123,16 +133,16 @@ def _worst_region(before: ErrorRows, after: ErrorRows) -> Region | None:
     return now[worst] if rises[worst] > 0 else None
 
 
-def _forgetting(a: NumberAssessment) -> float | None:
+def _forgetting(assessment: NumberAssessment) -> float | None:
     """Mean over fifths and sources of (error now / the least of any version that answered these rows) - 1."""
-    if a.base is None:
+    if assessment.base is None:
         return None
-    size = np.abs(a.trusted_goals - a.candidate.on_trusted)
-    earlier = [(np.abs(a.trusted_goals - a.base.on_trusted), np.arange(len(size)))]
-    earlier += [remembered(a, tested) for _, tested in a.past.tested]
+    size = np.abs(assessment.trusted_goals - assessment.candidate.on_trusted)
+    earlier = [(np.abs(assessment.trusted_goals - assessment.base.on_trusted), np.arange(len(size)))]
+    earlier += [remembered(assessment, tested) for _, tested in assessment.past.tested]
     answered = [(then, size[rows], rows, np.isfinite(then + size[rows]).all(1)) for then, rows in earlier]
-    least, ratios = a.policy.worst_region.min_rows, []
-    for group in _groups(a):
+    least, ratios = assessment.policy.worst_region.min_rows, []
+    for group in _groups(assessment):
         worst = None
         for then, now, rows, both in answered:
             of_group = group[rows] & both
@@ -144,40 +154,57 @@ def _forgetting(a: NumberAssessment) -> float | None:
     return float(np.mean(ratios)) if ratios else None
 
 
-def _groups(a: NumberAssessment) -> Iterator[Bools]:
+def _groups(assessment: NumberAssessment) -> Iterator[Bools]:
     """Trusted rows of each fifth by the base's value, where a row has one number, and of each source. Masks [m]"""
-    assert a.base is not None
-    if a.grid.size == 1 and len(a.trusted):
-        _, place = fifths(a.base.on_trusted[:, 0])
+    assert assessment.base is not None
+    if assessment.grid.size == 1 and len(assessment.trusted):
+        _, place = fifths(assessment.base.on_trusted[:, 0])
         yield from (np.asarray(place == g) for g in np.unique(place))
-    if a.grid.size > 1 or len(a.trusted.sources) > 1:
-        yield from (np.asarray(a.trusted.source == k) for k in np.unique(a.trusted.source))
+    if assessment.grid.size > 1 or len(assessment.trusted.sources) > 1:
+        yield from (np.asarray(assessment.trusted.source == k) for k in np.unique(assessment.trusted.source))
 
 
 def _batch(m: Examined) -> NumberBatch:
-    a, unlabelled, new_values = m.assessment, len(m.exam.data.unlabelled), m.exam.data.new_values(m.exam.base)
+    assessment, unlabelled, new_values = m.assessment, len(m.exam.data.unlabelled), m.exam.data.new_values(m.exam.base)
     wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in m.gate.rules)
     repairs = [n.batch.repair.factor for n in m.numbers.numbers if n.batch is not None and n.batch.repair is not None]
     came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
         errors=batch_errors(m.numbers),
-        outliers=[_outlier(a, row, k) for row, k in farthest(a)],
+        outliers=[_outlier(assessment, row, k) for row, k in farthest(assessment, MOST_OUTLIERS)],
         factor=repairs[0] if wrong_unit and repairs else None,
         unlabelled=unlabelled,
-        near_trusted=int(shared(a.batch.marks, a.trusted.marks).sum()),
-        follows=follows(m.numbers, a.policy, m.gate),
-        figures=[dict(figures) for figures in figures_of(a)],
+        near_trusted=int(shared(assessment.batch.marks, assessment.trusted.marks).sum()),
+        follows=follows(m.numbers, assessment.policy, m.gate),
+        figures=[figures.stored() for figures in figures_of(assessment)],
         new_values=new_values,
         notes=[*([came] if unlabelled else []), *slip_notes(new_values)],
     )
 
 
-def _outlier(a: NumberAssessment, row: int, k: int) -> OutlierRow:
-    assert a.base is not None
-    target, value = float(a.batch.targets[row, k]), float(said(a, a.base.on_batch[row], row)[k])
+def batch_errors(measured: NumberMeasured) -> BatchErrors | None:
+    """Figures of the batch over the usual ones; means over the numbers of a row. None where nothing is usual."""
+    figures = [number.batch for number in measured.numbers if number.batch is not None]
+    if not figures:
+        return None
+    return BatchErrors(
+        mean=_mean([f.mean.value / f.mean.usual for f in figures]),
+        median=_mean([f.median.value / f.median.usual for f in figures]),
+        order=_mean([f.order.value for f in figures if f.order is not None]),
+        own_order=_mean([f.own.value for f in figures if f.own is not None]),
+        bias=_mean([f.bias.value for f in figures]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _outlier(assessment: NumberAssessment, row: int, k: int) -> OutlierRow:
+    target, value = float(assessment.batch.targets[row, k]), float(expected_targets(assessment, row)[k])
     return OutlierRow(
-        batch=a.batch.batches[a.batch.batch[row]],
-        row=int(a.batch.row[row]),
+        batch=assessment.batch.batches[assessment.batch.batch[row]],
+        row=int(assessment.batch.row[row]),
         target=target,
         value=value,
         error=abs(value - target),

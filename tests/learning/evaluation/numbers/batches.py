@@ -13,9 +13,11 @@ from service.contract.report import GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid, goals_of
-from service.learning.evaluation.numbers.batch.figures import cut, figures_of, ratios
-from service.learning.evaluation.numbers.measure_numbers import gained, measure
+from service.learning.evaluation.numbers.batch.own_head import cut
+from service.learning.evaluation.numbers.batch.recent_batches import ratios
+from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_memory import kept_figures
 from service.learning.gate.numbers.number_gate import judge_numbers
 
 ROWS = 96
@@ -154,7 +156,7 @@ def memory_of(a: NumberAssessment) -> Tested:
         value=a.base.on_batch,
         error=a.batch_goals - a.base.on_batch,
         ratio=ratio,
-        figures=tuple(figures | gained(a, k) for k, figures in enumerate(figures_of(a))),
+        figures=kept_figures(a),
         trusted_batches=a.trusted.batches,
         trusted_batch=np.zeros(m, np.int32),
         trusted_row=np.arange(m, dtype=np.int32),

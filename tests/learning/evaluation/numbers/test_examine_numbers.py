@@ -12,7 +12,7 @@ from service.contract.number_report import AnyReport, NumberReport
 from service.contract.tables import value_code
 from service.contract.targets.number_target import ColumnYardstick
 from service.learning.data.rows import Floats, Rows
-from service.learning.evaluation.numbers.batch.figures import MOVED
+from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
 from service.learning.gate.numbers.number_verdicts import numbers_gained
@@ -195,7 +195,7 @@ def test_a_move_that_is_expected_is_usual_from_then_on(lineage: Lineage) -> None
     assert any("expect: move" in note for note in report.notes)
     assert report.batch.follows == 0
     assert isinstance(made.bits, Tested)
-    assert made.bits.figures[0][MOVED] == 1.0
+    assert made.bits.figures[0].moved
 
 
 def test_wrong_units_are_rejected_with_the_factor(lineage: Lineage) -> None:
@@ -249,7 +249,7 @@ def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
     assert earlier.batches == ()
     assert earlier.sums is not None
     assert not len(earlier.sums.rows)
-    assert earlier.figures == ({},)
+    assert earlier.figures == (Figures(),)
     assert set(earlier.trusted_batches) == {"bat_000"}
 
 
@@ -362,7 +362,7 @@ def test_a_version_fades_once_it_and_the_one_before_have_a_decay() -> None:
         gate = stream.grow(*drawn(k), decay=decay).gate
         said.append(next(rule.why for rule in gate.rules if rule.name == "forgets"))
     assert ["of batches that still count are too few" in why for why in said] == [False, False, False, True, False]
-    assert ["gain" in memory.figures[0] for _, memory in stream.past] == [False, True, True, True, True]
+    assert [memory.figures[0].gain is not None for _, memory in stream.past] == [False, True, True, True, True]
 
 
 def test_rows_that_were_deleted_are_not_asked_for() -> None:

@@ -13,26 +13,13 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.batch.figures import (
-    BIAS,
-    FAR,
-    GAIN,
-    MEAN,
-    MEDIAN,
-    MOVED,
-    NOVEL,
-    ORDER,
-    OWN,
-    SETTINGS,
-    batch_errors,
-    cut,
-    farthest,
-    figures_of,
-    outlying,
-    ratios,
-)
+from service.learning.evaluation.numbers.batch.comparison import figures_of
+from service.learning.evaluation.numbers.batch.figures import Figures
+from service.learning.evaluation.numbers.batch.own_head import cut
+from service.learning.evaluation.numbers.batch.recent_batches import farthest, outlying, ratios
 from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_report import batch_errors
 from service.learning.gate.numbers.number_gate import NUMBER_RULES, follows, judge_numbers
 from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, Repair, Rise, RiseSince, Stopped
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of, rows
@@ -236,8 +223,8 @@ def test_a_few_targets_far_out_are_held_and_listed(stream: Stream, batch: tuple[
     report = stream.judged(inputs, targets)
     assert fired(report)["outliers"] == "held"
     a = stream.assessment(inputs, targets)
-    assert farthest(a) == [(41, 0), (60, 0), (71, 0), (70, 0)]
-    assert farthest(a, most=2) == [(41, 0), (60, 0)]
+    assert farthest(a, 100) == [(41, 0), (60, 0), (71, 0), (70, 0)]
+    assert farthest(a, 2) == [(41, 0), (60, 0)]
     assert outlying(a)[:, 0].nonzero()[0].tolist() == [41, 60, 70, 71]
     value = a.grid.value(stream.answers(inputs[41:42]))[0, 0]
     assert report.why == (
@@ -252,7 +239,7 @@ def test_one_far_target_alone_passes(stream: Stream, batch: tuple[Floats, Floats
     targets[41] += 60
     report = stream.judged(inputs, targets)
     assert "outliers" not in fired(report)
-    assert len(farthest(stream.assessment(inputs, targets))) == 1
+    assert len(farthest(stream.assessment(inputs, targets), 100)) == 1
 
 
 def test_a_target_is_far_out_only_beyond_errors_that_were_made(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -263,7 +250,7 @@ def test_a_target_is_far_out_only_beyond_errors_that_were_made(stream: Stream, b
     assert not outlying(stream.assessment(inputs, targets, usual=usual)).any()
     targets = targets.copy()
     targets[41] += 60
-    assert farthest(stream.assessment(inputs, targets, usual=usual)) == [(41, 0)]
+    assert farthest(stream.assessment(inputs, targets, usual=usual), 100) == [(41, 0)]
 
 
 def test_targets_that_follow_their_rows_less_than_usual_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -317,7 +304,7 @@ def test_a_stream_that_always_jumps_is_not_held_for_jumping() -> None:
     assert jumping.judged(inputs, targets + 9).outcome is Outcome.PASS
 
 
-def _figures(stream: Stream, shift: float, seed: int) -> list[dict[str, float]]:
+def _figures(stream: Stream, shift: float, seed: int) -> list[Figures]:
     """What a batch that was stopped leaves: its targets lie to one side."""
     stream.random = np.random.default_rng(seed)
     inputs, targets = stream.draw(ROWS)
@@ -402,12 +389,12 @@ def test_once_the_stream_has_moved_usual_is_what_came_since_and_old_rows_may_say
 ) -> None:
     inputs, targets = batch
     first = memory_of(stream.assessment(inputs, targets + 9))
-    past = NumberPast([*stream.past, (8, replace(first, figures=({**first.figures[0], MOVED: 1.0},)))])
+    past = NumberPast([*stream.past, (8, replace(first, figures=(replace(first.figures[0], moved=True),)))])
     a = stream.assessment(inputs, targets + 10, past=past)
     assert fired(judge_numbers(measure(a), stream.policy)) == {}
     beside = measure(a).numbers[0].batch
     assert beside is not None
-    assert beside.bias.usual == first.figures[0][BIAS]
+    assert beside.bias.usual == first.figures[0].bias
     followed = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 0.9)))
     assert fired(judge_numbers(measure(followed), stream.policy)) == {}
     idle = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 1.0)))
@@ -438,13 +425,13 @@ def test_where_some_rows_have_new_values_the_others_are_judged(stream: Stream, b
     assert fired(stream.judged(inputs, targets + 20, novel=new)) == {"disagrees_broadly": "held"}
     a = stream.assessment(inputs, apart, novel=new)
     alone = stream.assessment(inputs[70:], targets[70:])
-    assert {**figures_of(a)[0], OWN: 0} == {**figures_of(alone)[0], OWN: 0}
+    assert replace(figures_of(a)[0], own_order=0) == replace(figures_of(alone)[0], own_order=0)
 
 
 def test_figures_of_new_values_are_not_usual(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     inputs, targets = batch
     first = stream.assessment(inputs, targets + 9, novel=np.arange(ROWS) < 80)
-    assert figures_of(first)[0][NOVEL] == 80 / 96
+    assert figures_of(first)[0].novel == 80 / 96
     kept = replace(memory_of(first), novel=first.novel)
     a, before = (stream.assessment(inputs, targets + 9, past=NumberPast([*stream.past, *p])) for p in ([(8, kept)], []))
     assert fired(judge_numbers(measure(a), stream.policy)) == {"disagrees_broadly": "held"}
@@ -474,17 +461,19 @@ def test_figures_are_those_of_the_formulas(stream: Stream, batch: tuple[Floats, 
     a = stream.assessment(*batch)
     (figures,) = figures_of(a)
     ratio = ratios(a)
-    assert set(figures) == {MEAN, MEDIAN, FAR, ORDER, BIAS, OWN}
+    assert set(figures.stored()) == {"log_mean", "log_median", "log_far", "order", "bias", "own_order"}
     assert ratio is not None
-    assert figures[MEAN] == pytest.approx(np.log(ratio.mean()))
-    assert figures[MEDIAN] == pytest.approx(np.log(np.median(ratio)))
-    assert figures[FAR] == pytest.approx(np.log(np.quantile(ratio, 0.99)))
-    assert -0.5 < figures[BIAS] < 0.5
-    assert 0.9 < figures[ORDER] < 1
+    assert figures.log_mean == pytest.approx(np.log(ratio.mean()))
+    assert figures.log_median == pytest.approx(np.log(np.median(ratio)))
+    assert figures.log_far == pytest.approx(np.log(np.quantile(ratio, 0.99)))
+    assert figures.bias is not None
+    assert -0.5 < figures.bias < 0.5
+    assert figures.order is not None
+    assert 0.9 < figures.order < 1
     errors = batch_errors(measure(a))
     assert errors is not None
     assert errors.mean == pytest.approx(1, abs=0.3)
-    assert errors.order == figures[ORDER]
+    assert errors.order == figures.order
 
 
 def test_the_error_that_is_usual_of_a_row_is_asked_first(stream: Stream, batch: tuple[Floats, Floats]) -> None:
@@ -824,7 +813,7 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
     a = stream.assessment(*batch)
-    memories = [(version, replace(memory, figures=({GAIN: 0.08},))) for version, memory in stream.past]
+    memories = [(version, replace(memory, figures=(Figures(gain=0.08),))) for version, memory in stream.past]
     version, memory = memories[2]
     memories[2] = version, replace(memory, trusted_error=memory.trusted_error / 1.3)
     past = NumberPast(memories)
@@ -837,7 +826,7 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
     assert "Updates since won as much on their own rows (−34.0 %): the stream moves." in why(report, "slow_loss")
     idle = NumberAnswers(a.candidate.on_trusted, nearer(a, 1.0))
     assert fired(judge_numbers(measure(replace(a, past=past, candidate=idle)), stream.policy))["slow_loss"] == "held"
-    silent = NumberPast([(version, replace(memory, figures=({},))) for version, memory in memories])
+    silent = NumberPast([(version, replace(memory, figures=(Figures(),))) for version, memory in memories])
     of_before = judge_numbers(measure(replace(a, past=silent, candidate=followed)), stream.policy)
     assert fired(of_before)["slow_loss"] == "held"
 
@@ -847,9 +836,9 @@ def test_a_version_remembers_what_it_gained_for_sure(stream: Stream, batch: tupl
     for part, gain in ((0.8, 0.2), (1.1, -0.1), (1.0, 0.0)):
         made = replace(a, candidate=NumberAnswers(a.candidate.on_trusted, nearer(a, part)))
         memory = Tested.load(memory_of(made).arrays())
-        assert memory.figures[0][GAIN] == pytest.approx(gain)
+        assert memory.figures[0].gain == pytest.approx(gain)
     few = stream.assessment(batch[0][:49], batch[1][:49])
-    assert GAIN not in memory_of(few).figures[0]
+    assert memory_of(few).figures[0].gain is None
 
 
 def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
@@ -864,14 +853,14 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     told = {rule.name for rule in beside.rules if rule.why.endswith(BESIDE_SETTINGS)}
     assert told == {"forgets", "worst_region", "learned_nothing"}
     made = replace(a, candidate=worse, same=worse)
-    assert gained(made, 0) == pytest.approx({GAIN: 0.0, SETTINGS: 0.5})  # which later versions are told
+    assert gained(made, 0) == pytest.approx((0.0, 0.5))  # which later versions are told
     past = [*stream.past, (8, memory_of(made))]
     later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
     counted = "of which +50.0 % by settings alone; the rest, which counts, is +0.0 % of what these make."
     assert counted in why(later, "slow_loss")
     better = NumberAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
-    assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx({GAIN: 0.0, SETTINGS: -0.2})
+    assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx((0.0, -0.2))
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
     assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
 
@@ -896,6 +885,6 @@ def test_weights_that_are_not_finite_are_rejected(stream: Stream, batch: tuple[F
 
 def test_memory_holds_the_figures_that_later_batches_are_compared_with(stream: Stream) -> None:
     a = stream.assessment(*stream.draw(ROWS))
-    assert memory_of(a).figures == ({**figures_of(a)[0], GAIN: 0.0},)
+    assert memory_of(a).figures == (replace(figures_of(a)[0], gain=0.0),)
     tiny = stream.assessment(*stream.draw(2))
-    assert set(figures_of(tiny)[0]) == {MEAN, MEDIAN, FAR, BIAS}
+    assert set(figures_of(tiny)[0].stored()) == {"log_mean", "log_median", "log_far", "bias"}

@@ -10,8 +10,8 @@ from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
-from service.learning.evaluation.numbers.batch.figures import MOVED, OWN, figures_of
-from service.learning.evaluation.numbers.batch.first_batches import Earlier
+from service.learning.evaluation.numbers.batch.comparison import figures_of
+from service.learning.evaluation.numbers.batch.figures import ErrorCourse, Figures
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of
@@ -57,11 +57,10 @@ def first_version(stream: Stream, rows: int = 120) -> NumberPast:
     inputs, targets = stream.draw(rows)
     a = stream.assessment(inputs, targets)
     assert a.base is not None
-    memory, earlier = memory_of(a), Earlier.of(a.base.on_batch[:, 0], (a.batch_goals - a.base.on_batch)[:, 0])
-    assert earlier is not None
-    assert Earlier.remembered(earlier.figures()) == earlier
+    memory, left_out = memory_of(a), ErrorCourse.of(a.base.on_batch[:, 0], (a.batch_goals - a.base.on_batch)[:, 0])
+    figures = Figures(own_order=memory.figures[0].own_order, left_out=left_out)
+    assert Figures.load(figures.stored()) == figures
     none = {name: getattr(memory, name)[:0] for name in ("batch", "row", "value", "error", "ratio")}
-    figures = {OWN: memory.figures[0][OWN]} | earlier.figures()
     return NumberPast([(7, replace(memory, **none, figures=(figures,)))])
 
 
@@ -87,7 +86,7 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
     assert "higher on average than version 7 expects, from the first row on: a step of" in report.why
     assert 'learn it with "expect": "move"' in report.why
     assert fired(stream.judged(inputs, moved, **first, **following, expected=True)) == {}
-    older = {**first, "past": NumberPast([(7, replace(past.tested[0][1], figures=({},)))])}
+    older = {**first, "past": NumberPast([(7, replace(past.tested[0][1], figures=(Figures(),)))])}
     assert fired(stream.judged(inputs, moved, **older, **following)) == {}, "an earlier release kept no such figures"
     rising = targets + np.linspace(0, 40, ROWS)[:, None]
     slowly = {"candidate": learned(stream.assessment(inputs, rising), 0.8)}
@@ -102,7 +101,7 @@ def test_the_rows_before_are_asked_until_four_batches_were_tested_or_the_stream_
 ) -> None:
     past = [*first_version(stream).tested, *stream.past[:tested]]
     number, last = past[-1]
-    past[-1] = number, replace(last, figures=({**last.figures[0], **({MOVED: 1.0} if moved else {})},))
+    past[-1] = number, replace(last, figures=(replace(last.figures[0], moved=moved),))
     figures = measure(stream.assessment(*batch, intervals=intervals(0.2), past=NumberPast(past))).numbers[0].batch
     assert figures is not None
     assert (figures.first is not None) == asked
@@ -157,10 +156,10 @@ def test_shuffled_batches_are_no_evidence_of_a_move_after_the_first_version_eith
     inputs, targets = batch
     past = first_version(stream)
     if not remembers:
-        past = NumberPast([(7, replace(past.tested[0][1], figures=({},)))])
+        past = NumberPast([(7, replace(past.tested[0][1], figures=(Figures(),)))])
     first = {"intervals": intervals(0.2), "past": past}
 
-    def figures(shuffled: bool, seed: int) -> list[dict[str, float]]:
+    def figures(shuffled: bool, seed: int) -> list[Figures]:
         stream.random = np.random.default_rng(seed)
         other, right = stream.draw(ROWS)
         right = stream.random.permutation(right) if shuffled else right + 20

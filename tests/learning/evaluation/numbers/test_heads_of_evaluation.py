@@ -9,8 +9,7 @@ import pytest
 
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.evaluation.numbers.batch import own_head
-from service.learning.evaluation.numbers.batch.figures import cut
-from service.learning.evaluation.numbers.batch.own_head import own_answers
+from service.learning.evaluation.numbers.batch.own_head import cut, own_answers
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
 from service.learning.evaluation.numbers.left_out import BLOCKS, left_out_errors
 from service.learning.number_heads.equations import number_head

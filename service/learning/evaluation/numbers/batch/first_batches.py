@@ -9,106 +9,66 @@ part to the next, and how well values were in the order of targets.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.batch.figures import OWN, ROUNDING, just_moved, recent, sizes
+from service.learning.evaluation.numbers.batch.figures import PARTS, ROUNDING, ErrorCourse, error_sizes
+from service.learning.evaluation.numbers.batch.recent_batches import just_moved, recent
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.gate.numbers.number_measurements import Apart, FirstBatches, OwnOrder
-from service.learning.statistics import rank_correlation
+from service.learning.statistics import fisher_z
 
 FEW = 4
 """Tested batches from which it is known how they differ. While it was two, 17 of 125 harmful fifth batches went live on
 40 tables that set no limit; now seven do. Of 196 right ones, the fourth and fifth of 98 others, it stops none."""
 WIDE, MIDDLE = 0.9, 0.5
 """Levels of the intervals that are looked at."""
-PARTS = 5
-"""Parts of a batch, in the order of its rows, whose means show how errors change as rows come."""
 ORDER_SPREAD = 0.2
 """How much orders of batches (as atanh) differ beside what few rows make of them."""
-LEFT_ROWS, LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER = (
-    f"left_out_{name}" for name in ("rows", "size", "side", "spread", "order")
-)
-"""Names of the figures that a first version keeps of its rows, see `Earlier`."""
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """Errors on rows in the order in which they came. size: mean |error| · side: mean error · spread: variance of the
-    mean errors of five parts of them · order: rank correlation of targets and values."""
-
-    rows: int
-    size: float
-    side: float
-    spread: float
-    order: float
-
-    @staticmethod
-    def of(value: Floats, error: Floats) -> Earlier | None:
-        """value, error (goal - value) [n]; None of fewer rows than parts."""
-        if len(error) < PARTS:
-            return None
-        means = [float(part.mean()) for part in np.array_split(error, PARTS)]
-        order = rank_correlation(value + error, value)
-        size = max(float(np.abs(error).mean()), ROUNDING)
-        return Earlier(len(error), size, float(error.mean()), float(np.var(means, ddof=1)), order)
-
-    @staticmethod
-    def remembered(figures: Mapping[str, float]) -> Earlier | None:
-        """That of a first version; None where it keeps none."""
-        names = LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER
-        return Earlier(int(figures[LEFT_ROWS]), *(figures[n] for n in names)) if LEFT_ROWS in figures else None
-
-    def figures(self) -> dict[str, float]:
-        """As a version keeps it."""
-        names = LEFT_ROWS, LEFT_SIZE, LEFT_SIDE, LEFT_SPREAD, LEFT_ORDER
-        return dict(zip(names, (self.rows, self.size, self.side, self.spread, self.order), strict=True))
-
-
-def first_batches(a: NumberAssessment, k: int, own: OwnOrder | None) -> FirstBatches | None:
+def first_batches(assessment: NumberAssessment, k: int, own: OwnOrder | None) -> FirstBatches | None:
     """Of number k of the update's rows, one at least; None once batches show more, or that the stream has moved, or
     where the base has no intervals."""
-    if a.base is None or a.intervals is None or just_moved(a):
+    if assessment.base is None or assessment.intervals is None or just_moved(assessment):
         return None
-    if sum(len(tested.error) > 0 for tested in recent(a)) >= FEW:
+    if sum(len(tested.error) > 0 for tested in recent(assessment)) >= FEW:
         return None
-    value, goals = a.base.on_batch, a.batch_goals[:, k]
-    _, low, high = (ends[:, k] for ends in bounds(a.intervals, value, WIDE))
-    half: Floats = np.maximum(bounds(a.intervals, value, MIDDLE)[2, :, k] - value[:, k], ROUNDING)
-    learned = np.abs(goals - a.candidate.on_batch[:, k])
+    value, goals = assessment.base.on_batch, assessment.batch_goals[:, k]
+    _, low, high = (ends[:, k] for ends in bounds(assessment.intervals, value, WIDE))
+    half: Floats = np.maximum(bounds(assessment.intervals, value, MIDDLE)[2, :, k] - value[:, k], ROUNDING)
+    learned = np.abs(goals - assessment.candidate.on_batch[:, k])
     both = np.isfinite(learned)
-    before = float(sizes(goals[both], value[both, k]).mean()) if both.any() else math.inf
+    before = float(error_sizes(goals[both], value[both, k]).mean()) if both.any() else math.inf
     return FirstBatches(
         beyond=float(((goals < low) | (goals > high)).mean()),
-        median=float(np.median(sizes(goals, value[:, k]) / half)),
+        median=float(np.median(error_sizes(goals, value[:, k]) / half)),
         learned=1.0 - float(learned[both].mean()) / before if both.any() else 1.0,
-        apart=_apart(a, k, own, learned[both]),
+        apart=_apart(assessment, k, own, learned[both]),
     )
 
 
-def _apart(a: NumberAssessment, k: int, own: OwnOrder | None, learned: Floats) -> Apart | None:
+def _apart(assessment: NumberAssessment, k: int, own: OwnOrder | None, learned: Floats) -> Apart | None:
     """The batch beside all rows before it; None where nothing is remembered of those. learned: |error| of the candidate
     on rows that it answered out of fold"""
-    assert a.base is not None
-    came = np.lexsort((a.batch.row, a.batch.batch))
-    value, goals = a.base.on_batch[came, k], a.batch_goals[came, k]
-    now, before = Earlier.of(value, goals - value), _before(a, k)
+    assert assessment.base is not None
+    came = np.lexsort((assessment.batch.row, assessment.batch.batch))
+    value, goals = assessment.base.on_batch[came, k], assessment.batch_goals[came, k]
+    now, before = ErrorCourse.of(value, goals - value), _before(assessment, k)
     if now is None or not before:
         return None
     rows = sum(e.rows for e in before)
     size, side = (sum(e.rows * getattr(e, name) for e in before) / rows for name in ("size", "side"))
     between = float(np.var([e.side for e in before], ddof=1)) if len(before) > 1 else 0.0
     spread = (np.mean([e.spread for e in (*before, now)]) / PARTS + between) * (1 + 1 / len(before))
-    usual, owns = before[-1].order, [t.figures[k][OWN] for t in recent(a) if OWN in t.figures[k]]
+    usual, owns = before[-1].order, [order for t in recent(assessment) if (order := t.figures[k].own_order) is not None]
     base_lost = _fallen(usual, now.order, before[-1].rows, now.rows)
     own_lost = _fallen(owns[0], own.value, before[0].rows, now.rows) if owns and own is not None else 0.0
     return Apart(
         side=(now.side - side) / size,
-        off=float(a.grid.unit[k]) * (now.side - side),
+        off=float(assessment.grid.unit[k]) * (now.side - side),
         moved=abs(now.side - side) / max(float(goals.std()), ROUNDING),
         steps=abs(now.side - side) / math.sqrt(max(float(spread), np.finfo(float).tiny)),
         order=now.order,
@@ -127,24 +87,24 @@ def _beyond(errors: Floats, size: float) -> float:
     return (float(errors.mean()) - size) / max(float(errors.std(ddof=1)) / math.sqrt(len(errors)), ROUNDING)
 
 
-def _before(a: NumberAssessment, k: int) -> list[Earlier]:
+def _before(assessment: NumberAssessment, k: int) -> list[ErrorCourse]:
     """Of all rows before, by batches: what the first version keeps, and the batch that was tested since, if any. None
     of all where the first keeps none."""
-    last = recent(a)
-    kept = Earlier.remembered(last[0].figures[k]) if last and k < len(last[0].figures) else None
+    last = recent(assessment)
+    kept = last[0].figures[k].left_out if last and k < len(last[0].figures) else None
     if kept is None:
         return []
     tested = [_tested(tested, k) for tested in last[1:]]
     return [kept, *(earlier for earlier in tested if earlier is not None)]
 
 
-def _tested(tested: Tested, k: int) -> Earlier | None:
+def _tested(tested: Tested, k: int) -> ErrorCourse | None:
     came = np.lexsort((tested.row, tested.batch))
     came = came[tested.familiar[came]]
-    return Earlier.of(tested.value[came, k], tested.error[came, k])
+    return ErrorCourse.of(tested.value[came, k], tested.error[came, k])
 
 
 def _fallen(before: float, now: float, rows_before: int, rows: int) -> float:
     """Standard errors by which an order is below one before it (Fisher's z, and `ORDER_SPREAD`)."""
-    widened = [math.atanh(min(max(r, -0.99), 0.99)) for r in (before, now)]
-    return (widened[0] - widened[1]) / math.sqrt(1 / max(rows_before - 3, 1) + 1 / max(rows - 3, 1) + ORDER_SPREAD**2)
+    fall = float(fisher_z(before, 0.99) - fisher_z(now, 0.99))
+    return fall / math.sqrt(1 / max(rows_before - 3, 1) + 1 / max(rows - 3, 1) + ORDER_SPREAD**2)

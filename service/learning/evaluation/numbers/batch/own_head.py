@@ -12,18 +12,30 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
 from service.learning.data.sides import parted
-from service.learning.evaluation.numbers.batch.figures import cut
 
 ALPHA, PSEUDO_ROWS = 1.0, 5.0
 """Shrinkage, in units of each feature's variance: alpha + pseudo-rows / rows."""
 MOST_ROWS = 1000
 """Rows that are asked, smallest hashes first: more would say little more of the batch."""
+REACH = 5 * 1.4826
+"""Targets farther from the median than so many median deviations, five standard deviations, are cut."""
+
+
+def cut(goals: Floats) -> Floats:
+    """Goals with what is far out cut at `REACH`, so that few outliers do not turn the head. [n, k] -> [n, k]"""
+    if not len(goals):
+        return goals
+    middle = np.median(goals, 0)
+    reach = REACH * np.median(np.abs(goals - middle), 0)
+    return np.where(reach > 0, np.clip(goals, middle - reach, middle + reach), goals)
 
 
 def own_answers(batch: FeatureRows, features: int, goals: Floats) -> Floats | None:
-    """Answers by a head of the batch without the row's group of folds (k = fold // 2), of goals that are cut where they
-    are far out. features: the first columns of a row · goals [n, k]. -> [n, k]; NaN: not asked, a near-duplicate is in
-    another group, or nothing is left without the group; None without rows"""
+    """Answers by a head of the batch without the row's group of folds (k = fold // 2), of goals that are `cut`.
+
+    features: the first columns of a row · goals [n, k]. -> [n, k]; NaN: not asked, a near-duplicate is in another
+    group, or nothing is left without the group; None without rows
+    """
     if not len(batch):
         return None
     asked = np.sort(hash_order(batch)[:MOST_ROWS])

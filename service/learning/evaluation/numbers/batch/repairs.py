@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.batch.figures import sizes
+from service.learning.evaluation.numbers.batch.figures import error_sizes
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment
 from service.learning.gate.numbers.number_measurements import Repair
 from service.learning.statistics import ordered_by_chance
@@ -64,31 +64,31 @@ def _turned(targets: Floats, values: Floats, usual: float) -> Iterator[Mistake]:
         yield Mistake(f"{amount(both)} - target", "run the other way round", right, -1.0, both)
 
 
-def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Repair | None:
+def best_repair(assessment: NumberAssessment, usual: Floats, median: float, k: int) -> Repair | None:
     """The repair after which targets of number k lie nearest to the base's answers. None where there is none.
 
     usual [n]: |error| that is usual of each row, in units · median: the usual median of |error| over it.
     """
-    if a.base is None or not len(a.batch_goals):
+    if assessment.base is None or not len(assessment.batch_goals):
         return None
-    targets, values = a.batch.targets[:, k], a.base.on_batch[:, k]
-    tried = []
-    sent_for = values * a.grid.unit[k] + (targets - a.batch_goals[:, k] * a.grid.unit[k])
-    turned = () if a.grid.scale == "log" else _turned(targets, sent_for, float(np.median(usual) * a.grid.unit[k]))
-    nothing = np.abs(_goals(a, targets, np.zeros_like(targets), k) - values)
+    targets, values, sent = assessment.batch.targets[:, k], assessment.base.on_batch[:, k], assessment.batch_goals[:, k]
+    tried, log, unit = [], assessment.grid.scale == "log", assessment.grid.unit[k]
+    expected = values * unit + (targets - sent * unit)
+    turned = () if log else _turned(targets, expected, float(np.median(usual) * unit))
+    nothing = np.abs(_goals(assessment, targets, np.zeros_like(targets), k) - values)
     for mistake in (*MISTAKES, *turned):
-        goals = _goals(a, targets, targets * mistake.times + mistake.plus, k)
+        goals = _goals(assessment, targets, targets * mistake.times + mistake.plus, k)
         if np.isfinite(goals).all():
-            error = sizes(goals, values)
+            error = error_sizes(goals, values)
             shrinks = abs(mistake.times) < 1 and not mistake.plus
             if not (shrinks and np.median(nothing) <= NEARER * np.median(error)):
                 tried.append((float(np.median(error)), error / usual, mistake))
     if not tried:
         return None
     nearest, repaired, best = min(tried, key=lambda one: one[0])
-    off = a.batch_goals[:, k] - values
-    shifted = off / OF_LOGARITHMS if a.grid.scale == "log" else off - np.median(off)
-    as_sent = (repaired > PLAINLY) & (sizes(a.batch_goals[:, k], values) / usual < repaired / 2)
+    off = sent - values
+    shifted = off / OF_LOGARITHMS if log else off - np.median(off)
+    as_sent = (repaired > PLAINLY) & (error_sizes(sent, values) / usual < repaired / 2)
     return Repair(
         factor=best.factor,
         wrong=best.wrong,
@@ -100,10 +100,10 @@ def best_repair(a: NumberAssessment, usual: Floats, median: float, k: int) -> Re
     )
 
 
-def _goals(a: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:
+def _goals(assessment: NumberAssessment, targets: Floats, repaired: Floats, k: int) -> Floats:
     """Goals of repaired targets, in units; NaN where a logarithm has none. [n]"""
-    if a.grid.scale == "log":
+    if assessment.grid.scale == "log":
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((np.log(repaired) - a.grid.offset[k]) / a.grid.unit[k])
-    sent = a.batch_goals[:, k]
-    return np.asarray(sent + (repaired - targets) / a.grid.unit[k])  # a column that is taken off stays what it is
+            return np.asarray((np.log(repaired) - assessment.grid.offset[k]) / assessment.grid.unit[k])
+    sent, unit = assessment.batch_goals[:, k], assessment.grid.unit[k]
+    return np.asarray(sent + (repaired - targets) / unit)  # a column that is taken off stays what it is
