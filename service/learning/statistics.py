@@ -17,6 +17,8 @@ Bools = NDArray[np.bool_]
 Interval = tuple[float, float]
 
 Z95 = 1.96
+SURELY = 0.05
+"""Chance below which something is no luck, where no policy sets another."""
 
 
 def at_least(k: int, n: int, p: float) -> float:

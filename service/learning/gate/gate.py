@@ -7,12 +7,20 @@ the update's rows vote for the bad version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from service.contract.enums import Outcome, Severity
 from service.contract.report import BESIDE_SETTINGS, GateReport, Rule
 from service.learning.wording import lowered, stays
+
+Evidence = TypeVar("Evidence")
+Asked = ParamSpec("Asked")
+
+RESETTLED = (5, 8, 10)
+"""Rules that compare with what the candidate's settings make without the batch, where those are others."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,20 @@ def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
     return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
 
 
-def beside_settings(finding: Finding) -> Finding:
-    """The finding of a rule that compared with what the candidate's settings make without the batch, which says so."""
-    if finding.value is None or finding.beside_live:
+def silent_without(
+    evidence: Callable[Asked, Evidence | str],
+) -> Callable[[Callable[Concatenate[Evidence, Asked], Finding]], Callable[Asked, Finding]]:
+    """Makes a rule silent where it has no evidence. evidence: gives it, or the sentence that says why there is none."""
+
+    def silent(rule: Callable[Concatenate[Evidence, Asked], Finding]) -> Callable[Asked, Finding]:
+        @wraps(rule)
+        def finding(*args: Asked.args, **kwargs: Asked.kwargs) -> Finding:
+            given = evidence(*args, **kwargs)
+            return Finding(given, evidence=False) if isinstance(given, str) else rule(given, *args, **kwargs)
+
         return finding
-    return replace(finding, what=f"{finding.what} {BESIDE_SETTINGS}")
+
+    return silent
 
 
 def sound(weights: bool | None) -> Finding:
@@ -55,9 +72,14 @@ def sound(weights: bool | None) -> Finding:
     return Finding("The weights are not finite or do not load.", fires=Severity.REJECTED, remedy="Learn it again.")
 
 
-def decided(findings: Mapping[tuple[int, str], Finding], live: int | None) -> GateReport:
-    """The verdict of what every rule found, by its number and name, in the order in which they decide. live: number of
-    the version that answers now."""
+def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, resettled: bool) -> GateReport:
+    """The verdict of what every rule found, by its number and name, in the order in which they decide.
+
+    live: number of the version that answers now · resettled: rules compared with what the candidate's settings make
+    without the batch.
+    """
+    if resettled:
+        findings = {key: _beside_settings(f) if key[0] in RESETTLED else f for key, f in findings.items()}
     firing = [f for severity in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is severity]
     deciding = firing[0] if firing else None
     unproven = [f.what for f in findings.values() if f.unproven]
@@ -67,6 +89,13 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None) -> Ga
         unproven=bool(unproven),
         why=_sentence(deciding, live) if deciding else " ".join(unproven) or "Every check passed.",
     )
+
+
+def _beside_settings(finding: Finding) -> Finding:
+    """The finding, which says what it compared with."""
+    if finding.value is None or finding.beside_live:
+        return finding
+    return replace(finding, what=f"{finding.what} {BESIDE_SETTINGS}")
 
 
 def _outcome(deciding: Finding | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""Words the verdict of an update."""
+"""Words the verdict of an update, and what the version gained."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Verdict
-from service.contract.number_report import AnyReport, NumberReport
-from service.contract.report import Report
-from service.learning.gate.classes.class_verdicts import classes_gained
-from service.learning.gate.numbers.number_verdicts import numbers_gained
-from service.learning.wording import lowered
+from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors
+from service.contract.report import OldClasses, Report
+from service.learning.wording import MANY, amount, listed, lowered, percent, rows, trusted_rows
 
 REBASE = (
     "If another version goes live first, have this one learned again on that one (rebase), so that nothing is left out."
 )
-
-GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}
-"""Say what a version gained, and what became of what it knew; by the report of each kind of target."""
+VISIBLE = 0.02
+"""A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
+YARDSTICKS = {
+    "mean": "always saying the mean of all targets",
+    "last": "always saying the mean of the batch before",
+    "column": "saying the column as it stands",
+}
+"""What a yardstick does, by name."""
 
 
 def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
@@ -43,3 +46,91 @@ def promoted(report: AnyReport, version: int) -> str:
     if report.gate.unproven:
         return f"Live, but unproven: {lowered(report.gate.why)}"
     return f"Live: version {version}. {GAINED[type(report)](report)}"
+
+
+def classes_gained(report: Report) -> str:
+    """Says which classes are new, and what became of the old ones."""
+    new, old = report.new_classes, report.old_classes
+    knows = f"It knows {listed(sorted(new.names))}" if new.names else ""
+    if report.before is None:
+        how = ", cross-validated" if report.exact else " it had not seen"
+        if not knows:
+            return "There was nothing to compare it with."
+        return f"{knows}, right on {percent(new.after)} of {rows(new.rows)}{how}." if new.after else f"{knows}."
+    if len(new.names) > MANY:
+        knows = f"It knows {len(new.names)} new classes"  # a count alone would be taken for all that it knows
+    kept = _old_classes(old, report.before.rows)
+    return f"{knows}; {kept}." if knows else f"{kept[:1].upper()}{kept[1:]}."
+
+
+def _old_classes(old: OldClasses, trusted: int) -> str:
+    """Says what became of the old classes, on so many trusted rows."""
+    if old.before is None or old.after is None or old.interval is None:
+        return "there are no trusted rows of the old classes"
+    low, high = old.interval
+    numbers = f"{100 * old.before:.1f} → {percent(old.after)} on {trusted_rows(trusted)}"
+    if low > 0:
+        return f"the old classes gained {100 * (old.after - old.before):.1f} points ({numbers})"
+    if high >= 0 and old.before - old.after > VISIBLE:
+        return f"a loss of the old classes cannot be told from chance ({numbers})"
+    if high >= 0:
+        return f"the old classes lost nothing measurable ({numbers}, within chance)"
+    masked = old.masked
+    forgot_nothing = masked.before is not None and masked.after is not None and masked.after >= masked.before
+    where = ", all of it to the new classes" if forgot_nothing and old.intrusion else ""
+    return f"the old classes lost {100 * (old.before - old.after):.1f} points, which is allowed ({numbers}){where}"
+
+
+def numbers_gained(report: NumberReport) -> str:
+    """Says how far off it is on rows that it had not learned, beside what anybody could say, what became of old rows,
+    and how many targets are far out."""
+    off = _off(report)
+    if report.before is None:
+        return off
+    return f"{off} {_errors_on_old_rows(report)}{_far_out(report)}"
+
+
+def _off(report: NumberReport) -> str:
+    if report.tested is not None:
+        named = [name for name in YARDSTICKS if name in report.yardsticks]
+        several = bool(report.tested.numbers)  # a mean over them has no unit to be compared in
+        beside = f" ({YARDSTICKS[named[-1]]} is off by {amount(report.yardsticks[named[-1]].mae)})" if named else ""
+        last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
+        on = f"On {rows(report.tested.rows)} of {last}, as they came,"
+        return f"{on} it was off by {_errors(report.tested)}{'' if several else beside}."
+    if report.after is not None:
+        return f"It is off by {_errors(report.after)} on {rows(report.after.rows)} that it had not seen."
+    return "There was nothing to compare it with."
+
+
+def _errors(of: Errors | TestedErrors) -> str:
+    """15.43 -> "15.4"; of several numbers ""salt" 7.6, "heat" 0.02", the first of many."""
+    more = f" and {len(of.numbers) - MANY} more" if len(of.numbers) > MANY else ""
+    return ", ".join(f'"{n.name}" {amount(n.mae)}' for n in of.numbers[:MANY]) + more or amount(of.mae)
+
+
+def _errors_on_old_rows(report: NumberReport) -> str:
+    if report.rise is None or report.before is None or report.after is None:
+        return "There are no trusted rows of before."
+    change = f"on {trusted_rows(report.before.rows)}"
+    if not report.after.numbers:
+        change = f"{amount(report.before.mae)} → {amount(report.after.mae)} {change}"
+    if report.rise_interval is not None and report.rise_interval[0] > 0:
+        rose = f"by {percent(report.rise)}" if report.rise < 1 else f"to {amount(1 + report.rise)} times what they were"
+        limit = next((rule.limit for rule in report.gate.rules if rule.name == "forgets"), None)
+        allowed = ", which is allowed" if limit is not None and report.rise <= limit else ""
+        return f"Errors on old rows rose {rose}{allowed} ({change})."
+    if report.rise_interval is not None and report.rise_interval[1] < 0:
+        return f"Errors on old rows fell by {-100 * report.rise:.1f} % ({change})."
+    return f"Old rows lost nothing measurable ({change}, within chance)."
+
+
+def _far_out(report: NumberReport) -> str:
+    far = len(report.batch.outliers)
+    if not far:
+        return ""
+    return f" Look at `batch.outliers`: {far} of its targets {'is' if far == 1 else 'are'} far out, and learned."
+
+
+GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}
+"""Say what a version gained, and what became of what it knew; by the report of each kind of target."""

@@ -10,7 +10,7 @@ from service.contract.report import GateReport
 from service.learning.gate.classes import class_rules as rules
 from service.learning.gate.classes import contradiction_rules
 from service.learning.gate.classes.class_measurements import Measured
-from service.learning.gate.gate import Finding, beside_settings, decided, sound
+from service.learning.gate.gate import Finding, decided, sound
 
 RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
     (0, "first_version", rules.first_version),
@@ -32,18 +32,13 @@ RELABELS = (2, 3, 4)
 """Rules that labels which contradict what is known do not break where they change on purpose. Rule 1 stays: labels that
 follow no rule of their own are nobody's purpose."""
 
-RESETTLED = (5, 8, 10)
-"""Rules that compare with what the candidate's settings make without the batch, where those are others."""
-
 
 def judge(measured: Measured, policy: GatePolicy) -> GateReport:
     """Applies every rule; the first that fires at the highest severity gives the verdict."""
     findings = {(number, name): rule(measured, policy) for number, name, rule in RULES}
     if measured.relabels:
         findings |= {key: _expected(finding) for key, finding in findings.items() if key[0] in RELABELS}
-    if measured.resettled:
-        findings |= {key: beside_settings(finding) for key, finding in findings.items() if key[0] in RESETTLED}
-    return decided(findings, measured.live)
+    return decided(findings, measured.live, measured.resettled)
 
 
 def _expected(finding: Finding) -> Finding:

@@ -10,13 +10,11 @@ from service.contract.enums import Severity
 from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
-from service.learning.gate.gate import Finding, adds_up
-from service.learning.statistics import Narrowed, at_least, auc_at_most, holm, step_up, wilson
+from service.learning.gate.gate import Finding, adds_up, silent_without
+from service.learning.statistics import SURELY, Narrowed, at_least, auc_at_most, holm, step_up, wilson
 from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
-SURELY = 0.05
-"""Chance below which a gain on the update's own rows is no luck."""
 LOOK_AT_LABELS = (
     "The exact head still holds every old row: do the labels of these rows agree with those of the old ones?"
 )
@@ -76,15 +74,8 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p)
 
 
-def _of_trusted(rule: Callable[[Measured, Harm, GatePolicy], Finding]) -> Callable[[Measured, GatePolicy], Finding]:
-    """Makes a rule over trusted rows silent where there are none."""
-
-    def finding(measured: Measured, policy: GatePolicy) -> Finding:
-        if measured.harm is None:
-            return Finding("There are no trusted rows yet to compare with.", evidence=False)
-        return rule(measured, measured.harm, policy)
-
-    return finding
+def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:
+    return measured.harm or "There are no trusted rows yet to compare with."
 
 
 def moved_on(measured: Measured, policy: GatePolicy) -> bool:
@@ -114,8 +105,8 @@ def forgets(measured: Measured, policy: GatePolicy) -> Finding:
     return replace(finding, what=came if measured.harm is None else f"{finding.what} {came}", unproven=True)
 
 
-@_of_trusted
-def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+@silent_without(_trusted)
+def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     rule, masked = policy.forgets, harm.masked
     limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
     most, in_all = policy.intrudes.max_taken, harm.in_all
@@ -135,8 +126,8 @@ def _forgotten(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
     return Finding(what, masked.drop, limit, fires, _remedy(measured))
 
 
-@_of_trusted
-def intrudes(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+@silent_without(_trusted)
+def intrudes(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 6: old rows are answered with a new class, more than the yardstick does."""
     rule = policy.intrudes
     if not measured.new_classes:
@@ -280,8 +271,8 @@ def _too_hard(new: NewClass, policy: GatePolicy) -> bool:
     return few and new.yardstick_hits is not None and new.yardstick_hits < 2
 
 
-@_of_trusted
-def worst_class(measured: Measured, harm: Harm, policy: GatePolicy) -> Finding:
+@silent_without(_trusted)
+def worst_class(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 8: one class, the rare ones together, or one source got much worse."""
     rule = policy.worst_class
     if not harm.groups:

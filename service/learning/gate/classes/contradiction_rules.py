@@ -9,7 +9,7 @@ from service.contract.enums import Severity
 from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
 from service.contract.report import BY_CHANCE, ClassEvidence
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
-from service.learning.gate.gate import Finding
+from service.learning.gate.gate import Finding, silent_without
 from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent
 
@@ -154,20 +154,12 @@ def _passing(
     return Finding(_shifted(batch), batch.excess, rule.min_excess) if shifted(batch, policy) else None
 
 
-def _of_batch(
-    rule: Callable[[Measured, Contradiction, GatePolicy], Finding],
-) -> Callable[[Measured, GatePolicy], Finding]:
-    """Makes a rule over familiar rows of known classes silent where there are none."""
-
-    def finding(measured: Measured, policy: GatePolicy) -> Finding:
-        batch = measured.contradiction
-        if batch is None:
-            return Finding("There are no trusted rows yet to judge the batch by.", evidence=False)
-        if not batch.rows:
-            return Finding("It has no row of a known class that is like those seen before.", evidence=False)
-        return rule(measured, batch, policy)
-
-    return finding
+def _familiar(measured: Measured, policy: GatePolicy) -> Contradiction | str:
+    """The batch, where it has familiar rows of known classes."""
+    batch = measured.contradiction
+    if batch is None:
+        return "There are no trusted rows yet to judge the batch by."
+    return batch if batch.rows else "It has no row of a known class that is like those seen before."
 
 
 def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
@@ -183,8 +175,8 @@ def unlearnable(measured: Measured, policy: GatePolicy) -> Finding:
     return replace(finding, what=f"{what}their labels.", unproven=True)
 
 
-@_of_batch
-def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+@silent_without(_familiar)
+def _unlearnable(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 1 of familiar rows."""
     limit = policy.unlearnable.min_excess
     if not needs_learner(batch, policy):
@@ -204,8 +196,8 @@ def _unlearnable(measured: Measured, batch: Contradiction, policy: GatePolicy) -
     )
 
 
-@_of_batch
-def contradicts_everything(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+@silent_without(_familiar)
+def contradicts_everything(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 2: most rows carry another label than the base gives them."""
     limit = policy.contradicts_everything.min_excess
     if passing := _passing(measured, batch, policy.contradicts_everything, policy):
@@ -219,8 +211,8 @@ def contradicts_everything(measured: Measured, batch: Contradiction, policy: Gat
     return Finding(f"{what}{_unlike(batch)}", batch.excess, limit, fires, remedy)
 
 
-@_of_batch
-def contradicts_class(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+@silent_without(_familiar)
+def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 3: rows that the base is sure of carry another label, in this batch or pooled over the last ones."""
     suspected = disputed(batch, policy)
     if not suspected:
@@ -250,8 +242,8 @@ def contradicts_class(measured: Measured, batch: Contradiction, policy: GatePoli
     return Finding(what, value, limit, Severity.HELD, remedy)
 
 
-@_of_batch
-def _disagrees(measured: Measured, batch: Contradiction, policy: GatePolicy) -> Finding:
+@silent_without(_familiar)
+def _disagrees(batch: Contradiction, measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 4: noticeably more conflicts than usual."""
     limit = policy.disagrees_broadly.min_excess
     if passing := _passing(measured, batch, policy.disagrees_broadly, policy):

@@ -12,7 +12,7 @@ from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.report import GateReport
-from service.learning.gate.gate import Finding, beside_settings, decided, sound
+from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules
 from service.learning.gate.numbers.batch_rules import NumberRule
@@ -37,8 +37,6 @@ rule on classes which has the same purpose. Each is named after its part of the 
 
 BLAMED = ("wrong_unit", "one_value")
 """Rules that name what is wrong with a batch, whatever came before it."""
-RESETTLED = (5, 8, 10)
-"""Rules that compare with what the candidate's settings make without the batch, where those are others."""
 SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
 
 
@@ -48,9 +46,7 @@ def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
         (number, name): _worst([rule(measured, one, policy) for one in measured.numbers])
         for number, name, rule in NUMBER_RULES
     }
-    if measured.resettled:
-        findings |= {key: beside_settings(finding) for key, finding in findings.items() if key[0] in RESETTLED}
-    return decided(findings, measured.live)
+    return decided(findings, measured.live, measured.resettled)
 
 
 def follows(measured: NumberMeasured, policy: NumberPolicy, gate: GateReport) -> int:

@@ -11,10 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.learning.statistics import SURELY
 from service.learning.wording import amount
-
-SURELY = 0.05
-"""Chance below which something is no luck where no rule sets another."""
 
 
 @dataclass(frozen=True)

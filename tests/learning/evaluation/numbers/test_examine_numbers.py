@@ -15,7 +15,7 @@ from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
-from service.learning.gate.numbers.number_verdicts import numbers_gained
+from service.learning.gate.verdicts import numbers_gained
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
