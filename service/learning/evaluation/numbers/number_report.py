@@ -188,8 +188,8 @@ def batch_errors(measured: NumberMeasured) -> BatchErrors | None:
     if not figures:
         return None
     return BatchErrors(
-        mean=_mean([f.mean.value / f.mean.usual for f in figures]),
-        median=_mean([f.median.value / f.median.usual for f in figures]),
+        mean=_mean([f.mean.ratio for f in figures]),
+        median=_mean([f.median.ratio for f in figures]),
         order=_mean([f.order.value for f in figures if f.order is not None]),
         own_order=_mean([f.own.value for f in figures if f.own is not None]),
         bias=_mean([f.bias.value for f in figures]),

@@ -16,7 +16,7 @@ from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules
 from service.learning.gate.numbers.batch_rules import NumberRule
-from service.learning.gate.numbers.number_measurements import NumberMeasured
+from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber
 
 NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
     (0, "first_version", rules.first_version),
@@ -37,13 +37,17 @@ rule on classes which has the same purpose. Each is named after its part of the 
 
 BLAMED = ("wrong_unit", "one_value")
 """Rules that name what is wrong with a batch, whatever came before it."""
+EXCUSABLE = ("contradicts_everything", "outliers", "disagrees_broadly")
+"""Rules that let a batch pass which something excuses for being unlike the promoted ones."""
 SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
 
 
 def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
     """Applies every rule to each number of a row; the first that fires at the highest severity gives the verdict."""
     findings = {
-        (number, name): _worst([rule(measured, one, policy) for one in measured.numbers])
+        (number, name): _worst(
+            [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
+        )
         for number, name, rule in NUMBER_RULES
     }
     return decided(findings, measured.live, measured.resettled)
@@ -63,6 +67,14 @@ def follows(measured: NumberMeasured, policy: NumberPolicy, gate: GateReport) ->
 def shows_a_move(report: NumberReport) -> bool:
     """Whether a stopped batch may show that the stream has moved: no rule blames its unit, or that it is one value."""
     return not any(rule.severity and rule.name in BLAMED for rule in report.gate.rules)
+
+
+def _unless_excused(name: str, finding: Finding, number: OneNumber, measured: NumberMeasured) -> Finding:
+    """The finding, which passes where something excuses the batch."""
+    if finding.fires is None or number.batch is None or name not in EXCUSABLE:
+        return finding
+    excuse = batch_rules.excuse(number.batch, measured.live)
+    return Finding(f"{finding.what} {excuse}", finding.value, finding.limit) if excuse else finding
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.contract.number_policy import NumberDisagreesBroadly
 from service.learning.statistics import SURELY
 from service.learning.wording import amount
 
@@ -74,6 +75,18 @@ class Beside:
     value: float
     usual: float
     p: float
+
+    @property
+    def ratio(self) -> float:
+        return self.value / self.usual
+
+    def surely(self, rule: NumberDisagreesBroadly) -> bool:
+        """Whether it is no luck that it is so far off."""
+        return self.p < rule.p
+
+    def far_off(self, rule: NumberDisagreesBroadly) -> bool:
+        """Of errors: whether they are surely far beyond those of the last batches."""
+        return self.surely(rule) and self.ratio > rule.times
 
 
 @dataclass(frozen=True)

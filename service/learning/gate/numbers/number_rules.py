@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.gate import Finding, adds_up
-from service.learning.gate.numbers.batch_rules import MEANT
+from service.learning.gate.numbers.first_batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
 from service.learning.wording import amount, percent, rows, too_few, whole_percent

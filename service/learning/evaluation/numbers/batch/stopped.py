@@ -13,7 +13,7 @@ from service.learning.evaluation.numbers.batch.comparison import Usual
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.recent_batches import LAST, recent
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment
-from service.learning.gate.numbers.batch_rules import PART_OF_USUAL
+from service.learning.gate.numbers.first_batch_rules import PART_OF_USUAL
 from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, Stopped
 
 ONE_USUAL = 1.0
@@ -42,7 +42,7 @@ def stopped(assessment: NumberAssessment, k: int, figures: Figures, rows: int, o
 
 def _surprises(assessment: NumberAssessment, size: Beside) -> bool:
     policy = assessment.policy
-    return size.p < policy.moved.p and size.value / size.usual > policy.disagrees_broadly.times
+    return size.p < policy.moved.p and size.ratio > policy.disagrees_broadly.times
 
 
 def _ordered(assessment: NumberAssessment, k: int, figures: Figures) -> bool:
