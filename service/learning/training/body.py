@@ -28,13 +28,12 @@ class Body(nn.Module):
     `frame`: of the features that a pretrained trunk gives where it moves.
     """
 
-    def __init__(self, network: Network, moves: bool) -> None:
+    def __init__(self, network: Network, moves: bool, frame: Frame | None = None, unit: Tensor | None = None) -> None:
         super().__init__()
         self.trunk = network.backbone if moves else nn.Flatten()
         self.low_rank = network.low_rank if moves else nn.ModuleList()
         self.neck, self.head = network.neck, network.head
-        self.unit: Tensor | None = None
-        self.frame: Frame | None = None
+        self.frame, self.unit = frame, unit
 
     def features(self, x: Tensor) -> Tensor:
         """The features that the head sees. -> [n, M]"""

@@ -141,7 +141,7 @@ class Hooks:
     after_step(lr): called after each step of the optimiser with the rate at which it took the gradient, which is
     smaller where that was clipped: a penalty whose step is taken at that rate, too, keeps its weight in the sum that
     training minimises · kept(): what these change from step to step beside the weights, so that a training that is
-    interrupted can go on with it.
+    interrupted can go on with it · balanced: the objective favours no class for its rows.
     """
 
     objective: Objective | None = None
@@ -149,6 +149,7 @@ class Hooks:
     after_backward: Callable[[], None] | None = None
     after_step: Callable[[float], None] | None = None
     kept: Kept | None = None
+    balanced: bool = False
 
 
 NO_HOOKS = Hooks()

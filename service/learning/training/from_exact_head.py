@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import ABSENT
@@ -63,17 +66,32 @@ def open_head(head: GrownLinear, judge: Tensors | None, temperature: float) -> N
         block.bias.copy_((block.bias - block.bias.mean()) / temperature)
 
 
-@torch.no_grad()
-def join(added: Block, head: GrownLinear, known: int, temperature: float) -> None:
-    """Starts new columns beside an exact head that keeps its bits from the mean of its columns."""
-    weight, bias = matrix(head)
-    assert added.bias is not None
-    added.weight.add_(weight[:known].mean(0) / temperature)
-    added.bias.add_(bias[:known].mean() / temperature)
+@dataclass(frozen=True, eq=False)
+class ExactScale:
+    """The scale of an exact head that keeps its bits while new columns train as log-odds beside it.
 
+    unit [C]: the factor of each column behind the head.
+    """
 
-@torch.no_grad()
-def to_unit(added: Block, temperature: float) -> None:
-    """Converts columns that trained as log-odds to the unit of the exact head beside them."""
-    for p in added.parameters():
-        p.mul_(temperature)
+    temperature: float
+    unit: Tensor
+
+    @staticmethod
+    def of(temperature: float, known: int, columns: int) -> ExactScale:
+        unit = torch.ones(columns)
+        unit[:known] /= temperature
+        return ExactScale(temperature, unit)
+
+    @torch.no_grad()
+    def join(self, added: Block, head: GrownLinear, known: int) -> None:
+        """Starts new columns from the mean of the known ones."""
+        weight, bias = matrix(head)
+        assert added.bias is not None
+        added.weight.add_(weight[:known].mean(0) / self.temperature)
+        added.bias.add_(bias[:known].mean() / self.temperature)
+
+    @torch.no_grad()
+    def leave(self, added: Block) -> None:
+        """Converts new columns to the unit of the exact head beside them."""
+        for p in added.parameters():
+            p.mul_(self.temperature)

@@ -16,19 +16,19 @@ from torch import Tensor, nn
 
 from service.contract.inputs import Architecture
 from service.errors import MethodRefused
-from service.learning.backbones.extractor import Extractor
+from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.ledger.headless_networks import give_grid
-from service.learning.method import NO_BLOCKS, Balance, Data, GradientParams, Learned, Unfreeze
+from service.learning.method import NO_BLOCKS, Data, GradientParams, Learned, Unfreeze
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
 from service.learning.network.input_scale import declared_scale, load_scale, scale_for
-from service.learning.network.network import TRAINED_HERE, Network, build, fresh, layout_of, parts_of
+from service.learning.network.network import TRAINED_HERE, build, fresh, layout_of, parts_of
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
-from service.learning.training.aims.aim import Aim, Loss
+from service.learning.training.aims.aim import Loss
 from service.learning.training.body import SLOWER, Body, frozen_trunk, unfrozen_blocks
 from service.learning.training.fit import (
     DRAWS,
@@ -43,8 +43,8 @@ from service.learning.training.fit import (
     fit,
     logits,
 )
-from service.learning.training.from_exact_head import join, to_unit
-from service.learning.training.rebalance import ADJUSTED, LEVEL, Trained, give_back, rebalance
+from service.learning.training.from_exact_head import ExactScale
+from service.learning.training.rebalance import Levelling, Trained
 from service.learning.training.training_rows import TrainingRows
 
 STAND_INS = 200
@@ -57,31 +57,35 @@ class Learner:
     """An update's training: `start` goes on from a base, `anew` begins from scratch; then `fit` and `finish`.
 
     aim: what it trains for, by the kind of target · classes: what the columns of the head stand for, the base's, then
-    the batch's new ones in order of first appearance · known: how many were the base's · added: the block of the new
-    ones · moves: the trunk trains too · watched: old rows that new classes should not take · lacks_old: some old class
-    was not trained on · stuck: the loss did not fall · unfrozen: names of the backbone's blocks that `unfreeze` lets
-    train, slow: their weights, at a tenth of the rate · notes, multiply_adds: for the report.
+    the batch's new ones in order of first appearance · known: how many were the base's · moves: the trunk trains too ·
+    added: the block of the new columns · scale: of an exact head that keeps its bits · levelling: what becomes of a
+    head that favours classes · origin: where the weights began, by part; None: where they end ·
+    watched: old rows that new classes should not take · unfrozen: blocks of the backbone that train at a tenth of the
+    rate · stuck: the loss did not fall · notes, multiply_adds: for the report.
     """
 
-    def __init__(self, network: Network, aim: Aim, base: Checkpoint | None, data: Data, run: Run, moves: bool) -> None:
-        self.network, self.aim, self.base, self.data, self.run = network, aim, base, data, run
-        self.moves, self.temperature = moves, 1.0
-        self.notes: list[str] = []
-        self._loss: Loss | None = None
-        self.balance: Balance = "none"
-        self.prior_free: str | None = None
-        self.adjusted: Tensors | None = None
-        self.multiply_adds = 0
-        self.origin: Mapping[str, Tensors] | None = None
-        self.added: Block | None = None
+    def __init__(
+        self,
+        base: Checkpoint | None,
+        training_rows: TrainingRows,
+        levelling: Levelling,
+        *,
+        temperature: float = 1.0,
+        added: Block | None = None,
+        scale: ExactScale | None = None,
+        origin: Mapping[str, Tensors] | None = None,
+    ) -> None:
+        self.base, self.training_rows, self.aim = base, training_rows, training_rows.aim
+        self.network, self.moves = training_rows.network, training_rows.moves
+        self.data, self.run = training_rows.data, training_rows.run
+        self.levelling, self.origin = levelling, origin
+        self.temperature, self.added, self.scale = temperature, added, scale
+        frame = training_rows.frame if training_rows.thawed else None
+        self.body = Body(self.network, self.moves, frame, scale.unit if scale is not None else None)
         self.watched: Labelled | None = None
-        self.lacks_old = self.stuck = False
-        self.unfrozen: tuple[str, ...] = ()
-        self.slow: list[nn.Parameter] = []
-        self.body = Body(network, moves)
-        self.training_rows = TrainingRows(network, aim, data, run, moves)
-        if self.training_rows.thawed:
-            self.body.frame = self.training_rows.frame
+        self.unfrozen: Blocks = []
+        self.stuck, self.multiply_adds, self.notes = False, 0, list[str]()
+        self._loss: Loss | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -90,6 +94,11 @@ class Learner:
     @property
     def known(self) -> int:
         return self.aim.known
+
+    @property
+    def slow(self) -> list[nn.Parameter]:
+        """The weights of unfrozen blocks."""
+        return list({id(p): p for _, block in self.unfrozen for p in block.parameters()}.values())
 
     @classmethod
     def start(
@@ -116,27 +125,23 @@ class Learner:
         network, moves = build(base), trunk_trains(base, thaw or bool(unfreeze)) and unfreeze != 0
         if not moves or isinstance(network.backbone, Extractor):
             give_grid(network, data.batch)
-        learner = cls(network, aim_of(base, data), base, data, run, moves)
-        learner.temperature = base.layout.temperature
-        if base.layout.exact is not None and not keep_head:
-            learner.aim.open_head(network.head, base, data)
-            learner.temperature = 1.0
-        elif base.layout.exact is not None:
-            learner.body.unit = torch.ones(len(learner.classes))
-            learner.body.unit[: learner.known] /= learner.temperature
-        if base.layout.exact is not None:
-            learner.prior_free = "the head goes on from an exact one, whose prior is a parameter of its own"
-        elif keep_head:
-            learner.prior_free, learner.adjusted = "old scores are kept as they are", base.parts.get(ADJUSTED)
-        elif ADJUSTED in base.parts:
-            give_back(network.head, base.parts[ADJUSTED]["columns"])
+        aim = aim_of(base, data)
+        rows = TrainingRows(network, aim, data, run, moves)
+        exact, temperature, scale = base.layout.exact is not None, base.layout.temperature, None
+        if exact and keep_head:
+            scale = ExactScale.of(temperature, aim.known, aim.columns)
+        elif exact:
+            aim.open_head(network.head, base, data)
+            temperature = 1.0
+        levelling = Levelling.going_on(base, network.head, keep_head)
         kept = {part: tensors for part, tensors in base.parts.items() if part.startswith(ORIGIN)}
-        learner.origin = kept or origin_of(network)
-        learner.training_rows.enter()
-        learner.added = grow_head(network, learner.aim.columns - learner.known, run.generator(INIT))
-        if learner.added is not None and learner.body.unit is not None:
-            join(learner.added, network.head, learner.known, learner.temperature)
-        learner.unfreeze(unfreeze)
+        origin = kept or origin_of(network)
+        rows.enter()
+        added = grow_head(network, aim.columns - aim.known, run.generator(INIT))
+        if added is not None and scale is not None:
+            scale.join(added, network.head, aim.known)
+        learner = cls(base, rows, levelling, temperature=temperature, added=added, scale=scale, origin=origin)
+        learner._unfreeze(unfreeze)
         return learner
 
     @classmethod
@@ -166,14 +171,15 @@ class Learner:
             grow_head(network, aim.columns, generator)
             moves = (thaw or bool(unfreeze)) and isinstance(network.backbone, Extractor)
         network.layout = network.layout.model_copy(update=dict(aim.layout))
-        learner = cls(network, aim, base, data, run, moves)
-        learner.training_rows.enter(generator)
+        rows = TrainingRows(network, aim, data, run, moves)
+        rows.enter(generator)
         aim.begin(network.head)
-        if learner.training_rows.thawed:
-            learner.unfreeze(unfreeze)
+        learner = cls(base, rows, Levelling())
+        if rows.thawed:
+            learner._unfreeze(unfreeze)
         return learner
 
-    def unfreeze(self, unfreeze: Unfreeze) -> None:
+    def _unfreeze(self, unfreeze: Unfreeze) -> None:
         """Lets these blocks of the backbone and the head train, nothing else; None and 0 change nothing.
 
         Raises MethodRefused where there are no such blocks.
@@ -182,22 +188,18 @@ class Learner:
             return
         if not self.moves:
             raise MethodRefused.at("/method/unfreeze", NO_BLOCKS)
-        blocks = unfrozen_blocks(self.network, unfreeze)
-        modules = [block for _, block in blocks]
+        self.unfrozen = unfrozen_blocks(self.network, unfreeze)
+        modules = [block for _, block in self.unfrozen]
         if isinstance(self.network.backbone, Extractor):
             self.network.backbone.thaw(modules)
         self.train_only([*modules, self.network.neck, self.network.head])
-        self.unfrozen = tuple(name for name, _ in blocks)
-        self.slow = list({id(p): p for block in modules for p in block.parameters()}.values())
 
     def renew_head(self, hidden: Sequence[int]) -> None:
         """Makes a new neck of these widths and a new head over all classes."""
         self.training_rows.leave()
         generator = self.run.generator(INIT)
         new_neck(self.network, hidden, len(self.classes), generator)
-        frame = self.body.frame
-        self.body = Body(self.network, self.moves)
-        self.body.frame = frame
+        self.body = Body(self.network, self.moves, self.body.frame)
         self.temperature, self.aim, self.added = 1.0, replace(self.aim, known=0), None
         self.training_rows.enter(generator)
         self.aim.begin(self.network.head)
@@ -250,17 +252,18 @@ class Learner:
         one epoch, with a note."""
         rows = self.batch if rows is None else rows
         seen = rows.y if memory is None else torch.cat([rows.y, memory.y])
-        self.lacks_old = self.aim.lacks_old(seen)
+        self.levelling.lacks_old = self.aim.lacks_old(seen)
         if not rows.rows:
             self.notes.append("All of these rows are kept back for judging, so nothing was learned: send more.")
         elif params.epochs > 1 and (note := self.aim.alone(seen)):
             params = params.model_copy(update={"epochs": 1})
             self.notes.append(note)
+        slow = self.slow
 
         def slow_down() -> None:
             if hooks.after_backward is not None:
                 hooks.after_backward()
-            for p in self.slow:
+            for p in slow:
                 # with SGD a gradient times 0.1 is a rate times 0.1, momentum and all
                 if p.grad is not None:
                     p.grad.mul_(SLOWER)
@@ -270,15 +273,14 @@ class Learner:
             TrainingSet(rows, memory, selecting, self.loss(params)),
             params.model_copy(update={"lr": params.lr * self.training_rows.rate}),
             self.run,
-            replace(hooks, after_backward=slow_down) if self.slow else hooks,
+            replace(hooks, after_backward=slow_down) if slow else hooks,
             phase,
         )
         self.multiply_adds += done.multiply_adds
         self.notes += done.notes
         self.stuck = done.stuck
-        self.balance = params.balance
-        if memory is not None and memory.rows and hooks.objective is None:
-            self.prior_free = LEVEL
+        mixed = memory is not None and memory.rows > 0 and hooks.objective is None
+        self.levelling.trained(params.balance, level=mixed or hooks.balanced)
         return done
 
     def answers(self, rows: Labelled) -> Tensor:
@@ -300,12 +302,37 @@ class Learner:
 
         `state`: what the method keeps for its next update, by part, each named "state.<method>...".
         """
-        balanced = balance(self)
-        if self.body.unit is not None:
-            self.body.unit = None
-            if self.added is not None:
-                to_unit(self.added, self.temperature)
-        temperature = self.aim.temperature(self.kept_back.y, lambda: _selecting_logits(self)[0], self.temperature)
+        report = {**(details or {}), **({"unfrozen": [name for name, _ in self.unfrozen]} if self.unfrozen else {})}
+        if balanced := self._balance():
+            report["balance"] = balanced
+        if self._loss is not None:
+            report |= self._loss.report()
+        checkpoint = self._checkpoint(merged, state or {})
+        work = self.multiply_adds + self.training_rows.multiply_adds
+        return Learned(checkpoint, details=report, notes=tuple(self.notes), stuck=self.stuck, multiply_adds=work)
+
+    def _balance(self) -> dict[str, Any]:
+        """Corrects a head that favours new classes as its params say, in place. -> the correction, for the report"""
+
+        def counts() -> list[int]:
+            known, own = self.training_rows.counted.all, self.data.batch.counts()
+            history = dict(zip(known.classes, known.n.tolist(), strict=True))
+            return [int(history.get(name, 0)) + own.get(name, 0) for name in self.classes]
+
+        def selecting() -> tuple[Tensor, Tensor]:
+            return self.answers(self.kept_back), self.kept_back.y
+
+        done = self.levelling.apply(Trained(self.body.head, self.known, self.body.unit, selecting, counts))
+        self.notes += [done.note] if done.note else []
+        if self.watched is not None and self.watched.rows:
+            self.notes += self.levelling.taken_over(self.answers(self.watched), self.known)
+        return done.report
+
+    def _checkpoint(self, merged: bool, state: Mapping[str, Tensors]) -> Checkpoint:
+        self.body.unit = None
+        if self.scale is not None and self.added is not None:
+            self.scale.leave(self.added)
+        temperature = self.aim.temperature(self.kept_back.y, lambda: self.answers(self.kept_back), self.temperature)
         self.training_rows.leave()
         network = self.network.eval()
         if merged:
@@ -314,82 +341,11 @@ class Learner:
         parts: dict[str, Tensors] = dict(parts_of(network))
         trunk = [part for part in parts if kind_of(part) == "backbone"]
         if self.moves and not all(unchanged(self.base, part, parts[part]) for part in trunk):
-            changes |= {
-                "shift": shift_for(largest_feature(network, self.data.batch.inputs, self.run.device)),
-                "trained": True,
-            }
+            largest = largest_feature(network, self.data.batch.inputs, self.run.device)
+            changes |= {"shift": shift_for(largest), "trained": True}
         parts |= origin_of(network) if self.origin is None else self.origin
-        parts |= state or {}
-        if self.adjusted is not None:
-            parts[ADJUSTED] = self.adjusted
+        parts |= {**state, **self.levelling.parts}
         declared = declared_scale(self.data.input) is not None
         learned = learned_by_part(self.base, parts, self.data.batch.batches, declared)
         layout = layout_of(network, self.classes, **changes).model_copy(update=dict(self.aim.layout))
-        return Learned(
-            Checkpoint(layout, parts, learned),
-            details={
-                **(details or {}),
-                **({"unfrozen": list(self.unfrozen)} if self.unfrozen else {}),
-                **({"balance": balanced} if balanced else {}),
-                **(self._loss.report() if self._loss is not None else {}),
-            },
-            notes=tuple(self.notes),
-            stuck=self.stuck,
-            multiply_adds=self.multiply_adds + self.training_rows.multiply_adds,
-        )
-
-
-TAKEN_OVER = 0.1
-"""Share of old rows answered with a new class beyond which a note says so."""
-
-
-NO_OLD = "no row of some old class was learned beside, so its score knows nothing of shares"
-"""Why there is no prior to take off after such a training."""
-
-
-def balance(learner: Learner) -> dict[str, Any]:
-    """Corrects a head that favours new classes as its params say, in place. -> the correction, for the report
-
-    Where the method watches old rows, a note says how many are still answered with a new class.
-    """
-    prior_free = learner.prior_free or (NO_OLD if learner.lacks_old else None)
-    trained = Trained(
-        learner.body.head,
-        learner.known,
-        learner.body.unit,
-        lambda: _selecting_logits(learner),
-        lambda: _class_rows(learner),
-        prior_free,
-    )
-    done = rebalance(learner.balance, trained)
-    learner.notes += [*([done.note] if done.note else []), *_taken_over(learner)]
-    if done.taken is not None:
-        learner.adjusted = {"columns": done.taken}
-    return done.report
-
-
-def _taken_over(learner: Learner) -> list[str]:
-    """A note where new classes have taken old rows."""
-    if learner.watched is None or not learner.watched.rows:
-        return []
-    answers = learner.answers(learner.watched).argmax(1)
-    share = float((answers >= learner.known).double().mean())
-    if share <= TAKEN_OVER:
-        return []
-    level = ' "balance": "correct" levels them afterwards;' if learner.balance == "none" else ""
-    return [
-        f"{share:.0%} of the old rows kept back are now answered with a new class: nothing held the balance between "
-        f"old classes and new ones.{level} ridge, replay and linear_probe hold it."
-    ]
-
-
-def _selecting_logits(learner: Learner) -> tuple[Tensor, Tensor]:
-    """Logits and columns of the selecting rows of batch and history."""
-    rows = learner.kept_back
-    return learner.answers(rows), rows.y
-
-
-def _class_rows(learner: Learner) -> list[int]:
-    known, own = learner.training_rows.counted.all, learner.data.batch.counts()
-    history = dict(zip(known.classes, known.n.tolist(), strict=True))
-    return [int(history.get(name, 0)) + own.get(name, 0) for name in learner.classes]
+        return Checkpoint(layout, parts, learned)

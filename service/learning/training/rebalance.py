@@ -7,8 +7,8 @@ Long-tail learning via logit adjustment, ICLR 2021, eq. 9).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from service.learning.data.rows import Floats, Ints
 from service.learning.method import Balance
 from service.learning.network.blocks import GrownLinear
+from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix
 from service.learning.statistics import at_least
 from service.learning.training.optimiser import put
@@ -25,7 +26,11 @@ from service.learning.training.optimiser import put
 ADJUSTED = "state.balance"
 """The part that keeps what was taken off each column, so that it can be given back before the next training."""
 LEVEL = "training on a balanced softmax left no class favoured for its rows"
-"""Why there is no prior to take off after such a training."""
+EXACT = "the head goes on from an exact one, whose prior is a parameter of its own"
+HELD = "old scores are kept as they are"
+NO_OLD = "no row of some old class was learned beside, so its score knows nothing of shares"
+TAKEN_OVER = 0.1
+"""Share of old rows answered with a new class beyond which a note says so."""
 NEWTON_STEPS = 50
 LEAST_SCALE, MOST_SCALE = 1 / 16, 16.0
 SHOWN = 0.05
@@ -56,6 +61,58 @@ class Trained:
     selecting: Callable[[], tuple[Tensor, Tensor]]
     counts: Callable[[], Sequence[int]]
     prior_free: str | None = None
+
+
+@dataclass
+class Levelling:
+    """What becomes of a head that favours classes for their rows, in one training.
+
+    prior_free: why its scores favour none; None: they do · parts: what was taken off each column, as a version keeps it
+    · balance: the correction that the params ask for · lacks_old: some old class was not trained on.
+    """
+
+    prior_free: str | None = None
+    parts: Mapping[str, Tensors] = field(default_factory=dict)
+    balance: Balance = "none"
+    lacks_old: bool = False
+
+    @staticmethod
+    def going_on(base: Checkpoint, head: GrownLinear, keep_head: bool) -> Levelling:
+        """Of a head that goes on from the base's; what was taken off it is given back unless it is kept as it is."""
+        parts = {ADJUSTED: base.parts[ADJUSTED]} if ADJUSTED in base.parts else {}
+        if base.layout.exact is not None:
+            return Levelling(EXACT)
+        if keep_head:
+            return Levelling(HELD, parts)
+        if parts:
+            give_back(head, parts[ADJUSTED]["columns"])
+        return Levelling()
+
+    def trained(self, balance: Balance, level: bool) -> None:
+        """Remembers that it was trained, and whether that left no class favoured."""
+        self.balance = balance
+        if level:
+            self.prior_free = LEVEL
+
+    def apply(self, trained: Trained) -> Balanced:
+        """Corrects the head, in place."""
+        done = rebalance(
+            self.balance, replace(trained, prior_free=self.prior_free or (NO_OLD if self.lacks_old else None))
+        )
+        if done.taken is not None:
+            self.parts = {ADJUSTED: {"columns": done.taken}}
+        return done
+
+    def taken_over(self, answers: Tensor, known: int) -> list[str]:
+        """A note where new classes have taken old rows. answers [n, C]: to old rows"""
+        share = float((answers.argmax(1) >= known).double().mean())
+        if share <= TAKEN_OVER:
+            return []
+        level = ' "balance": "correct" levels them afterwards;' if self.balance == "none" else ""
+        return [
+            f"{share:.0%} of the old rows kept back are now answered with a new class: nothing held the balance "
+            f"between old classes and new ones.{level} ridge, replay and linear_probe hold it."
+        ]
 
 
 def rebalance(balance: Balance, trained: Trained) -> Balanced:

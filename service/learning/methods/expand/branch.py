@@ -49,7 +49,6 @@ from service.learning.training.fit import (
 )
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
-from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import fit_beside
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
@@ -102,7 +101,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     aux = _aux(learner, added[-1])
     learner.train_only([*added, head, aux])
     learner.body.add_module("aux", aux)
-    done = fit_beside(learner, params, memory, Hooks(_objective(learner, memory, aux, old_features)))
+    done = fit_beside(learner, params, memory, Hooks(_objective(learner, memory, aux, old_features), balanced=True))
     learner.multiply_adds -= old_features.spared(learner, done)
     del learner.body.aux
     _fit_head(learner, params)
@@ -125,7 +124,6 @@ def _aux(learner: Learner, newest: Block) -> Block:
 def _objective(learner: Learner, memory: Labelled, aux: Block, old_features: OldFeatures) -> Objective:
     """CE(all extractors) + CE(the newest alone); both balanced."""
     known = learner.known
-    learner.prior_free = LEVEL
 
     def aux_columns(y: Tensor) -> Tensor:
         return (y - known + 1).clamp(min=0) if len(learner.classes) > known else y

@@ -28,7 +28,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
-from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import fit_beside
 
 STATE = "state.der_pp"
@@ -52,7 +51,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     scores = recall(base.parts.get(STATE) if base else None, remembered, before)
     draws = run.generator(DRAWS)
     objective = _objective(learner, memory, scores, params, draws) if memory.rows else None
-    fit_beside(learner, params, memory, Hooks(objective, kept=lambda: [draws]))
+    fit_beside(learner, params, memory, Hooks(objective, kept=lambda: [draws], balanced=objective is not None))
     wrong = _wrongly_held(learner, params, scores, memory)
     if wrong > MANY_WRONG:
         learner.notes.append(
@@ -70,7 +69,6 @@ def _objective(
     columns, mask = scores.logits.shape[1], scores.mask
     own_loss = learner.loss(params)
     mixed = own_loss.mixed(len(learner.classes), learner.batch.y, memory.y, weights=(1.0, params.beta))
-    learner.prior_free = LEVEL
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         own, device = len(step.at), step.x.device

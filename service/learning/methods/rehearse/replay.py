@@ -26,7 +26,6 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
-from service.learning.training.rebalance import LEVEL
 from service.learning.training.rehearsal_checks import fit_beside
 
 TEMPERATURE = 2.0
@@ -51,7 +50,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     remembered = learner.training_rows.remembered(params.memory_rows)
     memory = learner.training_rows.of(remembered)
     objective = _objective(learner, memory, params) if memory.rows and params.distillation else None
-    fit_beside(learner, params, memory, Hooks(objective))
+    fit_beside(learner, params, memory, Hooks(objective, balanced=objective is not None))
     return learner.finish({"memory": learner.aim.counts(remembered)})
 
 
@@ -62,7 +61,6 @@ def _objective(learner: Learner, memory: Labelled, params: Params) -> Objective:
     teacher = learner.answers(memory)[:, :known]
     right = own.right(teacher, memory.y).float()
     mixed = own.mixed(len(learner.classes), learner.batch.y, memory.y)
-    learner.prior_free = LEVEL
 
     def loss(body: nn.Module, step: Step) -> Tensor:
         z, j = body(step.x), step.memory
