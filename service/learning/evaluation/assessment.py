@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.learning.data.rows import FeatureRows, Ints, Rows, lookup
 
 Policy = TypeVar("Policy")
-Answers = TypeVar("Answers")
+Answered = TypeVar("Answered")
 Past = TypeVar("Past")
 
 
@@ -23,8 +23,16 @@ class Memory(Protocol):
         """Plain arrays, for a safetensors shard."""
 
 
+@dataclass(frozen=True, eq=False)
+class ExamAnswers(Generic[Answered]):
+    """What one version answers to trusted rows and to the update's own: to m and to n rows."""
+
+    on_trusted: Answered
+    on_batch: Answered
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Assessment(Generic[Policy, Answers, Past]):
+class Assessment(Generic[Policy, Answered, Past]):
     """All that a gate and a report are made of; each kind of target adds its own.
 
     `trusted` (T): exam rows of base.learned · `batch` (B): the update's own rows. `base`, `candidate`: answers to T by
@@ -38,17 +46,17 @@ class Assessment(Generic[Policy, Answers, Past]):
     policy: Policy
     trusted: FeatureRows
     batch: FeatureRows
-    candidate: Answers
+    candidate: ExamAnswers[Answered]
     past: Past
-    base: Answers | None = None
-    same: Answers | None = None
+    base: ExamAnswers[Answered] | None = None
+    same: ExamAnswers[Answered] | None = None
     live: int | None = None
     sound: bool | None = None
     challenges: bool = False
     expected: bool = False
 
     @property
-    def before(self) -> Answers | None:
+    def before(self) -> ExamAnswers[Answered] | None:
         """What the candidate is compared with, to see what learning the batch did: the base, or what the candidate's
         settings make without the batch."""
         return self.same if self.same is not None else self.base

@@ -16,6 +16,7 @@ import numpy as np
 from service.contract.report import ClassScore, Confusion, Score
 from service.learning.data.matrices import matrix, parts, row_by_row
 from service.learning.data.rows import Bools, Floats, Ints, Rows
+from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.version_answers import Logits, Outputs, VersionAnswers
 from service.learning.method import Learned
 
@@ -102,23 +103,12 @@ class Answers:
         return self if np.array_equal(every[which], every) else Answers(self.classes, self.probabilities[which])
 
 
-@dataclass(frozen=True, eq=False)
-class ExamAnswers:
-    """What one version answers on trusted rows, and on the update's own rows."""
-
-    on_trusted: Answers
-    on_batch: Answers
-
-    def take(self, trusted: Ints, batch: Ints | slice) -> ExamAnswers:
-        return ExamAnswers(self.on_trusted.take(trusted), self.on_batch.take(batch))
-
-
-def base_answers(version: VersionAnswers) -> ExamAnswers:
+def base_answers(version: VersionAnswers) -> ExamAnswers[Answers]:
     """Trusted rows by the head that never saw a judging fold, the batch by the head that is served."""
     return ExamAnswers(_trusted(version), _batch(version))
 
 
-def candidate_answers(version: VersionAnswers, learned: Learned) -> ExamAnswers:
+def candidate_answers(version: VersionAnswers, learned: Learned) -> ExamAnswers[Answers]:
     """The same, the batch by heads that never saw the row; NaN where there is none."""
     if learned.out_of_fold is not None:
         return ExamAnswers(_trusted(version), own_answers(learned))

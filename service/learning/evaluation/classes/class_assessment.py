@@ -14,8 +14,8 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
 from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, distinct
 from service.learning.data.sides import shared
-from service.learning.evaluation.assessment import Assessment, places_of_same
-from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import Assessment, ExamAnswers, places_of_same
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import Solve
 from service.learning.gate.classes.class_measurements import ALL, Since
 from service.learning.ledger.ledger import Ledger
@@ -122,7 +122,7 @@ class ClassPast:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
+class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     """All that a report on classes is made of.
 
     `yardstick`: its answers, as the candidate's; NaN where no head is left that never saw the row. `ledger`: the base's
@@ -135,7 +135,7 @@ class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
     past: ClassPast = field(default_factory=ClassPast)
     cost: Cost
     exact: bool
-    yardstick: ExamAnswers | None = None
+    yardstick: ExamAnswers[Answers] | None = None
     ledger: Ledger | None = None
     solve: Solve | None = None
     method: Mapping[str, Any] = field(default_factory=dict)
@@ -191,16 +191,19 @@ class ClassAssessment(Assessment[GatePolicy, ExamAnswers, ClassPast]):
         return copied
 
     def _take(self, trusted: Ints, batch: Ints | slice) -> ClassAssessment:
-        candidate = self.candidate.take(trusted, batch)
+        def of(answers: ExamAnswers[Answers]) -> ExamAnswers[Answers]:
+            return ExamAnswers(answers.on_trusted.take(trusted), answers.on_batch.take(batch))
+
+        candidate = of(self.candidate)
         same = self.yardstick is self.candidate  # then its answers, which may be large, stand in memory once
         return replace(
             self,
             trusted=self.trusted.take(trusted),
             batch=self.batch.take(batch),
             candidate=candidate,
-            base=self.base and self.base.take(trusted, batch),
-            same=self.same and self.same.take(trusted, batch),
-            yardstick=candidate if same else self.yardstick and self.yardstick.take(trusted, batch),
+            base=self.base and of(self.base),
+            same=self.same and of(self.same),
+            yardstick=candidate if same else self.yardstick and of(self.yardstick),
         )
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
-from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.exact.solve import Head
 from service.learning.gate.classes.class_measurements import Reconciliation
@@ -65,7 +66,7 @@ class Evidence:
 
 
 def weigh(
-    trusted: FeatureRows, batch: FeatureRows, base: ExamAnswers, ledger: Ledger, policy: GatePolicy
+    trusted: FeatureRows, batch: FeatureRows, base: ExamAnswers[Answers], ledger: Ledger, policy: GatePolicy
 ) -> Evidence | None:
     """Weighs the batch's rows against the base. trusted, batch: rows with rounded features in the ledger's space.
 

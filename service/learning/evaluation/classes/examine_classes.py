@@ -13,9 +13,10 @@ from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
 from service.learning.data.slips import slip_notes
+from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.backbone_note import backbone_note
 from service.learning.evaluation.classes.class_answers import (
-    ExamAnswers,
+    Answers,
     base_answers,
     candidate_answers,
     older_answers,
@@ -156,10 +157,10 @@ class Yardstick:
     """The exact head over the same history, which is the joint solution in its space."""
 
     alpha: float
-    answers: ExamAnswers
+    answers: ExamAnswers[Answers]
 
 
-def _yardstick(exam: Exam, answers: ExamAnswers) -> Yardstick | None:
+def _yardstick(exam: Exam, answers: ExamAnswers[Answers]) -> Yardstick | None:
     """A ridge with the usual prior is its own yardstick: it has no regret by construction. None where there are no rows
     at all, and for a version to which the past counts less, the joint solution being of use to rules on new classes."""
     base, candidate = exam.base, exam.candidate

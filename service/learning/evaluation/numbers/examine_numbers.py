@@ -33,10 +33,10 @@ from service.learning.evaluation.numbers.intervals import (
 from service.learning.evaluation.numbers.left_out import left_out_errors
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_answers import base_answers, candidate_answers
-from service.learning.evaluation.numbers.number_assessment import NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past, Tested, still_learned
 from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
 from service.learning.evaluation.numbers.number_memory import remember
-from service.learning.evaluation.numbers.number_report import Examined, number_report, target_of
+from service.learning.evaluation.numbers.number_report import number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.evaluation.version_answers import VersionAnswers
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
@@ -62,7 +62,7 @@ class NumberContext(UpdateContext):
     """What surrounds an update whose targets are numbers. stopped: see `NumberAssessment`."""
 
     policy: NumberPolicy = field(default_factory=NumberPolicy)
-    past: NumberPast = field(default_factory=NumberPast)
+    past: Past = ()
     stopped: Sequence[Sequence[Figures]] = ()
 
     @classmethod
@@ -70,7 +70,7 @@ class NumberContext(UpdateContext):
         assert isinstance(policy, NumberPolicy), "numbers are judged by a policy of numbers"
         tested = [(version, Tested.load(arrays)) for version, arrays in memories]
         stopped = [[*map(Figures.load, figures)] for figures in lineage.stopped]
-        return cls(policy=policy, past=NumberPast(tested), stopped=stopped)
+        return cls(policy=policy, past=tested, stopped=stopped)
 
     def examine(self, base: Checkpoint | None, learned: Learned, data: Data, run: Run) -> Candidate:
         """Judges what was learned, beside a base that knows something."""
@@ -82,10 +82,10 @@ class NumberContext(UpdateContext):
     def judge(self, exam: Exam) -> tuple[Checkpoint, NumberReport, Tested]:
         """Gives the version its intervals, too."""
         base, learned, data, space = exam.base, exam.learned, exam.data, exam.space
-        past = self.past.of(frozenset(data.known_batches))
+        past = still_learned(self.past, frozenset(data.known_batches))
         assessment = _assessment(exam, self, past)
         exam.run.check()
-        tested = [t for _, t in past.tested]
+        tested = [t for _, t in past]
         own = data.batch.take(distinct(exam.rows.batch))
         yardsticks = yardstick_values(target_of(data), exam.rows.ledger, tested, own)
         if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
@@ -106,15 +106,23 @@ class NumberContext(UpdateContext):
             *_notes(made, data, first=base is None),
             *exam.notes,
         ]
-        parts = assessment.intervals, _part(made.parts.get(INTERVAL))
-        examined = Examined(exam, assessment, measured, gate, memory, *parts, self.cost(exam, made), notes)
-        return made, number_report(examined), memory
+        report = number_report(
+            exam,
+            assessment,
+            measured,
+            gate,
+            memory,
+            intervals=_part(made.parts.get(INTERVAL)),
+            cost=self.cost(exam, made),
+            notes=notes,
+        )
+        return made, report, memory
 
     def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberComparison:
         return compare_numbers(champion, challenger, data, run)
 
 
-def _assessment(exam: Exam, context: NumberContext, past: NumberPast) -> NumberAssessment:
+def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessment:
     """past: of batches that are known still"""
     rows, space = exam.rows, exam.space
     grid = grid_of(space)

@@ -182,7 +182,7 @@ def _regions(assessment: NumberAssessment, k: int) -> Iterator[Region]:
 def _since(assessment: NumberAssessment, k: int) -> Iterator[RiseSince]:
     """Remembered versions that answered most of today's trusted rows, see `SHARED`."""
     least = (assessment.policy.forgets if assessment.fades else assessment.policy.worst_region).min_rows
-    past = assessment.past.tested[-assessment.policy.slow_loss.versions :]
+    past = assessment.past[-assessment.policy.slow_loss.versions :]
     updates = [*((tested.figures[k].gain, tested.figures[k].settings) for _, tested in past[1:]), gained(assessment, k)]
     gains, costs = ([value or 0.0 for value in values] for values in zip(*updates, strict=True))
     for place, (version, tested) in enumerate(past):

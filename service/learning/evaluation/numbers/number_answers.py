@@ -9,7 +9,8 @@ import numpy as np
 from service.contract.targets.number_target import LARGEST_TARGET
 from service.learning.data.rows import Floats, Ints
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment
+from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment
 from service.learning.evaluation.version_answers import Outputs, VersionAnswers
 from service.learning.method import Learned
 
@@ -19,27 +20,27 @@ LARGEST_LOG = math.log(LARGEST_TARGET)
 """Logarithms of values are cut here: float64 holds squares of such values."""
 
 
-def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> NumberAnswers:
+def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> ExamAnswers[Floats]:
     """Of these places: trusted rows by the head that never saw a judging fold, the batch by the head that is served."""
     layout, k = base.version.layout, len(base.version.outputs)
     on_trusted = _all(base.trusted_outputs(), len(base.rows.trusted), k)
     on_batch = _all(base.batch_outputs(), len(base.rows.batch), k)
-    return NumberAnswers(layout.within_reach(on_trusted[trusted]), layout.within_reach(on_batch[batch]))
+    return ExamAnswers(layout.within_reach(on_trusted[trusted]), layout.within_reach(on_batch[batch]))
 
 
 def candidate_answers(
     candidate: VersionAnswers, learned: Learned, numbers: int, trusted: Ints, batch: Ints
-) -> NumberAnswers:
+) -> ExamAnswers[Floats]:
     """The same, the batch by heads that never saw the row; NaN where there is none. A version that knows nothing
     answers nothing."""
     rows, layout = candidate.rows, candidate.version.layout
     if not candidate.version.outputs:
-        return NumberAnswers(np.full((len(trusted), numbers), np.nan), np.full((len(batch), numbers), np.nan))
+        return ExamAnswers(np.full((len(trusted), numbers), np.nan), np.full((len(batch), numbers), np.nan))
     on_trusted = layout.within_reach(_all(candidate.trusted_outputs(), len(rows.trusted), numbers)[trusted])
     if learned.out_of_fold is not None:
-        return NumberAnswers(on_trusted, layout.within_reach(learned.out_of_fold[batch]))
+        return ExamAnswers(on_trusted, layout.within_reach(learned.out_of_fold[batch]))
     served = _all(candidate.batch_outputs(), len(rows.batch), numbers)
-    return NumberAnswers(on_trusted, rows.unlearned(layout.within_reach(served))[batch])
+    return ExamAnswers(on_trusted, rows.unlearned(layout.within_reach(served))[batch])
 
 
 def as_targets(grid: NumberGrid, answers: Floats, goals: Floats, targets: Floats) -> Floats:

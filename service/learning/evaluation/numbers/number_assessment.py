@@ -149,35 +149,24 @@ def _recoded(codes: NDArray[np.int32], before: tuple[str, ...], after: tuple[str
     return lookup(before, after).astype(np.int32)[codes]
 
 
-@dataclass(frozen=True, eq=False)
-class NumberPast:
-    """What a lineage remembers, newest last: the number of each version and its memory."""
-
-    tested: Sequence[tuple[int, Tested]] = ()
-
-    def of(self, learned: Collection[str]) -> NumberPast:
-        """The same without what came of batches that are not among `learned`. A batch that was learned again, as after
-        a rollback, is remembered as it was last."""
-        left, kept = set(learned), list[tuple[int, Tested]]()
-        for number, tested in reversed(self.tested):
-            kept.append((number, tested.of(learned, left)))
-            left -= set(tested.batches)
-        return NumberPast(kept[::-1])
+Past = Sequence[tuple[int, Tested]]
+"""What a lineage remembers, newest last: the number of each version and its memory."""
 
 
-@dataclass(frozen=True, eq=False)
-class NumberAnswers:
-    """What one version answers to trusted rows and to the update's own. [m, k], [n, k]; NaN: no head that never saw the
-    row."""
-
-    on_trusted: Floats
-    on_batch: Floats
+def still_learned(past: Past, learned: Collection[str]) -> Past:
+    """Leaves out what came of batches that are not among `learned`. A batch that was learned again, as after a
+    rollback, is remembered as it was last."""
+    left, kept = set(learned), list[tuple[int, Tested]]()
+    for number, tested in reversed(past):
+        kept.append((number, tested.of(learned, left)))
+        left -= set(tested.batches)
+    return kept[::-1]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
+class NumberAssessment(Assessment[NumberPolicy, Floats, Past]):
     """All that the gate and the report of a number model are made of. Trusted rows are at most 2,000 a source; each row
-    of the batch stands once.
+    of the batch stands once. Answers are [m, k] and [n, k]; NaN where no head is left that never saw the row.
 
     trusted_goals [m, k], batch_goals [n, k] · usual [n, k]: the error that the base usually makes on a row like that,
     None where too few rows were tested · alone [n, k]: out-of-fold answers of a head of this batch alone (`own_head`) ·
@@ -188,7 +177,7 @@ class NumberAssessment(Assessment[NumberPolicy, NumberAnswers, NumberPast]):
     it.
     """
 
-    past: NumberPast = field(default_factory=NumberPast)
+    past: Past = ()
     grid: NumberGrid
     trusted_goals: Floats
     batch_goals: Floats

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,33 +31,30 @@ MOST_OUTLIERS = 100
 """Outlying targets that are listed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Examined:
-    """What a report is made of. memory: what the candidate will remember · before, after: intervals of base and
-    candidate, None where they have none."""
-
-    exam: Exam
-    assessment: NumberAssessment
-    numbers: NumberMeasured
-    gate: GateReport
-    memory: Tested
-    before: Part | None
-    after: Part | None
-    cost: Cost
-    notes: list[str]
-
-
 def target_of(data: Data) -> NumberTarget:
     assert data.target.kind == "number", "numbers are examined where targets are numbers"
     return data.target
 
 
-def number_report(m: Examined) -> NumberReport:
-    """Errors are of the targets themselves, whatever is learned of them."""
-    assessment, target, candidate = m.assessment, target_of(m.exam.data), m.exam.candidate
-    latest = last_tested(assessment, m.memory)
+def number_report(
+    exam: Exam,
+    assessment: NumberAssessment,
+    measured: NumberMeasured,
+    gate: GateReport,
+    memory: Tested,
+    *,
+    intervals: Part | None,
+    cost: Cost,
+    notes: list[str],
+) -> NumberReport:
+    """The report of an update. Errors are of the targets themselves, whatever is learned of them.
+
+    memory: what the candidate will remember · intervals: of the candidate, None where it has none.
+    """
+    target, candidate = target_of(exam.data), exam.candidate
+    latest = last_tested(assessment, memory)
     values = [as_targets(assessment.grid, t.value, t.value + t.error, t.target) for t in latest]
-    before, after = _before_and_after(m, target.level)
+    before, after = _before_and_after(assessment, intervals, target.level)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
         tested=_tested(latest, values, target),
@@ -70,19 +66,19 @@ def number_report(m: Examined) -> NumberReport:
         rise_interval=rose[1] if rose else None,
         worst_region=_worst_region(before, after) if before is not None else None,
         forgetting=_forgetting(assessment),
-        batch=_batch(m),
-        cost=m.cost,
-        gate=m.gate,
+        batch=_batch(exam, assessment, measured, gate),
+        cost=cost,
+        gate=gate,
         exact=candidate.layout.exact is not None and weights_of(candidate).whole,
-        method=dict(m.exam.learned.details),
-        notes=m.notes,
+        method=dict(exam.learned.details),
+        notes=notes,
     )
 
 
 def last_tested(assessment: NumberAssessment, memory: Tested) -> list[Tested]:
     """What versions remember of the last tested batches, the update's own among them; newest last."""
     latest: list[Tested] = []
-    for tested in reversed([*(t for _, t in assessment.past.tested), memory]):
+    for tested in reversed([*(t for _, t in assessment.past), memory]):
         if len(tested.error) and len(tested.target) and sum(len(t.batches) for t in latest) < LAST_BATCHES:
             latest = [tested, *latest]
     return latest
@@ -104,21 +100,18 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], target: NumberTa
     )
 
 
-def _before_and_after(m: Examined, level: float) -> tuple[ErrorRows | None, ErrorRows]:
+def _before_and_after(
+    assessment: NumberAssessment, intervals: Part | None, level: float
+) -> tuple[ErrorRows | None, ErrorRows]:
     """Base and candidate on the trusted rows that both answered. Of a first version, the candidate on the update's own
     rows, out of fold."""
-    assessment = m.assessment
+    grid, trusted, goals = assessment.grid, assessment.trusted, assessment.trusted_goals
     if assessment.base is None:
-        return None, ErrorRows(
-            assessment.grid, assessment.batch, assessment.batch_goals, assessment.candidate.on_batch, m.after, level
-        ).answered
+        own = assessment.batch, assessment.batch_goals, assessment.candidate.on_batch
+        return None, ErrorRows(grid, *own, intervals, level).answered
     both = np.flatnonzero(np.isfinite(assessment.base.on_trusted + assessment.candidate.on_trusted).all(1))
-    before = ErrorRows(
-        assessment.grid, assessment.trusted, assessment.trusted_goals, assessment.base.on_trusted, m.before, level
-    )
-    after = ErrorRows(
-        assessment.grid, assessment.trusted, assessment.trusted_goals, assessment.candidate.on_trusted, m.after, level
-    )
+    before = ErrorRows(grid, trusted, goals, assessment.base.on_trusted, assessment.intervals, level)
+    after = ErrorRows(grid, trusted, goals, assessment.candidate.on_trusted, intervals, level)
     return before.take(both), after.take(both)
 
 
@@ -139,7 +132,7 @@ def _forgetting(assessment: NumberAssessment) -> float | None:
         return None
     size = np.abs(assessment.trusted_goals - assessment.candidate.on_trusted)
     earlier = [(np.abs(assessment.trusted_goals - assessment.base.on_trusted), np.arange(len(size)))]
-    earlier += [remembered(assessment, tested) for _, tested in assessment.past.tested]
+    earlier += [remembered(assessment, tested) for _, tested in assessment.past]
     answered = [(then, size[rows], rows, np.isfinite(then + size[rows]).all(1)) for then, rows in earlier]
     least, ratios = assessment.policy.worst_region.min_rows, []
     for group in _groups(assessment):
@@ -164,18 +157,18 @@ def _groups(assessment: NumberAssessment) -> Iterator[Bools]:
         yield from (np.asarray(assessment.trusted.source == k) for k in np.unique(assessment.trusted.source))
 
 
-def _batch(m: Examined) -> NumberBatch:
-    assessment, unlabelled, new_values = m.assessment, len(m.exam.data.unlabelled), m.exam.data.new_values(m.exam.base)
-    wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in m.gate.rules)
-    repairs = [n.batch.repair.factor for n in m.numbers.numbers if n.batch is not None and n.batch.repair is not None]
+def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, gate: GateReport) -> NumberBatch:
+    unlabelled, new_values = len(exam.data.unlabelled), exam.data.new_values(exam.base)
+    wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in gate.rules)
+    repairs = [n.batch.repair.factor for n in measured.numbers if n.batch is not None and n.batch.repair is not None]
     came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
-        errors=batch_errors(m.numbers),
+        errors=batch_errors(measured),
         outliers=[_outlier(assessment, row, k) for row, k in farthest(assessment, MOST_OUTLIERS)],
         factor=repairs[0] if wrong_unit and repairs else None,
         unlabelled=unlabelled,
         near_trusted=int(shared(assessment.batch.marks, assessment.trusted.marks).sum()),
-        follows=follows(m.numbers, assessment.policy, m.gate),
+        follows=follows(measured, assessment.policy, gate),
         figures=[figures.stored() for figures in figures_of(assessment)],
         new_values=new_values,
         notes=[*([came] if unlabelled else []), *slip_notes(new_values)],

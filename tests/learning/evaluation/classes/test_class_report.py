@@ -12,7 +12,8 @@ from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
 from service.contract.report import BESIDE_SETTINGS, Cost, Report
 from service.learning.data.rows import FeatureRows, Rows
-from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import (
     ClassAssessment,
     ClassPast,

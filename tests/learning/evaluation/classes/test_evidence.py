@@ -8,7 +8,8 @@ import pytest
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence
 from service.learning.data.rows import FeatureRows
-from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import dispute, learnable, pooled, reconcile, suspects, weigh
 from service.learning.evaluation.classes.familiarity import WIDTH, is_familiar
 from service.learning.exact.solve import Head, solve_ridge

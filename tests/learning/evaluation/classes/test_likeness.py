@@ -10,7 +10,8 @@ import pytest
 from service.contract.policy import GatePolicy, Renames
 from service.contract.report import Cost
 from service.learning.data.rows import Bools, Rows
-from service.learning.evaluation.classes.class_answers import Answers, ExamAnswers
+from service.learning.evaluation.assessment import ExamAnswers
+from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.evidence import Evidence
 from service.learning.evaluation.classes.likeness import likeness, of_its_own

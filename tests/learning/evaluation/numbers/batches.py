@@ -13,10 +13,11 @@ from service.contract.report import GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid, goals_of
+from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.numbers.batch.own_head import cut
 from service.learning.evaluation.numbers.batch.recent_batches import ratios
 from service.learning.evaluation.numbers.measure_numbers import measure
-from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.number_memory import kept_figures
 from service.learning.gate.numbers.number_gate import judge_numbers
 
@@ -97,7 +98,7 @@ class Stream:
         """An update with these rows on the base; its candidate answers as the base does."""
         old, known = self.trusted
         goals, trusted_goals = (self.grid.in_units(self.goals(t, x)) for x, t in ((inputs, targets), (old, known)))
-        answers = NumberAnswers(self.answers(old), self.answers(inputs))
+        answers = ExamAnswers(self.answers(old), self.answers(inputs))
         made = NumberAssessment(
             policy=self.policy,
             grid=self.grid,
@@ -109,7 +110,7 @@ class Stream:
             base=answers,
             live=7,
             alone=self.alone(inputs, goals) if len(inputs) else None,
-            past=NumberPast(self.past),
+            past=self.past,
         )
         return replace(made, **changes)
 

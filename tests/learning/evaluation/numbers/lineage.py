@@ -16,7 +16,7 @@ from service.learning.data.rows import Array, Floats
 from service.learning.data.serialization import pack, unpack
 from service.learning.evaluation.context import Candidate
 from service.learning.evaluation.numbers.examine_numbers import NumberContext
-from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
+from service.learning.evaluation.numbers.number_assessment import Tested
 from service.learning.method import Learned
 from service.learning.methods import resolve
 from service.learning.run import Run
@@ -38,7 +38,7 @@ class Lineage(NumberStream):
 
     @property
     def context(self) -> NumberContext:
-        return NumberContext(policy=self.policy, past=NumberPast(self.past), live=len(self.past) or None)
+        return NumberContext(policy=self.policy, past=self.past, live=len(self.past) or None)
 
     def offer(self, data: MemoryData, expected: bool = False, **params: Any) -> Candidate:
         """What an update with this batch would make."""

@@ -14,7 +14,7 @@ from service.contract.targets.number_target import ColumnYardstick
 from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.bounds import bounds
-from service.learning.evaluation.numbers.number_assessment import NumberPast, Tested
+from service.learning.evaluation.numbers.number_assessment import Tested, still_learned
 from service.learning.gate.verdicts import numbers_gained
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
@@ -445,9 +445,9 @@ def test_a_batch_that_is_learned_again_after_a_rollback_is_remembered_once() -> 
     data = MemoryData(stream.input, stream.architecture, stream.history, again, target=stream.target)
     report = numbers(stream.offer(data).report)
     assert report.tested == numbers(stream.candidates[-1].report).tested
-    past = NumberPast([*stream.past, (9, stream.past[-1][1])]).of({f"bat_{k:03d}" for k in range(4)})
-    assert [tested.batches for _, tested in past.tested[-2:]] == [(), ("bat_003",)]
-    assert [number for number, _ in past.tested] == [1, 2, 3, 4, 9]
+    past = still_learned([*stream.past, (9, stream.past[-1][1])], {f"bat_{k:03d}" for k in range(4)})
+    assert [tested.batches for _, tested in past[-2:]] == [(), ("bat_003",)]
+    assert [number for number, _ in past] == [1, 2, 3, 4, 9]
 
 
 def test_a_version_with_another_head_is_measured_beside_ridge() -> None:

@@ -13,12 +13,13 @@ from service.contract.number_policy import NumberPolicy
 from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Floats
+from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import cut
 from service.learning.evaluation.numbers.batch.recent_batches import farthest, outlying, ratios
 from service.learning.evaluation.numbers.measure_numbers import fifths, gained, measure, remembered
-from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast, Tested
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.number_report import batch_errors
 from service.learning.gate.numbers.number_gate import NUMBER_RULES, follows, judge_numbers
 from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, Repair, Rise, RiseSince, Stopped
@@ -180,7 +181,7 @@ def test_one_value_for_all_is_rejected_and_an_expected_one_is_not(stream: Stream
         np.arange(len(a.trusted))[:, None] % 5 < 2
     )  # four tenths of all targets are one value, and the base knows which
     goals, dark = np.where(night, -9.0, a.trusted_goals), np.full_like(a.batch_goals, -9.0)
-    answers = NumberAnswers(goals, dark)
+    answers = ExamAnswers(goals, dark)
     known = rows(np.where(night, 100.0, a.trusted.targets), "old")
     batch_rows = rows(np.full_like(targets, 100.0), "new")
     dark = replace(
@@ -285,7 +286,7 @@ def test_what_one_head_can_learn_beside_old_rows_is_not_held(stream: Stream, bat
     assert a.base is not None
 
     def judged(on_trusted: Floats, on_batch: Floats) -> GateReport:
-        return judge_numbers(measure(replace(a, candidate=NumberAnswers(on_trusted, on_batch))), stream.policy)
+        return judge_numbers(measure(replace(a, candidate=ExamAnswers(on_trusted, on_batch))), stream.policy)
 
     assert fired(judged(a.base.on_trusted, a.base.on_batch)) == {"disagrees_broadly": "held"}, "nothing was learned"
     report = judged(a.base.on_trusted, nearer(a, 0.9))
@@ -389,15 +390,15 @@ def test_once_the_stream_has_moved_usual_is_what_came_since_and_old_rows_may_say
 ) -> None:
     inputs, targets = batch
     first = memory_of(stream.assessment(inputs, targets + 9))
-    past = NumberPast([*stream.past, (8, replace(first, figures=(replace(first.figures[0], moved=True),)))])
+    past = [*stream.past, (8, replace(first, figures=(replace(first.figures[0], moved=True),)))]
     a = stream.assessment(inputs, targets + 10, past=past)
     assert fired(judge_numbers(measure(a), stream.policy)) == {}
     beside = measure(a).numbers[0].batch
     assert beside is not None
     assert beside.bias.usual == first.figures[0].bias
-    followed = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 0.9)))
+    followed = replace(a, candidate=ExamAnswers(farther(a, 1.5), nearer(a, 0.9)))
     assert fired(judge_numbers(measure(followed), stream.policy)) == {}
-    idle = replace(a, candidate=NumberAnswers(farther(a, 1.5), nearer(a, 1.0)))
+    idle = replace(a, candidate=ExamAnswers(farther(a, 1.5), nearer(a, 1.0)))
     assert fired(judge_numbers(measure(idle), stream.policy))["forgets"] == "rejected"
 
 
@@ -433,7 +434,7 @@ def test_figures_of_new_values_are_not_usual(stream: Stream, batch: tuple[Floats
     first = stream.assessment(inputs, targets + 9, novel=np.arange(ROWS) < 80)
     assert figures_of(first)[0].novel == 80 / 96
     kept = replace(memory_of(first), novel=first.novel)
-    a, before = (stream.assessment(inputs, targets + 9, past=NumberPast([*stream.past, *p])) for p in ([(8, kept)], []))
+    a, before = (stream.assessment(inputs, targets + 9, past=[*stream.past, *p]) for p in ([(8, kept)], []))
     assert fired(judge_numbers(measure(a), stream.policy)) == {"disagrees_broadly": "held"}
     now, then = measure(a).numbers[0].batch, measure(before).numbers[0].batch
     assert now is not None
@@ -451,7 +452,7 @@ def test_where_every_batch_brings_new_values_its_rows_are_judged(stream: Stream,
     new = np.ones(ROWS, bool)
     first = stream.assessment(inputs, targets, novel=new)
     kept = replace(memory_of(first), novel=new)
-    twice, often = (NumberPast([*stream.past, *[(8 + k, kept) for k in range(n)]]) for n in (2, 3))
+    twice, often = ([*stream.past, *[(8 + k, kept) for k in range(n)]] for n in (2, 3))
     assert fired(stream.judged(inputs, targets + 9, novel=new, past=twice)) == {}
     assert fired(stream.judged(inputs, targets + 9, novel=new, past=often)) == {"disagrees_broadly": "held"}
     assert fired(stream.judged(inputs, targets, novel=new, past=often)) == {}
@@ -587,8 +588,8 @@ def test_few_rows_are_judged_without_harm(stream: Stream, n: int) -> None:
 
 
 def first(stream: Stream, inputs: Floats, targets: Floats, answers: Floats) -> tuple[Outcome, bool, str]:
-    a = stream.assessment(inputs, targets, live=None, base=None, past=NumberPast())
-    a = replace(a, candidate=NumberAnswers(a.candidate.on_trusted, answers), trusted=rows(targets[:0], "old"))
+    a = stream.assessment(inputs, targets, live=None, base=None, past=())
+    a = replace(a, candidate=ExamAnswers(a.candidate.on_trusted, answers), trusted=rows(targets[:0], "old"))
     report = judge_numbers(measure(a), stream.policy)
     return report.outcome, report.unproven, report.why
 
@@ -642,7 +643,7 @@ def test_errors_that_rise_on_trusted_rows_are_stopped_by_how_much(stream: Stream
     a = stream.assessment(inputs, targets)
     for part, verdict in ((0.03, None), (0.12, "held"), (0.5, "rejected")):
         away = a.trusted_goals - (1 + part) * (a.trusted_goals - a.candidate.on_trusted)
-        report = stream.judged(inputs, targets, candidate=NumberAnswers(away, a.candidate.on_batch))
+        report = stream.judged(inputs, targets, candidate=ExamAnswers(away, a.candidate.on_batch))
         assert fired(report).get("forgets") == verdict, report.why
     assert report.why.startswith(
         "Rejected: it forgot: errors 5.11 → 7.66 on 400 rows that it had learned (+50.0 %; 5 %"
@@ -658,7 +659,7 @@ def test_a_fifth_of_the_values_and_a_source_that_got_worse_are_named(
     for times, verdict in ((1.4, "held"), (2.0, "rejected")):
         away = np.where(worse[:, None], a.trusted_goals - times * (a.trusted_goals - a.candidate.on_trusted), 0)
         away = np.where(worse[:, None], away, a.candidate.on_trusted)
-        report = stream.judged(*batch, candidate=NumberAnswers(away, a.candidate.on_batch))
+        report = stream.judged(*batch, candidate=ExamAnswers(away, a.candidate.on_batch))
         assert fired(report)["worst_region"] == verdict
         why = {r.name: r.why for r in report.rules}["worst_region"]
         assert why.startswith("Values from 1")
@@ -667,7 +668,7 @@ def test_a_fifth_of_the_values_and_a_source_that_got_worse_are_named(
     known = rows(a.trusted.targets, "old", ("north", "south", ""), north)
     away = np.where((north == 1)[:, None], a.trusted_goals - 1.5 * (a.trusted_goals - a.candidate.on_trusted), 0)
     away = np.where((north == 1)[:, None], away, a.candidate.on_trusted)
-    report = stream.judged(*batch, trusted=known, candidate=NumberAnswers(away, a.candidate.on_batch))
+    report = stream.judged(*batch, trusted=known, candidate=ExamAnswers(away, a.candidate.on_batch))
     assert {r.name: r.why for r in report.rules}["worst_region"].startswith('Rows of "south" got worse')
 
 
@@ -675,7 +676,7 @@ def test_small_losses_are_held_once_they_add_up(stream: Stream, batch: tuple[Flo
     a = stream.assessment(*batch)
     version, memory = stream.past[2]
     before = replace(memory, trusted_error=memory.trusted_error / 1.3)
-    report = stream.judged(*batch, past=NumberPast([*stream.past[:2], (version, before), *stream.past[3:]]))
+    report = stream.judged(*batch, past=[*stream.past[:2], (version, before), *stream.past[3:]])
     assert fired(report) == {"slow_loss": "held"}
     assert "+30.0 % since version 4" in report.why
     shared, places = remembered(a, replace(memory, trusted_row=memory.trusted_row + 100))
@@ -688,7 +689,7 @@ def test_the_second_batch_of_a_stream_may_move_more_than_the_hundredth(
 ) -> None:
     a = stream.assessment(*batch)
     away = a.trusted_goals - 1.3 * (a.trusted_goals - a.candidate.on_trusted)
-    moved = {"candidate": NumberAnswers(away, a.candidate.on_batch), "past": NumberPast()}
+    moved = {"candidate": ExamAnswers(away, a.candidate.on_batch), "past": ()}
     assert fired(stream.judged(*batch, **moved, known=ROWS)) == {}
     report = stream.judged(*batch, **moved, known=10 * ROWS)
     assert fired(report)["forgets"] == "rejected"
@@ -699,8 +700,8 @@ def test_a_rise_of_next_to_nothing_is_none(stream: Stream, batch: tuple[Floats, 
     """Rows of days that were learned are answered a hundred times as well as those to come."""
     a = stream.assessment(*batch)
     near, nearer = (a.trusted_goals - part * (a.trusted_goals - a.candidate.on_trusted) for part in (0.02, 0.01))
-    base, candidate = (NumberAnswers(on_trusted, a.candidate.on_batch) for on_trusted in (nearer, near))
-    report = stream.judged(*batch, base=base, candidate=candidate, past=NumberPast(stream.past[-2:]))
+    base, candidate = (ExamAnswers(on_trusted, a.candidate.on_batch) for on_trusted in (nearer, near))
+    report = stream.judged(*batch, base=base, candidate=candidate, past=stream.past[-2:])
     assert fired(report) == {}
 
 
@@ -710,18 +711,18 @@ def test_versions_that_answered_few_of_todays_rows_are_not_compared(
     version, memory = stream.past[2]
     first = {"trusted_batch": memory.trusted_batch[:250], "trusted_row": memory.trusted_row[:250]}
     young = replace(memory, **first, trusted_error=memory.trusted_error[:250] / 2)
-    report = stream.judged(*batch, past=NumberPast([(version, young)]))
+    report = stream.judged(*batch, past=[(version, young)])
     assert next(r for r in report.rules if r.name == "slow_loss").passed is None
 
 
 def test_own_rows_that_got_worse_are_held(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     away = a.batch_goals - 1.1 * (a.batch_goals - a.candidate.on_batch)
-    report = stream.judged(*batch, candidate=NumberAnswers(a.candidate.on_trusted, away))
+    report = stream.judged(*batch, candidate=ExamAnswers(a.candidate.on_trusted, away))
     assert fired(report) == {"learned_nothing": "held"}
     few = a.batch_goals[:40] - 1.1 * (a.batch_goals[:40] - a.candidate.on_batch[:40])
     inputs, targets = batch
-    report = stream.judged(inputs[:40], targets[:40], candidate=NumberAnswers(a.candidate.on_trusted, few))
+    report = stream.judged(inputs[:40], targets[:40], candidate=ExamAnswers(a.candidate.on_trusted, few))
     assert fired(report) == {}
 
 
@@ -739,8 +740,8 @@ def test_where_recent_rows_are_trusted_a_stream_may_move(stream: Stream, batch: 
     away = a.trusted_goals - 1.3 * (a.trusted_goals - a.candidate.on_trusted)
     nearer = a.batch_goals - 0.5 * (a.batch_goals - a.candidate.on_batch)
     stream.policy = NumberPolicy(trusted="recent")
-    moved = stream.judged(*batch, candidate=NumberAnswers(away, nearer), past=NumberPast([]))
-    stayed = stream.judged(*batch, candidate=NumberAnswers(away, a.candidate.on_batch), past=NumberPast([]))
+    moved = stream.judged(*batch, candidate=ExamAnswers(away, nearer), past=[])
+    stayed = stream.judged(*batch, candidate=ExamAnswers(away, a.candidate.on_batch), past=[])
     stream.policy = NumberPolicy()
     assert "forgets" not in fired(moved)
     assert "the stream moves" in {r.name: r.why for r in moved.rules}["forgets"]
@@ -763,12 +764,12 @@ def farther(a: NumberAssessment, times: float) -> Floats:
 
 def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
-    moved = {"candidate": NumberAnswers(farther(a, 1.3), nearer(a, 0.5)), "past": NumberPast()}
+    moved = {"candidate": ExamAnswers(farther(a, 1.3), nearer(a, 0.5)), "past": ()}
     report = stream.judged(*batch, **moved, fades=True)
     assert report.outcome is Outcome.PASS, report.why
     assert "On its own 96 rows they fell as much (−50.0 %): the stream moves." in why(report, "forgets")
     assert fired(stream.judged(*batch, **moved))["forgets"] == "rejected"
-    little = {**moved, "candidate": NumberAnswers(farther(a, 1.3), nearer(a, 0.8))}
+    little = {**moved, "candidate": ExamAnswers(farther(a, 1.3), nearer(a, 0.8))}
     assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
 
 
@@ -777,7 +778,7 @@ def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(stream: 
     batch = stream.draw(n)
     a = stream.assessment(*batch)
     for own, says in ((0.5, True), (1.0, False)):
-        candidate = NumberAnswers(farther(a, 2.0), nearer(a, own))
+        candidate = ExamAnswers(farther(a, 2.0), nearer(a, own))
         stopped = stream.judged(*batch, candidate=candidate)
         assert stopped.why.startswith("Rejected: it forgot: ")
         assert ('learn it with "expect": "move"' in stopped.why) == says, stopped.why
@@ -789,21 +790,21 @@ def test_where_a_move_that_is_said_beforehand_would_pass_a_loss_says_so(stream: 
 
 def test_what_a_new_source_does_to_old_rows_is_said_of_it(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
-    report = stream.judged(*batch, candidate=NumberAnswers(farther(a, 2.0), nearer(a, 0.5)), new_source="south")
+    report = stream.judged(*batch, candidate=ExamAnswers(farther(a, 2.0), nearer(a, 0.5)), new_source="south")
     assert report.why.startswith('Rejected: "south", a source that is new, is unlike the others: errors ')
     assert report.why.endswith("or a column that tells sources apart.")
 
 
 def test_few_rows_of_batches_that_still_count_do_not_judge(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
-    worse = NumberAnswers(farther(a, 2.0), a.candidate.on_batch)
+    worse = ExamAnswers(farther(a, 2.0), a.candidate.on_batch)
     for m, verdict in ((29, {}), (30, {"forgets": "rejected", "slow_loss": "held"})):
         few = {
             "trusted": a.trusted.take(np.arange(m)),
             "trusted_goals": a.trusted_goals[:m],
-            "base": NumberAnswers(a.candidate.on_trusted[:m], a.candidate.on_batch),
-            "candidate": NumberAnswers(worse.on_trusted[:m], worse.on_batch),
-            "past": NumberPast(stream.past[:1]),
+            "base": ExamAnswers(a.candidate.on_trusted[:m], a.candidate.on_batch),
+            "candidate": ExamAnswers(worse.on_trusted[:m], worse.on_batch),
+            "past": stream.past[:1],
         }
         assert fired(stream.judged(*batch, **few, fades=True)) == verdict
         assert fired(stream.judged(*batch, **few)) == {"forgets": "rejected", "slow_loss": "held"}
@@ -816,17 +817,16 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
     memories = [(version, replace(memory, figures=(Figures(gain=0.08),))) for version, memory in stream.past]
     version, memory = memories[2]
     memories[2] = version, replace(memory, trusted_error=memory.trusted_error / 1.3)
-    past = NumberPast(memories)
-    followed = NumberAnswers(a.candidate.on_trusted, nearer(a, 0.9))
-    measured = measure(replace(a, past=past, candidate=followed))
+    followed = ExamAnswers(a.candidate.on_trusted, nearer(a, 0.9))
+    measured = measure(replace(a, past=memories, candidate=followed))
     assert [round(s.gained, 2) for s in measured.numbers[0].since] == [0.5, 0.42, 0.34, 0.26, 0.18, 0.1]
     report = judge_numbers(measured, stream.policy)
     assert "slow_loss" not in fired(report)
     assert "+30.0 % since version 4" in why(report, "slow_loss")
     assert "Updates since won as much on their own rows (−34.0 %): the stream moves." in why(report, "slow_loss")
-    idle = NumberAnswers(a.candidate.on_trusted, nearer(a, 1.0))
-    assert fired(judge_numbers(measure(replace(a, past=past, candidate=idle)), stream.policy))["slow_loss"] == "held"
-    silent = NumberPast([(version, replace(memory, figures=(Figures(),))) for version, memory in memories])
+    idle = ExamAnswers(a.candidate.on_trusted, nearer(a, 1.0))
+    assert fired(judge_numbers(measure(replace(a, past=memories, candidate=idle)), stream.policy))["slow_loss"] == "held"
+    silent = [(version, replace(memory, figures=(Figures(),))) for version, memory in memories]
     of_before = judge_numbers(measure(replace(a, past=silent, candidate=followed)), stream.policy)
     assert fired(of_before)["slow_loss"] == "held"
 
@@ -834,7 +834,7 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
 def test_a_version_remembers_what_it_gained_for_sure(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     a = stream.assessment(*batch)
     for part, gain in ((0.8, 0.2), (1.1, -0.1), (1.0, 0.0)):
-        made = replace(a, candidate=NumberAnswers(a.candidate.on_trusted, nearer(a, part)))
+        made = replace(a, candidate=ExamAnswers(a.candidate.on_trusted, nearer(a, part)))
         memory = Tested.load(memory_of(made).arrays())
         assert memory.figures[0].gain == pytest.approx(gain)
     few = stream.assessment(batch[0][:49], batch[1][:49])
@@ -846,7 +846,7 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
 ) -> None:
     a = stream.assessment(*batch)
     away = a.trusted_goals - 1.5 * (a.trusted_goals - a.candidate.on_trusted)
-    worse = NumberAnswers(away, nearer(a, 1.2))
+    worse = ExamAnswers(away, nearer(a, 1.2))
     assert {"forgets", "slow_loss", "learned_nothing"} <= fired(stream.judged(*batch, candidate=worse)).keys()
     beside = stream.judged(*batch, candidate=worse, same=worse)
     assert fired(beside) == {}
@@ -855,11 +855,11 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     made = replace(a, candidate=worse, same=worse)
     assert gained(made, 0) == pytest.approx((0.0, 0.5))  # which later versions are told
     past = [*stream.past, (8, memory_of(made))]
-    later = judge_numbers(measure(replace(a, past=NumberPast(past), candidate=worse, base=worse)), stream.policy)
+    later = judge_numbers(measure(replace(a, past=past, candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
     counted = "of which +50.0 % by settings alone; the rest, which counts, is +0.0 % of what these make."
     assert counted in why(later, "slow_loss")
-    better = NumberAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
+    better = ExamAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
     assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx((0.0, -0.2))
     won = RiseSince(1, Rise(rows=100, before=1.0, after=1.16, p=0.001), settings=-0.2)
     assert won.rise == pytest.approx(0.16)  # what settings won is not to be lost first
@@ -869,13 +869,13 @@ def test_with_a_decay_own_rows_may_be_answered_worse_by_what_the_batch_weighs(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
     a = stream.assessment(*batch)
-    worse = {"candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.1)), "known": 4 * ROWS}
+    worse = {"candidate": ExamAnswers(a.candidate.on_trusted, nearer(a, 1.1)), "known": 4 * ROWS}
     assert fired(stream.judged(*batch, **worse, fades=True)) == {}
     assert fired(stream.judged(*batch, **worse)) == {"learned_nothing": "held"}
-    little = {**worse, "candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.04))}
+    little = {**worse, "candidate": ExamAnswers(a.candidate.on_trusted, nearer(a, 1.04))}
     assert fired(stream.judged(*batch, **little)) == {}
     assert fired(stream.judged(*batch, **{**little, "known": 100 * ROWS})) == {"learned_nothing": "held"}
-    much = {**worse, "candidate": NumberAnswers(a.candidate.on_trusted, nearer(a, 1.2))}
+    much = {**worse, "candidate": ExamAnswers(a.candidate.on_trusted, nearer(a, 1.2))}
     assert fired(stream.judged(*batch, **much, fades=True)) == {"learned_nothing": "held"}
 
 

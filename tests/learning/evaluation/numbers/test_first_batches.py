@@ -10,10 +10,11 @@ from scipy.special import erfinv
 
 from service.contract.enums import Outcome
 from service.learning.data.target_grid import Floats
+from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import ErrorCourse, Figures
 from service.learning.evaluation.numbers.measure_numbers import measure
-from service.learning.evaluation.numbers.number_assessment import NumberAnswers, NumberAssessment, NumberPast
+from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of
 
 
@@ -29,7 +30,7 @@ def test_the_first_batches_are_held_where_intervals_say_that_they_are_off_and_no
 ) -> None:
     inputs, targets = batch
     a = stream.assessment(inputs, targets + 9)
-    narrow = {"intervals": intervals(0.2), "past": NumberPast()}
+    narrow = {"intervals": intervals(0.2), "past": ()}
     honest = stream.judged(inputs, targets, **narrow)
     assert honest.outcome is Outcome.PASS, honest.why
     report = stream.judged(inputs, targets + 9, **narrow)
@@ -38,8 +39,8 @@ def test_the_first_batches_are_held_where_intervals_say_that_they_are_off_and_no
         "lie outside the intervals in which version 7 expects nine in ten, and learning these rows hardly" in report.why
     )
     assert fired(stream.judged(inputs, targets + 9, **narrow, candidate=learned(a, 0.5))) == {}
-    assert fired(stream.judged(inputs, targets + 9, past=NumberPast())) == {}, "no intervals"
-    wide = {"intervals": intervals(2.0), "past": NumberPast(stream.past[:1])}
+    assert fired(stream.judged(inputs, targets + 9, past=())) == {}, "no intervals"
+    wide = {"intervals": intervals(2.0), "past": stream.past[:1]}
     assert fired(stream.judged(inputs, targets + 4, **wide)) == {}
 
 
@@ -47,12 +48,12 @@ def test_the_first_batches_are_held_for_a_unit_that_brings_them_nearer(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
     inputs, targets = batch
-    report = stream.judged(inputs, 1.609344 * targets + 9, intervals=intervals(0.2), past=NumberPast())
+    report = stream.judged(inputs, 1.609344 * targets + 9, intervals=intervals(0.2), past=())
     assert "look 1.61 times too large: divided by 1.61 they" in report.why
     assert report.outcome is not Outcome.PASS
 
 
-def first_version(stream: Stream, rows: int = 120) -> NumberPast:
+def first_version(stream: Stream, rows: int = 120) -> Past:
     """What a first version remembers of its rows: errors on blocks that were left out, no tested ones."""
     inputs, targets = stream.draw(rows)
     a = stream.assessment(inputs, targets)
@@ -61,13 +62,13 @@ def first_version(stream: Stream, rows: int = 120) -> NumberPast:
     figures = Figures(own_order=memory.figures[0].own_order, left_out=left_out)
     assert Figures.load(figures.stored()) == figures
     none = {name: getattr(memory, name)[:0] for name in ("batch", "row", "value", "error", "ratio")}
-    return NumberPast([(7, replace(memory, **none, figures=(figures,)))])
+    return [(7, replace(memory, **none, figures=(figures,)))]
 
 
-def learned(a: NumberAssessment, part: float) -> NumberAnswers:
+def learned(a: NumberAssessment, part: float) -> ExamAnswers[Floats]:
     """A candidate that answers this part of the batch's errors away, and trusted rows as the base does."""
     assert a.base is not None
-    return NumberAnswers(a.base.on_trusted, a.batch_goals - (1 - part) * (a.batch_goals - a.base.on_batch))
+    return ExamAnswers(a.base.on_trusted, a.batch_goals - (1 - part) * (a.batch_goals - a.base.on_batch))
 
 
 def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
@@ -86,7 +87,7 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
     assert "higher on average than version 7 expects, from the first row on: a step of" in report.why
     assert 'learn it with "expect": "move"' in report.why
     assert fired(stream.judged(inputs, moved, **first, **following, expected=True)) == {}
-    older = {**first, "past": NumberPast([(7, replace(past.tested[0][1], figures=(Figures(),)))])}
+    older = {**first, "past": [(7, replace(past[0][1], figures=(Figures(),)))]}
     assert fired(stream.judged(inputs, moved, **older, **following)) == {}, "an earlier release kept no such figures"
     rising = targets + np.linspace(0, 40, ROWS)[:, None]
     slowly = {"candidate": learned(stream.assessment(inputs, rising), 0.8)}
@@ -99,10 +100,10 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
 def test_the_rows_before_are_asked_until_four_batches_were_tested_or_the_stream_has_moved(
     stream: Stream, batch: tuple[Floats, Floats], tested: int, moved: bool, asked: bool
 ) -> None:
-    past = [*first_version(stream).tested, *stream.past[:tested]]
+    past = [*first_version(stream), *stream.past[:tested]]
     number, last = past[-1]
     past[-1] = number, replace(last, figures=(replace(last.figures[0], moved=moved),))
-    figures = measure(stream.assessment(*batch, intervals=intervals(0.2), past=NumberPast(past))).numbers[0].batch
+    figures = measure(stream.assessment(*batch, intervals=intervals(0.2), past=past)).numbers[0].batch
     assert figures is not None
     assert (figures.first is not None) == asked
     assert not asked or figures.first.apart is not None
@@ -156,7 +157,7 @@ def test_shuffled_batches_are_no_evidence_of_a_move_after_the_first_version_eith
     inputs, targets = batch
     past = first_version(stream)
     if not remembers:
-        past = NumberPast([(7, replace(past.tested[0][1], figures=(Figures(),)))])
+        past = [(7, replace(past[0][1], figures=(Figures(),)))]
     first = {"intervals": intervals(0.2), "past": past}
 
     def figures(shuffled: bool, seed: int) -> list[Figures]:

@@ -20,14 +20,14 @@ LAST_NOVEL = 3
 
 def recent(assessment: NumberAssessment) -> list[Tested]:
     """What the last promoted versions remember, newest last: the batches that are usual."""
-    last = [tested for _, tested in assessment.past.tested[-assessment.policy.recent_batches :]]
+    last = [tested for _, tested in assessment.past[-assessment.policy.recent_batches :]]
     return [replace(tested, novel=None) for tested in last] if _novelty_is_usual(assessment) else last
 
 
 def _novelty_is_usual(assessment: NumberAssessment) -> bool:
     """Whether hardly any row of the last promoted batches was without new values of categories, such as the numbers of
     orders: then such rows are what the base is used to, and count as others do."""
-    last = [tested for _, tested in assessment.past.tested[-LAST_NOVEL:]]
+    last = [tested for _, tested in assessment.past[-LAST_NOVEL:]]
     return len(last) == LAST_NOVEL and all(_hardly_any(tested.familiar) for tested in last)
 
 
