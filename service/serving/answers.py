@@ -9,7 +9,7 @@ import msgspec
 
 from service.errors import KnowsNothing
 from service.intake.kinds.tables import ValueNames
-from service.serving.kinds import INTERVAL
+from service.learning.evaluation.numbers.bounds import INTERVAL
 from service.serving.kinds.kind import USUAL, PredictOptions, RowAnswers
 from service.serving.kinds.output_tensors import OutputTensor
 from service.serving.loaded_versions import Loaded

@@ -17,12 +17,12 @@ from service.contract.tables import LACKED, TableInput, value_code
 from service.errors import CorruptArtifact, InvalidContent, NotLive
 from service.learning.data.rows import Array
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
+from service.learning.evaluation.numbers.bounds import INTERVAL
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.serving import batcher as batching
 from service.serving.answers import PIECE, Answer
 from service.serving.batcher import Batcher
-from service.serving.kinds import INTERVAL
 from service.serving.kinds.kind import PredictOptions, RowAnswers
 from service.serving.kinds.numbers import Values
 from service.serving.loaded_versions import USUAL_LEVEL, Loaded

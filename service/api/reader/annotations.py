@@ -29,11 +29,10 @@ from service.intake.kinds.brought_values import NONE_BROUGHT, BroughtValues, bro
 from service.intake.kinds.labels import Labels, read_groups, read_labels
 from service.intake.kinds.rows import Named
 from service.intake.kinds.targets import pointer_of, read_targets
+from service.learning.data.matrices import Floats
 from service.learning.data.row_hash import canonical_targets, content_digest, numbers_digest
 from service.learning.data.rows import NAMELESS
 from service.learning.data.target_grid import NumberGrid
-
-Floats = NDArray[np.float64]
 
 
 class Due(BaseModel):

@@ -12,13 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.tables import LACKED, TableInput, value_code
-
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from service.learning.data.matrices import Array, Bools, Floats
 
 ValueCounts = Mapping[str, Mapping[str, int]]
 """Rows of each value of a batch, by the name of its column: of columns whose values grow alone. Under `LACKED`: the

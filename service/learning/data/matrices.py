@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
+Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 LARGE = 2**24
 """Numbers beyond which a matrix is made in parts and kept in float32: 128 MB of float64."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.generic]
+from service.learning.data.matrices import Array
 
 
 def canonical_rows(inputs: Array) -> list[bytes]:

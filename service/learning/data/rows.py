@@ -15,6 +15,10 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.learning.data.matrices import Array as Array
+from service.learning.data.matrices import Bools as Bools
+from service.learning.data.matrices import Floats as Floats
+from service.learning.data.matrices import Ints as Ints
 from service.learning.data.row_hash import row_hashes
 from service.learning.data.sides import Folding, Keys, Marks, near, parted, repeated, sides
 
@@ -31,10 +35,6 @@ KIN_ROWS = 5
 LEARNING_ROWS = 3
 """A class with fewer learning rows lends some of its judging rows."""
 
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 PLAIN = ("inputs", "folds", "lent", "hashes", "row", "kin", "parted")
 """Columns of rows that index nothing, and are as wide in all rows."""

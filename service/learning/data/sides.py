@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeScale, TextInput
 from service.contract.strict import Strict, Unlimited
 from service.contract.tables import NumberColumn, TableInput
+from service.learning.data.matrices import Array, Floats, Ints
 from service.learning.data.row_hash import canonical_rows
 
 COORDINATES = 16
@@ -57,9 +58,6 @@ LARGEST = 2.0**27
 ROUND_VALUES = 2**20
 """Values that are projected at once."""
 
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 Marks = NDArray[np.uint32]
 

@@ -16,8 +16,8 @@ from pydantic import ConfigDict, Field
 
 from service.contract.strict import Listed, Strict
 from service.contract.targets.number_target import NumberTarget
+from service.learning.data.matrices import Floats
 
-Floats = NDArray[np.float64]
 Limbs = NDArray[np.int16]
 
 LIMB_BITS = 15

@@ -1,4 +1,4 @@
-"""Kinds of targets, one folder each: how their updates are examined. This file alone tells them apart."""
+"""Kinds of targets, one folder each: by what updates of each are examined."""
 
 from __future__ import annotations
 

@@ -16,10 +16,9 @@ from service.contract.inputs import ImageInput, InputSpec, MomentsScale, RangeSc
 from service.contract.tables import NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.learning.data.rows import Array
+from service.learning.network.table_scale import CLIP as CLIP
 from service.learning.network.table_scale import STILL, STILL_ROWS, TableScale
 
-CLIP = 8.0
-"""Scaled inputs are clipped here, so that every feature of them is bounded."""
 IMAGE_RANGE = (0.0, 255.0)
 """The range of images that declare none."""
 SMALLEST = 2.0**-100

@@ -34,7 +34,7 @@ from service.contract.tables import (
 from service.learning.data.rows import Array, Floats
 
 CLIP = 8.0
-"""Scaled numbers are clipped here."""
+"""Scaled inputs are clipped here, so that every feature of them is bounded."""
 DAY, YEAR, FIRST_WEEKDAY = 86_400.0, 365.2425, 3
 """Seconds of a day, days of a mean year, weekday of the first day of 1970, counted from Monday."""
 ROUNDING = 1e-12

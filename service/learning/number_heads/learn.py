@@ -22,15 +22,16 @@ from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.number_heads.equations import NumberEquations, NumberHead, grid_of, number_head
+from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, grid_of, number_head
 from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
-from service.learning.number_heads.reach import reach_of
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
 from service.learning.run import Run
 
+REACH_ROWS = 200
+"""Rows below which they say too little of where all targets end."""
 TO_BE_EXACT = ' "decay": 1 asks for the exact head.'
 
 
@@ -79,6 +80,23 @@ def _without(base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, 
     heads = (number_head(sums, grid.size, earlier.shift, exact.alpha) for sums in (earlier.all, earlier.unjudged))
     parts = head_parts(*heads)
     return Checkpoint(made.layout.model_copy(update={"sources": []}), {**made.parts, **parts}, made.learned)
+
+
+def reach_of(selected: FeatureRows, grid: NumberGrid) -> list[tuple[float, float]]:
+    """The least and the largest answer of each number, in units; [] where answers have no end. selected: rows of all
+    batches that are kept back for choosing.
+
+    A line goes on for ever, and where a logarithm is learned its exponential soon leaves all that was ever seen: of the
+    few large diamonds one was answered by 61,700, where no price is above 18,900. So answers end where the targets of
+    these rows end, and beyond by as much as the later half of them went beyond the earlier: where levels grow, answers
+    grow, too. Of prices of electricity, whose logarithm is not learned, ends made 4 % more error at spikes.
+    """
+    if grid.scale != "log" or len(selected) < REACH_ROWS:
+        return []
+    goals = goals_in_units(selected.take(np.lexsort((selected.row, np.array(selected.batches)[selected.batch]))), grid)
+    earlier, low, high = goals[: len(goals) // 2], goals.min(0), goals.max(0)
+    ends = 2 * low - earlier.min(0), 2 * high - earlier.max(0)
+    return [(float(least), float(most)) for least, most in zip(*ends, strict=True)]
 
 
 def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:

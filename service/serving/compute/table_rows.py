@@ -29,6 +29,7 @@ from service.contract.tables import (
     value_text,
 )
 from service.learning.data.learned_values import LearnedValues
+from service.learning.data.matrices import Floats
 from service.learning.network.lifts import Lift
 from service.learning.network.table_scale import (
     CLIP,
@@ -42,7 +43,6 @@ from service.learning.network.table_scale import (
 )
 from service.serving.compute.onednn import PackedMatrix
 
-Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Places = tuple[Sequence[int], Sequence[int]]

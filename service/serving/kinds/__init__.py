@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.contract.targets import Target
+from service.learning.evaluation.numbers.bounds import INTERVAL
 from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.serving.kinds import classes, numbers
 from service.serving.kinds.kind import AnyKind
 from service.serving.kinds.output_tensors import OutputShape
-
-INTERVAL = "interval"
-"""The part that intervals are read from."""
 
 
 def kind_of_target(checkpoint: Checkpoint) -> AnyKind:

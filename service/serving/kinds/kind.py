@@ -6,15 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from service.learning.data.rows import Array
+from service.learning.data.matrices import Array, Floats
 from service.serving.kinds.output_tensors import OutputTensor
 from service.serving.unusual import Marks
-
-Floats = NDArray[np.float64]
 
 
 class PredictOptions(NamedTuple):

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from service.errors import InvalidContent
 from service.learning.data.learned_values import LearnedValues
-from service.learning.data.rows import Array
+from service.learning.data.rows import Array, Bools
 from service.learning.data.target_grid import NumberGrid
-from service.learning.evaluation.numbers.bounds import GROUPS, NO_ROWS, Bools, bounds
+from service.learning.evaluation.numbers.bounds import GROUPS, INTERVAL, NO_ROWS, bounds
 from service.learning.network.checkpoint import Tensors
 from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
@@ -22,7 +22,7 @@ from service.serving.unusual import LACKING, Marks, joined, of_any, some
 
 T = TypeVar("T")
 
-VALUE, INTERVAL = "value", "interval"
+VALUE = "value"
 SEND_FEWER = "Send the rows in several requests."
 FEWER = {
     False: f"Ask for value alone, for interval as bytes (binary_data), or {SEND_FEWER[0].lower()}{SEND_FEWER[1:]}",

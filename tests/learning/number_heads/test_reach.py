@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.export.program import Program
-from service.learning.number_heads import reach
+from service.learning.number_heads import learn
 from service.serving.kinds.numbers import Values
 from service.serving.predictor import Predictor
 from tests.learning.number_streams import NumberStream, number, vector
@@ -17,7 +17,7 @@ FAR = np.array([[0.5], [4.0], [-4.0]], np.float32)
 
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "LEAST_ROWS", 10)
+    monkeypatch.setattr(learn, "REACH_ROWS", 10)
 
 
 def learned(scale: str = "log", growth: float = 0.0, **params: object) -> NumberStream:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from service.learning.data.matrices import Bools, Floats
 
+INTERVAL = "interval"
+"""The part of a version that holds its intervals, and the output that serves them."""
 LEVELS = 100
 """Quantile j of a group is that of level (j + 1) / LEVELS."""
 GROUPS = 5

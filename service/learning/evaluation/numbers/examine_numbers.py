@@ -21,6 +21,7 @@ from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import own_answers
 from service.learning.evaluation.numbers.batch.recent_batches import recent
 from service.learning.evaluation.numbers.batch.usual_errors import usual_errors
+from service.learning.evaluation.numbers.bounds import INTERVAL
 from service.learning.evaluation.numbers.errors import Part
 from service.learning.evaluation.numbers.intervals import (
     LEAST_ROWS,
@@ -49,8 +50,6 @@ from service.learning.network.scale_notes import scale_notes
 from service.learning.number_heads.equations import goals_in_units, grid_of
 from service.learning.run import Run
 
-INTERVAL = "interval"
-"""The part of a version that holds its intervals."""
 MOVES = (
     "Its sender said that targets move at once (expect: move): that they are unlike those before did not stop it. "
     "Usual is from now on what comes."

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.learning.data.rows import Floats
-from service.learning.evaluation.numbers.bounds import GROUPS, LEVELS, NO_ROWS, Bools, groups_of
+from service.learning.data.rows import Bools, Floats
+from service.learning.evaluation.numbers.bounds import GROUPS, LEVELS, NO_ROWS, groups_of
 from service.learning.evaluation.numbers.number_assessment import Tested
 
 LAST_BATCHES, MOST_BATCHES, ENOUGH_ROWS = 5, 20, 500

@@ -825,7 +825,9 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
     assert "+30.0 % since version 4" in why(report, "slow_loss")
     assert "Updates since won as much on their own rows (−34.0 %): the stream moves." in why(report, "slow_loss")
     idle = ExamAnswers(a.candidate.on_trusted, nearer(a, 1.0))
-    assert fired(judge_numbers(measure(replace(a, past=memories, candidate=idle)), stream.policy))["slow_loss"] == "held"
+    assert (
+        fired(judge_numbers(measure(replace(a, past=memories, candidate=idle)), stream.policy))["slow_loss"] == "held"
+    )
     silent = [(version, replace(memory, figures=(Figures(),))) for version, memory in memories]
     of_before = judge_numbers(measure(replace(a, past=silent, candidate=followed)), stream.policy)
     assert fired(of_before)["slow_loss"] == "held"
