@@ -80,7 +80,7 @@ class Data(Protocol):
         """Batches of base.learned."""
 
     def unknown_sources(self, names: Collection[str]) -> set[str]:
-        """Those of these sources of which base.learned has no batch."""
+        """Which of these sources have no batch in base.learned."""
 
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         """Values of categories that a version of base.learned and the update knows, None where inputs are no tables.
@@ -136,7 +136,7 @@ class Data(Protocol):
         """Trusted rows of the last batches of base.learned, bounded; raw inputs."""
 
     def recent_features(self, batches: int, space: Space) -> FeatureRows:
-        """The same rows with rounded features."""
+        """Trusted rows of the last batches of base.learned, bounded; rounded features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +178,7 @@ class MethodParams(Strict):
     of_one_kind: ClassVar[OfOneKind] = {}
 
     def misfit(self, target: Target) -> tuple[str, str] | None:
-        """Where a parameter is not of such targets: its name and a sentence with the remedy, else None."""
+        """The name of a parameter that such targets do not have, and a sentence with the remedy; None where all fit."""
         for name, (kind, sentence) in self.of_one_kind.items():
             value = getattr(self, name)
             if not isinstance(target, kind) and value is not False and value != type(self).model_fields[name].default:
@@ -186,8 +186,8 @@ class MethodParams(Strict):
         return None
 
     def unfit(self, setting: Setting) -> tuple[str, str] | None:
-        """Where targets, layouts and parameters show that the method cannot work: the field of the request and a
-        sentence with the remedy, else None."""
+        """The field of the request and a sentence with the remedy, where targets, layouts and parameters show that the
+        method cannot work; else None."""
         return self.misfit(setting.target)
 
 
@@ -383,8 +383,8 @@ class Method:
         return trained_here or self.beside_pretrained
 
     def refusal(self, setting: Setting, params: MethodParams) -> tuple[str, str] | None:
-        """Where targets, layouts and parameters show that it cannot work: the field of the request and a sentence with
-        the remedy, else None."""
+        """The field of the request and a sentence with the remedy, where targets, layouts and parameters show that it
+        cannot work; else None."""
         if why := self.lacks.get(type(setting.target)):
             learned = " and ".join(kind.predicts for kind in KINDS.values() if self.learns(kind))
             other = f"{self.name} learns {learned}, and the targets of this model are {setting.target.predicts}"

@@ -33,8 +33,8 @@ def no_check() -> None:
 
 
 class Tasks(Protocol):
-    """Where parts of a run are worked on that do not need one another. Functions and items can be pickled, and results
-    are the same wherever that is."""
+    """A place where parts of a run are worked on that do not need one another. Functions and items can be pickled, and
+    results are the same wherever that is."""
 
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """The results, in the order of the items."""
@@ -145,7 +145,7 @@ class Run:
 
     @property
     def silent(self) -> Run:
-        """The same run without reports of progress: for steps within a phase that has its own."""
+        """The run without reports of progress: for steps within a phase that has its own."""
         return replace(self, progress=no_progress, losses=no_losses)
 
     def generator(self, salt: int = 0) -> torch.Generator:

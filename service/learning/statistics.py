@@ -173,7 +173,7 @@ class Paired:
 
     @staticmethod
     def of(before: Bools, after: Bools) -> Paired:
-        """From right or wrong, row by row. before, after [n]"""
+        """Counts rows by whether they are right. before, after [n]"""
         return Paired(len(before), int((before & ~after).sum()), int((~before & after).sum()))
 
     @property
@@ -215,7 +215,7 @@ class Narrowed:
 
     @staticmethod
     def of(paired: Paired, before: NDArray[np.float64], after: NDArray[np.float64]) -> Narrowed:
-        """From the margins, row by row; at least one. before, after [n]"""
+        """Compares margins row by row; at least one. before, after [n]"""
         from scipy.special import ndtr
 
         drop = float((ndtr(before) - ndtr(after)).mean())
@@ -232,7 +232,7 @@ class Agreement:
 
     @staticmethod
     def of(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> Agreement:
-        """From codes >= 0, row by row. answers, labels [n]"""
+        """Counts equal codes, which are >= 0, row by row. answers, labels [n]"""
         size = int(max(answers.max(initial=-1), labels.max(initial=-1))) + 1
         answered, labelled = np.bincount(answers, minlength=size), np.bincount(labels, minlength=size)
         chance = float(answered @ labelled) / len(labels) ** 2 if len(labels) else 1.0

@@ -100,7 +100,7 @@ def file_of(name: str, files: Mapping[str, str]) -> str | None:
 
 
 def pretrained(backbone: PretrainedBackbone, files: Mapping[str, str]) -> SharedWeights:
-    """The same weights. Raises ImportError, OSError, SafetensorError, ValueError where they cannot be read."""
+    """The weights of a backbone. Raises ImportError, OSError, SafetensorError, ValueError where they cannot be read."""
     path = file_of(backbone.name, files)
     stamp = (Path(path).stat().st_mtime_ns, Path(path).stat().st_size) if path is not None else None
     return _pretrained(backbone.name, path, stamp)
@@ -142,7 +142,8 @@ def load(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
 
 
 def bare(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extractor:
-    """The same without width and work, whose measuring imports a part of torch that takes a second and 75 MB."""
+    """Makes the frozen network without its width and work, whose measuring imports a part of torch that takes a second
+    and 75 MB."""
     if lacking := missing_code(backbone.name):
         raise MethodRefused(lacking)
     if (learn := family(backbone.name).learn) is not None:
@@ -158,7 +159,7 @@ def bare(backbone: PretrainedBackbone, weights: Mapping[str, Tensor]) -> Extract
 
 
 def facts_of(backbone: PretrainedBackbone, weights: Callable[[], Mapping[str, Tensor]]) -> tuple[int, int]:
-    """The same as `facts`, wherever the architecture is known from: `weights` reads them if it stands beside them."""
+    """Gives `facts`, wherever the architecture is known from: `weights` reads them if it stands beside them."""
     if (learn := family(backbone.name).learn) is not None:
         learn(weights())
     return facts(backbone)

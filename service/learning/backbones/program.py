@@ -44,7 +44,7 @@ SAME = 1e-4
 _graphs: dict[str, Graph] = {}
 """Graphs that this process has read, by digest."""
 _alone: set[tuple[str, int]] = set()
-"""Those that were found to look at each image alone, by digest and side."""
+"""Graphs that were found to look at each image alone, by digest and side."""
 
 
 class StepFailed(InvalidContent, RuntimeError):
@@ -67,7 +67,7 @@ class Program(nn.Module):
         return self.run(x, None)
 
     def run(self, x: Tensor, meter: Meter | None) -> Tensor:
-        """The same, and `meter` watches. Raises StepFailed."""
+        """Runs the graph while `meter` watches. Raises StepFailed."""
         held: dict[str, Any] = {
             weight.argument: getattr(self, f"weight_{k}") for k, weight in enumerate(self.graph.weights)
         }
@@ -249,7 +249,7 @@ def _keep(result: Any, node: Node, held: dict[str, Any]) -> None:
 
 
 def _last_uses(graph: Graph) -> list[list[str]]:
-    """Of each step the names that no later one uses: what they hold is freed."""
+    """The names that no later step uses, of each step: what they hold is freed."""
     used, last = {graph.result}, list[list[str]]()
     for node in reversed(graph.nodes):
         names = set(node.results)

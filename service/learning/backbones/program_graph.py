@@ -25,7 +25,7 @@ from torch._ops import OpOverload
 MOST_NODES = 20_000
 MOST_JSON_BYTES = 64 * 2**20
 MOST_GRAPH_BYTES = 16 * 2**20
-"""Of a graph as it is kept; real ones have a tenth."""
+"""Most bytes of a graph as it is kept; real ones have a tenth."""
 MOST_EXPANDED = 2**26
 """Most numbers of a tensor that has more of them than are stored."""
 CHANNELS = 3

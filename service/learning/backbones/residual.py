@@ -20,7 +20,7 @@ PREFIX = "small_resnet/"
 NAME = re.compile(r"([1-9]\d{0,2}(?:-[1-9]\d{0,2}){0,3})x([1-9]\d?)")
 """Filters of one to four stages, and blocks a stage."""
 MEAN, STD = (0.0,) * 3, (1.0,) * 3
-"""It takes pixels in [0, 1] as they are."""
+"""Pixels in [0, 1] are taken as they are."""
 SIDE, LEAST_SIDE = 32, 16
 """The side without a named one; by default images keep their own, which is at least 16."""
 

@@ -66,4 +66,4 @@ def _published(name: str) -> dict[str, Any]:
 
 
 FAMILY = Family(".*", "image", ("torchvision",), "vision", exists, make, lambda name, images: _published(name)["side"])
-"""It takes every name."""
+"""The family that takes every name."""

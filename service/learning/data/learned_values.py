@@ -57,7 +57,7 @@ class LearnedValues:
         return {str(place): codes for place, codes in self.codes.items()} | lacked
 
     def with_values(self, others: LearnedValues) -> LearnedValues:
-        """With those of other rows."""
+        """Adds the values of other rows."""
         none = np.zeros(0)
         codes = {place: np.union1d(codes, others.codes.get(place, none)) for place, codes in self.codes.items()}
         lacked = None if self.lacked is None or others.lacked is None else self.lacked + others.lacked

@@ -28,7 +28,7 @@ REACH = 2**15 - 1
 SMALLEST, LARGEST = 2.0**-500, 2.0**500
 """Bounds of a fitted unit."""
 LARGEST_LOGARITHM = float(np.log(np.finfo(np.float64).max))
-"""Of a float64."""
+"""Logarithm of the largest float64."""
 
 
 class NumberGrid(Strict):

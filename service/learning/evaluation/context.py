@@ -112,16 +112,16 @@ class Remembered(Protocol):
 
     @property
     def best_masked(self) -> Mapping[str, float]:
-        """Of classes: the best accuracy of each, answered among the old ones."""
+        """The best accuracy of each class, answered among the old ones; none where targets are numbers."""
 
     @property
     def evidence(self) -> Sequence[Mapping[str, ClassEvidence]]:
-        """Of classes: what the last batches showed of each."""
+        """What the last batches showed of each class; none where targets are numbers."""
 
     @property
     def stopped(self) -> Sequence[Sequence[Mapping[str, float]]]:
-        """Of numbers: figures of the batches in a row that were stopped since the base came, for each number of a
-        row."""
+        """Figures of the batches in a row that were stopped since the base came, for each number of a row; none where
+        targets are classes."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -143,7 +143,8 @@ class UpdateContext(ABC):
     @classmethod
     @abstractmethod
     def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
-        """With what promoted versions left, by number, oldest first, and what else the lineage remembers."""
+        """The context of a lineage: what promoted versions left, by number, oldest first, and what else it
+        remembers."""
 
     @abstractmethod
     def judge(self, exam: Exam) -> tuple[Checkpoint, AnyReport, Memory]:

@@ -26,7 +26,7 @@ from service.learning.network.network import forward_cost, fresh
 from service.learning.run import Run
 
 LEARNING_SHARE = 0.7
-"""Of all rows, by the folds: 3-9 of 0-9."""
+"""Share of all rows that are learned: folds 3-9 of 0-9."""
 
 
 def cost_of(

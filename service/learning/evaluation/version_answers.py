@@ -97,14 +97,14 @@ class VersionAnswers:
         return self._judged(self.rows.trusted, lambda: self.rows.raw_trusted)
 
     def older_outputs(self) -> Outputs | None:
-        """The same for trusted rows that are too old to judge by; None where raw inputs are needed that were
-        deleted."""
+        """Columns of the head that never saw a judging fold, for trusted rows that are too old to judge by; None where
+        raw inputs are needed that were deleted."""
         if not self.same_space and self.rows.data.kept_rows < self.rows.data.known_rows:
             return None
         return self._judged(self.rows.older, lambda: self.rows.data.exam)
 
     def batch_outputs(self) -> Outputs:
-        """The same of the served head, for some of the update's own rows."""
+        """Columns of the served head, for some of the update's own rows."""
         batch = self.rows.batch
         features = self._features(*self._known_batch())
 

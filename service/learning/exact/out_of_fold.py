@@ -66,7 +66,7 @@ class RidgeDowndate:
 
 
 class LdaDowndate:
-    """The same of discriminants: A = a S_w + d I."""
+    """The equations of all rows, A w_k = r_k, of discriminants: A = a S_w + d I."""
 
     def __init__(self, moments: Moments, prior: float, spread: float, diagonal: float) -> None:
         self.moments, self._prior, self.spread, self._diagonal = moments, prior, spread, diagonal
@@ -114,7 +114,7 @@ def ridge_out_of_fold(
 def lda_out_of_fold(
     total: Sums, entry: FeatureRows, shift: int, prior: float, run: Run = UNWATCHED
 ) -> tuple[Head, Iterator[LeftOut]]:
-    """Does the same for discriminants, with the head of `solve_lda`."""
+    """Returns the discriminants of all rows, as `solve_lda` does, and out-of-fold answers to the entry."""
     moments = Moments.of(total, prior)
     return _apart(LdaDowndate(moments, prior, *lda_shrinkage(total, moments)), total, entry, shift, run)
 

@@ -37,7 +37,7 @@ class WeightedData:
         return self.data.weighted(self.space, self.weights, own=False, selecting=False)
 
     def earlier(self) -> Sums:
-        """The same, over all folds."""
+        """Weighted sums of every row but the update's own, over all folds."""
         return self.data.weighted(self.space, self.weights, own=False, selecting=False).all
 
     def counts(self) -> dict[str, float]:

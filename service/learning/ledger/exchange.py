@@ -15,7 +15,7 @@ from service.learning.ledger.feature_space import GRID_LIMIT
 from service.learning.ledger.sums import LARGEST_SUM, Sums
 
 FORMAT = 1
-"""Of an exported ledger, in its metadata."""
+"""The format of an exported ledger, in its metadata."""
 TENSORS = ("G", "Q", "n")
 """The tensors of an exported ledger: float64 that hold whole numbers."""
 LOW_LIMB = 2 ** (LIMB_BITS - 1)

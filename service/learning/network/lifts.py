@@ -44,7 +44,7 @@ SEEN = 3.0
 WIDE = 2_000
 """Width of random features up to `WIDE_ROWS` rows, and beyond."""
 WIDE_ROWS = 14_000
-"""Of which about 10,000 learn."""
+"""Rows of which about 10,000 learn."""
 BANDWIDTH = 1.4
 """Fourier: frequencies have the standard deviation BANDWIDTH / (spread x sqrt(inputs)), spread that of the inputs."""
 RANGED_SPREAD = 0.5
@@ -264,7 +264,7 @@ def table_candidates(spec: TableInput, rows: int, kinds: Sequence[LiftKind] = CL
 
 
 def twice_the_filters(spec: InputSpec, lifts: Sequence[Lift], rows: int) -> list[Lift] | None:
-    """The same convolutions with twice the filters; None for other lifts, for small images and for few rows."""
+    """Convolutions with twice the filters of these; None for other lifts, for small images and for few rows."""
     if [lift.kind for lift in lifts] != ["conv"] or rows < WIDTH or min(spec.shape[1:]) < SMALL:
         return None
     return [make_lift("conv", spec.shape, 2 * lifts[0].width, reach=input_reach(spec))]

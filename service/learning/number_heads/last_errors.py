@@ -62,8 +62,8 @@ class LastErrors:
     errors: Floats
 
     def choice(self) -> Choice:
-        """For each decay the alpha with the least geometric mean of the batches' errors, ties to the larger; then the
-        decay. Logarithms, so that a week of large errors, or a batch of wrong targets, does not decide alone.
+        """Chooses for each decay the alpha with the least geometric mean of the batches' errors, ties to the larger;
+        then the decay. Logarithms, so that a week of large errors, or a batch of wrong targets, does not decide alone.
 
         Of several decays, 1 unless the errors of another are smaller by more than a hundredth, and by more than one
         standard error of the difference, batch by batch: 1 weighs all batches alike.

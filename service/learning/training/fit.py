@@ -50,7 +50,7 @@ FELL = 0.95
 """A loss that ends above this part of the first one has not fallen."""
 EVALUATED_AT_ONCE = 2048
 ROOMIER = 16
-"""By which rows that are answered at once are divided where they do not fit into the memory of a device."""
+"""Divisor of the rows that are answered at once, where they do not fit into the memory of a device."""
 
 
 class Step(NamedTuple):
@@ -103,7 +103,7 @@ class Labelled(NamedTuple):
         return Labelled(self.x[which], self.y[which])
 
     def sample(self, most: int, generator: torch.Generator) -> Labelled:
-        """At most `most` of the rows, drawn."""
+        """Draws at most `most` of the rows."""
         return self if self.rows <= most else self.take(torch.randperm(self.rows, generator=generator)[:most])
 
 
@@ -220,7 +220,7 @@ def fit(
 
 
 def _decides(data: TrainingSet, params: GradientParams, phase: Phase) -> Facts:
-    """What decides a training beside its weights, as far as it is told cheaply."""
+    """What decides a training beside its weights, as far as it is known cheaply."""
     sizes = [0 if part is None else part.rows for part in (data.rows, data.memory, data.selecting)]
     return {"phase": [phase.name, phase.salt], "params": params.model_dump(mode="json"), "rows": sizes}
 

@@ -78,7 +78,8 @@ class Levelling:
 
     @staticmethod
     def going_on(base: Checkpoint, head: GrownLinear, keep_head: bool) -> Levelling:
-        """Of a head that goes on from the base's; what was taken off it is given back unless it is kept as it is."""
+        """For a head that goes on from the base's: what was taken off is given back, unless the head is kept as it
+        is."""
         parts = {ADJUSTED: base.parts[ADJUSTED]} if ADJUSTED in base.parts else {}
         if base.layout.exact is not None:
             return Levelling(EXACT)

@@ -19,7 +19,7 @@ Kept = Callable[[], Sequence[Tensor | torch.Generator]]
 
 @dataclass(frozen=True)
 class Terms:
-    """On which terms a training is tried. retries: how often its numbers were not finite · work: of earlier tries ·
+    """The terms of one try of a training. retries: how often its numbers were not finite · work: of earlier tries ·
     pieces: into which the rows of a step are divided, so that they fit into the memory of the device."""
 
     lr: float
@@ -29,7 +29,8 @@ class Terms:
 
 
 class Place(NamedTuple):
-    """Where a training stands: in an epoch, behind so many steps of it, in the order of its rows. None: none drawn."""
+    """Where a training stands: its epoch, the steps of it that are done, and the order of its rows, None: none
+    drawn."""
 
     epoch: int = 0
     done: int = 0

@@ -87,7 +87,7 @@ class Answers:
         return np.array([name in wanted for name in self.classes] + [False])[self.best]
 
     def over(self, classes: Iterable[str]) -> Answers:
-        """The same answers over those columns alone, as if the others did not exist."""
+        """The answers over these columns alone, as if the others did not exist."""
         wanted = frozenset(classes)
         if wanted.issuperset(self.classes):
             return self
@@ -98,7 +98,7 @@ class Answers:
         return Answers(tuple(self.classes[k] for k in keep), self.probabilities[:, keep])
 
     def take(self, which: Bools | Ints | slice) -> Answers:
-        """Those to the rows of a mask, of an index array or of a slice, in that order."""
+        """The answers to the rows of a mask, of an index array or of a slice, in that order."""
         every = np.arange(len(self.probabilities))
         return self if np.array_equal(every[which], every) else Answers(self.classes, self.probabilities[which])
 
@@ -109,7 +109,8 @@ def base_answers(version: VersionAnswers) -> ExamAnswers[Answers]:
 
 
 def candidate_answers(version: VersionAnswers, learned: Learned) -> ExamAnswers[Answers]:
-    """The same, the batch by heads that never saw the row; NaN where there is none."""
+    """Trusted rows by the head that never saw a judging fold, the batch by heads that never saw the row; NaN where
+    there is none."""
     if learned.out_of_fold is not None:
         return ExamAnswers(_trusted(version), own_answers(learned))
     served = _batch(version)

@@ -30,7 +30,7 @@ LEAST_MARGIN = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Correctness:
-    """Right or wrong of one version on its trusted rows.
+    """Which of its trusted rows one version answers rightly.
 
     `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n]; margin [n]: see `Answers.margins`,
     None in what an earlier release wrote. settings: share of the trusted rows, and of those of each class, that
@@ -129,7 +129,7 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     sums in some space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the
     exact head to its sums. `partial`, `stuck`: see `Measured`. `table`: whether inputs are rows of a table.
     `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has
-    from elsewhere, and `replaced`: the candidate has them no more.
+    from elsewhere, and `replaced`: the candidate no longer has them.
     """
 
     past: ClassPast = field(default_factory=ClassPast)
@@ -160,13 +160,13 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
         return tuple(c for c in self.candidate.on_trusted.classes if c not in old)
 
     def distinct(self) -> ClassAssessment:
-        """The same without repetitions of a row and label, near-duplicates among them: copies are right or wrong
-        together and prove nothing."""
+        """The assessment without repetitions of a row and label, near-duplicates among them: copies are right or
+        wrong together and prove nothing."""
         return self._take(distinct(self.trusted), distinct(self.batch))
 
     def uncopied(self) -> ClassAssessment:
-        """The same without trusted rows of which the update brings a copy, under the same label, to learn from: what
-        was learned proves nothing.
+        """The assessment without trusted rows of which the update brings a copy, under the same label, to learn from:
+        what was learned proves nothing.
 
         Of a class that would keep too few they stay, as they do where too few were left in all: copies may not take the
         evidence away. Copies under another label do harm, so their rows judge.

@@ -26,8 +26,8 @@ from service.learning.statistics import auc
 PARTS = 3
 """Parts of the rows of a class of which too few are kept back."""
 AS_SURE = 0.4
-"""Of pairs of such a row and a trusted row that is called the same, the base is surer of the former in so many: in half
-of them where nothing but the name differs, in few where the class is real."""
+"""Share of pairs of such a row and a trusted row that is called the same in which the base is surer of the former: half
+where nothing but the name differs, few where the class is real."""
 TINY = float(np.finfo(np.float64).tiny)
 NOTHING = np.zeros(0, np.int64)
 
@@ -73,9 +73,9 @@ def young(a: ClassAssessment) -> tuple[str, ...]:
 
 
 def in_parts(a: ClassAssessment, evidence: Evidence, names: Sequence[str]) -> dict[str, Likeness]:
-    """The same of classes of which too few rows are kept back: all are of one group, or they came a few at a time.
+    """Compares classes of which too few rows are kept back, since all are of one group or they came a few at a time.
 
-    Their rows, those that are trusted among them, are parted in three; each part is judged by the exact head of the two
+    Their rows, trusted ones among them, are divided into three parts; each is judged by the exact head of the two
     others and of all that is learned and not trusted. The base answers as if it did not know these classes.
     """
     old = [c for c in a.old if c not in names]

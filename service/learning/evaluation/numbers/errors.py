@@ -81,7 +81,7 @@ class ErrorRows:
         return float(inside.mean()), float((ends[1] - ends[0]).mean())
 
     def _sources(self, size: Floats) -> dict[str, SourceError]:
-        """Of sources that have a name."""
+        """Errors by source, of those that have a name."""
         masks = {name: self.rows.source == k for k, name in enumerate(self.rows.sources) if name}
         return {
             name: SourceError(mae=float(size[mask].mean()), rows=int(mask.sum()))

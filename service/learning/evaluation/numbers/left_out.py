@@ -1,6 +1,6 @@
 """Errors of an exact head on rows that it learned, until errors on rows to come were really made.
 
-Rows often come in an order, of time most of all, and those to come lie beyond it. So they are parted into five blocks
+Rows often come in an order, of time most of all, and those to come lie beyond it. So they are divided into five blocks
 in the order in which they came, and each is answered by the head of the others: on the second batch of thirteen streams
 intervals of 90 % hold 0.825 (least 0.62); where each row was left out alone, they held 0.642 (least 0.01).
 """
@@ -38,7 +38,7 @@ def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floa
 
 
 def _in_blocks(rows: FeatureRows) -> FeatureRows:
-    """At most 2,000 of these rows in the order in which they came, in blocks that heads leave out as groups."""
+    """Takes at most 2,000 rows, in the order in which they came, in blocks that heads leave out as groups."""
     rows = smallest(rows, MOST_ROWS)
     rows = rows.take(np.lexsort((rows.row, np.array(rows.batches)[rows.batch])))
     return replace(rows, folds=(2 * (np.arange(len(rows)) * BLOCKS // len(rows))).astype(rows.folds.dtype))

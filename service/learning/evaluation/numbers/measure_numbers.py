@@ -116,7 +116,7 @@ def change(assessment: NumberAssessment, k: int, goals: Floats, before: Floats, 
 
 
 def _rise(assessment: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
-    """From |errors| in units, row by row. [n], n >= 1
+    """The rise from |errors| in units, row by row. [n], n >= 1
 
     Relative to half of those really made on the last batches at least: wide heads answer other rows of what was learned
     far better, and how much better says little. And to `SHRUNK`.
@@ -169,7 +169,7 @@ def regions(assessment: NumberAssessment, k: int) -> Iterator[tuple[str, Ints]]:
 
 
 def _regions(assessment: NumberAssessment, k: int) -> Iterator[Region]:
-    """With chances that are Holm-corrected over the regions."""
+    """The regions, with chances that are Holm-corrected over them."""
     found = []
     for phrase, rows in regions(assessment, k):
         rise = _on_trusted(assessment, k, rows)
@@ -203,7 +203,7 @@ def remembered(assessment: NumberAssessment, tested: Tested) -> tuple[Floats, In
 
 
 def _batch(assessment: NumberAssessment, k: int, figures: Figures) -> BatchFigures | None:
-    """Of the rows that the base may know, see `familiar`. None without rows, or where nothing is usual."""
+    """Figures of the rows that the base may know, see `familiar`. None without rows, or where nothing is usual."""
     known = familiar(assessment)
     ratio = ratios(known)
     if ratio is None or known.base is None or not len(ratio):

@@ -21,7 +21,8 @@ LARGEST_LOG = math.log(LARGEST_TARGET)
 
 
 def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> ExamAnswers[Floats]:
-    """Of these places: trusted rows by the head that never saw a judging fold, the batch by the head that is served."""
+    """Answers to these places: trusted rows by the head that never saw a judging fold, the batch by the head that is
+    served."""
     layout, k = base.version.layout, len(base.version.outputs)
     on_trusted = _all(base.trusted_outputs(), len(base.rows.trusted), k)
     on_batch = _all(base.batch_outputs(), len(base.rows.batch), k)
@@ -31,8 +32,8 @@ def base_answers(base: VersionAnswers, trusted: Ints, batch: Ints) -> ExamAnswer
 def candidate_answers(
     candidate: VersionAnswers, learned: Learned, numbers: int, trusted: Ints, batch: Ints
 ) -> ExamAnswers[Floats]:
-    """The same, the batch by heads that never saw the row; NaN where there is none. A version that knows nothing
-    answers nothing."""
+    """Answers to these places: trusted rows as of a base, the batch by heads that never saw the row; NaN where there is
+    none. A version that knows nothing answers nothing."""
     rows, layout = candidate.rows, candidate.version.layout
     if not candidate.version.outputs:
         return ExamAnswers(np.full((len(trusted), numbers), np.nan), np.full((len(batch), numbers), np.nan))

@@ -81,8 +81,8 @@ class Tested:
         return np.ones(len(self.error), bool) if self.novel is None else ~self.novel
 
     def of(self, learned: Collection[str], own: Collection[str] | None = None) -> Tested:
-        """The same without what came of batches that are not among `learned`: those that were taken back. own: of the
-        update's batches only these."""
+        """Leaves out what came of batches that are not among `learned`: those that were taken back. own: the batches
+        of the update that stay, by default all that are learned."""
         rows, batches, kept = _kept(self.batch, self.batches, learned if own is None else own)
         trusted, trusted_batches, _ = _kept(self.trusted_batch, self.trusted_batches, learned)
         if len(batches) == len(self.batches) and len(trusted_batches) == len(self.trusted_batches):

@@ -66,7 +66,7 @@ def remember(
 def kept_figures(
     assessment: NumberAssessment, moved: bool = False, left_out: tuple[Floats, Floats] | None = None
 ) -> tuple[Figures, ...]:
-    """For each number of a row."""
+    """The figures that a version keeps for each number of a row; see `remember`."""
     kept = []
     for k, figures in enumerate(figures_of(assessment)):
         gain, settings = gained(assessment, k)

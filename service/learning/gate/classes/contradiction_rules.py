@@ -19,7 +19,7 @@ Counts = Callable[[ClassEvidence, GatePolicy], tuple[int, float]]
 MANY_ROWS = 100
 """Familiar rows from which a batch must itself show as many rows of a class as the rule speaks of."""
 FEW_LABELS = 4
-"""From so many on, the labels that rows of a class carry instead are counted, not named."""
+"""The labels that rows of a class carry instead are counted from so many on, not named."""
 LEAST_OTHERS = 10
 """Strange rows outside their commonest class from which a rule between rows and labels can show."""
 
@@ -63,7 +63,7 @@ def reconcilable(batch: Contradiction, policy: GatePolicy) -> bool | None:
 
 
 def shifted(batch: Contradiction, policy: GatePolicy) -> bool | None:
-    """The same for rules that speak of the whole batch.
+    """Whether old and new rows can both be right, for rules that speak of the whole batch.
 
     Conflicting rows are the hard ones of a hard problem: a joint head need get no more of them right than a head of the
     batch alone. Where that is less than half of what the model gets right of any row, labels are noise, and it is no
@@ -147,7 +147,7 @@ def _stands_out(batch: Contradiction, rule: Unlearnable | ContradictsEverything 
 def _passing(
     measured: Measured, batch: Contradiction, rule: ContradictsEverything | DisagreesBroadly, policy: GatePolicy
 ) -> Finding | None:
-    """Where conflicts are no more than the rule allows, or come of inputs that have shifted; else None."""
+    """A finding that passes, where conflicts are no more than the rule allows or come of shifted inputs; else None."""
     if not _stands_out(batch, rule):
         chance = f" On so few rows that may be chance, {BY_CHANCE}" if batch.excess >= rule.min_excess else ""
         return Finding(f"{_counted(measured, batch)}{chance}", batch.excess, rule.min_excess)

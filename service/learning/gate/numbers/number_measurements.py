@@ -85,7 +85,7 @@ class Beside:
         return self.p < rule.p
 
     def far_off(self, rule: NumberDisagreesBroadly) -> bool:
-        """Of errors: whether they are surely far beyond those of the last batches."""
+        """Whether it is an error that is surely far beyond those of the last batches."""
         return self.surely(rule) and self.ratio > rule.times
 
 
@@ -94,7 +94,7 @@ class OwnOrder:
     """Rank correlation of targets with the answers of a head of the batch alone, out of fold.
 
     p: chance that such a head does as well as the median · least: that of the last five batches; None: too few ·
-    beside: those of all the last ones that had no more rows, or not many more; None: too few.
+    beside: compared with all the last ones that had hardly more rows; None: too few.
     """
 
     value: float
@@ -247,12 +247,12 @@ class OneNumber:
 
     @property
     def of(self) -> str:
-        """As it stands behind "targets" where a row has several numbers."""
+        """What stands behind "targets" where a row has several numbers."""
         return f' of "{self.name}"' if self.among > 1 else ""
 
     @property
     def for_it(self) -> str:
-        """As it stands behind "errors" and "rows"."""
+        """What stands behind "errors" and "rows" there."""
         return f' for "{self.name}"' if self.among > 1 else ""
 
     def error(self, size: float) -> str:

@@ -73,7 +73,7 @@ def just_moved(measured: NumberMeasured, number: OneNumber) -> bool:
 
 
 def _won(own: Rise | None, as_much: float) -> str:
-    """As much as others rose, or less."""
+    """Says that errors on its own rows fell: as much as others rose, or less."""
     if own is None:
         return ""
     fell = "fell as much" if -own.rise >= as_much else "fell"

@@ -27,9 +27,9 @@ from service.learning.training.losses import Pull, without_old
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
-"""Of pulls whose importances have mean 1."""
+"""Strengths of pulls whose importances have mean 1."""
 USUAL = 0.1
-"""Of all strengths, where rows kept back do not tell them apart."""
+"""The strength where rows kept back do not tell them apart."""
 BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
 MASKED = (
@@ -42,7 +42,7 @@ class PulledParams(TrunkParams):
     """What every gradient method takes, how strong the pull is, and whether the loss is masked."""
 
     strengths: ClassVar[tuple[float, ...]] = STRENGTHS
-    """Of which a search takes one."""
+    """Strengths of which a search takes one."""
     schedule: Schedule = Field("cosine", description=SCHEDULE)
     strength: Literal["search"] | Strength = Field(
         "search",

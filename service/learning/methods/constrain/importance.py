@@ -64,7 +64,8 @@ class Importance:
         return {name: v.clamp(max=LARGEST) for name, v in self.values.items()}
 
     def stored(self, learner: Learner) -> dict[str, Tensor]:
-        """As a part of a version: outside of the frame, by place. Call it before `finish`, which leaves the frame."""
+        """The part of a version that keeps it: outside of the frame, by place. Call it before `finish`, which leaves
+        the frame."""
         units = _units(learner)
         tensors: dict[str, Tensor] = {ROWS: torch.tensor([self.rows], dtype=torch.float64)}
         for name, key, place, shape in _places(learner.body):

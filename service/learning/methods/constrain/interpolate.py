@@ -96,7 +96,7 @@ def _report(point: Point) -> dict[str, Any]:
 
 
 def _notes(points: Sequence[Point], alpha: float, searched: bool) -> list[str]:
-    """Where nothing could be chosen, the base was kept, or no path leads from one network to the other."""
+    """Notes where nothing could be chosen, the base was kept, or no path leads from one network to the other."""
     notes = []
     if searched and points[0].old is None:
         notes.append("No row of what was known is at hand, so the new rows alone chose alpha; set it to hold more.")

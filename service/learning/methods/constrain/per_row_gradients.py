@@ -143,5 +143,5 @@ def _recorded(blocks: Mapping[Block, str]) -> Iterator[dict[Block, tuple[Tensor,
 
 
 def _parts(rows: Tensor, size: int) -> list[Tensor]:
-    """At most `size` rows each."""
+    """Parts of at most `size` rows each."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -71,7 +71,7 @@ def _mean(scores: Tensor | None) -> float | None:
 
 
 def preferred(points: Sequence[Point], order: Callable[[Point], float]) -> Point:
-    """Of those as good as the best, the first in `order`; of equal means the best has the larger minimum of both."""
+    """The first in `order` of those as good as the best, which of equal means has the larger minimum of both."""
     best = max(points, key=lambda p: (p.score, min(p.means(), default=0.0), -order(p)))
     return min((p for p in points if p is best or p.as_good_as(best)), key=order)
 

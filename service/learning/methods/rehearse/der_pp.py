@@ -95,7 +95,7 @@ def _next_memory(learner: Learner, remembered: Rows, scores: Scores, params: Par
 
 
 def _wrongly_held(learner: Learner, params: Params, scores: Scores, memory: Labelled) -> float:
-    """Of rows whose class had a column when they were learned, the share in which another column scored higher."""
+    """Share of rows in which another column scored higher, of those whose class had one when they were learned."""
     had_column = learner.aim.had_column(memory.y, scores.width)
     if not bool(had_column.any()):
         return 0.0

@@ -37,11 +37,11 @@ class Exemplars:
         return {name: len(rows) for name, rows in self.rows.items()}
 
     def together(self, like: Rows) -> Rows:
-        """All of them, class after class. Without any: no rows, shaped as `like`."""
+        """All exemplars, class after class. Without any: no rows, shaped as `like`."""
         return Rows.concat([like.take(np.zeros(0, np.int64)), *self.rows.values()])
 
     def stored(self, classes: Sequence[str]) -> dict[str, Tensor]:
-        """As a part of a checkpoint: keyed hashes [m] and columns [m], in their order."""
+        """The part of a checkpoint that keeps them: keyed hashes [m] and columns [m], in their order."""
         hashes = [rows.hashes.astype(np.int64) for rows in self.rows.values()]
         columns = [np.full(len(rows), classes.index(name)) for name, rows in self.rows.items()]
         empty = np.zeros(0, np.int64)

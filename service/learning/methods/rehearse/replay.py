@@ -29,7 +29,7 @@ from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
 
 TEMPERATURE = 2.0
-"""By which old and new answers are softened before they are compared."""
+"""Old and new answers are softened by this before they are compared."""
 
 
 class Params(RehearsalParams):

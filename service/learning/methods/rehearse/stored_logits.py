@@ -30,12 +30,12 @@ class Scores:
         return (torch.arange(self.logits.shape[1]) < self.width[:, None]).float()
 
     def widened(self, columns: int) -> Scores:
-        """With zeros up to so many columns."""
+        """Adds zeros up to so many columns."""
         room = torch.zeros(len(self.logits), columns - self.logits.shape[1])
         return Scores(torch.cat([self.logits, room], 1), self.width)
 
     def stored(self, rows: Rows) -> dict[str, Tensor]:
-        """As a part of a checkpoint, with the keyed hashes of their rows."""
+        """The part of a checkpoint that keeps them, with the keyed hashes of their rows."""
         hashes = torch.from_numpy(rows.hashes.astype(np.int64))
         return {"hashes": hashes, "logits": self.logits.contiguous(), "width": self.width}
 

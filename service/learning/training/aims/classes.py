@@ -83,7 +83,7 @@ class ClassAim(Aim):
         return CrossEntropy()
 
     def begin(self, head: GrownLinear) -> None:
-        """It stays as it was drawn."""
+        """Leaves the head as it was drawn."""
 
     def open_head(self, head: GrownLinear, base: Checkpoint, data: Data) -> None:
         open_head(head, unselected(base, data) or base.parts.get("judge"), base.layout.temperature)

@@ -35,7 +35,7 @@ NORMAL = 1.4826
 LEAST_ROWS = 20
 """Selecting rows below which the mean squared error on the learning ones tells the spread."""
 LEAST_DELTA = 2.0**-6
-"""In units: of targets that the exact head hits all but exactly."""
+"""Least delta, in units, where the exact head hits targets all but exactly."""
 QUIET = 0.1
 """What the weights of a head that was drawn are multiplied by."""
 TIMES = 1.5
@@ -62,7 +62,7 @@ class RobustLoss:
         return self.apart(outputs, y).mean()
 
     def mixed(self, columns: int, *parts: Tensor, weights: Sequence[float] = ()) -> RobustLoss:
-        """The same: numbers have no shares of the rows."""
+        """Itself: numbers have no shares of the rows."""
         return self
 
     def between(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:

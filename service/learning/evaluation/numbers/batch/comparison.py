@@ -126,7 +126,7 @@ class Usual:
         return self._ratio(figures.log_far, [f.log_far for f in self.earlier], 1.5 * (1 / rows + self.noise))
 
     def _ratio(self, value: float | None, earlier: Sequence[float | None], noise: float) -> Beside | None:
-        """From logarithms; the chance of one so far above."""
+        """Compares ratios by their logarithms; the chance is that of one so far above."""
         before = _known(earlier)
         if value is None or not len(before):
             return None
@@ -150,7 +150,7 @@ class Usual:
         return self._order(value, [f.own_order for f in self.earlier], rows)
 
     def _order(self, value: float | None, earlier: Sequence[float | None], rows: int) -> Beside | None:
-        """From rank correlations; the chance of one so far below."""
+        """Compares rank correlations; the chance is that of one so far below."""
         before = fisher_z(_known(earlier))
         if value is None or not len(before):
             return None
@@ -159,7 +159,7 @@ class Usual:
 
 
 def _known(values: Sequence[float | None]) -> Floats:
-    """Those that were measured."""
+    """The values that were measured."""
     return np.array([value for value in values if value is not None and math.isfinite(value)])
 
 

@@ -83,7 +83,7 @@ class Figures:
 
     @staticmethod
     def measured(goals: Floats, values: Floats, ratio: Floats, size: float) -> Figures:
-        """Of the base's answers to a batch. size: the usual mean |error| · the others [n], n >= 1"""
+        """The figures of the base's answers to a batch. size: the usual mean |error| · the others [n], n >= 1"""
         return Figures(
             log_mean=math.log(float(np.minimum(ratio, MOST_RATIO).mean())),
             log_median=math.log(max(float(np.median(ratio)), LEAST_RATIO)),

@@ -26,12 +26,12 @@ FEW = 4
 WIDE, MIDDLE = 0.9, 0.5
 """Levels of the intervals that are looked at."""
 ORDER_SPREAD = 0.2
-"""How much orders of batches (as atanh) differ beside what few rows make of them."""
+"""How much orders of batches (as Fisher's z) differ beside what few rows make of them."""
 
 
 def first_batches(assessment: NumberAssessment, k: int, own: OwnOrder | None) -> FirstBatches | None:
-    """Of number k of the update's rows, one at least; None once batches show more, or that the stream has moved, or
-    where the base has no intervals."""
+    """What shows of number k on the update's rows, one at least; None once batches show more, or that the stream has
+    moved, or where the base has no intervals."""
     if assessment.base is None or assessment.intervals is None or just_moved(assessment):
         return None
     if sum(len(tested.error) > 0 for tested in recent(assessment)) >= FEW:
@@ -88,8 +88,8 @@ def _beyond(errors: Floats, size: float) -> float:
 
 
 def _before(assessment: NumberAssessment, k: int) -> list[ErrorCourse]:
-    """Of all rows before, by batches: what the first version keeps, and the batch that was tested since, if any. None
-    of all where the first keeps none."""
+    """Errors on all rows before, by batches: what the first version keeps, and the batches that were tested since; []
+    where the first keeps nothing."""
     last = recent(assessment)
     kept = last[0].figures[k].left_out if last and k < len(last[0].figures) else None
     if kept is None:

@@ -15,7 +15,7 @@ FEW = 20
 LAST = 5
 """Batches that show whether the stream has just moved, and how well a batch alone says what its targets are."""
 LAST_NOVEL = 3
-"""Where so many batches in a row brought hardly a row without new values, such rows are usual."""
+"""Batches in a row that brought hardly a row without new values, from which such rows are usual."""
 
 
 def recent(assessment: NumberAssessment) -> list[Tested]:

@@ -50,7 +50,7 @@ TURNED = 1e-3
 NEARER = 1.25
 """Targets that are 0 must lie so many times as far off as divided ones: else any division brings them nearer."""
 OF_LOGARITHMS = 4.0
-"""By so many times a factor brings logarithms nearer that is no shift among others: every factor is a shift of them."""
+"""A factor that brings logarithms so many times nearer is no shift among others: every factor is a shift of them."""
 PLAINLY = 2.0
 """A target is right as it was sent where it lies so many usual errors off once repaired, and as sent less than half."""
 
