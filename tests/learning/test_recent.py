@@ -55,7 +55,9 @@ def lived(trusted: str, decay: float) -> tuple[tuple[Report, ...], Checkpoint]:
         reports.append(made.report)
         if made.report.gate.outcome is Outcome.PASS:
             base, live, history = made.checkpoint, k, [*history, batch]
-            past = ClassPast(bits=[*past.bits, (k, made.bits)], evidence=[*past.evidence, made.report.batch.evidence])
+            past = ClassPast(
+                correctness=[*past.correctness, (k, made.bits)], evidence=[*past.evidence, made.report.batch.evidence]
+            )
     assert base is not None
     return tuple(reports), base
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from service.errors import InvalidContent
-from service.learning.data.rows import Array
-from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
+from service.learning.data.rows import Array, Floats
+from service.serving.kinds.kind import Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, NameTensor, OutputShape, OutputTensor
 from service.serving.unusual import Marks, joined, of_any, some
 

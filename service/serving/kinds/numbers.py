@@ -12,11 +12,11 @@ from torch import Tensor
 
 from service.errors import InvalidContent
 from service.learning.data.learned_values import LearnedValues
-from service.learning.data.rows import Array, Bools
+from service.learning.data.rows import Array, Bools, Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.bounds import GROUPS, INTERVAL, NO_ROWS, bounds
 from service.learning.network.checkpoint import Tensors
-from service.serving.kinds.kind import Floats, Kind, Listing, PredictOptions
+from service.serving.kinds.kind import Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
 from service.serving.unusual import LACKING, Marks, joined, of_any, some
 

@@ -111,12 +111,12 @@ class Correctness:
 class ClassPast:
     """What a lineage remembers, newest last.
 
-    `bits`: version number and correctness of the last promoted versions, see `remember`.
+    `correctness`: version number and correctness of the last promoted versions, see `remember`.
     `best_masked`: `old_classes.best_masked` of the base's report.
     `evidence`: `batch.evidence` of the reports of the base and the versions before it.
     """
 
-    bits: Sequence[tuple[int, Correctness]] = ()
+    correctness: Sequence[tuple[int, Correctness]] = ()
     best_masked: Mapping[str, float] = field(default_factory=dict)
     evidence: Sequence[Mapping[str, ClassEvidence]] = ()
 
@@ -207,43 +207,44 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
         )
 
 
-def since(a: ClassAssessment) -> tuple[Since, ...]:
+def since(assessment: ClassAssessment) -> tuple[Since, ...]:
     """Every remembered version beside the candidate, on rows and columns that both have; oldest first.
 
     Where recent rows alone are trusted, on those that still count, and of the versions that answered most of them: what
     an older one has in common with them is a batch or two that is about to leave. Classes are not compared then:
     a stream that moves takes now from one, now from another.
     """
-    rows, candidate, base, least = a.trusted, a.candidate.on_trusted, a.base and a.base.on_trusted, 1.0
-    if a.policy.trusted == "recent":
-        counts = ~rows.in_batches(a.faded)
+    rows, candidate, least = assessment.trusted, assessment.candidate.on_trusted, 1.0
+    base = assessment.base and assessment.base.on_trusted
+    if assessment.policy.trusted == "recent":
+        counts = ~rows.in_batches(assessment.faded)
         rows, candidate, base = rows.take(counts), candidate.take(counts), base and base.take(counts)
         least = counts.sum() / 2
-    few, few_margins = a.policy.worst_class.min_rows, a.policy.slow_loss.min_margins
-    now = settings_lost(a)
+    few, few_margins = assessment.policy.worst_class.min_rows, assessment.policy.slow_loss.min_margins
+    now = settings_lost(assessment)
     compared = [
         Since(
             number,
-            *bits.against(candidate, rows, few, few_margins),
-            _more(now, bits.settings),
-            Since(number, *bits.against(base, rows, few, few_margins)) if base else None,
+            *then.against(candidate, rows, few, few_margins),
+            _more(now, then.settings),
+            Since(number, *then.against(base, rows, few, few_margins)) if base else None,
         )
-        for number, bits in a.past.bits
+        for number, then in assessment.past.correctness
     ]
-    if a.policy.trusted == "recent":
+    if assessment.policy.trusted == "recent":
         compared = [replace(s, classes={}, margins={}) for s in compared]
     return tuple(s for s in compared if s.paired.rows >= least)
 
 
-def settings_lost(a: ClassAssessment) -> Mapping[str, float]:
+def settings_lost(assessment: ClassAssessment) -> Mapping[str, float]:
     """`Correctness.settings` of the candidate; of all trusted rows by the name ALL."""
-    lost = dict(a.past.bits[-1][1].settings) if a.past.bits else {}
-    same = a.candidate if a.challenges else a.same
-    if a.base is None or same is None or not len(a.trusted):
+    lost = dict(assessment.past.correctness[-1][1].settings) if assessment.past.correctness else {}
+    same = assessment.candidate if assessment.challenges else assessment.same
+    if assessment.base is None or same is None or not len(assessment.trusted):
         return lost
-    before, after = (answers.on_trusted.right(a.trusted) for answers in (a.base, same))
+    before, after = (answers.on_trusted.right(assessment.trusted) for answers in (assessment.base, same))
     every = np.arange(len(before))
-    of_classes = ((a.trusted.names[k], rows) for k, rows in by_code(a.trusted.labels, every).items())
+    of_classes = ((assessment.trusted.names[k], rows) for k, rows in by_code(assessment.trusted.labels, every).items())
     for name, rows in ((ALL, every), *of_classes):
         lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop
     return lost
@@ -259,15 +260,15 @@ def pooled_before(policy: GatePolicy) -> int:
     return (min(most, policy.recent_batches) if policy.trusted == "recent" else most) - 1
 
 
-def remember(a: ClassAssessment) -> Correctness:
+def remember(assessment: ClassAssessment) -> Correctness:
     """The candidate's correctness, and its margins, on what will be trusted rows once it is live: T, and the judging
     rows of B."""
-    trusted, batch = a.candidate.on_trusted, a.candidate.on_batch
-    judging = a.batch.judging & batch.judged
-    rows = Rows.concat([a.trusted.bare(), a.batch.take(judging).bare()])
-    right = np.concatenate([trusted.right(a.trusted), batch.right(a.batch)[judging]])
-    margin = np.concatenate([trusted.margins(a.trusted), batch.margins(a.batch)[judging]])
-    return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(a))
+    trusted, batch = assessment.candidate.on_trusted, assessment.candidate.on_batch
+    judging = assessment.batch.judging & batch.judged
+    rows = Rows.concat([assessment.trusted.bare(), assessment.batch.take(judging).bare()])
+    right = np.concatenate([trusted.right(assessment.trusted), batch.right(assessment.batch)[judging]])
+    margin = np.concatenate([trusted.margins(assessment.trusted), batch.margins(assessment.batch)[judging]])
+    return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(assessment))
 
 
 def by_code(codes: Ints, rows: Ints) -> dict[int, Ints]:

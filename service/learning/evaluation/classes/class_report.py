@@ -48,34 +48,35 @@ def assess(assessment: ClassAssessment) -> Report:
     Repetitions of a row count once, in every number of the report but its cost.
     """
     every = assessment.distinct()
-    a = every.uncopied()
-    copies = _copies(assessment, a)
-    measured, evidence = measure(every, a)
-    gate = judge(measured, a.policy)
+    counted, every_row = every.uncopied(), len(assessment.batch)
+    copies = _copies(assessment, counted)
+    measured, evidence = measure(every, counted)
+    gate = judge(measured, counted.policy)
     harm = measured.harm
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
-    unmasked, best = None, _best_before(a)
-    if a.base and len(a.trusted):
-        unmasked = Paired.of(a.base.on_trusted.right(a.trusted), a.candidate.on_trusted.right(a.trusted))
-    old = _old_classes(a, harm, unmasked, best)
+    unmasked, best = None, _best_before(counted)
+    if counted.base and len(counted.trusted):
+        both = (answers.on_trusted.right(counted.trusted) for answers in (counted.base, counted.candidate))
+        unmasked = Paired.of(*both)
+    old = _old_classes(counted, harm, unmasked, best)
     return Report(
-        before=scored(a.base.on_trusted, a.trusted) if a.base else None,
-        after=scored(a.candidate.on_trusted, a.trusted),
+        before=scored(counted.base.on_trusted, counted.trusted) if counted.base else None,
+        after=scored(counted.candidate.on_trusted, counted.trusted),
         old_classes=old,
-        new_classes=_new_classes_score(a),
+        new_classes=_new_classes_score(counted),
         forgetting=_forgetting(old, best),
         interference=_interference(gate),
         worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
         negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
         positive_flips=unmasked.better / unmasked.rows if unmasked else None,
-        yardstick=_yardstick(a),
-        older=a.older,
-        batch=_batch_evidence(a, evidence, measured.contradiction).model_copy(update=copies),
-        cost=a.cost,
+        yardstick=_yardstick(counted),
+        older=counted.older,
+        batch=_batch_evidence(counted, evidence, measured.contradiction).model_copy(update=copies),
+        cost=counted.cost,
         gate=gate,
-        exact=a.exact,
-        method=dict(a.method),
-        notes=[*a.notes, *_copies_noted(copies["near_duplicates"], len(assessment.batch)), *_copied_noted(a)],
+        exact=counted.exact,
+        method=dict(counted.method),
+        notes=[*counted.notes, *_copies_noted(copies["near_duplicates"], every_row), *_copied_noted(counted)],
     )
 
 
@@ -100,26 +101,26 @@ def _copies_noted(copies: int, rows: int) -> list[str]:
     ]
 
 
-def _copied_noted(a: ClassAssessment) -> list[str]:
+def _copied_noted(assessment: ClassAssessment) -> list[str]:
     """A note on rows that judge although the update has copies of them."""
-    copied = int(a.copied.sum())
+    copied, trusted = int(assessment.copied.sum()), counted_rows(len(assessment.trusted))
     if not copied:
         return []
     return [
-        f"The update brings copies of {copied:,} of {counted_rows(len(a.trusted))} that judge, and learns from them. "
+        f"The update brings copies of {copied:,} of {trusted} that judge, and learns from them. "
         "Without those too few were left, so they judge as well; accuracy after it may read too high."
     ]
 
 
 def _old_classes(
-    a: ClassAssessment, harm: Harm | None, unmasked: Paired | None, best: Mapping[str, float]
+    assessment: ClassAssessment, harm: Harm | None, unmasked: Paired | None, best: Mapping[str, float]
 ) -> OldClasses:
-    if not a.base or not harm or not unmasked:
+    if not assessment.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
         return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
-    before = float(a.base.on_trusted.right(a.trusted).mean())
-    masked = a.candidate.on_trusted.over(a.old).right(a.trusted)
-    now = {name: s.accuracy for name, s in class_scores(masked, a.trusted).items()}
+    before = float(assessment.base.on_trusted.right(assessment.trusted).mean())
+    masked = assessment.candidate.on_trusted.over(assessment.old).right(assessment.trusted)
+    now = {name: s.accuracy for name, s in class_scores(masked, assessment.trusted).items()}
     return OldClasses(
         before=before,
         after=before - unmasked.drop,
@@ -138,10 +139,11 @@ def _forgetting(old: OldClasses, best: Mapping[str, float]) -> float | None:
     return float(np.mean([best[c] - accuracy for c, accuracy in old.masked_classes.items()]))
 
 
-def _best_before(a: ClassAssessment) -> dict[str, float]:
+def _best_before(assessment: ClassAssessment) -> dict[str, float]:
     """Best masked accuracy of each old class in the lineage, that of the base on these rows included."""
-    base = class_scores(a.base.on_trusted.right(a.trusted), a.trusted) if a.base else {}
-    best = dict(a.past.best_masked)
+    rows = assessment.trusted
+    base = class_scores(assessment.base.on_trusted.right(rows), rows) if assessment.base else {}
+    best = dict(assessment.past.best_masked)
     return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
 
 
@@ -151,11 +153,11 @@ def _interference(gate: GateReport) -> Interference:
     return Interference.SUDDEN if fired & {5, 8} else Interference.GRADUAL if 9 in fired else Interference.NONE
 
 
-def _new_classes_score(a: ClassAssessment) -> NewClassesScore:
-    which = new_rows(a)
-    rows, right = a.batch.take(which), a.candidate.on_batch.right(a.batch)[which]
+def _new_classes_score(assessment: ClassAssessment) -> NewClassesScore:
+    which = new_rows(assessment)
+    rows, right = assessment.batch.take(which), assessment.candidate.on_batch.right(assessment.batch)[which]
     return NewClassesScore(
-        names=list(a.new),
+        names=list(assessment.new),
         after=float(right.mean()) if len(rows) else None,
         interval=wilson(int(right.sum()), len(rows)),
         rows=len(rows),
@@ -163,46 +165,47 @@ def _new_classes_score(a: ClassAssessment) -> NewClassesScore:
     )
 
 
-def _yardstick(a: ClassAssessment) -> Yardstick | None:
-    if not a.yardstick:
+def _yardstick(assessment: ClassAssessment) -> Yardstick | None:
+    if not assessment.yardstick:
         return None
-    rows, answers = a.trusted, a.yardstick.on_trusted
+    rows, answers = assessment.trusted, assessment.yardstick.on_trusted
     accuracy = float(answers.right(rows).mean()) if len(rows) else None
-    new = a.yardstick.on_batch.right(a.batch)[new_rows(a) & a.yardstick.on_batch.judged]
+    own = assessment.yardstick.on_batch
+    new = own.right(assessment.batch)[new_rows(assessment) & own.judged]
     return Yardstick(
         method="ridge",
         accuracy=accuracy,
-        regret=accuracy - float(a.candidate.on_trusted.right(rows).mean()) if accuracy is not None else None,
-        intrusion=float(answers.among(a.new).mean()) if len(rows) else None,
+        regret=accuracy - float(assessment.candidate.on_trusted.right(rows).mean()) if accuracy is not None else None,
+        intrusion=float(answers.among(assessment.new).mean()) if len(rows) else None,
         new_classes=float(new.mean()) if len(new) else None,
     )
 
 
 def _batch_evidence(
-    a: ClassAssessment, evidence: Evidence | None, contradiction: Contradiction | None
+    assessment: ClassAssessment, evidence: Evidence | None, contradiction: Contradiction | None
 ) -> BatchEvidence:
-    own, confident = a.candidate.on_batch, a.policy.familiar.confident
-    left_out = left_out_suspects(a.batch, own, confident)
-    surely = suspects(a.batch, own, unlike_the_rest(a.batch, own, UNLIKELY), confident)
-    if not evidence or not contradiction or not a.base:
+    own, confident = assessment.candidate.on_batch, assessment.policy.familiar.confident
+    left_out = left_out_suspects(assessment.batch, own, confident)
+    surely = suspects(assessment.batch, own, unlike_the_rest(assessment.batch, own, UNLIKELY), confident)
+    if not evidence or not contradiction or not assessment.base:
         return BatchEvidence(conflicts=None, suspect_rows=left_out, notes=_left_out_noted(surely))
-    answers, conflict = a.base.on_batch, evidence.conflict
-    alike = clusters(a.batch, answers, evidence, a.ledger.unjudged) if a.ledger else None
-    listed = suspects(a.batch, answers, conflict, confident, alike)
+    answers, conflict = assessment.base.on_batch, evidence.conflict
+    alike = clusters(assessment.batch, answers, evidence, assessment.ledger.unjudged) if assessment.ledger else None
+    listed = suspects(assessment.batch, answers, conflict, confident, alike)
     known = {(row.batch, row.row) for row in listed}
     left_out = [row for row in left_out if (row.batch, row.row) not in known]
-    both = reconcilable(contradiction, a.policy)
-    guilty = {} if a.expected else unexcused(contradiction, a.policy)
+    both = reconcilable(contradiction, assessment.policy)
+    guilty = {} if assessment.expected else unexcused(contradiction, assessment.policy)
     return BatchEvidence(
         conflicts=evidence.conflicts,
         familiar=evidence.rows,
         expected=evidence.expected,
         unfamiliar_share=evidence.unfamiliar_share,
         suspect_rows=sorted([*listed, *left_out], key=lambda row: (-row.alike, -row.score))[:SUSPECT_ROWS],
-        disputes=[dispute(name, of_class, a.batch, answers, conflict) for name, of_class in guilty.items()],
-        evidence={} if a.expected else dict(evidence.classes),
+        disputes=[dispute(name, of_class, assessment.batch, answers, conflict) for name, of_class in guilty.items()],
+        evidence={} if assessment.expected else dict(evidence.classes),
         reconcilable=both,
-        notes=[*_notes(a, evidence, both, listed), *_left_out_noted([row for row in surely if row in left_out])],
+        notes=_notes(assessment, evidence, both, listed) + _left_out_noted([row for row in surely if row in left_out]),
     )
 
 
@@ -219,18 +222,20 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
     return [f"{count} a label that all other rows speak against: is it a slip? The report lists {them}."]
 
 
-def _notes(a: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]) -> list[str]:
-    notes = [RELABELLED] if a.expected else []
+def _notes(
+    assessment: ClassAssessment, evidence: Evidence, both: bool | None, listed: Sequence[SuspectRow]
+) -> list[str]:
+    notes = [RELABELLED] if assessment.expected else []
     if both:
         notes.append("Shifted inputs: old and new rows can both be right, as those of another region or style are.")
     if listed and (most := listed[0]).alike:
         notes.append(
-            f'{most.alike} rows that lie close together say "{most.label}" where version {a.live} says '
+            f'{most.alike} rows that lie close together say "{most.label}" where version {assessment.live} says '
             f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
         )
-    if surely := sum(row.score >= a.policy.familiar.confident for row in listed):
+    if surely := sum(row.score >= assessment.policy.familiar.confident for row in listed):
         rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely} rows carry", "them")
-        notes.append(f"{rows} a label where version {a.live} is sure of another one; the report lists {them}.")
+        notes.append(f"{rows} a label where version {assessment.live} is sure of another one; the report lists {them}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:
         notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")

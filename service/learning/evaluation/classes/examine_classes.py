@@ -66,8 +66,8 @@ class ClassContext(UpdateContext):
     @classmethod
     def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
         assert isinstance(policy, GatePolicy), "classes are judged by a policy of classes"
-        bits = [(version, Correctness.load(arrays)) for version, arrays in memories]
-        return cls(policy=policy, past=ClassPast(bits, lineage.best_masked, lineage.evidence))
+        correctness = [(version, Correctness.load(arrays)) for version, arrays in memories]
+        return cls(policy=policy, past=ClassPast(correctness, lineage.best_masked, lineage.evidence))
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         assessment = _assessment(exam, self)

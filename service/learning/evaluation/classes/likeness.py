@@ -32,24 +32,25 @@ TINY = float(np.finfo(np.float64).tiny)
 NOTHING = np.zeros(0, np.int64)
 
 
-def likeness(a: ClassAssessment, evidence: Evidence) -> dict[str, Likeness]:
+def likeness(assessment: ClassAssessment, evidence: Evidence) -> dict[str, Likeness]:
     """Compares the rows of each new class with trusted rows that the base calls the same: those that are familiar and
     that it is sure of, where they are many enough; else all, since of a hard problem it may be sure of nothing.
 
     The exact head, where there is one, shows whether they can be told apart at all; else the candidate.
     """
-    if not a.new or a.base is None or not len(a.trusted):
+    if not assessment.new or assessment.base is None or not len(assessment.trusted):
         return {}
-    rule, confident = a.policy.renames, a.policy.familiar.confident
-    head, base, base_on_batch = a.yardstick or a.candidate, a.base.on_trusted, a.base.on_batch
-    old, new = _Margins.of(head.on_trusted, a.old), _Margins.of(head.on_batch, a.old)
+    rule, confident = assessment.policy.renames, assessment.policy.familiar.confident
+    head = assessment.yardstick or assessment.candidate
+    base, base_on_batch = assessment.base.on_trusted, assessment.base.on_batch
+    old, new = _Margins.of(head.on_trusted, assessment.old), _Margins.of(head.on_batch, assessment.old)
     sure_before, sure = base.scores >= confident, evidence.familiar & (base_on_batch.scores >= confident)
     answered = head.on_trusted.judged & base.judged
     every, surely = (by_code(base.best, np.flatnonzero(answered & which)) for which in (True, sure_before))
     usual = float((answered & sure_before).mean())
-    judged = head.on_batch.judged & base_on_batch.judged & ~alone(a.batch)
-    of_class, alike = by_code(a.batch.codes(a.new), np.flatnonzero(judged)), {}
-    for k, name in enumerate(a.new):
+    judged = head.on_batch.judged & base_on_batch.judged & ~alone(assessment.batch)
+    of_class, alike = by_code(assessment.batch.codes(assessment.new), np.flatnonzero(judged)), {}
+    for k, name in enumerate(assessment.new):
         rows = of_class.get(k, NOTHING)
         known = rows[sure[rows]]
         unsure = _unsure(known, rows, usual, rule)
@@ -57,40 +58,40 @@ def likeness(a: ClassAssessment, evidence: Evidence) -> dict[str, Likeness]:
         separation = _separation(new.toward(name), old.toward(name), called, beside)
         counts = _counted(called, base_on_batch.classes)
         alike[name] = Likeness(len(rows), len(known), usual, counts, *separation, all=unsure)
-    sent = a.batch.counts()
-    few_judged = [c for c in a.new if alike[c].rows < rule.min_rows <= sent.get(c, 0)]
-    return alike | in_parts(a, evidence, few_judged)
+    sent = assessment.batch.counts()
+    few_judged = [c for c in assessment.new if alike[c].rows < rule.min_rows <= sent.get(c, 0)]
+    return alike | in_parts(assessment, evidence, few_judged)
 
 
-def young(a: ClassAssessment) -> tuple[str, ...]:
+def young(assessment: ClassAssessment) -> tuple[str, ...]:
     """Classes of this batch that came after the first version that is looked back on, and of which fewer rows are
     trusted than rule 12 needs: rows that come a few at a time were never judged by it."""
-    if a.base is None or not a.past.bits:
+    if assessment.base is None or not assessment.past.correctness:
         return ()
-    first, trusted = frozenset(a.past.bits[0][1].classes), a.trusted.counts()
-    known = frozenset(a.old) - first
-    return tuple(c for c in a.batch.present() if c in known and trusted.get(c, 0) < a.policy.renames.min_rows)
+    first, trusted = frozenset(assessment.past.correctness[0][1].classes), assessment.trusted.counts()
+    known, least = frozenset(assessment.old) - first, assessment.policy.renames.min_rows
+    return tuple(c for c in assessment.batch.present() if c in known and trusted.get(c, 0) < least)
 
 
-def in_parts(a: ClassAssessment, evidence: Evidence, names: Sequence[str]) -> dict[str, Likeness]:
+def in_parts(assessment: ClassAssessment, evidence: Evidence, names: Sequence[str]) -> dict[str, Likeness]:
     """Compares classes of which too few rows are kept back, since all are of one group or they came a few at a time.
 
     Their rows, trusted ones among them, are divided into three parts; each is judged by the exact head of the two
     others and of all that is learned and not trusted. The base answers as if it did not know these classes.
     """
-    old = [c for c in a.old if c not in names]
-    if not names or not old or a.base is None or a.ledger is None or a.solve is None:
+    old = [c for c in assessment.old if c not in names]
+    if not names or not old or assessment.base is None or assessment.ledger is None or assessment.solve is None:
         return {}
-    rule, confident = a.policy.renames, a.policy.familiar.confident
-    base, on_batch = _without(a.base.on_trusted, old), _without(a.base.on_batch, old)
-    beside = np.flatnonzero((a.trusted.codes(old) >= 0) & base.judged)
-    sent = np.flatnonzero((a.batch.codes(names) >= 0) & on_batch.judged)
-    earlier = np.flatnonzero((a.trusted.codes(names) >= 0) & base.judged)
-    new = FeatureRows.concat([a.batch.take(sent), a.trusted.take(earlier)])
+    rule, confident = assessment.policy.renames, assessment.policy.familiar.confident
+    base, on_batch = _without(assessment.base.on_trusted, old), _without(assessment.base.on_batch, old)
+    beside = np.flatnonzero((assessment.trusted.codes(old) >= 0) & base.judged)
+    sent = np.flatnonzero((assessment.batch.codes(names) >= 0) & on_batch.judged)
+    earlier = np.flatnonzero((assessment.trusted.codes(names) >= 0) & base.judged)
+    new = FeatureRows.concat([assessment.batch.take(sent), assessment.trusted.take(earlier)])
     once = distinct(new)
     if not len(once) or not len(beside):
         return {}
-    new, trusted = new.take(once), a.trusted.take(beside)
+    new, trusted = new.take(once), assessment.trusted.take(beside)
     best = np.concatenate([on_batch.best[sent], base.best[earlier]])[once]
     scores = np.concatenate([on_batch.scores[sent], base.scores[earlier]])[once]
     sure = (scores >= confident) & np.concatenate([evidence.familiar[sent], np.ones(len(earlier), bool)])[once]
@@ -100,15 +101,15 @@ def in_parts(a: ClassAssessment, evidence: Evidence, names: Sequence[str]) -> di
     part[np.lexsort((new.hashes, codes))] = np.arange(len(new)) % PARTS
     margins = []
     for k in range(PARTS):
-        head = a.solve(a.ledger.unjudged + Sums.of(new.take(part != k)))
-        logits = (head.logits(rows.values(a.ledger.shift)) for rows in (new, trusted))
+        head = assessment.solve(assessment.ledger.unjudged + Sums.of(new.take(part != k)))
+        logits = (head.logits(rows.values(assessment.ledger.shift)) for rows in (new, trusted))
         margins.append([_Margins.of(softmax(head.classes, some), old) for some in logits])
     every, alike = by_code(base.best[beside], np.arange(len(beside))), {}
     for k, name in enumerate(names):
         rows = np.flatnonzero(codes == k)
         known = rows[sure[rows]]
         unsure = _unsure(known, rows, usual, rule) or (
-            name in a.old and _as_sure(scores, base.scores[beside], by_code(best, rows), every)
+            name in assessment.old and _as_sure(scores, base.scores[beside], by_code(best, rows), every)
         )
         compared = rows if unsure else known
         called_same = by_code(base.best[beside], np.flatnonzero(sure_before | unsure))

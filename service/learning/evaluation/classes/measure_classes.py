@@ -31,61 +31,63 @@ MANY_ROWS = 100
 """Learned rows of which some would be trusted, if they were not all of one group."""
 
 
-def measure(a: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Evidence | None]:
+def measure(assessment: ClassAssessment, uncopied: ClassAssessment) -> tuple[Measured, Evidence | None]:
     """The numbers for the gate, and the rows behind its rules 1-4. What the candidate answers is judged by uncopied
     rows; what the base knows of the batch by all, which it never saw."""
-    evidence = weigh(a.trusted, a.batch, a.base, a.ledger, a.policy) if a.base and a.ledger else None
-    alike = likeness(a, evidence) if evidence else {}
-    of_young = in_parts(a, evidence, young(a)) if evidence else {}
-    trusted = a.trusted.counts()
+    rows, base, ledger = (assessment.trusted, assessment.batch), assessment.base, assessment.ledger
+    evidence = weigh(*rows, base, ledger, assessment.policy) if base and ledger else None
+    alike = likeness(assessment, evidence) if evidence else {}
+    of_young = in_parts(assessment, evidence, young(assessment)) if evidence else {}
+    trusted = assessment.trusted.counts()
     measured = Measured(
-        live=a.live,
-        first=None if a.base else _first(a),
-        harm=_harm(uncopied, [name for name, like in alike.items() if of_its_own(like, a.policy.renames)]),
-        contradiction=_contradiction(a, evidence) if evidence else None,
-        new_classes=_new_classes(a, alike) if a.base else (),
-        own=_own(a),
-        untested=_untested(a),
-        resettled=a.same is not None,
+        live=assessment.live,
+        first=None if assessment.base else _first(assessment),
+        harm=_harm(uncopied, [name for name, like in alike.items() if of_its_own(like, assessment.policy.renames)]),
+        contradiction=_contradiction(assessment, evidence) if evidence else None,
+        new_classes=_new_classes(assessment, alike) if assessment.base else (),
+        own=_own(assessment),
+        untested=_untested(assessment),
+        resettled=assessment.same is not None,
         since=since(uncopied),
-        sound=a.sound,
-        exact=a.exact and not a.partial,
-        partial=a.partial,
-        stuck=a.stuck,
-        relabels=a.expected,
-        foreign=tuple(name for name in a.foreign if name not in trusted),
-        replaced=a.replaced,
-        batches=a.batch.batches,
+        sound=assessment.sound,
+        exact=assessment.exact and not assessment.partial,
+        partial=assessment.partial,
+        stuck=assessment.stuck,
+        relabels=assessment.expected,
+        foreign=tuple(name for name in assessment.foreign if name not in trusted),
+        replaced=assessment.replaced,
+        batches=assessment.batch.batches,
         young=tuple(NewClass(name, like.rows, 0, None, like) for name, like in of_young.items()),
     )
     return measured, evidence
 
 
-def _harm(a: ClassAssessment, own: Sequence[str]) -> Harm | None:
+def _harm(assessment: ClassAssessment, own: Sequence[str]) -> Harm | None:
     """`own`: new classes whose rows show that they are none of the old ones."""
-    if not a.before or not len(a.trusted):
+    if not assessment.before or not len(assessment.trusted):
         return None
-    rows, answers, before = a.trusted, a.candidate.on_trusted, a.before.on_trusted.right(a.trusted)
-    after, masked, intruded = answers.right(rows), answers.over(a.old).right(rows), answers.among(a.new)
-    by_yardstick = a.yardstick.on_trusted.among(a.new) if a.yardstick else None
+    rows, base, answers = assessment.trusted, assessment.base, assessment.candidate.on_trusted
+    before, after = assessment.before.on_trusted.right(rows), answers.right(rows)
+    masked, intruded = answers.over(assessment.old).right(rows), answers.among(assessment.new)
+    by_yardstick = assessment.yardstick.on_trusted.among(assessment.new) if assessment.yardstick else None
     # class by class, a row that even the yardstick gives to a new class counts as masked
     fair = masked if by_yardstick is None else np.where(by_yardstick, masked, after)
     names = Counter(name for name, new in zip(answers.names(), intruded, strict=True) if new)
     return Harm(
         rows=len(rows),
         masked=Paired.of(before, masked),
-        groups=tuple(_groups(a, before, fair)),
+        groups=tuple(_groups(assessment, before, fair)),
         taken=Paired.of(before, np.where(answers.among(own), masked, after)),
         intruded=int(intruded.sum()),
         intruders=tuple(name for name, _ in names.most_common()),
         yardstick_intruded=None if by_yardstick is None else int(by_yardstick.sum()),
-        in_all=Paired.of(a.base.on_trusted.right(rows), masked) if a.base and a.same else None,
+        in_all=Paired.of(base.on_trusted.right(rows), masked) if base and assessment.same else None,
     )
 
 
-def _groups(a: ClassAssessment, before: Bools, after: Bools) -> list[Group]:
+def _groups(assessment: ClassAssessment, before: Bools, after: Bools) -> list[Group]:
     """Each class with enough trusted rows, the others together, and each source where there are several."""
-    rows, least = a.trusted, a.policy.worst_class.min_rows
+    rows, least = assessment.trusted, assessment.policy.worst_class.min_rows
     counts = np.bincount(rows.labels, minlength=len(rows.names))
     masks = [(name, f'"{name}"', rows.labels == k, False) for k, name in enumerate(rows.names) if counts[k] >= least]
     rare = counts[rows.labels] < least
@@ -104,11 +106,11 @@ def _groups(a: ClassAssessment, before: Bools, after: Bools) -> list[Group]:
     ]
 
 
-def _first(a: ClassAssessment) -> First:
-    answers = a.candidate.on_batch
-    nothing_left = answers.judged & alone(a.batch)
+def _first(assessment: ClassAssessment) -> First:
+    answers, kin = assessment.candidate.on_batch, assessment.batch.kin
+    nothing_left = answers.judged & alone(assessment.batch)
     judged = answers.judged & ~nothing_left
-    rows = a.batch.take(judged)
+    rows = assessment.batch.take(judged)
     column = {name: k for k, name in enumerate(rows.names)}
     answered = np.array([column.get(name, len(column)) for name in answers.names()], np.int64)
     counts = rows.counts()
@@ -117,71 +119,73 @@ def _first(a: ClassAssessment) -> First:
         len(answers.classes),
         max(sorted(counts), key=lambda c: counts[c], default=""),
         int(nothing_left.sum()),
-        one_group=not len(rows) and len(np.unique(a.batch.kin)) == 1 and bool(a.batch.kin[0] & np.uint64(1)),
+        one_group=not len(rows) and len(np.unique(kin)) == 1 and bool(kin[0] & np.uint64(1)),
     )
 
 
-def new_rows(a: ClassAssessment) -> Bools:
+def new_rows(assessment: ClassAssessment) -> Bools:
     """Rows of B whose class is new and that were judged."""
-    new = a.batch.codes(a.new) >= 0
-    return np.asarray(new & a.candidate.on_batch.judged)
+    new = assessment.batch.codes(assessment.new) >= 0
+    return np.asarray(new & assessment.candidate.on_batch.judged)
 
 
-def _new_classes(a: ClassAssessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
-    codes, new = a.batch.codes(a.new), new_rows(a)
+def _new_classes(assessment: ClassAssessment, alike: Mapping[str, Likeness]) -> tuple[NewClass, ...]:
+    codes, new = assessment.batch.codes(assessment.new), new_rows(assessment)
 
     def counted(some: Bools) -> list[int]:
-        return [int(n) for n in np.bincount(codes[new & some], minlength=len(a.new))]
+        return [int(n) for n in np.bincount(codes[new & some], minlength=len(assessment.new))]
 
-    best = a.yardstick.on_batch if a.yardstick else None
-    rows, hits = counted(new), counted(a.candidate.on_batch.right(a.batch))
+    best = assessment.yardstick.on_batch if assessment.yardstick else None
+    rows, hits = counted(new), counted(assessment.candidate.on_batch.right(assessment.batch))
     none = [0] * len(rows)
-    judged, best_hits = (counted(best.judged), counted(best.right(a.batch))) if best else (none, none)
+    judged, best_hits = (counted(best.judged), counted(best.right(assessment.batch))) if best else (none, none)
     return tuple(
         NewClass(name, rows[k], hits[k], best_hits[k] if judged[k] or not rows[k] else None, alike.get(name))
-        for k, name in enumerate(a.new)
+        for k, name in enumerate(assessment.new)
     )
 
 
-def _own(a: ClassAssessment) -> Paired | None:
-    if not a.before:
+def _own(assessment: ClassAssessment) -> Paired | None:
+    if not assessment.before:
         return None
-    before, after = a.before.on_batch, a.candidate.on_batch
+    before, after = assessment.before.on_batch, assessment.candidate.on_batch
     both = before.judged & after.judged
-    return Paired.of(before.right(a.batch)[both], after.right(a.batch)[both])
+    return Paired.of(before.right(assessment.batch)[both], after.right(assessment.batch)[both])
 
 
-def _untested(a: ClassAssessment) -> tuple[int, int] | None:
-    if not a.base or not a.ledger or len(a.trusted) or a.ledger.all.rows < MANY_ROWS:
+def _untested(assessment: ClassAssessment) -> tuple[int, int] | None:
+    ledger = assessment.ledger
+    if not assessment.base or not ledger or len(assessment.trusted) or ledger.all.rows < MANY_ROWS:
         return None
-    answers = a.base.on_batch
-    known = (a.batch.codes(answers.classes) >= 0) & answers.judged
-    return int(known.sum()), int((known & ~answers.right(a.batch)).sum())
+    answers = assessment.base.on_batch
+    known = (assessment.batch.codes(answers.classes) >= 0) & answers.judged
+    return int(known.sum()), int((known & ~answers.right(assessment.batch)).sum())
 
 
-def _contradiction(a: ClassAssessment, evidence: Evidence) -> Contradiction:
+def _contradiction(assessment: ClassAssessment, evidence: Evidence) -> Contradiction:
     """Counts of the evidence; the two heads that tell its causes apart are fitted only where a rule asks."""
+    batch, base, ledger, solve = assessment.batch, assessment.base, assessment.ledger, assessment.solve
     counted = evidence.known & evidence.familiar
-    last = a.past.evidence[max(len(a.past.evidence) - pooled_before(a.policy), 0) :]
+    last = assessment.past.evidence[max(len(assessment.past.evidence) - pooled_before(assessment.policy), 0) :]
     counts = Contradiction(
         rows=evidence.rows,
         conflicts=evidence.conflicts,
         expected=evidence.expected,
-        labels=len(np.unique(a.batch.labels[counted])),
+        labels=len(np.unique(batch.labels[counted])),
         classes=evidence.classes,
         pooled=pooled([*last, evidence.classes]) if last else {},
     )
-    if a.ledger is None or a.solve is None or a.base is None:
+    if ledger is None or solve is None or base is None:
         return counts
     strange = evidence.known & ~evidence.familiar
-    most = int(np.bincount(a.batch.labels[strange]).max(initial=0))
+    most = int(np.bincount(batch.labels[strange]).max(initial=0))
     counts = replace(counts, strange=int(strange.sum()), strange_others=int(strange.sum()) - most)
-    if strange_can_tell(counts, a.policy):
-        counts = replace(counts, strange_learner=learnable(a.batch, strange, a.ledger.shift, a.solve))
-    if needs_learner(counts, a.policy):
-        counts = replace(counts, learner=learnable(a.batch, counted, a.ledger.shift, a.solve))
+    if strange_can_tell(counts, assessment.policy):
+        counts = replace(counts, strange_learner=learnable(batch, strange, ledger.shift, solve))
+    if needs_learner(counts, assessment.policy):
+        counts = replace(counts, learner=learnable(batch, counted, ledger.shift, solve))
     # of one label in a table a joint head answers that label more: it shows no other inputs
-    if needs_reconciliation(counts, a.policy) and not (a.table and counts.labels == 1):
-        joint = reconcile(a.batch, a.base.on_batch, evidence.conflict, a.ledger, a.solve)
+    if needs_reconciliation(counts, assessment.policy) and not (assessment.table and counts.labels == 1):
+        joint = reconcile(batch, base.on_batch, evidence.conflict, ledger, solve)
         counts = replace(counts, reconciliation=joint)
     return counts

@@ -242,13 +242,15 @@ def test_small_losses_are_found_against_the_best_remembered_version() -> None:
     best = Correctness.of(trusted, np.ones(200, bool), ("a", "b"))
     middling = Correctness.of(trusted, np.arange(200) % 20 > 0, ("a", "b"))
     live, now, past = says("ab", "ab" * 91 + "ba" * 9), says("ab", "ab" * 90 + "ba" * 10), [(3, best), (4, middling)]
-    report = assess(assessment(trusted=trusted, base=live, candidate=now, yardstick=now, past=ClassPast(bits=past)))
+    report = assess(
+        assessment(trusted=trusted, base=live, candidate=now, yardstick=now, past=ClassPast(correctness=past))
+    )
     rule = report.gate.rules[9]
     assert rule.value == pytest.approx(0.1)
     assert "since version 3" in rule.why
     assert report.gate.outcome is Outcome.UNDECIDED
     assert report.interference is Interference.GRADUAL
-    same = assess(assessment(trusted=trusted, base=now, candidate=now, yardstick=now, past=ClassPast(bits=past)))
+    same = assess(assessment(trusted=trusted, base=now, candidate=now, yardstick=now, past=ClassPast(correctness=past)))
     assert same.gate.outcome is Outcome.PASS, "it loses nothing that the live version has not lost"
 
 
@@ -271,7 +273,7 @@ def test_margins_that_fall_hold_a_version_but_on_a_stream_that_moves(trusted: st
             base=live,
             candidate=now,
             yardstick=now,
-            past=ClassPast(bits=[(3, best)]),
+            past=ClassPast(correctness=[(3, best)]),
         )
     )
     held = [rule.number for rule in report.gate.rules if rule.severity]
@@ -285,7 +287,7 @@ def test_on_a_stream_that_moves_small_losses_of_one_class_hold_nothing() -> None
     live = says("ab", "a" * 379 + "b" * 21)
     best = Correctness.of(exam, np.ones(400, bool), ("a", "b"))
     for trusted, expected in (("all", [9]), ("recent", [])):
-        policy, past = GatePolicy(trusted=trusted), ClassPast(bits=[(3, best)])
+        policy, past = GatePolicy(trusted=trusted), ClassPast(correctness=[(3, best)])
         report = assess(assessment(policy=policy, trusted=exam, base=live, candidate=now, yardstick=now, past=past))
         assert [rule.number for rule in report.gate.rules if rule.severity] == expected
 
@@ -389,9 +391,9 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
         return replace(a, **more)
 
     first = remember(made(exact, exact))
-    won = made(exact, net, challenges=True, past=ClassPast(bits=[(1, first)]))
+    won = made(exact, net, challenges=True, past=ClassPast(correctness=[(1, first)]))
     assert settings_lost(won) == pytest.approx({ALL: -0.05, "a": -0.1, "b": 0.0})
-    past = ClassPast(bits=[(1, first), (2, remember(won))])
+    past = ClassPast(correctness=[(1, first), (2, remember(won))])
     same = ExamAnswers(exact, says("ab", ""))
     left = made(net, exact, same=same, past=past)
     assert settings_lost(left) == pytest.approx({ALL: 0.0, "a": 0.0, "b": 0.0})

@@ -40,7 +40,7 @@ def series(digit: str, name: str, seed: int, known: bool) -> list[Report]:
         nine = later[9 * k : 9 * k + 9]
         counts = {c: sum(rows.counts().get(c, 0) for rows in history) for c in [name]}
         batch = make_rows(f"bat_{k + 1}", inputs[nine], [name] * 9, b"secret", learning_rows=counts)
-        context = ClassContext(live=k + 1, past=ClassPast(bits=bits))
+        context = ClassContext(live=k + 1, past=ClassPast(correctness=bits))
         made = run_update(
             made.checkpoint, MemoryData(INPUT, Architecture(), history, batch), METHOD, PARAMS, Run(), context
         )
@@ -66,7 +66,7 @@ def test_a_few_rows_at_a_time_are_learned_beside_a_class_all_of_whose_rows_judge
         bits.append((k + 1, made.bits))
         nine = later[9 * k : 9 * k + 9]
         batch = make_rows(f"bat_{k + 1}", inputs[nine], ["8"] * 9, b"secret", learning_rows={"8": 9 * k})
-        context = ClassContext(live=k + 1, past=ClassPast(bits=list(bits)))
+        context = ClassContext(live=k + 1, past=ClassPast(correctness=list(bits)))
         data = MemoryData(INPUT, Architecture(), list(history), batch)
         made = run_update(made.checkpoint, data, METHOD, PARAMS, Run(), context)
         history.append(batch)
