@@ -5,13 +5,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sqlalchemy import JSON, Integer, bindparam, text
 from sqlalchemy.orm import Session, object_session
-
-if TYPE_CHECKING:
-    from service.registry.sql.tables import Version
 
 EVERY = 256
 """The row of a version names all of its batches where its number has come into the next so many: nobody reads longer
@@ -35,6 +32,21 @@ _UP_TO_WHOLE = text(
 )
 _UP_TO_WHOLE = _UP_TO_WHOLE.bindparams(bindparam("ids", expanding=True))
 _READ = _UP_TO_WHOLE.columns(id=Integer, parent_id=Integer, learned=JSON, more=JSON, less=JSON)
+
+
+class Version(Protocol):
+    """A row of `tables.Version`, which is made with what is here."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def parent_id(self) -> int | None: ...
+    @property
+    def whole(self) -> Sequence[str] | None: ...
+    @property
+    def more(self) -> Sequence[str] | None: ...
+    @property
+    def less(self) -> Sequence[str] | None: ...
 
 
 def read(session: Session, versions: Sequence[Version]) -> None:
