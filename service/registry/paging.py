@@ -30,8 +30,9 @@ def numbered(
     """The same, but a cursor numbers the rows of `query`, the oldest is 1: a key would count those of others. No
     one is left out where rows are deleted meanwhile, but a page may repeat as many of the one before."""
     if cursor is not None:
-        number = max(int(_value(key, cursor)), 1)
-        before = session.scalar(query.with_only_columns(key).order_by(key).offset(number - 1).limit(1))
+        before = session.scalar(
+            query.with_only_columns(key).order_by(key).offset(int(_value(key, cursor)) - 1).limit(1)
+        )
         cursor = str(before or LARGEST)
     rows, more = page(session, query, key, limit, cursor)
     if more is None:
@@ -41,11 +42,11 @@ def numbered(
 
 
 def _value(key: InstrumentedAttribute[Any], cursor: str) -> str | int:
-    """The key that a cursor stands for. Raises InvalidContent."""
+    """The key that a cursor stands for: an id, or a number, before which there is another. Raises InvalidContent."""
     try:
         value: str | int = key.type.python_type(cursor)
         cursor.encode()  # half of a surrogate pair cannot be asked for
-        if isinstance(value, int) and abs(value) > LARGEST:
+        if not (2 <= value <= LARGEST if isinstance(value, int) else "_" in value):
             raise ValueError
     except ValueError:
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.") from None

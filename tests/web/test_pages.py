@@ -109,13 +109,6 @@ def test_a_model_without_versions_has_a_page(person: Person) -> None:
     assert "It has no version yet." in page
 
 
-def test_a_page_behind_the_oldest_version_does_not_say_that_there_is_none(person: Person) -> None:
-    make_version(person.api.runtime)
-    page = person.looks("/models/digits?cursor=1")
-    assert (page.status_code, "It has no version yet." in page.text) == (200, False)
-    assert '<a href="/models/digits">' in page.text, "the way back to the latest"
-
-
 def test_an_update_that_waits_is_loaded_again_until_it_has_ended(person: Person) -> None:
     sent = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
     update = person.api.ok("POST", "/v1/models/digits/updates", sent)["id"]

@@ -191,7 +191,9 @@ def test_lists_come_in_pages(api: Api) -> None:
     assert second["next_cursor"] is None
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=zz", "cursor=" + "9" * 30, "cursor=%00"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "cursor=zz", "cursor=1", "cursor=" + "9" * 30, "cursor=%00"]
+)
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/digits/batches", "/v1/models/digits/deployments"])
 def test_pages_that_cannot_be_are_refused(api: Api, path: str, query: str) -> None:
     refused = api("GET", f"{path}?{query}")
