@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch
@@ -49,9 +50,8 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
         # who names bytes looks for them first, and commits before this block or begins after it
         some = garbage[first : first + AT_ONCE]
         with runtime.database.deleting() as session:
-            used = named(session, some)
-            for area, digest in some:
-                if (area, digest) not in used and runtime.store.sweep(area, digest, oldest):
+            for area, digest in _unnamed(session, some):
+                if runtime.store.sweep(area, digest, oldest):
                     deleted.append((area, digest))
                     progress(len(deleted))
                     runtime.crash("during_gc")
@@ -89,8 +89,18 @@ def _delete(runtime: Runtime, names: Collection[Name], common: bool = True) -> N
     if not names:
         return
     with runtime.database.deleting() if common else runtime.database.reading() as session:
-        for area, digest in set(names) - named(session, names):
+        for area, digest in _unnamed(session, names):
             runtime.store.delete(area, digest)
+
+
+def _unnamed(session: Session, names: Collection[Name]) -> Iterator[Name]:
+    """Those of these bytes that no row names. Before each it looks whether the session is there still: with its
+    connection it loses the lock that keeps others from naming them."""
+    used = named(session, names)
+    for name in names:
+        if name not in used:
+            session.execute(select(1))
+            yield name
 
 
 def discard_saves(runtime: Runtime, session: Session) -> None:

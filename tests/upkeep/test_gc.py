@@ -21,6 +21,7 @@ from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.upkeep import gc
 from service.upkeep.named_files import Name, named, named_files
+from tests.postgres import PostgresServer
 from tests.registry.facts import arrival, learn, made, model
 
 OLD = 1000.0
@@ -160,6 +161,27 @@ def test_progress_counts_what_was_deleted(runtime: Runtime, facts: Facts) -> Non
     progress: list[int] = []
     gc.collect(runtime, progress=progress.append)
     assert progress == [1, 2, 3, 4]
+
+
+@pytest.mark.postgres
+def test_who_loses_the_lock_on_bytes_deletes_no_more_of_them(
+    runtime: Runtime, facts: Facts, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went with the connection, which is cut after the first: from then on others may come to name the rest."""
+    sessions, delete, ask = list[Session](), runtime.store.delete, named
+
+    def look(session: Session, among: Collection[Name] = ()) -> set[Name]:
+        sessions.append(session)
+        return ask(session, among)
+
+    def cut(area: str, digest: str) -> None:
+        delete(area, digest)
+        postgres.cut(sessions[-1].connection())
+
+    monkeypatch.setattr(gc, "named", look)
+    monkeypatch.setattr(runtime.store, "delete", cut)
+    gc.discard(runtime, facts.garbage)
+    assert len(facts.garbage & stored(runtime)) == len(facts.garbage) - 1
 
 
 @pytest.fixture
