@@ -37,8 +37,7 @@ QUICK_SECONDS, BYTES_SECONDS, CONNECT_SECONDS = 5, 60, 3
 RETRIES, RETRY_SECONDS = 4, 5
 """What answers with 5xx or cuts the line is asked again so often, for so long."""
 AT_ONCE_BYTES = 2**20
-"""So much is sent before the store is asked whether it has it: of a model's rows and sums, which are hardly ever stored
-twice. Shards are: an update changes few of them."""
+"""So much is sent before the store is asked whether it has it: what is so small is hardly ever stored twice."""
 FRESH_SECONDS = 3600.0
 """An object that is older is written again by a put, so that garbage collection spares it from then on."""
 LOOK_SECONDS, AWAY_SECONDS = 2.0, 1.0
@@ -78,8 +77,7 @@ class S3Artifacts:
         digest = hashlib.sha256(data).hexdigest()
         key = _key(area, digest)
         self._crash("after_blob_temp")
-        mostly_new = area != SHARDS and len(data) <= AT_ONCE_BYTES
-        if not mostly_new or not self._asked(lambda: self._write(key, data, create=True)):
+        if len(data) > AT_ONCE_BYTES or not self._asked(lambda: self._write(key, data, create=True)):
             before = self._head(key)
             if anew or before is None or not _whole(before, data):
                 self._asked(lambda: self._write(key, data, create=before is None))

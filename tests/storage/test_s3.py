@@ -47,14 +47,20 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache", 2**20)
 
 
-def test_what_is_there_already_is_not_sent_again(s3: S3Server, asked: list[str]) -> None:
-    store = S3Artifacts(s3.bucket())
+@pytest.mark.parametrize("most", [0, module.AT_ONCE_BYTES])
+def test_what_is_there_already_is_not_sent_again_unless_it_is_small(
+    s3: S3Server, asked: list[str], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE_BYTES", most)
+    store, sent = S3Artifacts(s3.bucket()), ["put"] if most else []
     store.put(SHARDS, DATA)
-    assert asked == ["head", "put"]
+    assert asked == (sent or ["head", "put"])
+    asked.clear()
     store.put(SHARDS, DATA)
-    assert asked == ["head", "put", "head"]
+    assert asked == [*sent, "head"]
+    asked.clear()
     store.put(SHARDS, DATA, anew=True)
-    assert asked == ["head", "put", "head", "head", "put"]
+    assert asked == [*sent, "head", "put"]
 
 
 def test_what_is_old_is_written_again_so_that_garbage_collection_spares_it(
@@ -64,10 +70,11 @@ def test_what_is_old_is_written_again_so_that_garbage_collection_spares_it(
     store.put(SHARDS, DATA)
     monkeypatch.setattr(module, "FRESH_SECONDS", -60.0)
     store.put(SHARDS, DATA)
-    assert asked == ["head", "put", "head", "put"]
+    assert asked == ["put", "put", "head", "put"]
 
 
-def test_two_that_put_the_same_at_once_both_have_it(s3: S3Server) -> None:
+def test_two_that_put_the_same_at_once_both_have_it(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_ONCE_BYTES", 0)
     url = s3.bucket()
     here, there = S3Artifacts(url), S3Artifacts(url)
     here._crash = lambda point: there.put(SHARDS, DATA) and None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -245,11 +246,14 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
     for part, tensors in checkpoint.parts.items() if execution.lost is None else ():
         of_part = checkpoint.learned.get(part, frozenset())
         learned = None if of_part and of_part == everything else sorted(of_part)
-        if isinstance(tensors, SharedWeights) and tensors.digest in of_base:
-            shards.append(of_base[tensors.digest].model_copy(update={"part": part, "learned": learned}))
-            continue
-        data = pack_shard(tensors)
-        shards.append(Shard(part=part, digest=model_store.store.put(SHARDS, data), bytes=len(data), learned=learned))
+        shared = tensors if isinstance(tensors, SharedWeights) and tensors.digest in of_base else None
+        data = b"" if shared is not None else pack_shard(tensors)
+        digest = hashlib.sha256(data).hexdigest() if shared is None else shared.digest
+        if digest in of_base:  # what a version names is not deleted
+            shards.append(of_base[digest].model_copy(update={"part": part, "learned": learned}))
+        else:
+            digest = model_store.store.put(SHARDS, data)
+            shards.append(Shard(part=part, digest=digest, bytes=len(data), learned=learned))
     gate, bits = candidate.report.gate, pack(candidate.bits.arrays())
     digest = model_store.store.put(model_store.area, bits)
     model_store.memory.bits[digest] = bits
