@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
@@ -22,15 +23,14 @@ class LiveScores:
         self._runtime = runtime
         self._scores: dict[tuple[str, int], dict[str, float]] = {}
 
-    def refresh(self) -> None:
+    def refresh(self, session: Session) -> None:
         """Reads the reports of versions that are live since the last call."""
         named = {n: v for n, v in self._runtime.live.live_versions().items() if metrics.NAMED.label(n) != metrics.OTHER}
         scores = {key: self._scores.get(key) for key in named.items()}
         if fresh := [name for (name, _), known in scores.items() if known is None]:
             query = select(Model.name, Version.number, Version.report).join(Model, Model.live_version_id == Version.id)
-            with self._runtime.database.reading() as session:
-                for name, number, report in session.execute(query.where(Model.name.in_(fresh))):
-                    scores[name, number] = _scores_of(report or {})
+            for name, number, report in session.execute(query.where(Model.name.in_(fresh))):
+                scores[name, number] = _scores_of(report or {})
         self._scores = {key: known for key, known in scores.items() if known is not None}
 
     def families(self) -> Iterator[Family]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from starlette.types import Scope
 
 from service.api.access.keyring import Keyring
@@ -22,7 +23,7 @@ from service.api.limits.request_checks import AFTERWARDS
 from service.api.live_scores import LiveScores
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy, TsuikaError
-from service.registry import batches, leases, states, updates
+from service.registry import batches, leases, states
 from service.registry.leases import Queue
 from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 from service.runtime import Runtime
@@ -202,29 +203,38 @@ class Watcher:
         return self._runtime.database.mark() == self._mark
 
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
-        mark = self._runtime.database.mark()
-        self._keyring.refresh()
-        self._runtime.live.refresh()
-        self.scores.refresh()
-        with self._runtime.database.reading() as session:
-            self._queue, self._queue_at, self._mark = leases.queue(session), time.monotonic(), mark
-            if not update_ids:
-                return {}
-            events = select(UpdateEvent.update_id, func.max(UpdateEvent.id))
-            events = events.where(UpdateEvent.update_id.in_(update_ids)).group_by(UpdateEvent.update_id)
-            last = dict(session.execute(events).all())
-            rows = session.execute(
-                select(Update.id, Update.state, Update.verdict, Update.progress, Update.erase, Model, Version.number)
-                .join(Model, Update.model_id == Model.id)
-                .outerjoin(Version, Model.live_version_id == Version.id)
-                .where(Update.id.in_(update_ids))
-            )
-            seen = {}
-            for update_id, state, verdict, progress, erase, model, live in rows:
-                final = UpdateState(state) in states.FINAL
-                served = model.archived_at is not None or self._runtime.live.serving_version(model.name) == live
-                settled = final and (verdict != Verdict.PROMOTED or served)
-                if settled and erase and state == UpdateState.SUCCEEDED:
-                    settled = batches.are_erased(session, updates.find(session, update_id).batches)
-                seen[update_id] = UpdateStatus(final, settled, progress, last.get(update_id, 0))
+        database, live = self._runtime.database, self._runtime.live
+        mark = database.mark()
+        with self._keyring.reading, live.reading, database.reading() as session:
+            if mark != self._mark:
+                self._keyring.read(session, mark)
+                live.read(session, mark)
+                self.scores.refresh(session)
+                self._queue, self._queue_at = leases.queue(session), time.monotonic()
+            rows = _rows(session, update_ids) if update_ids else []
+        live.follow(mark)
+        self._mark = mark
+        seen = {}
+        for update, gone, model, number, event in rows:
+            final = states.is_final(update)
+            served = model.archived_at is not None or live.serving_version(model.name) == number
+            settled = final and gone and (update.verdict != Verdict.PROMOTED or served)
+            seen[update.id] = UpdateStatus(final, settled, update.progress, event or 0)
         return seen
+
+
+def _rows(session: Session, update_ids: Collection[str]) -> list[tuple[Update, bool, Model, int | None, int | None]]:
+    """Updates; whether nothing is left of what they erase; their models, with the numbers of the live versions; their
+    last events."""
+    last = select(func.max(UpdateEvent.id)).where(UpdateEvent.update_id == Update.id).scalar_subquery()
+    query = (
+        select(Update, Model, Version.number, last)
+        .join(Model, Update.model_id == Model.id)
+        .outerjoin(Version, Model.live_version_id == Version.id)
+        .where(Update.id.in_(update_ids))
+    )
+    rows = []
+    for update, model, live, event in session.execute(query):
+        erases = update.erase and update.state == UpdateState.SUCCEEDED
+        rows.append((update, not erases or batches.are_erased(session, update.batches), model, live, event))
+    return rows

@@ -218,6 +218,11 @@ def events(session: Session, update_id: str, after: int = 0) -> list[resources.E
     return [shown(resources.Event, event, id=number) for number, event in enumerate(every[first:], first + 1)]
 
 
+def new_resource(model: Model, update: Update) -> resources.Update:
+    """An update that was just queued as the API shows it."""
+    return shown(resources.Update, update, model=model.name, base_version=None, version=None, report=None)
+
+
 def resources_of(session: Session, updates: Sequence[Update]) -> list[resources.Update]:
     """Updates as the API shows them: three queries, however many they are."""
     made_versions = {u.version_id for u in updates if u.version_id is not None}

@@ -21,7 +21,7 @@ from service.contract.body_limits import BodyLimits
 from service.errors import CorruptArtifact, NotFound, NotLive, StoreAway
 from service.registry import aliases, loadable
 from service.registry.loadable import Recipe
-from service.registry.sql.database import Database, Marks
+from service.registry.sql.database import Database, Marks, Reader
 from service.serving.loaded_versions import Key, Loaded, LoadedVersions
 from service.serving.loader import Loader, fingerprint
 from service.serving.pointers import PointerTable
@@ -136,9 +136,23 @@ class LiveModels:
         mark = self._database.mark()
         if mark != self._followed:
             with self._table.reading() as reader:
-                self._table.read_all(reader)
-                self._drop_erased(reader)
-            self._versions.drop(lambda loaded: not self._table.knows(loaded.model))
+                self.read(reader, mark)
+        self.follow(mark)
+
+    @property
+    def reading(self) -> threading.Lock:
+        """Held from before a reader of `read` begins."""
+        return self._table.lock
+
+    def read(self, reader: Reader, mark: int) -> None:
+        """Reads the pointers by a reader that began after that mark, unless nothing was committed since the last."""
+        if mark != self._followed:
+            self._table.read_all(reader)
+            self._drop_erased(reader)
+
+    def follow(self, mark: int) -> None:
+        """Has versions answer, or no longer, as was read at that mark."""
+        self._versions.drop(lambda loaded: not self._table.knows(loaded.model))
         for key in [(name, number) for name, number in list(self._failed) if number != self._table.live(name)]:
             self._failed.pop(key, None)
         outdated = [name for name, number in self._versions.table().items() if number != self._table.live(name)]
@@ -215,7 +229,7 @@ class LiveModels:
         with self._database.reading() as session:
             raise loadable.refusal(session, name, number)
 
-    def _drop_erased(self, reader: Connection) -> None:
+    def _drop_erased(self, reader: Reader) -> None:
         gone = loadable.erased(reader)
         self._versions.drop(lambda v: (v.model_id, v.number) in gone)
         if gone != self._gone:

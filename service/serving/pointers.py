@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from service.errors import NotFound, NotLive
 from service.registry import aliases, models
 from service.registry.aliases import Pointers
-from service.registry.sql.database import Database
+from service.registry.sql.database import Database, Reader
 from service.serving.loaded_versions import USUAL_LEVEL
 
 
@@ -21,15 +21,16 @@ class PointerTable:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pointers: dict[str, Pointers] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+        """Held from before a reader begins, so that no older state overwrites a newer one in memory."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Opens the database for one reader at a time, so that no older state overwrites a newer one in memory."""
-        with self._lock, self._database.looking() as reader:
+        """Opens the database for one reader at a time."""
+        with self.lock, self._database.looking() as reader:
             yield reader
 
-    def read_all(self, reader: Connection) -> None:
+    def read_all(self, reader: Reader) -> None:
         """Reads the pointers of all models, within `reading`."""
         self._pointers = aliases.pointers(reader)
 

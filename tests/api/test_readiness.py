@@ -53,6 +53,17 @@ def test_updates_that_wait_since_before_the_start_are_known(api: Api, make_api: 
     assert watcher.queue.waiting == 1
 
 
+@pytest.mark.sqlite
+def test_a_poll_is_one_transaction_where_somebody_has_committed_and_else_none(api: Api) -> None:
+    queue_update(api)
+    begun = list[None]()
+    api.runtime.database.before_each(lambda: begun.append(None))
+    for _ in range(2):
+        api.door.context.watcher._poll([])
+        assert len(begun) == 1
+    assert api.door.context.watcher.queue.waiting == 1
+
+
 def test_a_worker_that_is_busy_is_a_worker(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         queue_update(api)

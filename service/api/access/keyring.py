@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import threading
 
+from sqlalchemy.orm import Session
 from starlette.types import Scope
 
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
@@ -41,7 +42,8 @@ class Keyring:
         self._rates = Rates()
         self._mark: int | None = None
         self._keys = keys.UNREAD
-        self._reading = threading.Lock()
+        self.reading = threading.Lock()
+        """Held from before a session of `read` begins, so that no older state overwrites a newer one."""
         self.refresh()
 
     @property
@@ -67,14 +69,18 @@ class Keyring:
 
     def reread(self) -> None:
         """Reads the keys, if any was changed: this process knows of its own change before the news of it comes."""
-        with self._reading:  # so that no older state overwrites a newer one
-            mark, before = self._database.mark(), self._keys
+        with self.reading:
+            mark = self._database.mark()
             with self._database.reading() as session:
-                self._keys = keys.snapshot(session, before)
-                bootstrap, changed = self._bootstrap, self._keys.by_prefix is not before.by_prefix
-                if bootstrap and changed and keys.was_made(session, self._keys.secret, bootstrap.decode()):
-                    self._bootstrap = self._usual = None  # it is that key and no more, also once it has ended
-            self._mark = mark
+                self.read(session, mark)
+
+    def read(self, session: Session, mark: int) -> None:
+        """The same in a session that began after that mark of the database."""
+        before, self._keys = self._keys, keys.snapshot(session, self._keys)
+        bootstrap, changed = self._bootstrap, self._keys.by_prefix is not before.by_prefix
+        if bootstrap and changed and keys.was_made(session, self._keys.secret, bootstrap.decode()):
+            self._bootstrap = self._usual = None  # it is that key and no more, also once it has ended
+        self._mark = mark
 
     def admit(self, scope: Scope) -> Caller:
         """Who calls; each request is counted once, and all that a page asks as one. Compares keys in constant time.

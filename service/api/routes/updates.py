@@ -87,7 +87,8 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             quotas.require_turn(session, current, shared.runtime.settings)
             asked = Order(UpdateKind.LEARN, ids, chosen, order.seed, expect=order.expect, device=order.device)
             update = updates.enqueue(session, current, asked, by)
-            return Effect(202, {"update": update.id}, lambda: announce(shared))
+            shown = updates.new_resource(current, update)
+            return Effect(202, {"update": update.id}, lambda: announce(shared), shown)
 
         return act
 
@@ -146,7 +147,9 @@ async def answer_update(request: Request, shared: Context, done: Done, wait: flo
     settled = wait > 0 and await shared.watcher.until_settled(update_id, wait)
     if wait > 0:
         shared.keyring.caller(request.scope)
-    resource = await run_in_threadpool(_update, shared, update_id)
+    resource = done.resource if wait == 0 else None
+    if resource is None:
+        resource = await run_in_threadpool(_update, shared, update_id)
     headers = {"Location": f"/v1/updates/{update_id}", **done.headers}
     return answer(resource, 200 if settled else done.status, headers)
 

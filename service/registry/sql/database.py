@@ -50,12 +50,14 @@ LARGEST = 2**63 - 1
 @dataclass(frozen=True)
 class Bounds:
     """What one process may take of a database that several share. `kept`, `most`: connections for reads, and as many
-    for writes, that stay open, and in all."""
+    for writes, that stay open, and in all · `turn_seconds`: for how long it may do nothing while others wait to write.
+    """
 
     kept: int = 8
     most: int = 32
     lock_seconds: float = BUSY_SECONDS
     statement_seconds: float = 60.0
+    turn_seconds: float = BUSY_SECONDS
 
 
 class Database(ABC):

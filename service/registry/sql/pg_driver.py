@@ -1,8 +1,8 @@
 """psycopg, the driver of PostgreSQL (the extra `postgres`): looking before anything is opened, and hearing of commits.
 
-A commit notifies the channel; who listens then asks which transactions have ended, and counts where these are others
-than before: nothing is read where nothing was committed. The clock is the net under it: that is asked once in
-NET_SECONDS whatever came; and where no answer comes, since the connection hangs without a word, the clock counts.
+A commit notifies the channel, and who listens counts. The clock is the net under it: once in NET_SECONDS it asks which
+transactions have ended, and counts where these are others than before: nothing is read where nothing was committed.
+Where no answer comes, since the connection hangs without a word, the clock counts.
 """
 
 from __future__ import annotations
@@ -125,14 +125,21 @@ class Listener:
                 self._stopped.wait(AGAIN_SECONDS)
 
     def _follow(self, connection: psycopg.Connection) -> None:
-        ended = None
+        ended, due = None, 0.0
         while not self._stopped.is_set():
-            before, ended = ended, connection.execute(ENDED).fetchone()
-            self._count, self._heard = self._count + self._silence(), time.monotonic()
-            if ended != before:
-                self._look_again(connection)
-            for _ in connection.notifies(timeout=NET_SECONDS, stop_after=1):
-                pass
+            if (left := due - time.monotonic()) <= 0.0:
+                before, ended = ended, connection.execute(ENDED).fetchone()
+                self._hear(0)
+                if ended != before:
+                    self._look_again(connection)
+                left = NET_SECONDS
+                due = self._heard + left
+            for _ in connection.notifies(timeout=left, stop_after=1):
+                self._hear(1)
+
+    def _hear(self, commits: int) -> None:
+        """Counts commits, after those that went by in silence."""
+        self._count, self._heard = self._count + self._silence() + commits, time.monotonic()
 
     def _look_again(self, connection: psycopg.Connection) -> None:
         """Looks whether the tables are ours still, and counts."""
@@ -148,7 +155,7 @@ class Listener:
         except SchemaMismatch as mismatch:
             self._foreign = mismatch.detail
         self._gone = None
-        self._count += 1
+        self._hear(1)
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, text
 from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InvalidatePoolError, OperationalError
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
 from service.registry.sql import all_rows, schema, unopened
@@ -38,6 +38,9 @@ CONFLICTS = {"40001", "40P01"}
 """Codes of transactions that cannot be put in an order, and of those that wait for each other: one is undone."""
 NOT_ALLOWED = "42501"
 """The code of what the role has no right to."""
+IDLE_SECONDS = 1.0
+"""A connection that was used within them is not looked at before it is used again; where it was cut meanwhile, that
+refuses one transaction, which says so."""
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
 _TURN = f"SELECT pg_advisory_xact_lock({TURN})"
 _NAMES, _DELETES = f"SELECT pg_advisory_xact_lock_shared({BYTES})", f"SELECT pg_advisory_xact_lock({BYTES})"
@@ -55,6 +58,8 @@ class Postgres(Database):
         writers = _engine(url, "default_transaction_read_only=off", "READ COMMITTED", bounds)
         super().__init__(url, schema.name_of(url), readers, writers)
         self._listener = Listener(url)
+        most = math.ceil(bounds.turn_seconds * 1000)
+        self._turn = f"{_TURN}, set_config('idle_in_transaction_session_timeout', '{most}', true)"
         self._closed = False
         for engine in (self.readers, self.writers):
             event.listen(engine, "checkin", self._returned)
@@ -63,7 +68,7 @@ class Postgres(Database):
         if look is not None:
             connection.exec_driver_sql(_NAMES)
             look()
-        connection.exec_driver_sql(_TURN)
+        connection.exec_driver_sql(self._turn)
         schema.check(self.name, connection.scalar(text(schema.REVISION)))
 
     @contextmanager
@@ -146,15 +151,29 @@ def _engine(url: str, option: str, isolation_level: IsolationLevel, bounds: Boun
     busy, longest = math.ceil(bounds.lock_seconds * 1000), math.ceil(bounds.statement_seconds * 1000)
     options = f"-c lock_timeout={busy} -c statement_timeout={longest} -c {option}"
     idle = f"-c idle_in_transaction_session_timeout={longest}"
-    return create_engine(
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level=isolation_level,
         pool_size=min(bounds.kept, bounds.most),
         max_overflow=max(0, bounds.most - bounds.kept),
         pool_timeout=bounds.lock_seconds,
-        pool_pre_ping=True,
+        pool_use_lifo=True,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": f"{options} {idle}", **ALIVE},
     )
+
+    @event.listens_for(engine, "checkin")
+    def _used(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", math.inf) > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error:
+                raise InvalidatePoolError from None
+
+    return engine
 
 
 def prepare(url: str) -> None:

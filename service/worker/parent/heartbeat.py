@@ -28,7 +28,7 @@ class Heartbeat:
 
     def __init__(self, runtime: Runtime, update: Update, stop: threading.Event) -> None:
         self._runtime, self._update, self._stop = runtime, update, stop
-        self._beaten_at, self._looked_at = time.monotonic(), 0.0
+        self._beaten_at = self._looked_at = time.monotonic()
         self._stored: Progress | None = None
         self._curve = LossCurve()
 

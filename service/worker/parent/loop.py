@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import FrameType
@@ -145,7 +145,6 @@ class Worker:
         self._finish_erasures()
         for model_id in retention.unfinished(self._runtime):
             retention.finish(self._runtime, model_id)
-        self._let_go()
         return True
 
     def _take_over(self) -> None:
@@ -159,21 +158,17 @@ class Worker:
             log.warning("taken over from the service before this one, which died: %s", ", ".join(left))
             self._runtime.changed()
 
-    def _let_go(self) -> None:
-        """Deletes the rows that retention no longer keeps, unless nothing has changed since the last look.
+    def _let_go(self, model_ids: Sequence[int]) -> None:
+        """Deletes the rows of models that retention no longer keeps.
 
         A child that learned while all rows were kept may remember some of them: it is ended, too.
         """
-        with self._runtime.database.reading() as session:
-            marks = registry.marks(session)
-            waiting = registry.waiting(session) if marks != self._marks else []
-        for model_id in waiting:
+        for model_id in model_ids:
             if retention.settle(self._runtime, model_id, self._stop.is_set) and model_id in self._lasting:
                 self._lasting.discard(model_id)
                 self._child.kill()
+                self._child.warm()
                 self._runtime.cache.forget(exam_area(model_area(model_id)))
-        if not self._stop.is_set():
-            self._marks = marks
 
     def _finish_erasures(self) -> None:
         """Finishes erasures begun here, or by a worker that died since; what is refused is tried again. A child that
@@ -207,8 +202,12 @@ class Worker:
         with self._runtime.database.reading() as session:
             any_open = leases.any_open(session)
             to_do = leases.to_do(session, longest) if any_open else leases.ToDo()
+            marks = registry.marks(session)
+            outgrown = registry.waiting(session) if marks != self._marks else []
+        self._let_go(outgrown)
+        if not self._stop.is_set():
+            self._marks = marks
         if not any(to_do):
-            self._let_go()
             if not any_open:
                 self._at_rest, self._away, self._put_offs = mark, "", 0  # nothing waits for a cluster any more
             return False
@@ -229,7 +228,6 @@ class Worker:
         with logs.at_work(**ids), tracing.span("update", update.traceparent) as span:
             span.tell(tsuika__update_id=update.id, tsuika__model=name, tsuika__attempt=update.attempts)
             self._carry_out(update, span)
-        self._let_go()
         if not self._stop.is_set():
             self._child.warm()
         return True
@@ -314,6 +312,7 @@ class Worker:
         except ClusterAway as away:
             self._put_off(update, away)
         except LeaseLost:
+            result = None  # who has it now makes the same bytes
             raise
         except Exception as error:
             self._fail(update, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -19,6 +20,7 @@ from sqlalchemy import create_engine, event, make_url, select, text
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models, versions
 from service.registry.sql import pg_driver, schema, unopened
+from service.registry.sql import postgres as postgres_module
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
@@ -249,6 +251,36 @@ def test_writers_take_turns_and_do_not_wait_for_ever(database: Database) -> None
             pass
         with impatient.reading() as other, pytest.raises(Exception, match="no model"):
             models.get(other, "digits")
+
+
+def test_a_writer_that_stands_still_keeps_others_waiting_no_longer_than_they_wait(database: Database) -> None:
+    def stand_still(writers: Database) -> None:
+        with writers.writing() as session:
+            model(session)
+            with database.writing() as other:
+                model(other, "letters")
+
+    stalled = open_database(database.url, Bounds(turn_seconds=0.2))
+    with closing(stalled), pytest.raises(NotWritable):
+        stand_still(stalled)
+    with database.reading() as session:
+        assert models.page(session, 9, None)[0] == [models.get(session, "letters")]
+
+
+def test_a_connection_that_was_cut_while_nobody_used_it_refuses_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = text("SELECT pg_terminate_backend(:pid, 5000)")
+    for seconds, passes in ((0.0, nullcontext()), (math.inf, pytest.raises(NotWritable))):
+        monkeypatch.setattr(postgres_module, "IDLE_SECONDS", seconds)
+        with database.looking() as connection:
+            pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        with database.writing() as session:
+            assert session.scalar(cut, {"pid": pid})
+        with passes, database.looking() as connection:  # one that has just been used is not looked at
+            assert connection.scalar(text("SELECT 1")) == 1
+        with database.looking() as connection:
+            assert connection.scalar(text("SELECT pg_backend_pid()")) != pid
 
 
 def test_a_process_takes_no_more_of_the_server_than_it_may(database: Database) -> None:

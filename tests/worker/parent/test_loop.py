@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -21,7 +22,8 @@ from service.registry.sql.tables import Batch, Update, Version
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.settings import Settings
-from service.worker.assignment import Entry
+from service.storage.artifacts import SHARDS, model_area
+from service.worker.assignment import Entry, Result
 from service.worker.parent import child_process, erasure, loop
 from service.worker.parent.loop import SERVES, Worker
 from tests.registry.facts import learn, model, retract
@@ -266,6 +268,32 @@ def test_a_worker_that_lost_its_lease_stops_the_child_and_says_so(
     assert look(runtime, update_id).state == "queued"
     with runtime.database.reading() as session:
         assert session.query(Version).count() == 0
+
+
+def test_what_was_stored_under_a_lease_that_was_lost_since_stays_for_who_makes_the_same(
+    worker: Worker,
+    runtime: Runtime,
+    tmp_path: Path,
+    wait_for: WaitFor,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish = loop.publish
+
+    def late(runtime: Runtime, update_id: str, *others: Any) -> Any:
+        with runtime.database.writing() as session:
+            row = session.get_one(Update, update_id)
+            row.lease_until = 0.0
+            leases.rescue(session, 3)
+            row.run_after = now() + 200.0
+        return publish(runtime, update_id, *others)
+
+    monkeypatch.setattr(loop, "publish", late)
+    answered(runtime, tmp_path)
+    made = Result.model_validate_json((tmp_path / "result-0.json").read_text())
+    wait_for(lambda: "the lease of update" in caplog.text)
+    assert all(runtime.store.has(SHARDS, shard.digest) for shard in made.shards)
+    assert runtime.store.has(model_area(1), made.bits or "")
 
 
 def test_an_update_is_rescued_although_the_clock_was_set_back_an_hour(
