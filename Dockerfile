@@ -1,7 +1,7 @@
 # The service in a container: not root, data in /data, one port.
 #
 #   docker build -t tsuika .
-#   docker run -p 8000:8000 -v tsuika:/data -e TSUIKA_KEY=choose-a-secret tsuika
+#   docker run -p 8000:8000 -v tsuika:/data -e TSUIKA_KEY="$(openssl rand -hex 16)" tsuika
 #
 # Without TSUIKA_KEY it refuses to start: the port is open to others. PyTorch keeps wheels without CUDA in an index of its
 # own, a tenth of the size; name it when building: --build-arg PIP_EXTRA_ARGS="--index-url <the CPU index that pytorch.org names>"

@@ -36,6 +36,8 @@ NEVER_ABOVE = (
     ("database_lock_seconds", "database_statement_seconds"),
 )
 """Settings of which the first would do nothing beyond the second."""
+LEAST_KEY = 16
+"""Characters of TSUIKA_KEY where other machines can try."""
 MOST_SECONDS = 1_000_000
 """Eleven days. Clocks of threads, sockets and PostgreSQL end after 24 days, some of them without a word."""
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
@@ -330,12 +332,18 @@ class Settings(BodyLimits):
                 )
 
     def check_door(self, keys_stored: bool) -> None:
-        """Raises ImpossibleSettings where a service would answer to other machines and ask for no key."""
+        """Raises ImpossibleSettings where a service would answer to other machines and ask for no key, or for one that
+        can be guessed."""
         if not (self.loopback or self.key or self.open or keys_stored):
             raise ImpossibleSettings(
                 f"Listening on {self.host} lets other machines in. Make a key with `tsuika keys create` (in a new data "
                 "folder run `tsuika migrate` first), or set TSUIKA_KEY to a secret that callers send, or pass --open "
                 "(TSUIKA_OPEN=1) to let everybody in."
+            )
+        if not self.loopback and self.key is not None and len(self.key) < LEAST_KEY and not self.open:
+            raise ImpossibleSettings(
+                f"TSUIKA_KEY has {len(self.key)} characters, and {self.host} lets other machines in: who guesses it "
+                f"may do everything. Take at least {LEAST_KEY} of chance: openssl rand -hex 16."
             )
 
     @property

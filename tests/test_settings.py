@@ -57,7 +57,9 @@ def test_beyond_loopback_a_key_or_open_is_needed(host: str) -> None:
     with pytest.raises(ImpossibleSettings, match=r"`tsuika keys create`.*TSUIKA_KEY.*--open"):
         bare.check_door(keys_stored=False)
     bare.check_door(keys_stored=True)
-    Settings.from_environment({}, host=host, key="secret").check_door(keys_stored=False)
+    with pytest.raises(ImpossibleSettings, match="at least 16 of chance"):
+        Settings.from_environment({}, host=host, key="secret").check_door(keys_stored=True)
+    Settings.from_environment({}, host=host, key="secret" * 3).check_door(keys_stored=False)
     Settings.from_environment({}, host=host, open=True).check_door(keys_stored=False)
 
 

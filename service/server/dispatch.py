@@ -36,11 +36,12 @@ from service.api.limits.request_checks import (
 )
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
-from service.errors import LongAddress, TooLarge, TsuikaError
-from service.registry.callers.actor import Actor, act_as
+from service.errors import LongAddress, TooLarge, TooMany, TsuikaError, Unauthorized
+from service.registry.callers.actor import ANONYMOUS, Actor, act_as
 from service.server.fast_path import FastPath
 from service.telemetry import logs, tracing
-from service.telemetry.requests import NO_ROUTE, of_route
+from service.telemetry.metrics import NAMED
+from service.telemetry.requests import MODEL_ERRORS, NO_ROUTE, of_route
 from service.telemetry.tracing import Span
 from service.web.addresses import is_page
 
@@ -102,6 +103,9 @@ class Dispatcher:
         except SenderGone:
             log.info("the sender hung up before it was answered")
         except TsuikaError as error:
+            if isinstance(error, Unauthorized | TooMany):
+                answer.told = True
+                self.fast_path.log_refusal(error)
             unread = has_body(scope) and (not answer.taken or isinstance(error, TooLarge | LongAddress))
             await answer.problem(*problems.problem(error, answer.request_id), receive if unread else None)
         except Exception:
@@ -191,6 +195,7 @@ class _Answering:
         self.taken = False  # its body: until then the client may still be sending it
         self.route = ""  # as the framework writes it
         self.model: str | None = None
+        self.told = False  # the log says it among others
         self.site: Site | None = None  # that answers it, where it asks for a page
         self._scope, self._send, self._context = scope, send, context
         self._began = time.perf_counter()
@@ -236,11 +241,16 @@ class _Answering:
         of_route(method, route).add(status, seconds)
         facts = {"http__request__method": method, "http__route": route, "http__response__status_code": status}
         span.tell(f"{method} {route}", failed=status >= 500, **facts, tsuika__request_id=self.request_id)
-        level = logging.INFO if self.status >= 400 or seconds >= SLOW_SECONDS else logging.DEBUG
+        if status >= 500 and self.model is not None:
+            MODEL_ERRORS.add(NAMED.known(self.model), str(status))
+        failed = self.status >= 400 and not self.told
+        level = logging.INFO if failed or seconds >= SLOW_SECONDS else logging.DEBUG
         if not log.isEnabledFor(level):
             return
         fields = {"method": method, "route": self.route, "status": self.status, "seconds": round(seconds, 4)}
         if self.model is not None and self.status != 404:  # there the address may say anything
             fields["model"] = self.model
+        if (caller := self._scope.get(CALLER)) is not None and caller.name != ANONYMOUS:
+            fields["key"] = caller.name
         line = "%s %s %d in %.1f ms", method, route, status, seconds * 1000
         log.log(level, *line, extra={"fields": fields})

@@ -32,7 +32,7 @@ from service.serving.answers import Answer, check_knows, is_long
 from service.serving.kinds.kind import USUAL, RowAnswers
 from service.serving.loaded_versions import Loaded
 from service.telemetry import tracing
-from service.telemetry.requests import of_route
+from service.telemetry.requests import MODEL_ERRORS, of_route
 
 log = logging.getLogger("tsuika.requests")
 
@@ -85,10 +85,10 @@ class FastPath:
         return self._head[2]
 
     def log_refusal(self, error: TsuikaError) -> None:
-        """Logs refusals once a second: a line for each would take longer than the refusal."""
+        """Logs refusals once a second: a line for each would take longer than the refusal, and fill a disk."""
         self._refused += 1
         if (now := time.monotonic()) > self._logged_at + 1.0:
-            log.info("%d predictions refused: %s", self._refused, error.detail)
+            log.info("%d requests refused: %s", self._refused, error.detail)
             self._refused, self._logged_at = 0, now
 
     def _version(self, head: Head, scope: Scope, length: int) -> Loaded | None:
@@ -182,6 +182,7 @@ class _Prediction:
 
     def refuse(self, error: Busy | DeadlinePassed) -> None:
         self._fast_path.log_refusal(error)
+        MODEL_ERRORS.add(self._loaded.model, str(problems.status_of(type(error))))
         own_id = request_id(self._request.scope)
         kind = cast(Hashable, type(error))  # it is, though mypy takes the instances' method for the class's
         after = error.retry_after if isinstance(error, Busy) else None

@@ -53,6 +53,10 @@ class NamedModels:
             return name
         return OTHER
 
+    def known(self, name: str) -> str:
+        """The name of a model that figures name already; an address may name any."""
+        return name if name in self._names else OTHER
+
 
 NAMED = NamedModels(100)
 """Of this process."""

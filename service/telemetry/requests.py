@@ -6,10 +6,15 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
-from service.telemetry.metrics import SECONDS, Buckets, Family, Sample
+from service.telemetry.metrics import SECONDS, Buckets, Counter, Family, Sample
 
 NO_ROUTE, UNREAD = "(none)", "(unread)"
 """In place of a route: of an address that there is not, and of what could not be read as a request."""
+
+
+MODEL_ERRORS = Counter(
+    "tsuika_model_errors_total", "Requests of a model that were answered with 5xx.", ["model", "status"]
+)
 
 
 class RouteFigures(Buckets):

@@ -29,7 +29,7 @@ from tests.s3 import S3Server
 
 pytestmark = [pytest.mark.long, pytest.mark.postgres, pytest.mark.s3]
 
-GIVEN = {"TSUIKA_KEY": "key-of-callers", "POSTGRES_PASSWORD": "password1", "S3_SECRET": "secret1"}
+GIVEN = {"TSUIKA_KEY": "key-of-all-callers", "POSTGRES_PASSWORD": "password1", "S3_SECRET": "secret1"}
 """What compose.yaml asks whoever starts it for."""
 IMAGE = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
 """The last stage of it: the image that runs."""

@@ -326,3 +326,16 @@ def test_a_key_signs_what_it_does(keyed: Api) -> None:
     with keyed.runtime.database.reading() as session:
         [batch], [update] = session.scalars(select(Batch)).all(), session.scalars(select(Update)).all()
     assert (batch.by, update.by, batch.bytes > 0) == (key["id"], key["id"], True)
+
+
+def test_the_log_names_the_key_of_a_failed_request_and_has_few_lines_for_many_wrong_keys(
+    keyed: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = made(keyed)
+    with caplog.at_level("INFO", "tsuika.requests"):
+        for _ in range(50):
+            assert keyed("GET", "/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert 1 <= len(caplog.records) < 50
+        keyed("GET", "/v1/models/none", headers={"Authorization": f"Bearer {key['secret']}"})
+    fields: dict[str, Any] = vars(caplog.records[-1])["fields"]
+    assert (fields["status"], fields["key"]) == (404, key["id"])
