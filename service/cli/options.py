@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from service.cli.exits import WrongUsage
 from service.guessing.csv_letters import ENCODINGS
@@ -40,6 +41,17 @@ Dates = Annotated[
     Literal["day-first", "month-first"] | None,
     typer.Option(help="What stands first in dates such as 3/4/2026; without it other dates of the file say so."),
 ]
+
+
+ASK = "\0"
+"""Stands for new classes that nobody has named."""
+
+
+class NamesClasses(TyperCommand):
+    """A verb that takes --new-classes without names, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}={ASK}" if arg == "--new-classes" else arg for arg in args])
 
 
 def check_left_out(leave_out: Sequence[str] | None, **columns: str | None) -> None:

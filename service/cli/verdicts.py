@@ -9,7 +9,7 @@ from rich.text import Text
 from service.cli.connection import in_options, url
 from service.cli.exits import DONE, ERROR, HELD, REJECTED
 from service.cli.output import MARKS, plain, print_json, print_table, stderr, stdout
-from service.learning.wording import amount, percent
+from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,8 +49,8 @@ def result_of(update: Update) -> Result:
 
 
 def sentence_of(update: Update) -> str:
-    """What became of the update, with options of the terminal."""
-    return in_options(result_of(update).sentence)
+    """What became of the update, with options of the terminal and the model's name in its commands."""
+    return in_options(result_of(update).sentence).replace(" MODEL@", f" {update.model}@")
 
 
 def marked(verdict: str, sentence: str) -> Text:

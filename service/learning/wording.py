@@ -10,11 +10,6 @@ MANY = 8
 """More names than this are counted, not listed."""
 
 
-def percent(share: float) -> str:
-    """0.974 -> "97.4 %"."""
-    return f"{100 * share:,.1f} %"
-
-
 def whole_percent(share: float) -> str:
     """0.92 -> "92 %"."""
     return f"{100 * share:,.0f} %"
@@ -25,13 +20,6 @@ def points(change: float) -> str:
     return f"{'−' if change < 0 else '+'}{abs(100 * change):.1f} points"
 
 
-def amount(value: float) -> str:
-    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
-    if 100 <= abs(value) < 1e9:
-        return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−", int(value < 0))
-
-
 def chance(p: float) -> str:
     """0.034 -> "p = 0.034", 1e-40 -> "p < 0.001"."""
     return f"p = {p:.2g}" if p >= LEAST_CHANCE else f"p < {LEAST_CHANCE}"
@@ -40,6 +28,10 @@ def chance(p: float) -> str:
 def rows(n: int) -> str:
     """1088 -> "1,088 rows"."""
     return f"{n:,} {'row' if n == 1 else 'rows'}"
+
+
+NOTHING_LEFT = "Every batch was taken back. Rows that are sent again are learned again."
+"""A note of a version that knows nothing any more."""
 
 
 def too_few(n: int, of: str = "") -> str:

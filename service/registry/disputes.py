@@ -148,8 +148,8 @@ def resources_of(session: Session, model: Model, disputes: Sequence[Dispute]) ->
 
 REMEDIES = {
     DisputeState.OPEN: "Wait for batches of another key, or settle it: POST .../disputes/{dispute}/settle.",
-    DisputeState.CONFIRMED: "Promote its version (with rebase, where another went live since), or learn its batches "
-    'again with "expect": "relabel"; take back older batches that say otherwise.',
+    DisputeState.CONFIRMED: 'Promote its version (with "rebase": true, where another went live since), or learn its '
+    'batches again with "expect": "relabel"; take back older batches that say otherwise.',
     DisputeState.REFUTED: "Take its batches back: POST .../retractions; or correct their rows.",
     DisputeState.SETTLED: "",
 }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from service.contract.figures import amount
 from service.contract.number_report import AnyReport, Errors, NumberError, NumberReport, Region, TestedErrors
 from service.contract.report import Report, Score
-from service.web.words import MANY, Words, amount, percent
+from service.web.words import MANY, Words, percent
 
 Z95 = 1.96
 SAME = 0.0005

@@ -14,13 +14,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from service import __version__
+from service.contract.figures import amount
 from service.contract.names import seen
 from service.guessing.csv_letters import ENCODING_NAMES
 from service.web.browser import Browser
 from service.web.upload import HEAD_BYTES
 from service.web.verdicts import within_chance
 from service.web.view import Shown
-from service.web.words import LANGUAGES, Words, amount, moment, percent, plain
+from service.web.words import LANGUAGES, Words, moment, percent, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 CODE = re.compile("`([^`]+)`")

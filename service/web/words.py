@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service.contract import figures
+from service.contract.figures import amount
 from service.errors import KINDS
 from service.web.catalogue.said import said
 
@@ -123,18 +125,12 @@ def accepted(header: str) -> list[str]:
 
 def percent(share: float) -> str:
     """0.974 -> "97.4 %"."""
-    return f"{100 * share:,.1f}{SPACE}%"
+    return figures.percent(share).replace(" ", SPACE)
 
 
 def round_percent(share: float) -> str:
     """0.95 -> "95 %", for the ticks of an axis."""
     return f"{round(100 * share, 2):g}{SPACE}%"
-
-
-def amount(value: float) -> str:
-    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
-    text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
-    return text.replace("-", "−", int(value < 0))
 
 
 def plain(value: float) -> str:

@@ -123,7 +123,7 @@ def test_a_move_of_few_rows_goes_live_where_its_sender_says_so(shared: Server) -
         assert any("targets move at once (expect: move)" in note for note in done["report"]["notes"])
         passed = {rule["name"]: rule["why"] for rule in done["report"]["gate"]["rules"]}
         assert "That was expected: targets move at once." in passed["disagrees_broadly"]
-        assert "the stream moves" in passed["forgets"]
+        assert "follows the newer rows" in passed["forgets"]
 
 
 def test_what_is_taken_back_was_never_there_and_a_rollback_is_one_call(shared: Server) -> None:

@@ -220,6 +220,26 @@ def test_bars_show_each_phase_where_somebody_looks(
     assert "\x1b[3" not in tsuika("models").out
 
 
+def test_a_slip_in_a_label_of_the_first_file_becomes_no_class_unless_it_is_meant(
+    tsuika: Tsuika, tmp_path: Path
+) -> None:
+    slipped = rows(["apple", "pear"])
+    slipped[6][-1] = "aple"
+    file = save(tmp_path / "first.csv", slipped)
+    refused = tsuika("init", "orchard", file)
+    assert (refused.code, refused.out) == (USAGE, "")
+    assert "first.csv: 1 label may be a slip of another. Nothing was made." in refused.err
+    assert 'line 8   label "aple"   near: "apple"' in refused.err
+    assert "A new class? --new-classes=aple" in refused.err
+    assert "orchard" not in tsuika("models").out
+    for meant in ("--new-classes=aple", "--new-classes"):
+        assert "aple (1)" in tsuika("init", "orchard", file, meant, "--dry-run").out
+    with Client() as client:
+        client.create_model("orchard", {"kind": "vector", "size": 4})
+    pushed = tsuika("push", "orchard", file)
+    assert (pushed.code, "1 label may be a slip of another. Nothing was sent." in pushed.err) == (USAGE, True)
+
+
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:
     good = rows(["apple", "pear", "plum"], 80)
     assert tsuika("init", "basket", save(tmp_path / "good.csv", good)).code == DONE

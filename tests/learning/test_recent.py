@@ -99,7 +99,7 @@ def test_what_recent_rows_lose_is_excused_only_by_what_the_newest_win() -> None:
         assert not moved_on(measured(own), RECENT)
     assert not moved_on(measured(won), GatePolicy())
     assert forgets(measured(won), RECENT).fires is None
-    assert "stream moves" in forgets(measured(won), RECENT).what
+    assert "follows the newer rows" in forgets(measured(won), RECENT).what
     assert forgets(measured(won), GatePolicy()).fires is not None
     assert forgets(measured(lost), RECENT).fires is not None
 

@@ -9,13 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from service.contract.figures import amount
 from service.contract.resources import EpochLosses
 from service.web.charts.axis import Axis, cut, svg, text, ticks
 from service.web.charts.changes import changes
 from service.web.charts.history import History, Mark, Step, describe, history
 from service.web.charts.losses import losses
 from service.web.estimates import Estimate, Pair, share
-from service.web.words import Words, amount, percent
+from service.web.words import Words, percent
 
 
 @pytest.mark.parametrize(

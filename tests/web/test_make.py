@@ -156,6 +156,14 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     assert 'value="number" required checked' in look(person, PRICES).text
 
 
+def test_a_class_that_may_be_a_slip_of_another_is_named_before_anything_is_made(person: Person) -> None:
+    wines = b"acid,wine\n" + b"".join(b"%d.5,%s\n" % (k, (b"barbera", b"nebbiolo")[k % 2]) for k in range(40))
+    shown = look(person, wines + b"3.5,barbrea\n").text
+    asked = "“barbrea”, in one row, is like “barbera”, in 20 rows: is it a slip? If so, mend the file and choose"
+    assert asked in shown
+    assert nothing_is_there(person.api)
+
+
 def test_a_category_before_a_last_column_of_prices_is_asked_about(person: Person) -> None:
     shown = look(person, PRICES.replace(b"rooms", b"Category")).text
     assert "or “price”, the numbers in the last column. Choose here which." in shown

@@ -179,10 +179,10 @@ def test_a_loss_below_nothing_is_said_as_a_gain() -> None:
 def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert within_chance(rule("forgets", True, None, value=0.0213))
     assert not within_chance(
-        rule("forgets", True, None, value=0.0213, why="On its own 90 rows it won: the stream moves.")
+        rule("forgets", True, None, value=0.0213, why="On its own 90 rows it won: it follows the newer rows.")
     )
     assert not within_chance(rule("forgets", True, None, value=0.01))
-    moved = f"On its own 90 rows it won: the stream moves. {BESIDE_SETTINGS}"
+    moved = f"On its own 90 rows it won: it follows the newer rows. {BESIDE_SETTINGS}"
     assert not within_chance(rule("forgets", True, None, value=0.0213, why=moved))
     said = rule_sentence(rule("forgets", True, None, value=0.0213, why=moved), 2, report(), JA)
     assert said.endswith("（同じ設定でこのバッチを除いたものとの比較）")

@@ -49,6 +49,7 @@ def test_the_page_of_a_batch_shows_its_rows(person: Person) -> None:
     assert "19 2 3" in shown
     assert "<b>" not in shown.partition("<main")[2].replace("<b>Waits", "")
     [after] = re.findall(rf'href="{page}\?(from=\d+)"', shown)
+    assert "From row 21 on" in shown
     assert "29 2 3" in person.looks(f"{page}?{after}").text
     assert "is not one that a page of this list gave" in person.looks(f"{page}?from=nonsense").text
 

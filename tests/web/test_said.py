@@ -16,13 +16,14 @@ from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
 from service.learning.data.learned_values import LearnedValues
-from service.learning.data.slips import slip_notes
+from service.learning.data.slips import class_notes, slip_notes
 from service.learning.evaluation.classes.class_challenge import ClassComparison
 from service.learning.evaluation.numbers.number_challenge import NumberComparison
 from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import AnyScale, InputScale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
+from service.learning.wording import NOTHING_LEFT
 from service.serving.notes import unlearned, unusual
 from service.serving.unusual import Usual
 from service.web.catalogue.said import LONGEST, patterns, said
@@ -85,6 +86,8 @@ def notes() -> list[str]:
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),
+        *class_notes({f"wein{letter}": 1 for letter in "abcdefg"}, ["wein"]),
+        NOTHING_LEFT,
         *(f"auto: a challenger that did not win. {one.sentence('retrain')}" for one in comparisons),
         f"auto: a challenger. {comparisons[0].sentence('retrain')}",
     ]

@@ -13,13 +13,14 @@ import pytest
 from service import errors
 from service.api.limits.table import ROWS
 from service.contract.enums import Verdict
+from service.contract.figures import amount
 from service.errors import KINDS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.registry.disputes import REMEDIES
 from service.web.pages.docs import calls
 from service.web.rendering import without_gaps
-from service.web.words import LANGUAGES, Words, amount, catalogue, moment, percent
+from service.web.words import LANGUAGES, Words, catalogue, moment, percent
 from tests.api.conftest import Api
 
 WEB = Path(__file__).parents[2] / "service" / "web"

@@ -21,10 +21,10 @@ def check(rows: Rows, labels: Labels) -> None:
     before = dict(zip(rows.row.tolist(), rows.label_names(), strict=True))
     for row, label in labels.items():
         if row not in before:
-            sentence = f"The batch has no labelled row {row}; rows count from 0. Send rows without a label anew."
-            raise InvalidContent.at(f"/rows/{row}", sentence)
+            missing = f"Row {row + 1} of the batch has no label, or is not there."
+            raise InvalidContent.at(f"/rows/{row}", f"{missing} Rows without a label are sent anew, with one.")
         if before[row] == label:
-            raise InvalidContent.at(f"/rows/{row}", f'Row {row} is "{label}" already. Leave it out.')
+            raise InvalidContent.at(f"/rows/{row}", f'Row {row + 1} is "{label}" already. Leave it out.')
     if sum(label is None for label in labels.values()) == len(rows):
         raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
 

@@ -14,7 +14,7 @@ from typing import Any
 from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
-from service.cli.files.labels import LabelCounts, count_labels
+from service.cli.files.labels import LabelCounts, check_first, count_labels, named_classes
 from service.cli.output import word
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, FEWEST_NUMBERS, ColumnFacts, doubts, gap_words, input_of
@@ -37,11 +37,16 @@ class Guess:
 
 
 def guess(
-    file: DataFile, label: str | None, target: str | None, repeat: str = "{}", categories: Sequence[str] = ()
+    file: DataFile,
+    label: str | None,
+    target: str | None,
+    repeat: str = "{}",
+    categories: Sequence[str] = (),
+    meant: str | None = "",
 ) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. repeat: the command that guesses it anew, with
-    {} in the place of one more option. categories: columns that are such, whatever their cells look like. Raises
-    WrongUsage where there is no label."""
+    {} in the place of one more option. categories: columns that are such, whatever their cells look like. meant:
+    classes that are no slips, with commas, None for all. Raises WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
@@ -67,6 +72,8 @@ def guess(
         body["target"] = number_target(label_name)
         lines.append(f'Target: the number in "{label_name}" ({why}). If these are names of classes: --target class.')
     else:
+        named = [*labels.counts] if meant is None else named_classes(meant)
+        check_first(file, label_name, labels, named, "Nothing was made.")
         lines += _of_classes(file, label_name, why, labels, facts[label_name], target)
         body["classes"] = list(labels.counts)
     lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
@@ -87,7 +94,7 @@ def _of_classes(
     """What is said of the classes. Raises WrongUsage where there are none."""
     if not labels.counts:
         raise WrongUsage(f'{file.name}: no row has a label in "{label}" ({why}). Is it another column? --label COLUMN')
-    rows = {name: count.rows for name, count in labels.counts.items()}
+    rows = labels.rows_of
     hint = ""
     if target is None and len(labels.counts) >= FEWEST_NUMBERS and all(map(fact.is_number, labels.counts)):
         hint = " If these are numbers to be predicted: --target number."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile
 from service.cli.output import comma_separated
 from service.contract.names import MOST_CLASSES
+from service.guessing.class_counts import likely_slips
 
 LISTED = 10
 """Labels that a refusal lists."""
@@ -32,6 +34,11 @@ class LabelCounts:
     unlabelled: int
     counts: Mapping[str, Count]
     lacking: Sequence[int | str] = ()
+
+    @property
+    def rows_of(self) -> dict[str, int]:
+        """Rows of each label."""
+        return {name: count.rows for name, count in self.counts.items()}
 
     def without_label(self, file: DataFile, noun: str) -> str:
         """Which rows have none, in a sentence; "" where all have one."""
@@ -65,6 +72,15 @@ def count_labels(file: DataFile, label: str | None) -> LabelCounts:
     return LabelCounts(rows, unlabelled, counts, lacking)
 
 
+def named_classes(asked: str | None) -> list[str]:
+    """The names of an option, with commas as CSV has them. Raises WrongUsage."""
+    try:
+        [names] = csv.reader([asked or ""], skipinitialspace=True)
+    except csv.Error:
+        raise WrongUsage("--new-classes: write the names in one line, with commas between them.") from None
+    return [name.strip() for name in names if name.strip()]
+
+
 def label_text(cell: Any) -> str | None:
     """The name of a class that a cell stands for; None where it is empty."""
     if isinstance(cell, bool):
@@ -79,7 +95,7 @@ def new_labels(
 ) -> dict[str, Count]:
     """The labels that are no classes yet, all of which are named as new ones. Raises WrongUsage for any other.
 
-    A model without classes takes those of its first rows.
+    A model without classes takes those of its first rows, but for likely slips.
     """
     if len(labels.counts) > MOST_CLASSES:
         raise WrongUsage(
@@ -87,32 +103,65 @@ def new_labels(
             "another model: tsuika init MODEL FILE --target number"
         )
     if not classes:
+        check_first(file, label, labels, named, "Nothing was sent.")
         return {}
     known = {*classes}
     unknown = {name: count for name, count in labels.counts.items() if name not in known}
     strange = [name for name in unknown if name not in named]
     if strange:
-        raise WrongUsage(_refusal(file, label, {name: unknown[name] for name in strange}, classes, model))
+        meant = [name for name in unknown if name in named]
+        raise WrongUsage(_refusal(file, label, {name: unknown[name] for name in strange}, classes, model, meant))
     return unknown
 
 
-def _refusal(file: DataFile, label: str, strange: Mapping[str, Count], classes: Sequence[str], model: str) -> str:
+def check_first(file: DataFile, label: str, labels: LabelCounts, meant: Sequence[str], nothing: str) -> None:
+    """Raises WrongUsage where a label of the first rows is likely a slip of another, unless it is meant."""
+    near = {name: like for name, like in likely_slips(labels.rows_of).items() if name not in meant}
+    if near:
+        may_be = "1 label may be a slip" if len(near) == 1 else f"{len(near):,} labels may be slips"
+        strange = {name: labels.counts[name] for name in near}
+        asked = _listed(file, label, strange, near, meant, "takes all of them")
+        raise WrongUsage(f"{file.name}: {may_be} of another. {nothing}\n{asked}")
+
+
+def _refusal(
+    file: DataFile,
+    label: str,
+    strange: Mapping[str, Count],
+    classes: Sequence[str],
+    model: str,
+    meant: Sequence[str],
+) -> str:
     from service.intake.near import near_matches
 
     names = list(strange)
-    near = near_matches(names[:LISTED], classes)
+    near = {name: likes[0] for name, likes in near_matches(names[:LISTED], classes).items() if likes}
     are = "label is not a class" if len(names) == 1 else "labels are not classes"
-    lines = [f"{file.name}: {len(names):,} {are} of {model}. Nothing was sent."]
+    asked = _listed(file, label, strange, near, meant, "lists all of them and asks")
+    return f"{file.name}: {len(names):,} {are} of {model}. Nothing was sent.\n{asked}"
+
+
+def _listed(
+    file: DataFile,
+    label: str,
+    strange: Mapping[str, Count],
+    near: Mapping[str, str],
+    meant: Sequence[str],
+    alone: str,
+) -> str:
+    """Labels with the line of each and what it is like, and the option that takes them for classes beside those that
+    are meant. alone: what it does without names."""
+    lines = []
     for name, count in list(strange.items())[:LISTED]:
-        meant = "".join(f'   near: "{like}"' for like in near[name][:1])
+        like = f'   near: "{near[name]}"' if name in near else ""
         more = "" if count.rows == 1 else f"   in {count.rows:,} rows"
-        lines.append(f'  {file.at(count.place)}   {label} "{name}"{more}{meant}')
-    if len(names) > LISTED:
-        lines.append(f"  and {len(names) - LISTED:,} more")
-    one = "A new class?" if len(names) == 1 else "New classes?"
+        lines.append(f'  {file.at(count.place)}   {label} "{name}"{more}{like}')
+    if len(strange) > LISTED:
+        lines.append(f"  and {len(strange) - LISTED:,} more")
+    one = "A new class?" if len(strange) == 1 else "New classes?"
     way = (
-        f"--new-classes={comma_separated(names)}"
-        if len(names) <= LISTED
-        else "--new-classes alone lists all of them and asks."
+        f"--new-classes={comma_separated([*meant, *strange])}"
+        if len(strange) <= LISTED
+        else f"--new-classes alone {alone}."
     )
     return "\n".join([*lines, f"  {one} {way}"])

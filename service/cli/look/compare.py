@@ -17,8 +17,9 @@ from service.cli.names import version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, written
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores
+from service.contract.figures import amount, percent
 from service.guessing.csv_dialect import SaidDialect
-from service.learning.wording import amount, percent, points
+from service.learning.wording import points
 
 if TYPE_CHECKING:
     from service.client import Client

@@ -13,7 +13,7 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import plain, print_json, print_table, stdout
 from service.cli.verdicts import class_scores, print_measured
-from service.learning.wording import amount, percent
+from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
     from service.contract.report import Cost
@@ -99,6 +99,6 @@ def _batch(console: Console, report: Any) -> None:
         console.print(plain(f"Note: {note}"))
     suspects = getattr(report.batch, "suspect_rows", [])[:SUSPECTS]
     if suspects:
-        console.print("\nRows whose label looks wrong, counted from 0, the likeliest first:")
-        rows = [[row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in suspects]
+        console.print("\nRows whose label looks wrong, the likeliest first:")
+        rows = [[row.batch, str(row.row + 1), row.label, row.suggested, percent(row.score)] for row in suspects]
         print_table(console, ["batch", "row", "label", "rather", "sure"], rows, "row sure")

@@ -12,12 +12,27 @@ from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.files.readers import open_file
 from service.cli.names import ModelName
-from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
+from service.cli.options import (
+    ASK,
+    Dates,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Gaps,
+    Json,
+    LeaveOut,
+    NamesClasses,
+    check_left_out,
+    written,
+)
 from service.cli.output import print_result, word
 from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
     from service.client import Client
+
+
+Command = NamesClasses
 
 
 def run(
@@ -27,6 +42,9 @@ def run(
         str | None, Option(metavar="COLUMN", help="The column that is predicted; guessed if left out.")
     ] = None,
     target: Annotated[Literal["class", "number"] | None, Option(help="What is predicted; guessed if left out.")] = None,
+    new_classes: Annotated[
+        str | None, Option(metavar="[A,B]", help="Classes of few rows that look like a slip of another; alone: all.")
+    ] = None,
     leave_out: LeaveOut = None,
     gaps: Gaps = None,
     category: Annotated[
@@ -52,9 +70,11 @@ def run(
     how = written(delimiter, decimal, encoding, dates)
     said |= {f"--{name}": [value] for name, value in how.items()}
     typed = _typed({"--target": [target], "--category": category or [], **said})
+    if new_classes is not None:
+        typed += " --new-classes" + ("" if new_classes == ASK else f"={word(new_classes)}")
     repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
-    guessed = guess(file, label, target, repeat, category or ())
+    guessed = guess(file, label, target, repeat, category or (), None if new_classes == ASK else new_classes or "")
     body = {"name": model, **guessed.body, **({"leave_out": leave_out} if leave_out else {})}
     lines = list(guessed.lines)
     if dry_run:

@@ -23,8 +23,8 @@ from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import csv_cell, plain, print_json, print_table, stdout
+from service.contract.figures import amount
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
-from service.learning.wording import amount
 
 if TYPE_CHECKING:
     from service.contract.predictions import NumberPredictions, Predictions

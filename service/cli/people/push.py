@@ -5,7 +5,6 @@ The labels are looked at before anything is sent: one that is no class is refuse
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -15,18 +14,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
-from typer.core import TyperCommand
 
 from service.cli.connection import connected, in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, quoted
-from service.cli.files.labels import Count, LabelCounts, count_labels, new_labels
+from service.cli.files.labels import Count, LabelCounts, count_labels, named_classes, new_labels
 from service.cli.files.readers import open_file
 from service.cli.files.rows import Columns, annotations_of, columns_of, inputs_of, only_numbers
 from service.cli.files.sizes import check_size
 from service.cli.look.models import takes
 from service.cli.names import ModelName
-from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
+from service.cli.options import (
+    ASK,
+    Dates,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Gaps,
+    Json,
+    LeaveOut,
+    NamesClasses,
+    check_left_out,
+    written,
+)
 from service.cli.output import comma_separated, plain, word
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
@@ -38,16 +48,7 @@ if TYPE_CHECKING:
     from service.contract.resources import Model, Update
 
     Look = Callable[[Update], None]
-
-ASK = "\0"
-"""Stands for new classes that nobody has named."""
-
-
-class Command(TyperCommand):
-    """Takes --new-classes without names, too."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}={ASK}" if arg == "--new-classes" else arg for arg in args])
+Command = NamesClasses
 
 
 def run(
@@ -178,12 +179,7 @@ def _new_classes(file: DataFile, label: str, counts: LabelCounts, info: Model, a
         sentence = f"{word} is not taken as a label. Where nothing is known leave the cell empty, or say --gaps {word}"
         raise file.wrong(counts.counts[word].place, sentence)
     if asked != ASK:
-        try:
-            [names] = csv.reader([asked or ""], skipinitialspace=True)
-        except csv.Error:
-            raise WrongUsage("--new-classes: write the names in one line, with commas between them.") from None
-        named = [name.strip() for name in names if name.strip()]
-        return new_labels(file, label, counts, info.classes, named, info.name)
+        return new_labels(file, label, counts, info.classes, named_classes(asked), info.name)
     new = new_labels(file, label, counts, info.classes, list(counts.counts), info.name)
     if new and not sys.stdin.isatty():
         raise WrongUsage(

@@ -39,7 +39,10 @@ def run(
         lines.append(
             f"  {counted(len(done.left_out), 'batch waits', 'batches wait')} again: {', '.join(done.left_out)}"
         )
-    lines.append(f"  New versions wait for you. Undo both: tsuika promote {model}@{done.previous_version} --auto")
+    again = f"make version {done.previous_version} live again, and let later ones go live by themselves"
+    lines.append(
+        f"  New versions wait until you promote them. To {again}: tsuika promote {model}@{done.previous_version} --auto"
+    )
     print_result("rollback", done.model_dump(mode="json"), lines, as_json)
     return DONE
 

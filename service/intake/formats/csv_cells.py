@@ -129,7 +129,7 @@ def _number_of(dialect: Dialect, text: str) -> float:
     if text.lower() in GAP_WORDS:
         raise CellFault(f"{text} is no number. {GAP.format(text)}")
     is_word = len(text) <= SHOWN and '"' not in text and text.isprintable() and not any(map(str.isdigit, text))
-    raise CellFault(_no_number(dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty (JSON: null)"))
+    raise CellFault(_no_number(dialect, text, OR_WORD.format(text) if is_word else "leave the cell empty"))
 
 
 def _no_number(dialect: Dialect, text: str, otherwise: str) -> str:

@@ -1,8 +1,13 @@
-"""New values of categories that look like known ones, or like a row of sums, as sentences: mostly a pen slipped."""
+"""New values of categories and new classes that look like known ones, or like a row of sums, as sentences: mostly a pen
+slipped."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from urllib.parse import quote
+
 from service.contract.report import NewValues
+from service.guessing.class_counts import TIMES, likely_slips
 from service.guessing.column_facts import SUMS
 
 NAMED = 5
@@ -26,5 +31,22 @@ def slip_notes(new: NewValues) -> list[str]:
         for column, value in like[:NAMED]
     ]
     if (more := len(like) - NAMED) > 0:
-        notes.append(f"{more:,} more new {'value is' if more == 1 else 'values are'} like known ones (new_values).")
+        are = "value is" if more == 1 else "values are"
+        notes.append(f"{more:,} more new {are} like known ones: the report lists them (batch.new_values).")
+    return notes
+
+
+def class_notes(rows: Mapping[str, int], known: Collection[str]) -> list[str]:
+    """A sentence for each class that an update brings with few rows and that is like a larger one, with the way out.
+    rows: of each class in the update; known: classes of the version before it."""
+    before = dict.fromkeys(known, TIMES * max(rows.values(), default=0))
+    likely = list(likely_slips({**rows, **before}).items())
+    notes = [
+        f'"{name}" is a new class, in {rows[name]} row{"s"[: rows[name] != 1]}, and like "{like}": is it a slip? '
+        f'If so, give these rows the label "{like}" (the page of their batch, or POST .../batches/BATCH/corrections), '
+        f"then delete the class (DELETE .../classes/{quote(name, safe='')})."
+        for name, like in likely[:NAMED]
+    ]
+    if (more := len(likely) - NAMED) > 0:
+        notes.append(f"{more:,} more new {'class is' if more == 1 else 'classes are'} like larger ones.")
     return notes

@@ -220,8 +220,8 @@ def _changed(before: Sequence[LiftLayout], now: Sequence[LiftLayout]) -> str:
     if was == named:
         named += " of another width"
     return (
-        f"With what is known now another map of the inputs answers best (lift {named}, before {was}). All rows were "
-        "solved anew in it, so scores of old rows may have moved."
+        f"Another way to make features of the inputs (lift) does best by now: {named}, before {was}. All rows were "
+        "learned anew with it, so scores of old rows may have moved."
     )
 
 

@@ -14,12 +14,13 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from service.contract.figures import percent
 from service.learning.data.rows import Bools, FeatureRows, Floats, Rows
 from service.learning.exact.solve import Head
 from service.learning.exact.solver import Estimator
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.network.checkpoint import Checkpoint, Tensors, source_head
-from service.learning.wording import listed, percent
+from service.learning.wording import listed
 
 PULLS = (1.0, 3.0, 10.0)
 """Factors by which a source's own rows count more, tried in this order; ties go to the first."""

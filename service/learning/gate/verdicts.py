@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.contract.enums import Outcome, Verdict
+from service.contract.figures import amount, percent
 from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors
 from service.contract.report import OldClasses, Report
-from service.learning.wording import MANY, amount, listed, lowered, percent, rows, trusted_rows
+from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 
 REBASE = (
-    "If another version goes live first, have this one learned again on that one (rebase), so that nothing is left out."
+    "If another version goes live first, learn this one again on that one, so that nothing is left out: tsuika rebase "
+    'MODEL@{version}, or promote it with "rebase": true.'
 )
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
@@ -36,11 +38,13 @@ def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | 
     why = report.gate.why
     if report.gate.outcome is Outcome.PASS:
         why = f"Ready: version {version} passed every check and waits for you."
-    return f"{why} {REBASE}" if verdict is Verdict.HELD else why
+    return f"{why} {REBASE.format(version=version)}" if verdict is Verdict.HELD else why
 
 
 def promoted(report: AnyReport, version: int) -> str:
     """Says why a version is live, by the gate or by a caller's order."""
+    if report.certificate is not None and not report.certificate.rows and not report.cost.rows:
+        return f"Live: version {version}. Nothing that was learned is left, so it answers nothing until rows come."
     if report.gate.outcome is not Outcome.PASS:
         return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
     if report.gate.unproven:
@@ -129,7 +133,8 @@ def _far_out(report: NumberReport) -> str:
     far = len(report.batch.outliers)
     if not far:
         return ""
-    return f" Look at `batch.outliers`: {far} of its targets {'is' if far == 1 else 'are'} far out, and learned."
+    are = "target is" if far == 1 else "targets are"
+    return f" {far} of its {are} far from what was expected, and learned all the same: look at `batch.outliers`."
 
 
 GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}

@@ -138,8 +138,8 @@ def _limbs(grid: NumberGrid, rows: Rows) -> NDArray[np.int16]:
     if len(beyond := np.argwhere(~grid.fits(goals))):
         row, number = beyond[0]
         raise MethodRefused(
-            f"The target {rows.targets[row, number]:g} of row {rows.row[row]} is beyond what this model holds, 16,384 "
-            "spreads of its first batch. Look at its unit, or start a new model whose target declares a range."
+            f"The target {rows.targets[row, number]:g} of row {rows.row[row] + 1} is beyond what this model holds, "
+            "16,384 spreads of its first batch. Look at its unit, or start a new model whose target declares a range."
         )
     return grid.limbs(goals)
 

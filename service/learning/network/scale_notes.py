@@ -57,8 +57,7 @@ class _Columns:
         places = np.flatnonzero(which)
         more = [f"{len(places) - NAMED} more"] if len(places) > NAMED else []
         named = listed([*(self.names[k] for k in places[:NAMED]), *more]) if len(places) else ""
-        counted = " (counted from 0)" if named[:1].isdecimal() else ""
-        return f"Column{'s' if len(places) > 1 else ''} {named}{counted}" if named else ""
+        return f"Column{'s' if len(places) > 1 else ''} {named}" if named else ""
 
 
 def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
@@ -66,7 +65,7 @@ def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
     if inputs.dtype == object:
         return None
     x, rounding = inputs, input_scale.ROUNDING
-    names: Sequence[str] = [str(place) for place in range(inputs.shape[1])]
+    names: Sequence[str] = [str(place + 1) for place in range(inputs.shape[1])]
     if isinstance(scale, TableScale):
         numbers = [(k, column) for k, column in enumerate(scale.spec.columns) if isinstance(column, NumberColumn)]
         x, names = inputs[:, [k for k, _ in numbers]], [f'"{column.name}"' for _, column in numbers]

@@ -12,9 +12,10 @@ from math import ceil
 
 from markupsafe import Markup
 
+from service.contract.figures import amount
 from service.web.charts.axis import Axis, cross, dot, grid, line, path, svg, text, ticks
 from service.web.estimates import Estimate
-from service.web.words import Words, amount, round_percent
+from service.web.words import Words, round_percent
 
 
 class Mark(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from service.contract.figures import amount
 from service.contract.number_report import AnyReport, Errors, NumberReport
 from service.contract.report import Report, Score
 from service.contract.resources import Model, Version
@@ -13,7 +14,7 @@ from service.web import estimates
 from service.web.charts.changes import changes
 from service.web.estimates import Estimate, Pair, brought, by_class, name_of, of_number, of_region, share
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import Words, amount, percent, round_percent
+from service.web.words import Words, percent, round_percent
 
 CHOICES = 200
 """So many of the latest versions can be chosen."""

@@ -19,7 +19,7 @@ from service.contract.keys import Key
 from service.contract.requests import ModelName
 from service.contract.resources import Limits, Model, Update
 from service.contract.resources import Page as Listed
-from service.guessing.class_counts import rare_classes
+from service.guessing.class_counts import SHOWN_SLIPS, likely_slips, rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_facts import check_label, check_one_answer, facts_of
@@ -275,9 +275,11 @@ def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], wo
     place, width = lines[0].index(label), len(lines[0])
     counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place] not in ("", *gaps))
     said = words("make.classes", column=label, classes=counted(counts.most_common(), words))
-    if rare := rare_classes(counts):
-        said += " " + words("make.slip", n=len(rare), names=rare)
-    return said
+    likely = list(likely_slips(counts).items())[:SHOWN_SLIPS]
+    slips = [words("make.like", n=counts[name], name=name, other=like, rows=counts[like]) for name, like in likely]
+    rare = rare_classes(counts)
+    slips += [words("make.slip", n=len(rare), names=rare)] if rare else []
+    return " ".join([said, *slips])
 
 
 ROUTES = (Route("/new", ask, look, looks=True), Route("/new/send", ask, send, sending))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
+from service.contract.figures import amount
 from service.contract.number_report import NumberReport
 from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version
 from service.contract.resources import Page as Listed
@@ -19,7 +20,7 @@ from service.web.pages.rollback import goes_back_to
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
-from service.web.words import Words, amount, percent
+from service.web.words import Words, percent
 
 VERSIONS = 50
 """So many are shown at once, the latest first."""

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from service.contract.enums import CSV, JPEG, PNG
+from service.contract.figures import amount
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
 from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
 from service.contract.resources import Model, Problem
@@ -23,7 +24,7 @@ from service.web.forms import GENERAL, faults, words_in
 from service.web.pages.data.send import WRITTEN
 from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import amount, percent, round_percent
+from service.web.words import percent, round_percent
 
 MOST_COLUMNS = 200
 """A table of more columns is asked for as JSON, not by a field a column."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import Verdict
+from service.contract.figures import amount
 from service.contract.number_report import NumberReport
 from service.contract.report import Report, Score
 from service.contract.resources import Model, Update, Version
@@ -20,7 +21,7 @@ from service.web.pages.rollback import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, rule_name, short
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import Words, amount, round_percent
+from service.web.words import Words, round_percent
 
 MOST_CLASSES = 20
 """Classes of a matrix that can be read."""

@@ -15,8 +15,8 @@ from service.learning.update import learn
 from service.worker.child.method_choice import Chosen
 
 TOOK_OVER = (
-    "The exact head takes over from a network. What that alone changes is no doing of these rows: they are judged "
-    "beside the exact head of all rows before them."
+    "The exact head takes over from a network. That alone changes answers, which is not due to these rows: they are "
+    "judged beside the exact head of all rows before them."
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.report import NewValue
-from service.learning.data.slips import NAMED, slip_notes
+from service.learning.data.slips import NAMED, class_notes, slip_notes
 
 
 def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
@@ -14,7 +14,7 @@ def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
     assert notes[1:NAMED] == [
         f'"Osak{k}" of city is new, and like "Osaka", which is known: is it a slip?' for k in range(4)
     ]
-    assert notes[NAMED:] == ["1 more new value is like known ones (new_values)."]
+    assert notes[NAMED:] == ["1 more new value is like known ones: the report lists them (batch.new_values)."]
 
 
 def test_values_that_are_like_none_have_no_note() -> None:
@@ -24,3 +24,16 @@ def test_values_that_are_like_none_have_no_note() -> None:
 def test_a_row_of_sums_is_asked_about() -> None:
     new = {"city": [NewValue(value="Summe:", rows=1), NewValue(value="Total", rows=7)]}
     assert slip_notes(new) == ['"Summe:" of city is new, in one row: is that row a sum of others?']
+
+
+def test_a_new_class_that_is_like_a_larger_one_is_asked_about_with_the_way_out() -> None:
+    [note] = class_notes({"grignolino": 60, "grignolinno": 1}, ())
+    assert note == (
+        '"grignolinno" is a new class, in 1 row, and like "grignolino": is it a slip? If so, give these rows the label '
+        '"grignolino" (the page of their batch, or POST .../batches/BATCH/corrections), then delete the class '
+        "(DELETE .../classes/grignolinno)."
+    )
+    assert "in 2 rows" in class_notes({"grignolinno": 2}, ["grignolino"])[0]
+    assert class_notes({"grignolinno": 2}, ["grignolino", "grignolinno"]) == []
+    many = {f"grignolin{letter}o": 1 for letter in "abcdefg"}
+    assert class_notes(many, ["grignolino"])[NAMED:] == ["2 more new classes are like larger ones."]

@@ -124,13 +124,13 @@ def test_columns_that_fall_together_are_named_with_the_remedy() -> None:
     scale = InputScale(torch.tensor(0.0), torch.tensor([1.0, 1.0, 1.0, 0.001]))
     rows = np.random.default_rng(0).normal(0, [1, 0.001, 0, 0.001], (50, 4)).astype(np.float32)
     [note] = scale_notes(scale, rows, fitted=False)
-    assert note.startswith("Column 1 (counted from 0) varies so little")
+    assert note.startswith("Column 2 varies so little")
     assert "declared" in note
     rows[7, 1] = 0.5  # a rare value that stands out is seen
     assert scale_notes(scale, rows, fitted=False) == []
     assert scale_notes(scale, rows[:7], fitted=False) == []
     [note] = scale_notes(scale, np.tile(rows[:, 3:], (1, 4)), fitted=False)
-    assert note.startswith("Columns 0, 1 and 2 (counted from 0) vary")
+    assert note.startswith("Columns 1, 2 and 3 vary")
 
 
 def test_columns_that_never_vary_in_a_first_batch_are_named_with_the_remedy() -> None:
@@ -138,13 +138,13 @@ def test_columns_that_never_vary_in_a_first_batch_are_named_with_the_remedy() ->
     assert scale_notes(fit_scale(rows), rows, fitted=True) == []
     rows[:, 5] = 2024.1
     [note] = scale_notes(fit_scale(rows), rows, fitted=True)
-    assert note.startswith("Column 5 (counted from 0) says the same in every row")
+    assert note.startswith("Column 6 says the same in every row")
     assert "by the size of its values or by the other columns" in note
     assert "declares `scale`." in note
     assert scale_notes(fit_scale(rows[:7]), rows[:7], fitted=True) == []
     rows[:, :10] = 1
     [note] = scale_notes(fit_scale(rows), rows, fitted=True)
-    assert note.startswith("Columns 0, 1, 2, 3, 4, 5, 6 and 3 more (counted from 0) say")
+    assert note.startswith("Columns 1, 2, 3, 4, 5, 6, 7 and 3 more say")
 
 
 def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> None:

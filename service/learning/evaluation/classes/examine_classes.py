@@ -12,7 +12,7 @@ from service.contract.tables import TableInput
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
-from service.learning.data.slips import slip_notes
+from service.learning.data.slips import class_notes, slip_notes
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.backbone_note import backbone_note
 from service.learning.evaluation.classes.class_answers import (
@@ -74,7 +74,9 @@ class ClassContext(UpdateContext):
         data, space, ledger = exam.data, exam.space, exam.rows.ledger
         report = with_unlabelled(assess(assessment), exam, self.policy)
         new = data.new_values(exam.base)
-        report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slip_notes(new)])
+        known = exam.base.classes if exam.base else ()
+        slips = [*class_notes(data.batch.counts(), known), *slip_notes(new)]
+        report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slips])
         assert assessment.solve is not None
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
         return exam.candidate, report.model_copy(update={"learning_curve": curve}), remember(assessment)

@@ -52,7 +52,7 @@ from service.learning.run import Run
 
 MOVES = (
     "Its sender said that targets move at once (expect: move): that they are unlike those before did not stop it. "
-    "Usual is from now on what comes."
+    "From now on the new values are what is usual."
 )
 
 

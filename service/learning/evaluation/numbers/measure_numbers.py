@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from service.contract.figures import amount
 from service.learning.data.rows import Floats, Ints
 from service.learning.evaluation.assessment import places_of_same
 from service.learning.evaluation.numbers.batch.comparison import Usual, chance, figures_of, outliers, own_order
@@ -28,7 +29,6 @@ from service.learning.gate.numbers.number_measurements import (
     RiseSince,
 )
 from service.learning.statistics import at_least, holm, ordered_by_chance, signed_rank
-from service.learning.wording import amount
 
 FIFTHS = 5
 """Regions by the base's value."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from service.contract.enums import Severity
+from service.contract.figures import percent
 from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up, silent_without
 from service.learning.statistics import SURELY, Narrowed, at_least, auc_at_most, holm, step_up, wilson
-from service.learning.wording import counted, listed, percent, points, rows, too_few, whole_percent
+from service.learning.wording import counted, listed, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 LOOK_AT_LABELS = (
@@ -48,10 +49,10 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     if first.classes < 2:
         return Finding("One class alone cannot be judged.", limit=rule.p, evidence=False, unproven=True)
     if unseen.rows < rule.min_rows and first.alone:
-        leave = (
-            "1 row leaves none of its class" if first.alone == 1 else f"{first.alone:,} rows leave none of their class"
+        leave = "1 row would leave" if first.alone == 1 else f"{first.alone:,} rows would each leave"
+        what = (
+            f"Nothing was tested: too few rows of each class. Kept back, {leave} no other of its class to learn from."
         )
-        what = f"Nothing was tested: too few rows of each class. Kept back, {leave} to learn from."
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if first.one_group:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
@@ -81,7 +82,7 @@ def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:
 def moved_on(measured: Measured, policy: GatePolicy) -> bool:
     """Whether, where recent rows alone are trusted, it surely won on the update's own rows what it lost on those.
 
-    That is how a stream moves. Wrong labels would look the same here; rules 1-4 judge those.
+    That is how a world that changes looks. Wrong labels would look the same here; rules 1-4 judge those.
     """
     own, harm = measured.own, measured.harm
     if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
@@ -92,7 +93,8 @@ def moved_on(measured: Measured, policy: GatePolicy) -> bool:
 
 def _won(measured: Measured) -> str:
     assert measured.own is not None
-    return f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)}): the stream moves."
+    won = f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)})"
+    return f"{won}: it follows the newer rows."
 
 
 def forgets(measured: Measured, policy: GatePolicy) -> Finding:
@@ -101,7 +103,7 @@ def forgets(measured: Measured, policy: GatePolicy) -> Finding:
     if finding.fires is not None or not measured.foreign:
         return finding
     names = listed(measured.foreign, quote=True)
-    came = f"Nothing trusted tells what {names} lost, which came with an imported version."
+    came = f"No trusted row shows what {names} lost, which came with an imported version."
     return replace(finding, what=came if measured.harm is None else f"{finding.what} {came}", unproven=True)
 
 
@@ -165,7 +167,7 @@ def renames(measured: Measured, policy: GatePolicy) -> Finding:
     if not alike:
         names, like = min(compared, key=lambda item: item[1].separation or 0.0)
         apart = whole_percent(like.separation or 0.0)
-        what = f"{_taken_for(names, like, measured)}; now {apart} of pairs can be told apart."
+        what = f"{_taken_for(names, like, measured)}; now {apart} of pairs of an old and a new row can be told apart."
         return Finding(what, like.separation, rule.min_separation)
     names, like = max(alike, key=lambda item: item[1].compared)
     what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
@@ -330,8 +332,8 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
-        of = f"{newly} are newly wrong since version {worst.version}, and the margins of all fell "
-        of += f"(the middle one from {margins.before:.2f} to {margins.after:.2f} of what is usual)"
+        of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly "
+        of += f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
         return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."

@@ -183,7 +183,11 @@ def _unlearnable(batch: Contradiction, measured: Measured, policy: GatePolicy) -
         few = f" They are too few, or too alike, to tell whether a rule links them to their labels, {BY_CHANCE}"
         return Finding(f"{_counted(measured, batch)}{few if batch.excess >= limit else ''}", batch.excess, limit)
     if batch.learner and batch.learner.p < policy.unlearnable.learner_p:
-        return Finding(f"{_counted(measured, batch)} The labels follow a rule of their own.", batch.excess, limit)
+        return Finding(
+            f"{_counted(measured, batch)} But these rows alone show how their labels follow from inputs.",
+            batch.excess,
+            limit,
+        )
     if reconcilable(batch, policy):
         return Finding(_shifted(batch), batch.excess, limit)
     return Finding(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from service.contract.enums import Severity
+from service.contract.figures import amount
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import BY_CHANCE
 from service.learning.gate.gate import Finding, silent_without
@@ -20,7 +21,7 @@ from service.learning.gate.numbers.number_measurements import (
     Stopped,
 )
 from service.learning.statistics import SURELY, fisher_z
-from service.learning.wording import amount, rows, whole_percent
+from service.learning.wording import rows, whole_percent
 
 NumberRule = Callable[[NumberMeasured, OneNumber, NumberPolicy], Finding]
 """What a rule finds of one number of a row."""
@@ -66,7 +67,7 @@ def _moved(stopped: Stopped) -> str:
     before = (
         "the batch before it, which was" if stopped.batches == 1 else f"the {stopped.batches} before it, which were"
     )
-    return f"It is like {before} stopped: the stream has moved."
+    return f"It is like {before} stopped: what comes has changed for good."
 
 
 def _as_usual(batch: BatchFigures) -> str:

@@ -84,8 +84,8 @@ def _unlike_rows_before(
     if apart.steps > STEPS and abs(apart.side) > policy.disagrees_broadly.max_bias and apart.moved > ASIDE:
         what = (
             f"The {targets} are {number.error(abs(apart.off))} {'higher' if apart.side > 0 else 'lower'} on average "
-            f"than {expects}, from the first row on: a step of {apart.steps:.0f} standard errors beside the course of "
-            "the rows before."
+            f"than {expects}, from the first row on: a jump of {apart.steps:.0f} standard errors from where the rows "
+            "before were heading."
         )
         return Finding(what, apart.steps, STEPS, Severity.HELD, MEANT)
     were = f"(rank correlation {apart.order:.2f}, of the rows before {apart.usual:.2f})"

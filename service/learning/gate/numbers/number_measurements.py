@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.contract.figures import amount
 from service.contract.number_policy import NumberDisagreesBroadly
 from service.learning.statistics import SURELY
-from service.learning.wording import amount
 
 
 @dataclass(frozen=True)

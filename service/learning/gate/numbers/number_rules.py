@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from service.contract.enums import Severity
+from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
 from service.learning.gate.gate import Finding, adds_up
 from service.learning.gate.numbers.first_batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
-from service.learning.wording import amount, percent, rows, too_few, whole_percent
+from service.learning.wording import rows, too_few, whole_percent
 
 YOUNG = 0.5
 """Rise that is allowed besides, times the batch's part of what is known: a version that has learned little fits just
@@ -51,9 +52,9 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     """Whether, where older rows are meant to count less, its own errors surely fell by as much as those rose.
 
     They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
-    as a searched one. That is how a stream moves. Wrong targets would look the same here; rules 1-4 judge those. Where
-    the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something else:
-    then it is enough that its own errors surely fell, on however few rows.
+    as a searched one. That is how a changing world looks. Wrong targets would look the same here; rules 1-4 judge those.
+    Where the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something
+    else: then it is enough that its own errors surely fell, on however few rows.
     """
     own, harm = number.own, number.harm
     if own is None or not own_fell(number):
@@ -77,7 +78,7 @@ def _won(own: Rise | None, as_much: float) -> str:
     if own is None:
         return ""
     fell = "fell as much" if -own.rise >= as_much else "fell"
-    return f"On its own {rows(own.rows)} they {fell} ({_by(own.rise)}): the stream moves."
+    return f"On its own {rows(own.rows)} they {fell} ({_by(own.rise)}): it follows the newer rows."
 
 
 def forgets(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:
@@ -155,12 +156,12 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
     change += f"({_rose(number, most.change)})"
     if most.settings > 0:
         change += (
-            f", of which {_by(most.settings)} by settings alone; the rest, which counts, is {_by(most.rise)} of what "
+            f", of which {_by(most.settings)} by other settings alone; {_by(most.rise)} beside what these would give, "
         )
-        change += "these make"
+        change += "which is what counts"
     if not lost:
         won = "won as much" if most.gained >= most.rise else "won"
-        followed = f" Updates since {won} on their own rows ({_by(-most.gained)}): the stream moves."
+        followed = f" Updates since {won} on their own rows ({_by(-most.gained)}): they follow the newer rows."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)
     return adds_up(change, most.version, most.rise, limit)
 

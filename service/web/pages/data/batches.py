@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.contract.enums import BatchState, UpdateKind, Verdict
+from service.contract.figures import amount
 from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
-from service.web.words import Words, amount
+from service.web.words import Words
 
 BATCHES_A_PAGE = 50
 MOST_CLASSES = 6

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.contract.figures import amount
 from service.contract.inputs import ImageInput, InputSpec, TextInput
 from service.contract.resources import BatchRow, BatchRows, Model
 from service.contract.tables import CategoryColumn, TableInput
@@ -13,7 +14,7 @@ from service.web.charts.picture import picture
 from service.web.client import Refused
 from service.web.pages.predict import PIXELS
 from service.web.view import View
-from service.web.words import Words, amount
+from service.web.words import Words
 
 COLUMNS, NUMBERS, CHARACTERS = 12, 8, 300
 """Of a table, a vector and a text that are shown."""

@@ -41,6 +41,7 @@ OF_PAGE = (
     (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
     (r'say gaps=("[^"]+")', r"write \1 into the field for what cells say where nothing is known,"),
     (r'make the model with "target": \{"kind": "number"\}', "choose “A number” as what is predicted"),
+    (r'make a model whose column (\S+) has "many": true', r"choose “category of many values” for column \1"),
     (r"name (\S+) in gaps", r"write \1 into the field for what cells say where nothing is known"),
 )
 """What a program is told to say in the query -> what somebody does on the page."""

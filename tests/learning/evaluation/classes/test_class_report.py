@@ -442,7 +442,7 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
     )
     ready = spoken(a, Verdict.HELD)
     assert ready.startswith("Ready: version 2 passed every check and waits for you.")
-    assert "learned again on that one (rebase)" in ready
+    assert "learn this one again on that one" in ready
     assert spoken(a, Verdict.SUPERSEDED).startswith("Set aside: version 1 stopped being live while this was learning.")
     better = changed(
         a, base=says("ab", "ab" * 194 + "ba" * 6), candidate=says("abn", "ab" * 200), yardstick=says("abn", "ab" * 200)
@@ -459,8 +459,8 @@ def test_of_classes_with_one_row_each_nothing_can_be_told() -> None:
     lone = replace(rows(classes, "bat_1"), folds=np.arange(25) % 10)
     a = changed(first(), batch=lone, candidate_on_batch=says(classes, classes[1:] + "a"), yardstick=None)
     assert spoken(a) == (
-        "Live, but unproven: nothing was tested: too few rows of each class. Kept back, 25 rows leave none of their "
-        "class to learn from."
+        "Live, but unproven: nothing was tested: too few rows of each class. Kept back, 25 rows would each leave no "
+        "other of its class to learn from."
     )
     shuffled = changed(first(), candidate_on_batch=says("ab", "bbaa" * 10))
     assert spoken(shuffled, Verdict.HELD).startswith("Held: the labels cannot be predicted from the inputs.")

@@ -231,7 +231,9 @@ def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> Non
     assert "outliers" not in numbers_gained(clean)
     y[[7, 30]] += np.array([900.0, -700.0])
     report = numbers(lineage.offer(lineage.offered(x, y)).report)
-    assert numbers_gained(report).endswith("Look at `batch.outliers`: 2 of its targets are far out, and learned.")
+    assert numbers_gained(report).endswith(
+        " 2 of its targets are far from what was expected, and learned all the same: look at `batch.outliers`."
+    )
 
 
 def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:

@@ -744,7 +744,7 @@ def test_where_recent_rows_are_trusted_a_stream_may_move(stream: Stream, batch: 
     stayed = stream.judged(*batch, candidate=ExamAnswers(away, a.candidate.on_batch), past=[])
     stream.policy = NumberPolicy()
     assert "forgets" not in fired(moved)
-    assert "the stream moves" in {r.name: r.why for r in moved.rules}["forgets"]
+    assert "it follows the newer rows" in {r.name: r.why for r in moved.rules}["forgets"]
     assert fired(stayed)["forgets"] == "rejected"
 
 
@@ -767,7 +767,7 @@ def test_a_version_with_a_decay_follows_a_stream_that_moves(stream: Stream, batc
     moved = {"candidate": ExamAnswers(farther(a, 1.3), nearer(a, 0.5)), "past": ()}
     report = stream.judged(*batch, **moved, fades=True)
     assert report.outcome is Outcome.PASS, report.why
-    assert "On its own 96 rows they fell as much (−50.0 %): the stream moves." in why(report, "forgets")
+    assert "On its own 96 rows they fell as much (−50.0 %): it follows the newer rows." in why(report, "forgets")
     assert fired(stream.judged(*batch, **moved))["forgets"] == "rejected"
     little = {**moved, "candidate": ExamAnswers(farther(a, 1.3), nearer(a, 0.8))}
     assert fired(stream.judged(*batch, **little, fades=True))["forgets"] == "rejected"
@@ -823,7 +823,9 @@ def test_what_updates_gained_on_their_own_rows_explains_what_old_ones_lost(
     report = judge_numbers(measured, stream.policy)
     assert "slow_loss" not in fired(report)
     assert "+30.0 % since version 4" in why(report, "slow_loss")
-    assert "Updates since won as much on their own rows (−34.0 %): the stream moves." in why(report, "slow_loss")
+    assert "Updates since won as much on their own rows (−34.0 %): they follow the newer rows." in why(
+        report, "slow_loss"
+    )
     idle = ExamAnswers(a.candidate.on_trusted, nearer(a, 1.0))
     assert (
         fired(judge_numbers(measure(replace(a, past=memories, candidate=idle)), stream.policy))["slow_loss"] == "held"
@@ -859,7 +861,7 @@ def test_what_another_strength_does_to_old_rows_is_no_doing_of_the_batch(
     past = [*stream.past, (8, memory_of(made))]
     later = judge_numbers(measure(replace(a, past=past, candidate=worse, base=worse)), stream.policy)
     assert "slow_loss" not in fired(later)
-    counted = "of which +50.0 % by settings alone; the rest, which counts, is +0.0 % of what these make."
+    counted = "of which +50.0 % by other settings alone; +0.0 % beside what these would give, which is what counts."
     assert counted in why(later, "slow_loss")
     better = ExamAnswers(a.trusted_goals - 0.8 * (a.trusted_goals - a.candidate.on_trusted), nearer(a, 1.0))
     assert gained(replace(a, candidate=better, challenges=True), 0) == pytest.approx((0.0, -0.2))

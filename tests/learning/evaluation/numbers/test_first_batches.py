@@ -84,7 +84,7 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
     report = stream.judged(inputs, moved, **first, **following)
     assert fired(report) == {"disagrees_broadly": "held"}
     assert "20" in report.why
-    assert "higher on average than version 7 expects, from the first row on: a step of" in report.why
+    assert "higher on average than version 7 expects, from the first row on: a jump of" in report.why
     assert 'learn it with "expect": "move"' in report.why
     assert fired(stream.judged(inputs, moved, **first, **following, expected=True)) == {}
     older = {**first, "past": [(7, replace(past[0][1], figures=(Figures(),)))]}

@@ -476,8 +476,8 @@ def narrowed(worse: int, drop: float, p: float) -> Since:
 def test_one_lost_row_is_enough_where_the_margins_of_its_class_fell() -> None:
     report = judge(Measured(live=15, since=(narrowed(1, 0.09, 0.001),)), POLICY)
     assert report.why.startswith(
-        'Held: small losses add up: 1 of 19 rows of "8" are newly wrong since version 12, and the margins of all fell '
-        "(the middle one from 1.10 to 0.62 of what is usual). Version 15 stays live. Go back to version 12"
+        'Held: small losses add up: 1 of 19 rows of "8" are newly wrong since version 12, and all are told apart '
+        "less clearly (median margin 1.10 → 0.62, where 1 is usual). Version 15 stays live. Go back to version 12"
     )
     assert (report.rules[9].value, report.rules[9].limit) == (0.09, pytest.approx(0.08))
     for worse, drop, p in ((0, 0.09, 0.001), (1, 0.07, 0.001), (1, 0.09, 0.06)):
@@ -551,7 +551,7 @@ def test_all_old_classes_under_one_new_name_are_held() -> None:
 
 def test_a_class_that_looks_like_an_old_one_and_can_be_told_apart_goes_live() -> None:
     assert not fired(named(Q=like(0.93, called="O")))
-    assert "93 % of pairs can be told apart" in rule(named(Q=like(0.93, called="O")), 12).why
+    assert "93 % of pairs of an old and a new row can be told apart" in rule(named(Q=like(0.93, called="O")), 12).why
     assert fired(named(Q=like(0.93, called="O"), three=like(0.5))) == {12: Severity.HELD}
 
 

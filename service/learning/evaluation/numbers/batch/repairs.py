@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.contract.figures import amount
 from service.learning.data.rows import Floats
 from service.learning.evaluation.numbers.batch.figures import error_sizes
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment
 from service.learning.gate.numbers.number_measurements import Repair
 from service.learning.statistics import ordered_by_chance
-from service.learning.wording import amount
 
 FACTORS = (10.0, 100.0, 1000.0, 60.0, 3.6, 2.54, 1.609344, 0.45359237, 0.3048)
 """Powers of ten, minutes and hours, km/h and m/s, inches, miles, pounds, feet; each both ways."""

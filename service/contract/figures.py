@@ -1,0 +1,14 @@
+"""Numbers as people read them, the same in sentences of the service, in the client and on pages."""
+
+from __future__ import annotations
+
+
+def amount(value: float) -> str:
+    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
+    text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    return text.replace("-", "−", int(value < 0))
+
+
+def percent(share: float) -> str:
+    """0.974 -> "97.4 %"."""
+    return f"{100 * share:,.1f} %".replace("-", "−")
