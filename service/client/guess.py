@@ -11,18 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from service.client.csv_file import CsvFile, csv_file, naming
-from service.client.table_rows import are_dicts, is_frame, names_of, table_columns, whole
+from service.client.table_rows import are_dicts, is_category, is_frame, names_of, table_columns, whole
 from service.client.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
-from service.guessing.column_facts import (
-    DOUBTS,
-    ColumnFacts,
-    are_measures,
-    doubts,
-    gap_words,
-    input_of,
-    may_be_measures,
-)
+from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import by_cells, check_label, check_one_answer, facts_of, lines_of
 from service.guessing.csv_records import records_of
@@ -64,7 +56,7 @@ class Guess:
             DOUBTS[why].format(column=c, cell=cell, way=_way(why, c, cell), **self.dialect.forms)
             for why, c, cell in self.doubts
         ]
-        rare = slips(self.classes, lambda name: f" (row {self.first[name]:,})" if self.first else "")
+        rare = slips(self.classes, lambda name: f" (row {self.first[name] + 1:,})" if self.first else "")
         classes = [f"Classes: {counted_classes(self.classes)}.", rare] if self.classes else []
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
 
@@ -106,14 +98,19 @@ def guess(
                 columns[0], {name: _facts(cells) for name, cells in table.items() if name not in leave_out}
             )
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
-    rows = [dict(zip(taken, row, strict=True)) for row in zip(*taken.values(), strict=True)]
+    of_frame = names_of(inputs) if is_frame(inputs) else {}
+    rows = (
+        inputs[[of_frame[name] for name in taken]] if of_frame else [{n: row.get(n) for n in taken} for row in inputs]
+    )
     spec = {"kind": "table", "columns": table_columns(rows)}
-    doubtful = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items()}))
+    said = {name for name, at in of_frame.items() if is_category(inputs[at])}
+    doubtful = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items() if name not in said}))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
     else:
+        as_class = labels is None and not said.isdisjoint(columns)
         labels = labels if labels is not None else table[columns[0]] if columns else None
-        target = target_of(labels, predicts)
+        target = target_of(labels, "class" if as_class and predicts is None else predicts)
         target = number_target(*columns) if target == {"kind": "number"} else target
     return _with_classes(Guess(spec, target, tuple(columns), doubtful), labels)
 
@@ -207,15 +204,12 @@ def target_of(labels: Any, predicts: str | None = None) -> dict[str, Any] | None
         return {"kind": "number", "size": len(known[0])}
     if predicts == "number":
         return {"kind": "number"}
-    if not known or not all(type(label) in (int, float) for label in known):
+    if is_category(labels) or not all(type(label) in (int, float) for label in known):
         return None
-    whole = all(float(label).is_integer() for label in known)
-    different = {float(label) for label in known}
-    if whole and not are_measures(different, len(known)):
-        if may_be_measures(different):
-            raise ValueError(f"The labels have {len(different):,} different whole numbers. {SAY_WHICH}")
-        return None
-    return {"kind": "number"}
+    facts = _facts(map(whole, known))
+    if facts.may_measure:
+        raise ValueError(f"The labels have {len(facts.values):,} different whole numbers. {SAY_WHICH}")
+    return {"kind": "number"} if facts.measures else None
 
 
 def _columns_of(inputs: Any) -> dict[str, list[Any]] | None:

@@ -16,9 +16,18 @@ from service.client.csv_file import check_in_file, check_no_columns, check_no_fi
 from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused
 from service.client.guess import guess
 from service.client.result import Result
-from service.client.table_rows import are_dicts, is_frame, names_of, table_rows, whole
+from service.client.table_rows import are_dicts, is_frame, split_frame, table_rows, whole
 from service.client.transport import Transport
-from service.client.values import Bytes, are_numbers, many_numbers, plain, plain_labels, plain_targets, rows_file
+from service.client.values import (
+    Bytes,
+    are_numbers,
+    many_numbers,
+    plain,
+    plain_labels,
+    plain_targets,
+    rows_file,
+    several,
+)
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
@@ -131,6 +140,16 @@ class Handle:
 
     def _result(self, update: Update) -> Result:
         return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
+
+    async def _left_out(self, names: Sequence[str], others: Sequence[str]) -> list[str]:
+        """Those of the columns of a file or frame, beside `others`, that the model leaves out. It is asked each time
+        where they are more than its inputs, since that may change."""
+        facts = await self.facts()
+        free = [name for name in names if name not in others and name not in facts.columns]
+        if len(free) <= (0 if facts.columns else facts.size or 1):
+            return []
+        remembered = (await self.info()).leave_out
+        return [name for name in free if name in remembered]
 
     async def _array(self, inputs: Any) -> NDArray[Any] | None:
         """Rows as one array, where they are many numbers and the model takes them as bytes; else None."""
@@ -317,11 +336,12 @@ class Learning(Handle):
             return None
         names = header_of(file, SaidDialect.of(options)) if file is not None else [str(name) for name in inputs.columns]
         others = [*several(options.get("group")), *several(options.get("leave_out"))]
-        names = [name for name in names if name not in others]
         try:
             facts = await self.facts()
+            others += await self._left_out(names, others)
         except NotFound:
-            return label_column(names)
+            return label_column([name for name in names if name not in others])
+        names = [name for name in names if name not in others]
         return facts.called if facts.called and {*facts.called} <= {*names} else label_column(names, facts.columns)
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -337,6 +357,9 @@ class Learning(Handle):
             columns = given(target=target, group=group, leave_out=leave_out or None, **of_file)
             return file, {**rest, **columns, **given(method=named)}
         check_no_file(**of_file)
+        if is_frame(inputs):
+            said = [*several(target), *several(group), *leave_out]
+            leave_out = (*leave_out, *await self._left_out([str(name) for name in inputs.columns], said))
         if is_frame(inputs) and (target is not None or group is not None or leave_out):
             inputs, labels, groups = split_frame(inputs, labels, groups, target, group, leave_out)
         else:
@@ -363,35 +386,6 @@ class Learning(Handle):
         at_once = None if wait is None else 0.0 if on_progress else min(wait, 30.0)
         update = await self._transport.call("POST", f"{self._path}/{what}", Update, body, wait=at_once, **query)
         return update if wait is None else await until_final(self._transport, update, wait, on_progress)
-
-
-def split_frame(
-    frame: Any,
-    labels: Any,
-    groups: Any,
-    target: str | Sequence[str] | None,
-    group: str | None,
-    leave_out: Sequence[str] = (),
-) -> tuple[Any, Any, Any]:
-    """A frame without the columns that hold labels and groups, and these; and without those that are left out. Raises
-    ValueError where they are given, too, or are not there."""
-    targets = several(target)
-    named = [*targets, *leave_out, *several(group)]
-    check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
-    there = names_of(frame)
-    if missing := [name for name in named if str(name) not in there]:
-        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(there)}.")
-    taken = [there[str(name)] for name in named]
-    if targets:
-        columns = [list(frame[name]) for name in taken[: len(targets)]]
-        labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
-    groups = list(frame[taken[-1]]) if group is not None else groups
-    return frame[[name for name in frame.columns if name not in taken]], labels, groups
-
-
-def several(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Names of which one may be given as a text."""
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def given(**members: Any) -> dict[str, Any]:

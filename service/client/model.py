@@ -14,6 +14,7 @@ from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.csv_file import CsvFile, check_no_file, csv_file, header_of
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
+from service.client.table_rows import is_frame, split_frame
 from service.client.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
@@ -115,10 +116,11 @@ class AsyncModel(Learning):
             check_no_file(**of_file)
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
             names = header_of(file, SaidDialect.of(options))
-            if len(names) > (facts.size or 1):
-                left_out = (await self.info()).leave_out
-                names = [name for name in names if name not in left_out]
+            left_out = await self._left_out(names, ())
+            names = [name for name in names if name not in left_out]
             query |= given(target=label_column(names) if len(names) > (facts.size or 1) else None)
+        if is_frame(inputs) and (left_out := await self._left_out([str(name) for name in inputs.columns], ())):
+            inputs = split_frame(inputs, None, None, None, None, left_out)[0]
         if file is None and (array := await self._array(inputs)) is not None:
             file = await self._transport.aside(partial(numpy_file, array))
         if file is not None:

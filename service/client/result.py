@@ -10,6 +10,7 @@ from html import escape
 from typing import NamedTuple, Self
 
 from service.client.errors import ClientError
+from service.contract import figures
 from service.contract.enums import UpdateKind, UpdateState, Verdict
 from service.contract.number_report import AnyReport, NumberReport
 from service.contract.report import Report
@@ -18,7 +19,7 @@ from service.contract.resources import Update
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
 WAITING = "◌"
 """Stands before an update that has no verdict."""
-NOT_LIVE = "It is not live: after is what it would answer."
+NOT_LIVE = 'It is not live: "after" is what it would answer.'
 """Stands below the table of a version that nobody is answered by."""
 MOST_NUMBERS = 10
 """Of more numbers a row these are listed."""
@@ -208,7 +209,7 @@ def _change(before: float, after: float | None, interval: tuple[float, float] | 
 
 def percent(share: float | None) -> str:
     """0.974 -> "97.4 %"; a dash where it is not known."""
-    return "–" if share is None else f"{points(share)} %"
+    return "–" if share is None else figures.percent(share)
 
 
 def points(share: float) -> str:
@@ -218,9 +219,7 @@ def points(share: float) -> str:
 
 def amount(value: float | None) -> str:
     """1190.4 -> "1,190", 15.43 -> "15.4"; a dash where it is not known."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    return "–" if value is None else figures.amount(value)
 
 
 class NotLearned(ClientError):

@@ -5,11 +5,12 @@ Frames are known by what they can do, so that none of these packages is imported
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from service.client.values import is_missing
+from service.client.csv_file import check_in_file
+from service.client.values import is_missing, several
 from service.guessing.column_facts import MANY_VALUES
 
 LARGEST_WHOLE = 2.0**53
@@ -20,6 +21,11 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
 def is_frame(rows: Any) -> bool:
     """Whether rows are a frame: columns by name."""
     return hasattr(rows, "to_dict") and hasattr(rows, "columns")
+
+
+def is_category(column: Any) -> bool:
+    """Whether a column of a frame, or an array, says that it is one of categories, whatever they are."""
+    return str(getattr(column, "dtype", "")) == "category"
 
 
 def names_of(frame: Any) -> dict[str, Any]:
@@ -50,12 +56,14 @@ def table_columns(rows: Any) -> list[dict[str, Any]]:
     """Columns for a model of such rows, a frame or a list of dicts: a proposal to look at before it is taken.
 
     Where all that is there is true or false, it is a boolean; a number; a date; else a category, and one of many values
-    where there are hundreds that hardly ever come twice. Leave out what is to be predicted. Raises ValueError for
-    anything else, such as the path of a file.
+    where there are hundreds that hardly ever come twice; so is a column of a frame whose dtype says so. Leave out what
+    is to be predicted. Raises ValueError for anything else, such as the path of a file.
     """
     if is_frame(rows):
         columns = _columns(rows)
+        said = {name for name, at in names_of(rows).items() if is_category(rows[at])}
     else:
+        said = set()
         rows = list(rows) if isinstance(rows, Iterable) else [rows]
         if not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(
@@ -63,7 +71,10 @@ def table_columns(rows: Any) -> list[dict[str, Any]]:
             )
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
-    return [{"name": name, **_kind(name, [c for c in cells if c is not None])} for name, cells in columns.items()]
+    there = {name: [cell for cell in cells if cell is not None] for name, cells in columns.items()}
+    return [
+        {"name": name, **(_category(cells) if name in said else _kind(name, cells))} for name, cells in there.items()
+    ]
 
 
 def plain_cell(cell: Any) -> Any:
@@ -79,9 +90,41 @@ def plain_cell(cell: Any) -> Any:
     return plain_cell(cell.tolist()) if hasattr(cell, "tolist") else cell
 
 
+def split_frame(
+    frame: Any,
+    labels: Any,
+    groups: Any,
+    target: str | Sequence[str] | None,
+    group: str | None,
+    leave_out: Sequence[str] = (),
+) -> tuple[Any, Any, Any]:
+    """A frame without the columns that hold labels and groups, and these; and without those that are left out. Raises
+    ValueError where they are given, too, or are not there."""
+    targets = several(target)
+    named = [*targets, *leave_out, *several(group)]
+    check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
+    there = names_of(frame)
+    if missing := [name for name in named if str(name) not in there]:
+        raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(there)}.")
+    taken = [there[str(name)] for name in named]
+    if targets:
+        columns = [list(frame[name]) for name in taken[: len(targets)]]
+        labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]
+    groups = list(frame[taken[-1]]) if group is not None else groups
+    return frame[[name for name in frame.columns if name not in taken]], labels, groups
+
+
 def _columns(frame: Any) -> dict[str, list[Any]]:
     """The cells of a frame by column. Raises ValueError."""
-    return {name: [whole(plain_cell(cell)) for cell in frame[at]] for name, at in names_of(frame).items()}
+    return {name: _cells(frame[at]) for name, at in names_of(frame).items()}
+
+
+def _cells(column: Any) -> list[Any]:
+    """The cells of a column; of categories, fractions and ranges are values by their text."""
+    cells = [whole(plain_cell(cell)) for cell in column]
+    if not is_category(column):
+        return cells
+    return [cell if cell is None or isinstance(cell, str | int) else str(cell) for cell in cells]
 
 
 def whole(cell: Any) -> Any:
@@ -106,5 +149,9 @@ def _kind(name: str, cells: list[Any]) -> dict[str, Any]:
     if types == {str} and all(map(_DATE.fullmatch, cells)):
         clock = any(len(cell) > len("2026-11-29") for cell in cells)
         return {"kind": "date"} if clock else {"kind": "date", "parts": ["weekday", "year"]}
+    return _category(cells)
+
+
+def _category(cells: list[Any]) -> dict[str, Any]:
     values = len(set(map(str, cells)))
     return {"kind": "category", "many": True} if values > max(MANY_VALUES, len(cells) / 2) else {"kind": "category"}

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,11 @@ def plain(value: Any) -> Any:
         quick = set(map(type, value)) <= {int, float, str, bool, type(None)}  # long rows of numbers, and texts
         return value if quick else [plain(part) for part in value]
     return value
+
+
+def several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of which one may be given as a text."""
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def is_picture(value: Any) -> bool:

@@ -15,7 +15,6 @@ from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, Layout, kind_of
 from service.learning.run import Run
-from service.learning.wording import NOTHING_LEFT
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def blank(spec: InputSpec, base: Checkpoint) -> Learned:
     layout = Layout(input=spec, classes=[], numbers=base.layout.numbers)
     return Learned(
         Checkpoint(layout, {"scale": base.parts["scale"]}, {"scale": frozenset()}),
-        notes=(NOTHING_LEFT,),
+        notes=("Every batch was taken back. Rows that are sent again are learned again.",),
     )
 
 

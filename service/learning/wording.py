@@ -30,10 +30,6 @@ def rows(n: int) -> str:
     return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
-NOTHING_LEFT = "Every batch was taken back. Rows that are sent again are learned again."
-"""A note of a version that knows nothing any more."""
-
-
 def too_few(n: int, of: str = "") -> str:
     """12, ' of "9"' -> '12 rows of "9" are too few to judge it.'."""
     return f"{rows(n)}{of} {'is' if n == 1 else 'are'} too few to judge it."

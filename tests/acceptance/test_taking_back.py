@@ -135,6 +135,7 @@ def test_everything_can_be_taken_back_and_learned_anew(
     first = caller.learn(0)["batches"]
     done = taken_back(caller, first)
     assert caller.version(done["version"])["classes"] == []
+    assert "Nothing that was learned is left, so it answers nothing until rows come." in done["report"]["gate"]["why"]
     inputs, _ = blobs(5, rows=3)
     assert caller.http.post(f"{caller.path}/predictions", json={"inputs": inputs}).status_code == 409
     again = caller.learn(1)

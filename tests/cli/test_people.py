@@ -226,17 +226,17 @@ def test_a_slip_in_a_label_of_the_first_file_becomes_no_class_unless_it_is_meant
     slipped = rows(["apple", "pear"])
     slipped[6][-1] = "aple"
     file = save(tmp_path / "first.csv", slipped)
-    refused = tsuika("init", "orchard", file)
+    refused = tsuika("init", "meadow", file)
     assert (refused.code, refused.out) == (USAGE, "")
     assert "first.csv: 1 label may be a slip of another. Nothing was made." in refused.err
     assert 'line 8   label "aple"   near: "apple"' in refused.err
     assert "A new class? --new-classes=aple" in refused.err
-    assert "orchard" not in tsuika("models").out
+    assert "meadow" not in tsuika("models").out
     for meant in ("--new-classes=aple", "--new-classes"):
-        assert "aple (1)" in tsuika("init", "orchard", file, meant, "--dry-run").out
+        assert "aple (1)" in tsuika("init", "meadow", file, meant, "--dry-run").out
     with Client() as client:
-        client.create_model("orchard", {"kind": "vector", "size": 4})
-    pushed = tsuika("push", "orchard", file)
+        client.create_model("meadow", {"kind": "vector", "size": 4})
+    pushed = tsuika("push", "meadow", file)
     assert (pushed.code, "1 label may be a slip of another. Nothing was sent." in pushed.err) == (USAGE, True)
 
 

@@ -157,6 +157,8 @@ def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
         model.push(file, leave_out="nr")
     assert model.push(file, gaps="NA").version == 2, "the model remembers what it leaves out"
     assert len(model.predict(file, gaps=["NA"]).predictions) == len(good)
+    of_frame = model.push(numbered.assign(rent=2 * good["rent"]), expect="move")
+    assert of_frame.version == 3, "of a frame, too, whose last column is none that is learned"
     with pytest.raises(ValueError, match="gaps are words of a CSV file"):
         model.push(good, gaps="NA")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from html import unescape
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_result_reads_as_its_report_card() -> None:
 
 def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
     for said in (repr(result(verdict="rejected")), result(verdict="held")._repr_html_()):
-        assert "It is not live: after is what it would answer." in said
+        assert 'It is not live: "after" is what it would answer.' in unescape(said)
     assert "not live" not in repr(result()) + result()._repr_html_()
 
 

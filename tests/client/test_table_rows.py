@@ -16,8 +16,7 @@ import pytest
 
 from service.client import Client, table_columns
 from service.client.guess import guess
-from service.client.learning import split_frame
-from service.client.table_rows import table_rows
+from service.client.table_rows import split_frame, table_rows
 from tests.client.test_client import a_model
 
 
@@ -114,6 +113,26 @@ def test_columns_are_not_proposed_from_a_path(rows: Any) -> None:
 def test_a_column_of_what_is_no_cell_is_refused_before_a_model_is_made_of_it(cell: Any) -> None:
     with pytest.raises(ValueError, match=f'Column "rooms" holds {type(cell).__name__}'):
         table_columns([{"city": "Osaka", "rooms": cell}])
+
+
+def test_a_column_of_a_frame_that_says_it_is_of_categories_is_one_whatever_its_cells_are() -> None:
+    sizes = pandas.cut(pandas.Series([1, 2, 3]), 2)
+    of = {
+        "zip": ["0123", None, "2"],
+        "size": [1, 2, None],
+        "share": [0.5, 2, 0.5],
+        "range": sizes,
+        "day": ["2026-12-01"] * 3,
+    }
+    frame = pandas.DataFrame(of).astype("category")
+    assert {column["kind"] for column in table_columns(frame)} == {"category"}
+    assert table_rows(frame)[1] == {"size": 2, "share": 2, "range": "(0.998, 2.0]", "day": "2026-12-01"}
+    guessed = guess(frame.assign(age=[1, 2, 3]), columns=["size"])
+    assert (guessed.target, guessed.doubts, [column["kind"] for column in guessed.input["columns"]]) == (
+        None,
+        (),
+        [*["category"] * 4, "number"],
+    )
 
 
 def test_two_columns_of_one_name_are_refused_and_names_need_not_be_text() -> None:

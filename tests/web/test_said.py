@@ -23,7 +23,6 @@ from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import AnyScale, InputScale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
-from service.learning.wording import NOTHING_LEFT
 from service.serving.notes import unlearned, unusual
 from service.serving.unusual import Usual
 from service.web.catalogue.said import LONGEST, patterns, said
@@ -87,7 +86,6 @@ def notes() -> list[str]:
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),
         *class_notes({f"wein{letter}": 1 for letter in "abcdefg"}, ["wein"]),
-        NOTHING_LEFT,
         *(f"auto: a challenger that did not win. {one.sentence('retrain')}" for one in comparisons),
         f"auto: a challenger. {comparisons[0].sentence('retrain')}",
     ]

@@ -52,7 +52,7 @@ def moved_on(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) 
     """Whether, where older rows are meant to count less, its own errors surely fell by as much as those rose.
 
     They are meant to where recent rows alone are trusted, and where the version and the one before have a decay, such
-    as a searched one. That is how a changing world looks. Wrong targets would look the same here; rules 1-4 judge those.
+    as a searched one. That is how a changing world looks. Wrong targets look the same here; rules 1-4 judge those.
     Where the batch is like stopped ones before it, or one of the last ones was, old rows are known to say something
     else: then it is enough that its own errors surely fell, on however few rows.
     """
