@@ -42,8 +42,14 @@ _CLAIMABLE = (
 )
 _AHEAD = (Update.state == UpdateState.RUNNING) & (Update.lease_until > _LONGEST)
 _LOST = (Update.state == UpdateState.RUNNING) & (Update.lease_until < _AT) | _AHEAD
-_CLAIM = select(Update).where(_CLAIMABLE).order_by(Update.challenges.is_not(None), Update.id).limit(1)
-_CLAIM = _CLAIM.with_for_update(skip_locked=True)
+_TURN = (
+    Update.challenges.is_not(None),
+    Update.kind != UpdateKind.RETRACT,
+    func.coalesce(Model.claimed_at, 0.0),
+    Update.id,
+)
+_CLAIM = select(Update).join(Model, Model.id == Update.model_id).where(_CLAIMABLE).order_by(*_TURN).limit(1)
+_CLAIM = _CLAIM.with_for_update(skip_locked=True, of=Update)
 _TO_DO = select(select(Update.id).where(_CLAIMABLE).exists(), select(Update.id).where(_LOST).exists())
 _WAITS = select(Update.id).where(_DUE, Update.challenges.is_(None)).limit(1)
 _OPEN = select(Update.id).where(Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))).limit(1)
@@ -90,10 +96,12 @@ def queue(session: Session) -> Queue:
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
-    """Claims the oldest queued update whose model has none running; its base is the version live at this moment.
+    """Claims a queued update whose model has none running; its base is the version live at this moment.
 
-    What learns waits for the retractions of its model: on a version with a retracted batch it could not go live. A
-    challenger waits until nothing else does; its base is that of the update it challenges.
+    Retractions come first. Then models take turns, so that many updates of one hold up no other; those of a model come
+    in the order in which they were queued. What learns waits for the retractions of its model: on a version with a
+    retracted batch it could not go live. A challenger waits until nothing else does; its base is that of the update it
+    challenges.
     """
     at = clock(session)
     update = session.scalars(_CLAIM, _times(at)).first()
@@ -104,7 +112,7 @@ def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     update.attempts += 1
     update.worker = worker
     update.lease_until = at + lease_seconds
-    update.started_at = at
+    update.started_at = model.claimed_at = at
     challenged = session.get_one(Update, update.challenges) if update.challenges is not None else None
     update.base_version_id = challenged.base_version_id if challenged is not None else model.live_version_id
     update.error = None

@@ -53,7 +53,7 @@ class Installation(Table):
 class Model(Table):
     """A model by name; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
     into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes ·
-    `leave_out`: columns of CSV files that it does not look at."""
+    `leave_out`: columns of CSV files that it does not look at · `claimed_at`: when an update of it was last claimed."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -77,6 +77,7 @@ class Model(Table):
     created_at: Mapped[float]
     archived_at: Mapped[float | None]
     leave_out: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    claimed_at: Mapped[float | None]
 
 
 class Version(Table):
