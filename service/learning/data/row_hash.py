@@ -49,9 +49,10 @@ def content_digest(inputs: Array, labels: Iterable[str | None], groups: Iterable
     return sha.hexdigest()
 
 
-def numbers_digest(inputs: Array, targets: NDArray[np.float64], groups: Iterable[str | None] | None = None) -> str:
-    """Returns the same where targets are numbers [n, k]: after the rows a zero byte, k as a byte, and the targets row
-    by row as float64, little-endian, with -0 as 0 (not known: NaN, of the bits that numpy gives it)."""
+def numbers_digest(inputs: Array, targets: NDArray[np.float64], groups: Iterable[str | None] | None) -> str:
+    """Returns the SHA-256 of a batch whose targets are numbers [n, k]: the rows as in `content_digest`, a zero byte, k
+    as a byte, and the targets row by row as float64, little-endian, with -0 as 0 (not known: NaN, of the bits that
+    numpy gives it); then groups, too."""
     sha = _hashed(inputs)
     sha.update(bytes([0, targets.shape[1]]) + canonical_targets(targets).tobytes())
     _add_names(sha, groups or ())

@@ -23,7 +23,7 @@ LEAST_BATCHES = 3
 
 
 @dataclass(frozen=True)
-class Decay:
+class DecayChoice:
     """The decay that was chosen, and the mean accuracy (of numbers: error) of each one tried; no scores: too few
     batches.
 
@@ -46,7 +46,7 @@ class Decay:
 
 def choose_decay(
     data: Data, space: Space, sources: Mapping[str, float], key: str, solve: Callable[[Sums], Head]
-) -> Decay:
+) -> DecayChoice:
     """Tests, then trains, over the last batches in the order of their ids: every row is answered before it is learned.
 
     Chooses 1 unless another is better by more than one standard error of the difference, batch by batch: 1 is exact and
@@ -64,13 +64,13 @@ def choose_decay(
     return surely_better(dict(zip(DECAYS, shares, strict=True)))
 
 
-def surely_better(shares: Mapping[float, Sequence[float]], worth: float = 0.0) -> Decay:
+def surely_better(shares: Mapping[float, Sequence[float]], worth: float = 0.0) -> DecayChoice:
     """Chooses by the scores of each decay, batch by batch, more is better: the best one where its gain over 1 is more
     than a standard error, and than `worth`; else 1."""
     if len(shares[1.0]) < LEAST_BATCHES:
-        return Decay(1.0)
+        return DecayChoice(1.0)
     scores = {decay: float(np.mean(values)) for decay, values in shares.items()}
     best = max(scores, key=lambda decay: (scores[decay], decay))
     gain = np.subtract(shares[best], shares[1.0])
     won = float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Decay(best if won[0] > max(won[1], worth) else 1.0, scores, won if best != 1 else None)
+    return DecayChoice(best if won[0] > max(won[1], worth) else 1.0, scores, won if best != 1 else None)

@@ -15,7 +15,7 @@ import torch
 from service.contract.tables import TableInput
 from service.learning.data.rows import FeatureRows, Floats, smallest
 from service.learning.exact.calibration import ENOUGH_ROWS, MOST_ROWS, temperature_of
-from service.learning.exact.decay import Decay
+from service.learning.exact.decay import DecayChoice
 from service.learning.exact.frozen_features import FrozenFeatures
 from service.learning.exact.out_of_fold import judged_out_of_fold
 from service.learning.exact.params import ExactParams
@@ -219,7 +219,7 @@ def _classes(base: Checkpoint | None, ledger: Ledger, entry: FeatureRows) -> tup
     return tuple(name for name in dict.fromkeys(named) if name in with_rows)
 
 
-def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: Decay) -> dict[str, object]:
+def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, searched: DecayChoice) -> dict[str, object]:
     by, fitted = solved.sources, solved.fitted
     return {
         **weights.report(),

@@ -64,7 +64,7 @@ class FrozenFeatures:
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
+class LiftReason:
     """How lifts came to be: by name, or by the rows of these `batches`, on which each candidate had its score."""
 
     named: bool = False
@@ -72,8 +72,8 @@ class Decision:
     scores: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Rows, scores: dict[str, float]) -> Decision:
-        """Returns the decision of a comparison on these rows; no scores: they were too few to decide."""
+    def of(cls, rows: Rows, scores: dict[str, float]) -> LiftReason:
+        """Returns the reason that a comparison gave on these rows; no scores: they were too few to decide."""
         return cls(False, frozenset(rows.batches), scores) if scores else cls()
 
 
@@ -102,7 +102,7 @@ def frozen_features_for(
         return replace(features_of_base(base, data), lift_rows=number, lift_named=True, lift_ahead=False)
     if lifts is not None:
         made = [lift_of(data.input, kind, lifts.width) for kind in lifts.kinds]
-        return _lifted(base, data, made, trial.numbers, Decision(named=True))
+        return _lifted(base, data, made, trial.numbers, LiftReason(named=True))
     if base is not None and (_lifts_still_fit(base, data, fading) or data.kept_rows < data.known_rows):
         return features_of_base(base, data)  # of rows that were deleted only the sums in this space are left
     if base is not None and not fading:
@@ -115,7 +115,7 @@ def frozen_features_for(
         rows = rows.take(np.arange(max(len(rows) - WIDE_ROWS, 0), len(rows)))
     unlifted = Space.of(identity_network(data.input, _scale(base, data)[0], numbers=trial.numbers))
     choice = trial.choose(unlifted, rows, data, run)
-    frozen = _lifted(base, data, choice.lifts, trial.numbers, Decision.of(rows, choice.scores))
+    frozen = _lifted(base, data, choice.lifts, trial.numbers, LiftReason.of(rows, choice.scores))
     return replace(frozen, lift_ahead=choice.ahead)
 
 
@@ -139,7 +139,7 @@ def _scale(base: Checkpoint | None, data: Data) -> tuple[AnyScale, frozenset[str
 
 
 def _lifted(
-    base: Checkpoint | None, data: Data, lifts: list[Lift], numbers: NumberGrid | None, decision: Decision
+    base: Checkpoint | None, data: Data, lifts: list[Lift], numbers: NumberGrid | None, decision: LiftReason
 ) -> FrozenFeatures:
     """Returns the scaled input behind these lifts; "none" alone is no lift."""
     used = [] if [lift.kind for lift in lifts] == ["none"] else lifts
@@ -176,13 +176,13 @@ def _pretrained(
         network.layout = network.layout.model_copy(update={"numbers": trial.numbers})
         return Space.of(network)
 
-    chosen, decision = space(lifts or UNLIFTED), Decision(named=lifts is not None)
+    chosen, decision = space(lifts or UNLIFTED), LiftReason(named=lifts is not None)
     beside = _worth_trying(data.input, data.known_rows + len(data.batch))
     if lifts is None and beside is not None:
         both = space(NamedLifts(("none", beside), WIDE if beside == "relu" else None))
         rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
         helps, scores = trial.beside(both, chosen.features, rows, run)
-        chosen, decision = both if helps else chosen, Decision.of(rows, scores)
+        chosen, decision = both if helps else chosen, LiftReason.of(rows, scores)
     frozen = _in_space(base, data, chosen, decision)
     return replace(frozen, details={"backbone": backbone.name, **frozen.details})
 
@@ -195,7 +195,7 @@ def _worth_trying(spec: InputSpec, rows: int) -> LiftKind | None:
     return "relu" if isinstance(spec, TextInput) and rows >= WIDE else None
 
 
-def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: Decision) -> FrozenFeatures:
+def _in_space(base: Checkpoint | None, data: Data, space: Space, decision: LiftReason) -> FrozenFeatures:
     """Returns the features of this space, by the base's parts where it has them."""
     rows, fitted = data.known_rows + len(data.batch), _scale(base, data)[1]
     decided, details = decision.batches, {"lifts_tried": decision.scores} if decision.scores else {}
@@ -241,7 +241,7 @@ def space_stays(layout: Layout, lost: int) -> str:
 
 def unlifted(base: Checkpoint | None, data: Data, frozen: FrozenFeatures) -> FrozenFeatures:
     """Returns the scaled input without the lifts of these features, decided by all batches."""
-    made = _lifted(base, data, [lift_of(data.input, "none", None)], frozen.layout.numbers, Decision())
+    made = _lifted(base, data, [lift_of(data.input, "none", None)], frozen.layout.numbers, LiftReason())
     return replace(made, details={**frozen.details, **made.details})
 
 

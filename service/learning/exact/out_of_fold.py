@@ -129,7 +129,7 @@ def _apart(
 
 
 def left_out(
-    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, run: Run = UNWATCHED
+    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, run: Run
 ) -> Iterator[LeftOut]:
     """Answers each group of folds k = fold // 2 of the entry, which is in `total`, whose `equations` have the `factor`.
     A group is not answered where nothing is left without it."""

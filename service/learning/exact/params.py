@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from service.errors import MethodRefused
-from service.learning.exact.decay import DECAYS, Decay, choose_decay
+from service.learning.exact.decay import DECAYS, DecayChoice, choose_decay
 from service.learning.exact.frozen_features import NO_LIFT, moved, space_stays
 from service.learning.exact.solver import Solver
 from service.learning.exact.source_heads import SourceHeads, Wish
@@ -121,7 +121,7 @@ class ExactParams(MethodParams):
         known = {"scale": base.learned.get("scale", frozenset())}
         return Checkpoint(layout, {"scale": base.parts["scale"]}, known)
 
-    def weights(self, data: Data, space: Space, solver: Solver) -> tuple[BatchWeights, Decay]:
+    def weights(self, data: Data, space: Space, solver: Solver) -> tuple[BatchWeights, DecayChoice]:
         """Returns the weights of batches for a head of that solver, and how their decay was chosen."""
         chosen = self.given_decay
         if chosen is None:
@@ -148,11 +148,11 @@ class ExactParams(MethodParams):
         return notes
 
     @property
-    def given_decay(self) -> Decay | None:
+    def given_decay(self) -> DecayChoice | None:
         """The decay as it was asked for, 1 where nothing was; None: to be searched."""
         if self.half_life is not None:
-            return Decay(0.5 ** (1 / self.half_life))
-        return None if self.decay == "search" else Decay(1.0 if self.decay is None else self.decay)
+            return DecayChoice(0.5 ** (1 / self.half_life))
+        return None if self.decay == "search" else DecayChoice(1.0 if self.decay is None else self.decay)
 
     @property
     def fades(self) -> bool:

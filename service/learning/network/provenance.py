@@ -51,7 +51,7 @@ def origin_of(network: Network) -> dict[str, Tensors]:
     }
 
 
-def trunk_trains(base: Checkpoint, thaw: bool = False) -> bool:
+def trunk_trains(base: Checkpoint, thaw: bool) -> bool:
     """Whether the backbone can train: it learned its weights here, or is a pretrained one to `thaw`, and no lift fixes
     the feature space behind it."""
     kinds = (*TRAINED_HERE, PretrainedBackbone) if thaw else TRAINED_HERE

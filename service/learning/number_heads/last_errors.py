@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.target_grid import NumberGrid
-from service.learning.exact.decay import LAST_BATCHES, Decay, surely_better
+from service.learning.exact.decay import LAST_BATCHES, DecayChoice, surely_better
 from service.learning.exact.ridge_solver import TIE
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
@@ -38,16 +38,16 @@ STEP = 2.0**-16
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class SettingsChoice:
     """What did best. errors [b]: its mean |error| on each of the last batches, in units · alphas: their geometric mean
     for each one that was tested with this decay."""
 
-    decay: Decay
+    decay: DecayChoice
     alpha: float
     errors: Floats
     alphas: dict[float, float] = field(default_factory=dict)
 
-    def surely_beats(self, other: Choice, batches: int) -> bool:
+    def surely_beats(self, other: SettingsChoice, batches: int) -> bool:
         """Whether its errors on the last so many batches are smaller by more than one standard error."""
         gain = (other.errors - self.errors)[-batches:]
         return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1)) / np.sqrt(len(gain))
@@ -61,7 +61,7 @@ class LastErrors:
     alphas: Sequence[float]
     errors: Floats
 
-    def choice(self) -> Choice:
+    def choice(self) -> SettingsChoice:
         """Chooses for each decay the alpha with the least geometric mean of the batches' errors, ties to the larger;
         then the decay. Logarithms, so that a week of large errors, or a batch of wrong targets, does not decide alone.
 
@@ -72,13 +72,13 @@ class LastErrors:
         means = np.exp(logs.mean(1))
         place = [max(np.flatnonzero(row <= row.min() * (1 + TIE)).tolist()) for row in means]
         by_decay = {d: logs[k, :, place[k]] for k, d in enumerate(self.decays)}
-        decay = Decay(self.decays[0])
+        decay = DecayChoice(self.decays[0])
         if len(self.decays) > 1:
             decay = surely_better({d: (-errors).tolist() for d, errors in by_decay.items()}, WORTH)
             decay = replace(decay, scores={d: float(np.exp(-score)) for d, score in decay.scores.items()})
         chosen = list(self.decays).index(decay.decay)
         alphas = dict(zip(self.alphas, means[chosen].tolist(), strict=True))
-        return Choice(decay, self.alphas[place[chosen]], self.errors[chosen, :, place[chosen]], alphas)
+        return SettingsChoice(decay, self.alphas[place[chosen]], self.errors[chosen, :, place[chosen]], alphas)
 
 
 def last_errors(

@@ -27,7 +27,7 @@ from service.learning.number_heads.number_lift_choice import BySquaredError
 from service.learning.number_heads.number_out_of_fold import LeavingOut, counted
 from service.learning.number_heads.number_source_heads import TOO_FEW, answered_by_own, number_source_heads
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
-from service.learning.number_heads.strength import NUMBER_ALPHAS, Strength, choose_strength
+from service.learning.number_heads.strength import NUMBER_ALPHAS, StrengthChoice, choose_strength
 from service.learning.run import Run
 
 REACH_ROWS = 200
@@ -112,7 +112,7 @@ def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
 class Solved(SolvedHeads[NumberHead]):
     """out_of_fold [n, k] in units"""
 
-    strength: Strength
+    strength: StrengthChoice
 
 
 def _solve(weighted: WeightedData, params: ExactParams, alphas: Sequence[float], run: Run) -> Solved:

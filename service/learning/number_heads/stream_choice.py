@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.learning.exact.decay import DECAYS, Decay
+from service.learning.exact.decay import DECAYS, DecayChoice
 from service.learning.exact.frozen_features import FrozenFeatures, features_of_base, kept_by, unlifted
 from service.learning.exact.lift_choice import lift_names
 from service.learning.exact.params import ExactParams
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
-from service.learning.number_heads.last_errors import Choice, LastErrors, last_errors
+from service.learning.number_heads.last_errors import LastErrors, SettingsChoice, last_errors
 
 LIFT_BATCHES = 16
 """Tested batches from which they decide on the lift, and the last ones that they are compared on. By eight, four of ten
@@ -25,7 +25,7 @@ class StreamChoice:
     |error| on the last batches, in units, where they were compared."""
 
     frozen: FrozenFeatures
-    decay: Decay
+    decay: DecayChoice
     alpha: float | None = None
     alphas: dict[float, float] | None = None
     errors: dict[str, float] | None = None
@@ -46,7 +46,7 @@ def stream_choice(
     weights = [BatchWeights(decay, params.source_weights) for decay in decays]
     chooser = _Chooser(base, data, weights, alphas)
     return chooser.choose(frozen, lifts=params.lifts is None and len(data.batch) > 0) or StreamChoice(
-        frozen, given or Decay(1.0)
+        frozen, given or DecayChoice(1.0)
     )
 
 
@@ -91,7 +91,7 @@ class _Chooser:
         bare = unlifted(base, self.data, frozen)
         return bare, errors | _named(frozen, beside) | _named(bare, alone)
 
-    def _choice(self, frozen: FrozenFeatures) -> Choice:
+    def _choice(self, frozen: FrozenFeatures) -> SettingsChoice:
         tested = self._tested(frozen)
         assert tested is not None, "the same batches are tested in every space"
         return tested[0].choice()
@@ -102,5 +102,5 @@ class _Chooser:
         return self.known[frozen.space.id]
 
 
-def _named(frozen: FrozenFeatures, choice: Choice) -> dict[str, float]:
+def _named(frozen: FrozenFeatures, choice: SettingsChoice) -> dict[str, float]:
     return {lift_names(frozen.layout.lifts) or "none": round(float(choice.errors[-LIFT_BATCHES:].mean()), 6)}

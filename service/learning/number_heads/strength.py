@@ -15,7 +15,7 @@ NUMBER_ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Strength:
+class StrengthChoice:
     """The alpha that was chosen, a function to the head of the learning rows with it, and the mean squared error of
     each alpha that was tried, in units, over the k numbers; none where no rows could tell."""
 
@@ -26,7 +26,7 @@ class Strength:
 
 def choose_strength(
     learn: Sums, select: Sums, numbers: int, shift: int, grid: Sequence[float] = NUMBER_ALPHAS, run: Run = UNWATCHED
-) -> Strength:
+) -> StrengthChoice:
     """Chooses the alpha of a head of `learn` (folds 3-9) by its squared error on `select` (fold 2); grid ascending.
 
     From the middle of the grid larger ones are tried while the error falls; where the first of them does not lower it,
@@ -35,7 +35,7 @@ def choose_strength(
     """
     if len(grid) == 1 or learn.mass <= 0 or select.mass <= 0:
         alpha = grid[0] if len(grid) == 1 else DEFAULT_ALPHA
-        return Strength(alpha, lambda: number_head(learn, numbers, shift, alpha))
+        return StrengthChoice(alpha, lambda: number_head(learn, numbers, shift, alpha))
     equations, truth = NumberEquations(learn, numbers, shift), NumberMoments.of(select, numbers)
     heads: dict[float, NumberHead] = {}
     errors: dict[float, float] = {}
@@ -59,4 +59,4 @@ def choose_strength(
             break
     least = min(errors.values())
     best = max(alpha for alpha, value in errors.items() if value <= least * (1 + TIE))
-    return Strength(best, lambda: heads[best], dict(sorted(errors.items())))
+    return StrengthChoice(best, lambda: heads[best], dict(sorted(errors.items())))
