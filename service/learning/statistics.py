@@ -53,7 +53,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def step_up(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of tests of nearly the same, in the given order (Benjamini and Hochberg 1995).
+    """Adjusted p-values of tests of nearly one thing, in the given order (Benjamini and Hochberg 1995).
 
     The k-th smallest of n counts n / k times: one among many proves little, all together as much as one alone.
     """
@@ -115,7 +115,7 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
 
 
 def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's, of a [n] and b [n]; 0 where one of them has but one value."""
+    """Spearman's rank correlation of a [n] and b [n]; 0 where one of them has but one value."""
     if len(a) < 2 or np.ptp(a) <= ONE_VALUE or np.ptp(b) <= ONE_VALUE:
         return 0.0
     return float(np.corrcoef(_ranks(a)[0], _ranks(b)[0])[0, 1])

@@ -1,4 +1,4 @@
-"""A method learns the batch of an update; whether that is sound, but not whether it is good, is seen here."""
+"""Has a method learn the batch of an update, and sees whether the result is sound, but not whether it is good."""
 
 from __future__ import annotations
 

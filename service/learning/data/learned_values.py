@@ -27,7 +27,8 @@ LACKED_PART = "lacked"
 
 @dataclass(frozen=True, eq=False)
 class LearnedValues:
-    """codes: of the learned values, ascending, by the place of their column; every growing column has an entry.
+    """What a version has learned. codes: of its values, ascending, by the place of their column; every growing column
+    has an entry.
     lacked: learned rows without each column [columns]; None: not known."""
 
     codes: Mapping[int, Floats]

@@ -108,7 +108,7 @@ class Rows:
         return replace(self, **{column: getattr(self, column)[which] for column in COLUMNS})
 
     def with_features(self, features: Array) -> FeatureRows:
-        """Returns the same rows in a feature space. features [n, M] int16"""
+        """Returns the rows in a feature space. features [n, M] int16"""
         assert len(features) == len(self)
         return FeatureRows(**(vars(self) | {"inputs": features}))
 
@@ -118,7 +118,7 @@ class Rows:
         return np.array([batch in named for batch in self.batches], bool)[self.batch]
 
     def of_present_batches(self) -> Self:
-        """Returns the same rows, without the names of batches that have none."""
+        """Returns the rows without the names of batches that have none."""
         present, codes = np.unique(self.batch, return_inverse=True)
         return replace(self, batches=tuple(self.batches[k] for k in present), batch=codes.astype(np.int64))
 

@@ -3,7 +3,7 @@
 The hash of a row's bytes would send a jittered copy to any fold, and a head that learned the copy knows the row that
 judges it. So numbers are projected on at most 16 keyed directions and rounded coarsely, texts lose case, spaces and
 signs, and the rest is hashed. Of a row of a table the numbers and dates are projected, and its values, flags and gaps
-count as they are. A grid has borders: they part one in eight pairs of copies that differ by a hundredth of
+count as they are. A grid has borders: they separate one in eight pairs of copies that differ by a hundredth of
 a spread. Finer grids with other borders (`marks`) find those pairs, and neither row judges.
 
 The first batch with enough rows settles how coarse the grid is (`settle`), once: rows of a class must fall into many
@@ -36,8 +36,12 @@ COORDINATES = 16
 CELL_BITS, BITS_ALONE, BITS_EACH = 24, 12, 2
 """Cells of a grid over four spreads, as a power of two: with k directions 12 + 2 k, at most 24. Few numbers need finer
 steps, else their rows share a handful of cells."""
-KIN_SHARE, MARK_SHARE, MARKS = 2, 6, 6
-"""The step of the grid over that of the grid which bounds the exam and that of the grids which find copies."""
+KIN_SHARE = 2
+"""The step of the grid over that of the grid which bounds the exam."""
+MARK_SHARE = 6
+"""The step of the grid over that of the grids which find copies."""
+MARKS = 6
+"""Grids which find copies."""
 FINEST = 3
 """Last level of the grid; each level divides the steps by four."""
 SETTLING_ROWS = 32
@@ -134,7 +138,7 @@ def settle(folding: Folding, inputs: Array, labels: Sequence[str], secret: bytes
 
 
 def _scatter(cells: Keys, labels: NDArray[np.object_]) -> bool:
-    """Whether the median class falls into enough cells."""
+    """Whether the median class falls into enough cells of the grid."""
     names, counts = np.unique(labels.astype(str), return_counts=True)
     classes = [labels == name for name in names[counts >= FEW_ROWS]] or [np.ones(len(labels), bool)]
     shares = []
@@ -248,7 +252,7 @@ def _width(spec: InputSpec) -> int:
 def _whole(spec: InputSpec, inputs: Array, units: Floats) -> Floats:
     """Returns rows as integers of 1/256 unit. [n, ...] -> [n, width]
 
-    A number that is missing counts as 0: that it is missing parts its row from others."""
+    A number that is missing counts as 0: that it is missing separates its row from others."""
     if isinstance(spec, TableInput):
         inputs = np.nan_to_num(inputs[:, _projected(spec)])
     x = np.clip(np.rint(inputs.astype(np.float64) * (GRAIN / units)), -LARGEST, LARGEST)
@@ -283,7 +287,7 @@ def spreads(inputs: Array) -> Ints:
 
     Half of the span of the middle two thirds of its values, so that a few strange rows do not matter. A column that
     hardly varies has the spread of the others, or a part of its size. None is less than a part of the usual one, else
-    the noise of columns without a signal would part copies.
+    the noise of columns without a signal would separate copies.
     """
     x = inputs.astype(np.float64)
     low, middle, high = np.quantile(x, [1 / 6, 1 / 2, 5 / 6], axis=0)

@@ -104,7 +104,7 @@ def learn_exactly(
 ) -> Learned:
     """Makes the version of a closed form on frozen features.
 
-    An empty batch solves the ledger anew, as after a retraction. Classes that have no rows any more leave.
+    An empty batch solves the ledger anew, as after a retraction. Classes that no longer have rows leave.
     """
     weights, searched = params.weights(data, frozen.space, solver)
     entry = data.entry(frozen.space)

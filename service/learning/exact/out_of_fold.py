@@ -23,7 +23,7 @@ from service.learning.ledger.sums import Sums
 from service.learning.run import UNWATCHED, Run
 
 FEW = 2
-"""Groups with so many times fewer rows than features are cheaper this way."""
+"""Groups with so many times fewer rows than features are answered cheaper by Woodbury's identity."""
 
 
 class RidgeDowndate:
@@ -128,9 +128,7 @@ def _apart(
     return head, left_out(equations, factor, total, entry, run)
 
 
-def left_out(
-    equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, run: Run
-) -> Iterator[LeftOut]:
+def left_out(equations: Equations, factor: Floats, total: Sums, entry: FeatureRows, run: Run) -> Iterator[LeftOut]:
     """Answers each group of folds k = fold // 2 of the entry, which is in `total`, whose `equations` have the `factor`.
     A group is not answered where nothing is left without it."""
     moments, group = equations.moments, entry.folds // 2
@@ -151,9 +149,9 @@ def left_out(
 
 
 def judged_rows(entry: FeatureRows) -> tuple[Bools, Ints]:
-    """Which rows of an update are answered out of fold: as many as trusted rows, at most 200 a class, of numbers 2,000
-    a source, since more would show little more; none with a near-duplicate in another fold. -> [n], and the places of
-    those with their near-duplicates and groups"""
+    """Finds the rows of an update that are answered out of fold: as many as trusted rows, at most 200 a class, of
+    numbers 2,000 a source, since more would show little more; none with a near-duplicate in another fold. -> [n], and
+    the places of those with their near-duplicates and groups"""
     single = np.flatnonzero(~parted(entry.marks, entry.folds))
     judged = np.zeros(len(entry), bool)
     judged[single[places_in_bounds(entry.take(single))]] = True
@@ -198,7 +196,7 @@ def separation(head: Head, means: Floats) -> float:
 
 
 def _between(classes: int, scores: Callable[[slice], Floats]) -> float:
-    """Returns the same from the scores of the class means, one mean a row, a few rows at a time."""
+    """Returns the separation from the scores of the class means, one mean a row, a few rows at a time."""
     if classes < 2:
         return 0.0
     margins = []

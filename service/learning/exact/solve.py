@@ -38,7 +38,7 @@ class Head:
     bias: Floats
 
     def logits(self, features: Array) -> Floats:
-        """[n, M] -> [n, C] float64"""
+        """Scores rows. [n, M] -> [n, C] float64"""
         return np.asarray(features, np.float64) @ self.weight.T + self.bias
 
     def aligned(self, classes: Sequence[str]) -> Head:

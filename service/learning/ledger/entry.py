@@ -25,7 +25,7 @@ from service.learning.ledger.sums import Sums, fit, from_planes, square, triangl
 MAGIC = b"TSUM"
 """First bytes of a summed entry; an entry with rows begins with the length of its header."""
 GROUPS = ("judge", "select", "learn")
-"""Groups of folds that are summed apart, by the names of their sums."""
+"""Groups of folds that are summed separately, by the names of their sums."""
 LEVEL = 1
 """Level of the compression: the sums of few rows hold many zero bytes, and a higher one saves little."""
 

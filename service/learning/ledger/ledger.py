@@ -68,5 +68,6 @@ class Ledger(SummedEntry):
 
 
 def _bounded(rows: FeatureRows, more: FeatureRows, by_source: bool = False) -> FeatureRows:
-    """Without the names of batches of which no row is left: they would be as many as were ever learned."""
+    """Bounds rows, and leaves out the names of batches of which none is left, which would be all that were ever
+    learned."""
     return bounded(FeatureRows.concat([rows, more]), by_source=by_source).of_present_batches()

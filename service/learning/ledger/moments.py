@@ -74,8 +74,8 @@ class Moments:
         return spread / self.freedom + float(self.prior @ np.sum(miss**2, 0))
 
     def _squared_error_of_many(self, weight: Floats, bias: Floats, own: Ints, with_column: Ints) -> float:
-        """Computes the same without a matrix of classes by classes: |W mu + b - e|^2 multiplied out. own: columns of
-        the classes at the places `with_column`."""
+        """Computes the squared error without a matrix of classes by classes: |W mu + b - e|^2 multiplied out. own:
+        columns of the classes at the places `with_column`."""
         counts = self.n / self.freedom - self.prior
         squares = np.vdot(weight.T @ weight, self.products / self.freedom - (self.means * counts) @ self.means.T)
         mixed = 2 * bias @ (weight @ (self.means @ self.prior)) + bias @ bias

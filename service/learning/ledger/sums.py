@@ -130,12 +130,12 @@ class Sums:
         return Sums(a.classes, a.G + weight * b.G, a.Q + weight * b.Q, a.n + weight * b.n)
 
     def _beside(self, other: Sums) -> tuple[Sums, Sums]:
-        """Both with a column for each class that one of them has."""
+        """Both sums with a column for each class that one of them has."""
         classes = tuple(dict.fromkeys((*self.classes, *other.classes)))
         return self.aligned(classes), other.aligned(classes)
 
     def aligned(self, classes: Sequence[str]) -> Sums:
-        """Returns the same sums with a column for each of `classes`, which names all of theirs; zeros without rows."""
+        """Returns these sums with a column for each of `classes`, which names all of theirs; zeros without rows."""
         if tuple(classes) == self.classes:
             return self
         place = {name: k for k, name in enumerate(classes)}

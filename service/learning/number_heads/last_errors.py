@@ -39,8 +39,8 @@ STEP = 2.0**-16
 
 @dataclass(frozen=True, eq=False)
 class SettingsChoice:
-    """What did best. errors [b]: its mean |error| on each of the last batches, in units · alphas: their geometric mean
-    for each one that was tested with this decay."""
+    """The settings that did best. errors [b]: their mean |error| on each of the last batches, in units · alphas: their
+    geometric mean for each one that was tested with this decay."""
 
     decay: DecayChoice
     alpha: float
@@ -48,7 +48,7 @@ class SettingsChoice:
     alphas: dict[float, float] = field(default_factory=dict)
 
     def surely_beats(self, other: SettingsChoice, batches: int) -> bool:
-        """Whether its errors on the last so many batches are smaller by more than one standard error."""
+        """Whether their errors on the last so many batches are smaller by more than one standard error."""
         gain = (other.errors - self.errors)[-batches:]
         return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1)) / np.sqrt(len(gain))
 
@@ -86,8 +86,9 @@ def last_errors(
 ) -> tuple[LastErrors, LastErrors | None] | None:
     """Tests, then trains, over the last batches in the order of their ids. A function of the rows alone.
 
-    weights: that differ in their decay, one below 1 at least. -> in this space, and of the scaled vector alone where
-    lifts stand beside it, from the same sums: its features are the first columns. None before the second batch.
+    weights: those that are compared, which differ in their decay; one is below 1 at least. -> in this space, and of the
+    scaled vector alone where lifts stand beside it, from the same sums: its features are the first columns. None before
+    the second batch.
     """
     grid = grid_of(space)
     widths = [space.features, *_alone(space)]

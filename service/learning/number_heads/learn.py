@@ -31,7 +31,7 @@ from service.learning.number_heads.strength import NUMBER_ALPHAS, StrengthChoice
 from service.learning.run import Run
 
 REACH_ROWS = 200
-"""Rows below which they say too little of where all targets end."""
+"""Rows kept back below which they say too little of where targets end."""
 TO_BE_EXACT = ' "decay": 1 asks for the exact head.'
 
 
@@ -110,7 +110,7 @@ def grid_for(base: Checkpoint | None, data: Data) -> NumberGrid:
 
 @dataclass(frozen=True, eq=False)
 class Solved(SolvedHeads[NumberHead]):
-    """out_of_fold [n, k] in units"""
+    """The heads of numbers. out_of_fold [n, k]: in units"""
 
     strength: StrengthChoice
 

@@ -82,7 +82,7 @@ class BySquaredError:
         return unseen_error(feature_rows(space, tried, run.silent), space, self.alphas, run)
 
     def stays(self, base: Layout, grown: Callable[[], Ledger], rows: int) -> dict[str, float] | None:
-        """None: lifts are always compared anew."""
+        """Gives None: lifts are always compared anew."""
         return None
 
     def beside(self, both: Space, alone: int, rows: Rows, run: Run) -> tuple[bool, dict[str, float]]:

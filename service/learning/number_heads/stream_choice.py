@@ -34,7 +34,7 @@ class StreamChoice:
 def stream_choice(
     base: Checkpoint | None, data: Data, frozen: FrozenFeatures, params: ExactParams, alphas: Sequence[float]
 ) -> StreamChoice:
-    """Decay and strength by the errors of the last batches, from the second batch on; the lift from the 17th.
+    """Chooses decay and strength by the errors of the last batches, from the second batch on; the lift from the 17th.
 
     A decay of 1 that was asked for weighs all batches alike: then nothing is chosen by their order. frozen: features
     that rows kept back have chosen, or that are named.
@@ -52,7 +52,7 @@ def stream_choice(
 
 @dataclass(frozen=True, eq=False)
 class _Chooser:
-    """known: errors by the id of the space."""
+    """Chooses by errors that are computed once a space. known: by its id."""
 
     base: Checkpoint | None
     data: Data
@@ -61,7 +61,7 @@ class _Chooser:
     known: dict[str, tuple[LastErrors, LastErrors | None] | None] = field(default_factory=dict)
 
     def choose(self, frozen: FrozenFeatures, lifts: bool) -> StreamChoice | None:
-        """None before anything was tested."""
+        """Chooses by what was tested; None before anything was."""
         tested = self._tested(frozen)
         if tested is None:
             return None
@@ -74,8 +74,8 @@ class _Chooser:
         return StreamChoice(frozen, choice.decay, choice.alpha, choice.alphas, errors or None)
 
     def _lifted(self, frozen: FrozenFeatures) -> tuple[FrozenFeatures, dict[str, float]]:
-        """Other lifts than the base's must surely do better; the scaled vector alone, where it surely does, replaces
-        lifts beside it. -> the features, and what was compared"""
+        """Chooses the lift: others than the base's must surely do better; the scaled vector alone, where it surely
+        does, replaces lifts beside it. -> the features, and what was compared"""
         base, errors = self.base, dict[str, float]()
         if base is not None and base.layout.exact is not None and base.layout.lifts != frozen.layout.lifts:
             stays = kept_by(features_of_base(base, self.data), self.data, frozen)

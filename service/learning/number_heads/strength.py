@@ -16,8 +16,8 @@ NUMBER_ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 @dataclass(frozen=True, eq=False)
 class StrengthChoice:
-    """The alpha that was chosen, a function to the head of the learning rows with it, and the mean squared error of
-    each alpha that was tried, in units, over the k numbers; none where no rows could tell."""
+    """The alpha that was chosen, what makes the head of the learning rows with it, and the mean squared error of each
+    alpha that was tried, in units, over the k numbers; none where no rows could tell."""
 
     alpha: float
     head: Callable[[], NumberHead]

@@ -70,7 +70,7 @@ class RiseSince:
 
 @dataclass(frozen=True)
 class Beside:
-    """A figure of a batch beside the same of the last promoted ones. p: chance of one more so far off."""
+    """A figure of a batch, and what it usually was in the last promoted ones. p: chance of one more so far off."""
 
     value: float
     usual: float
@@ -151,13 +151,14 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Apart:
-    """A batch beside the rows before it, which were answered in blocks that were left out, or as they came.
+    """A batch compared with the rows before it, which were answered in blocks that were left out, or as they came.
 
-    side: mean error beyond theirs, in usual ones, off: in the targets' unit, moved: in standard deviations of these,
-    steps: in standard errors, by how mean errors differ from one fifth of a batch, and from one batch, to the next ·
-    order, usual: rank correlation of target and value, now and before · order_lost: standard errors by which it fell,
-    lost: at least, beside that of a head of the batch alone · learned: errors once learned, out of fold, in usual ones,
-    worse: in standard errors beyond those."""
+    side: its mean error beyond theirs, in usual errors; off: the same in the targets' unit, moved: in standard
+    deviations of the targets, steps: in standard errors, by how mean errors differ from one fifth of a batch, and from
+    one batch, to the next · order, usual: rank correlation of target and value, now and before · order_lost: standard
+    errors by which it fell; lost: the same, or less where that of a head of the batch alone fell less · learned: errors
+    once learned, out of fold, in usual ones; worse: how many standard errors they are beyond usual ones.
+    """
 
     side: float
     off: float

@@ -24,7 +24,7 @@ FEW = 4
 """Tested batches from which it is known how they differ. While it was two, 17 of 125 harmful fifth batches went live on
 40 tables that set no limit; now seven do. Of 196 right ones, the fourth and fifth of 98 others, it stops none."""
 WIDE, MIDDLE = 0.9, 0.5
-"""Levels of the intervals that are looked at."""
+"""Levels of the intervals whose ends say that targets are off, and by how much."""
 ORDER_SPREAD = 0.2
 """How much orders of batches (as Fisher's z) differ beside what few rows make of them."""
 
