@@ -28,7 +28,7 @@ class KeptBack:
 
     @classmethod
     def of(cls, start: Learner) -> KeptBack:
-        """start: a learner that has not trained."""
+        """The rows kept back of an update. start: a learner that has not trained."""
         old, new = selecting_rows(start)
         return cls(old, new, [start.aim.usual(rows.y, partial(start.answers, rows)) for rows in (old, new)])
 

@@ -22,10 +22,10 @@ from service.learning.ledger.ledger import Ledger
 from service.learning.statistics import Narrowed, Paired
 
 KEPT_SHARE = 0.5
-"""So great a part of a class's trusted rows must stay where those that the update has copies of do not judge."""
+"""Part of a class's trusted rows that must stay where those that the update has copies of do not judge."""
 
 LEAST_MARGIN = 0.01
-"""The usual margin at least: a version that is sure of nothing."""
+"""Least usual margin, for a version that is sure of nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Correctness:
 
     @staticmethod
     def of(rows: Rows, right: Bools, classes: Sequence[str], margin: Floats | None = None) -> Correctness:
-        """rows [n], right [n], margin [n]"""
+        """The correctness of a version on these rows. right [n], margin [n]"""
         batch, row = rows.batch.astype(np.int32), rows.row.astype(np.int32)
         kept = None if margin is None else margin.astype(np.float16)
         return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool), kept)
