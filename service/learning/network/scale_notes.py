@@ -1,6 +1,6 @@
 """Notes on rows that the scale of a model fits badly: what is seen of them, and how a new model sees more.
 
-Columns of a table are told by name, those of a vector by place.
+Columns of a table are named, those of a vector numbered by place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GRID = CLIP / 2**15
 def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
     """Notes on the rows of an update, each with its remedy. fitted: the scale was fitted to these rows. [n, ...]
 
-    Of fewer than 20 rows little is said: it may be chance.
+    Fewer than 20 rows have no note on a column: what they show may be chance.
     """
     table = isinstance(scale, TableScale)
     columns = _columns(scale, inputs) if len(inputs) >= LEAST_ROWS and inputs.ndim == 2 else None
@@ -52,7 +52,7 @@ class _Columns:
     clipped: NDArray[np.intp]
     unit: Floats
 
-    def said(self, which: Bools) -> str:
+    def naming(self, which: Bools) -> str:
         """The first seven of those columns, and how many more; "" for none."""
         places = np.flatnonzero(which)
         more = [f"{len(places) - NAMED} more"] if len(places) > NAMED else []
@@ -71,19 +71,19 @@ def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
         x, names = inputs[:, [k for k, _ in numbers]], [f'"{column.name}"' for _, column in numbers]
         rounding = table_scale.ROUNDING
     x = x.astype(np.float64)
-    there = ~np.isnan(x)
-    count = there.sum(0)
-    mean = np.where(there, x, 0).sum(0) / np.maximum(count, 1)
-    apart = np.where(there, x - mean, 0)
+    present = ~np.isnan(x)
+    count = present.sum(0)
+    mean = np.where(present, x, 0).sum(0) / np.maximum(count, 1)
+    apart = np.where(present, x - mean, 0)
     spread = np.sqrt((apart**2).sum(0) / np.maximum(count, 1))
     centre, unit = (t.double().expand(len(names)).numpy() for t in (scale.mean, scale.std))
-    clipped = (there & (np.abs(x - centre) / unit >= CLIP)).sum(0)
+    clipped = (present & (np.abs(x - centre) / unit >= CLIP)).sum(0)
     return _Columns(names, count, spread, spread > rounding * np.abs(mean), np.abs(apart).max(0), clipped, unit)
 
 
 def _still(columns: _Columns, table: bool) -> str | None:
     still = ~columns.varies | (columns.count < 2)
-    if not (named := columns.said(still)):
+    if not (named := columns.naming(still)):
         return None
     say, its = ("say", "How far they may vary is") if still.sum() > 1 else ("says", "How far it may vary is")
     guess = "" if table else ", by the size of its values or by the other columns"
@@ -95,7 +95,7 @@ def _still(columns: _Columns, table: bool) -> str | None:
 
 def _columns_beyond(columns: _Columns) -> str | None:
     beyond = (columns.clipped > 1) & (columns.clipped * 100 > columns.count)
-    if not (named := columns.said(beyond)):
+    if not (named := columns.naming(beyond)):
         return None
     has, them = ("have", "them") if beyond.sum() > 1 else ("has", "it")
     return (
@@ -125,7 +125,7 @@ def _narrow(columns: _Columns) -> str | None:
     """On columns that vary by less than 16 steps of the grid of scaled numbers, with no value that stands out."""
     unit = SEEN_STEPS * GRID * columns.unit
     narrow = (columns.count >= LEAST_ROWS) & columns.varies & (columns.spread < unit) & (columns.farthest < 8 * unit)
-    if not (named := columns.said(narrow)):
+    if not (named := columns.naming(narrow)):
         return None
     vary, them = ("vary", "them") if narrow.sum() > 1 else ("varies", "it")
     return (

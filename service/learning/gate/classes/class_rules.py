@@ -12,7 +12,7 @@ from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up, silent_without
-from service.learning.statistics import SURELY, Narrowed, at_least, auc_at_most, holm, step_up, wilson
+from service.learning.statistics import SURELY, Narrowed, Paired, at_least, auc_at_most, holm, step_up, wilson
 from service.learning.wording import counted, listed, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
@@ -66,8 +66,8 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding(what, unseen.p, rule.p, evidence=False, unproven=True)
     remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
     if unseen.p > rule.p:
-        what = "The labels cannot be predicted from the inputs. "
-        what += f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
+        no_better = f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
+        what = f"The labels cannot be predicted from the inputs. {no_better}"
         return Finding(what, unseen.p, rule.p, Severity.HELD, remedy)
     if best < unseen.chance + rule.least_gain * (1 - unseen.chance):
         what = f"It knows next to nothing. {right}; chance would give {percent(unseen.chance)}."
@@ -113,19 +113,23 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     limit = rule.max_masked_drop_new if measured.new_classes else rule.max_masked_drop
     most, in_all = policy.intrudes.max_taken, harm.in_all
     if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
-        what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {in_all.worse:,} are newly "
-        what += f"wrong and {in_all.better:,} newly right ({points(-in_all.drop)}; {100 * most:g} are allowed)."
+        what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {_newly(in_all, most)}."
         remedy = "Learn these rows by the method of the live version, or promote this one."
         return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True)
-    counts = f"Of {rows(harm.rows)} {masked.worse:,} are newly wrong and {masked.better:,} newly right"
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
-        return Finding(f"{counts} ({points(-masked.drop)}).", masked.drop, limit)
+        return Finding(f"Of {rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
     if moved_on(measured, policy):
-        return Finding(f"{counts} ({points(-masked.drop)}). {_won(measured)}", masked.drop, limit)
+        return Finding(f"Of {rows(harm.rows)} {_newly(masked)}. {_won(measured)}", masked.drop, limit)
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
-    what = "It forgot. " if fires is Severity.REJECTED else "It may have forgotten. "
-    what += f"{counts} ({points(-masked.drop)}; {100 * limit:g} are allowed)."
+    forgot = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
+    what = f"{forgot}. Of {rows(harm.rows)} {_newly(masked, limit)}."
     return Finding(what, masked.drop, limit, fires, _remedy(measured))
+
+
+def _newly(paired: Paired, limit: float | None = None) -> str:
+    """Counts rows that changed, and says how much that is; beside the limit where it is beyond it."""
+    allowed = "" if limit is None else f"; {100 * limit:g} are allowed"
+    return f"{paired.worse:,} are newly wrong and {paired.better:,} newly right ({points(-paired.drop)}{allowed})"
 
 
 @silent_without(_trusted)
@@ -145,10 +149,10 @@ def intrudes(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
         return Finding(what, share, usual + rule.margin, Severity.REJECTED, _remedy(measured))
     taken = harm.taken if harm.intruders else None  # without one, what was lost is forgotten: rule 5
     if taken is not None and taken.drop > rule.max_taken and taken.p_harm < rule.p_taken:
-        what = f"Of {rows(harm.rows)} {taken.worse:,} are newly wrong and {taken.better:,} newly right "
-        what += f"({points(-taken.drop)}; {100 * rule.max_taken:g} are allowed), and nothing shows that "
         own = "is a class of its own" if len(harm.intruders) == 1 else "are classes of their own"
-        what += f"{listed(harm.intruders, quote=True)} {own}.{f' {BESIDE_SETTINGS}' if measured.resettled else ''}"
+        shown = f"nothing shows that {listed(harm.intruders, quote=True)} {own}"
+        beside = f" {BESIDE_SETTINGS}" if measured.resettled else ""
+        what = f"Of {rows(harm.rows)} {_newly(taken, rule.max_taken)}, and {shown}.{beside}"
         remedy = "Send more rows, or other ones: ten of each new class that are like no old one show it."
         return Finding(what, taken.drop, rule.max_taken, Severity.HELD, remedy)
     return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
@@ -253,8 +257,8 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         names = listed([c.name for c in lost or new], quote=True)
         one = len(lost or new) == 1
         could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
-        what = f"{names} {'was' if one else 'were'} not learned: {missed.hits:,} of {missed.rows:,} of "
-        what += f"{'its' if one else 'their'} rows are recognised{could}."
+        recognised = f"{missed.hits:,} of {missed.rows:,} of {'its' if one else 'their'} rows are recognised{could}"
+        what = f"{names} {'was' if one else 'were'} not learned: {recognised}."
         return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
     open_ = [
@@ -316,8 +320,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
-        of += _by_settings(worst)
-        return adds_up(of, worst.version, worst.drop(), rule.max_drop)
+        return adds_up(f"{of}{_by_settings(worst)}", worst.version, worst.drop(), rule.max_drop)
     of_class = [
         (s, name, s.classes[name])
         for s, name, p in _of_classes(tested, lambda s: {name: paired.p_harm for name, paired in s.classes.items()})
@@ -327,13 +330,12 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
         drop = worst.drop(name)
         of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
-        of += _by_settings(worst, name)
-        return adds_up(of, worst.version, drop, rule.max_class_drop)
+        return adds_up(f"{of}{_by_settings(worst, name)}", worst.version, drop, rule.max_class_drop)
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
-        of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly "
-        of += f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
+        fell = f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
+        of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly {fell}"
         return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
@@ -378,8 +380,8 @@ def learned_nothing(measured: Measured, policy: GatePolicy) -> Finding:
     rule, own = policy.learned_nothing, measured.own
     enough = own is not None and own.rows >= rule.min_rows
     if measured.replaced and not enough:
-        what = f"It keeps no weight of version {measured.live}, which came from elsewhere, and "
-        what += f"{rows(own.rows) if own else 'no rows'} that both answered are too few to tell whether it is as good."
+        few = f"{rows(own.rows) if own else 'no rows'} that both answered are too few to tell whether it is as good"
+        what = f"It keeps no weight of version {measured.live}, which came from elsewhere, and {few}."
         remedy = "Send more rows, or use mas or l2_sp, which go on from its weights."
         return Finding(what, None, rule.p, Severity.HELD, remedy)
     if own is None or not own.rows or not (enough or measured.foreign):

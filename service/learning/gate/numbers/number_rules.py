@@ -152,13 +152,11 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
         if s.gained < s.rise and not (just_moved(measured, number) and moved_on(measured, number, policy))
     ]
     most = max(lost or over or number.since, key=lambda since: (since.change.p < rule.p, since.rise))
-    limit, change = limits[most.version], f"{_by(most.change.rise)} since version {most.version} "
-    change += f"({_rose(number, most.change)})"
+    limit = limits[most.version]
+    change = f"{_by(most.change.rise)} since version {most.version} ({_rose(number, most.change)})"
     if most.settings > 0:
-        change += (
-            f", of which {_by(most.settings)} by other settings alone; {_by(most.rise)} beside what these would give, "
-        )
-        change += "which is what counts"
+        counts = f"{_by(most.rise)} beside what these would give, which is what counts"
+        change = f"{change}, of which {_by(most.settings)} by other settings alone; {counts}"
     if not lost:
         won = "won as much" if most.gained >= most.rise else "won"
         followed = f" Updates since {won} on their own rows ({_by(-most.gained)}): they follow the newer rows."
