@@ -72,14 +72,14 @@ def ages(last: int, versions: int) -> list[int]:
 def places_of_same(
     rows: Rows, batches: Sequence[str], batch: NDArray[np.integer], row: NDArray[np.integer]
 ) -> tuple[Ints, Ints]:
-    """Rows that are among remembered ones: their places, and those of the same rows there. batch [m] indexes `batches`,
-    row [m] -> [s], [s]"""
+    """Finds rows that are among remembered ones: their places, and their places among those. batch [m] indexes
+    `batches`, row [m] -> [s], [s]"""
     own = lookup(rows.batches, batches)[rows.batch]
     shared = np.flatnonzero(own >= 0)
-    _, here, there = np.intersect1d(
+    _, found, remembered = np.intersect1d(
         _key(own[shared], rows.row[shared]), _key(batch, row), assume_unique=True, return_indices=True
     )
-    return shared[here], there
+    return shared[found], remembered
 
 
 def _key(batch: NDArray[np.integer], row: NDArray[np.integer]) -> Ints:

@@ -170,12 +170,12 @@ def regions(assessment: NumberAssessment, k: int) -> Iterator[tuple[str, Ints]]:
 
 def _regions(assessment: NumberAssessment, k: int) -> Iterator[Region]:
     """The regions, with chances that are Holm-corrected over them."""
-    found = []
+    rises = []
     for phrase, rows in regions(assessment, k):
         rise = _on_trusted(assessment, k, rows)
         if rise is not None:
-            found.append((phrase, rise))
-    for (phrase, rise), p in zip(found, holm([rise.p for _, rise in found]), strict=True):
+            rises.append((phrase, rise))
+    for (phrase, rise), p in zip(rises, holm([rise.p for _, rise in rises]), strict=True):
         yield Region(phrase, replace(rise, p=p))
 
 
@@ -198,8 +198,9 @@ def _since(assessment: NumberAssessment, k: int) -> Iterator[RiseSince]:
 
 def remembered(assessment: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:
     """|error| of an earlier version on the trusted rows that are still such, and their places. -> [s, k], [s]"""
-    here, there = places_of_same(assessment.trusted, tested.trusted_batches, tested.trusted_batch, tested.trusted_row)
-    return tested.trusted_error[there], here
+    remembers = tested.trusted_batches, tested.trusted_batch, tested.trusted_row
+    places, its_places = places_of_same(assessment.trusted, *remembers)
+    return tested.trusted_error[its_places], places
 
 
 def _batch(assessment: NumberAssessment, k: int, figures: Figures) -> BatchFigures | None:

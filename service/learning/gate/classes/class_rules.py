@@ -351,14 +351,14 @@ def _by_settings(since: Since, name: str = ALL) -> str:
 def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
     """Classes whose margins fell too far since a version, with a row lost on balance."""
     unsettled = [s for s in tested if not s.settings]  # they move the margins of all
-    found = (
+    tests = (
         (s, name, s.margins[name], p)
         for s, name, p in _of_classes(unsettled, lambda s: {name: margins.p for name, margins in s.margins.items()})
     )
     least = SOFTENED * rule.max_class_drop
     return [
         (s, name, margins)
-        for s, name, margins, p in found
+        for s, name, margins, p in tests
         if margins.drop > least and margins.paired.drop > 0 and p < rule.p_class and s.narrows(name)
     ]
 
@@ -367,9 +367,9 @@ def _of_classes(
     tested: Sequence[Since], chances: Callable[[Since], Mapping[str, float]]
 ) -> Iterator[tuple[Since, str, float]]:
     """The chance of each class since each version: Holm over the classes of a version, then over the versions."""
-    held = [dict(zip(of, holm([*of.values()]), strict=True)) for of in map(chances, tested)]
-    for name in dict.fromkeys(name for of in held for name in of):
-        versions = [(s, of[name]) for s, of in zip(tested, held, strict=True) if name in of]
+    adjusted = [dict(zip(of, holm([*of.values()]), strict=True)) for of in map(chances, tested)]
+    for name in dict.fromkeys(name for of in adjusted for name in of):
+        versions = [(s, of[name]) for s, of in zip(tested, adjusted, strict=True) if name in of]
         for (s, _), p in zip(versions, step_up([p for _, p in versions]), strict=True):
             yield s, name, p
 
