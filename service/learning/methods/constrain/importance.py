@@ -22,7 +22,7 @@ from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
 
 LARGEST = 1e3
-"""Importances are clipped there: a few weights would else stand still alone."""
+"""Importances are clipped here: a few weights would else stand still alone."""
 MEASURED_ROWS = 500
 """Rows on which importances are measured, at most: near the exact Fisher at a fraction of the passes."""
 SAMPLE, LABELS = 7, 8
@@ -39,18 +39,18 @@ class Importance:
 
     @classmethod
     def alike(cls, learner: Learner) -> Importance:
-        """1 for every weight, for all rows that were known: the pull is that of l2_sp."""
+        """Importances of 1 for every weight, of all rows that were known: the pull is that of l2_sp."""
         ones = {name: torch.ones_like(p, requires_grad=False) for name, p in trained(learner.body)}
         return cls(ones, known_rows(learner))
 
     @classmethod
     def normalised(cls, values: Mapping[str, Tensor], rows: float) -> Importance | None:
-        """Brought to mean 1. None where all are 0, or there are none."""
+        """Brings importances to mean 1. None where all are 0, or there are none."""
         mean = mean_of(values)
         return cls({name: v / mean for name, v in values.items()}, rows) if mean > 0 else None
 
     def mixed(self, other: Importance, share: float) -> Importance:
-        """share x these + (1 - share) x the others, of the rows of both."""
+        """Mixes share x these + (1 - share) x the others, of the rows of both."""
         values = {name: share * v + (1 - share) * other.values[name] for name, v in self.values.items()}
         return Importance(values, self.rows + other.rows)
 
@@ -177,7 +177,7 @@ def _places(body: nn.Module) -> Iterator[tuple[str, str, Slices, torch.Size]]:
 
 
 def _padded(tensor: Tensor | None, shape: torch.Size) -> Tensor | None:
-    """Filled up with zeros to a shape. None where it does not fit into that."""
+    """Fills a tensor up to a shape with zeros. None where it does not fit into that."""
     if tensor is None:
         return torch.zeros(shape)
     if tensor.ndim != len(shape) or any(a > b for a, b in zip(tensor.shape, shape, strict=True)):

@@ -49,18 +49,18 @@ class Path:
         self._gradients: list[Tensor] = []
 
     def begin(self) -> None:
-        """Before the first step, and where a training begins anew: takes all credit back."""
+        """Takes all credit back, before the first step and where a training begins anew."""
         self.credit = {name: torch.zeros_like(p, requires_grad=False) for name, p in self.weights.items()}
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Once the gradients are there: copies them and the weights, since a view would move with them."""
+        """Copies gradients and weights once they are there, since a view would move with them."""
         self._before = [p.detach().clone() for p in self.weights.values()]
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.weights.values()]
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """After the optimiser's step and before any pull: w -= g d."""
+        """Credits weights, w -= g d, after the optimiser's step and before any pull."""
         moved = torch._foreach_sub(list(self.weights.values()), self._before)
         torch._foreach_addcmul_(list(self.credit.values()), self._gradients, list(moved), -1.0)
 
