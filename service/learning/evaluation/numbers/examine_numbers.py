@@ -122,7 +122,7 @@ class NumberContext(UpdateContext):
 
 
 def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessment:
-    """past: of batches that are known still"""
+    """Gathers what the update is judged by. past: of batches that are still known"""
     rows, space = exam.rows, exam.space
     grid = grid_of(space)
     trusted, batch = _still_true(rows.trusted, still_counting(exam.candidate, exam.data)), distinct(rows.batch)

@@ -118,8 +118,8 @@ def change(assessment: NumberAssessment, k: int, goals: Floats, before: Floats, 
 def _rise(assessment: NumberAssessment, k: int, before: Floats, after: Floats) -> Rise:
     """The rise from |errors| in units, row by row. [n], n >= 1
 
-    Relative to half of those really made on the last batches at least: wide heads answer other rows of what was learned
-    far better, and how much better says little. And to `SHRUNK`.
+    It is relative to half of those really made on the last batches at least: wide heads answer other rows of what was
+    learned far better, and how much better says little. And to `SHRUNK`.
     """
     unit = float(assessment.grid.unit[k])
     return Rise(
@@ -255,7 +255,8 @@ def _commonest(assessment: NumberAssessment, k: int) -> Commonest | None:
 
 
 def _first(assessment: NumberAssessment, k: int) -> FirstNumber:
-    """The order counts as well: where targets are skewed, no mean is as near to them as their median is."""
+    """A first version beside the median of its targets. The order counts as well: where targets are skewed, no mean is
+    as near to them as their median is."""
     goals, answers = assessment.batch_goals[:, k], assessment.candidate.on_batch[:, k]
     judged = np.isfinite(answers)
     targets = assessment.batch.targets[:, k]

@@ -134,8 +134,8 @@ class Usual:
         return Beside(math.exp(value), math.exp(float(before.mean())), chance(self.assessment, p))
 
     def bias(self, figures: Figures, rows: int) -> Beside | None:
-        """The chance of one so far on its own side. Trusted rows have no side: how far batches lie to one, only batches
-        show."""
+        """Compares biases; the chance is that of one so far to its own side. Trusted rows have no side: how far batches
+        lie to one, only batches show."""
         value, before = figures.bias, _known([f.bias for f in self.earlier])
         if value is None or not len(before):
             return None

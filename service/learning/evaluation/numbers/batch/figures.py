@@ -47,7 +47,7 @@ class ErrorCourse:
 
     @staticmethod
     def of(value: Floats, error: Floats) -> ErrorCourse | None:
-        """None of fewer rows than parts. value, error (goal - value) [n]"""
+        """The course of these errors; None of fewer rows than parts. value, error (goal - value) [n]"""
         if len(error) < PARTS:
             return None
         means = [float(part.mean()) for part in np.array_split(error, PARTS)]

@@ -56,8 +56,9 @@ PLAINLY = 2.0
 
 
 def _turned(targets: Floats, values: Floats, usual: float) -> Iterator[Mistake]:
-    """Large for small, such as what is left for what was used: where the order is surely the other way round, the sum
-    of both is guessed by their medians. As targets [n]; usual: the error that is, beyond which a sum is not 0."""
+    """The mistake of sending large for small, such as what is left for what was used: where the order is surely the
+    other way round, the sum of both is guessed by their medians. As targets [n]; usual: the error that is, beyond which
+    a sum is not 0."""
     both = float(np.median(targets) + np.median(values))
     if abs(both) > usual and ordered_by_chance(-targets, values) < TURNED:
         right = f"subtracted from {amount(both)}"
