@@ -51,26 +51,25 @@ def test_bytes_of_a_shared_database_lie_where_others_find_them(tmp_path: Path) -
     assert not Settings(data=tmp_path).keeps_bytes_alone
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", ""])
-def test_beyond_loopback_a_key_or_open_is_needed(host: str) -> None:
-    bare = Settings.from_environment({}, host=host)
-    with pytest.raises(ImpossibleSettings, match=r"`tsuika keys create`.*TSUIKA_KEY.*--open"):
-        bare.check_door(keys_stored=False)
-    bare.check_door(keys_stored=True)
-    with pytest.raises(ImpossibleSettings, match="at least 16 of chance"):
-        Settings.from_environment({}, host=host, key="secret").check_door(keys_stored=True)
-    Settings.from_environment({}, host=host, key="secret" * 3).check_door(keys_stored=False)
-    Settings.from_environment({}, host=host, open=True).check_door(keys_stored=False)
+def test_beyond_loopback_a_key_or_open_is_needed() -> None:
+    for host in ["0.0.0.0", "::", "192.0.2.7", "example.org", ""]:
+        bare = Settings.from_environment({}, host=host)
+        with pytest.raises(ImpossibleSettings, match=r"`tsuika keys create`.*TSUIKA_KEY.*--open"):
+            bare.check_door(keys_stored=False)
+        bare.check_door(keys_stored=True)
+        with pytest.raises(ImpossibleSettings, match="at least 16 of chance"):
+            Settings.from_environment({}, host=host, key="secret").check_door(keys_stored=True)
+        Settings.from_environment({}, host=host, key="secret" * 3).check_door(keys_stored=False)
+        Settings.from_environment({}, host=host, open=True).check_door(keys_stored=False)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_key(host: str) -> None:
-    Settings.from_environment({}, host=host).check_door(keys_stored=False)
+def test_loopback_needs_no_key() -> None:
+    for host in ["127.0.0.1", "127.8.8.8", "::1", "localhost"]:
+        Settings.from_environment({}, host=host).check_door(keys_stored=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
+def test_an_impossible_setting_is_refused_by_name() -> None:
+    for name, value, sentence in [
         ("port", "eighty", "TSUIKA_PORT"),
         ("port", "70000", "TSUIKA_PORT"),
         ("reading_seconds", "1e30", "less than or equal to 1000000"),
@@ -96,11 +95,9 @@ def test_loopback_needs_no_key(host: str) -> None:
         ("weights", "nonsense", "^TSUIKA_WEIGHTS cannot be used: (?!Value error)"),
         ("ray", "ray://head:10001", "must be auto.*host:6379"),
         ("key_rate", "1e-9", "^TSUIKA_KEY_RATE.* at least 0.001"),
-    ],
-)
-def test_an_impossible_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
-    with pytest.raises(ImpossibleSettings, match=sentence):
-        read(**{name: value})
+    ]:
+        with pytest.raises(ImpossibleSettings, match=sentence):
+            read(**{name: value})
 
 
 def test_numbers_may_have_underscores_between_digits_as_in_python_and_toml() -> None:

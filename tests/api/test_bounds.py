@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from service.api.limits.table import ROWS
 from service.api.validation import REMEDIES, validated
@@ -86,25 +85,22 @@ def test_nothing_in_a_request_names_a_file_or_an_address(api: Api) -> None:
     assert not words & {"file", "path", "folder", "dir", "url", "uri", "href", "link", "host", "endpoint", "address"}
 
 
-@pytest.mark.parametrize("params", [AutoParams, *(method.Params for method in METHODS.values())])
-def test_parameters_of_methods_have_a_longest_length(params: type[BaseModel]) -> None:
-    schema = params.model_json_schema()
-    assert list(unbounded(schema, params.__module__, schema.get("$defs", {}))) == []
+def test_parameters_of_methods_have_a_longest_length() -> None:
+    for params in [AutoParams, *(method.Params for method in METHODS.values())]:
+        schema = params.model_json_schema()
+        assert list(unbounded(schema, params.__module__, schema.get("$defs", {}))) == [], params
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "pointer"),
-    [
+def test_one_fault_of_a_long_list_is_told(api: Api) -> None:
+    for method, path, body, pointer in [
         ("POST", "updates", '{"batches": [%s]}', "/batches/0"),
         ("POST", "retractions", '{"batches": [%s]}', "/batches/0"),
         ("POST", "classes", '{"names": [%s]}', "/names/0"),
         ("PATCH", "", '{"method": {"name": "ridge", "x": {%s}}}', ""),
-    ],
-)
-def test_one_fault_of_a_long_list_is_told(api: Api, method: str, path: str, body: str, pointer: str) -> None:
-    items = ",".join(f'"k{k}": 1' if "{%s}" in body else "1" for k in range(5000))
-    answer = api(method, f"/v1/models/digits/{path}".rstrip("/"), content=body % items, headers=JSON)
-    assert (answer.status_code, pointers(answer)) == (422, [pointer])
+    ]:
+        items = ",".join(f'"k{k}": 1' if "{%s}" in body else "1" for k in range(5000))
+        answer = api(method, f"/v1/models/digits/{path}".rstrip("/"), content=body % items, headers=JSON)
+        assert (answer.status_code, pointers(answer)) == (422, [pointer]), method
 
 
 def test_a_list_of_too_many_batches_is_refused() -> None:
@@ -129,9 +125,8 @@ def test_what_brings_no_rows_is_short(api: Api) -> None:
     assert "Round the numbers of its scale." in answered.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "remedy"),
-    [
+def test_what_is_over_a_limit_is_told_what_to_do(api: Api) -> None:
+    for method, path, body, remedy in [
         ("POST", "models/digits/classes", {"names": ["x"] * 10_001}, "Make several models."),
         ("POST", "models/digits/retractions", {"batches": ["x"] * 1001}, "Send several."),
         ("POST", "models/digits/updates", {"batches": ["x"] * 10_001}, 'Say "pending".'),
@@ -142,11 +137,9 @@ def test_what_brings_no_rows_is_short(api: Api) -> None:
             "A method has at most 100 parameters. GET /v1/methods says which there are.",
         ),
         ("GET", "models?limit=1001", None, "1000. Follow `next_cursor`."),
-    ],
-)
-def test_what_is_over_a_limit_is_told_what_to_do(api: Api, method: str, path: str, body: Any, remedy: str) -> None:
-    answer = api(method, f"/v1/{path}", body)
-    assert (answer.status_code, answer.json()["detail"][-len(remedy) :]) == (422, remedy)
+    ]:
+        answer = api(method, f"/v1/{path}", body)
+        assert (answer.status_code, answer.json()["detail"][-len(remedy) :]) == (422, remedy), method
 
 
 def test_remedies_are_those_of_the_table() -> None:

@@ -91,9 +91,11 @@ def test_predictions_say_how_a_file_was_read(rents: Api, limit: int, monkeypatch
 
 
 @SIDES
-@pytest.mark.parametrize(
-    ("text", "query", "pointer", "words"),
-    [
+def test_what_can_be_read_in_two_ways_and_what_is_no_csv_file_is_refused(
+    rents: Api, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, limit)
+    for text, query, pointer, words in [
         (GERMAN.replace("price", "price, net"), "", "/delimiter", 'Say which: delimiter="," or delimiter=";".'),
         (GERMAN.replace("512,5", "1.512").replace("3,5", "3"), "", "/decimal", '1.512 in "price" is 1512 if a point'),
         (GERMAN, "&decimal=.", "/targets/0", '"512,5" is not a number here: write 512.5, a point for decimals'),
@@ -109,22 +111,11 @@ def test_predictions_say_how_a_file_was_read(rents: Api, limit: int, monkeypatch
         ),
         (b"%PDF-1.7\n", "", "", "This file is a PDF"),
         (GERMAN.replace("Osaka", "Osa\0ka"), "", "", "NUL"),
-    ],
-)
-def test_what_can_be_read_in_two_ways_and_what_is_no_csv_file_is_refused(
-    rents: Api,
-    text: str | bytes,
-    query: str,
-    pointer: str,
-    words: str,
-    limit: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(LARGE, limit)
-    refused = send(rents, PATH + query, text)
-    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
-    assert words in refused.json()["detail"]
-    assert rents.ok("GET", "/v1/models/rents/batches")["items"] == []
+    ]:
+        refused = send(rents, PATH + query, text)
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+        assert words in refused.json()["detail"], text
+        assert rents.ok("GET", "/v1/models/rents/batches")["items"] == [], text
 
 
 def test_a_body_of_json_says_nothing_of_how_a_file_is_written(rents: Api) -> None:

@@ -82,9 +82,10 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(wines: Api, limit: int, m
     assert json_with_target.status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("path", "text", "pointer", "words"),
-    [
+def test_a_mistake_is_told_with_line_and_column_and_nothing_is_stored(
+    wines: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, text, pointer, words in [
         ("wine", LINE_7 + "1,2,yes\n", "/inputs/5", "Line 7 has 3 cells, and the header 4."),
         ("wine", LINE_7 + "1,two,3,yes\n", "/inputs/5/1", 'Line 7, column "b": "two" is not a number'),
         ("wine", LINE_7 + "1,2,3,yess\n", "/labels/5", 'Line 7, column "label": "yess" is not a class of wine. Near'),
@@ -92,17 +93,14 @@ def test_rows_of_a_file_are_predicted_as_those_of_json(wines: Api, limit: int, m
         ("intents", TEXTS.replace("label", "kind"), "/target", 'No column is called "target" or "label"'),
         ("intents", TEXTS + f"{'x' * 41},yes\n", "/inputs/2", 'Line 4, column "text": It has 41 characters'),
         ("prices", NUMBERS, "/targets/0", 'Line 2, column "label": "yes" is not a number'),
-    ],
-)
-def test_a_mistake_is_told_with_line_and_column_and_nothing_is_stored(
-    wines: Api, path: str, text: str, pointer: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused = send(wines, f"{path}/updates", text)
-    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
-    assert words in refused.json()["detail"]
-    assert wines.ok("GET", f"/v1/models/{path}/batches")["items"] == []
-    monkeypatch.setattr(LARGE, 0)
-    assert comparable(send(wines, f"{path}/updates", text)) == comparable(refused)
+    ]:
+        monkeypatch.setattr(LARGE, 256 * 1024)
+        refused = send(wines, f"{path}/updates", text)
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+        assert words in refused.json()["detail"], path
+        assert wines.ok("GET", f"/v1/models/{path}/batches")["items"] == [], path
+        monkeypatch.setattr(LARGE, 0)
+        assert comparable(send(wines, f"{path}/updates", text)) == comparable(refused), path
 
 
 def test_callers_of_a_scoring_server_are_told_the_same(wines: Api) -> None:

@@ -119,9 +119,9 @@ def test_a_refusal_is_not_kept(api: Api) -> None:
     assert api("POST", f"{MODEL}/batches", ROWS, headers=KEY).status_code == 201
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\x7fb"])
-def test_keys_that_are_none_are_refused(api: Api, key: str) -> None:
-    assert api("POST", f"{MODEL}/batches", ROWS, headers={"Idempotency-Key": key}).status_code == 422
+def test_keys_that_are_none_are_refused(api: Api) -> None:
+    for key in ["", "x" * 256, "a\x7fb"]:
+        assert api("POST", f"{MODEL}/batches", ROWS, headers={"Idempotency-Key": key}).status_code == 422, key
 
 
 def test_a_second_try_waits_for_the_first(api: Api) -> None:

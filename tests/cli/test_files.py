@@ -79,16 +79,16 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     assert guessed.body["input"] == {"kind": "vector", "size": 2}
 
 
-@pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])
-def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str, tmp_path: Path) -> None:
-    cells = [third if k == 2 else str(1500 + k) for k in range(40)]
-    (tmp_path / "a.csv").write_text("rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells)))
-    file = open_file(tmp_path / "a.csv")
-    with pytest.raises(
-        WrongUsage, match=r'a.csv, line 4: values of "price" look like numbers, and ".*" is none. Write numbers as'
-    ):
-        guess(file, None, None)
-    assert len(guess(file, None, "class").body["classes"]) == 40
+def test_a_price_that_is_no_number_makes_no_classes_of_prices(tmp_path: Path) -> None:
+    for third in ['"1,502"', "1502 EUR", "15O2", "unknown"]:
+        cells = [third if k == 2 else str(1500 + k) for k in range(40)]
+        (tmp_path / "a.csv").write_text("rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells)))
+        file = open_file(tmp_path / "a.csv")
+        with pytest.raises(
+            WrongUsage, match=r'a.csv, line 4: values of "price" look like numbers, and ".*" is none. Write numbers as'
+        ):
+            guess(file, None, None)
+        assert len(guess(file, None, "class").body["classes"]) == 40, third
 
 
 def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path) -> None:
@@ -186,9 +186,8 @@ def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
         sizes.check_size(open_file(path))
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
+def test_a_fault_of_a_file_has_its_line(tmp_path: Path) -> None:
+    for text, sentence in [
         (
             "a|b|label\n1|2|x\n",
             "line 1: This CSV file has one column, a|b|label. Save it with commas",
@@ -199,18 +198,15 @@ def test_a_file_of_two_gigabytes_is_refused_with_the_limit_unread(
         ('a,b,label\n1,"2,x\n', "line 2: a quote is opened here"),
         ("", "is empty"),
         ("a,b,label\n", "no row"),
-    ],
-)
-def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text(text)
-    with pytest.raises(WrongUsage) as refused:
-        count_labels(open_file(tmp_path / "x.csv"), None)
-    assert sentence in str(refused.value).replace("Line 2", "line 2")
+    ]:
+        (tmp_path / "x.csv").write_text(text)
+        with pytest.raises(WrongUsage) as refused:
+            count_labels(open_file(tmp_path / "x.csv"), None)
+        assert sentence in str(refused.value).replace("Line 2", "line 2"), text
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
+def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> None:
+    for name, content, sentence in [
         ("x.jsonl", b'{"a": 1}\n{"a": "caf\xe9"}\n', "line 2: byte 10 begins no character"),
         ("x.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n", "line 1: a number is too long"),
         ("x.jsonl", b'{"a": ' + b"[" * 100_000 + b"}\n", "line 1: a number is too long, or lists"),
@@ -223,16 +219,12 @@ def test_a_fault_of_a_file_has_its_line(text: str, sentence: str, tmp_path: Path
         ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),
         ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),
-    ],
-)
-def test_a_file_that_is_not_what_its_ending_says_is_refused(
-    name: str, content: bytes, sentence: str, tmp_path: Path
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(WrongUsage) as refused:
-        count_labels(open_file(tmp_path / name), None)
-    assert str(refused.value).startswith(name)
-    assert sentence in str(refused.value)
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(WrongUsage) as refused:
+            count_labels(open_file(tmp_path / name), None)
+        assert str(refused.value).startswith(name), name
+        assert sentence in str(refused.value), name
 
 
 @pytest.mark.parametrize(
@@ -261,12 +253,14 @@ def test_a_file_of_another_kind_names_those_that_are_read(tmp_path: Path) -> Non
         open_file(tmp_path / "x.sav")
 
 
-@pytest.mark.parametrize(
-    ("value", "printed"),
-    [(160.5374755859375, "160.53748"), (822035.34375, "822035.344"), (-3.0, "-3.0"), (0.1, "0.1")],
-)
-def test_a_predicted_number_is_printed_as_short_as_float32_allows(value: float, printed: str) -> None:
-    prediction = ValuePrediction(value=value, interval=(value, value))
-    assert cells_of([prediction])[1] == [[float(printed)] * 3]
-    assert repr(float(printed)) == printed
-    assert np.float32(float(printed)) == np.float32(value)
+def test_a_predicted_number_is_printed_as_short_as_float32_allows() -> None:
+    for value, printed in [
+        (160.5374755859375, "160.53748"),
+        (822035.34375, "822035.344"),
+        (-3.0, "-3.0"),
+        (0.1, "0.1"),
+    ]:
+        prediction = ValuePrediction(value=value, interval=(value, value))
+        assert cells_of([prediction])[1] == [[float(printed)] * 3], value
+        assert repr(float(printed)) == printed, value
+        assert np.float32(float(printed)) == np.float32(value), value

@@ -33,9 +33,8 @@ def png(mode: str) -> bytes:
     return held.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("rows", "spec"),
-    [
+def test_rows_say_what_they_are() -> None:
+    for rows, spec in [
         (np.zeros((3, 64)), {"kind": "vector", "size": 64}),
         ([[1, 2], [3, 4]], {"kind": "vector", "size": 2}),
         ([np.zeros(5), np.zeros(5)], {"kind": "vector", "size": 5}),
@@ -48,10 +47,8 @@ def png(mode: str) -> bytes:
         ([image()], {"kind": "image", "channels": 3, "height": 4, "width": 6}),
         ([image("L")], {"kind": "image", "channels": 1, "height": 4, "width": 6}),
         ([png("RGBA")], {"kind": "image", "channels": 4, "height": 4, "width": 6}),
-    ],
-)
-def test_rows_say_what_they_are(rows: Any, spec: dict[str, Any]) -> None:
-    assert guess(rows, ["a", "b"]).input == spec
+    ]:
+        assert guess(rows, ["a", "b"]).input == spec, rows
 
 
 def test_a_file_says_what_its_columns_are(tmp_path: Path) -> None:
@@ -105,23 +102,23 @@ def test_a_row_that_may_be_the_sum_of_the_others_is_asked_about() -> None:
     assert "Total" not in guess(f"city,n,label\n{lines}Total,60,\nTotal,1,x\n".encode()).sentence
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
+def test_a_file_is_the_same_for_the_client_and_for_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    for lines in [
         ["p0,p1,label", "1,2.5,a", "3,4,b"],
         ["p0,p1,label", "1,,a", "3,4,b"],
         ["width,height,y", *(f"{k},{k}.5,{k}" for k in range(40))],
         ["text,kind", "a sentence with several words,a", "another one that is as long,b"],
         ["size,postcode,opened,sold,last", "1.5,0123,2026-11-29,true,3", "NA,4567,2026-11-30,False,4"],
         [",".join([*(f"name of {k}x" for k in range(223)), "label"]), ",".join(["1"] * 224)],
-    ],
-    ids=["numbered", "numbered, a gap", "named", "texts", "mixed", "wide"],
-)
-def test_a_file_is_the_same_for_the_client_and_for_the_terminal(lines: list[str], tmp_path: Path) -> None:
-    file = tmp_path / "x.csv"
-    file.write_text("\n".join(lines))
-    one, other = guess(file, gaps=["NA"]), files.guess(open_file(file), None, None)
-    assert (one.input, one.target, one.columns) == (other.body["input"], other.body.get("target"), (other.label,))
+    ]:
+        file.write_text("\n".join(lines))
+        one, other = guess(file, gaps=["NA"]), files.guess(open_file(file), None, None)
+        assert (one.input, one.target, one.columns) == (
+            other.body["input"],
+            other.body.get("target"),
+            (other.label,),
+        ), lines
 
 
 def test_classes_and_likely_slips_are_the_same_for_the_client_and_for_the_terminal(tmp_path: Path) -> None:
@@ -162,9 +159,8 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
         ) in made.sentence
 
 
-@pytest.mark.parametrize(
-    ("cells", "doubt"),
-    [
+def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -> None:
+    for cells, doubt in [
         (["1,5", "2", "3,25"], ("number", "1,5")),
         (["$1,200", "$300"], ("number", "$1,200")),
         (["12 %", "3.5 %"], ("number", "12 %")),
@@ -175,33 +171,28 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
         (["a17", "b2"], None),
         (["2026-11-29", ""], None),
         (["1.5", "2"], None),
-    ],
-)
-def test_numbers_and_dates_that_are_written_otherwise_are_told(
-    cells: list[str], doubt: tuple[str, str] | None, tmp_path: Path
-) -> None:
-    lines = "".join(f'"{cell}",{k},{"xy"[k % 2]}\n' for k, cell in enumerate(cells * 3))
-    found = guess(("a,b,label\n" + lines).encode()).doubts
-    assert found == (() if doubt is None else ((doubt[0], "a", doubt[1]),))
-    frame = pandas.DataFrame({"a": cells * 3, "label": ["x", "y", "x"] * len(cells)})
-    assert guess(frame).doubts == found
-    (tmp_path / "x.csv").write_text("a,b,label\n" + lines)
-    told = files.guess(open_file(tmp_path / "x.csv"), None, None).lines[2:]
-    assert [line[:30] for line in told] == ([] if doubt is None else ['"a" is a category as it is wri'])
+    ]:
+        lines = "".join(f'"{cell}",{k},{"xy"[k % 2]}\n' for k, cell in enumerate(cells * 3))
+        found = guess(("a,b,label\n" + lines).encode()).doubts
+        assert found == (() if doubt is None else ((doubt[0], "a", doubt[1]),)), cells
+        frame = pandas.DataFrame({"a": cells * 3, "label": ["x", "y", "x"] * len(cells)})
+        assert guess(frame).doubts == found, cells
+        (tmp_path / "x.csv").write_text("a,b,label\n" + lines)
+        told = files.guess(open_file(tmp_path / "x.csv"), None, None).lines[2:]
+        assert [line[:30] for line in told] == ([] if doubt is None else ['"a" is a category as it is wri']), cells
 
 
-@pytest.mark.parametrize("third", ['"1,502"', "1502 EUR", "15O2", "unknown"])
-def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> None:
-    cells = [third if k == 2 else str(1500 + k) for k in range(40)]
-    file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
-    with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
-        guess(file.encode())
-    assert guess(file.replace(third, "1502").encode()).target == {"kind": "number", "names": ["price"]}
+def test_a_price_that_is_no_number_makes_no_classes_of_prices() -> None:
+    for third in ['"1,502"', "1502 EUR", "15O2", "unknown"]:
+        cells = [third if k == 2 else str(1500 + k) for k in range(40)]
+        file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
+        with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
+            guess(file.encode())
+        assert guess(file.replace(third, "1502").encode()).target == {"kind": "number", "names": ["price"]}, third
 
 
-@pytest.mark.parametrize(
-    ("cells", "slip", "why", "sentence"),
-    [
+def test_a_slip_among_numbers_or_dates_of_an_input_is_asked_about(tmp_path: Path) -> None:
+    for cells, slip, why, sentence in [
         (
             ["2.3", "4.1"],
             "3,3b",
@@ -213,51 +204,47 @@ def test_a_price_that_is_no_number_makes_no_classes_of_prices(third: str) -> Non
         (["2026-11-29", "2026-12-01"], "2O26-12-02", "date_slip", '"2O26-12-02" is no date, and nearly all'),
         (["29.11.2026", "13.1.2026"], "7.1.2O24", "date_slip", '"7.1.2O24" is no date'),
         (["0123", "4567"], "12a", "", ""),
-    ],
-)
-def test_a_slip_among_numbers_or_dates_of_an_input_is_asked_about(
-    cells: list[str], slip: str, why: str, sentence: str, tmp_path: Path
-) -> None:
-    rows = (cells * 20)[:34]
-    rows[6] = slip
-    path = tmp_path / "x.csv"
-    path.write_text("a;b;label\n" + "".join(f"{cell};{k};{'xy'[k % 2]}\n" for k, cell in enumerate(rows)))
-    frame = pandas.DataFrame({"a": rows, "label": ["x", "y"] * 17})
-    if not why:
-        assert ("a" in {column["name"] for column in guess(path).input["columns"]}, guess(frame).doubts) == (True, ())
-        return
-    assert guess(frame).doubts == ((why, "a", slip),)
-    assert f'na_values="{slip}".' in guess(frame).sentence
-    with pytest.raises(ValueError, match="^x.csv: Line 8: " + re.escape(sentence)) as refused:
-        guess(path)
-    assert f'gaps=["{slip}"]. If these are categories, say it first: client.create_model(' in str(refused.value)
-    with pytest.raises(WrongUsage, match=re.escape(f"x.csv, line 8: {sentence}")) as asked:
-        files.guess(open_file(path), None, None, "init {}")
-    assert str(asked.value).endswith("If these are categories: init --category a")
-    said = files.guess(open_file(path), None, None, "init {}", ["a"])
-    assert said.body["input"]["columns"][0]["kind"] == "category"
-    assert not any('"a"' in line for line in said.lines)
-    kind = guess(path, gaps=[slip]).input["columns"][0]["kind"]
-    assert kind == ("number" if why == "slip" else "date")
-    assert files.guess(open_file(path, gaps=[slip]), None, None).body["input"]["columns"][0]["kind"] == kind
+    ]:
+        rows = (cells * 20)[:34]
+        rows[6] = slip
+        path = tmp_path / "x.csv"
+        path.write_text("a;b;label\n" + "".join(f"{cell};{k};{'xy'[k % 2]}\n" for k, cell in enumerate(rows)))
+        frame = pandas.DataFrame({"a": rows, "label": ["x", "y"] * 17})
+        if not why:
+            assert ("a" in {column["name"] for column in guess(path).input["columns"]}, guess(frame).doubts) == (
+                True,
+                (),
+            )
+            return
+        assert guess(frame).doubts == ((why, "a", slip),), cells
+        assert f'na_values="{slip}".' in guess(frame).sentence, cells
+        with pytest.raises(ValueError, match="^x.csv: Line 8: " + re.escape(sentence)) as refused:
+            guess(path)
+        assert f'gaps=["{slip}"]. If these are categories, say it first: client.create_model(' in str(refused.value), (
+            cells
+        )
+        with pytest.raises(WrongUsage, match=re.escape(f"x.csv, line 8: {sentence}")) as asked:
+            files.guess(open_file(path), None, None, "init {}")
+        assert str(asked.value).endswith("If these are categories: init --category a"), cells
+        said = files.guess(open_file(path), None, None, "init {}", ["a"])
+        assert said.body["input"]["columns"][0]["kind"] == "category", cells
+        assert not any('"a"' in line for line in said.lines), cells
+        kind = guess(path, gaps=[slip]).input["columns"][0]["kind"]
+        assert kind == ("number" if why == "slip" else "date"), cells
+        assert files.guess(open_file(path, gaps=[slip]), None, None).body["input"]["columns"][0]["kind"] == kind, cells
 
 
-@pytest.mark.parametrize(
-    ("numbers", "others", "doubts"),
-    [
+def test_a_column_of_numbers_or_dates_with_many_other_cells_is_a_category_that_may_be_none() -> None:
+    for numbers, others, doubts in [
         (["2", "3"], [f"{k + 10} kg" for k in range(14)], (("mixed", "a", "10 kg"),)),
         (["2026-11-29", "2026-12-01"], [f"7.1.2O{k}" for k in range(12)], (("mixed_dates", "a", "7.1.2O0"),)),
         (["2", "3"], ["0123", *(f"4567{k}a" for k in range(12))], ()),
         (["2", "3"], [f"A{k}" for k in range(50)], ()),
-    ],
-)
-def test_a_column_of_numbers_or_dates_with_many_other_cells_is_a_category_that_may_be_none(
-    numbers: list[str], others: list[str], doubts: tuple[tuple[str, str, str], ...]
-) -> None:
-    cells = [*numbers * 20, *others]
-    guessed = guess(pandas.DataFrame({"a": cells, "label": [f"{k % 2}" for k in range(len(cells))]}))
-    assert (guessed.input["columns"], guessed.doubts) == ([{"name": "a", "kind": "category"}], doubts)
-    assert ("is a category as it is written: most of its cells" in guessed.sentence) == bool(doubts)
+    ]:
+        cells = [*numbers * 20, *others]
+        guessed = guess(pandas.DataFrame({"a": cells, "label": [f"{k % 2}" for k in range(len(cells))]}))
+        assert (guessed.input["columns"], guessed.doubts) == ([{"name": "a", "kind": "category"}], doubts), numbers
+        assert ("is a category as it is written: most of its cells" in guessed.sentence) == bool(doubts), numbers
 
 
 def test_a_value_that_comes_often_among_numbers_is_no_slip() -> None:
@@ -339,9 +326,8 @@ def test_words_among_numbers_of_a_file_or_frame_are_asked_about() -> None:
     assert told.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
 
 
-@pytest.mark.parametrize(
-    ("names", "inputs", "column"),
-    [
+def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left() -> None:
+    for names, inputs, column in [
         (["x", "Label", "target"], (), "Label"),
         (["x", "正解", "z"], (), "正解"),
         (["x", "y", "z"], (), "y"),
@@ -350,15 +336,12 @@ def test_words_among_numbers_of_a_file_or_frame_are_asked_about() -> None:
         (["a", "b", "c"], ("a",), None),
         (["label", "b"], ("label",), "b"),
         (["a"], ("a",), None),
-    ],
-)
-def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left(names: Any, inputs: Any, column: str | None) -> None:
-    assert label_column(names, inputs) == column
+    ]:
+        assert label_column(names, inputs) == column, names
 
 
-@pytest.mark.parametrize(
-    ("labels", "target"),
-    [
+def test_labels_are_classes_unless_they_measure() -> None:
+    for labels, target in [
         (["a", 1], None),
         ([1, 2, 1.0, None], None),
         ([True, False], None),
@@ -369,10 +352,8 @@ def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left(names: Any, in
         ([10**400, 1], {"kind": "number"}),
         (pandas.Series(range(20), dtype="category"), None),
         (np.array([[1.0, 2], [3, 4]]), {"kind": "number", "size": 2}),
-    ],
-)
-def test_labels_are_classes_unless_they_measure(labels: Any, target: dict[str, Any] | None) -> None:
-    assert target_of(labels) == target
+    ]:
+        assert target_of(labels) == target, labels
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,8 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("members", "steps"),
-    [
+def test_a_result_names_the_ways_that_there_are() -> None:
+    for members, steps in [
         ({}, ["Undo", "Page"]),
         ({"base_version": None}, ["Take the rows back", "Page"]),
         ({"verdict": "rejected"}, ["Take the rows back", "Page"]),
@@ -103,25 +102,20 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
         ({"verdict": "superseded"}, ["Learn it again", "Take the rows back", "Page"]),
         ({"verdict": None, "state": "failed"}, ["Try it again"]),
         ({"kind": "retract"}, ["Page"]),
-    ],
-)
-def test_a_result_names_the_ways_that_there_are(members: dict[str, Any], steps: list[str]) -> None:
-    assert list(result(**members).next_steps) == steps
+    ]:
+        assert list(result(**members).next_steps) == steps, members
 
 
-@pytest.mark.parametrize(
-    ("why", "reason"),
-    [
+def test_the_reason_is_the_sentence_without_the_verdict() -> None:
+    for why, reason in [
         ("Live: version 2. It knows 8 and 9.", "It knows 8 and 9."),
         ("Live, but unproven: 12 rows are too few to judge it.", "12 rows are too few to judge it."),
         ("Rejected: the labels look shuffled.", "The labels look shuffled."),
         ("Held: 3 of 40: too few.", "3 of 40: too few."),
         ("Nothing to do: every batch was learned.", "Every batch was learned."),
         ("No colon.", "No colon."),
-    ],
-)
-def test_the_reason_is_the_sentence_without_the_verdict(why: str, reason: str) -> None:
-    assert (result(why).sentence, result(why).reason) == (why, reason)
+    ]:
+        assert (result(why).sentence, result(why).reason) == (why, reason), why
 
 
 def test_what_somebody_called_a_class_is_no_markup() -> None:

@@ -101,18 +101,16 @@ def test_columns_are_proposed_by_what_is_there() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "rows", ["rents.csv", Path("rents.csv"), b"city,rooms\n", {"city": "Osaka"}, [["Osaka", 2]], None]
-)
-def test_columns_are_not_proposed_from_a_path(rows: Any) -> None:
-    with pytest.raises(ValueError, match=r"Columns are proposed from a frame or a list of dicts"):
-        table_columns(rows)
+def test_columns_are_not_proposed_from_a_path() -> None:
+    for rows in ["rents.csv", Path("rents.csv"), b"city,rooms\n", {"city": "Osaka"}, [["Osaka", 2]], None]:
+        with pytest.raises(ValueError, match=r"Columns are proposed from a frame or a list of dicts"):
+            table_columns(rows)
 
 
-@pytest.mark.parametrize("cell", [[1], {"a": 1}, 1j, b"x", object()])
-def test_a_column_of_what_is_no_cell_is_refused_before_a_model_is_made_of_it(cell: Any) -> None:
-    with pytest.raises(ValueError, match=f'Column "rooms" holds {type(cell).__name__}'):
-        table_columns([{"city": "Osaka", "rooms": cell}])
+def test_a_column_of_what_is_no_cell_is_refused_before_a_model_is_made_of_it() -> None:
+    for cell in [[1], {"a": 1}, 1j, b"x", object()]:
+        with pytest.raises(ValueError, match=f'Column "rooms" holds {type(cell).__name__}'):
+            table_columns([{"city": "Osaka", "rooms": cell}])
 
 
 def test_a_column_of_a_frame_that_says_it_is_of_categories_is_one_whatever_its_cells_are() -> None:

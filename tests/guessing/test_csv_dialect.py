@@ -23,9 +23,8 @@ from service.guessing.csv_records import PIECE_BYTES, Pieces
 from service.guessing.unguessable import Unguessable
 
 
-@pytest.mark.parametrize(
-    ("head", "delimiter"),
-    [
+def test_what_parts_cells_is_what_stands_in_the_first_line_outside_of_quotes() -> None:
+    for head, delimiter in [
         (b"a,b\n1;2,3\n", ","),
         (b"a;b\n1,2;3\n", ";"),
         (b"a\tb\n1,2\t3\n", "\t"),
@@ -36,10 +35,8 @@ from service.guessing.unguessable import Unguessable
         (b'a;"b,\tc"\n', ";"),
         (b"a;b", ";"),
         (b'12" pipe,x\n1;2,"3\t"\n', ","),
-    ],
-)
-def test_what_parts_cells_is_what_stands_in_the_first_line_outside_of_quotes(head: bytes, delimiter: str) -> None:
-    assert dialect_of(head).delimiter == delimiter
+    ]:
+        assert dialect_of(head).delimiter == delimiter, head
 
 
 @pytest.mark.parametrize(
@@ -66,9 +63,8 @@ def test_who_says_that_decimals_begin_with_a_comma_says_that_it_parts_no_cells()
         dialect_of(b"a,b\n", SaidDialect(",", ","))
 
 
-@pytest.mark.parametrize(
-    ("text", "semicolons", "tabs"),
-    [
+def test_a_number_shows_its_sign_unless_it_has_none_or_may_have_either() -> None:
+    for text, semicolons, tabs in [
         ("12", "", ""),
         ("-3e5", "", ""),
         ("12,5", ",", ","),
@@ -91,12 +87,8 @@ def test_who_says_that_decimals_begin_with_a_comma_says_that_it_parts_no_cells()
         ("12 kg", None, None),
         ("١٢,٥", None, None),
         ("", None, None),
-    ],
-)
-def test_a_number_shows_its_sign_unless_it_has_none_or_may_have_either(
-    text: str, semicolons: str | None, tabs: str | None
-) -> None:
-    assert (sign_of(text, ";"), sign_of(text, "\t")) == (semicolons, tabs)
+    ]:
+        assert (sign_of(text, ";"), sign_of(text, "\t")) == (semicolons, tabs), text
 
 
 def test_the_first_number_that_shows_a_sign_decides_and_none_is_guessed() -> None:
@@ -112,9 +104,8 @@ def test_the_first_number_that_shows_a_sign_decides_and_none_is_guessed() -> Non
         assert sentence in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
+def test_numbers_with_a_decimal_comma_are_those_with_a_point() -> None:
+    for text, number in [
         ("12,5", "12.5"),
         ("-1.234,5", "-1234.5"),
         ("1.234", "1234"),
@@ -124,16 +115,13 @@ def test_the_first_number_that_shows_a_sign_decides_and_none_is_guessed() -> Non
         ("0.125", ""),
         ("1.23,5", ""),
         ("01.234", ""),
-    ],
-)
-def test_numbers_with_a_decimal_comma_are_those_with_a_point(text: str, number: str) -> None:
-    assert Dialect(";", ",").number(text) == number
-    assert Dialect(";", ".").number(text) == PLAIN.number(text) == text
+    ]:
+        assert Dialect(";", ",").number(text) == number, text
+        assert Dialect(";", ".").number(text) == PLAIN.number(text) == text, text
 
 
-@pytest.mark.parametrize(
-    ("text", "date"),
-    [
+def test_a_date_with_points_or_with_its_year_first_leaves_no_choice() -> None:
+    for text, date in [
         ("31.12.2026", "2026-12-31"),
         ("1.2.2026", "2026-02-01"),
         ("1.2.2026 7:05", "2026-02-01T07:05"),
@@ -145,10 +133,8 @@ def test_numbers_with_a_decimal_comma_are_those_with_a_point(text: str, number: 
         ("2026/12/31 7:05", "2026-12-31T07:05"),
         ("2026年2月1日", "2026-02-01"),
         ("3/4/2026", "3/4/2026"),
-    ],
-)
-def test_a_date_with_points_or_with_its_year_first_leaves_no_choice(text: str, date: str) -> None:
-    assert Dialect(";").date(text) == Dialect("\t", ".").date(text) == PLAIN.date(text) == date
+    ]:
+        assert Dialect(";").date(text) == Dialect("\t", ".").date(text) == PLAIN.date(text) == date, text
 
 
 def test_of_dates_with_slashes_one_with_a_day_above_12_decides() -> None:
@@ -238,9 +224,8 @@ def test_how_letters_are_stored_does_not_depend_on_where_pieces_are_cut() -> Non
     assert guessed(*Pieces(long)) == guessed(long) == ("cp1252", "it’s")
 
 
-@pytest.mark.parametrize(
-    ("text", "encoding", "due"),
-    [
+def test_how_letters_are_stored_is_what_the_bytes_look_like() -> None:
+    for text, encoding, due in [
         ("住所,価格\n東京,12\n", "cp932", "cp932"),
         ("age,sex\n1,男\n2,女\n", "cp932", "cp932"),
         ("x,name\n1,ﾀﾅｶ\n3,山田\n", "cp932", "cp932"),
@@ -252,12 +237,10 @@ def test_how_letters_are_stored_does_not_depend_on_where_pieces_are_cut() -> Non
         ("ÄÖ,Maß\n“a”,it’s\n", "cp1252", "cp1252"),
         ("ort\nŁódź\n", "cp1250", "cp1252"),
         ("x,price\nA,5 €\nB,€ 7\n", "cp1252", "cp1252"),
-    ],
-)
-def test_how_letters_are_stored_is_what_the_bytes_look_like(text: str, encoding: str, due: str) -> None:
-    content = text.encode(encoding)
-    assert guessed(content)[0] == due
-    assert guessed_letters([content], SaidDialect(encoding=encoding)) == (encoding, "")
+    ]:
+        content = text.encode(encoding)
+        assert guessed(content)[0] == due, text
+        assert guessed_letters([content], SaidDialect(encoding=encoding)) == (encoding, ""), text
 
 
 def test_a_file_of_utf8_with_a_broken_letter_is_one_and_is_refused_as_such() -> None:

@@ -97,10 +97,10 @@ def test_updates_are_filtered_by_state_and_kind_and_batches_by_source(database: 
         assert batches.page(session, digits, 9, None, source="shop")[0] == [page]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "1.5", "0", "1", "-2", "9" * 30, "\ud800"])
-def test_a_cursor_that_no_page_gave_is_refused(database: Database, cursor: str) -> None:
-    with database.writing() as session, pytest.raises(InvalidContent):
-        models.page(session, 2, cursor)
+def test_a_cursor_that_no_page_gave_is_refused(database: Database) -> None:
+    for cursor in ["", "x", "1.5", "0", "1", "-2", "9" * 30, "\ud800"]:
+        with database.writing() as session, pytest.raises(InvalidContent):
+            models.page(session, 2, cursor)
 
 
 @pytest.mark.parametrize("cursor", ["x", "\ud800", "upd_" + "f" * 500])

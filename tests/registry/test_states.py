@@ -25,36 +25,32 @@ ALLOWED = {
 PAIRS = list(product(UpdateState, UpdateState))
 
 
-@pytest.mark.parametrize(("before", "after"), [p for p in PAIRS if p in ALLOWED])
-def test_an_allowed_move_writes_the_state_and_one_event(
-    database: Database, before: UpdateState, after: UpdateState
-) -> None:
-    with database.writing() as session:
-        update = learn(session, model(session))
-        update.state = before
-        states.advance(session, update, after, "moved", why="a test")
-    with database.reading() as session:
-        stored = updates.find(session, update.id)
-        assert stored.state == after
-        events = updates.events(session, update.id)
-    assert [e.kind for e in events] == ["queued", "moved"]
-    assert events[-1].detail == {"why": "a test"}
+def test_an_allowed_move_writes_the_state_and_one_event(database: Database) -> None:
+    for before, after in [p for p in PAIRS if p in ALLOWED]:
+        with database.writing() as session:
+            update = learn(session, model(session, f"{before}-{after}"))
+            update.state = before
+            states.advance(session, update, after, "moved", why="a test")
+        with database.reading() as session:
+            stored = updates.find(session, update.id)
+            assert stored.state == after
+            events = updates.events(session, update.id)
+        assert [e.kind for e in events] == ["queued", "moved"], before
+        assert events[-1].detail == {"why": "a test"}, before
 
 
-@pytest.mark.parametrize(("before", "after"), [p for p in PAIRS if p not in ALLOWED])
-def test_a_forbidden_move_is_refused_and_leaves_no_trace(
-    database: Database, before: UpdateState, after: UpdateState
-) -> None:
-    with database.writing() as session:
-        update = learn(session, model(session))
-        update.state = before
-        with pytest.raises(Conflict) as refused:
-            states.advance(session, update, after, "moved")
-        assert refused.value.members == {"state": before}
-        assert ("a new one" in refused.value.detail) == (after is UpdateState.QUEUED)
-    with database.reading() as session:
-        assert updates.find(session, update.id).state == before
-        assert [e.kind for e in updates.events(session, update.id)] == ["queued"]
+def test_a_forbidden_move_is_refused_and_leaves_no_trace(database: Database) -> None:
+    for before, after in [p for p in PAIRS if p not in ALLOWED]:
+        with database.writing() as session:
+            update = learn(session, model(session, f"{before}-{after}"))
+            update.state = before
+            with pytest.raises(Conflict) as refused:
+                states.advance(session, update, after, "moved")
+            assert refused.value.members == {"state": before}
+            assert ("a new one" in refused.value.detail) == (after is UpdateState.QUEUED)
+        with database.reading() as session:
+            assert updates.find(session, update.id).state == before
+            assert [e.kind for e in updates.events(session, update.id)] == ["queued"]
 
 
 @pytest.mark.parametrize("final", ["succeeded", "failed", "cancelled"])
@@ -91,13 +87,11 @@ VERDICTS = [
 ]
 
 
-@pytest.mark.parametrize(("outcome", "promotion", "base_is_live", "expected"), VERDICTS)
-def test_superseded_goes_before_every_other_verdict_of_learning(
-    outcome: Outcome, promotion: Promotion, base_is_live: bool, expected: Verdict
-) -> None:
-    assert states.verdict(UpdateKind.LEARN, outcome, promotion, base_is_live) is expected
+def test_superseded_goes_before_every_other_verdict_of_learning() -> None:
+    for outcome, promotion, base_is_live, expected in VERDICTS:
+        assert states.verdict(UpdateKind.LEARN, outcome, promotion, base_is_live) is expected, outcome
 
 
-@pytest.mark.parametrize(("outcome", "promotion", "live"), list(product(Outcome, Promotion, [True, False])))
-def test_a_retraction_is_promoted_by_order(outcome: Outcome, promotion: Promotion, live: bool) -> None:
-    assert states.verdict(UpdateKind.RETRACT, outcome, promotion, live) is Verdict.PROMOTED
+def test_a_retraction_is_promoted_by_order() -> None:
+    for outcome, promotion, live in product(Outcome, Promotion, [True, False]):
+        assert states.verdict(UpdateKind.RETRACT, outcome, promotion, live) is Verdict.PROMOTED, outcome

@@ -50,13 +50,11 @@ def test_a_class_leaves_only_while_no_unretracted_batch_uses_it(database: Databa
         assert digits.classes == ["b"]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "   ", "x" * 201, "a\x00b", "a\nb", "\u202eabc", "a\u200db", "\ufeffa", "\ud800", "\x1b[31m"]
-)
-def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
-    with pytest.raises(InvalidContent) as refused:
-        models.clean_class_names(["fine", name], "/names")
-    assert [pointer for pointer, _ in refused.value.errors] == ["/names/1"]
+def test_a_name_that_cannot_be_shown_is_refused() -> None:
+    for name in ["", "   ", "x" * 201, "a\x00b", "a\nb", "\u202eabc", "a\u200db", "\ufeffa", "\ud800", "\x1b[31m"]:
+        with pytest.raises(InvalidContent) as refused:
+            models.clean_class_names(["fine", name], "/names")
+        assert [pointer for pointer, _ in refused.value.errors] == ["/names/1"], name
 
 
 @given(st.lists(st.text(max_size=8), max_size=6))

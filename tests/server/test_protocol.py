@@ -339,12 +339,12 @@ def test_a_client_of_the_old_protocol_is_not_told_to_go_on(server: Server) -> No
         assert line.pipe.written.startswith(b"HTTP/1.1 100") is goes_on
 
 
-@pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"CHUNKED", b"chunked "])
-def test_the_name_of_a_transfer_coding_has_no_case(coding: bytes) -> None:
+def test_the_name_of_a_transfer_coding_has_no_case() -> None:
     asked = {"method": "POST", "path": "/v1/models"}
-    check_content_type({**asked, "headers": [(b"transfer-encoding", coding), JSON]})
-    with pytest.raises(UnsupportedMedia):
-        check_content_type({**asked, "headers": [(b"transfer-encoding", b"gzip, " + coding), JSON]})
+    for coding in [b"chunked", b"Chunked", b"CHUNKED", b"chunked "]:
+        check_content_type({**asked, "headers": [(b"transfer-encoding", coding), JSON]})
+        with pytest.raises(UnsupportedMedia):
+            check_content_type({**asked, "headers": [(b"transfer-encoding", b"gzip, " + coding), JSON]})
 
 
 def test_hundreds_of_refused_requests_at_once_are_all_answered(server: Server) -> None:

@@ -120,18 +120,18 @@ def test_a_model_is_forgotten_also_while_somebody_writes(
     assert not (tmp_path / "cache" / ONE).exists()
 
 
-@pytest.mark.parametrize(("area", "name"), [("..", NAMES[0]), (ONE, "../x"), (ONE, ""), ("", NAMES[0])])
-def test_nothing_but_our_own_names_becomes_a_path(cache: Cache, area: str, name: str) -> None:
-    with pytest.raises(ValueError, match="not a name of the store"):
-        cache.put(area, name, b"x")
-    with pytest.raises(ValueError, match="not a name of the store"):
-        cache.get(area, name)
+def test_nothing_but_our_own_names_becomes_a_path(cache: Cache) -> None:
+    for area, name in [("..", NAMES[0]), (ONE, "../x"), (ONE, ""), ("", NAMES[0])]:
+        with pytest.raises(ValueError, match="not a name of the store"):
+            cache.put(area, name, b"x")
+        with pytest.raises(ValueError, match="not a name of the store"):
+            cache.get(area, name)
 
 
-@pytest.mark.parametrize("area", ["..", "", "/", "model-1/.."])
-def test_nothing_else_can_be_forgotten(cache: Cache, area: str) -> None:
-    with pytest.raises(ValueError, match="not a name of the store"):
-        cache.forget(area)
+def test_nothing_else_can_be_forgotten(cache: Cache) -> None:
+    for area in ["..", "", "/", "model-1/.."]:
+        with pytest.raises(ValueError, match="not a name of the store"):
+            cache.forget(area)
 
 
 def test_a_full_disk_costs_the_entry_and_nothing_more(

@@ -45,9 +45,9 @@ def test_what_is_put_is_found_under_its_digest(store: Store) -> None:
     assert list(store.names(model_area(1))) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", os.urandom(3_000_000), os.urandom(6_000_000)])
-def test_any_bytes_come_back(store: Store, data: bytes) -> None:
-    assert store.get(SHARDS, store.put(SHARDS, data)) == data
+def test_any_bytes_come_back(store: Store) -> None:
+    for data in [b"", b"\x00", os.urandom(3_000_000), os.urandom(6_000_000)]:
+        assert store.get(SHARDS, store.put(SHARDS, data)) == data, len(data)
 
 
 def test_areas_are_apart(store: Store) -> None:
@@ -123,19 +123,19 @@ BAD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("area", "digest"), BAD_NAMES)
-def test_nothing_but_our_own_names_becomes_a_path(store: Store, area: str, digest: str) -> None:
-    for verb in (store.get, store.has, store.delete):
+def test_nothing_but_our_own_names_becomes_a_path(store: Store) -> None:
+    for area, digest in BAD_NAMES:
+        for verb in (store.get, store.has, store.delete):
+            with pytest.raises(ValueError, match="not a name of the store"):
+                verb(area, digest)
+
+
+def test_nothing_is_put_anywhere_else(store: Store, tmp_path: Path) -> None:
+    for area in sorted({area for area, digest in BAD_NAMES if digest == DIGEST}):
         with pytest.raises(ValueError, match="not a name of the store"):
-            verb(area, digest)
-
-
-@pytest.mark.parametrize("area", sorted({area for area, digest in BAD_NAMES if digest == DIGEST}))
-def test_nothing_is_put_anywhere_else(store: Store, area: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a name of the store"):
-        store.put(area, DATA)
-    assert list(store.names()) == []
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+            store.put(area, DATA)
+        assert list(store.names()) == [], area
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], area
 
 
 @given(st.text(max_size=80), st.text(max_size=80))

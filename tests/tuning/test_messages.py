@@ -10,7 +10,6 @@ from service import errors
 from service.errors import AtFields, Busy, TooManyValues
 from service.tuning.messages import (
     Done,
-    Message,
     Progress,
     Ready,
     Refused,
@@ -23,20 +22,17 @@ from service.tuning.messages import (
 log = logging.getLogger("tests.messages")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
+def test_a_message_is_a_line_and_comes_back_as_it_was() -> None:
+    for message in [
         Ready(),
         Progress("training", 1, 2),
         Progress("training", 3, 9, 3, 0.2, 0.25),
         Saved("0" * 64),
         Done({"rows": [1.5, None]}),
-    ],
-)
-def test_a_message_is_a_line_and_comes_back_as_it_was(message: Message) -> None:
-    line = line_of(message)
-    assert line.count("\n") == 1
-    assert message_of(line.encode()) == message
+    ]:
+        line = line_of(message)
+        assert line.count("\n") == 1, message
+        assert message_of(line.encode()) == message, message
 
 
 def test_each_kind_of_error_comes_back_as_itself() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from service.web.browser import Browser
 
 TOKEN = "t" * 32
@@ -19,9 +17,8 @@ def scope(query: str = "", **headers: str) -> dict[str, Any]:
     return {"headers": named, "query_string": query.encode()}
 
 
-@pytest.mark.parametrize(
-    ("query", "cookie", "accepted", "language"),
-    [
+def test_the_address_then_the_cookie_then_the_browser_choose_the_language() -> None:
+    for query, cookie, accepted, language in [
         ("", "", "", "en"),
         ("", "", "ja-JP,ja;q=0.9,en;q=0.8", "ja"),
         ("", "", "en;q=0.3, ja;q=0.8", "ja"),
@@ -31,14 +28,10 @@ def scope(query: str = "", **headers: str) -> dict[str, Any]:
         ("", "tsuika_language=ja", "en", "ja"),
         ("lang=en", "tsuika_language=ja", "ja", "en"),
         ("lang=xx", "tsuika_language=xx", "", "en"),
-    ],
-)
-def test_the_address_then_the_cookie_then_the_browser_choose_the_language(
-    query: str, cookie: str, accepted: str, language: str
-) -> None:
-    browser = Browser.of(scope(query, cookie=cookie, accept_language=accepted))
-    assert browser.language == language
-    assert any(made.startswith("tsuika_language=") for made in browser.cookies()) == (query == "lang=en")
+    ]:
+        browser = Browser.of(scope(query, cookie=cookie, accept_language=accepted))
+        assert browser.language == language, query
+        assert any(made.startswith("tsuika_language=") for made in browser.cookies()) == (query == "lang=en"), query
 
 
 def test_a_key_is_kept_where_no_script_and_no_other_site_reaches_it() -> None:
@@ -52,9 +45,8 @@ def test_a_key_is_kept_where_no_script_and_no_other_site_reaches_it() -> None:
     assert "Max-Age=0" in gone
 
 
-@pytest.mark.parametrize(
-    ("headers", "token", "ours"),
-    [
+def test_a_form_is_ours_with_the_token_of_the_browser_and_from_this_origin() -> None:
+    for headers, token, ours in [
         ({"cookie": f"tsuika_token={TOKEN}"}, TOKEN, True),
         ({"cookie": f"tsuika_token={TOKEN}", "origin": "http://localhost:8000"}, TOKEN, True),
         (
@@ -71,10 +63,6 @@ def test_a_key_is_kept_where_no_script_and_no_other_site_reaches_it() -> None:
         ({"cookie": f"tsuika_token={TOKEN}", "origin": "http://evil.example"}, TOKEN, False),
         ({"cookie": f"tsuika_token={TOKEN}", "origin": "null"}, TOKEN, False),
         ({"cookie": f"tsuika_token={TOKEN}", "sec_fetch_site": "same-site"}, TOKEN, False),
-    ],
-)
-def test_a_form_is_ours_with_the_token_of_the_browser_and_from_this_origin(
-    headers: dict[str, str], token: str, ours: bool
-) -> None:
-    request = scope(**headers)
-    assert Browser.of(request).wrote({"token": token}, request) is ours
+    ]:
+        request = scope(**headers)
+        assert Browser.of(request).wrote({"token": token}, request) is ours, headers

@@ -19,25 +19,22 @@ from service.web.estimates import Estimate, Pair, share
 from service.web.words import Words, percent
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
+def test_ticks_are_round_and_few_and_hold_all_values() -> None:
+    for low, high, expected in [
         (0.831, 1.0, [0.8, 0.85, 0.9, 0.95, 1.0]),
         (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
         (0, 37, [0, 10, 20, 30, 40]),
         (0, 1.3e-9, [0, 5e-10, 1e-9, 1.5e-9]),
         (0, 7e12, [0, 2e12, 4e12, 6e12, 8e12]),
-    ],
-)
-def test_ticks_are_round_and_few_and_hold_all_values(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high) == pytest.approx(expected, rel=1e-9, abs=0)
+    ]:
+        assert ticks(low, high) == pytest.approx(expected, rel=1e-9, abs=0), low
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, -3.5, 1e-300, 1e150])
-def test_ticks_of_one_value_span_something(value: float) -> None:
-    values = ticks(value, value)
-    assert values[0] <= value * (1 - 1e-9 if value > 0 else 1 + 1e-9) or values[0] <= value
-    assert values[-1] > values[0]
+def test_ticks_of_one_value_span_something() -> None:
+    for value in [0.0, 1.0, -3.5, 1e-300, 1e150]:
+        values = ticks(value, value)
+        assert values[0] <= value * (1 - 1e-9 if value > 0 else 1 + 1e-9) or values[0] <= value, value
+        assert values[-1] > values[0], value
 
 
 def test_what_lies_beyond_an_axis_is_drawn_at_its_end() -> None:
@@ -127,14 +124,16 @@ def test_places_stay_within_the_picture_however_many_versions_there_are() -> Non
             assert all(0 <= x <= width for x in places)
 
 
-@pytest.mark.parametrize("last", [1, 2, 9, 50, 200, 3001, 123_456])
-def test_names_of_versions_do_not_overlap(last: int) -> None:
-    many = [Step(n, Mark.WENT_LIVE, share(0.9, 100)) for n in range(max(1, last - 199), last + 1)]
-    for picture in re.findall(r"<svg.*?</svg>", history(of(many))):
-        named = [(float(x), name) for x, name in re.findall(r'<text class="tick" x="([\d.]+)"[^>]*>(v\d+)<', picture)]
-        assert named[-1][1] == f"v{last}"
-        for (x, name), (next_x, _) in pairwise(named):
-            assert next_x - x >= 7.5 * len(name) + 4
+def test_names_of_versions_do_not_overlap() -> None:
+    for last in [1, 2, 9, 50, 200, 3001, 123_456]:
+        many = [Step(n, Mark.WENT_LIVE, share(0.9, 100)) for n in range(max(1, last - 199), last + 1)]
+        for picture in re.findall(r"<svg.*?</svg>", history(of(many))):
+            named = [
+                (float(x), name) for x, name in re.findall(r'<text class="tick" x="([\d.]+)"[^>]*>(v\d+)<', picture)
+            ]
+            assert named[-1][1] == f"v{last}"
+            for (x, name), (next_x, _) in pairwise(named):
+                assert next_x - x >= 7.5 * len(name) + 4
 
 
 def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:

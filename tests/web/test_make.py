@@ -183,9 +183,9 @@ def test_a_number_and_a_date_with_a_slip_are_no_categories(person: Person) -> No
     assert nothing_is_there(person.api)
 
 
-@pytest.mark.parametrize(
-    ("content", "fields", "place", "sentence"),
-    [
+def test_what_is_wrong_stands_beside_its_field_and_nothing_is_made(person: Person) -> None:
+    person.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
+    for content, fields, place, sentence in [
         ("ō,label\n".encode() + b"M\xfcnchen,a\n", {}, "encoding", "not UTF-8: a byte of line 2"),
         (b"a,b,label\n", {}, "file", "no row"),
         (b"", {}, "file", "no row"),
@@ -203,18 +203,12 @@ def test_a_number_and_a_date_with_a_slip_are_no_categories(person: Person) -> No
         (STAYS, {"name": "Stays"}, "name", "lower-case letter"),
         (STAYS, {"name": "digits"}, "name", "a model of this name"),
         (STAYS, {"file": ""}, "file", "Choose a file."),
-    ],
-)
-def test_what_is_wrong_stands_beside_its_field_and_nothing_is_made(
-    person: Person, content: bytes, fields: dict[str, str], place: str, sentence: str
-) -> None:
-    person.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}})
-    refused = look(person, content, **fields)
-    fault = re.search(rf'id="{place}-fault"[^>]*>(.*?)</span>', refused.text, re.S)
-    assert (refused.status_code, fault is not None) == (422, True)
-    assert fault is not None
-    assert sentence in fault[1]
-    assert len(person.api.ok("GET", "/v1/models")["items"]) == 1
+    ]:
+        refused = look(person, content, **fields)
+        fault = re.search(rf'id="{place}-fault"[^>]*>(.*?)</span>', refused.text, re.S)
+        assert (refused.status_code, fault is not None) == (422, True), content
+        assert sentence in fault[1], content
+        assert len(person.api.ok("GET", "/v1/models")["items"]) == 1, content
 
 
 def test_a_long_file_is_guessed_from_its_beginning(make_api: MakeApi) -> None:
@@ -374,17 +368,15 @@ def test_letters_and_dates_of_a_spreadsheet_are_said_and_chosen(person: Person) 
     )
 
 
-@pytest.mark.parametrize(
-    ("encoding", "line_break"), [("mac_roman", "\r"), ("utf-16", "\n"), ("utf-16-be", "\r\n"), ("utf-16-le", "\n")]
-)
-def test_the_beginning_of_a_file_ends_with_a_line_however_lines_end(encoding: str, line_break: str) -> None:
-    content = ("\ufeff" if encoding == "utf-16-be" else "") + line_break.join(["größe;label", *["12,5;größer"] * 9])
-    head = Head("a.csv", content.encode(encoding)[:-4], whole=False)
-    said = SaidDialect(encoding="utf-16") if encoding == "utf-16-le" else SAID_NOTHING  # it has no mark
-    lines, dialect = head.lines(said)
-    assert lines[0] == ["größe", "label"]
-    assert lines[1:] == [["12,5", "größer"]] * (len(lines) - 1)
-    assert (len(lines) > 6, dialect.decimal) == (True, ",")
+def test_the_beginning_of_a_file_ends_with_a_line_however_lines_end() -> None:
+    for encoding, line_break in [("mac_roman", "\r"), ("utf-16", "\n"), ("utf-16-be", "\r\n"), ("utf-16-le", "\n")]:
+        content = ("\ufeff" if encoding == "utf-16-be" else "") + line_break.join(["größe;label", *["12,5;größer"] * 9])
+        head = Head("a.csv", content.encode(encoding)[:-4], whole=False)
+        said = SaidDialect(encoding="utf-16") if encoding == "utf-16-le" else SAID_NOTHING  # it has no mark
+        lines, dialect = head.lines(said)
+        assert lines[0] == ["größe", "label"], encoding
+        assert lines[1:] == [["12,5", "größer"]] * (len(lines) - 1), encoding
+        assert (len(lines) > 6, dialect.decimal) == (True, ","), encoding
 
 
 def test_words_among_numbers_are_filled_in_as_gaps_and_quotes_hold_words_together(person: Person) -> None:

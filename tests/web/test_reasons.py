@@ -45,18 +45,23 @@ def report(kind: type[Report] | type[NumberReport] = Report, fires: Rule | None 
     return made.model_copy(update={"gate": gate})
 
 
-@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
-@pytest.mark.parametrize("kind", OF)
-def test_every_rule_has_a_sentence_however_it_ends(kind: type[Report], language: str) -> None:
-    words, rules = Words(language), OF[kind][1]
-    for _, name, _ in rules:
-        ends = [rule(name, severity=severity) for severity in Severity]
-        ends += [rule(name, value=None), rule(name, True, None), rule(name, True, None, value=None), rule(name, None)]
-        for ended in ends:
-            said = rule_sentence(ended, 2, report(kind), words)
-            assert said.isascii() is False, (name, said)
-            assert ended.why not in said
-            assert "{" not in said
+def test_every_rule_has_a_sentence_however_it_ends() -> None:
+    for language in [language for language in LANGUAGES if language != "en"]:
+        for kind in OF:
+            words, rules = Words(language), OF[kind][1]
+            for _, name, _ in rules:
+                ends = [rule(name, severity=severity) for severity in Severity]
+                ends += [
+                    rule(name, value=None),
+                    rule(name, True, None),
+                    rule(name, True, None, value=None),
+                    rule(name, None),
+                ]
+                for ended in ends:
+                    said = rule_sentence(ended, 2, report(kind), words)
+                    assert said.isascii() is False, (name, said)
+                    assert ended.why not in said
+                    assert "{" not in said
 
 
 @pytest.mark.parametrize(
@@ -86,22 +91,19 @@ def test_a_rule_speaks_of_targets_where_these_are_numbers() -> None:
     assert short(Verdict.REJECTED, report(NumberReport, fires), words) == "rejected: targets follow no rule"
 
 
-@pytest.mark.parametrize(
-    ("factor", "said"),
-    [
+def test_a_wrong_unit_is_said_of_its_number_with_what_mends_it() -> None:
+    numbers = [{"name": name, "mae": 1.0} for name in ("salt", "heat")]
+    after = {"mae": 1, "rmse": 1, "r2": None, "median_error": 1, "bias": 0.0, "rows": 300, "numbers": numbers}
+    fires = rule("wrong_unit", why='All 40 targets of "heat" look 1,000 times too large.')
+    for factor, said in [
         ("/ 1,000", "「heat」：値の単位が違うようです。1,000 で割ればバージョン 2 の予想に合います。"),
         ("* 10", "10 を掛ければ"),
         ("* -1", "符号を逆にすれば"),
         ("°C to °F", "華氏に直せば"),
         ("20 - target", "20 から引けば"),
         (None, "。直せば"),
-    ],
-)
-def test_a_wrong_unit_is_said_of_its_number_with_what_mends_it(factor: str | None, said: str) -> None:
-    numbers = [{"name": name, "mae": 1.0} for name in ("salt", "heat")]
-    after = {"mae": 1, "rmse": 1, "r2": None, "median_error": 1, "bias": 0.0, "rows": 300, "numbers": numbers}
-    fires = rule("wrong_unit", why='All 40 targets of "heat" look 1,000 times too large.')
-    assert said in rule_sentence(fires, 2, report(NumberReport, after=after, batch={"factor": factor}), JA)
+    ]:
+        assert said in rule_sentence(fires, 2, report(NumberReport, after=after, batch={"factor": factor}), JA), factor
 
 
 def test_the_figures_are_those_of_the_report() -> None:
@@ -223,17 +225,17 @@ CHOSEN = {
 """Methods that the tables of `auto` choose."""
 
 
-@pytest.mark.parametrize("name", sorted(CHOSEN))
-def test_each_method_that_is_chosen_has_a_reason(name: str) -> None:
+def test_each_method_that_is_chosen_has_a_reason() -> None:
     facts = dict.fromkeys(Update.model_fields)
-    chosen = {"kind": "learn", "requested_method": {"name": "auto"}, "method": {"name": name}, "why": "auto: so."}
-    update = Update.model_construct(**{**facts, **chosen})
-    assert name in method_sentence(update, None, JA)
-    assert method_sentence(update, None, Words("en")) == "Chosen automatically: so."
-    asked = update.model_copy(update={"requested_method": {"name": name}})
-    assert method_sentence(asked, None, JA) == ""
-    back = update.model_copy(update={"kind": UpdateKind.RETRACT})
-    assert method_sentence(back, report(), JA).isascii() is False
+    for name in sorted(CHOSEN):
+        chosen = {"kind": "learn", "requested_method": {"name": "auto"}, "method": {"name": name}, "why": "auto: so."}
+        update = Update.model_construct(**{**facts, **chosen})
+        assert name in method_sentence(update, None, JA), name
+        assert method_sentence(update, None, Words("en")) == "Chosen automatically: so.", name
+        asked = update.model_copy(update={"requested_method": {"name": name}})
+        assert method_sentence(asked, None, JA) == "", name
+        back = update.model_copy(update={"kind": UpdateKind.RETRACT})
+        assert method_sentence(back, report(), JA).isascii() is False, name
 
 
 @pytest.mark.parametrize(("language", "errors"), [("en", "22 (salt), 0.02 (heat)"), ("ja", "22（salt）、0.02（heat）")])

@@ -53,10 +53,12 @@ def read(sent: bytes, piece: int, whole: bool = True) -> tuple[dict[str, str], s
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("piece", [1, 2, 7, 64, 10_000])
-def test_a_file_comes_through_as_it_is_however_it_is_cut(piece: int) -> None:
-    assert read(FIELDS + FILE + CONTENT + LAST, piece) == ({"token": "abc"}, "a.csv", CONTENT, "http.request")
-    assert read(FIELDS + LAST[2:], piece) == ({"token": "abc"}, "", b"", "")
+def test_a_file_comes_through_as_it_is_however_it_is_cut() -> None:
+    for piece in [1, 2, 7, 64, 10_000]:
+        assert read(FIELDS + FILE + CONTENT + LAST, piece) == ({"token": "abc"}, "a.csv", CONTENT, "http.request"), (
+            piece
+        )
+        assert read(FIELDS + LAST[2:], piece) == ({"token": "abc"}, "", b"", ""), piece
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -199,25 +201,20 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
     assert "?target=" not in asked
 
 
-@pytest.mark.parametrize(
-    ("content", "fields", "status", "sentence"),
-    [
+def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(person: Person) -> None:
+    for content, fields, status, sentence in [
         (GOOD.replace(b"5,Osaka,no", b"5,Osaka,on"), {}, 422, "Line 7"),
         (GOOD.replace(b"\n7,", b"\nmany,"), {"new_classes": "on"}, 422, 'Line 9, column "nights"'),
         (GOOD.replace(b"nights", b"<b>"), {"new_classes": "on"}, 422, "nights"),
         (GOOD + b"1,2\n" * 100_000, {"new_classes": "on"}, 413, "300,000 bytes"),
         (b"", {"new_classes": "on"}, 422, "line"),
-    ],
-)
-def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(
-    person: Person, content: bytes, fields: dict[str, str], status: int, sentence: str
-) -> None:
-    refused = send(person, content, **fields)
-    assert refused.status_code == status
-    [fault] = re.findall(r'id="file-fault" role="alert">(.*?)</span>', refused.text, re.S)
-    assert sentence in unescape(fault)
-    assert "<b>" not in fault
-    assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == []
+    ]:
+        refused = send(person, content, **fields)
+        assert refused.status_code == status, content
+        [fault] = re.findall(r'id="file-fault" role="alert">(.*?)</span>', refused.text, re.S)
+        assert sentence in unescape(fault), content
+        assert "<b>" not in fault, content
+        assert person.api.ok("GET", "/v1/models/stays/batches")["items"] == [], content
 
 
 def test_what_is_wrong_with_a_field_stands_beside_that_field(person: Person) -> None:
@@ -243,9 +240,9 @@ def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
     assert send(person, b"a,b,c,right\n1,2,3,a\n", model="digits", target="right").status_code == 303
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_a_refusal_of_a_json_file_is_in_japanese(person: Person) -> None:
+    person.looks("/?lang=ja")
+    for body in [
         "[]",
         '{"inputs": [1,]}',
         '{"inputs": [[1, 2, 1e999]], "labels": ["a"]}',
@@ -256,15 +253,12 @@ def test_rows_that_are_no_table_are_sent_as_json(person: Person) -> None:
         '{"inputs": {}, "labels": ["a"]}',
         '{"inputs": [[1, 2, 3]], "labels": ["a"], "sauce": "x"}',
         '{"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "yes"}',
-    ],
-)
-def test_a_refusal_of_a_json_file_is_in_japanese(person: Person, body: str) -> None:
-    person.looks("/?lang=ja")
-    refused = send(person, body.encode(), "rows.json", "digits")
-    assert (refused.status_code // 100, refused.text.count('id="file-fault"')) == (4, 1)
-    assert Text(refused.text).english == []
-    assert Words("ja").refusal("invalid-content") not in refused.text
-    assert Words("ja").refusal("broken-json") not in refused.text
+    ]:
+        refused = send(person, body.encode(), "rows.json", "digits")
+        assert (refused.status_code // 100, refused.text.count('id="file-fault"')) == (4, 1), body
+        assert Text(refused.text).english == [], body
+        assert Words("ja").refusal("invalid-content") not in refused.text, body
+        assert Words("ja").refusal("broken-json") not in refused.text, body
 
 
 def test_what_is_wrong_with_a_member_that_the_form_has_no_field_for_stands_beside_the_file(person: Person) -> None:
@@ -323,9 +317,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("content", "sentence"), WRONG.items())
-def test_what_is_wrong_with_a_file_is_said_in_japanese(person: Person, content: bytes, sentence: str) -> None:
+def test_what_is_wrong_with_a_file_is_said_in_japanese(person: Person) -> None:
     person.looks("/?lang=ja")
-    wrong = send(person, content)
-    assert (wrong.status_code, sentence in wrong.text) == (422, True), wrong.text.partition("file-fault")[2][:900]
-    assert Text(wrong.text).english == []
+    for content, sentence in WRONG.items():
+        wrong = send(person, content)
+        assert (wrong.status_code, sentence in wrong.text) == (422, True), wrong.text.partition("file-fault")[2][:900]
+        assert Text(wrong.text).english == [], content

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
-import pytest
-
 from service import errors
 from service.api.limits.table import ROWS
 from service.contract.enums import Verdict
@@ -31,15 +29,15 @@ def placeholders(sentence: object) -> set[str]:
     return {name for text in texts for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_catalogue_has_the_keys_and_placeholders_of_english(language: str) -> None:
+def test_a_catalogue_has_the_keys_and_placeholders_of_english() -> None:
     english = catalogue("en")
-    other = {key: sentence for key, sentence in catalogue(language).items() if not key.startswith("reason.")}
-    assert other.keys() == english.keys()
-    for key, sentence in other.items():
-        assert placeholders(sentence) - {"n"} == placeholders(english[key]) - {"n"}, key
-        assert isinstance(sentence, str) == isinstance(english[key], str), key
-        assert isinstance(sentence, str) or "other" in sentence, key
+    for language in LANGUAGES:
+        other = {key: sentence for key, sentence in catalogue(language).items() if not key.startswith("reason.")}
+        assert other.keys() == english.keys(), language
+        for key, sentence in other.items():
+            assert placeholders(sentence) - {"n"} == placeholders(english[key]) - {"n"}, key
+            assert isinstance(sentence, str) == isinstance(english[key], str), key
+            assert isinstance(sentence, str) or "other" in sentence, key
 
 
 def test_every_key_that_pages_name_is_there_and_every_one_that_is_there_is_named() -> None:
@@ -62,17 +60,19 @@ def test_each_verdict_and_each_rule_of_the_gate_has_words() -> None:
     assert words.named("rule", "of_tomorrow") == "of_tomorrow"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_each_kind_of_refusal_has_words(language: str) -> None:
-    words = Words(language)
-    lacking = [
-        slug for slug, kind in KINDS.items() if kind.__module__ == errors.__name__ and f"refusal.{slug}" not in words
-    ]
-    assert lacking == []
-    assert {"refusal.internal", "refusal.method-not-allowed"} <= catalogue(language).keys()
-    assert words.refusal("of-tomorrow") == words("refusal.error")
-    assert words.failure("Training diverged") == words("refusal.diverged")
-    assert words.failure("Of tomorrow") == words("refusal.learning-failed")
+def test_each_kind_of_refusal_has_words() -> None:
+    for language in LANGUAGES:
+        words = Words(language)
+        lacking = [
+            slug
+            for slug, kind in KINDS.items()
+            if kind.__module__ == errors.__name__ and f"refusal.{slug}" not in words
+        ]
+        assert lacking == [], language
+        assert {"refusal.internal", "refusal.method-not-allowed"} <= catalogue(language).keys(), language
+        assert words.refusal("of-tomorrow") == words("refusal.error"), language
+        assert words.failure("Training diverged") == words("refusal.diverged"), language
+        assert words.failure("Of tomorrow") == words("refusal.learning-failed"), language
 
 
 def test_each_limit_and_each_remedy_has_words_in_japanese() -> None:

@@ -73,9 +73,8 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
         assert hidden not in "\n".join([caplog.text, *listed, *lines, made.err, newer.err])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
+def test_a_command_that_cannot_be_says_which_option_is_wrong(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, sentence in [
         (["create", "x", "--scopes", "fly"], "--scopes"),
         (["create", "x"], "--scopes"),
         (["create", "--scopes", "learn"], "NAME"),
@@ -87,16 +86,12 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
         (["create", "x", "--scopes", "learn", "--overlap-hours", "-1"], "--overlap-hours"),
         (["create", "x", "--scopes", "learn", "--overlap-hours", "4"], "--overlap-hours"),
         (["revoke", "key_1"], 'There is no key "key_1"'),
-    ],
-)
-def test_a_command_that_cannot_be_says_which_option_is_wrong(
-    beside: Api, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
-) -> None:
-    assert main(["keys", *arguments]) == ERROR
-    said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1)
-    assert sentence in said.err
-    assert not unopened.any_key(beside.runtime.database.url)
+    ]:
+        assert main(["keys", *arguments]) == ERROR, arguments
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1), arguments
+        assert sentence in said.err, arguments
+        assert not unopened.any_key(beside.runtime.database.url), arguments
 
 
 def test_verify_says_how_many_rows_hold_or_which_does_not(beside: Api, capsys: pytest.CaptureFixture[str]) -> None:

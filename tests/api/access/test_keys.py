@@ -77,9 +77,10 @@ def test_a_repeated_order_makes_one_key_and_shows_no_secret(keyed: Api) -> None:
     assert again == {**first, "secret": None}
 
 
-@pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: s + "x", lambda s: s[:19] + s[20:], lambda s: s[:19]])
-def test_a_key_that_differs_opens_nothing(keyed: Api, change: Any) -> None:
-    assert status(keyed, change(made(keyed)["secret"])) == 401
+def test_a_key_that_differs_opens_nothing(keyed: Api) -> None:
+    secret = made(keyed)["secret"]
+    for other in (secret[:-1], secret + "x", secret[:19] + secret[20:], secret[:19]):
+        assert status(keyed, other) == 401, other
 
 
 def test_a_revoked_key_opens_nothing_and_stays_listed(keyed: Api) -> None:
@@ -122,9 +123,8 @@ def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keye
     assert wide["models"] is None
 
 
-@pytest.mark.parametrize(
-    ("members", "pointer"),
-    [
+def test_an_order_that_cannot_be_is_refused_where_it_is_wrong(keyed: Api) -> None:
+    for members, pointer in [
         ({"overlap_hours": 2}, "/overlap_hours"),
         ({"name": "a\0b"}, "/name"),
         ({"name": "till \x1b[2J"}, "/name"),
@@ -140,13 +140,9 @@ def test_a_key_with_other_scopes_has_the_models_of_the_key_that_it_replaces(keye
         ({"rate": 0}, "/rate"),
         ({"rate": 0.0009}, "/rate"),
         ({"replaces": "key_1"}, "/replaces"),
-    ],
-)
-def test_an_order_that_cannot_be_is_refused_where_it_is_wrong(
-    keyed: Api, members: dict[str, Any], pointer: str
-) -> None:
-    refused = keyed("POST", "/v1/keys", {"name": "x", "scopes": ["learn"], **members}, headers=OPERATOR)
-    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+    ]:
+        refused = keyed("POST", "/v1/keys", {"name": "x", "scopes": ["learn"], **members}, headers=OPERATOR)
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
 
 
 def test_a_service_that_has_made_a_key_asks_for_one_for_good(make_api: MakeApi) -> None:

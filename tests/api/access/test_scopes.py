@@ -59,14 +59,14 @@ def test_a_key_calls_what_its_scope_says_and_nothing_else(keyed: Api) -> None:
             assert answer.status_code < 500
 
 
-@pytest.mark.parametrize("name", ["a%00b", "%ff%fe", "x" * 5000, "9" * 30])
-def test_whatever_stands_for_a_name_in_a_path_is_no_fault_of_ours(keyed: Api, name: str) -> None:
+def test_whatever_stands_for_a_name_in_a_path_is_no_fault_of_ours(keyed: Api) -> None:
     """Bytes that no database takes among them."""
-    for method, path in ROUTES:
-        for model in ("digits", name) if (method, path) != ("DELETE", "/v1/models/{model}") else (name,):
-            address = re.sub(r"\{[^}]*\}", name, path.replace("{model}", model))
-            answer = keyed(method, address, headers=OPERATOR)
-            assert answer.status_code < 500, (method, path, answer.text)
+    for name in ["a%00b", "%ff%fe", "x" * 5000, "9" * 30]:
+        for method, path in ROUTES:
+            for model in ("digits", name) if (method, path) != ("DELETE", "/v1/models/{model}") else (name,):
+                address = re.sub(r"\{[^}]*\}", name, path.replace("{model}", model))
+                answer = keyed(method, address, headers=OPERATOR)
+                assert answer.status_code < 500, (method, path, answer.text)
 
 
 def test_what_is_no_route_needs_a_key_too_and_the_head_of_an_answer_its_scope(keyed: Api) -> None:

@@ -103,9 +103,8 @@ def test_tables_texts_images_and_numbers(api: Api) -> None:
         assert json.loads(native_body(json.dumps(body).encode(), text)) == {"inputs": ["a", "b"]}
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
+def test_what_is_wrong_is_refused_in_its_own_form(answering: Api) -> None:
+    for body, status, words in [
         ({"rows": ROWS}, 422, "dataframe_split, dataframe_records, instances, inputs"),
         ({"inputs": ROWS, "instances": ROWS}, 422, "one of"),
         ([ROWS], 422, "JSON object"),
@@ -118,12 +117,10 @@ def test_tables_texts_images_and_numbers(api: Api) -> None:
         ({"dataframe_split": {"columns": "a", "data": [[1]]}}, 422, "a value for each"),
         ({"inputs": ROWS, "params": {"top": 3}}, 422, "params takes source"),
         ({"inputs": ROWS, "params": 3}, 422, "params takes source"),
-    ],
-)
-def test_what_is_wrong_is_refused_in_its_own_form(answering: Api, body: Any, status: int, words: str) -> None:
-    refused = answering("POST", "/v1/models/digits/invocations", body)
-    assert (refused.status_code, set(refused.json())) == (status, {"error_code", "message"})
-    assert words in refused.json()["message"]
+    ]:
+        refused = answering("POST", "/v1/models/digits/invocations", body)
+        assert (refused.status_code, set(refused.json())) == (status, {"error_code", "message"}), body
+        assert words in refused.json()["message"], body
 
 
 def test_a_query_says_how_a_csv_file_is_written_and_nothing_else(answering: Api) -> None:
@@ -145,9 +142,8 @@ def test_a_query_says_how_a_csv_file_is_written_and_nothing_else(answering: Api)
         assert (refused.status_code, words in refused.json()["message"]) == (422, True), refused.text
 
 
-@pytest.mark.parametrize(
-    ("data", "media", "status"),
-    [
+def test_what_cannot_be_read_is_refused(answering: Api) -> None:
+    for data, media, status in [
         (b'{"inputs": [[1, 2, Infinity]]}', "application/json", 400),
         (b'{"inputs": [[1, 2, 1e999]]}', "application/json", 422),
         (b'{"inputs": [[1, 2,', "application/json", 400),
@@ -157,11 +153,9 @@ def test_a_query_says_how_a_csv_file_is_written_and_nothing_else(answering: Api)
         (b"a,b,c\n1,2\n", "text/csv", 422),
         (b"a,b,c\n1,two,3\n", "text/csv", 422),
         (b"a", "text/plain", 415),
-    ],
-)
-def test_what_cannot_be_read_is_refused(answering: Api, data: bytes, media: str, status: int) -> None:
-    refused = answering("POST", "/invocations", content=data, headers={"Content-Type": media})
-    assert (refused.status_code, refused.json()["error_code"]) == (status, "BAD_REQUEST")
+    ]:
+        refused = answering("POST", "/invocations", content=data, headers={"Content-Type": media})
+        assert (refused.status_code, refused.json()["error_code"]) == (status, "BAD_REQUEST"), data
 
 
 def test_the_short_address_is_of_the_only_model(api: Api) -> None:

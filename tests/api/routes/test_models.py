@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from service.contract.requests import PatchModel
@@ -32,9 +31,8 @@ def test_a_model_is_made_and_found(api: Api) -> None:
     assert [m["name"] for m in api.ok("GET", "/v1/models")["items"]] == ["letters", "digits"]
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer"),
-    [
+def test_what_is_wrong_with_a_model_is_pointed_at(api: Api) -> None:
+    for change, pointer in [
         ({"name": "Digits"}, "/name"),
         ({"name": ".."}, "/name"),
         ({"name": "a" * 101}, "/name"),
@@ -76,24 +74,19 @@ def test_a_model_is_made_and_found(api: Api) -> None:
         ({"memory_rows": 0}, "/memory_rows"),
         ({"leave_out": ["y"], "target": {"kind": "number", "names": ["y"]}}, "/leave_out"),
         ({"colour": "red"}, "/colour"),
-    ],
-)
-def test_what_is_wrong_with_a_model_is_pointed_at(api: Api, change: dict[str, Any], pointer: str) -> None:
-    refused = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, **change})
-    assert refused.status_code == 422, refused.text
-    assert pointers(refused) == [pointer]
-    assert api("GET", "/v1/models/letters").status_code == 404
+    ]:
+        refused = api("POST", "/v1/models", {"name": "letters", "input": VECTOR, **change})
+        assert refused.status_code == 422, refused.text
+        assert pointers(refused) == [pointer], change
+        assert api("GET", "/v1/models/letters").status_code == 404, change
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "sentence"),
-    [
+def test_refusals_speak_no_librarys_words(api: Api) -> None:
+    for path, body, sentence in [
         ("/retractions", {"batches": []}, "batches should have at least 1 item, not 0."),
         ("/classes", {"names": []}, "names should have at least 1 item, not 0."),
-    ],
-)
-def test_refusals_speak_no_librarys_words(api: Api, path: str, body: dict[str, Any], sentence: str) -> None:
-    assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == sentence
+    ]:
+        assert api("POST", f"/v1/models/digits{path}", body).json()["detail"] == sentence, path
 
 
 def test_a_column_is_left_out_once_and_the_target_is_none(api: Api) -> None:
@@ -132,15 +125,15 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("setting", PatchModel.model_fields)
-def test_each_setting_changes_the_etag(api: Api, setting: str) -> None:
-    name = "prices" if setting == "target" else "digits"
-    if name == "prices":
-        api.ok("POST", "/v1/models", {"name": name, "input": VECTOR, "target": {"kind": "number"}})
-    tag = api("GET", f"/v1/models/{name}").headers["etag"]
-    changed = api("PATCH", f"/v1/models/{name}", {setting: CHANGES[setting]}, headers={"If-Match": tag})
-    assert (changed.status_code, changed.headers["etag"] == tag) == (200, False), changed.text
-    assert api("PATCH", f"/v1/models/{name}", {}, headers={"If-Match": tag}).status_code == 412
+def test_each_setting_changes_the_etag(api: Api) -> None:
+    for setting in PatchModel.model_fields:
+        name = "prices" if setting == "target" else "digits"
+        if name == "prices":
+            api.ok("POST", "/v1/models", {"name": name, "input": VECTOR, "target": {"kind": "number"}})
+        tag = api("GET", f"/v1/models/{name}").headers["etag"]
+        changed = api("PATCH", f"/v1/models/{name}", {setting: CHANGES[setting]}, headers={"If-Match": tag})
+        assert (changed.status_code, changed.headers["etag"] == tag) == (200, False), changed.text
+        assert api("PATCH", f"/v1/models/{name}", {}, headers={"If-Match": tag}).status_code == 412, setting
 
 
 def test_one_threshold_changes_and_the_others_stay(api: Api) -> None:
@@ -191,14 +184,12 @@ def test_lists_come_in_pages(api: Api) -> None:
     assert second["next_cursor"] is None
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "cursor=zz", "cursor=1", "cursor=" + "9" * 30, "cursor=%00"]
-)
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/digits/batches", "/v1/models/digits/deployments"])
-def test_pages_that_cannot_be_are_refused(api: Api, path: str, query: str) -> None:
-    refused = api("GET", f"{path}?{query}")
-    assert refused.status_code == 422
-    assert pointers(refused) == [f"/{query.partition('=')[0]}"]
+def test_pages_that_cannot_be_are_refused(api: Api) -> None:
+    for query in ["limit=0", "limit=1001", "limit=x", "cursor=zz", "cursor=1", "cursor=" + "9" * 30, "cursor=%00"]:
+        for path in ["/v1/models", "/v1/models/digits/batches", "/v1/models/digits/deployments"]:
+            refused = api("GET", f"{path}?{query}")
+            assert refused.status_code == 422, (query, path)
+            assert pointers(refused) == [f"/{query.partition('=')[0]}"], (query, path)
 
 
 def test_models_stored_under_wider_limits_are_shown_changed_and_fed(api: Api) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
 from service.contract.resources import Model
@@ -44,9 +42,8 @@ def test_a_model_shows_its_target_and_the_rules_for_numbers(api: Api) -> None:
     assert [m["target"]["kind"] for m in api.ok("GET", "/v1/models")["items"]] == ["number", "class"]
 
 
-@pytest.mark.parametrize(
-    ("target", "pointer"),
-    [
+def test_what_is_wrong_with_a_target_is_pointed_at(api: Api) -> None:
+    for target, pointer in [
         ({"kind": "numbers"}, "/target/kind"),
         ({"kind": "number", "size": 0}, "/target/size"),
         ({"kind": "number", "size": 17}, "/target/size"),
@@ -71,12 +68,10 @@ def test_a_model_shows_its_target_and_the_rules_for_numbers(api: Api) -> None:
         ({"kind": "number", "yardstick": "median"}, "/target/yardstick"),
         ({"kind": "number", "colour": "red"}, "/target/colour"),
         ({"kind": "class", "size": 1}, "/target/size"),
-    ],
-)
-def test_what_is_wrong_with_a_target_is_pointed_at(api: Api, target: dict[str, Any], pointer: str) -> None:
-    refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": target})
-    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
-    assert api("GET", LOAD).status_code == 404
+    ]:
+        refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": target})
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+        assert api("GET", LOAD).status_code == 404, target
 
 
 def test_a_column_is_named_by_its_place(api: Api) -> None:
@@ -87,9 +82,8 @@ def test_a_column_is_named_by_its_place(api: Api) -> None:
     assert bare == 'target.yardstick should be "mean", "last" or a column by its place, such as {"column": 3}.'
 
 
-@pytest.mark.parametrize(
-    ("fields", "pointer", "word"),
-    [
+def test_what_does_not_go_with_a_target_is_refused(api: Api) -> None:
+    for fields, pointer, word in [
         ({"classes": ["a"]}, "/classes", "no classes"),
         ({"method": {"name": "lda"}}, "/method/name", "Use auto, ridge or replay"),
         ({"method": {"name": "auto", "stable_scores": True}}, "/method/stable_scores", "Leave it out"),
@@ -101,13 +95,11 @@ def test_a_column_is_named_by_its_place(api: Api) -> None:
         ({"input": {"kind": "text"}}, "/target/from", "texts"),
         ({"input": {"kind": "image", "channels": 1, "height": 2, "width": 2}}, "/target/from", "images"),
         ({"target": {"kind": "class"}, "gate": {"outliers": {}}}, "/gate/outliers", "models that predict numbers"),
-    ],
-)
-def test_what_does_not_go_with_a_target_is_refused(api: Api, fields: dict[str, Any], pointer: str, word: str) -> None:
-    refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": NUMBER, **fields})
-    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
-    assert word in refused.json()["detail"]
-    assert api("GET", LOAD).status_code == 404
+    ]:
+        refused = api("POST", "/v1/models", {"name": "load", "input": VECTOR, "target": NUMBER, **fields})
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+        assert word in refused.json()["detail"], fields
+        assert api("GET", LOAD).status_code == 404, fields
 
 
 def test_yardstick_and_level_change_and_nothing_else_of_a_target(api: Api) -> None:

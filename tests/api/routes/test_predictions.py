@@ -101,29 +101,28 @@ BODIES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=json.dumps)
-def test_both_validators_give_the_same_verdict(answering: Api, body: Any) -> None:
-    try:
-        Predict.model_validate_json(json.dumps(body), strict=True)
-        slow = True
-    except ValidationError:
-        slow = False
-    try:
-        msgspec.convert(body, PredictMembers)
-        fast = True
-    except msgspec.ValidationError:
-        fast = False
-    assert slow or not fast or not isinstance(body["inputs"], list)
-    response = answering("POST", PATH, body)
-    if not slow:
-        assert response.status_code == 422
-    else:
-        assert "/top" not in (pointers(response) if response.is_error else [])
+def test_both_validators_give_the_same_verdict(answering: Api) -> None:
+    for body in BODIES:
+        try:
+            Predict.model_validate_json(json.dumps(body), strict=True)
+            slow = True
+        except ValidationError:
+            slow = False
+        try:
+            msgspec.convert(body, PredictMembers)
+            fast = True
+        except msgspec.ValidationError:
+            fast = False
+        assert slow or not fast or not isinstance(body["inputs"], list), body
+        response = answering("POST", PATH, body)
+        if not slow:
+            assert response.status_code == 422
+        else:
+            assert "/top" not in (pointers(response) if response.is_error else [])
 
 
-@pytest.mark.parametrize(
-    ("query", "pointer"),
-    [
+def test_faulty_queries_are_pointed_at(answering: Api) -> None:
+    for query, pointer in [
         ("", "/input"),
         ("input=", "/input"),
         ("input=[1,2]", "/input"),
@@ -134,12 +133,10 @@ def test_both_validators_give_the_same_verdict(answering: Api, body: Any) -> Non
         ("input=[1,2,3]&top=x", "/top"),
         ("input=[1,2,3]&top=99999999", "/top"),
         ("input=[1,2,3]&topp=1", ""),
-    ],
-)
-def test_faulty_queries_are_pointed_at(answering: Api, query: str, pointer: str) -> None:
-    refused = answering("GET", f"{PATH}?{query}")
-    assert refused.status_code == 422, refused.text
-    assert pointers(refused) == [pointer]
+    ]:
+        refused = answering("GET", f"{PATH}?{query}")
+        assert refused.status_code == 422, refused.text
+        assert pointers(refused) == [pointer], query
 
 
 def test_long_queries_are_sent_to_post(answering: Api) -> None:

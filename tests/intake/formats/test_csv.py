@@ -89,15 +89,17 @@ def test_words_for_nothing_are_gaps_where_somebody_says_so() -> None:
     assert refusal("a,b\nNA,1\n", spec=NUMBERS)[1].endswith("nothing is known, or name NA in gaps.")
 
 
-@pytest.mark.parametrize(
-    ("names", "header", "column"),
-    [(None, "target", "target"), (None, "label", "label"), (["EUR"], "EUR", "EUR"), (["EUR"], "target", "target")],
-)
-def test_the_target_is_found_by_its_name(names: list[str] | None, header: str, column: str) -> None:
-    table = read(f"a,{header},b\n1,2,3\n", Meant(NumberTarget(kind="number", names=names)), NUMBERS)
-    assert table.places.headers["targets"] == column
-    assert table.targets is not None
-    assert table.targets.tolist() == [[2]]
+def test_the_target_is_found_by_its_name() -> None:
+    for names, header, column in [
+        (None, "target", "target"),
+        (None, "label", "label"),
+        (["EUR"], "EUR", "EUR"),
+        (["EUR"], "target", "target"),
+    ]:
+        table = read(f"a,{header},b\n1,2,3\n", Meant(NumberTarget(kind="number", names=names)), NUMBERS)
+        assert table.places.headers["targets"] == column, names
+        assert table.targets is not None, names
+        assert table.targets.tolist() == [[2]], names
 
 
 def test_several_targets_have_a_column_each() -> None:
@@ -160,14 +162,14 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("row", "pointer", "words"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
-def test_a_fault_is_told_with_its_line(row: str, pointer: str, words: str) -> None:
-    at, sentence = refusal(f"{HEADER}\n{row}\n{ROW}\n")
-    assert at == pointer
-    assert words in sentence
-    assert sentence.startswith("Line 2")
-    if column := pointer.removeprefix("/inputs/0").lstrip("/"):
-        assert sentence.startswith(f'Line 2, column "{column}": ')
+def test_a_fault_is_told_with_its_line() -> None:
+    for row, pointer, words in [case[1:] for case in FAULTS]:
+        at, sentence = refusal(f"{HEADER}\n{row}\n{ROW}\n")
+        assert at == pointer, row
+        assert words in sentence, row
+        assert sentence.startswith("Line 2"), row
+        if column := pointer.removeprefix("/inputs/0").lstrip("/"):
+            assert sentence.startswith(f'Line 2, column "{column}": ')
 
 
 HEADERS = [
@@ -185,12 +187,12 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize(("header", "words"), [case[1:] for case in HEADERS], ids=[case[0] for case in HEADERS])
-def test_a_header_that_does_not_fit_is_told_by_name(header: str, words: str) -> None:
-    pointer, sentence = refusal(f"{header}\n{ROW}\n")
-    assert pointer == "/inputs"
-    assert sentence.startswith("Line 1")
-    assert words in sentence
+def test_a_header_that_does_not_fit_is_told_by_name() -> None:
+    for header, words in [case[1:] for case in HEADERS]:
+        pointer, sentence = refusal(f"{header}\n{ROW}\n")
+        assert pointer == "/inputs", header
+        assert sentence.startswith("Line 1"), header
+        assert words in sentence, header
 
 
 def test_what_is_no_file_of_lines_is_told_so() -> None:
@@ -231,18 +233,15 @@ def test_a_target_that_nobody_finds_is_asked_for() -> None:
         assert words in sentence
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
+def test_what_is_no_table_is_told() -> None:
+    for text, words in [
         (b"", "The body is empty"),
         (b"a,b\n", "a header and no row"),
         (b"\n\n", "The body is empty"),
         (b"a,b\r\n1,2\r\n3,\xc3\xa9\xe9\r\n", "not UTF-8: a byte of line 3"),
         (b"a,b\n1,2\n3,\xe2\x82", "not UTF-8: a byte of line 3"),
-    ],
-)
-def test_what_is_no_table_is_told(text: bytes, words: str) -> None:
-    assert words in refusal(text, spec=NUMBERS)[1]
+    ]:
+        assert words in refusal(text, spec=NUMBERS)[1], text
 
 
 def test_the_first_fault_of_the_file_is_told() -> None:

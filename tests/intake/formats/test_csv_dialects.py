@@ -56,25 +56,21 @@ def same(one: CsvTable, other: CsvTable) -> None:
     assert (one.named.names, one.labels) == (other.named.names, other.labels)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_a_table_is_the_same_with_semicolons_and_with_commas() -> None:
+    for content in [
         GERMAN.encode(),
         GERMAN.encode("utf-8-sig"),
         GERMAN.encode("cp1252"),
         GERMAN.replace("\n", "\r\n").encode(),
         GERMAN.replace(";", "\t").replace("Bad\t ", "Bad; ").encode(),
         GERMAN.replace("1.234,5", "1234,5").replace("1.200", "1\u00a0200").encode("cp1252"),
-    ],
-    ids=["UTF-8", "byte order mark", "Windows-1252", "lines of Windows", "tabs", "thousands as in France"],
-)
-def test_a_table_is_the_same_with_semicolons_and_with_commas(content: bytes) -> None:
-    table = read(content)
-    same(table, read(USUAL))
-    assert table.notes[0].startswith("Cells are parted by ")
-    assert table.notes[0].endswith(("decimal comma.", "say another encoding."))
-    for cut in range(0, len(content), 3):
-        same(read_csv([content[:cut], content[cut:]], SPEC, PRICE, "rents"), table)
+    ]:
+        table = read(content)
+        same(table, read(USUAL))
+        assert table.notes[0].startswith("Cells are parted by "), content
+        assert table.notes[0].endswith(("decimal comma.", "say another encoding.")), content
+        for cut in range(0, len(content), 3):
+            same(read_csv([content[:cut], content[cut:]], SPEC, PRICE, "rents"), table)
 
 
 def test_semicolons_with_a_decimal_point_are_read_as_such() -> None:
@@ -91,9 +87,8 @@ def test_vectors_and_texts_have_dialects_too() -> None:
     assert (texts.named.rows.tolist(), texts.labels) == (["Ja, gern", "1;\n5"], ["x", "1,5"])
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer", "words"),
-    [
+def test_a_fault_is_told_by_the_marks_of_the_file() -> None:
+    for change, pointer, words in [
         (
             ("preis", "preis, netto"),
             "/delimiter",
@@ -109,12 +104,10 @@ def test_vectors_and_texts_have_dialects_too() -> None:
         (("31.12.2026", "31.11.2026"), "/inputs/0/tag", "no such day"),
         ((";7;", ";;7;"), "/inputs/1", "has 6 cells, and the header 5. A semicolon within a cell needs quotes"),
         (('""Orb', '"Orb'), "", "a semicolon is due, or the end of the line"),
-    ],
-)
-def test_a_fault_is_told_by_the_marks_of_the_file(change: tuple[str, str], pointer: str, words: str) -> None:
-    at, sentence = refusal(GERMAN.replace(*change))
-    assert at == pointer
-    assert words in sentence
+    ]:
+        at, sentence = refusal(GERMAN.replace(*change))
+        assert at == pointer, change
+        assert words in sentence, change
 
 
 def test_numbers_that_can_be_read_in_two_ways_are_refused_until_somebody_says_how() -> None:
@@ -148,9 +141,8 @@ def test_letters_of_another_country_are_refused_with_their_line() -> None:
     assert (at, "not UTF-8: a byte of line 3 begins no character." in sentence) == ("/encoding", True)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_dates_and_letters_of_other_countries_are_read_and_said() -> None:
+    for content in [
         GERMAN.replace("31.12.2026", "31/12/2026").replace("1.2.2026 ", "1/2/2026 ").encode("cp1252"),
         USUAL.replace("2026-12-31", "12/31/2026")
         .replace("2026-02-01T", "2/1/2026 ")
@@ -158,13 +150,10 @@ def test_letters_of_another_country_are_refused_with_their_line() -> None:
         .replace(b"\n", b"\r"),
         USUAL.replace("2026-12-31", "2026/12/31").replace("2026-02-01T", "2026年2月1日 ").encode("utf-16"),
         USUAL.replace(",", "\t").replace("Bad; ", "Bad, ").replace('"12\t5"', "12,5").encode("utf-16"),
-    ],
-    ids=["day first", "month first, old Mac", "year first, UTF-16", "UTF-16 and tabs"],
-)
-def test_dates_and_letters_of_other_countries_are_read_and_said(content: bytes) -> None:
-    table = read(content)
-    same(table, read(USUAL.replace("Bad; ", "Bad, ") if b"\t" in content else USUAL))
-    assert "Letters are read as " in table.notes[0]
+    ]:
+        table = read(content)
+        same(table, read(USUAL.replace("Bad; ", "Bad, ") if b"\t" in content else USUAL))
+        assert "Letters are read as " in table.notes[0], content
 
 
 def test_letters_of_japan_are_read_and_dates_that_can_be_read_in_two_ways_are_refused() -> None:

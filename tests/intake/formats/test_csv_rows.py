@@ -52,23 +52,20 @@ def test_texts_are_those_of_json() -> None:
     assert read("question\nhello\n", ASKED, TEXT).named.rows.tolist() == ["hello"]
 
 
-@pytest.mark.parametrize(
-    ("meant", "header", "left_out"),
-    [
+def test_rows_to_be_predicted_leave_out_what_is_right() -> None:
+    for meant, header, left_out in [
         (ASKED, "a,b,c", []),
         (ASKED, "a,label,b,c", ["label"]),
         (ASKED, "target,a,label,b,c", ["target", "label"]),
         (Meant(targets=("species",)), "a,b,c,species", ["species"]),
         (ASKED, "0,1,2", []),
         (ASKED, "2019,2020,2021,label", ["label"]),
-    ],
-)
-def test_rows_to_be_predicted_leave_out_what_is_right(meant: Meant, header: str, left_out: list[str]) -> None:
-    names = header.split(",")
-    table = read(f"{header}\n{','.join('1' if name in left_out else '7' for name in names)}\n", meant, VECTOR)
-    assert table.named.rows.tolist() == [[7, 7, 7]]
-    assert bool(table.notes) == bool(left_out)
-    assert all(f'"{name}"' in table.notes[0] for name in left_out)
+    ]:
+        names = header.split(",")
+        table = read(f"{header}\n{','.join('1' if name in left_out else '7' for name in names)}\n", meant, VECTOR)
+        assert table.named.rows.tolist() == [[7, 7, 7]], meant
+        assert bool(table.notes) == bool(left_out), meant
+        assert all(f'"{name}"' in table.notes[0] for name in left_out), meant
 
 
 FAULTS = [
@@ -112,15 +109,13 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("spec", "text", "pointer", "words"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS]
-)
-def test_a_fault_is_told_with_its_line_and_column(spec: Spec, text: str, pointer: str, words: str) -> None:
-    with pytest.raises(InvalidContent) as refused:
-        read(text, CLASS, spec)
-    ((at, sentence),) = refused.value.errors
-    assert (at, refused.value.detail) == (pointer, sentence)
-    assert words in sentence
+def test_a_fault_is_told_with_its_line_and_column() -> None:
+    for spec, text, pointer, words in [case[1:] for case in FAULTS]:
+        with pytest.raises(InvalidContent) as refused:
+            read(text, CLASS, spec)
+        ((at, sentence),) = refused.value.errors
+        assert (at, refused.value.detail) == (pointer, sentence), spec
+        assert words in sentence, spec
 
 
 def test_wavelengths_are_names_of_columns() -> None:
@@ -131,10 +126,10 @@ def test_wavelengths_are_names_of_columns() -> None:
         read("a,400.5,401,400,402,402.5\na,1,2,3,4,5\n", Meant(ClassTarget(), ("a",)), waves)
 
 
-@pytest.mark.parametrize("header", ["5.1,3.5,1.4", "1,2,4", "-1,2,3", "0,0,0"])
-def test_a_row_of_numbers_is_no_header(header: str) -> None:
-    with pytest.raises(InvalidContent, match=r"Line 1 has numbers where columns are named\. The first line"):
-        read(f"{header}\n1,2,3\n", ASKED, VECTOR)
+def test_a_row_of_numbers_is_no_header() -> None:
+    for header in ["5.1,3.5,1.4", "1,2,4", "-1,2,3", "0,0,0"]:
+        with pytest.raises(InvalidContent, match=r"Line 1 has numbers where columns are named\. The first line"):
+            read(f"{header}\n1,2,3\n", ASKED, VECTOR)
 
 
 def test_no_matter_where_the_pieces_are_cut() -> None:

@@ -56,9 +56,8 @@ def test_bytes_of_several_tensors_follow_in_their_order() -> None:
     assert np.array_equal(got.rows, [[31, KYOTO, DAY, 1], [np.nan, np.nan, DAY, 0]], equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    ("tensors", "words"),
-    [
+def test_what_is_wrong_is_refused_by_column_and_row() -> None:
+    for tensors, words in [
         ([column("aeg", "FP64", [1])], '"aeg" is no column of stays, which takes a tensor for each. Near: "age"'),
         ([column("input", "FP64", [1])], "GET /v2/models/stays"),
         ([AGE, AGE], "age is there more than once"),
@@ -75,28 +74,23 @@ def test_bytes_of_several_tensors_follow_in_their_order() -> None:
         ([column("booked", "BYTES", ["29/11/2026"])], "Row 1 of booked: This is no date"),
         ([{"name": "age", "shape": [1], "datatype": "FP64"}], "neither data nor"),
         ([column("age", "FP64", [1], parameters={"shared_memory_region": "x"})], "no shared memory"),
-    ],
-)
-def test_what_is_wrong_is_refused_by_column_and_row(tensors: list[Any], words: str) -> None:
-    with pytest.raises(InvalidContent, match=words):
-        read(*tensors)
+    ]:
+        with pytest.raises(InvalidContent, match=words):
+            read(*tensors)
 
 
-@pytest.mark.parametrize(
-    ("datatype", "data", "words"),
-    [
+def test_bytes_that_are_none_of_the_datatype_are_refused() -> None:
+    for datatype, data, words in [
         ("FP64", b"1234567", "age has 7 bytes; FP64 of shape"),
         ("BOOL", b"\x02", "other than 0 and 1"),
         ("BYTES", b"\x09\x00\x00\x00a", "Row 1 of age is cut short"),
         ("BYTES", elements(b"\xff"), "age, row 1 is not UTF-8"),
-    ],
-)
-def test_bytes_that_are_none_of_the_datatype_are_refused(datatype: str, data: bytes, words: str) -> None:
-    tensor = {"name": "age", "shape": [1], "datatype": datatype, "parameters": {"binary_data_size": len(data)}}
-    with pytest.raises(InvalidContent, match=words):
-        read(tensor, behind=data)
-    with pytest.raises(InvalidContent, match="binary_data_size says"):
-        read(tensor, behind=data + b"x")
+    ]:
+        tensor = {"name": "age", "shape": [1], "datatype": datatype, "parameters": {"binary_data_size": len(data)}}
+        with pytest.raises(InvalidContent, match=words):
+            read(tensor, behind=data)
+        with pytest.raises(InvalidContent, match="binary_data_size says"):
+            read(tensor, behind=data + b"x")
 
 
 def test_a_table_of_a_thousand_columns_has_as_many_tensors() -> None:

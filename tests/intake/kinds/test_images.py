@@ -104,9 +104,8 @@ ANIMATED = encoded(grey(), save_all=True, append_images=[grey().transpose(Image.
 DEEP = encoded(Image.fromarray(np.full((2, 3), 40_000, np.uint16)))
 
 
-@pytest.mark.parametrize(
-    ("inputs", "spec", "pointer", "sentence"),
-    [
+def test_faults_are_named() -> None:
+    for inputs, spec, pointer, sentence in [
         ([row(encoded(grey((5, 4))))], GREY, "/inputs/0/png", "is 5 x 4 pixels (width x height); faces takes 3 x 2"),
         ([row(header(60_000, 60_000))], GREY, "/inputs/0/png", "is huge; faces takes 3 x 2"),
         ([row(header(9_000, 9_000))], GREY, "/inputs/0/png", "9,000 x 9,000"),
@@ -142,11 +141,9 @@ DEEP = encoded(Image.fromarray(np.full((2, 3), 40_000, np.uint16)))
             "/inputs/0/png",
             "numbers from 0 to 1",
         ),
-    ],
-)
-def test_faults_are_named(inputs: Any, spec: ImageInput, pointer: str, sentence: str) -> None:
-    with refused(pointer, sentence):
-        images_of(inputs, spec)
+    ]:
+        with refused(pointer, sentence):
+            images_of(inputs, spec)
 
 
 def test_many_small_files_are_no_large_memory() -> None:
@@ -178,9 +175,9 @@ LAST_SCAN = PROGRESSIVE[PROGRESSIVE.rfind(b"\xff\xda") : -2]
 PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
 
 
-@pytest.mark.parametrize(
-    ("kind", "data", "sentence"),
-    [
+def test_files_of_many_pieces_are_refused_before_they_are_decoded() -> None:
+    tracemalloc.start()
+    for kind, data, sentence in [
         ("JPEG", PROGRESSIVE[:-2] + LAST_SCAN * 200 + b"\xff\xd9", "more than 100 scans"),
         ("JPEG", PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 20_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
         ("JPEG", PROGRESSIVE[:2] + b"\xff" * 200_000 + PROGRESSIVE[2:], "more than 10,000 pieces"),
@@ -190,16 +187,13 @@ PLAIN = encoded(Image.fromarray(PIXELS[:, :, :3]))
         ("PNG", PLAIN[:-12] + LONG_TEXT + PLAIN[-12:], "texts, or a colour profile, of more than 4 MB. Save it"),
         ("PNG", PLAIN[:-30], r"broken or cut short\.$"),
         ("PNG", PLAIN[:20], r"broken or cut short\.$"),
-    ],
-)
-def test_files_of_many_pieces_are_refused_before_they_are_decoded(kind: str, data: bytes, sentence: str) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(NoPicture, match=sentence):
-            read_picture(data, kind, (3, 2, 3), "faces")
-        assert tracemalloc.get_traced_memory()[1] < max(50 * len(data), 10 * 2**20)
-    finally:
-        tracemalloc.stop()
+    ]:
+        try:
+            with pytest.raises(NoPicture, match=sentence):
+                read_picture(data, kind, (3, 2, 3), "faces")
+            assert tracemalloc.get_traced_memory()[1] < max(50 * len(data), 10 * 2**20)
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -240,21 +234,23 @@ def test_whatever_object_comes_is_refused(image: dict[str, Any]) -> None:
         images_of([image, [[[1, 2, 3], [4, 5, 6]]]])
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "LA", "RGBA"])
-@pytest.mark.parametrize("interlaced", [False, True])
-def test_a_png_that_lacks_pixels_its_end_or_its_palette_is_refused(mode: str, interlaced: bool) -> None:
+def test_a_png_that_lacks_pixels_its_end_or_its_palette_is_refused() -> None:
     width, height = 13, 11
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    whole = png_of(Image.fromarray(pixels).convert(mode), interlaced)
-    read_picture(whole, "PNG", (3, height, width), "m")
-    chunks = png_chunks(whole)
-    short = [(kind, zlib.compress(zlib.decompress(data)[:-1]) if kind == b"IDAT" else data) for kind, data in chunks]
-    broken = [png_from(short), whole[:-14], png_from([c for c in chunks if c[0] != b"IEND"])]
-    if mode == "P":
-        broken.append(png_from([c for c in chunks if c[0] != b"PLTE"]))
-    for data in broken:
-        with pytest.raises(NoPicture, match="broken or cut short"):
-            read_picture(data, "PNG", (3, height, width), "m")
+    for mode in ["L", "RGB", "P", "1", "LA", "RGBA"]:
+        for interlaced in [False, True]:
+            whole = png_of(Image.fromarray(pixels).convert(mode), interlaced)
+            read_picture(whole, "PNG", (3, height, width), "m")
+            chunks = png_chunks(whole)
+            short = [
+                (kind, zlib.compress(zlib.decompress(data)[:-1]) if kind == b"IDAT" else data) for kind, data in chunks
+            ]
+            broken = [png_from(short), whole[:-14], png_from([c for c in chunks if c[0] != b"IEND"])]
+            if mode == "P":
+                broken.append(png_from([c for c in chunks if c[0] != b"PLTE"]))
+            for data in broken:
+                with pytest.raises(NoPicture, match="broken or cut short"):
+                    read_picture(data, "PNG", (3, height, width), "m")
 
 
 def png_of(image: Image.Image, interlaced: bool) -> bytes:

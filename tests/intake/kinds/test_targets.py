@@ -31,9 +31,8 @@ def both(targets: Any, size: int = 1, **fields: Any) -> list[list[float]]:
     return parsed.tolist()
 
 
-@pytest.mark.parametrize(
-    ("targets", "size", "numbers"),
-    [
+def test_targets_become_numbers() -> None:
+    for targets, size, numbers in [
         ([1, -2.5, 1e150], 1, [[1], [-2.5], [1e150]]),
         ([512.3, None, 498], 1, [[512.3], [NAN], [498]]),
         ([[1], [2.5]], 1, [[1], [2.5]]),
@@ -43,15 +42,12 @@ def both(targets: Any, size: int = 1, **fields: Any) -> list[list[float]]:
         ([[1, 2], [3, 4.5]], 2, [[1, 2], [3, 4.5]]),
         ([None, [3, 4.5]], 2, [[NAN, NAN], [3, 4.5]]),
         ([None], 2, [[NAN, NAN]]),
-    ],
-)
-def test_targets_become_numbers(targets: Any, size: int, numbers: Any) -> None:
-    np.testing.assert_array_equal(both(targets, size), numbers)
+    ]:
+        np.testing.assert_array_equal(both(targets, size), numbers)
 
 
-@pytest.mark.parametrize(
-    ("value", "size", "pointer", "word"),
-    [
+def test_what_is_no_target_is_refused_at_its_place() -> None:
+    for value, size, pointer, word in [
         ("12", 1, "", "without quotes"),
         ("12,5", 1, "", 'Target 3: "12,5" is not a number here: write 12.5'),
         ("1.234,5", 1, "", "write 1234.5"),
@@ -71,24 +67,22 @@ def test_targets_become_numbers(targets: Any, size: int, numbers: Any) -> None:
         ([1, "2"], 2, "/1", "without quotes"),
         ([1, [2]], 2, "/1", "a list"),
         ([1, -2e150], 2, "/1", "1e+150"),
-    ],
-)
-def test_what_is_no_target_is_refused_at_its_place(value: Any, size: int, pointer: str, word: str) -> None:
-    fine = 1 if size == 1 else [1, 2]
-    for targets in ([fine, None, value, value], msgspec.Raw(json.dumps([fine, None, value, value]).encode())):
-        with pytest.raises(InvalidContent) as caught:
-            read_targets(targets, 4, target(size))
-        assert caught.value.errors[0][0] == f"/targets/2{pointer}"
-        assert word in caught.value.detail
+    ]:
+        fine = 1 if size == 1 else [1, 2]
+        for targets in ([fine, None, value, value], msgspec.Raw(json.dumps([fine, None, value, value]).encode())):
+            with pytest.raises(InvalidContent) as caught:
+                read_targets(targets, 4, target(size))
+            assert caught.value.errors[0][0] == f"/targets/2{pointer}"
+            assert word in caught.value.detail
 
 
-@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
-def test_numbers_that_json_does_not_have_are_refused_at_their_place(word: bytes) -> None:
-    for text, size, pointer in ((b"[1, %b, 2]", 1, "/targets/1"), (b"[null, [1, %b], [1, 2]]", 2, "/targets/1/1")):
-        with pytest.raises(InvalidContent) as caught:
-            read_targets(msgspec.Raw(text % word), 3, target(size))
-        assert caught.value.errors[0][0] == pointer
-        assert "A finite number is due" in caught.value.detail
+def test_numbers_that_json_does_not_have_are_refused_at_their_place() -> None:
+    for word in [b"NaN", b"Infinity", b"-Infinity", b"1e999"]:
+        for text, size, pointer in ((b"[1, %b, 2]", 1, "/targets/1"), (b"[null, [1, %b], [1, 2]]", 2, "/targets/1/1")):
+            with pytest.raises(InvalidContent) as caught:
+                read_targets(msgspec.Raw(text % word), 3, target(size))
+            assert caught.value.errors[0][0] == pointer
+            assert "A finite number is due" in caught.value.detail
 
 
 def test_logarithms_need_targets_above_zero() -> None:

@@ -20,7 +20,6 @@ from service.contract.inputs import (
 from service.errors import ImpossibleSettings, InvalidContent, MethodRefused
 from service.learning import backbones
 from service.learning.backbones import admission
-from service.learning.backbones.family import Family
 from service.settings import Settings
 from tests.learning.backbones.made import IMAGE, TEXT, files_of
 from tests.running import ROOT
@@ -38,14 +37,16 @@ def refused(
     return pointer, detail
 
 
-@pytest.mark.parametrize("family", backbones.FAMILIES, ids=lambda family: family.names)
-def test_a_family_says_what_it_is(family: Family) -> None:
+def test_a_family_says_what_it_is() -> None:
     """Whoever adds one: images have a side, texts none; no family before it takes the name of its package."""
-    assert (family.native_side is None) == (family.kind == "text")
-    assert family.extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    if family.package is not None:
-        assert backbones.family(family.package.backbone) is family
-    assert family is backbones.FAMILIES[-1] or not family.has("resnet18"), "the last family takes all other names"
+    for family in backbones.FAMILIES:
+        assert (family.native_side is None) == (family.kind == "text"), family
+        assert (
+            family.extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        ), family
+        if family.package is not None:
+            assert backbones.family(family.package.backbone) is family
+        assert family is backbones.FAMILIES[-1] or not family.has("resnet18"), "the last family takes all other names"
 
 
 def test_what_works_is_let_in() -> None:
@@ -59,9 +60,8 @@ def test_what_works_is_let_in() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("spec", "name", "remedy"),
-    [
+def test_names_that_cannot_be_used_are_refused_with_what_would_work() -> None:
+    for spec, name, remedy in [
         (TEXT, "efficientnet_lite0", "Use minilm"),
         (VECTOR, "efficientnet_lite0", "Use identity or mlp."),
         (IMAGE, "minilm", "Use identity or mlp or cnn or efficientnet_lite0"),
@@ -72,12 +72,10 @@ def test_what_works_is_let_in() -> None:
         (IMAGE, "small_resnet/16x3", "TSUIKA_WEIGHTS=small_resnet/16x3="),
         (IMAGE, "resnet18", "TSUIKA_WEIGHTS=resnet18=/path/to/weights.safetensors"),
         (IMAGE, "timm/vit_tiny_patch16_224", "TSUIKA_WEIGHTS=timm/vit_tiny_patch16_224="),
-    ],
-)
-def test_names_that_cannot_be_used_are_refused_with_what_would_work(spec: InputSpec, name: str, remedy: str) -> None:
-    pointer, detail = refused(spec, name)
-    assert pointer == "/architecture/backbone/name"
-    assert remedy in detail
+    ]:
+        pointer, detail = refused(spec, name)
+        assert pointer == "/architecture/backbone/name", spec
+        assert remedy in detail, spec
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "maskrcnn_resnet50_fpn", "resnet9000", "timm/no_such_net"])

@@ -121,20 +121,17 @@ def test_a_version_carries_it_to_where_no_file_is(
         backbones.load(checked, {k: t for k, t in weights.items() if k != program.GRAPH})
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
+def test_programs_that_are_no_backbones_are_refused(tmp_path: Path) -> None:
+    for options, why in [
         ({"dynamic": False}, "was exported for 2 rows alone"),
         ({"trains": True}, "it trained: call .eval|drops answers at random|writes to its own weights|known here"),
         ({"net": nn.Conv2d(1, 4, 3), "channels": 1}, r"must take images \[n, 3, h, w\]"),
         ({"net": nn.Conv2d(3, 4, 3)}, "a vector of features is due"),
         ({"net": nn.Sequential(nn.Flatten(), nn.Linear(768, 5000))}, "5,000 features"),
-    ],
-)
-def test_programs_that_are_no_backbones_are_refused(options: dict[str, Any], why: str, tmp_path: Path) -> None:
-    path = written(tmp_path, **options)
-    with pytest.raises(InvalidContent, match=why):
-        admission.check(IMAGE, ANY, named(path))
+    ]:
+        path = written(tmp_path, **options)
+        with pytest.raises(InvalidContent, match=why):
+            admission.check(IMAGE, ANY, named(path))
 
 
 def changed(file: Path, to: Path, change: Callable[[str, bytes], bytes]) -> Path:
@@ -236,9 +233,9 @@ MANY = [step("torch.ops.aten.zeros.default", ("as_ints", [2**28]), result=f"z{k}
 POOL = step("torch.ops.aten.max_pool2d.default", ("as_tensor", "x"), ("as_ints", [512, 512]), ONE, ("as_int", 256))
 
 
-@pytest.mark.parametrize(
-    ("steps", "why"),
-    [
+def test_graphs_that_do_more_than_give_features_are_refused() -> None:
+    weight = torch.ones(3)
+    for steps, why in [
         ([step("torch.ops.aten.mish.__setattr__", ("as_string", "default"), ("as_string", "x"))], "has no operator"),
         ([step("torch.ops.aten.mish.__reduce_ex__", ("as_int", 4))], "has no operator"),
         ([step("torch.ops.aten.add.out", WEIGHT, WEIGHT, out=WEIGHT)], "writes to its argument out"),
@@ -254,18 +251,15 @@ POOL = step("torch.ops.aten.max_pool2d.default", ("as_tensor", "x"), ("as_ints",
         ([*MANY, step("torch.ops.aten.cat.default", ("as_tensors", ["z0", "z1", "z2"]))], "bytes at once for 16"),
         ([POOL] * 5, "work through more than"),
         ([step("torch.ops.aten.linalg_norm.ord_str", WEIGHT, ("as_string", "nuc"))], "norm of matrices"),
-    ],
-)
-def test_graphs_that_do_more_than_give_features_are_refused(steps: list[Any], why: str) -> None:
-    weight = torch.ones(3)
-    graph = ["x", [64, 64], [["w", "weight", [3], 7]], [*steps, FLAT], "y"]
-    weights = {
-        "weight": weight,
-        program.GRAPH: torch.frombuffer(bytearray(json.dumps(graph).encode()), dtype=torch.uint8),
-    }
-    with pytest.raises(ValueError, match=why):
-        program.learn(weights)
-    assert torch.equal(weight, torch.ones(3))
+    ]:
+        graph = ["x", [64, 64], [["w", "weight", [3], 7]], [*steps, FLAT], "y"]
+        weights = {
+            "weight": weight,
+            program.GRAPH: torch.frombuffer(bytearray(json.dumps(graph).encode()), dtype=torch.uint8),
+        }
+        with pytest.raises(ValueError, match=why):
+            program.learn(weights)
+        assert torch.equal(weight, torch.ones(3)), steps
 
 
 class Half(nn.Module):
@@ -325,12 +319,10 @@ def test_a_step_that_some_images_are_nothing_for_is_named(tmp_path: Path) -> Non
         extractor(torch.ones(2, 3, 16, 16))
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", b"[1,2,3,4,5]", b"\xff", b"[" * 100_000, b'["x",null,[],[["a"]],"y"]']
-)
-def test_bytes_that_are_no_graph_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="its graph is no program"):
-        unpacked(data)
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    for data in [b"", b"[]", b"{}", b"[1,2,3,4,5]", b"\xff", b"[" * 100_000, b'["x",null,[],[["a"]],"y"]']:
+        with pytest.raises(ValueError, match="its graph is no program"):
+            unpacked(data)
 
 
 def test_files_that_are_no_archives_are_refused_without_their_path(tmp_path: Path) -> None:

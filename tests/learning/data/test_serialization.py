@@ -49,11 +49,11 @@ def damaged() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("data", damaged().values(), ids=list(damaged()))
-def test_damaged_bytes_are_refused_in_words(data: bytes) -> None:
-    for read in (unpack, unpack_shard):
-        with pytest.raises(CorruptArtifact):
-            read(data)
+def test_damaged_bytes_are_refused_in_words() -> None:
+    for data in damaged().values():
+        for read in (unpack, unpack_shard):
+            with pytest.raises(CorruptArtifact):
+                read(data)
 
 
 def test_a_shard_comes_back_writable_and_whole() -> None:

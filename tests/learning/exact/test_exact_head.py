@@ -385,9 +385,8 @@ def test_work_is_counted_told_and_can_be_stopped() -> None:
         ridge.update(None, data, params, Run(check=stop))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_parameters_out_of_bounds_are_refused() -> None:
+    for wrong in [
         {"decay": 1.1},
         {"decay": 0},
         {"decay": 0.9, "half_life": 5},
@@ -400,11 +399,9 @@ def test_work_is_counted_told_and_can_be_stopped() -> None:
         {"prior": "tempered"},
         {"alpha": 0},
         {"alpha": float("nan")},
-    ],
-)
-def test_parameters_out_of_bounds_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        ridge.Params.model_validate(wrong)
+    ]:
+        with pytest.raises(ValidationError):
+            ridge.Params.model_validate(wrong)
 
 
 def test_convolutions_of_vectors_are_refused_with_the_remedy() -> None:

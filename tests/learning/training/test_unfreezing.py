@@ -156,12 +156,12 @@ def test_what_cannot_be_unfrozen_is_refused_with_the_names_that_can(name: str) -
     assert method.Params.model_validate({"unfreeze": ["stem", "layer2.0.conv1"]}).unfit(setting) is None
 
 
-@pytest.mark.parametrize("wrong", [-1, 65, True, "some", [], [""], ["x"] * 65, 1.5, "block 15"])
-@pytest.mark.parametrize("name", ["l2_sp", "linear_probe"])
-def test_words_that_name_no_blocks_are_refused(name: str, wrong: object) -> None:
-    with pytest.raises(MethodRefused) as caught:
-        resolve({"name": name, "unfreeze": wrong})
-    assert caught.value.errors == [("/method/unfreeze", f"{name}: {UNFREEZE}")]
+def test_words_that_name_no_blocks_are_refused() -> None:
+    for wrong in [-1, 65, True, "some", [], [""], ["x"] * 65, 1.5, "block 15"]:
+        for name in ["l2_sp", "linear_probe"]:
+            with pytest.raises(MethodRefused) as caught:
+                resolve({"name": name, "unfreeze": wrong})
+            assert caught.value.errors == [("/method/unfreeze", f"{name}: {UNFREEZE}")], (wrong, name)
 
 
 def numbered(count: int) -> tuple[Blocks, nn.Module]:

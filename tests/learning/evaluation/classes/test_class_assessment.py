@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from service.learning.evaluation.assessment import ages
 
 
-@pytest.mark.parametrize(
-    ("versions", "looked_back_on"),
-    [
+def test_the_last_ten_then_doubled_ages_and_the_first() -> None:
+    for versions, looked_back_on in [
         (0, []),
         (1, [1]),
         (10, [*range(1, 11)]),
@@ -17,7 +14,5 @@ from service.learning.evaluation.assessment import ages
         (16, [*range(1, 11), 16]),
         (40, [*range(1, 11), 16, 32, 40]),
         (1000, [*range(1, 11), 16, 32, 64, 128, 256, 512, 1000]),
-    ],
-)
-def test_the_last_ten_then_doubled_ages_and_the_first(versions: int, looked_back_on: list[int]) -> None:
-    assert ages(10, versions) == looked_back_on
+    ]:
+        assert ages(10, versions) == looked_back_on, versions

@@ -109,9 +109,8 @@ def test_classes_of_few_rows_together() -> None:
     assert both.separation == pytest.approx((4 * 0.25 + 0.75) / 5)
 
 
-@pytest.mark.parametrize(
-    ("alike", "own"),
-    [
+def test_what_shows_that_a_class_is_one_of_its_own() -> None:
+    for alike, own in [
         (Likeness(50, 45, 0.9, {"a": 45}, 45, 30, 0.5), False),
         (Likeness(50, 45, 0.9, {"a": 45}, 45, 30, 0.9), True),
         (Likeness(50, 6, 0.9, {"a": 6}, 6, 30, 0.5), True),
@@ -119,11 +118,8 @@ def test_classes_of_few_rows_together() -> None:
         (Likeness(9, 0, 0.9, {}, 0, 0, None), False),
         (Likeness(50, 4, 0.1, {"a": 50}, 50, 30, 0.5, all=True), False),
         (Likeness(50, 4, 0.1, {"a": 50}, 50, 30, 0.9, all=True), True),
-    ],
-    ids=["nothing tells it", "told apart", "few look old", "none look old", "few rows", "hard", "hard, told apart"],
-)
-def test_what_shows_that_a_class_is_one_of_its_own(alike: Likeness, own: bool) -> None:
-    assert of_its_own(alike, GatePolicy().renames) is own
+    ]:
+        assert of_its_own(alike, GatePolicy().renames) is own, alike
 
 
 def test_the_yardstick_tells_them_apart_where_there_is_one() -> None:

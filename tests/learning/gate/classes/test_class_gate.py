@@ -114,13 +114,13 @@ def test_a_first_version_that_knows_next_to_nothing_is_held_however_sure_that_li
     assert not fired(first(5300, 10_000, 0.5, 2)), "three points more than a coin"
 
 
-@pytest.mark.parametrize("measured", [first(1, 12), first(30, 30, 1.0, 1), first(7, 30, 0.1), first(36, 40, 0.82, 2)])
-def test_a_first_version_with_too_few_rows_is_unproven(measured: Measured) -> None:
-    report = judge(measured, POLICY)
-    assert report.outcome is Outcome.PASS
-    if report.rules[0].passed is None:
-        assert report.unproven
-    assert report.unproven == (report.rules[0].passed is None)
+def test_a_first_version_with_too_few_rows_is_unproven() -> None:
+    for measured in [first(1, 12), first(30, 30, 1.0, 1), first(7, 30, 0.1), first(36, 40, 0.82, 2)]:
+        report = judge(measured, POLICY)
+        assert report.outcome is Outcome.PASS, measured
+        if report.rules[0].passed is None:
+            assert report.unproven
+        assert report.unproven == (report.rules[0].passed is None), measured
 
 
 # 1-4
@@ -184,16 +184,11 @@ def test_shifted_inputs_pass_where_old_and_new_can_both_be_right() -> None:
     assert 2 in fired(one_sided)
 
 
-@pytest.mark.parametrize(
-    ("fixed", "alone", "fires"), [(0.27, 0.34, {}), (0.27, 0.6, {4}), (0.15, 0.34, {4}), (0.10, 0.12, {4})]
-)
-def test_of_hard_rows_no_more_is_asked_than_the_batch_alone_can_tell(
-    fixed: float, alone: float, fires: set[int]
-) -> None:
-    # of a model that is right of six in ten: honest rows of a new style · swapped · neither · wrong at random
+def test_of_hard_rows_no_more_is_asked_than_the_batch_alone_can_tell() -> None:
     batch = Contradiction(1087, 612, 0.40, labels=54, learner=LEARNABLE)
-    batch = replace(batch, reconciliation=Reconciliation(fixed, 0.0, alone))
-    assert set(fired(Measured(live=3, contradiction=batch))) == set(fires)
+    for fixed, alone, fires in [(0.27, 0.34, {}), (0.27, 0.6, {4}), (0.15, 0.34, {4}), (0.10, 0.12, {4})]:
+        batch = replace(batch, reconciliation=Reconciliation(fixed, 0.0, alone))
+        assert set(fired(Measured(live=3, contradiction=batch))) == set(fires), fixed
 
 
 def evidence(conflicts: int, confident: int, expected: float = 0.02, toward: str = "3") -> ClassEvidence:
@@ -221,9 +216,9 @@ def test_a_contradicted_class_is_held_with_both_names() -> None:
     assert not fired(contradicting(evidence(14, 52), both=SHIFTED))
 
 
-@pytest.mark.parametrize("few", [evidence(2, 2), evidence(9, 52), evidence(14, 52, expected=0.1), evidence(2, 9)])
-def test_a_class_is_not_contradicted_by_few_rows_or_usual_mistakes(few: ClassEvidence) -> None:
-    assert not fired(contradicting(few))
+def test_a_class_is_not_contradicted_by_few_rows_or_usual_mistakes() -> None:
+    for few in [evidence(2, 2), evidence(9, 52), evidence(14, 52, expected=0.1), evidence(2, 9)]:
+        assert not fired(contradicting(few)), few
 
 
 def scattered(conflicts: int, confident: int = 39, expected: float = 0.02) -> ClassEvidence:
@@ -568,13 +563,9 @@ def test_the_more_classes_are_compared_the_surer_it_must_be() -> None:
     assert not fired(named(three=replace(few, separation=0.76)))
 
 
-@pytest.mark.parametrize(
-    "few",
-    [like(0.5, 9, 9), like(0.5, 52, 7), like(0.5, 30, 15), like(0.5, 100, 17), like(None, 52, 0, "")],
-    ids=lambda f: f"{f.sure}",
-)
-def test_few_rows_that_look_old_accuse_no_class(few: Likeness) -> None:
-    assert not fired(named(three=few))
+def test_few_rows_that_look_old_accuse_no_class() -> None:
+    for few in [like(0.5, 9, 9), like(0.5, 52, 7), like(0.5, 30, 15), like(0.5, 100, 17), like(None, 52, 0, "")]:
+        assert not fired(named(three=few)), few
 
 
 def test_of_a_hard_problem_all_rows_are_compared() -> None:

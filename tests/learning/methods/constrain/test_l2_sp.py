@@ -115,7 +115,7 @@ def test_the_backbone_keeps_names_and_shapes() -> None:
     }
 
 
-@pytest.mark.parametrize("strength", [-1, float("nan"), float("inf"), "strong"])
-def test_a_strength_that_is_none_is_refused(strength: object) -> None:
-    with pytest.raises(ValueError, match="strength"):
-        l2_sp.Params.model_validate({"strength": strength})
+def test_a_strength_that_is_none_is_refused() -> None:
+    for strength in [-1, float("nan"), float("inf"), "strong"]:
+        with pytest.raises(ValueError, match="strength"):
+            l2_sp.Params.model_validate({"strength": strength})
