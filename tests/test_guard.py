@@ -24,7 +24,6 @@ time.sleep(600)
 def test_what_a_killed_run_has_started_is_ended_with_all_that_it_started_in_turn() -> None:
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     with subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True, env=environment) as run:
-        assert run.stdout is not None
         grandchild = psutil.Process(int(run.stdout.readline()))
         family = [grandchild, psutil.Process(grandchild.ppid())]
         assert all(process.is_running() for process in family)

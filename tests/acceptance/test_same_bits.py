@@ -79,7 +79,6 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
         assert digests == {shard["part"]: shard["digest"] for shard in version.shards}
         assert list(checkpoint.classes) == version.classes
 
-    assert checkpoint is not None
     questions, _ = blobs(50, rows=40, classes="abc")
     with torch.inference_mode():
         logits = build(checkpoint)(torch.tensor(questions, dtype=torch.float32)).double()

@@ -431,7 +431,6 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(outcome=st.sampled_from(Outcome), blames=st.booleans(), disputed=st.booleans())
     def finish(self, outcome: Outcome, blames: bool, disputed: bool) -> None:
         claim, self.running = self.running, None
-        assert claim is not None
         mine, order = self.expected, self.expected.updates[claim.id]
         if claim.refused:
             self.fail_for_good(claim)
@@ -506,7 +505,6 @@ class AnyOrder(RuleBasedStateMachine):
     def fail(self) -> None:
         """An error that may pass: it is tried again, and fails at last."""
         claim, self.running = self.running, None
-        assert claim is not None
         with self.runtime.database.writing() as session:
             owned = leases.owned(session, claim.id, claim.fence)
             leases.retry_later(session, owned, {"title": "x", "detail": "x"}, MOST_ATTEMPTS, 0.0)
@@ -517,7 +515,6 @@ class AnyOrder(RuleBasedStateMachine):
     def lose(self) -> None:
         """The lease runs out, and its worker lives on."""
         claim, self.running = self.running, None
-        assert claim is not None
         with self.runtime.database.writing() as session:
             session.execute(sql_update(Update).where(Update.id == claim.id).values(lease_until=1.0))
             assert leases.rescue(session, MOST_ATTEMPTS) == [claim.id]

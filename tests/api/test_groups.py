@@ -109,7 +109,6 @@ def test_the_first_batch_with_enough_rows_settles_how_the_rows_of_a_model_fall(a
     assert (folding(api), few.marks.shape[1]) == ({}, 0)
     first = sent(api)
     settled = folding(api)
-    assert settled is not None
     assert settled["level"] is not None
     other = sent(api, inputs=(1000 * np.array(ROWS)).tolist())
     assert folding(api) == settled

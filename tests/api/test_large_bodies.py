@@ -398,13 +398,11 @@ def ask(aside: Reader, body: Spooled) -> int:
 
 
 def pid(aside: Reader) -> int:
-    assert aside._child is not None
     return aside._child.process.pid
 
 
 def unread(aside: Reader) -> int:
     """Bytes that wait in the pipe to the reading process."""
-    assert aside._child is not None
     assert aside._child.process.stdin is not None
     count = bytearray(4)
     fcntl.ioctl(aside._child.process.stdin, termios.FIONREAD, count)
@@ -506,6 +504,5 @@ def test_however_large_a_body_may_be_half_of_the_memory_is_for_others(
 
 def test_the_process_ends_with_its_parent(aside: Reader) -> None:
     assert ask(aside, spooled(aside)) == 1
-    assert aside._child is not None
     aside._child._orders.put(None)  # its input ends
     assert aside._child.process.wait(60.0) == 0

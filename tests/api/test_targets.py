@@ -74,7 +74,6 @@ def test_a_batch_is_stored_with_its_targets(load: Api) -> None:
     assert rows.names == NAMELESS
     assert rows.targets.tolist() == [[512.5], [-3], [1e6]]
     assert (rows.row.tolist(), rows.labels.tolist(), rows.sources) == ([0, 2, 3], [0, 0, 0], ("north",))
-    assert others is not None
     assert others.tolist() == [ROWS[1]]
     folds = record(load, batch["id"]).folds
     assert list(folds) == [""]

@@ -28,7 +28,6 @@ def test_rows_without_a_label_are_stored_beside_the_others(api: Api) -> None:
     data = stored(api, batch["id"])
     rows, others = unpack_rows(data), unpack_unlabelled(data)
     assert (rows.inputs.tolist(), rows.row.tolist(), rows.label_names()) == ([ROWS[1], ROWS[3]], [1, 3], ["a", "b"])
-    assert others is not None
     assert others.tolist() == [ROWS[0], ROWS[2]]
     assert set(batch["lent"]) <= {1, 3}
     assert set(batch["lent"]) == set(np.array([1, 3])[rows.lent].tolist())

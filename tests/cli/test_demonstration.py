@@ -82,7 +82,6 @@ def test_the_files_of_deliveries_are_tables_that_the_model_takes(tmp_path: Path)
     file = weeks[-1].save(tmp_path / "week.csv", minutes=True)
     target = NumberTarget.model_validate(deliveries.TARGET)
     table = read_csv([file.read_bytes()], spec, Meant(target), "deliveries")
-    assert table.targets is not None
     np.testing.assert_array_equal(table.targets[:, 0], weeks[-1].minutes)
     assert set(table.named.names[3].values()) == {*deliveries.KNOWN, deliveries.NEW}
     assert np.isnan(table.named.rows).any(0).tolist() == [True, True, True, False, True]

@@ -77,7 +77,6 @@ def test_rows_without_a_label_are_kept_beside_and_taken_back(client: Client) -> 
     rows, names = corners(1)
     nameless = model.add_batch(rows + 0.5, [None] * len(rows))
     mixed = model.update(np.concatenate([rows, corners(2, 30)[0]]), [*names, *[None] * 30], batches=None, source="shop")
-    assert mixed.report is not None
     assert (mixed.verdict, mixed.report.batch.unlabelled) == (Verdict.PROMOTED, 30)
     assert mixed.report.batch.unlabelled_unfamiliar_share is not None
     with pytest.raises(InvalidContent, match="None of these rows has a label"):

@@ -121,7 +121,6 @@ def test_a_version_is_pinned_and_compared(client: Client, service_url: str) -> N
         "Versions 1 and 2 answer 60 of 240 rows differently. Right: 75.0 % and 100.0 %. The second also knows 3."
     )
     card = model.report()
-    assert card is not None
     assert (card.version, card.reason[:11]) == (2, "It knows 3;")
     assert repr(card).startswith("● Live: version 2. It knows 3; ")
     assert f"Page: {service_url}/models/pinned" in repr(card)

@@ -104,7 +104,6 @@ def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:
     taken = model.retract(added.batches, "wrong")
     assert taken.version == 3
     certificate = model.certificate(3)
-    assert certificate is not None
     assert certificate.ledger_digest == ledger_digest(model.ledger(3)) == before
     assert certificate.removed == added.batches
     assert model.certificate(1) is None

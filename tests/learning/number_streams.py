@@ -81,9 +81,7 @@ class NumberStream(Stream):
 @torch.no_grad()
 def values(version: Checkpoint | None, inputs: Array) -> Floats:
     """What a version answers to raw rows, as targets. [n, ...] -> [n, k]"""
-    assert version is not None
     grid = version.layout.numbers
-    assert grid is not None
     answers = build(version).answer(np.asarray(inputs, np.float32)).double().numpy()
     return grid.targets(grid.value(answers), np.asarray(inputs, np.float32))
 

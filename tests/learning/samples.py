@@ -36,7 +36,6 @@ class Digits(NamedTuple):
 def load_digits() -> Digits:
     """scikit-learn's digits from its file: to import the library takes a second of each process that runs tests."""
     library = find_spec("sklearn")
-    assert library is not None
     [folder] = library.submodule_search_locations or []
     table = np.loadtxt(Path(folder) / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     table.flags.writeable = False
@@ -96,6 +95,5 @@ def logits(checkpoint: Checkpoint, inputs: Floats) -> Tensor:
 
 def accuracy(checkpoint: Checkpoint | None, inputs: Floats, labels: Sequence[str]) -> float:
     """Share of rows answered rightly."""
-    assert checkpoint is not None
     best = logits(checkpoint, inputs).argmax(1).numpy()
     return float((np.array(checkpoint.classes)[best] == np.array(labels)).mean())

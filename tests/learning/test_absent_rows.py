@@ -63,7 +63,6 @@ def test_a_lift_stays_where_rows_are_gone_and_another_is_refused() -> None:
     random = np.random.default_rng(0)
     stream.learn(ridge, random.normal(size=(60, 4)), list("ab") * 30)
     base = stream.checkpoint
-    assert base is not None
     made = ridge.update(base, lost(stream, 400, 1), ridge.Params(), Run())
     assert made.checkpoint.layout.lifts == base.layout.lifts, "rows have more than doubled"
     with pytest.raises(MethodRefused, match="feature space cannot change"):

@@ -255,7 +255,6 @@ def test_the_question_of_a_long_answer_is_read_once(port: Port, monkeypatch: pyt
 
 def test_rows_beyond_what_the_service_takes_are_refused_by_the_application(port: Port) -> None:
     loaded = port.api.runtime.live.find("digits")
-    assert loaded is not None
     loaded.limits = BodyLimits(max_rows=2)
     for rows, status, calls in ((2, 200, 0), (3, 422, 1)):
         answer = port.post(PATH, JSON, json.dumps({"inputs": [[1, 2, 3]] * rows}).encode())

@@ -166,7 +166,6 @@ def test_a_row_with_a_new_value_has_the_interval_of_such_rows(batcher: Batcher) 
     many, options = np.tile(few, (40, 1)), version.settled(PredictOptions(level=0.5))
     asked = asyncio.run(_answered(batcher, version, many, options))
     for answers in (predict(version, few, options).answers, predict(version, many, options).answers, asked):
-        assert answers.intervals is not None
         wide = np.diff(answers.intervals[:, 0])[:, 0] == 200 * 64
         assert wide.tolist() == [False, True, False] * (len(answers.values) // 3)
     other = predict(version, many, options).answers.part(1, 3, PredictOptions(level=0.9))

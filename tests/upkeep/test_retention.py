@@ -114,8 +114,6 @@ def test_rows_of_numbers_that_are_kept_keep_their_targets(runtime: Runtime) -> N
     before = rows_of(runtime, batch_id)
     retention.settle(runtime, 1)
     left = rows_of(runtime, batch_id)
-    assert before is not None
-    assert left is not None
     assert len(left) == 6 + before.judging.sum()
     assert left.names == ("",)
     assert left.targets.tolist() == left.inputs[:, :1].tolist()
@@ -147,7 +145,6 @@ def test_a_batch_that_is_kept_whole_keeps_its_entry_too(runtime: Runtime) -> Non
     before = stored(runtime)
     retention.settle(runtime, 1)
     kept = rows_of(runtime, only)
-    assert kept is not None
     assert len(kept) == int((kept.judging | kept.learning).sum())
     if len(kept) == ROWS:
         assert stored(runtime) == before

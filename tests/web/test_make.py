@@ -147,7 +147,6 @@ PRICES = b"rooms,price\n" + b"".join(b"%d,%d.25\n" % (k % 5, 500 + k) for k in r
 def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     shown = look(person, PRICES.replace(b"520.25", b"52O.25"))
     fault = re.search(r'id="predicts-fault" role="alert">(.*?)</span>', shown.text, re.S)
-    assert fault is not None
     assert "look like numbers, and “52O.25” is none" in fault[1]
     assert "required checked" not in shown.text
     refused = sent(person, "/new/send", shown.text, PRICES)  # nobody has said what is predicted
@@ -217,7 +216,6 @@ def test_a_long_file_is_guessed_from_its_beginning(make_api: MakeApi) -> None:
     long = b"n,words,label\n" + line * (HEAD_BYTES // len(line) + 500)
     shown = look(person, long).text
     rows = re.search(r"its first ([0-9,]+) rows were looked at", shown)
-    assert rows is not None
     assert int(rows[1].replace(",", "")) == pytest.approx(HEAD_BYTES / len(line), abs=3)
 
 
@@ -235,7 +233,6 @@ def test_a_file_that_is_refused_leaves_no_model_and_its_name_free(
     shown = look(person, STAYS).text
     refused = sent(person, "/new/send", shown, content)
     fault = re.search(r'id="file-fault" role="alert">(.*?)</span>', refused.text, re.S)
-    assert fault is not None
     assert sentence in unescape(fault[1])
     assert nothing_is_there(person.api)
     moved = sent(person, "/new/send", refused.text, STAYS)

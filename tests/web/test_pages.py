@@ -179,7 +179,6 @@ def test_a_matrix_has_all_rows_of_each_class_and_is_left_out_where_it_cannot_be_
     wrong = Confusion(class_="3", answer="8", rows=1)
     score = Score(accuracy=5 / 6, balanced_accuracy=0.875, rows=6, classes=of, confusions=[wrong])
     drawn = matrix(score)
-    assert drawn is not None
     assert drawn.answers == ["3", "8"]
     assert [[(cell.rows, cell.level, cell.right) for cell in cells] for _, cells in drawn.classes] == [
         [(3, 4, True), (1, 2, False)],

@@ -96,7 +96,6 @@ class Process:
         """The sums of the live version can be recomputed from what is stored."""
         with self.runtime.database.reading() as session:
             live = models.live(session, models.get(session, "digits"))
-        assert live is not None
         assert verify(self.runtime, "digits", live.number).holds
 
 

@@ -51,7 +51,6 @@ class Attempt:
         self.saved = SavedTrainings(runtime, self.update)
         with runtime.database.reading() as session:
             whole = assign.assignment(runtime, session, self.update)
-        assert whole is not None
         self.assignment: Assignment = whole.model_copy(update={"save_seconds": EVERY})
 
     def learn(self, stop: int | None = None) -> Result:

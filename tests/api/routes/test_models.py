@@ -216,5 +216,4 @@ def test_models_stored_under_wider_limits_are_shown_changed_and_fed(api: Api) ->
     with api.runtime.database.writing() as session:
         update = session.scalars(select(Update)).one()
         whole = assignment(api.runtime, session, update)
-    assert whole is not None
     assert ASSIGNMENT.as_stored(json.loads(whole.model_dump_json())) == whole

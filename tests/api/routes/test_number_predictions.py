@@ -275,7 +275,6 @@ def test_a_real_service_answers_by_every_door_and_rolls_back(shared: Server) -> 
         answer = load.predict(rows, level=0.8)
         assert isinstance(answer, NumberPredictions)
         assert (answer.version, answer.level, len(answer.values)) == (2, 0.8, 7)
-        assert answer.intervals is not None
         got = [http.get(PATH, params={"input": json.dumps(row), "level": "0.8"}).json() for row in rows.tolist()]
         for k, one in enumerate(got):
             low, high = one["predictions"][0]["interval"]

@@ -41,14 +41,12 @@ def test_many_different_labels_are_read_in_one_pass() -> None:
 def test_unknown_labels_are_named_with_near_matches() -> None:
     assert unknown_labels({"seven": 0}, ["seven", "eight"], "digits") is None
     refused = unknown_labels(first_places(["seven", "sevn", "zzz", "sevn"]), ["seven", "eight"], "digits")
-    assert refused is not None
     assert refused.errors == [
         ("/labels/1", '"sevn" is not a class of digits. Near: "seven".'),
         ("/labels/2", '"zzz" is not a class of digits.'),
     ]
     assert '"new_classes": "allow"' in refused.detail
     beside_null = unknown_labels(first_places([None, "sevn"]), ["seven"], "digits")
-    assert beside_null is not None
     assert beside_null.errors[0][0] == "/labels/1"
     assert refused.members == {"unknown": ["sevn", "zzz"], "near": {"sevn": ["seven"]}}
 

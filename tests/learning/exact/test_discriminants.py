@@ -81,12 +81,10 @@ def test_ridge_alone_is_surely_better_where_what_is_added_is_noise_and_never_on_
     rows = entry_of(np.rint(x * 2**SHIFT), list(np.array(["a", "b"])[y]), "bat_1")
     alone, noisy = (Head(("a", "b"), np.array([[-1.0, -w], [1.0, w]]), np.zeros(2)) for w in (0.0, 0.5))
     test = compared(alone, noisy, rows, SHIFT)
-    assert test is not None
     assert test.surely
     assert test.alone > test.both
     assert test.gain > 0
     for better in (compared(noisy, alone, rows, SHIFT), compared(alone, alone, rows, SHIFT)):
-        assert better is not None
         assert not better.surely
     few = rows.take(np.arange(TESTED_ROWS - 1))
     assert compared(alone, noisy, few, SHIFT) is None

@@ -181,7 +181,6 @@ def test_a_class_that_only_judges_have_is_absent_from_the_judged_head() -> None:
     moved = Rows(**{**vars(rows), "folds": folds})
     made = learn(ridge.METHOD, None, [], moved)
     assert made.checkpoint.parts["judge"]["bias"][0] == ABSENT
-    assert made.out_of_fold is not None
     assert (made.out_of_fold[rows.labels == 0, 0] == ABSENT).all()
     assert build(made.checkpoint)(torch.from_numpy(rows.inputs)).isfinite().all()
 
@@ -244,7 +243,6 @@ def trained(kind: str) -> Stream:
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_a_trained_backbone_is_frozen_and_its_history_summed(method: Method, kind: str) -> None:
     known = trained(kind)
-    assert known.checkpoint is not None
     x, y = digits()
     rows = np.flatnonzero(np.isin(y, list("56789")))[:200]
     made = method.update(known.checkpoint, known.data(x[rows], list(y[rows])), method.Params(), Run())
@@ -276,7 +274,6 @@ def test_new_classes_of_digits_are_learned_and_the_old_ones_stay() -> None:
     right = np.array(got.classes)[build(got)(torch.from_numpy(x[test])).argmax(1).numpy()] == y[test]
     assert right.mean() > 0.975
     assert right[np.isin(y[test], list("01234"))].mean() > 0.97
-    assert made.out_of_fold is not None
     own = y[np.isin(y, list("56789")) & ~test]
     assert (np.array(got.classes)[made.out_of_fold.argmax(1)] == own).mean() > 0.97
 
@@ -290,7 +287,6 @@ def test_auto_chooses_again_when_rows_have_doubled_and_a_named_lift_stays() -> N
         looked.append("lifts_tried" in made.details)
         named.learn(ridge.METHOD, x[start:stop], y[start:stop], **(NAMED if start == 0 else {}))
     assert looked == [True, False, True, True]
-    assert named.checkpoint is not None
     assert [(lift.kind, lift.width) for lift in named.checkpoint.layout.lifts] == [("relu", 24)]
 
 
@@ -313,7 +309,6 @@ def test_a_lift_that_was_far_ahead_stays_once_without_being_tried(monkeypatch: p
             assert made.checkpoint.learned["lift.0"] == everything, "it stayed because of these rows, too"
         assert counts == tried
     exact = made.checkpoint.layout.exact
-    assert exact is not None
     assert exact.lift_rows == 160
 
 
@@ -324,7 +319,6 @@ def test_a_lift_that_was_ahead_is_chosen_anew_where_it_does_badly(monkeypatch: p
     scores = iter((0.9, 0.98, 0.9, 0.9, 0.95, 0.9))
     monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_: next(scores))
     first = model.learn(ridge.METHOD, x[:40], y[:40]).checkpoint.layout
-    assert first.exact is not None
     assert first.exact.lift_ahead
     noise = list(np.random.default_rng(0).permutation(y[40:330]))
     assert len(model.learn(ridge.METHOD, x[40:330], noise).details["lifts_tried"]) == 3

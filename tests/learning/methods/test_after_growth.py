@@ -39,7 +39,6 @@ def grown(backbone: str) -> Stream:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe, "CROWDED", -1.0)
         s.learn(den.METHOD, *batch("67", 60), epochs=1)
-    assert s.checkpoint is not None
     assert s.checkpoint.layout.low_rank
     assert len(s.checkpoint.layout.inserted) == 2
     return s
@@ -67,7 +66,6 @@ def test_a_batch_of_very_unequal_classes_is_learned(method: Method, backbone: st
     """80 rows of one new class, 2 of another, 1 of a known one."""
     s = grown(backbone)
     base = s.checkpoint
-    assert base is not None
     pieces = [batch("8", 80), batch("9", 2), batch("0", 1)]
     X, y = np.concatenate([x for x, _ in pieces]), [label for _, labels in pieces for label in labels]
     data = s.data(X, y)

@@ -34,7 +34,6 @@ def test_old_logits_keep_every_bit_when_the_head_grows(columns: int, rows: int) 
     after = grown(x)
     assert after.shape == (rows, 5 + columns)
     assert torch.equal(after[:, :5], before)
-    assert block is not None
     assert block.part == "head.1"
     assert block.weight.std() > 0
     grow_head(grown, 3, torch.Generator().manual_seed(2))
@@ -50,7 +49,6 @@ def test_new_rows_are_no_louder_than_the_old_ones() -> None:
     for p in grown.head.parameters():
         p.data *= 1000
     block = grow_head(grown, 4, torch.Generator().manual_seed(0))
-    assert block is not None
     assert block.weight.std() < 0.2
 
 

@@ -154,7 +154,6 @@ def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> Non
     assert rows_beyond(scale, rows) is None
     rows[:5] = 50
     note = rows_beyond(scale, rows)
-    assert note is not None
     assert note.startswith("5 of 100 rows")
     assert "declares a wider `scale`" in note
     assert rows_beyond(scale, rows[:0]) is None

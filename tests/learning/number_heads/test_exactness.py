@@ -46,12 +46,10 @@ def digest(stream: NumberStream) -> str:
     space, ledger = Space.of(stream.checkpoint), None
     for rows in stream.history:
         ledger = (ledger or Ledger.empty(space)).with_entry(feature_rows(space, rows))
-    assert ledger is not None
     return ledger.digest
 
 
 def head_bits(version: Checkpoint | None) -> dict[str, bytes]:
-    assert version is not None
     return {part: pack_shard(version.parts[part]) for part in ("head.0", "judge")}
 
 
@@ -90,7 +88,6 @@ def test_sums_of_goals_are_those_of_integers(seed: int, n: int, spread: float) -
     X, y = plane(60, seed)
     space = Space.of(stream.learns(X, y, lift="none").checkpoint)
     grid = space.numbers
-    assert grid is not None
     rng = np.random.default_rng(seed)
     low, high = grid.ends
     goals = np.clip(rng.normal(40, spread, (n, 2)) * grid.unit, low, high)
@@ -144,7 +141,6 @@ def test_sums_beyond_two_to_the_fifty_third_are_refused(monkeypatch: pytest.Monk
     stream.learns(X, y, lift="none")
     monkeypatch.setattr(sums_module, "LARGEST_SUM", 2.0**35)
     grid = stream.checkpoint.layout.numbers
-    assert grid is not None
     with pytest.raises(MethodRefused, match="2\\^53"):
         stream.learns(X, np.broadcast_to(grid.ends[1], (60, 2)), lift="none")
 

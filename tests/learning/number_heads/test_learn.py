@@ -43,7 +43,6 @@ def test_the_head_is_ridge_on_all_rows(alpha: float, lift: str) -> None:
     stream = NumberStream(vector(5))
     for t in range(3):
         stream.learns(*curve(80, t), lift=lift, width=40, alpha=alpha, decay=1)
-    assert stream.checkpoint is not None
     space = Space.of(stream.checkpoint)
     assert space.numbers is not None
     entries = [feature_rows(space, rows) for rows in stream.history]
@@ -131,7 +130,6 @@ def test_three_numbers_a_row_are_each_solved_as_if_alone() -> None:
     together = NumberStream(vector(5), number(size=3, names=["a", "b", "c"]))
     made = together.learns(X, three, lift="none", alpha=0.01)
     assert made.checkpoint.outputs == ("a", "b", "c")
-    assert made.out_of_fold is not None
     assert made.out_of_fold.shape == (120, 3)
     for k in range(3):
         alone = NumberStream(vector(5))
@@ -151,17 +149,13 @@ def test_the_decay_is_searched_and_is_taken_where_the_stream_drifts(moves: bool)
     stream, made = NumberStream(vector(3)), None
     for t in range(8):
         made = stream.learns(*(drifting(t) if moves else drifting(0)), lift="none")
-    assert made is not None
     assert set(made.details["decays_tried"]) == {"1", "0.9", "0.7", "0.5"}
     exact = made.checkpoint.layout.exact
-    assert exact is not None
     assert (exact.decay < 1) == moves
     assert any("not exact" in note for note in made.notes) == moves
     kept = stream.learns(*drifting(8), lift="none", decay=1).checkpoint.layout.exact
-    assert kept is not None
     assert kept.decay == 1
     halved = stream.learns(*drifting(9), lift="none", half_life=2).checkpoint.layout.exact
-    assert halved is not None
     assert halved.decay == pytest.approx(0.5**0.5)
 
 
@@ -201,8 +195,6 @@ def test_after_everything_was_taken_back_the_next_batch_fits_a_grid_anew() -> No
     assert emptied.checkpoint.outputs == ()
     stream.history, stream.checkpoint = [], emptied.checkpoint
     second = stream.learns(X, 1000 * y).checkpoint.layout.numbers
-    assert first is not None
-    assert second is not None
     assert second.step[0] == 1024 * first.step[0]
 
 
@@ -219,7 +211,6 @@ def test_what_is_of_classes_alone_is_refused_by_name(params: dict[str, Any], nam
     _, given = resolve({"name": "ridge", **params})
     setting = Setting(stream.input, stream.architecture, target=stream.target)
     refusal = given.unfit(setting)
-    assert refusal is not None
     assert refusal[0] == name
     assert name in refusal[1]
     with pytest.raises(MethodRefused, match=name):

@@ -32,7 +32,6 @@ def test_the_pulls_gradient_equals_finite_differences() -> None:
     theta, pull = two_parameters()
     torch.autograd.backward(pull.loss())
     for p in theta:
-        assert p.grad is not None
         with torch.no_grad():
             p += 1e-6
             above = pull.loss().item()

@@ -62,7 +62,6 @@ def test_delta_is_the_robust_spread_of_what_the_exact_head_leaves_on_selecting_r
     data = made.offered(*rows(0))
     learned = made.learns_by("retrain", data, epochs=1)
     version, grid = learned.checkpoint, learned.checkpoint.layout.numbers
-    assert grid is not None
     space = Space.of(identity_network(SPEC, load_scale(SPEC, version.parts["scale"]), numbers=grid))
     entry, ledger = data.entry(space), data.grown(space)
     alpha = choose_strength(ledger.learn, ledger.select, 1, space.shift).alpha

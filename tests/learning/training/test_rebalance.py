@@ -71,7 +71,6 @@ def test_a_planted_bias_is_found(scale: float, offset: float) -> None:
     spoiled = z.copy()
     spoiled[:, 4:] = (z[:, 4:] - offset) / scale
     fitted = fit_correction(spoiled, y, 4)
-    assert fitted is not None
     assert fitted[0] == pytest.approx(scale, rel=0.1)
     assert fitted[1] == pytest.approx(offset, abs=0.1)
 
@@ -101,7 +100,6 @@ def unequal() -> tuple[list[int], list[str]]:
 
 def held_balanced(s: Stream) -> float:
     d = digits()
-    assert s.checkpoint is not None
     columns = torch.tensor([s.checkpoint.classes.index(c) for c in d.held_y])
     return balanced_accuracy(logits(s.checkpoint, d.held_X), columns)
 
@@ -122,7 +120,6 @@ def test_an_adjustment_is_given_back_before_the_next_training() -> None:
     s, t = stream([16]), stream([16])
     s.learn(retrain.METHOD, d.X[places], y, balance="adjust")
     t.learn(retrain.METHOD, d.X[places], y)
-    assert s.checkpoint is not None
     assert t.checkpoint is not None
     taken = s.checkpoint.parts[ADJUSTED]["columns"]
     plain, adjusted = logits(t.checkpoint, d.held_X), logits(s.checkpoint, d.held_X)

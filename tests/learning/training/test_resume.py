@@ -134,7 +134,6 @@ def test_a_finished_training_is_not_done_again() -> None:
 def test_short_trainings_are_done_again_and_long_ones_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = Attempts(10**6)
     trainings = attempts.run().trainings
-    assert trainings is not None
     big = Reached({}, {"weight.0": torch.zeros(10)})
     for _ in range(3):
         trainings.begin(dict)
@@ -143,7 +142,6 @@ def test_short_trainings_are_done_again_and_long_ones_are_kept_up_to_a_bound(mon
     assert list(attempts.kept) == [2], "only the one at hand"
     monkeypatch.setattr("service.learning.run.MOST_BYTES", 100)
     trainings = (attempts := Attempts(1)).run().trainings
-    assert trainings is not None
     for _ in range(4):
         trainings.begin(dict)
         trainings.finish(lambda: big)

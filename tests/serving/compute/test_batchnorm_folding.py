@@ -151,7 +151,6 @@ def test_versions_share_the_folded_network_and_nobody_holds_the_other_weights() 
     name = next(shard["digest"] for shard in made[0][1] if shard["part"] == "backbone.0")
     assert reads.count(name) == 1
     assert first.shared is second.shared
-    assert first.shared is not None
     assert (first.shared.digest, name in extractor._cache) == (name, False)
     whole = sum(t.nbytes for t in residual().values())
     assert 0.8 * whole < first.shared.bytes < 1.1 * whole
@@ -178,7 +177,6 @@ def test_dense_layers_of_a_backbone_of_texts_are_packed(there: bool, monkeypatch
     with torch.inference_mode():
         wanted, features = (network(network.prepare(texts)) for network in (plain, packed))
     assert torch.allclose(features, wanted, atol=1e-5)
-    assert packed.weights is not None
     dense = sum(isinstance(layer, nn.Linear) for layer in packed.modules())
     assert dense == (0 if there and available() else 36)
     tokenizer = weights["tokenizer"].numel() if dense == 0 else 0

@@ -20,7 +20,6 @@ def check_looks(page: Page, axe: Look, url: str, pages: Mapping[str, str], schem
     """Asserts that axe finds nothing on any page, that none is wider than the window, that none shows HTML of names,
     and that each has at most one main button; and takes their pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    assert page.viewport_size is not None
     width, found = page.viewport_size["width"], {}
     for name, path in pages.items():
         page.goto(url + path)

@@ -70,11 +70,9 @@ def test_what_a_net_had_won_is_not_lost_by_the_rows_with_which_the_exact_head_ta
     earlier = MemoryData(SPEC, data.architecture, data.base_rows, Rows.empty((12,)))
     chosen = choose({"name": "auto"}, base, data).rival
     assert base is not None
-    assert chosen is not None
     learned = learn(base, data, chosen.method, chosen.params, Run())
     made = taken_over(base, earlier, learned, chosen, Run())
     assert made.checkpoint is learned.checkpoint
-    assert made.without is not None
     assert made.without.learned["head.0"] == set(data.known_batches)
     assert made.notes[-1] == TOOK_OVER
     reports = [ClassContext(live=2).examine(base, it, data, Run()).report for it in (learned, made)]
@@ -90,7 +88,6 @@ def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_
     stream = Stream(SPEC)
     stream.learn(METHODS["retrain"], *rows(lambda x: x[0] > 0, 400, 0), epochs=2, **NET)
     first = stream.checkpoint
-    assert first is not None
     base = replace(first, layout=first.layout.model_copy(update={"imported": imported}))
     data = stream.data(*rows(lambda x: x[0] > 0, 400, 1))
     champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint

@@ -38,7 +38,6 @@ def test_what_its_sender_expects_goes_with_an_update_and_its_challenger(runtime:
         assert updates.challenge(session, digits, update, RIDGE, "why").expect == "relabel"
     with runtime.database.reading() as session:
         order = assignment(runtime, session, claimed(runtime))
-    assert order is not None
     assert order.expected
 
 
@@ -53,7 +52,6 @@ def ordered(runtime: Runtime, names: Sequence[str], kind: UpdateKind = UpdateKin
 
 def test_a_first_update_has_no_base_and_all_its_batches(runtime: Runtime, ids: list[str]) -> None:
     request = ordered(runtime, ids[:2])
-    assert request is not None
     assert (request.base, request.start, request.removed) == (None, None, [])
     assert [step.batches for step in request.steps] == [ids[:2]]
     assert request.counts == dict.fromkeys(ids[:2], 8)
@@ -77,8 +75,6 @@ def test_a_brief_assignment_tells_of_the_latest_batches_of_the_base_and_counts_t
     update = claimed(runtime)
     with runtime.database.reading() as session:
         request, whole = (assignment(runtime, session, update, brief) for brief in (True, False))
-    assert request is not None
-    assert whole is not None
     assert request.known == (24, 21, 0)
     assert request.entered == ["5" * 64], "one in which all of its batches have an entry"
     assert list(request.counts) == ids[2:]
@@ -102,8 +98,6 @@ def test_batches_that_the_base_holds_or_that_were_retracted_are_skipped(runtime:
     assert row.id == update.id
     with runtime.database.reading() as session:
         request = assignment(runtime, session, row)
-    assert request is not None
-    assert request.base is not None
     assert (request.base.number, request.base.learned) == (1, ids[:1])
     assert [step.batches for step in request.steps] == [ids[1:2]]
     assert request.entries == {"5" * 64: {ids[0]: "6" * 64}}
@@ -122,7 +116,6 @@ def test_values_that_were_brought_are_sent_of_columns_with_new_ones_alone(
         for batch_id, values in zip(ids, [*brought, {"city": {"Nara": 8}}, {"plan": {"a": 8}}], strict=True):
             session.get_one(Batch, batch_id).values = values
     request = ordered(runtime, [ids[place]])
-    assert request is not None
     assert request.vocabulary == sent
 
 
@@ -160,7 +153,6 @@ def test_the_gate_looks_back_at_spaced_ages_and_on_what_a_person_promoted(runtim
             if k == 20:
                 deployments.promote(session, digits, made_, "looks fine", by="operator")
     request = ordered(runtime, ids[1:2])
-    assert request is not None
     assert [b.version for b in request.lineage.bits] == [1, 9, 21, 25, *range(31, 41)]
     assert request.lineage.bits[-1].digest == f"{39:064d}"
 

@@ -65,7 +65,6 @@ def test_an_update_shows_the_losses_of_its_training_and_none_once_it_has_ended(r
         row = session.get_one(Update, update.id)
         assert row.progress is not None
         shown = updates.resources_of(session, [row])[0].progress
-        assert shown is not None
         assert [(e.epoch, e.training, e.kept_back) for e in shown.losses] == [(1, 0.5123, 0.75), (2, 0.25, None)]
         states.advance(session, row, UpdateState.FAILED, "failed")
         assert row.progress is None

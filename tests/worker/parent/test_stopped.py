@@ -59,7 +59,6 @@ def compared(runtime: Runtime, batch: str) -> list[float]:
         update.base_version_id = models.get(session, "digits").live_version_id
         request = assignment(runtime, session, update)
         session.rollback()
-    assert request is not None
     return [figures[0]["log_mean"] for figures in request.lineage.stopped]
 
 

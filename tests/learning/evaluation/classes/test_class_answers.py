@@ -71,7 +71,6 @@ def test_masked_answers_ignore_the_other_columns() -> None:
 
 def test_score_by_hand() -> None:
     scores = scored(answers("ab", [1, 0], [1, 0], [0, 1], [0, 1]), rows("aaab"))
-    assert scores is not None
     assert (scores.accuracy, scores.balanced_accuracy, scores.rows) == pytest.approx((0.75, (2 / 3 + 1) / 2, 4))
     assert scores.classes["a"].accuracy == pytest.approx(2 / 3)
     assert scores.classes["a"].rows == 3
@@ -140,7 +139,6 @@ def test_calibration_error_is_the_gap_between_scores_and_the_share_that_is_right
     right = rows("aaabab")  # of four at 0.9 three are right, of two at 0.6 both
     assert calibration_error(replies, right) == pytest.approx((4 * abs(0.75 - 0.9) + 2 * abs(1 - 0.6)) / 6)
     scores = scored(replies, right)
-    assert scores is not None
     assert (scores.accuracy, scores.ece) == (pytest.approx(5 / 6), calibration_error(replies, right))
 
 
@@ -165,7 +163,6 @@ def test_confusions_are_wrong_answers_counted_the_most_frequent_first() -> None:
     assert [(c.class_, c.answer, c.rows) for c in told] == [("a", "b", 2), ("b", "a", 1), ("x", "c", 1)]
     assert confusions(answers("ab"), Rows.empty((1,))) == []
     scores = scored(replies, rows("aaabxa"))
-    assert scores is not None
     assert scores.confusions == told
     assert scores.model_dump(by_alias=True)["confusions"][0] == {"class": "a", "answer": "b", "rows": 2}
 

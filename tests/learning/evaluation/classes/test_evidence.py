@@ -89,7 +89,6 @@ def test_conflicts_are_familiar_rows_of_known_classes_with_another_label(ledger:
     weighed = weigh(
         ledger.exam, batch, ExamAnswers(answered(ledger, ledger.exam), answered(ledger, batch)), ledger, POLICY
     )
-    assert weighed is not None
     assert set(batch.take(weighed.conflict).label_names()) == {"b"}
     assert weighed.conflicts == pytest.approx(sum(truly_a), abs=1)
     assert not weighed.known[[name == "new" for name in batch.label_names()]].any()
@@ -104,7 +103,6 @@ def test_expected_conflicts_follow_the_mix_of_classes(ledger: Ledger) -> None:
     right = answered(ledger, exam)
     weighed = weigh(exam, only_a, ExamAnswers(right, answered(ledger, only_a)), ledger, POLICY)
     n = exam.counts()["a"]
-    assert weighed is not None
     assert weighed.expected == pytest.approx(1 / (n + 2))
 
 
@@ -117,7 +115,6 @@ def test_trusted_rows_of_a_class_stand_for_as_many_as_were_learned(ledger: Ledge
     def expected(kept: np.ndarray) -> float:
         answers = ExamAnswers(wrong.take(kept), answered(ledger, batch))
         weighed = weigh(exam.take(kept), batch, answers, ledger, POLICY)
-        assert weighed is not None
         return weighed.classes["b"].expected
 
     every = np.arange(len(exam))
@@ -134,7 +131,6 @@ def test_counts_by_class_name_what_the_rows_say_instead(ledger: Ledger) -> None:
     batch = cloud("bat_1", 90, 3, {"a": "b"})
     answers = answered(ledger, batch)
     weighed = weigh(ledger.exam, batch, ExamAnswers(answered(ledger, ledger.exam), answers), ledger, POLICY)
-    assert weighed is not None
     assert weighed.classes["a"].toward == {"b": weighed.classes["a"].conflicts}
     assert weighed.classes["a"].conflicts == weighed.classes["a"].confident > 10
     assert weighed.classes["c"].conflicts == 0
@@ -160,7 +156,6 @@ def test_noise_everywhere_is_not_held_against_one_class(ledger: Ledger) -> None:
     weighed = weigh(
         ledger.exam, mixed, ExamAnswers(answered(ledger, ledger.exam), answered(ledger, mixed)), ledger, POLICY
     )
-    assert weighed is not None
     assert all(e.expected > 0.1 for e in weighed.classes.values())
 
 

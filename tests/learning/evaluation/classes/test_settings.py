@@ -34,7 +34,6 @@ def learned(strength: float, batch: Rows = NEXT) -> tuple[Learned, Learned]:
 
 def test_a_table_learned_with_another_strength_has_that_strength_without_the_batch() -> None:
     _, second = learned(10)
-    assert second.without is not None
     alone = learn(
         None,
         MemoryData(SHOP, Architecture(), [], FIRST),

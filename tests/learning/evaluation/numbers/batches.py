@@ -146,7 +146,6 @@ def rows(
 
 def memory_of(a: NumberAssessment) -> Tested:
     """What a version remembers of an update, all rows."""
-    assert a.base is not None
     ratio = ratios(a)
     assert ratio is not None
     n, m = len(a.batch), len(a.trusted)

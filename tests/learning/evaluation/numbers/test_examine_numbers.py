@@ -56,7 +56,6 @@ def test_a_first_version_is_told_by_what_it_answers_out_of_fold() -> None:
     assert report.skill is None
     assert report.before is None
     assert report.rise is None
-    assert report.after is not None
     assert report.after.rows == 120
     assert 0.5 * 10 * 0.5 < report.after.mae < 3 * 10 * 0.5
     assert report.gate.outcome is Outcome.PASS
@@ -74,7 +73,6 @@ def test_tested_errors_are_those_of_the_live_version_on_batches_to_come() -> Non
         if k >= 2:
             before, rows = stream.candidates[k - 1].checkpoint, stream.history[k]
             expected.append(np.abs(values(before, rows.inputs) - rows.targets))
-    assert report.tested is not None
     assert report.tested.batches == 5
     assert report.tested.rows == 600
     assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
@@ -85,7 +83,6 @@ def test_what_a_coarse_step_rounds_is_part_of_the_error() -> None:
     stream = Lineage(3, number(step=1000.0))
     for k in range(2):
         report = stream.grow(*drawn(k))
-    assert report.tested is not None
     assert report.tested.mae == pytest.approx(np.abs(stream.history[1].targets).mean(), abs=1.0)
 
 
@@ -106,8 +103,6 @@ def test_a_sentence_says_a_large_error_in_three_digits() -> None:
 def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: Lineage) -> None:
     """Of a batch at most 1,000 rows are tested: these are not "the last rows"."""
     report = numbers(lineage.candidates[-1].report)
-    assert report.before is not None
-    assert report.tested is not None
     sentence = numbers_gained(report)
     assert sentence.startswith("On 600 rows of the last 5 batches, as they came, it was off by ")
     assert f" on {report.before.rows} trusted rows" in sentence
@@ -127,7 +122,6 @@ def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
 
 def test_skill_is_beside_the_mean_of_the_source(lineage: Lineage) -> None:
     report = numbers(lineage.candidates[-1].report)
-    assert report.tested is not None
     assert report.skill is not None
     assert report.yardsticks.keys() == {"mean", "last"}
     assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["mean"].mae)
@@ -136,8 +130,6 @@ def test_skill_is_beside_the_mean_of_the_source(lineage: Lineage) -> None:
 
 def test_trusted_rows_are_told_by_source_and_by_fifth(lineage: Lineage) -> None:
     report = numbers(lineage.candidates[-1].report)
-    assert report.before is not None
-    assert report.after is not None
     for errors in (report.before, report.after):
         assert sum(source.rows for source in errors.sources.values()) == errors.rows
         assert sum(region.rows for region in errors.regions) == errors.rows
@@ -147,7 +139,6 @@ def test_trusted_rows_are_told_by_source_and_by_fifth(lineage: Lineage) -> None:
         assert errors.coverage > 0.8
     assert [r.from_ for r in report.before.regions] == [r.from_ for r in report.after.regions]
     assert report.rise == pytest.approx(report.after.mae / report.before.mae - 1)
-    assert report.rise_interval is not None
     assert report.rise_interval[0] <= report.rise <= report.rise_interval[1]
     assert report.forgetting is not None
     assert abs(report.forgetting) < 0.2
@@ -155,12 +146,10 @@ def test_trusted_rows_are_told_by_source_and_by_fifth(lineage: Lineage) -> None:
 
 def test_intervals_are_of_the_last_batches_and_hold_the_next_one(lineage: Lineage) -> None:
     version = lineage.checkpoint
-    assert version is not None
     assert version.learned["interval"] == {f"bat_00{k}" for k in range(3, 8)}
     part = {name: tensor.numpy() for name, tensor in version.parts["interval"].items()}
     x, y = drawn(99, 2000)
     grid = version.layout.numbers
-    assert grid is not None
     answers = grid.in_units(values(version, x))
     goals = grid.in_units(y[:, None])
     for level in (0.5, 0.8, 0.9, 0.99):
@@ -203,7 +192,6 @@ def test_wrong_units_are_rejected_with_the_factor(lineage: Lineage) -> None:
     report = numbers(lineage.offer(lineage.offered(x, y * 10)).report)
     assert report.gate.outcome is Outcome.FAIL
     assert report.batch.factor == "/ 10"
-    assert report.batch.errors is not None
     assert report.batch.errors.mean is not None
     assert report.batch.errors.mean > 5
 
@@ -239,7 +227,6 @@ def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> Non
 def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
     candidate = lineage.retracted("bat_006")
     report = numbers(candidate.report)
-    assert report.tested is not None
     assert report.tested.rows == 600
     assert candidate.checkpoint.learned["interval"] == {f"bat_00{k}" for k in (2, 3, 4, 5, 7)}
     memory = candidate.bits
@@ -249,7 +236,6 @@ def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:
     assert not len(memory.error)
     earlier = lineage.past[6][1].of({"bat_000"})
     assert earlier.batches == ()
-    assert earlier.sums is not None
     assert not len(earlier.sums.rows)
     assert earlier.figures == (Figures(),)
     assert set(earlier.trusted_batches) == {"bat_000"}
@@ -266,9 +252,7 @@ def test_taking_everything_back_leaves_a_version_without_intervals(lineage: Line
 
 def test_a_batch_of_one_row_is_examined(lineage: Lineage) -> None:
     report = numbers(lineage.offer(lineage.offered(*drawn(60, 1))).report)
-    assert report.tested is not None
     assert report.tested.batches == 5
-    assert report.batch.errors is not None
     assert report.batch.errors.order is None
     alone = Lineage(3).grow(*drawn(0, 1))
     assert alone.after is None
@@ -280,8 +264,6 @@ def test_errors_of_a_logarithm_are_told_of_the_targets() -> None:
     for k in range(4):
         x, y = drawn(k)
         report = stream.grow(x, np.exp(y / 20))
-    assert report.tested is not None
-    assert report.before is not None
     rows = [stream.history[k] for k in range(1, 4)]
     expected = [np.abs(values(stream.candidates[k].checkpoint, r.inputs) - r.targets) for k, r in enumerate(rows)]
     assert report.tested.mae == pytest.approx(np.concatenate(expected).mean(), rel=1e-4)
@@ -296,7 +278,6 @@ def test_the_column_that_is_added_back_is_the_yardstick() -> None:
         x, y = drawn(k)
         x[:, 1] = 1000 + 300 * random.normal(size=len(x))
         report = stream.grow(x, x[:, 1] + (y - 50) / 10)
-    assert report.tested is not None
     assert report.skill is not None
     assert report.tested.r2 is not None
     assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks["column"].mae)
@@ -309,7 +290,6 @@ def test_a_yardstick_may_be_a_column_or_the_last_batch() -> None:
         stream = Lineage(3, number(yardstick=yardstick))
         for k in range(3):
             report = stream.grow(*drawn(k))
-        assert report.tested is not None
         assert report.skill == pytest.approx(1 - report.tested.mae / report.yardsticks[name].mae)
 
 
@@ -320,7 +300,6 @@ def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> N
         report = stream.grow(x, np.stack([y, 1e-3 * y[::-1]], 1))
     assert report.tested is not None
     assert report.skill is not None
-    assert report.before is not None
     assert len(report.batch.figures) == 2
     assert report.before.regions == []
     assert report.after is not None
@@ -331,7 +310,6 @@ def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> N
         assert errors.mae == pytest.approx((salt.mae + heat.mae) / 2)
     said = r'it was off by "salt" [\d.]+, "heat" [\d.]+\. .* \(on \d+ trusted rows'
     assert re.search(said, numbers_gained(report))
-    assert stream.checkpoint is not None
     assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
 
 
@@ -340,7 +318,6 @@ def test_recent_rows_alone_are_trusted_where_the_policy_says_so() -> None:
     for k in range(4):
         report = stream.grow(*drawn(k))
     recent = sum(int(rows.judging.sum()) for rows in stream.history[1:3])
-    assert report.before is not None
     assert report.before.rows == recent
 
 
@@ -353,7 +330,6 @@ def test_a_version_that_is_meant_to_forget_is_not_judged_by_what_is_to_be_forgot
         report = stream.grow(x, 10 * (x @ weights + 0.5 * random.normal(size=120)), decay=0.5)
         outcomes.append(report.gate.outcome)
     assert set(outcomes) == {Outcome.PASS}
-    assert report.before is not None
     assert report.before.rows == int(stream.history[8].judging.sum())
 
 
@@ -402,18 +378,12 @@ def test_a_base_in_another_feature_space_answers_by_its_network() -> None:
         stream.grow(*drawn(k))
         other.grow(*drawn(k))
     same, changed = stream.grow(*drawn(3)), other.grow(*drawn(3), lift="relu", width=20)
-    assert changed.before is not None
-    assert same.before is not None
     assert changed.before.mae == pytest.approx(same.before.mae, rel=1e-3)
-    assert changed.tested is not None
-    assert same.tested is not None
     assert changed.tested.mae == pytest.approx(same.tested.mae, rel=1e-3)
     assert changed.batch.errors is not None
     sums = other.past[-1][1].sums
-    assert sums is not None
     assert sums.features.shape == (1, 20)
     after = other.grow(*drawn(4), lift="relu", width=20)
-    assert after.batch.errors is not None
     assert after.batch.errors.mean == pytest.approx(1, abs=0.4)
 
 
@@ -429,12 +399,10 @@ def test_an_update_of_two_batches_remembers_each() -> None:
     assert memory.batches == ("bat_003", "bat_004")
     assert np.bincount(memory.batch).tolist() == [1000, 40]
     np.testing.assert_allclose(memory.mean[:, 0], [rows.batch.targets.mean() for rows in (one, two)])
-    assert memory.sums is not None
     assert memory.sums.rows.tolist() == [1100, 40]
     left = memory.of({"bat_000", "bat_001", "bat_002", "bat_004"})
     assert left.batches == ("bat_004",)
     np.testing.assert_array_equal(left.error, memory.error[memory.batch == 1])
-    assert left.sums is not None
     np.testing.assert_array_equal(left.sums.products, memory.sums.products[1:])
 
 
@@ -455,11 +423,9 @@ def test_a_batch_that_is_learned_again_after_a_rollback_is_remembered_once() -> 
 def test_a_version_with_another_head_is_measured_beside_ridge() -> None:
     stream = Lineage(3)
     stream.grow(*drawn(0))
-    assert stream.checkpoint is not None
     layout = stream.checkpoint.layout.model_copy(update={"exact": None})
     stream.checkpoint = replace(stream.checkpoint, layout=layout)
     report = stream.grow(*drawn(1))
-    assert report.tested is not None
     assert report.yardsticks["ridge"].mae == pytest.approx(report.tested.mae, rel=0.02)
 
 
@@ -472,7 +438,6 @@ def test_a_city_that_comes_late_is_not_held_against_its_batch_and_widens_its_own
     memories = [tested for _, tested in stream.past]
     assert [memory.novel is None for memory in memories] == [True, True, False, True]
     late = memories[2]
-    assert late.novel is not None
     assert late.novel.tolist() == (made[2][late.row, CITY] == value_code(LATE)).tolist()
     assert reports[2].batch.figures[0]["novel"] > 0.9
     parts = [candidate.checkpoint.parts["interval"]["quantiles"] for candidate in stream.candidates]

@@ -34,7 +34,6 @@ def batch(rows: int, features: int, seed: int = 0) -> tuple[FeatureRows, Floats]
 def test_the_head_of_a_batch_alone_is_ridge_of_the_other_groups(rows: int, features: int) -> None:
     own, goals = batch(rows, features)
     answers = own_answers(own, features, goals)
-    assert answers is not None
     X = own.inputs.astype(np.float64)
     scale, group = X.std(0), own.folds // 2
     for g in np.unique(group):
@@ -58,7 +57,6 @@ def test_a_batch_in_one_group_has_no_answers_of_its_own() -> None:
 def test_at_most_a_thousand_rows_of_a_batch_are_asked() -> None:
     own, goals = batch(1500, 3)
     answers = own_answers(own, 3, goals)
-    assert answers is not None
     assert np.isfinite(answers[:, 0]).sum() == own_head.MOST_ROWS
 
 
@@ -77,7 +75,6 @@ def test_an_error_left_out_is_that_of_a_head_without_the_block_of_the_row() -> N
     data = MemoryData(made.input, made.architecture, [], rows, target=made.target)
     value, error = left_out_errors(version, data, space)
     exact = version.layout.exact
-    assert exact is not None
     assert exact.alpha is not None
     entry, goals = in_space(rows, space), value + error
     for row in (0, 7, 41):
@@ -100,14 +97,12 @@ def test_usual_errors_tell_rows_apart_and_forget_a_batch_that_was_taken_back() -
     memories = [t for _, t in made.past[:-1]]
     rows = in_space(last, space)
     usual = usual_errors(memories, data.ledger(space), space, rows)
-    assert usual is not None
     real = np.abs(made.past[-1][1].error[:, 0])
     assert np.corrcoef(usual[:, 0], real)[0, 1] > 0.3
     assert usual.mean() == pytest.approx(real.mean(), rel=0.25)
     small = rows.take(np.flatnonzero(usual[:, 0] < np.quantile(usual[:, 0], 0.1)))  # as a season may bring them
     tested = np.concatenate([np.abs(t.error) for t in memories]).mean()
     alike = usual_errors(memories, data.ledger(space), space, small)
-    assert alike is not None
     assert alike.mean() == pytest.approx(0.5 * tested)
     learned = {f"bat_{k:03d}" for k in range(5)} - {"bat_003"}
     without = usual_errors([t.of(learned) for t in memories], data.ledger(space), space, rows)

@@ -87,8 +87,6 @@ def test_three_updates_are_joined_by_their_rows() -> None:
             by_hand = {k: v * 150 for k, v in one.items()}
         else:
             fisher = Importance.normalised(ewc.fisher(again, again.batch, 5), 1.0)
-            assert fisher is not None
-            assert by_hand is not None
             own = fisher.stored(again)
             by_hand = {k: by_hand[k] + v * len(data.batch) for k, v in own.items()}
         rows += len(data.batch)
@@ -103,7 +101,6 @@ def test_importances_of_new_rows_of_the_head_begin_at_zero() -> None:
     d = digits().of("012345")
     learner = Learner.start(base_of(s), s.data(d.X[:50], d.y[:50]), Run())
     held = Importance.recalled(learner, ewc.STATE)
-    assert held is not None
     assert held.values["head.blocks.0.weight"].shape == (5, 16)
     assert held.values["head.blocks.0.weight"].any()
     assert held.values["head.blocks.1.weight"].shape == (1, 16)

@@ -53,7 +53,6 @@ def test_what_is_kept_comes_back(hidden: list[int]) -> None:
     learner = start(s, base, OLD, slice(150, 200))
     values = numbered(learner)
     held = Importance.recalled(start(s, keep(base, learner, values), OLD, slice(150, 200)), PART)
-    assert held is not None
     assert held.rows == 10
     assert held.values.keys() == values.keys()
     for name, value in values.items():
@@ -79,7 +78,6 @@ def test_another_frame_sees_the_same_penalty() -> None:
     two = Learner.start(kept, s.data(d.X[500:550], d.y[500:550]), Run())
     assert not torch.allclose(one.training_rows.frame.spread, two.training_rows.frame.spread, rtol=0.1)
     held = Importance.recalled(two, PART)
-    assert held is not None
     name = "trunk.layers.0.blocks.0.weight"
     change = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
     penalties = [
@@ -103,7 +101,6 @@ def test_new_classes_have_no_importance_and_a_merged_head_finds_its_own() -> Non
     nine = np.flatnonzero(np.array(digits().y) == "9")[:20]
     data = s.data(np.concatenate([d.X[200:210], digits().X[nine]]), [*d.y[200:210], *["9"] * 20])
     held = Importance.recalled(Learner.start(grown, data, Run()), PART)
-    assert held is not None
     assert torch.equal(
         held.values["head.blocks.0.weight"],
         torch.cat([values["head.blocks.0.weight"], values["head.blocks.1.weight"]]),
@@ -132,13 +129,11 @@ def test_filters_keep_theirs_under_their_own_names() -> None:
     values = numbered(learner)
     assert {v.ndim for v in values.values()} == {1, 2, 4}
     held = Importance.recalled(Learner.start(keep(s.checkpoint, learner, values), data, Run()), PART)
-    assert held is not None
     assert all(torch.equal(held.values[name], value) for name, value in values.items())
 
 
 def test_importances_have_mean_one_and_a_largest_value() -> None:
     made = Importance.normalised({"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([[2.0]])}, 5.0)
-    assert made is not None
     assert made.values["a"].tolist() == [0.5, 1.5]
     assert mean_of(made.values) == 1
     assert Importance.normalised({"a": torch.zeros(3)}, 5.0) is None

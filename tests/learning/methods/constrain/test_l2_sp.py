@@ -97,7 +97,6 @@ def test_the_anchor_base_is_where_training_first_ended() -> None:
     new = digits().of(NEW)
     s.learn(fine_tune.METHOD, new.X[:200], new.y[:200])
     second = s.checkpoint
-    assert second is not None
     data = s.data(new.X[200:400], new.y[200:400])
     home = l2_sp.update(second, data, l2_sp.Params(strength=1e9, anchor="base"), Run()).checkpoint
     stay = l2_sp.update(second, data, l2_sp.Params(strength=1e9), Run()).checkpoint

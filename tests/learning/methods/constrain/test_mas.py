@@ -59,9 +59,6 @@ def test_the_past_counts_by_its_share(memory: float) -> None:
     held = Importance.recalled(Learner.start(base, data, Run()), mas.STATE)
     new = Importance.normalised(mas.output_sensitivity(again, again.batch, 5), 1.0)
     got = Importance.recalled(again, mas.STATE)
-    assert held is not None
-    assert new is not None
-    assert got is not None
     for name, value in got.values.items():
         expected = memory * held.values[name] + (1 - memory) * new.values[name]
         assert torch.allclose(value, expected, rtol=1e-3, atol=1e-4 * float(expected.max())), name

@@ -58,7 +58,6 @@ def minimiser(learner: Learner, strength: float, stiffness: dict[str, torch.Tens
         pull = sum((k * (p - star) ** 2).sum() for k, p, star in zip(stiff, parts, stars, strict=True))
         total = F.cross_entropy(x @ parts[0].T + parts[1], y) + strength * pull
         torch.autograd.backward(total)
-        assert theta.grad is not None
         return float(total.detach()), theta.grad.numpy()
 
     start = torch.cat([star.flatten() for star in stars]).numpy()
@@ -111,7 +110,6 @@ def test_a_stiff_pull_ends_at_the_minimiser_of_its_formula(method: Method, stren
     part = f"state.{method.name}"
     base = replace(base, parts=base.parts | {part: Importance(drawn, 120.0).stored(start)})
     held = Importance.recalled(start := Learner.start(base, data, Run()), part)
-    assert held is not None
     got = method.update(base, data, method.Params.model_validate({"strength": strength, **CONVERGES}), Run())
     assert difference(got.checkpoint, start, *minimiser(start, strength, held.clipped())) < 1e-4
 
@@ -128,7 +126,6 @@ def test_blocks_that_train_at_a_lower_rate_come_to_rest_where_the_formula_does()
     end = Learner.start(l2_sp.update(base, data, params, Run()).checkpoint, data, Run(), unfreeze="all")
     torch.autograd.backward(F.cross_entropy(end.body(end.batch.x), end.batch.y))
     for p, star in zip(end.body.parameters(), start.body.parameters(), strict=True):
-        assert p.grad is not None
         assert p.grad.norm() > 1e-3
         # beside a kink of a ReLU it rests where no gradient is quite 0; a pull of another rate misses by 0.9
         assert (p.grad + 2 * strength * (p - star)).norm() < 0.2 * p.grad.norm()

@@ -126,7 +126,6 @@ def test_importances_join_by_rows_and_grow_with_the_head() -> None:
     d = digits().of("012345")
     data = s.data(d.X[:100], d.y[:100])
     held = Importance.recalled(Learner.start(base, data, Run()), si.STATE)
-    assert held is not None
     assert held.rows == 200
     assert not held.values["head.blocks.1.weight"].any()
     made = s.learn(si.METHOD, d.X[:100], d.y[:100], epochs=2, strength=1.0)

@@ -58,7 +58,6 @@ def extractors(checkpoint: Checkpoint) -> dict[str, bytes]:
 def test_old_extractors_keep_their_bits_and_what_they_give(kind: str) -> None:
     s = prepared(kind)
     base = s.checkpoint
-    assert base is not None
     middle = learn(s, branch.METHOD, "56", epochs=3)
     last = learn(s, branch.METHOD, "78", epochs=3)
     assert list(extractors(last)) == ["backbone.0", "backbone.1", "backbone.2"]

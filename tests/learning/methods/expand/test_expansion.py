@@ -167,7 +167,6 @@ def test_a_copy_fires_as_the_unit_that_moved_in_the_probe() -> None:
     probe = layers(moved())[0].activated(X)
     assert torch.allclose(inside[:, 16:], probe[:, [5, 2]], atol=1e-5)
     block = made.units[1]
-    assert block is not None
     assert block.columns == (0, 18)
     assert not block.weight[:, [5, 2]].any(), "copies listen to the copies below, not to the units they were made of"
 
@@ -184,8 +183,6 @@ def test_copied_filters_listen_to_the_copies_below() -> None:
 
 def kill(made: Expansion, layer: int, units: range) -> None:
     block = made.units[layer]
-    assert block is not None
-    assert block.bias is not None
     with torch.no_grad():
         block.weight[units] = 0
         block.bias[units] = -1

@@ -48,7 +48,6 @@ def test_without_pseudo_features_more_of_the_old_classes_is_lost() -> None:
 def test_the_trunk_keeps_its_bits_and_the_feature_space_its_grid() -> None:
     d, s = digits(), knowing(retrain.METHOD, [64])
     base = s.checkpoint
-    assert base is not None
     got = s.learn(linear_probe.METHOD, *d.of(NEW)[:2]).checkpoint
     for key, tensor in base.parts["backbone.0"].items():
         assert torch.equal(got.parts["backbone.0"][key], tensor)
@@ -60,7 +59,6 @@ def test_the_trunk_keeps_its_bits_and_the_feature_space_its_grid() -> None:
 def test_the_lifts_of_an_exact_head_stay() -> None:
     d, s = digits(), knowing(ridge.METHOD)
     base = s.checkpoint
-    assert base is not None
     got = s.learn(linear_probe.METHOD, *d.of(NEW)[:2]).checkpoint
     assert got.layout.lifts == base.layout.lifts
     assert torch.equal(got.parts["lift.0"]["weight"], base.parts["lift.0"]["weight"])

@@ -31,7 +31,6 @@ def streamed(*steps: str, hidden: int = 64, **params: Any) -> Stream:
 
 
 def part(s: Stream) -> dict[str, torch.Tensor]:
-    assert s.checkpoint is not None
     return dict(s.checkpoint.parts[icarl.STATE])
 
 
@@ -103,7 +102,6 @@ def test_it_goes_on_from_another_method_and_another_from_it(first: Method) -> No
     s.learn(icarl.METHOD, *d.of("567")[:2])
     assert accuracy(s.checkpoint, *d.of("01234567")[2:]) > 0.85
     s.learn(replay.METHOD, *d.of("89")[:2])
-    assert s.checkpoint is not None
     assert icarl.STATE not in s.checkpoint.parts
     assert accuracy(s.checkpoint, d.held_X, d.held_y) > 0.9
 
@@ -118,7 +116,6 @@ def test_fewer_rows_than_classes_is_one_exemplar_each() -> None:
 def test_scores_mean_something() -> None:
     """The temperature is fitted on rows that no exemplar is taken from."""
     d, s = digits(), streamed(OLD, NEW)
-    assert s.checkpoint is not None
     z = logits(s.checkpoint, d.held_X) / s.checkpoint.layout.temperature
     top, best = torch.softmax(z, 1).max(1)
     right = np.array(s.checkpoint.classes)[best.numpy()] == np.array(d.held_y)
