@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import count
@@ -15,7 +16,7 @@ from service.contract.targets.number_target import NumberTarget
 from service.errors import Cancelled, MethodRefused
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack_shard
-from service.learning.method import Learned, Method
+from service.learning.method import Learned
 from service.learning.methods import METHODS, resolve
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -28,7 +29,6 @@ from tests.learning.test_conformance import BACKBONES, bits, files, shaped
 LEARN_NUMBERS = [name for name, method in METHODS.items() if method.learns(NumberTarget)]
 UNFIT = [("den", "identity"), ("den", "pretrained"), ("lora", "identity")]
 """Methods on backbones that have nothing of what they change."""
-FITTING = [(name, backbone) for name in LEARN_NUMBERS for backbone in BACKBONES if (name, backbone) not in UNFIT]
 TARGET = number(size=2, names=["ink", "digit"])
 
 
@@ -78,17 +78,17 @@ def made(name: str, backbone: str) -> tuple[Checkpoint, MemoryData, Learned]:
     return base, data, learned(name, base, data)
 
 
-@pytest.fixture(params=FITTING, ids=lambda c: f"{c[0]}-{c[1]}")
-def case(request: pytest.FixtureRequest) -> tuple[Method, str]:
-    name, backbone = request.param
-    return METHODS[name], backbone
+EVERY_METHOD = pytest.mark.parametrize("name", LEARN_NUMBERS)
 
 
-@pytest.fixture(params=[c for c in FITTING if c[1] in ("identity", "mlp")], ids=lambda c: f"{c[0]}-{c[1]}")
-def small(request: pytest.FixtureRequest) -> tuple[Method, str]:
-    """For what a backbone cannot change: those that cost little."""
-    name, backbone = request.param
-    return METHODS[name], backbone
+def fitting(name: str, among: Iterable[str] = BACKBONES) -> list[str]:
+    """Those of these backbones that have something of what the method changes."""
+    return [backbone for backbone in among if (name, backbone) not in UNFIT]
+
+
+def cheap(name: str) -> list[str]:
+    """Those that cost little: for what a backbone cannot change."""
+    return fitting(name, ("identity", "mlp"))
 
 
 def test_a_backbone_without_what_a_method_changes_is_refused_with_the_remedy() -> None:
@@ -98,16 +98,18 @@ def test_a_backbone_without_what_a_method_changes_is_refused_with_the_remedy() -
             METHODS[name].check(base, data, resolve({"name": name})[1])
 
 
-def test_a_batch_is_learned_on_every_backbone(case: tuple[Method, str]) -> None:
-    base, data, outcome = made(case[0].name, case[1])
-    _check(base, data, outcome)
+@EVERY_METHOD
+def test_a_batch_is_learned_on_every_backbone(name: str) -> None:
+    for backbone in fitting(name):
+        _check(*made(name, backbone))
 
 
-@pytest.mark.parametrize(("n", "scale"), [(1, 1.0), (60, 10.0), (60, -1.0)])
-def test_every_kind_of_batch_is_learned(small: tuple[Method, str], n: int, scale: float) -> None:
-    method, backbone = small
-    base, data = offered(backbone, n, scale)
-    _check(base, data, learned(method.name, base, data))
+@EVERY_METHOD
+def test_every_kind_of_batch_is_learned(name: str) -> None:
+    for backbone in cheap(name):
+        for n, scale in ((1, 1.0), (60, 10.0), (60, -1.0)):
+            base, data = offered(backbone, n, scale)
+            _check(base, data, learned(name, base, data))
 
 
 def _check(base: Checkpoint, data: MemoryData, outcome: Learned) -> None:
@@ -119,68 +121,73 @@ def _check(base: Checkpoint, data: MemoryData, outcome: Learned) -> None:
     assert outcome.out_of_fold is None or outcome.out_of_fold.shape == (len(data.batch), 2)
 
 
-def test_inputs_stay_as_they_were_and_the_same_seed_gives_the_same_bits(case: tuple[Method, str]) -> None:
-    method, backbone = case
-    base, data, one = made(method.name, backbone)
-    before, raw, targets = bits(base), data.batch.inputs.copy(), data.batch.targets.copy()
-    two = learned(method.name, base, data)
-    assert bits(base) == before
-    assert np.array_equal(data.batch.inputs, raw)
-    assert np.array_equal(data.batch.targets, targets)
-    assert bits(one.checkpoint) == bits(two.checkpoint)
-    assert one.checkpoint.layout == two.checkpoint.layout
+@EVERY_METHOD
+def test_inputs_stay_as_they_were_and_the_same_seed_gives_the_same_bits(name: str) -> None:
+    for backbone in fitting(name):
+        base, data, one = made(name, backbone)
+        before, raw, targets = bits(base), data.batch.inputs.copy(), data.batch.targets.copy()
+        two = learned(name, base, data)
+        assert bits(base) == before, backbone
+        assert np.array_equal(data.batch.inputs, raw), backbone
+        assert np.array_equal(data.batch.targets, targets), backbone
+        assert bits(one.checkpoint) == bits(two.checkpoint), backbone
+        assert one.checkpoint.layout == two.checkpoint.layout, backbone
 
 
-def test_saved_loaded_and_predicting_the_same(case: tuple[Method, str]) -> None:
-    method, backbone = case
-    _, data, outcome = made(method.name, backbone)
-    got = outcome.checkpoint
-    again = replace(
-        got,
-        layout=type(got.layout).model_validate_json(got.layout.model_dump_json()),
-        parts={part: unpack_shard(data) for part, data in bits(got).items()},
-    )
-    assert np.array_equal(values(again, data.batch.inputs), values(got, data.batch.inputs))
+@EVERY_METHOD
+def test_saved_loaded_and_predicting_the_same(name: str) -> None:
+    for backbone in fitting(name):
+        _, data, outcome = made(name, backbone)
+        got = outcome.checkpoint
+        again = replace(
+            got,
+            layout=type(got.layout).model_validate_json(got.layout.model_dump_json()),
+            parts={part: unpack_shard(packed) for part, packed in bits(got).items()},
+        )
+        assert np.array_equal(values(again, data.batch.inputs), values(got, data.batch.inputs)), backbone
 
 
-def test_a_cancelled_update_stops_at_its_next_check(small: tuple[Method, str]) -> None:
-    method, backbone = small
-    base, data = offered(backbone)
-    checks = count()
+@EVERY_METHOD
+def test_a_cancelled_update_stops_at_its_next_check(name: str) -> None:
+    for backbone in cheap(name):
+        base, data = offered(backbone)
+        checks = count()
 
-    def check() -> None:
-        if next(checks) >= 1:
-            raise Cancelled("stop")
+        def check(checks: Iterator[int] = checks) -> None:
+            if next(checks) >= 1:
+                raise Cancelled("stop")
 
-    with pytest.raises(Cancelled):
-        learned(method.name, base, data, Run(check=check))
-    assert next(checks) <= 3
-
-
-def test_a_changed_part_says_which_batch_changed_it(case: tuple[Method, str]) -> None:
-    method, backbone = case
-    base, data, outcome = made(method.name, backbone)
-    got = outcome.checkpoint
-    before, after = bits(base), bits(got)
-    assert set(got.learned) == set(after)
-    for part in after:
-        if before.get(part) == after[part]:
-            assert not set(data.batch.batches) & got.learned[part], f"{part} never saw the batch"
-        elif part.split(".")[0] != "lift":
-            assert set(data.batch.batches) <= got.learned[part], f"{part} was made of the batch"
-    if method.family is Family.FREEZE:
-        frozen = {part: data for part, data in before.items() if part.split(".")[0] in ("scale", "backbone")}
-        assert frozen.items() <= after.items()
+        with pytest.raises(Cancelled):
+            learned(name, base, data, Run(check=check))
+        assert next(checks) <= 3, backbone
 
 
-def test_a_first_version_is_made_from_nothing_and_beats_the_mean(small: tuple[Method, str]) -> None:
-    method, backbone = small
-    spec, architecture = BACKBONES[backbone]
-    stream = NumberStream(spec, TARGET, architecture, files(backbone))
-    first_version = learned(method.name, None, stream.offered(*rows_of(backbone, 0, 200)))
-    X, y = rows_of(backbone, 200, 100)
-    missed = np.abs(values(first_version.checkpoint, X) - y).mean(0)
-    assert (missed < np.abs(y.mean(0) - y).mean(0)).all()
+@EVERY_METHOD
+def test_a_changed_part_says_which_batch_changed_it(name: str) -> None:
+    for backbone in fitting(name):
+        base, data, outcome = made(name, backbone)
+        got = outcome.checkpoint
+        before, after = bits(base), bits(got)
+        assert set(got.learned) == set(after)
+        for part in after:
+            if before.get(part) == after[part]:
+                assert not set(data.batch.batches) & got.learned[part], f"{part} never saw the batch"
+            elif part.split(".")[0] != "lift":
+                assert set(data.batch.batches) <= got.learned[part], f"{part} was made of the batch"
+        if METHODS[name].family is Family.FREEZE:
+            frozen = {part: packed for part, packed in before.items() if part.split(".")[0] in ("scale", "backbone")}
+            assert frozen.items() <= after.items()
+
+
+@EVERY_METHOD
+def test_a_first_version_is_made_from_nothing_and_beats_the_mean(name: str) -> None:
+    for backbone in cheap(name):
+        spec, architecture = BACKBONES[backbone]
+        stream = NumberStream(spec, TARGET, architecture, files(backbone))
+        first_version = learned(name, None, stream.offered(*rows_of(backbone, 0, 200)))
+        X, y = rows_of(backbone, 200, 100)
+        missed = np.abs(values(first_version.checkpoint, X) - y).mean(0)
+        assert (missed < np.abs(y.mean(0) - y).mean(0)).all(), backbone
 
 
 def test_the_others_refuse_with_the_remedy() -> None:
