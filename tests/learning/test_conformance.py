@@ -244,6 +244,8 @@ def test_a_changed_part_says_which_batch_changed_it(name: str) -> None:
                     assert not batch & made.checkpoint.learned[part], f"{part} never saw the batch"
                 elif part.split(".")[0] != "lift":
                     assert batch <= made.checkpoint.learned[part], f"{part} was made of the batch"
+            if backbone == "pretrained":
+                assert before["backbone.0"] == after["backbone.0"], "it stands still, statistics of its norms included"
 
 
 @EVERY_METHOD
