@@ -20,6 +20,7 @@ from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.number_memory import kept_figures
 from service.learning.gate.numbers.number_gate import judge_numbers
+from service.learning.gate.numbers.number_measurements import BatchFigures
 
 ROWS = 96
 """Of a batch that tests look at."""
@@ -118,8 +119,21 @@ class Stream:
         """Remembers the update as one that went live."""
         self.past = [*self.past, (version, memory_of(a))]
 
+    def verdict(self, a: NumberAssessment) -> GateReport:
+        return judge_numbers(measure(a), a.policy)
+
     def judged(self, inputs: Floats, targets: Floats, **changes: object) -> GateReport:
-        return judge_numbers(measure(self.assessment(inputs, targets, **changes)), self.policy)
+        return self.verdict(self.assessment(inputs, targets, **changes))
+
+    def measured(self, inputs: Floats, targets: Floats, **changes: object) -> BatchFigures:
+        """What the gate sees of a batch, of its first number."""
+        return measure(self.assessment(inputs, targets, **changes)).numbers[0].batch
+
+    def judged_with(self, batch: tuple[Floats, Floats], **seen: object) -> GateReport:
+        """What the gate says of a batch of which it sees this in the place of what there is."""
+        measured = measure(self.assessment(*batch))
+        [one] = measured.numbers
+        return judge_numbers(replace(measured, numbers=[replace(one, batch=replace(one.batch, **seen))]), self.policy)
 
 
 def rows(
@@ -167,3 +181,18 @@ def memory_of(a: NumberAssessment) -> Tested:
 def fired(report: GateReport) -> dict[str, str]:
     """Rules that fired, by name."""
     return {rule.name: str(rule.severity) for rule in report.rules if rule.severity}
+
+
+def why(report: GateReport, name: str) -> str:
+    """The sentence of a rule."""
+    return next(rule.why for rule in report.rules if rule.name == name)
+
+
+def farther(a: NumberAssessment, times: float) -> Floats:
+    """The base's answers to trusted rows, with errors so many times what they are. [m, k]"""
+    return a.trusted_goals - times * (a.trusted_goals - a.candidate.on_trusted)
+
+
+def answers(a: NumberAssessment, trusted: float = 1.0, own: float = 1.0) -> ExamAnswers:
+    """The base's, with errors on trusted rows and on those of the batch so many times what they are."""
+    return ExamAnswers(farther(a, trusted), a.batch_goals - own * (a.batch_goals - a.candidate.on_batch))

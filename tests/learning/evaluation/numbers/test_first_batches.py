@@ -137,11 +137,7 @@ def test_honest_noise_that_grows_a_little_near_a_perfect_order_is_not_held() -> 
     for seed in range(5):
         stream.random = np.random.default_rng(seed)
         inputs, targets = stream.draw(ROWS, noise=0.45)
-        apart = measure(stream.assessment(inputs, targets, **first)).numbers[0].batch
-        assert apart is not None
-        assert apart.first is not None
-        assert apart.first.apart is not None
-        assert apart.first.apart.worse > 2.0
+        assert stream.measured(inputs, targets, **first).first.apart.worse > 2.0
         assert fired(stream.judged(inputs, targets, **first)) == {}
         narrow = {"intervals": intervals(0.2), "past": first["past"]}
         assert fired(stream.judged(inputs, targets, **narrow)) == {}, "outside of intervals, but in as good an order"
@@ -180,7 +176,4 @@ def test_division_is_no_unit_where_any_would_bring_targets_nearer() -> None:
     """The base answers about 0, and errors are about as large as targets."""
     stream = Stream(level=0.0, noise=0.3)
     inputs, targets = stream.draw(ROWS, noise=30.0)
-    measured = measure(stream.assessment(inputs, targets)).numbers[0].batch
-    assert measured is not None
-    assert measured.repair is not None
-    assert not measured.repair.factor.startswith("/")
+    assert not stream.measured(inputs, targets).repair.factor.startswith("/")
