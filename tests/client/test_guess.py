@@ -215,7 +215,7 @@ def test_a_slip_among_numbers_or_dates_of_an_input_is_asked_about(tmp_path: Path
                 True,
                 (),
             )
-            return
+            continue
         assert guess(frame).doubts == ((why, "a", slip),), cells
         assert f'na_values="{slip}".' in guess(frame).sentence, cells
         with pytest.raises(ValueError, match="^x.csv: Line 8: " + re.escape(sentence)) as refused:
