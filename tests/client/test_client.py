@@ -330,20 +330,23 @@ def test_lists_are_read_page_by_page() -> None:
 NUMBERS = {"target": {"kind": "number"}, "gate": NumberPolicy().model_dump(mode="json")}
 
 
-def test_numbers_are_targets_of_a_model_that_predicts_numbers() -> None:
-    door = Door(ok(a_model(**NUMBERS)), ok(an_update("succeeded")), ok(an_update("succeeded")))
-    model = client(door).model("load")
-    for labels, sent in [
+@pytest.mark.parametrize(
+    ("labels", "sent"),
+    [
         ([512.3, 498], [512.3, 498]),
         (np.array([1, 2]), [1, 2]),
         (np.array([[1.5], [np.nan]]), [[1.5], None]),
         ([[1, 2], (None, None), [3, None]], [[1, 2], None, [3, None]]),
         ([None, None], [None, None]),
-    ]:
-        for _ in range(2):
-            model.update([[1], [2]], labels)
-        assert [request.method for request in door.requests] == ["GET", "POST", "POST"], labels
-        assert door.body(1) == door.body(2) == {"inputs": [[1], [2]], "targets": sent}, labels
+    ],
+)
+def test_numbers_are_targets_of_a_model_that_predicts_numbers(labels: Any, sent: Any) -> None:
+    door = Door(ok(a_model(**NUMBERS)), ok(an_update("succeeded")), ok(an_update("succeeded")))
+    model = client(door).model("load")
+    for _ in range(2):
+        model.update([[1], [2]], labels)
+    assert [request.method for request in door.requests] == ["GET", "POST", "POST"]
+    assert door.body(1) == door.body(2) == {"inputs": [[1], [2]], "targets": sent}
 
 
 def test_whole_numbers_are_names_of_classes_elsewhere_and_a_new_model_need_not_be_asked() -> None:
