@@ -96,13 +96,13 @@ def early_draws() -> list[Draw]:
     return [_draw(seed, lambda labels: np.asarray((labels != "8") & (labels != "9"))) for seed in SEEDS]
 
 
-@pytest.mark.parametrize("rows", [1, 5, 20, 60, 200, 600])
+@pytest.mark.parametrize("rows", [1, 20, 200, 600])
 def test_honest_batches_go_live(draws: list[Draw], rows: int) -> None:
     outcomes = Counter(d.update(d.inputs[:rows], d.labels[:rows]).gate.outcome for d in draws)
     assert outcomes[Outcome.PASS] >= 19, outcomes
 
 
-@pytest.mark.parametrize("rows", [20, 60, 200])
+@pytest.mark.parametrize("rows", [20, 200])
 def test_shuffled_labels_are_rejected(draws: list[Draw], rows: int) -> None:
     reports = [d.update(d.inputs[:rows], d.random.permutation(d.labels[:rows])) for d in draws]
     assert {r.gate.outcome for r in reports} == {Outcome.FAIL}
@@ -153,7 +153,7 @@ def test_shifted_inputs_are_not_taken_for_wrong_labels(draws: list[Draw]) -> Non
     assert sum(r.gate.outcome is Outcome.PASS for r in reports) >= 16
 
 
-@pytest.mark.parametrize("rows", [4, 60, 150])
+@pytest.mark.parametrize("rows", [4, 150])
 def test_new_classes_go_live(early_draws: list[Draw], rows: int) -> None:
     reports = []
     for draw in early_draws:
