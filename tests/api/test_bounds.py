@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from service.api.limits.table import ROWS
 from service.api.validation import REMEDIES, validated
@@ -86,7 +87,8 @@ def test_nothing_in_a_request_names_a_file_or_an_address(api: Api) -> None:
 
 
 def test_parameters_of_methods_have_a_longest_length() -> None:
-    for params in [AutoParams, *(method.Params for method in METHODS.values())]:
+    every: list[type[BaseModel]] = [AutoParams, *(method.Params for method in METHODS.values())]
+    for params in every:
         schema = params.model_json_schema()
         assert list(unbounded(schema, params.__module__, schema.get("$defs", {}))) == [], params
 

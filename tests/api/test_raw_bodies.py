@@ -209,7 +209,8 @@ def test_bare_rows_are_for_predictions_alone(answering: Api) -> None:
 
 
 def test_arrays_are_taken_as_numpy_saves_them() -> None:
-    for options in [{}, {"order": "F"}, {"dtype": np.float64}, {"dtype": ">f4"}, {"dtype": np.uint8}]:
+    kinds: list[dict[str, Any]] = [{}, {"order": "F"}, {"dtype": np.float64}, {"dtype": ">f4"}, {"dtype": np.uint8}]
+    for options in kinds:
         array = np.array([[1, 2, 3], [4, 5, 6]], **{"dtype": np.float32, **options})
         read = read_npy(saved(array), VECTOR, "digits")
         assert read.dtype == np.float32, options

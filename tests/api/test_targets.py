@@ -131,7 +131,7 @@ def test_a_key_knows_targets_however_they_were_written(api: Api, monkeypatch: py
 
 
 def test_faulty_targets_leave_nothing_behind(load: Api) -> None:
-    for body, pointer in [
+    faulty: list[tuple[dict[str, Any], str]] = [
         ({"inputs": ROWS, "targets": [1, 2, 3]}, "/targets"),
         ({"inputs": ROWS, "targets": [1, 2, "3", 4]}, "/targets/2"),
         ({"inputs": ROWS, "targets": [1, 2, True, 4]}, "/targets/2"),
@@ -145,7 +145,8 @@ def test_faulty_targets_leave_nothing_behind(load: Api) -> None:
         ({"inputs": ROWS, "labels": [1, 2, 3, 4], "targets": [1, 2, 3, 4]}, "/labels"),
         ({"inputs": [*ROWS[:3], [1, 2]], "targets": [1, 2, 3, "x"]}, "/inputs/3"),
         ({"inputs": ROWS, "targets": [1, 2, 3, 4], "groups": ["a"]}, "/groups"),
-    ]:
+    ]
+    for body, pointer in faulty:
         for path in ("batches", "updates"):
             refused = load("POST", f"/v1/models/load/{path}", body)
             assert refused.status_code == 422, refused.text

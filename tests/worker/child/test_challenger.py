@@ -88,6 +88,7 @@ def test_a_challenger_is_judged_by_trusted_rows_or_where_those_are_elsewhere_by_
     stream = Stream(SPEC)
     stream.learn(METHODS["retrain"], *rows(lambda x: x[0] > 0, 400, 0), epochs=2, **NET)
     first = stream.checkpoint
+    assert first is not None
     base = replace(first, layout=first.layout.model_copy(update={"imported": imported}))
     data = stream.data(*rows(lambda x: x[0] > 0, 400, 1))
     champion = learn(base, data, *resolve({"name": "fine_tune", "epochs": 1}), Run()).checkpoint

@@ -133,6 +133,7 @@ class Stream:
         """What the gate says of a batch of which it sees this in the place of what there is."""
         measured = measure(self.assessment(*batch))
         [one] = measured.numbers
+        assert one.batch is not None
         return judge_numbers(replace(measured, numbers=[replace(one, batch=replace(one.batch, **seen))]), self.policy)
 
 

@@ -423,6 +423,7 @@ def test_a_batch_that_is_learned_again_after_a_rollback_is_remembered_once() -> 
 def test_a_version_with_another_head_is_measured_beside_ridge() -> None:
     stream = Lineage(3)
     stream.grow(*drawn(0))
+    assert stream.checkpoint is not None
     layout = stream.checkpoint.layout.model_copy(update={"exact": None})
     stream.checkpoint = replace(stream.checkpoint, layout=layout)
     report = stream.grow(*drawn(1))
