@@ -63,7 +63,7 @@ class AsyncModel(Learning):
         return await self._transport.call("PATCH", self._path, Model, changes)
 
     async def archive(self) -> None:
-        """Stop serving it. Its name stays taken, unless it never had rows."""
+        """Stop serving it. Its name stays taken, unless it never had rows; `POST …/restore` brings it back."""
         await self._transport.send("DELETE", self._path)
 
     # Asking

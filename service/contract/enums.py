@@ -133,6 +133,7 @@ class Action(StrEnum):
     MODEL_CREATED = "model.created"
     MODEL_CHANGED = "model.changed"
     MODEL_ARCHIVED = "model.archived"
+    MODEL_RESTORED = "model.restored"
     CLASSES_ADDED = "classes.added"
     CLASS_REMOVED = "class.removed"
     BATCH_RECEIVED = "batch.received"

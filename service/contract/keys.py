@@ -9,9 +9,11 @@ from pydantic import AfterValidator, Field
 
 from service.contract.enums import KeyScope
 from service.contract.names import NO_UNSEEN, has_unseen
-from service.contract.requests import ModelName
 from service.contract.resources import Resource
 from service.contract.strict import Listed, Rate, Strict
+
+ReachedModels = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}\*?$", max_length=101)]
+"""The name of a model, or how names begin, and a star."""
 
 
 def _seen(name: str | None) -> str | None:
@@ -29,11 +31,12 @@ class CreateKey(Strict):
     scopes: Listed[KeyScope] | None = Field(
         default=None, min_length=1, max_length=len(KeyScope), description="What it may do; as the key it replaces."
     )
-    models: Listed[ModelName] | None = Field(
+    models: Listed[ReachedModels] | None = Field(
         default=None,
         min_length=1,
         max_length=1000,
-        description="The models that exist for it; null: those of the key it replaces, without one all.",
+        description="The models that exist for it, by name or by how names begin (`team-a-*`); null: those of the key "
+        "it replaces, without one all.",
     )
     rate: Rate | None = Field(default=None, description="Most requests a second.")
     expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(

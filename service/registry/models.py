@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select
@@ -20,6 +20,7 @@ from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
 from service.registry import batches, paging, states
 from service.registry.callers import audit
+from service.registry.callers.reach import Reach
 from service.registry.sql.database import now
 from service.registry.sql.learned import read
 from service.registry.sql.shown import shown
@@ -84,7 +85,8 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
     model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
     if model is not None and model.archived_at is not None and not archived_too:
         if _was_used(session, model):
-            raise NotFound(f'The model "{name}" was archived, and its name stays taken.', archived=True)
+            sentence = f'The model "{name}" was archived. POST /v1/models/{name}/restore brings it back.'
+            raise NotFound(sentence, archived=True)
         raise unknown(name)
     if model is None:
         raise unknown(name)
@@ -110,12 +112,12 @@ def nothing_live(name: str) -> NotLive:
 
 
 def page(
-    session: Session, limit: int, cursor: str | None, names: Collection[str] | None = None
+    session: Session, limit: int, cursor: str | None, reach: Reach | None = None, archived: bool = False
 ) -> tuple[list[Model], str | None]:
-    """Models that are not archived, newest first; those of these names, None: all."""
-    query = select(Model).where(Model.archived_at.is_(None))
-    if names is not None:
-        query = query.where(Model.name.in_(names))
+    """Models that are not archived, or those that are, newest first; those that a key reaches, None: all."""
+    query = select(Model).where(Model.archived_at.is_not(None) if archived else Model.archived_at.is_(None))
+    if reach is not None:
+        query = query.where(reach.holds(Model.name))
     return paging.numbered(session, query, Model.id, limit, cursor)
 
 
@@ -181,6 +183,15 @@ def archive(session: Session, model: Model) -> None:
         elif not update.cancel_requested:
             update.cancel_requested = True
             audit.record(session, Action.UPDATE_CANCEL_REQUESTED, model.name, update.id, "the model was archived")
+
+
+def restore(session: Session, name: str) -> None:
+    """Takes a model out of the archive: what was live answers again. Of one that is not there nothing changes. Raises
+    NotFound."""
+    model = get(session, name, archived_too=True, locked=True)
+    if model.archived_at is not None:
+        model.archived_at = None
+        audit.record(session, Action.MODEL_RESTORED, model.name)
 
 
 def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from service.errors import InvalidContent, NotFound
 from service.registry import aliases, batches, deployments, models, updates, versions
+from service.registry.callers.reach import Reach
 from service.registry.sql.database import Database
 from service.registry.sql.ids import new_id
 from tests.registry.facts import batch, learn, model, promoted
@@ -76,9 +77,9 @@ def test_a_cursor_tells_nothing_of_other_models_and_where_rows_are_deleted_meanw
         aliases.delete(session, digits, "first")
         again, end = aliases.page(session, digits, 2, cursor)
         assert ([alias.name for alias in again], end) == (["third", "second"], None)
-        mine, cursor = models.page(session, 1, None, {"digits", "wine"})
+        mine, cursor = models.page(session, 1, None, Reach.of(["digits", "wine"]))
         assert ([m.name for m in mine], cursor) == (["wine"], "2")
-        rest, end = models.page(session, 1, cursor, {"digits", "wine"})
+        rest, end = models.page(session, 1, cursor, Reach.of(["digits", "wine"]))
         assert ([m.name for m in rest], end) == (["digits"], None)
 
 

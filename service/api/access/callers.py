@@ -9,6 +9,7 @@ from service.contract.enums import KeyScope
 from service.errors import Forbidden
 from service.registry import models
 from service.registry.callers.actor import ANONYMOUS
+from service.registry.callers.reach import Reach
 
 BOOTSTRAP = "bootstrap key"
 """The caller who holds TSUIKA_KEY."""
@@ -21,7 +22,7 @@ class Caller:
 
     name: str
     scopes: frozenset[KeyScope]
-    models: frozenset[str] | None = None
+    models: Reach | None = None
     rate: float | None = None
 
     def may(self, scope: KeyScope) -> bool:
@@ -50,6 +51,6 @@ def lacking(caller: Caller, any_of: Collection[KeyScope]) -> Forbidden:
 
 HOST = Caller(ANONYMOUS, EVERYTHING)
 """Anybody, where no key is asked for."""
-STRANGER = Caller(ANONYMOUS, frozenset(), frozenset())
+STRANGER = Caller(ANONYMOUS, frozenset(), Reach())
 """Who asks what needs no key."""
 OPERATOR = Caller(BOOTSTRAP, EVERYTHING)

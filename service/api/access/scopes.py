@@ -13,6 +13,7 @@ from service.api.context import Context
 from service.api.limits.request_checks import CALLER
 from service.contract.enums import KeyScope
 from service.registry import updates
+from service.registry.callers.reach import Reach
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Model, Update
 
@@ -23,8 +24,9 @@ PREDICT, LEARN, PROMOTE, ADMIN = (frozenset({scope}) for scope in KeyScope)
 READ = LEARN | PROMOTE
 
 SCOPES: Mapping[str, Mapping[str, Scopes]] = {
-    "/v1/models": {"GET": ANY, "POST": ADMIN},
+    "/v1/models": {"GET": ANY, "POST": PROMOTE},
     "/v1/models/{model}": {"GET": ANY, "PATCH": PROMOTE, "DELETE": ADMIN},
+    "/v1/models/{model}/restore": {"POST": ADMIN},
     "/v1/models/{model}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/versions/{version}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/invocations": {"POST": PREDICT},
@@ -55,7 +57,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/rollback": {"POST": PROMOTE},
     "/v1/keys": {"GET": ADMIN, "POST": ADMIN},
     "/v1/keys/{key}": {"GET": ADMIN, "DELETE": ADMIN},
-    "/v1/audit": {"GET": ADMIN},
+    "/v1/audit": {"GET": PROMOTE},
     "/v1/methods": {"GET": ANY},
     "/v1/limits": {"GET": ANY},
     "/v2": {"GET": ANY},
@@ -93,7 +95,7 @@ async def check_access(request: Request) -> None:
 def _require_update(database: Database, caller: Caller, update_id: str) -> None:
     """Raises NotFound for an update of a model that does not exist for the caller: what looks for it finds as little as
     for one that there is not."""
-    own = select(Model.id).where(Model.name.in_(sorted(caller.models or ())))
+    own = select(Model.id).where((caller.models or Reach()).holds(Model.name))
     query = select(Update.id).where(Update.id == update_id, Update.model_id.in_(own))
     with database.reading() as session:
         if session.scalar(query) is None:

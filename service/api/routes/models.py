@@ -23,6 +23,7 @@ from service.api.preconditions import (
 )
 from service.contract import requests, resources
 from service.contract.requests import MethodChoice
+from service.errors import Forbidden
 from service.intake.kinds.labels import too_many_classes
 from service.learning.network.input_scale import declared_scale
 from service.registry import models
@@ -39,8 +40,13 @@ routes = APIRouter(tags=["models"])
     openapi_extra=takes(requests.CreateModel, KEY),
 )
 def create_model(request: Request, shared: Shared) -> Response:
-    """A model: what it takes and how it learns. It makes no version; predictions answer 409 until the first update."""
+    """A model: what it takes and how it learns, by a name that the key reaches. It makes no version; predictions answer
+    409 until the first update."""
     order, body = body_of(request, requests.CreateModel)
+    who = access(request)
+    if not who.sees(order.name):
+        sentence = f"The key {who.name} makes models of these names: {who.models}. Take one, or use another key."
+        raise Forbidden(sentence, [("/name", sentence)])
 
     def begin(_: object) -> Act:
         limits = shared.runtime.settings
@@ -63,13 +69,13 @@ def create_model(request: Request, shared: Shared) -> Response:
 
 
 @routes.get("/v1/models", response_model=resources.Page[resources.Model], responses=refusals())
-def list_models(request: Request, shared: Shared, page: Page) -> Response:
-    """Models that exist for the key, newest first."""
-    names = access(request).models
+def list_models(request: Request, shared: Shared, page: Page, archived: bool = False) -> Response:
+    """Models that exist for the key, newest first; with `archived` those that were archived instead."""
+    reach = access(request).models
     with shared.runtime.database.reading() as session:
         return list_page(
             page,
-            partial(models.page, session, names=names),
+            partial(models.page, session, reach=reach, archived=archived),
             lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
         )
 
@@ -115,8 +121,8 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
 
 @routes.delete("/v1/models/{model}", status_code=204, responses=refusals(404, 412), openapi_extra=takes(None, IF_MATCH))
 def archive_model(request: Request, shared: Shared, model: str) -> Response:
-    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken unless it never
-    had rows."""
+    """Archive: predictions answer 404, queued updates are cancelled, the name stays taken unless it never had rows.
+    `POST …/restore` brings it back."""
     with shared.runtime.database.writing() as session:
         record = models.get(session, model)
         check_if_match(request, session, record)
@@ -125,6 +131,17 @@ def archive_model(request: Request, shared: Shared, model: str) -> Response:
     shared.runtime.changed()
     gc.discard_saves(shared.runtime, session)
     return Response(status_code=204)
+
+
+@routes.post("/v1/models/{model}/restore", response_model=resources.Model, responses=refusals(404, writes=True))
+def restore_model(shared: Shared, model: str) -> Response:
+    """Take a model out of the archive: the version that was live answers again. What was erased meanwhile stays gone,
+    and updates that were cancelled stay so. Of a model that is not archived nothing changes."""
+    with shared.runtime.database.writing() as session:
+        models.restore(session, model)
+    shared.runtime.live.reread(model)
+    shared.runtime.changed()
+    return _shown(shared, model, 200, {})
 
 
 def _shown(shared: Context, name: str, status: int, headers: dict[str, str]) -> Response:

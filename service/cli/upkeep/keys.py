@@ -30,7 +30,9 @@ app = group("Keys of callers; a running service knows them at once.")
 def create(
     name: Annotated[str | None, Argument(metavar="NAME", help="Who or what holds it.")] = None,
     scopes: Annotated[str | None, Option(help="What it may do: predict, learn, promote, admin, with commas.")] = None,
-    models: Annotated[str | None, Option(help="The models that exist for it, with commas; all, if left out.")] = None,
+    models: Annotated[
+        str | None, Option(help="The models that exist for it, as wine,team-a-*; all, if left out.")
+    ] = None,
     days: Annotated[float | None, Option(help="After so many days it ends.")] = None,
     rate: Annotated[float | None, Option(help="Most requests a second, at least 0.001.")] = None,
     replaces: Annotated[

@@ -23,6 +23,7 @@ from service.contract.keys import CreateKey
 from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, paging
 from service.registry.callers import audit
+from service.registry.callers.reach import ANY_ENDING, Reach
 from service.registry.sql.database import now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
@@ -44,7 +45,7 @@ class StoredKey:
     id: str
     hash: str
     scopes: frozenset[KeyScope]
-    models: frozenset[str] | None
+    models: Reach | None
     rate: float | None
     expires_at: float | None
 
@@ -91,7 +92,8 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     if names is not None and KeyScope.ADMIN in scopes:
         raise InvalidContent.at("/models", "A key with the scope admin reaches all models. Leave models out.")
     for place, model in enumerate(order.models or ()):
-        _require_model(session, model, f"/models/{place}")
+        if not model.endswith(ANY_ENDING):
+            _require_model(session, model, f"/models/{place}")
     expires_at = _end(order)
     prefix = f"{BRAND}{secrets.token_hex(6)}"
     secret = f"{prefix}_{secrets.token_urlsafe(32)}"
@@ -177,7 +179,7 @@ def _stored(key: ApiKey) -> StoredKey:
         key.id,
         key.hash,
         frozenset(map(KeyScope, key.scopes)),
-        None if key.models is None else frozenset(key.models),
+        None if key.models is None else Reach.of(key.models),
         key.rate,
         key.expires_at,
     )
