@@ -2,7 +2,7 @@
 
 The loss is the cross-entropy + strength x sum of stiffness (theta - theta*)^2, see `training.losses.Pull`. l2_sp holds
 all weights alike; ewc, si and mas hold each by its importance. Where classes are new the cross-entropy is masked, which
-is no part of these papers and keeps more than the pull does, see `MASKED`.
+is no part of these papers and keeps much by itself, see `MASKED`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BRIEF = 1 / 8
 """Part of the epochs that a strength is tried for. Mostly three are, so a search costs two fifths of a training."""
 MASKED = (
     "Rows of new classes, of two or more at once, are scored over the new columns alone, whatever the strength; that "
-    "keeps more of old classes than the pull does. false: over all columns, as in the paper."
+    "by itself keeps much of old classes. false: over all columns, as in the paper."
 )
 
 

@@ -133,7 +133,7 @@ METHOD = Method(
     "compress, 2018, section 4 (online)",
     Params=Params,
     update=update,
-    good_when="Known classes in a new region or style, on a trained network, when no old row may be kept.",
+    good_when="Known classes in a new region or style, on a trained network. Old rows judge it, none is learned again.",
     limits="New classes are told from each other, and from old ones only by chance; the report notes the share of old "
     "rows that they take. A network that is too sure of its rows has no Fisher information; the report notes that, "
     "too.",

@@ -5,8 +5,8 @@ those of the base, computed once before training (Li, Hoiem, 2016, eq. 1-4).
 
 Where targets are numbers, the Huber loss between old values and new ones takes the place of the divergence.
 
-What is different here: one head in place of one a task, so rows of new classes are scored over the new columns alone;
-else every new row would push all old classes down.
+What is different here: one head in place of one a task, so rows of two or more new classes are scored over the new
+columns alone, unless `masked` is false; else every new row would push all old classes down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from service.contract.enums import Family
 from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
-from service.learning.methods.constrain.anchored import new_columns_alone
+from service.learning.methods.constrain.anchored import MASKED, new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.aims.aim import Loss
@@ -42,6 +42,7 @@ class Params(TrunkParams):
         1.0, ge=0, le=1e6, description="Weight of T^2 x the divergence from the old answers; 0 is fine-tuning."
     )
     temperature: float = Field(2.0, gt=0, le=100, description="T, by which both answers are softened.")
+    masked: bool = Field(True, description=MASKED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
     learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
     rows, known = learner.batch, learner.known
     teacher = learner.answers(rows)[:, :known] if known and rows.rows else None
-    masks = new_columns_alone(learner)
+    masks = params.masked and new_columns_alone(learner)
     loss = Distillation(teacher, known, params.strength, params.temperature, masks, learner.loss(params))
     learner.notes += _notes(learner, teacher)
     learner.fit(params, hooks=Hooks(loss.loss))
@@ -129,7 +130,7 @@ METHOD = Method(
     "neural network, 2015 (T^2)",
     Params=Params,
     update=update,
-    good_when="New rows look like the old ones, so the old answers on them are worth keeping; no old row is there.",
+    good_when="New rows look like the old ones, so old answers on them are worth keeping; no old row is learned again.",
     limits="Where new rows look different, the old answers on them are noise; the report notes where they are nearly "
     "random. It also notes the share of old rows that new classes have taken.",
 )

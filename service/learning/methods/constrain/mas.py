@@ -7,8 +7,8 @@ those of an imported network. Where targets are numbers, O = mean over rows and 
 Sizes are taken row by row, before the mean, in which rows would cancel.
 
 What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is false.
-O is brought to mean 1,
-and what earlier updates left counts by the share `memory`, so that the past fades instead of adding up.
+O is brought to mean 1, and the mean of all updates' O by their rows holds the next one; with `memory` what earlier
+updates left counts by that share instead, so that the past fades.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ STATE = "state.mas"
 class Params(PulledParams):
     """What every gradient method takes, the strength in units of the mean importance, and how long the past counts."""
 
-    memory: float = Field(
-        0.5, ge=0, le=1, description="Share of the importances that earlier updates left; the rest is this update's."
+    memory: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the importances that earlier updates left; the rest is this update's. null: each by its "
+        "rows, so that many small updates do not wipe out what a large one left.",
     )
 
 
@@ -96,7 +100,10 @@ def _finish(learner: Learner, held: Importance | None, params: Params, report: d
     new = Importance.normalised(sums, float(len(learner.data.batch) + unlabelled))
     if rows.rows and new is None:
         learner.notes.append("No new row moves an output, so this update's weights are not held by the next one.")
-    kept = held if new is None else new if held is None else held.mixed(new, params.memory)
+    if held is None or new is None:
+        kept = new or held
+    else:
+        kept = held.joined(new) if params.memory is None else held.mixed(new, params.memory)
     report = report | {"sensitivity": {"rows": rows.rows, "unlabelled": unlabelled}}
     return learner.finish(report, state=as_state(STATE, kept, learner))
 
@@ -108,7 +115,7 @@ METHOD = Method(
     paper="Aljundi, Babiloni, Elhoseiny, Rohrbach, Tuytelaars: Memory aware synapses, 2018, eq. 2",
     Params=Params,
     update=update,
-    good_when="An imported network, or one whose old rows are gone; unlabelled rows of daily use make it better.",
+    good_when="An imported network, whose old rows are elsewhere; unlabelled rows of daily use make it better.",
     limits="What moves an output is held, be the output right or wrong. Measured on new rows alone it guards what they "
     "use, and the report notes that; it also notes the share of old rows that new classes have taken.",
     unlabelled=True,

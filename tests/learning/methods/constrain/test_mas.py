@@ -49,8 +49,8 @@ def test_sizes_are_taken_before_the_mean() -> None:
     assert torch.allclose(two["head.blocks.0.weight"], 2 * one["head.blocks.0.weight"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.25, 1.0])
-def test_the_past_counts_by_its_share(memory: float) -> None:
+@pytest.mark.parametrize("memory", [0.0, 0.25, 1.0, None])
+def test_the_past_counts_by_its_rows_or_by_a_share(memory: float | None) -> None:
     s, base = prepared()
     d = digits().of(OLD)
     data = s.data(d.X[200:240], d.y[200:240])
@@ -60,7 +60,8 @@ def test_the_past_counts_by_its_share(memory: float) -> None:
     new = Importance.normalised(mas.output_sensitivity(again, again.batch, 5), 1.0)
     got = Importance.recalled(again, mas.STATE)
     for name, value in got.values.items():
-        expected = memory * held.values[name] + (1 - memory) * new.values[name]
+        share = held.rows / (held.rows + len(data.batch)) if memory is None else memory
+        expected = share * held.values[name] + (1 - share) * new.values[name]
         assert torch.allclose(value, expected, rtol=1e-3, atol=1e-4 * float(expected.max())), name
 
 
