@@ -12,7 +12,7 @@ from service.contract.body_limits import MOST_ROWS
 from service.contract.enums import Expect, NewClasses, NewValues, Promotion, Retention
 from service.contract.inputs import Architecture, InputSpec
 from service.contract.names import LONGEST_GROUP, LONGEST_NAME, MOST_CLASSES, NO_UNSEEN, has_unseen, unseen_at
-from service.contract.strict import Device, Listed, Strict
+from service.contract.strict import Device, KeepVersions, Listed, Strict
 from service.contract.tables import LeftOut
 from service.contract.targets import TARGET, Target
 from service.contract.targets.class_target import ClassTarget
@@ -130,6 +130,7 @@ class CreateModel(Strict):
     leave_out: LeftOut = Field(
         default=[], description="Columns of CSV files that the model does not look at, such as a number of the row."
     )
+    keep_versions: KeepVersions = 0
 
     @field_validator("target", mode="before")
     @classmethod
@@ -174,9 +175,8 @@ class PatchModel(Strict):
         "good. Back to all: from then on; what was deleted stays deleted.",
     )
     memory_rows: int | None = Field(default=None, ge=1, le=100_000)
-    leave_out: LeftOut | None = Field(
-        default=None, description="Columns of CSV files that the model does not look at, in place of those before."
-    )
+    leave_out: LeftOut | None = Field(default=None, description="Those columns of CSV files, in place of those before.")
+    keep_versions: KeepVersions | None = None
 
     @field_validator("gate", mode="before")
     @classmethod

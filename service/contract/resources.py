@@ -75,6 +75,7 @@ class Model(Resource):
     retention: Retention
     memory_rows: int = Field(default=500, description="Learning rows that retention exemplars keeps.")
     leave_out: list[str] = Field(default=[], description="Columns of CSV files that it does not look at.")
+    keep_versions: int = Field(default=0, description="Newest versions whose parts are kept; 0: all.")
     pending: Pending
     updates: UpdateCounts
     created_at: datetime

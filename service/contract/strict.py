@@ -34,6 +34,16 @@ def _device(name: str) -> str:
 Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE, "maxLength": 7})]
 """The name of a device."""
 
+KeepVersions = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=100_000,
+        description="Newest versions whose parts are kept, 0: of all. Parts of older ones are deleted for good, but of "
+        "the live version, the one live before it, those with an alias and imported ones. All reports stay.",
+    ),
+]
+
 LEAST_RATE = 0.001
 """Requests a second: one in 17 minutes."""
 

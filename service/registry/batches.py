@@ -341,9 +341,9 @@ def resource_of(
 
 
 def judged_by(session: Session, model: Model, batch: Batch) -> Version | None:
-    """The newest version that is still there and whose report judges the rows of the batch as its own."""
+    """The newest version whose report judges the rows of the batch as its own, and is still there."""
     ids = _named_by(session, model, [batch.id])[batch.id]
-    made = select(Version).where(Version.update_id.in_(ids), Version.erased_at.is_(None))
+    made = select(Version).where(Version.update_id.in_(ids))
     newest_first = session.scalars(made.order_by(Version.number.desc()))
     return next((v for v in newest_first if v.report is not None and batch.id in v.learned), None)
 

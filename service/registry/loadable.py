@@ -34,7 +34,7 @@ _RECIPE = (  # these are made once: making a query takes longer than running it
 _LIVE = _RECIPE.where(_version.id == _model.live_version_id)
 _NUMBERED = _RECIPE.where(_version.number == bindparam("number"), _version.erased_at.is_(None))
 _ERASED_AT = select(_version.erased_at).where(_version.id == bindparam("id"))
-_ERASED = select(_version.model_id, _version.number).where(_version.erased_at.is_not(None))
+_ERASED = select(_version.model_id, _version.number).where(_version.erased_at.is_not(None), _version.report.is_(None))
 
 
 def live(reader: Reader, name: str) -> Recipe | None:
@@ -70,5 +70,5 @@ def is_there(reader: Reader, version_id: int) -> bool:
 
 
 def erased(reader: Reader) -> set[tuple[int, int]]:
-    """Models and numbers of the versions that were erased."""
+    """Models and numbers of the versions that were erased; of those that were removed alone the report is there."""
     return {(model_id, number) for model_id, number in reader.execute(_ERASED)}

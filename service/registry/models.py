@@ -51,6 +51,7 @@ def create(session: Session, request: CreateModel) -> Model:
         retention=request.retention,
         memory_rows=request.memory_rows,
         leave_out=_left_out(request.leave_out, request.input, target),
+        keep_versions=request.keep_versions,
         folding={},
         created_at=now(),
     )
@@ -137,6 +138,8 @@ def patch(session: Session, model: Model, request: PatchModel) -> None:
         model.retention = request.retention
     if request.memory_rows is not None:
         model.memory_rows = request.memory_rows
+    if request.keep_versions is not None:
+        model.keep_versions = request.keep_versions
     if request.leave_out is not None:
         model.leave_out = _left_out(request.leave_out, input_of(model), target_of(model))
     if changed := sorted(name for name, value in request if value is not None):
@@ -267,6 +270,7 @@ def resources_of(
             input=input_of(model),
             target=target_of(model),
             leave_out=model.leave_out or [],
+            keep_versions=model.keep_versions or 0,
             architecture=ARCHITECTURE.as_stored(model.architecture),
             live_version=live[model.live_version_id].number if model.live_version_id else None,
             serving_version=serving_version(model.name),

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from service.contract import resources
-from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, Verdict
+from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, UpdateState, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.batches import SLIM
@@ -128,12 +128,42 @@ def present(session: Session, model: Model, number: int, slim: bool = False) -> 
     """A version whose bytes are still there; `slim` as in `get`. Raises NotFound, Erased."""
     version = get(session, model, number, slim)
     if version.erased_at is not None:
-        raise Erased(f"{_was_erased(model, number)} GET /v1/models/{model.name}/versions says which are there.")
+        raise Erased(f"{_was_erased(model, version)} GET /v1/models/{model.name}/versions says which are there.")
     return version
 
 
-def _was_erased(model: Model, number: int) -> str:
-    return f"Version {number} of {model.name} was erased."
+def _was_erased(model: Model, version: Version) -> str:
+    if version.report is None:
+        return f"Version {version.number} of {model.name} was erased."
+    return f"The parts of version {version.number} of {model.name} were removed (keep_versions); its report is there."
+
+
+def remove_old(session: Session, model: Model, most: int) -> tuple[list[int], set[str], set[str]]:
+    """Marks up to `most` versions whose parts the model keeps no longer as gone, oldest first; their reports stay.
+    -> their numbers, and the digests of their parts and of their answers on trusted rows
+
+    None is live, was live before it, has an alias, is one that an update is learned on, or came from elsewhere.
+    """
+    there = (Version.model_id == model.id) & Version.erased_at.is_(None)
+    newest = select(Version.number).where(there).order_by(Version.number.desc()).limit(1)
+    kept_from = session.scalar(newest.offset((model.keep_versions or 1) - 1)) or 0
+    moves = select(Deployment.previous_id).where(Deployment.model_id == model.id).order_by(Deployment.id.desc())
+    unfinished = (Update.model_id == model.id) & Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))
+    needed = {
+        model.live_version_id,
+        *session.scalars(moves.limit(1)),
+        *session.scalars(select(Alias.version_id).where(Alias.model_id == model.id)),
+        *session.scalars(select(Update.base_version_id).where(unfinished)),
+    } - {None}
+    made_here = there & Version.update_id.is_not(None) & (Version.number < kept_from)
+    query = select(Version).where(made_here, Version.id.not_in(needed)).order_by(Version.number)
+    old = list(session.scalars(query.limit(most)))
+    parts = {part["digest"] for version in old for part in version.shards}
+    bits = {version.bits for version in old if version.bits is not None}
+    for version in old:
+        version.erased_at, version.shards, version.bits = now(), [], None
+        audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"keep_versions {model.keep_versions}")
+    return [version.number for version in old], parts, bits
 
 
 def by_id(session: Session, version_id: int, slim: bool = False) -> Version:
@@ -178,7 +208,7 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         remedy = (
             f"The nearest version that is there is {near}." if near else "No version is there: POST an update first."
         )
-        raise Erased(f"{_was_erased(model, version.number)} {remedy}", nearest_clean=near)
+        raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
     if bad := retracted_batches(session, version.learned):
         near = nearest_clean(session, model, version.number)
         remedy = f"The nearest version without it is {near}." if near else "No version is without it."

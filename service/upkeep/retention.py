@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention
@@ -19,13 +20,17 @@ from service.learning.data.rows import Bools, Rows, bounded
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.wording import counted
+from service.registry import models, versions
 from service.registry.rows import ledger
 from service.registry.rows import retention as registry
 from service.registry.rows.retention import Rest
 from service.registry.sql.tables import Batch, Model
 from service.runtime import Runtime
-from service.storage.artifacts import exam_area, model_area
+from service.storage.artifacts import SHARDS, exam_area, model_area
+from service.upkeep import gc
 
+VERSIONS_AT_ONCE = 100
+"""Versions whose parts are deleted in one go, while which nobody else writes."""
 log = logging.getLogger("tsuika.upkeep")
 
 
@@ -54,6 +59,23 @@ def settle(runtime: Runtime, model_id: int, check: Callable[[], bool] = lambda: 
             "%s: %s what retention %s says", model.name, counted(changed, "batch keeps", "batches keep"), retention
         )
     return changed
+
+
+def remove_versions(runtime: Runtime, check: Callable[[], bool] = lambda: False) -> None:
+    """Deletes the parts of versions that their models keep no longer, where no update of a model runs. `check`: as of
+    `settle`."""
+    with runtime.database.reading() as session:
+        limited = list(session.scalars(select(Model.id).where(Model.keep_versions > 0, Model.archived_at.is_(None))))
+    for model_id in limited:
+        numbers = [0]
+        while numbers and not check():
+            with runtime.database.writing() as session:
+                model = models.lock(session, model_id)
+                if registry.busy(session, model):
+                    break
+                numbers, parts, bits = versions.remove_old(session, model, VERSIONS_AT_ONCE)
+            runtime.live.drop_versions(model_id, numbers)
+            gc.discard(runtime, {(SHARDS, digest) for digest in parts} | {(model_area(model_id), d) for d in bits})
 
 
 def unfinished(runtime: Runtime) -> list[int]:

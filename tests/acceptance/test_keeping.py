@@ -162,3 +162,24 @@ def test_all_to_none_deletes_and_none_to_all_keeps_what_comes(shared: Server, ne
     assert kept(caller, later["batches"][0]) == 400
     assert [kept(caller, b) for b in ids] == [0, 0]
     invariants.hold(shared.data, [*ids, waits, *later["batches"]])
+
+
+@pytest.mark.parametrize("method", [{"name": "ridge"}, {"name": "linear_probe", "epochs": 2}])
+def test_old_versions_lose_their_parts_and_all_goes_on(
+    shared: Server, new_model: NewModel, method: dict[str, Any]
+) -> None:
+    caller = new_model(method=method, keep_versions=2)
+    sent = [caller.learn(seed)["batches"] for seed in range(5)]
+    until(lambda: caller.version(3)["erased_at"] is not None, what="version 3 is removed")
+    assert [caller.version(number)["erased_at"] is None for number in range(1, 6)] == [False, False, False, True, True]
+    assert (caller.version(1)["report"]["gate"]["outcome"], caller.version(1)["shards"]) == ("pass", [])
+    inputs, _ = blobs(9, rows=3)
+    refused = caller.http.post(f"{caller.path}/versions/1/predictions", json={"inputs": inputs})
+    assert (refused.status_code, "(keep_versions)" in refused.json()["detail"]) == (410, True)
+    taken = caller.ok("POST", f"{caller.path}/retractions?wait=60", {"batches": sent[1]})
+    assert (taken["verdict"], caller.live()) == ("promoted", 6)
+    assert sorted(caller.version(6)["batches"]) == sorted(
+        batch for batches in (sent[0], *sent[2:]) for batch in batches
+    )
+    assert caller.learn(6)["verdict"] == "promoted"
+    invariants.hold(shared.data)

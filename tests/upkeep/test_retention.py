@@ -10,18 +10,20 @@ import pytest
 
 from service.contract.enums import Retention
 from service.contract.requests import PatchModel
+from service.errors import Erased
 from service.learning.data.memory import remember
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.sums import Sums
-from service.registry import batches, models
+from service.registry import aliases, batches, deployments, models, versions
 from service.registry.rows import ledger
-from service.registry.sql.tables import Batch, LedgerEntry
+from service.registry.sql.tables import Batch, LedgerEntry, Update
 from service.runtime import Runtime
-from service.storage.artifacts import exam_area, model_area
+from service.storage.artifacts import SHARDS, exam_area, model_area
 from service.upkeep import gc, retention
 from service.worker.parent import erasure
+from tests.making import make_version
 from tests.registry.facts import learn, model, promoted
 from tests.updating import make_rows
 
@@ -197,3 +199,37 @@ def test_a_batch_whose_rows_are_gone_can_still_be_erased(runtime: Runtime) -> No
         [left] = session.query(LedgerEntry)
         assert left.batch_id == first
         assert stored(runtime) == {left.digest}
+
+
+def test_parts_of_versions_that_are_kept_no_longer_go_and_their_reports_stay(runtime: Runtime) -> None:
+    with runtime.database.writing() as session:
+        digits = model(session, keep_versions=2)
+    numbers = [make_version(runtime, seed=seed) for seed in range(7)]
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        for number in numbers:
+            versions.get(session, digits, number).report = {"batch": {}}
+        aliases.put(session, digits, "stable", 2, "somebody", 9)
+        deployments.roll_back(session, digits, "why", 4, "somebody")
+        running = session.get_one(Update, learn(session, digits).id)
+        running.base_version_id = versions.get(session, digits, 3).id
+        imported = versions.get(session, digits, 1)
+        imported.update_id = None
+    before = {digest for _, digest, _ in runtime.store.names(SHARDS)}
+    retention.remove_versions(runtime)
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        gone = [number for number in numbers if versions.get(session, digits, number).erased_at is not None]
+        assert gone == [], "1 is imported, 2 has an alias, 3 is learned on, 4 is live, 5 was before, 6 and 7 new"
+    with runtime.database.writing() as session:
+        session.get_one(Update, running.id).base_version_id = None
+        aliases.delete(session, models.get(session, "digits"), "stable")
+    retention.remove_versions(runtime)
+    with runtime.database.reading() as session:
+        digits = models.get(session, "digits")
+        with pytest.raises(Erased, match="The parts of version 3 of digits were removed"):
+            versions.present(session, digits, 3)
+        assert versions.get(session, digits, 3).report == {"batch": {}}
+        left = {part["digest"] for number in (1, 4, 5, 6, 7) for part in versions.get(session, digits, number).shards}
+    assert left < before
+    assert {digest for _, digest, _ in runtime.store.names(SHARDS)} == left

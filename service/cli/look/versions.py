@@ -34,7 +34,8 @@ def run(
 
 
 def _row(version: Version) -> list[str | Text]:
-    state = Text("● live", "green") if version.live else Text("erased" if version.erased_at else "", "dim")
+    gone = "" if version.erased_at is None else "removed" if version.report else "erased"
+    state = Text("● live", "green") if version.live else Text(gone, "dim")
     method = (version.method or {}).get("name", "imported")
     parent = "–" if version.parent is None else str(version.parent)
     made, names = f"{version.created_at:%Y-%m-%d %H:%M}", ", ".join(version.aliases)

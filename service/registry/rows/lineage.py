@@ -26,12 +26,13 @@ def replayed(
 ) -> tuple[Version | None, list[tuple[Version, list[str]]]]:
     """How to learn the base again without `removed`: where to start, and what follows, oldest first.
 
-    The start is the newest of the base and its parents that learned none of them; what follows is each later version
-    with the batches that it brought. Raises Conflict where rows that they need were deleted.
+    The start is the newest of the base and its parents that is there and learned none of them; what follows is each
+    later version with the batches that it brought. Raises Conflict where rows that they need were deleted.
     """
     final = set(base.learned) - set(removed)
     chain = versions.ancestors(session, base)
-    clean = next((k for k, v in enumerate(chain) if final.issuperset(v.learned)), len(chain))
+    whole = (k for k, v in enumerate(chain) if v.erased_at is None and final.issuperset(v.learned))
+    clean = next(whole, len(chain))
     start = chain[clean] if clean < len(chain) else None
     known = set(start.learned) if start else set()
     steps = []

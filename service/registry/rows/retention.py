@@ -33,8 +33,10 @@ def waiting(session: Session) -> list[int]:
 
 
 def marks(session: Session) -> tuple[object, ...]:
-    """What decides whether rows are due: while this is the same, no others become so. Nothing where all are kept."""
-    retentions = session.execute(select(Model.id, Model.retention).where(Model.retention != Retention.ALL)).all()
+    """What decides whether rows or versions are due: while this is the same, no others become so. Nothing where all
+    are kept."""
+    limited = (Model.retention != Retention.ALL) | (Model.keep_versions > 0)
+    retentions = session.execute(select(Model.id, Model.retention, Model.keep_versions).where(limited)).all()
     if not retentions:
         return ()
     events, moves = session.scalar(select(func.max(UpdateEvent.id))), session.scalar(select(func.max(Deployment.id)))

@@ -53,7 +53,8 @@ class Installation(Table):
 class Model(Table):
     """A model by name; `live_version_id` is the only word on which version is live. `folding`: how its rows fall
     into folds (`learning.data.sides.Folding`), {} until that is settled, None where they do by their bytes ·
-    `leave_out`: columns of CSV files that it does not look at · `claimed_at`: when an update of it was last claimed."""
+    `leave_out`: columns of CSV files that it does not look at · `claimed_at`: when an update of it was last claimed ·
+    `keep_versions`: of so many its parts are kept, None or 0: of all."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -78,6 +79,7 @@ class Model(Table):
     archived_at: Mapped[float | None]
     leave_out: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     claimed_at: Mapped[float | None]
+    keep_versions: Mapped[int | None]
 
 
 class Version(Table):

@@ -39,7 +39,7 @@ def mark(session: Session, update: Update) -> None:
     session.execute(saved.values(trainings=None))  # what waits had learned on versions that are erased now
     model = session.get_one(Model, update.model_id)
     for version in _holding(session, update.model_id, set(update.batches)):
-        version.erased_at = now()
+        version.erased_at = version.erased_at or now()
         version.report = None
         audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"by {update.id}")
         if version.id == model.live_version_id:
@@ -127,5 +127,6 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:
     """Versions that are still there and learned one of these batches."""
-    there = select(Version).where(Version.model_id == model_id, Version.erased_at.is_(None))
+    known = Version.erased_at.is_(None) | Version.report.is_not(None)  # of one that was removed the report is there
+    there = select(Version).where(Version.model_id == model_id, known)
     return [v for v in session.scalars(there.order_by(Version.number)) if erased.intersection(v.learned)]

@@ -205,6 +205,8 @@ class Worker:
             marks = registry.marks(session)
             outgrown = registry.waiting(session) if marks != self._marks else []
         self._let_go(outgrown)
+        if marks and marks != self._marks:
+            retention.remove_versions(self._runtime, self._stop.is_set)
         if not self._stop.is_set():
             self._marks = marks
         if not any(to_do):

@@ -122,6 +122,7 @@ CHANGES: dict[str, Any] = {
     "retention": "none",
     "memory_rows": 50,
     "leave_out": ["id"],
+    "keep_versions": 3,
 }
 
 

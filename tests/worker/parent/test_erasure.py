@@ -90,6 +90,17 @@ def test_every_byte_made_of_the_rows_goes_and_nothing_else(runtime: Runtime, ids
     assert stored(runtime, SHARDS) == shards_left
 
 
+def test_a_version_that_was_removed_loses_its_report_of_erased_rows_too(runtime: Runtime, ids: list[str]) -> None:
+    with runtime.database.writing() as session:
+        digits = models.get(session, "digits")
+        removed = versions.get(session, digits, 2)
+        removed.erased_at, removed.shards, removed.report = 1.0, [], {"batch": {}}
+    taken_back(runtime, ids)
+    with runtime.database.reading() as session:
+        removed = versions.get(session, models.get(session, "digits"), 2)
+        assert (removed.report, removed.erased_at) == (None, 1.0)
+
+
 def test_bytes_that_another_version_names_stay(runtime: Runtime, ids: list[str]) -> None:
     """The version without the batch answered as the one before, bit by bit."""
     taken_back(runtime, ids, seed=1)
