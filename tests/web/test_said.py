@@ -76,7 +76,7 @@ def notes() -> list[str]:
     still = np.zeros((40, 3), np.float32)
     wide = np.tile(np.array([[0.5, -0.5, 300.0]], np.float32), (40, 1))
     slips = {"city": [NewValue(value=f"Osakk{k}", rows=1, near=["Osaka"]) for k in range(7)]}
-    comparisons = [ClassComparison(300, 0.934, 0.912, 1e-40), NumberComparison(300, 1.5, 1.7, 0.98)]
+    comparisons = [ClassComparison(300, 0.934, 0.912, 1e-40), NumberComparison(300, 1.5, 1.7, 0.98, later=True)]
     return [
         *(Dialect(mark, sign, "cp1252", order, word).sentence for mark, sign, order, word in DIALECTS),
         *unlearned({0: {1.0: "Nara", 2.0: "Kobe"}}, {0: frozenset()}, table_of({"city": "category"}), 3),

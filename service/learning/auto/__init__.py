@@ -2,8 +2,9 @@
 
 The exact head comes first, and a gradient method must beat it: it is chosen at once only where a person asked for a net
 that is trained end to end, and otherwise runs afterwards, as a challenger of what already serves. A net that won so
-goes on with replay, but each of its updates must beat the exact head of the same rows again, by the test by which it
-came; else that head takes over. For one win may be luck, and a net that is patched drifts away from what won.
+goes on with replay, but each of its updates must beat the exact head of the same rows again, and that head must not
+beat it on rows to come; else the head takes over. For one win may be luck, and a net that is patched drifts away from
+what won.
 
 lda, branch, lora, si, ewc, lwf, der_pp and icarl are chosen by people, never by auto; den only where old scores shall
 keep their bits, and mas only on an imported version, whose rows are not here.

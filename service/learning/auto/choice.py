@@ -52,7 +52,7 @@ class Surroundings:
 class Choice:
     """The method to use, by name and parameters, and the reason; the challenger, if any, and its reason.
 
-    `unless`: the request that is used instead unless the method beats it at once, on rows kept back for choosing.
+    `unless`: the request that is used instead unless the method beats it at once, on rows that neither has learned.
     """
 
     request: dict[str, Any]

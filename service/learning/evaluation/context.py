@@ -22,6 +22,7 @@ from service.contract.report import ClassEvidence, Cost
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import lacking
 from service.learning.backbones import bounded
+from service.learning.data.rows import Rows
 from service.learning.evaluation.assessment import Memory
 from service.learning.evaluation.challenge import Comparison
 from service.learning.evaluation.cost import cost_of
@@ -152,8 +153,11 @@ class UpdateContext(ABC):
         judging it, its report, and what its lineage will remember"""
 
     @abstractmethod
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> Comparison:
-        """Compares both on the selecting rows of history and batch, which neither has learned. Reads the history."""
+    def compare(
+        self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run, later: Rows | None = None
+    ) -> Comparison:
+        """Compares both on the selecting rows of history and batch, which neither has learned; or on `later` rows, that
+        came after those of the data, by exact heads of these alone. Reads the history."""
 
     def space(self, base: Checkpoint | None, candidate: Checkpoint, data: Data) -> Space:
         return ledger_space(base, candidate, data)

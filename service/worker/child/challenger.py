@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from service.errors import BudgetSpent
-from service.learning.evaluation.context import Champion, UpdateContext
+from service.learning.evaluation.context import UpdateContext
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -31,14 +31,34 @@ def within_budget(run: Run, budget_seconds: float, started: float) -> Run:
     return replace(run, check=check)
 
 
+@dataclass(frozen=True, eq=False)
+class InTime:
+    """The data that two versions are compared on. whole: all that both learned · earlier: batches before the latest, as
+    known ones · later: the latest, as new ones."""
+
+    whole: Data
+    earlier: Data
+    later: Data
+
+
 def challenge(
-    champion: Champion, challenger: Checkpoint, data: Data, chosen: Chosen, run: Run, context: UpdateContext
-) -> tuple[Chosen, str | None]:
-    """Compares both on rows kept back for choosing. -> the challenger's method and why; how it lost, if it did"""
-    comparison = context.compare(champion.checkpoint, challenger, data, run)
+    champion: Checkpoint, data: InTime, learned: Learned, chosen: Chosen, run: Run, context: UpdateContext
+) -> tuple[Learned, Chosen, str | None]:
+    """Compares both on rows kept back for choosing. Where joint training beats an exact head there, both answer the
+    later rows, too, having learned the earlier ones alone, if there are any.
+
+    -> the challenger, its method and why; how it lost, if it did
+    """
+    comparison = context.compare(champion, learned.checkpoint, data.whole, run)
+    by_later = champion.layout.exact is not None and chosen.method.name == "retrain" and data.earlier.known_rows
+    if comparison.won and by_later:
+        before = learn(champion, data.earlier, chosen.method, chosen.params, run)
+        learned = replace(learned, multiply_adds=learned.multiply_adds + before.multiply_adds)
+        ahead = context.compare(champion, before.checkpoint, data.earlier, run, later=data.later.batch)
+        comparison = ahead if ahead.rows else comparison
     sentence = comparison.sentence(chosen.method.name)
     chosen = replace(chosen, why=f"auto: a challenger. {sentence}", challenge=None)
-    return chosen, None if comparison.won else sentence
+    return learned, chosen, None if comparison.won else sentence
 
 
 def without_first_notes(learned: Learned) -> Learned:
@@ -49,22 +69,28 @@ def without_first_notes(learned: Learned) -> Learned:
 
 
 def better(
-    base: Checkpoint | None, data: Data, learned: Learned, chosen: Chosen, run: Run, context: UpdateContext
+    base: Checkpoint, data: InTime, learned: Learned, chosen: Chosen, run: Run, context: UpdateContext
 ) -> tuple[Learned, Chosen]:
-    """What was learned if it beats what the rival method makes, on rows kept back for choosing; else that."""
+    """What a net learned if it beats what its rival makes, an exact head, on rows kept back for choosing, and unless
+    that head of the earlier rows, all that the base learned, beats the base on the later ones, the update's own.
+
+    Else what the head learned, with what it makes of the earlier rows alone: the net had won by its kind, and that goes
+    with it whatever the update brings.
+    """
     rival = chosen.rival
     if rival is None:
         return learned, chosen
-    other = learn(base, data, rival.method, rival.params, run)
-    comparison = context.compare(other.checkpoint, learned.checkpoint, data, run)
-    why = f"{chosen.why} {comparison.sentence(chosen.method.name, rival.method.name)}"
-    winner, method = (learned, chosen) if comparison.won else (other, rival)
+    other = learn(base, data.whole, rival.method, rival.params, run)
     work = learned.multiply_adds + other.multiply_adds
-    return replace(winner, multiply_adds=work), replace(method, why=why)
-
-
-def taken_over(base: Checkpoint | None, earlier: Data, learned: Learned, chosen: Chosen, run: Run) -> Learned:
-    """What the exact head learned that takes over from a net, with what it makes of `earlier` rows alone: the base's,
-    and none of the update. The net had won by its kind, and that goes with it whatever the update brings."""
-    without = learn(base, earlier, chosen.method, chosen.params, run).checkpoint
-    return replace(learned, without=without, notes=(*learned.notes, TOOK_OVER))
+    comparison = context.compare(other.checkpoint, learned.checkpoint, data.whole, run)
+    sentence = comparison.sentence(chosen.method.name, rival.method.name)
+    if comparison.won:
+        back = context.compare(base, other.checkpoint, data.earlier, run, later=data.later.batch)
+        if not back.won:
+            return replace(learned, multiply_adds=work), replace(chosen, why=f"{chosen.why} {sentence}")
+        sentence = back.sentence(rival.method.name)
+    without = learn(base, data.earlier, rival.method, rival.params, run).checkpoint
+    notes = (*other.notes, TOOK_OVER)
+    return replace(other, without=without, notes=notes, multiply_adds=work), replace(
+        rival, why=f"{chosen.why} {sentence}"
+    )

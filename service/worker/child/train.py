@@ -20,6 +20,7 @@ from service.learning.absent_rows import refuse_to_forget, refused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack, pack_rows, pack_shard
+from service.learning.evaluation.challenge import earlier_batches
 from service.learning.evaluation.context import Candidate, Champion, UpdateContext
 from service.learning.evaluation.cost import retraining_cost
 from service.learning.ledger.ledger import Ledger
@@ -35,7 +36,7 @@ from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.telemetry import tracing
 from service.worker.assignment import Assignment, BatchFacts, Result, Shard
-from service.worker.child.challenger import better, challenge, taken_over, within_budget, without_first_notes
+from service.worker.child.challenger import InTime, better, challenge, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import Chosen, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
@@ -178,19 +179,27 @@ def _learn(model_store: ModelStore, base: Checkpoint | None, context: UpdateCont
     if data.merged_rows:
         learned = replace(learned, notes=(*learned.notes, *_of_merge(learned, data.merged_rows)))
         chosen = replace(chosen, why=f"A ledger was merged: {chosen.method.name} as in the live version, solved anew.")
-    rival = chosen.rival
-    learned, chosen = better(base, data, learned, chosen, run, context)
-    if rival is not None and chosen.rival is None:
-        learned = taken_over(base, StoredData(model_store, known, []), learned, chosen, run)
+    if base is not None:
+        in_time = InTime(data, StoredData(model_store, known, []), data)
+        learned, chosen = better(base, in_time, learned, chosen, run, context)
     if assignment.champion is None:
         with tracing.span("judge"):
             return Execution(context.examine(base, learned, data, run), data, chosen)
     champion = Champion(load(assignment.champion, model_store.store), base)
-    chosen, lost = challenge(champion, learned.checkpoint, data, chosen, run, context)
+    in_time = _in_time(model_store, data)
+    learned, chosen, lost = challenge(champion.checkpoint, in_time, learned, chosen, run, context)
     everything = StoredData(model_store, data.learned, [])
     context = replace(context, live=assignment.champion.number)
     candidate = context.examine_challenger(champion, without_first_notes(learned), data, everything, run)
     return Execution(candidate, data, chosen, lost)
+
+
+def _in_time(model_store: ModelStore, data: StoredData) -> InTime:
+    """The data parted before the newest batches."""
+    counts = model_store.facts(data.learned).counts
+    earlier = earlier_batches({batch: counts[batch] for batch in data.learned})
+    later = data.learned[len(earlier) :]
+    return InTime(data, StoredData(model_store, earlier, []), StoredData(model_store, [], later))
 
 
 def _of_merge(learned: Learned, elsewhere: int) -> list[str]:

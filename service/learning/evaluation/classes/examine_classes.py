@@ -12,6 +12,7 @@ from service.contract.tables import TableInput
 from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
+from service.learning.data.rows import Rows
 from service.learning.data.slips import class_notes, slip_notes
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.backbone_note import backbone_note
@@ -81,8 +82,10 @@ class ClassContext(UpdateContext):
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)
         return exam.candidate, report.model_copy(update={"learning_curve": curve}), remember(assessment)
 
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> ClassComparison:
-        return compare(champion, challenger, data, run)
+    def compare(
+        self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run, later: Rows | None = None
+    ) -> ClassComparison:
+        return compare(champion, challenger, data, run, later)
 
     def examine_challenger(
         self, champion: Champion, learned: Learned, data: Data, everything: Data, run: Run

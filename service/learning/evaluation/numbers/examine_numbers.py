@@ -14,7 +14,7 @@ from torch import Tensor
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
 from service.contract.targets.kind import AnyPolicy
-from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, distinct
+from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, Rows, distinct
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.context import Arrays, Candidate, Exam, Remembered, UpdateContext, still_counting
 from service.learning.evaluation.numbers.batch.figures import Figures
@@ -117,8 +117,10 @@ class NumberContext(UpdateContext):
         )
         return made, report, memory
 
-    def compare(self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run) -> NumberComparison:
-        return compare_numbers(champion, challenger, data, run)
+    def compare(
+        self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run, later: Rows | None = None
+    ) -> NumberComparison:
+        return compare_numbers(champion, challenger, data, run, later)
 
 
 def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessment:
