@@ -64,8 +64,6 @@ class OldClasses(Fact):
     interval: tuple[float, float] | None
     masked: Pair = Field(description="Accuracy where only classes that were known before may answer.")
     intrusion: float | None = Field(description="Share of them that is answered with a new class.")
-    masked_classes: dict[str, float] = Field(default={}, description="Masked accuracy after, by class.")
-    best_masked: dict[str, float] = Field(default={}, description="Best masked accuracy in the lineage, by class.")
 
 
 class Older(Fact):
@@ -299,7 +297,10 @@ class Report(Fact):
     after: Score | None
     old_classes: OldClasses
     new_classes: NewClassesScore
-    forgetting: float | None
+    forgetting: float | None = Field(
+        description="The most that was lost since any version that is remembered, on rows that both answered and over "
+        "the classes of that time; below 0 where more was won since each."
+    )
     interference: Interference
     worst_class: WorstClassDrop | None
     negative_flips: float | None

@@ -260,13 +260,14 @@ class TrunkParams(GradientParams):
         return None if unknown is None else ("unfreeze", unknown)
 
 
+MEMORY = "Kept rows that are learned again, shared by the classes. A step takes as many as new rows: more cost little."
+
+
 class RehearsalParams(TrunkParams):
     """Parameters of methods that learn kept rows again, beside which a higher rate is stable."""
 
     lr: float = Field(0.06, gt=0, le=10, description="Learning rate of SGD with momentum 0.9.")
-    memory_rows: int = Field(
-        500, ge=1, le=100_000, description="Kept rows that are learned again, shared by the classes."
-    )
+    memory_rows: int = Field(5000, ge=1, le=100_000, description=MEMORY)
 
 
 def _unknown_blocks(backbone: MlpBackbone | CnnBackbone | PretrainedBackbone, names: list[str]) -> str | None:

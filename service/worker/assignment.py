@@ -74,7 +74,6 @@ class Lineage(Fact):
     """What the lineage remembers, for the gate to compare with."""
 
     bits: list[Bits] = []
-    best_masked: dict[str, float] = {}
     evidence: list[dict[str, ClassEvidence]] = []
     stopped: list[list[dict[str, float]]] = []
     """Where targets are numbers, figures of the batches in a row that were stopped since the base came, for each

@@ -551,7 +551,7 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
     for shown in (page, person.looks("/models/prices/versions/2").text.replace("\N{NO-BREAK SPACE}", " ")):
         assert re.search("Mean error, trusted rows</dt><dd>34,981<", shown)
         assert re.search("Mean error, new rows before learning</dt><dd>50,297<", shown)
-        assert re.search("Better than its best by</dt><dd>6.1 %<small>mean over", shown)
+        assert re.search("Better than its best by</dt><dd>6.1 %<small>on what", shown)
     listed = figure(NumberReport.model_validate(number_report(50178))), figure(NumberReport.model_validate(later))
     assert listed == ("± 50,178 (own rows)", "± 34,981")
 

@@ -112,10 +112,6 @@ class Remembered(Protocol):
     """What a lineage remembers beside what versions left; of each kind of target its own."""
 
     @property
-    def best_masked(self) -> Mapping[str, float]:
-        """The best accuracy of each class, answered among the old ones; none where targets are numbers."""
-
-    @property
     def evidence(self) -> Sequence[Mapping[str, ClassEvidence]]:
         """What the last batches showed of each class; none where targets are numbers."""
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.orm import Session
 
-from service.contract.report import Report
 from service.contract.targets import CLASS_POLICY, NUMBER_POLICY
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import TargetKind
@@ -28,7 +27,6 @@ def _of_classes(session: Session, model: Model, update: Update, base: Version) -
     policy = CLASS_POLICY.as_stored(model.gate)
     return Lineage(
         bits=_remembered(session, model, policy.slow_loss.versions),
-        best_masked=Report.model_validate(base.report).old_classes.best_masked if base.report else {},
         evidence=versions.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
     )
 

@@ -112,12 +112,10 @@ class ClassPast:
     """What a lineage remembers, newest last.
 
     `correctness`: version number and correctness of the last promoted versions, see `remember`.
-    `best_masked`: `old_classes.best_masked` of the base's report.
     `evidence`: `batch.evidence` of the reports of the base and the versions before it.
     """
 
     correctness: Sequence[tuple[int, Correctness]] = ()
-    best_masked: Mapping[str, float] = field(default_factory=dict)
     evidence: Sequence[Mapping[str, ClassEvidence]] = ()
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from service.contract.enums import Interference
 from service.contract.report import (
@@ -27,7 +25,7 @@ from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
 from service.learning.evaluation.classes.measure_classes import measure, new_rows
 from service.learning.gate.classes.class_gate import judge
-from service.learning.gate.classes.class_measurements import Contradiction, Harm
+from service.learning.gate.classes.class_measurements import Contradiction, Harm, Since
 from service.learning.gate.classes.contradiction_rules import reconcilable, unexcused
 from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
@@ -54,17 +52,17 @@ def assess(assessment: ClassAssessment) -> Report:
     gate = judge(measured, counted.policy)
     harm = measured.harm
     worst = max(harm.groups, key=lambda g: g.paired.drop, default=None) if harm else None
-    unmasked, best = None, _best_before(counted)
+    unmasked = None
     if counted.base and len(counted.trusted):
         both = (answers.on_trusted.right(counted.trusted) for answers in (counted.base, counted.candidate))
         unmasked = Paired.of(*both)
-    old = _old_classes(counted, harm, unmasked, best)
+    old = _old_classes(counted, harm, unmasked)
     return Report(
         before=scored(counted.base.on_trusted, counted.trusted) if counted.base else None,
         after=scored(counted.candidate.on_trusted, counted.trusted),
         old_classes=old,
         new_classes=_new_classes_score(counted),
-        forgetting=_forgetting(old, best),
+        forgetting=_forgetting(old, measured.since),
         interference=_interference(gate),
         worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
         negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
@@ -112,39 +110,27 @@ def _copied_noted(assessment: ClassAssessment) -> list[str]:
     ]
 
 
-def _old_classes(
-    assessment: ClassAssessment, harm: Harm | None, unmasked: Paired | None, best: Mapping[str, float]
-) -> OldClasses:
+def _old_classes(assessment: ClassAssessment, harm: Harm | None, unmasked: Paired | None) -> OldClasses:
     if not assessment.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
         return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
     before = float(assessment.base.on_trusted.right(assessment.trusted).mean())
     masked = assessment.candidate.on_trusted.over(assessment.old).right(assessment.trusted)
-    now = {name: s.accuracy for name, s in class_scores(masked, assessment.trusted).items()}
     return OldClasses(
         before=before,
         after=before - unmasked.drop,
         interval=unmasked.interval,
         masked=Pair(before=before, after=float(masked.mean())),
         intrusion=harm.intruded / harm.rows,
-        masked_classes=now,
-        best_masked={c: max(accuracy, now.get(c, 0.0)) for c, accuracy in best.items()},
     )
 
 
-def _forgetting(old: OldClasses, best: Mapping[str, float]) -> float | None:
-    """Mean over the classes known before of (best masked accuracy in the lineage - now); below 0 where they gained."""
-    if not old.masked_classes:
+def _forgetting(old: OldClasses, since: Sequence[Since]) -> float | None:
+    """The most that was lost since the base or a remembered version: share of the rows that both answered, over the
+    classes of that time; below 0 where more was won since each."""
+    if old.masked.before is None or old.masked.after is None:
         return None
-    return float(np.mean([best[c] - accuracy for c, accuracy in old.masked_classes.items()]))
-
-
-def _best_before(assessment: ClassAssessment) -> dict[str, float]:
-    """Best masked accuracy of each old class in the lineage, that of the base on these rows included."""
-    rows = assessment.trusted
-    base = class_scores(assessment.base.on_trusted.right(rows), rows) if assessment.base else {}
-    best = dict(assessment.past.best_masked)
-    return best | {c: max(s.accuracy, best.get(c, 0.0)) for c, s in base.items()}
+    return max([old.masked.before - old.masked.after, *(then.paired.drop for then in since if then.paired.rows)])
 
 
 def _interference(gate: GateReport) -> Interference:

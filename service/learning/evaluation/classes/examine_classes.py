@@ -68,7 +68,7 @@ class ClassContext(UpdateContext):
     def looking_back(cls, policy: AnyPolicy, memories: Sequence[tuple[int, Arrays]], lineage: Remembered) -> Self:
         assert isinstance(policy, GatePolicy), "classes are judged by a policy of classes"
         correctness = [(version, Correctness.load(arrays)) for version, arrays in memories]
-        return cls(policy=policy, past=ClassPast(correctness, lineage.best_masked, lineage.evidence))
+        return cls(policy=policy, past=ClassPast(correctness, lineage.evidence))
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
         assessment = _assessment(exam, self)

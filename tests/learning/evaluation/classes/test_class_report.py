@@ -119,12 +119,16 @@ def test_every_number_by_hand() -> None:
     assert report.interference is Interference.NONE
 
 
-def test_forgetting_is_best_in_the_lineage_minus_now() -> None:
-    """Over old columns a has 4/5 now and had 5/5; b has 4/5 now (row 9 falls to a), had 4/5, and 1.0 in the lineage."""
-    report = assess(assessment(past=ClassPast(best_masked={"b": 1.0, "gone": 0.5})))
-    assert report.forgetting == pytest.approx(((1.0 - 0.8) + (1.0 - 0.8)) / 2)
-    assert report.old_classes.masked_classes == pytest.approx({"a": 0.8, "b": 0.8})
-    assert report.old_classes.best_masked == pytest.approx({"a": 1.0, "b": 1.0, "gone": 0.5})
+def test_forgetting_is_the_most_that_was_lost_since_any_version_on_the_same_rows_over_its_classes() -> None:
+    """Over old columns 8 of 10 rows are right now, and 9 were; version 1 had all 10 right, version 2 the first 5."""
+    assert assess(assessment()).forgetting == pytest.approx(0.1)
+    now = assessment()
+    right = np.ones(10, bool)
+    past = [
+        (1, Correctness.of(now.trusted, right, "ab")),
+        (2, Correctness.of(now.trusted.take(slice(5)), right[:5], "ab")),
+    ]
+    assert assess(assessment(past=ClassPast(past))).forgetting == pytest.approx(0.2)
 
 
 def test_copies_of_a_row_count_once() -> None:

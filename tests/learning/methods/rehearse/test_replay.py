@@ -16,7 +16,7 @@ def test_it_keeps_the_old_classes_and_learns_the_new() -> None:
     d, s = digits(), knowing(retrain.METHOD, [64])
     learned = s.learn(replay.METHOD, *d.of(NEW)[:2])
     assert accuracy(s.checkpoint, d.held_X, d.held_y) > 0.92
-    assert sum(learned.details["memory"].values()) == 500
+    assert sum(learned.details["memory"].values()) > 500, "all that is kept"
 
 
 def test_the_memory_is_bounded_and_shared_by_the_classes() -> None:
