@@ -1,4 +1,4 @@
-"""Dynamically expandable networks: finds the units that new rows would move, copies those, and trains the copies alone.
+"""After dynamically expandable networks (DEN): copies the units that new rows would move, and trains the copies alone.
 
 Five steps: probe, detect, add, initialise, train. A unit is copied where its drift |theta_t - theta*| / |theta*| in the
 probe is large (after Yoon, Yang, Lee, Hwang, 2018, algorithm 4). The loss of what was added is CE + sparsity x sum over
@@ -215,7 +215,7 @@ def _nothing_added(probed: Probe, protect: bool) -> str:
 METHOD = Method(
     name="den",
     family=Family.EXPAND,
-    summary="Adds units where new rows would change old ones, and trains only those; old scores can keep their bits.",
+    summary="After DEN: adds units where new rows would change old ones, trains those; old scores can keep their bits.",
     paper="Yoon, Yang, Lee, Hwang: Lifelong learning with dynamically expandable networks, 2018",
     Params=Params,
     update=update,

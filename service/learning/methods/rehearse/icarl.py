@@ -159,7 +159,8 @@ METHOD = Method(
     update=update,
     lacks={NumberTarget: "it answers with the class whose mean is nearest"},
     needs=frozenset({"kept"}),
-    good_when="Many classes arrive one after the other, a network is trained end to end, and few rows may be kept.",
-    limits="A class of several clusters has one mean; what the version before got wrong is taught again.",
+    good_when="Classes of one cluster each come one after the other, a network is trained, and few rows are kept.",
+    limits="A class of several clusters has one mean; what the version before got wrong is taught again. With as "
+    "many rows replay and der_pp answer more rightly on the streams measured here.",
     refuse=partial(refuse_without_rows, "icarl"),
 )
