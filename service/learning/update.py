@@ -19,9 +19,8 @@ def learn(base: Checkpoint | None, data: Data, method: Method, params: MethodPar
         raise MethodRefused("No row has a label, and there is no version to start from. Send rows with labels first.")
     learned = method.update_of(data.target)(base, data, params, run)
     if (values := data.values(base)) is not None:
-        learned = replace(
-            learned, checkpoint=learned.checkpoint.with_values(values, (*data.known_batches, *data.batch.batches))
-        )
+        known = *data.known_batches, *data.batch.batches
+        learned = replace(learned, checkpoint=learned.checkpoint.with_values(values, known))
     for part, tensors in learned.checkpoint.parts.items():
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
             raise MethodRefused(f"{method.name} left numbers that are not finite in {part}. Lower lr, or use ridge.")

@@ -56,9 +56,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, t, _ = x.shape
-        q, k, v = (
-            layer(x).view(n, t, HEADS, WIDTH // HEADS).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )
+        layers = self.query, self.key, self.value
+        q, k, v = (layer(x).view(n, t, HEADS, WIDTH // HEADS).transpose(1, 2) for layer in layers)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         x = self.mixed_norm(x + self.mixed(attended.transpose(1, 2).reshape(n, t, WIDTH)))
         y: Tensor = self.narrowed_norm(x + self.narrowed(F.gelu(self.widened(x))))

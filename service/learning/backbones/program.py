@@ -59,18 +59,16 @@ class Program(nn.Module):
         self.graph = graph
         for k, weight in enumerate(graph.weights):
             self.register_buffer(f"weight_{k}", torch.empty(weight.shape, dtype=DTYPES[weight.dtype]))
-        self._steps = [
-            (function_of(node), node, last) for node, last in zip(graph.nodes, _last_uses(graph), strict=True)
-        ]
+        steps = zip(graph.nodes, _last_uses(graph), strict=True)
+        self._steps = [(function_of(node), node, last) for node, last in steps]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.run(x, None)
 
     def run(self, x: Tensor, meter: Meter | None) -> Tensor:
         """Runs the graph while `meter` watches. Raises StepFailed."""
-        held: dict[str, Any] = {
-            weight.argument: getattr(self, f"weight_{k}") for k, weight in enumerate(self.graph.weights)
-        }
+        weights = enumerate(self.graph.weights)
+        held: dict[str, Any] = {weight.argument: getattr(self, f"weight_{k}") for k, weight in weights}
         held[self.graph.row], held[DEVICE] = x, x.device
         for function, node, last in self._steps:
             places = [_given(kind, value, held) for _, by_place, kind, value in node.arguments if by_place]

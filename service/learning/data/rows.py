@@ -280,9 +280,9 @@ def places_in_bounds(rows: Rows, by_source: bool = False) -> Ints:
     if not len(rows):
         return np.zeros(0, np.int64)
     known = rows.kin.any()
-    group = (
-        rows.labels * max(len(rows.sources), 1) + rows.source if by_source or not known or rows.numeric else rows.labels
-    )
+    group = rows.labels
+    if by_source or not known or rows.numeric:
+        group = rows.labels * max(len(rows.sources), 1) + rows.source
     order = hash_order(rows)
     if known:
         order = order[(_place(rows.kin, group, order) < KIN_ROWS) | (rows.kin[order] == 0)]

@@ -76,9 +76,8 @@ def places_of_same(
     `batches`, row [m] -> [s], [s]"""
     own = lookup(rows.batches, batches)[rows.batch]
     shared = np.flatnonzero(own >= 0)
-    _, found, remembered = np.intersect1d(
-        _key(own[shared], rows.row[shared]), _key(batch, row), assume_unique=True, return_indices=True
-    )
+    keys = _key(own[shared], rows.row[shared]), _key(batch, row)
+    _, found, remembered = np.intersect1d(*keys, assume_unique=True, return_indices=True)
     return shared[found], remembered
 
 

@@ -38,9 +38,7 @@ class DecayChoice:
         if not self.scores:
             return {}
         tried = {f"{decay:g}": round(score, 4) for decay, score in self.scores.items()}
-        won = (
-            dict(zip(("mean", "standard_error"), (round(g, 5) for g in self.gain), strict=True)) if self.gain else None
-        )
+        won = self.gain and {"mean": round(self.gain[0], 5), "standard_error": round(self.gain[1], 5)}
         return {"decays_tried": tried, "decay_gain": won}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -125,9 +126,8 @@ class ExactParams(MethodParams):
         """Returns the weights of batches for a head of that solver, and how their decay was chosen."""
         chosen = self.given_decay
         if chosen is None:
-            chosen = choose_decay(
-                data, space, self.source_weights, repr(solver), lambda sums: solver.solve(sums, space.shift, None)
-            )
+            solve = partial(solver.solve, shift=space.shift, alpha=None)
+            chosen = choose_decay(data, space, self.source_weights, repr(solver), solve)
         return BatchWeights(chosen.decay, self.source_weights), chosen
 
     def notes(

@@ -45,9 +45,8 @@ def stream_choice(
     decays = DECAYS if given is None else (given.decay,)
     weights = [BatchWeights(decay, params.source_weights) for decay in decays]
     chooser = _Chooser(base, data, weights, alphas)
-    return chooser.choose(frozen, lifts=params.lifts is None and len(data.batch) > 0) or StreamChoice(
-        frozen, given or DecayChoice(1.0)
-    )
+    chosen = chooser.choose(frozen, lifts=params.lifts is None and len(data.batch) > 0)
+    return chosen or StreamChoice(frozen, given or DecayChoice(1.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,9 +79,8 @@ def unfrozen_blocks(network: Network, unfreeze: Unfreeze) -> Blocks:
     else:
         layers = network.hidden_layers()
         kind = own_kind(network.layout.backbone)
-        blocks = [
-            (f"{kind} {k + 1}", layer) for k, layer in enumerate(layers[: len(layers) - len(network.neck.layers)])
-        ]
+        of_backbone = layers[: len(layers) - len(network.neck.layers)]
+        blocks = [(f"{kind} {k + 1}", layer) for k, layer in enumerate(of_backbone)]
     if isinstance(unfreeze, list):
         inside = backbone.body if isinstance(backbone, Extractor) else None
         if unknown := unknown_names(blocks, inside, unfreeze):

@@ -97,9 +97,8 @@ class Levelling:
 
     def apply(self, trained: Trained) -> Balanced:
         """Corrects the head, in place."""
-        done = rebalance(
-            self.balance, replace(trained, prior_free=self.prior_free or (NO_OLD if self.lacks_old else None))
-        )
+        free = self.prior_free or (NO_OLD if self.lacks_old else None)
+        done = rebalance(self.balance, replace(trained, prior_free=free))
         if done.taken is not None:
             self.parts = {ADJUSTED: {"columns": done.taken}}
         return done
@@ -131,9 +130,8 @@ def rebalance(balance: Balance, trained: Trained) -> Balanced:
     if balance == "correct":
         fitted = fit_correction(logits.double().numpy(), columns.numpy(), known)
         if fitted is None:
-            return Balanced(
-                note="balance correct was not applied: no rows of both old and new classes are kept back for choosing."
-            )
+            lacking = "no rows of both old and new classes are kept back for choosing"
+            return Balanced(note=f"balance correct was not applied: {lacking}.")
         correct(head, known, *fitted)
         return Balanced({"applied": "correct", "alpha": fitted[0], "beta": fitted[1], "rows": len(columns)})
     return _if_shown(trained, logits, columns)
@@ -270,9 +268,8 @@ def balanced_accuracy(logits: Tensor, columns: Tensor) -> float:
     """Mean accuracy over the classes that have rows."""
     right = (logits.argmax(1) == columns).double()
     rows = columns.bincount()
-    return float(
-        (torch.zeros(len(rows), dtype=torch.float64).index_add_(0, columns, right) / rows.clamp(min=1))[rows > 0].mean()
-    )
+    hits = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, columns, right)
+    return float((hits / rows.clamp(min=1))[rows > 0].mean())
 
 
 def _values(head: GrownLinear) -> list[Tensor]:

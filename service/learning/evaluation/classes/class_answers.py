@@ -132,9 +132,8 @@ def older_answers(version: VersionAnswers) -> Answers | None:
 
 def softmax(classes: tuple[str, ...], logits: Logits, temperature: float = 1.0) -> Answers:
     """Probabilities of logits [n, C] over the temperature; rows of NaN stay."""
-    return Answers(
-        classes, matrix(len(logits), logits.shape[1], lambda rows: _probabilities(logits[rows] / temperature))
-    )
+    rows, columns = logits.shape
+    return Answers(classes, matrix(rows, columns, lambda some: _probabilities(logits[some] / temperature)))
 
 
 def _trusted(version: VersionAnswers) -> Answers:

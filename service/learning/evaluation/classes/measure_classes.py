@@ -96,10 +96,8 @@ def _groups(assessment: ClassAssessment, before: Bools, after: Bools) -> list[Gr
         named = listed(few, quote=True) if len(few) <= NAMED else f"{len(few)} rare classes"
         masks.append((named, named if len(few) <= NAMED else f"the {named}", rare, len(few) > 1))
     if len(np.unique(rows.source)) > 1:
-        sources = [
-            (name, f'the source "{name}"', rows.source == k, False) for k, name in enumerate(rows.sources) if name
-        ]
-        masks += [source for source in sources if source[2].sum() >= least]
+        places = [(name, rows.source == k) for k, name in enumerate(rows.sources) if name]
+        masks += [(name, f'the source "{name}"', mask, False) for name, mask in places if mask.sum() >= least]
     return [
         Group(name, phrase, float(before[m].mean()), float(after[m].mean()), Paired.of(before[m], after[m]), several)
         for name, phrase, m, several in masks

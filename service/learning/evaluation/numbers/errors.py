@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -33,9 +33,7 @@ class ErrorRows:
     level: float
 
     def take(self, which: Bools | Ints) -> ErrorRows:
-        return ErrorRows(
-            self.grid, self.rows.take(which), self.goals[which], self.answers[which], self.part, self.level
-        )
+        return replace(self, rows=self.rows.take(which), goals=self.goals[which], answers=self.answers[which])
 
     @property
     def answered(self) -> ErrorRows:

@@ -59,9 +59,8 @@ def latest(tested: Sequence[Tested]) -> IntervalErrors:
         batches += memory.batches
     numbers = taken[0].error.shape[1] if taken else 1
     none = np.zeros((0, numbers))
-    value, error = (
-        np.concatenate([none, *(getattr(t, name)[t.familiar] for t in taken)]) for name in ("value", "error")
-    )
+    value = np.concatenate([none, *(t.value[t.familiar] for t in taken)])
+    error = np.concatenate([none, *(t.error[t.familiar] for t in taken)])
     with_new = [t for t in tested[-MOST_BATCHES:] if t.novel is not None]
     novel = np.concatenate([none, *(t.error[~t.familiar] for t in with_new)])
     return IntervalErrors(value, error, frozenset(batches).union(*(t.batches for t in with_new)), novel)

@@ -290,9 +290,8 @@ def worst_class(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     if not worse and worst.paired.drop <= 0:
         return Finding("No class lost anything.", worst.paired.drop, rule.max_drop)
     if not worse:
-        return Finding(
-            f"Nothing stands out; most was lost by {worst.phrase} ({change}).", worst.paired.drop, rule.max_drop
-        )
+        what = f"Nothing stands out; most was lost by {worst.phrase} ({change})."
+        return Finding(what, worst.paired.drop, rule.max_drop)
     name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
     if moved_on(measured, policy):
         return Finding(f"{name} got worse, {change}. {_won(measured)}", worst.paired.drop, rule.max_drop)

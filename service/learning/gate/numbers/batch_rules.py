@@ -64,9 +64,8 @@ def excuse(batch: BatchFigures, live: int | None) -> str:
 def _moved(stopped: Stopped) -> str:
     if not stopped.batches:
         return "That was expected: targets move at once."
-    before = (
-        "the batch before it, which was" if stopped.batches == 1 else f"the {stopped.batches} before it, which were"
-    )
+    n = stopped.batches
+    before = "the batch before it, which was" if n == 1 else f"the {n} before it, which were"
     return f"It is like {before} stopped: what comes has changed for good."
 
 

@@ -44,12 +44,10 @@ SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
 
 def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
     """Applies every rule to each number of a row; the first that fires at the highest severity gives the verdict."""
-    findings = {
-        (number, name): _worst(
-            [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
-        )
-        for number, name, rule in NUMBER_RULES
-    }
+    findings = {}
+    for number, name, rule in NUMBER_RULES:
+        found = [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
+        findings[number, name] = _worst(found)
     return decided(findings, measured.live, measured.resettled)
 
 
@@ -58,9 +56,7 @@ def follows(measured: NumberMeasured, policy: NumberPolicy, gate: GateReport) ->
     stopped = [one.batch.stopped.batches for one in measured.numbers if one.batch is not None and one.batch.stopped]
     if gate.outcome is not Outcome.PASS or not stopped:
         return 0
-    alone = [
-        one if one.batch is None else replace(one, batch=replace(one.batch, stopped=None)) for one in measured.numbers
-    ]
+    alone = [replace(one, batch=one.batch and replace(one.batch, stopped=None)) for one in measured.numbers]
     return 0 if judge_numbers(replace(measured, numbers=alone), policy).outcome is Outcome.PASS else min(stopped)
 
 

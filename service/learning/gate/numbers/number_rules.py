@@ -122,9 +122,8 @@ def worst_region(measured: NumberMeasured, number: OneNumber, policy: NumberPoli
     rise = worst.change.rise
     change = f"{_rose(number, worst.change)}, {_by(rise)}"
     if not worse:
-        return Finding(
-            f"Nothing stands out; the largest rise is that of {worst.phrase} ({change}).", rise, rule.max_rise
-        )
+        what = f"Nothing stands out; the largest rise is that of {worst.phrase} ({change})."
+        return Finding(what, rise, rule.max_rise)
     name = f"{worst.phrase[:1].upper()}{worst.phrase[1:]}"
     if moved_on(measured, number, policy):
         return Finding(f"{name} got worse ({change}). {_won(number.own, rise)}", rise, limit)

@@ -113,9 +113,8 @@ class Expansion:
         stop = width + int(kept.sum())
         _resize(block, block.weight[kept], block.bias[kept], (width, stop), block.columns)
         if isinstance(block, Filters):
-            block.norm_weight, block.norm_bias = (
-                torch.nn.Parameter(p.detach()[kept].clone()) for p in (block.norm_weight, block.norm_bias)
-            )
+            norm = block.norm_weight, block.norm_bias
+            block.norm_weight, block.norm_bias = (torch.nn.Parameter(p.detach()[kept].clone()) for p in norm)
         if not kept.any():
             _drop(growing.layer, block)
             self.units[k] = None
