@@ -91,6 +91,12 @@ class NumberGrid(Strict):
         """Goals from answers of a head, in units. [n, k] -> [n, k]"""
         return np.asarray(answers * self.unit + np.array(self.offset))
 
+    def added(self, goals: Floats, targets: Floats) -> Floats:
+        """What `from` adds to goals in units, to half a step: 0 without one. All [n, k]"""
+        if self.from_ is None:
+            return np.zeros_like(goals)
+        return np.asarray((targets.reshape(goals.shape) - self.value(goals)) / self.unit)
+
     def in_units(self, goals: Floats) -> Floats:
         return np.asarray((goals - np.array(self.offset)) / self.unit)
 

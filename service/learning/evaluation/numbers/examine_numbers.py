@@ -195,7 +195,10 @@ def _with_grid(space: Space, candidate: Checkpoint, data: Data) -> Space:
 
 
 def _with_intervals(
-    version: Checkpoint, tested: list[Tested], known: frozenset[str], unmade: Callable[[], tuple[Floats, Floats]]
+    version: Checkpoint,
+    tested: list[Tested],
+    known: frozenset[str],
+    unmade: Callable[[], tuple[Floats, Floats, Floats]],
 ) -> tuple[Checkpoint, list[str]]:
     """The version with its intervals, where errors are enough for them, and a note where they say less than they
     will. unmade: `_unmade_errors` of the known batches"""
@@ -204,7 +207,7 @@ def _with_intervals(
     errors, notes = latest(tested), list[str]()
     made = enough(errors)
     if not made:
-        errors = IntervalErrors(*unmade(), known)
+        errors = IntervalErrors(*unmade()[:2], known)
         kind = "its rows, left out in turn" if version.layout.exact is not None else "rows kept back"
         notes = [
             f"Intervals are made of errors on {kind}, and hold for rows like these. Those of the next version are "
@@ -219,7 +222,7 @@ def _with_intervals(
 
 def _unmade_errors(
     version: Checkpoint, data: Data, space: Space, assessment: NumberAssessment
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """Values and errors (goal - value) in units until errors were really made: of an exact head those on fifths of its
     rows, of a net those on rows that it did not learn. -> [n, k], [n, k]"""
     if version.layout.exact is not None:
@@ -228,7 +231,7 @@ def _unmade_errors(
     value = np.concatenate([answers.on_trusted, answers.on_batch])
     error = np.concatenate([assessment.trusted_goals, assessment.batch_goals]) - value
     answered = np.isfinite(value).all(1)
-    return value[answered], error[answered]
+    return value[answered], error[answered], np.zeros_like(error)[answered]
 
 
 def _part(tensors: Mapping[str, Tensor] | None) -> Part | None:

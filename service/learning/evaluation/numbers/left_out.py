@@ -23,18 +23,19 @@ MOST_ROWS = 2000
 BLOCKS = 5
 
 
-def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floats, Floats]:
+def left_out_errors(version: Checkpoint, data: Data, space: Space) -> tuple[Floats, Floats, Floats]:
     """Values and errors (goal - value) in units of known rows: the update's own, and those of earlier batches that
     judge and select, by the shared head. -> [n, k], [n, k]; no rows where the head is not exact in this space"""
     exact, grid, grown = version.layout.exact, space.numbers, data.grown(space)
     if exact is None or exact.alpha is None or grid is None or not version.outputs or grown.all.mass <= 0:
         nothing = np.zeros((0, grid.size if grid else 1))
-        return nothing, nothing
+        return nothing, nothing, nothing
     rows = _in_blocks(FeatureRows.concat([data.ledger(space).exam, data.ledger(space).selected, data.entry(space)]))
     heads = LeavingOut(NumberEquations(grown.all, grid.size, space.shift), exact.alpha, grid)
     value = version.layout.within_reach(heads.answers(rows, np.ones(len(rows))))
     answered = np.isfinite(value).all(1)
-    return value[answered], (goals_in_units(rows, grid) - value)[answered]
+    goals = goals_in_units(rows, grid)
+    return value[answered], (goals - value)[answered], grid.added(goals, rows.targets)[answered]
 
 
 def _in_blocks(rows: FeatureRows) -> FeatureRows:

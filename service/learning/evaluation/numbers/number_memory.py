@@ -28,7 +28,7 @@ def remember(
     part: Mapping[str, Floats] | None,
     yardsticks: Mapping[str, Floats],
     moved: bool = False,
-    left_out: tuple[Floats, Floats] | None = None,
+    left_out: tuple[Floats, Floats, Floats] | None = None,
 ) -> Tested:
     """Remembers an update. part: the intervals of the base · yardsticks [n, k]: what they answer, as targets · moved:
     it passed since it is like stopped batches before it · left_out: values and errors on its own rows, of the head
@@ -64,13 +64,13 @@ def remember(
 
 
 def kept_figures(
-    assessment: NumberAssessment, moved: bool = False, left_out: tuple[Floats, Floats] | None = None
+    assessment: NumberAssessment, moved: bool = False, left_out: tuple[Floats, Floats, Floats] | None = None
 ) -> tuple[Figures, ...]:
     """The figures that a version keeps for each number of a row; see `remember`."""
     kept = []
     for k, figures in enumerate(figures_of(assessment)):
         gain, settings = gained(assessment, k)
-        course = None if left_out is None else ErrorCourse.of(left_out[0][:, k], left_out[1][:, k])
+        course = None if left_out is None else ErrorCourse.of(*(part[:, k] for part in left_out))
         kept.append(replace(figures, gain=gain, settings=settings, moved=moved, left_out=course))
     return tuple(kept)
 

@@ -16,6 +16,8 @@ from service.learning.evaluation.numbers.batch.figures import ErrorCourse, Figur
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of
+from tests.learning.evaluation.numbers.lineage import Lineage
+from tests.learning.number_streams import number
 
 
 def intervals(half: float) -> dict[str, Floats]:
@@ -58,7 +60,8 @@ def first_version(stream: Stream, rows: int = 120) -> Past:
     inputs, targets = stream.draw(rows)
     a = stream.assessment(inputs, targets)
     assert a.base is not None
-    memory, left_out = memory_of(a), ErrorCourse.of(a.base.on_batch[:, 0], (a.batch_goals - a.base.on_batch)[:, 0])
+    value, error = a.base.on_batch[:, 0], (a.batch_goals - a.base.on_batch)[:, 0]
+    memory, left_out = memory_of(a), ErrorCourse.of(value, error, np.zeros_like(error))
     figures = Figures(own_order=memory.figures[0].own_order, left_out=left_out)
     assert Figures.load(figures.stored()) == figures
     none = {name: getattr(memory, name)[:0] for name in ("batch", "row", "value", "error", "ratio")}
@@ -177,3 +180,22 @@ def test_division_is_no_unit_where_any_would_bring_targets_nearer() -> None:
     stream = Stream(level=0.0, noise=0.3)
     inputs, targets = stream.draw(ROWS, noise=30.0)
     assert not stream.measured(inputs, targets).repair.factor.startswith("/")
+
+
+@pytest.mark.parametrize(("kind", "stopped"), [("right", False), ("noisier", False), ("shuffled", True), ("off", True)])
+def test_targets_beside_a_column_lose_its_order_where_they_are_shuffled(kind: str, stopped: bool) -> None:
+    """How targets differ from the column is noise, in no order that could be lost."""
+    random, made = np.random.default_rng(2), Lineage(3, number(**{"from": 0}))
+    for rows in (40, 60):
+        inputs = random.normal(size=(rows, 3))
+        targets = inputs[:, 0] + 0.2 * random.normal(size=rows)
+        if rows == 40:
+            made.grow(inputs, targets)
+    wrong = {
+        "right": targets,
+        "noisier": targets + 0.3 * random.normal(size=60),
+        "shuffled": random.permutation(targets),
+        "off": np.roll(targets, 1),
+    }
+    report = made.offer(made.offered(inputs, wrong[kind])).report
+    assert ("disagrees_broadly" in fired(report.gate)) == stopped, report.gate.why

@@ -73,7 +73,8 @@ def test_an_error_left_out_is_that_of_a_head_without_the_block_of_the_row() -> N
     version, space = made.candidates[0].checkpoint, made.candidates[0].space
     rows = made.history[0]
     data = MemoryData(made.input, made.architecture, [], rows, target=made.target)
-    value, error = left_out_errors(version, data, space)
+    value, error, added = left_out_errors(version, data, space)
+    assert not added.any(), "nothing is added back"
     exact = version.layout.exact
     assert exact.alpha is not None
     entry, goals = in_space(rows, space), value + error
@@ -85,7 +86,7 @@ def test_an_error_left_out_is_that_of_a_head_without_the_block_of_the_row() -> N
         # of 60 rows: shrinkage is that of all of them
         assert error[row] == pytest.approx(expected, rel=0.05, abs=0.02)
     layout = version.layout.model_copy(update={"exact": exact.model_copy(update={"reach": [(-0.5, 0.5)]})})
-    ended, _ = left_out_errors(replace(version, layout=layout), data, space)
+    ended, *_ = left_out_errors(replace(version, layout=layout), data, space)
     np.testing.assert_array_equal(ended, value.clip(-0.5, 0.5))
     assert (np.abs(value) > 0.5).any(), "its intervals are of answers that end where served ones do"
 

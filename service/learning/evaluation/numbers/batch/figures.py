@@ -37,7 +37,8 @@ def error_sizes(goals: Floats, answers: Floats) -> Floats:
 @dataclass(frozen=True)
 class ErrorCourse:
     """Errors on rows in the order in which they came. size: mean |error| · side: mean error · spread: variance of the
-    mean errors of five parts of them · order: rank correlation of targets and values."""
+    mean errors of five parts of them · order: rank correlation of targets and values, with what `from` adds: how
+    targets differ from a column has no order that shuffling them could lose."""
 
     rows: int
     size: float
@@ -46,12 +47,13 @@ class ErrorCourse:
     order: float
 
     @staticmethod
-    def of(value: Floats, error: Floats) -> ErrorCourse | None:
-        """The course of these errors; None of fewer rows than parts. value, error (goal - value) [n]"""
+    def of(value: Floats, error: Floats, added: Floats) -> ErrorCourse | None:
+        """The course of these errors; None of fewer rows than parts. value, error (goal - value), added (see
+        `NumberGrid.added`) [n]"""
         if len(error) < PARTS:
             return None
         means = [float(part.mean()) for part in np.array_split(error, PARTS)]
-        order = rank_correlation(value + error, value)
+        order = rank_correlation(value + error + added, value + added)
         size = max(float(np.abs(error).mean()), ROUNDING)
         return ErrorCourse(len(error), size, float(error.mean()), float(np.var(means, ddof=1)), order)
 

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from service.learning.data.rows import Floats
+from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.batch.figures import PARTS, ROUNDING, ErrorCourse, error_sizes
 from service.learning.evaluation.numbers.batch.recent_batches import just_moved, recent
 from service.learning.evaluation.numbers.bounds import bounds
@@ -56,7 +57,8 @@ def _apart(assessment: NumberAssessment, k: int, own: OwnOrder | None, learned: 
     assert assessment.base is not None
     came = np.lexsort((assessment.batch.row, assessment.batch.batch))
     value, goals = assessment.base.on_batch[came, k], assessment.batch_goals[came, k]
-    now, before = ErrorCourse.of(value, goals - value), _before(assessment, k)
+    added = assessment.grid.added(assessment.batch_goals, assessment.batch.targets)[came, k]
+    now, before = ErrorCourse.of(value, goals - value, added), _before(assessment, k)
     if now is None or not before:
         return None
     rows = sum(e.rows for e in before)
@@ -94,14 +96,15 @@ def _before(assessment: NumberAssessment, k: int) -> list[ErrorCourse]:
     kept = last[0].figures[k].left_out if last and k < len(last[0].figures) else None
     if kept is None:
         return []
-    tested = [_tested(tested, k) for tested in last[1:]]
+    tested = [_tested(assessment.grid, tested, k) for tested in last[1:]]
     return [kept, *(earlier for earlier in tested if earlier is not None)]
 
 
-def _tested(tested: Tested, k: int) -> ErrorCourse | None:
+def _tested(grid: NumberGrid, tested: Tested, k: int) -> ErrorCourse | None:
     came = np.lexsort((tested.row, tested.batch))
     came = came[tested.familiar[came]]
-    return ErrorCourse.of(tested.value[came, k], tested.error[came, k])
+    added = grid.added(tested.value + tested.error, tested.target)
+    return ErrorCourse.of(tested.value[came, k], tested.error[came, k], added[came, k])
 
 
 def _fallen(before: float, now: float, rows_before: int, rows: int) -> float:
