@@ -3,11 +3,12 @@
     python -m benchmarks.long_streams [--streams made:60:0.3,letter:200:0.1] [--kinds honest,labels] [--seeds N]
 
 A stream is a set, rows a batch, and the share of labels that are any class. Rows are drawn anew for each batch: of
-*made* and *ten*, 3 and 10 classes in 12 columns by scikit-learn, of *table*, which is *made* as a table, or of a set
-with replacement, each a little off. *honest*: all updates are alike. Of the others each is a little worse than the one
-before: *labels*: more rows of one class carry another's name, none at first and all at last; *inputs*: rows of one
-class come nearer to another; *noise*: more labels are any class. Fresh rows without noise tell whether a candidate that
-was stopped was worse than the live version, and what that has lost at the end.
+*made* and *ten*, 3 and 10 classes in 12 columns by scikit-learn, of *rare*, two of which one is 6 % of the rows, of
+*table*, which is *made* as a table, or of a set with replacement, each a little off. *honest*: all updates are alike.
+Of the others each is a little worse than the one before: *labels*: more rows of one class carry another's name, none at
+first and all at last; *inputs*: rows of one class come nearer to another; *noise*: more labels are any class. Fresh
+rows without noise tell whether a candidate that was stopped was worse than the live version, and what that has lost at
+the end.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ WORSE = 0.005
 """Accuracy on fresh rows by which a candidate must be worse to be stopped rightly."""
 HONEST, HARM_UPDATES = "honest", 60
 USUAL = (
-    "made:60:0.1,made:60:0.3,made:20:0.2,ten:60:0.1,table:60:0.2,digits:20:0,digits:60:0.2,wine:20:0.2,cancer:60:0.3"
+    "made:60:0.1,made:60:0.3,made:20:0.2,ten:60:0.1,rare:200:0.02,table:60:0.2,digits:20:0,digits:60:0.2,wine:20:0.2,"
+    "cancer:60:0.3"
 )
 
 Batch = tuple[NDArray[np.float64], NDArray[np.str_]]
@@ -69,14 +71,15 @@ def drawn(name: str, folder: Path | None, seed: int) -> Batch:
     from sklearn import datasets
 
     random = np.random.default_rng(seed)
-    if name in ("made", "table", "ten"):
-        classes, clusters = (10, 1) if name == "ten" else (3, 2)
+    if name in ("made", "table", "ten", "rare"):
+        classes, clusters = {"ten": (10, 1), "rare": (2, 2)}.get(name, (3, 2))
         x, y = datasets.make_classification(
             MADE_ROWS,
             12,
             n_informative=8,
             n_classes=classes,
             n_clusters_per_class=clusters,
+            weights=[0.94] if name == "rare" else None,
             flip_y=0,
             random_state=seed,
         )

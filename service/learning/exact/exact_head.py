@@ -14,14 +14,14 @@ import torch
 
 from service.contract.tables import TableInput
 from service.learning.data.rows import FeatureRows, Floats, smallest
-from service.learning.exact.calibration import ENOUGH_ROWS, MOST_ROWS, temperature_of
+from service.learning.exact.calibration import ENOUGH_ROWS, MOST_ROWS, on_selecting_rows, temperature_of
 from service.learning.exact.decay import DecayChoice
 from service.learning.exact.frozen_features import FrozenFeatures
 from service.learning.exact.out_of_fold import judged_out_of_fold
 from service.learning.exact.params import ExactParams
 from service.learning.exact.solve import ABSENT, Head
 from service.learning.exact.solver import Estimator, Fitted, Solver
-from service.learning.exact.source_heads import PULLS, TOO_FEW, SourceHeads, Wish, own_out_of_fold, source_heads
+from service.learning.exact.source_heads import PULLS, TOO_FEW, SourceHeads, own_out_of_fold, source_heads
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import feature_rows
@@ -110,9 +110,9 @@ def learn_exactly(
     entry = data.entry(frozen.space)
     run.check()
     weighted = WeightedData(data, frozen.space, weights)
-    solved = _solve(base, weighted, solver, params.per_source, run)
+    solved = _solve(base, weighted, solver, params, run)
     form, classes = solved.fitted.solver, solved.served.classes
-    exact = {"method": form.name, "alpha": solved.fitted.alpha, "prior": solver.prior}
+    exact = {"method": form.name, "alpha": solved.fitted.alpha, "prior": solver.prior, "log_share": solved.log_share}
     facts = {"outputs": len(classes), "classes": list(classes), "temperature": solved.temperature}
     made = solved.version(frozen, data, weights, exact, **facts)
     return Learned(
@@ -121,12 +121,12 @@ def learn_exactly(
         details={**frozen.details, **_details(frozen, solved, weights, searched)},
         notes=(*frozen.notes, *([solved.doubt] if solved.doubt else []), *_notes(data, params, weights, solved)),
         multiply_adds=_multiply_adds(frozen, entry, solved),
-        without=_without(base, made, weighted, solved.fitted, run),
+        without=_without(base, made, weighted, solved, run),
     )
 
 
 def _without(
-    base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, fitted: Fitted, run: Run
+    base: Checkpoint | None, made: Checkpoint, weighted: WeightedData, solved: Solved, run: Run
 ) -> Checkpoint | None:
     """What the settings of this version make of all rows but the update's own, where they are not those of the base;
     shared heads alone. Of tables, whose strengths go up to ten and answer common classes more, the larger they are.
@@ -140,7 +140,8 @@ def _without(
     if same_shares(before_it, weighted.data.batch.counts()) < OTHER_SHARES:
         return None
     known = tuple(name for name in made.classes if name in earlier.all.classes)
-    estimator = Estimator(fitted.solver, fitted.alpha, weighted.space.shift, known, run)
+    fitted, shift = solved.fitted, weighted.space.shift
+    estimator = Estimator(fitted.solver, fitted.alpha, shift, known, run, solved.log_share)
     parts = head_parts(estimator.head(earlier.all), estimator.head(earlier.unjudged))
     head = [BlockLayout(rows=(0, len(known)), columns=(0, weighted.space.width), part="head.0")]
     layout = made.layout.model_copy(update={"classes": list(known), "head": head, "sources": []})
@@ -149,41 +150,56 @@ def _without(
 
 @dataclass(frozen=True, eq=False)
 class Solved(SolvedHeads[Head]):
-    """`fitted`: the head of folds 3-9 and the strength that was chosen with it."""
+    """`fitted`: the head of folds 3-9 and the strength that was chosen with it · `log_share`: see `Calibration`."""
 
     fitted: Fitted
     temperature: float
+    log_share: float
     doubt: str | None
 
 
-def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, wish: Wish, run: Run) -> Solved:
-    """Solves the heads. wish: for heads of sources."""
-    data, space, plain = weighted.data, weighted.space, weighted.weights.plain
+def _solve(base: Checkpoint | None, weighted: WeightedData, solver: Solver, params: ExactParams, run: Run) -> Solved:
+    """Solves the heads."""
+    data, space = weighted.data, weighted.space
     entry, unweighted = data.entry(space), data.grown(space)
     run.progress("solving", 0, 3)
     ledger = weighted.ledger
     fitted = solver.fit(ledger.learn, ledger.select, smallest(ledger.selected, MOST_ROWS), space.shift, run)
     classes = _classes(base, unweighted, entry)
-    estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run)
+    calibration = on_selecting_rows(ledger, fitted.head, params.prior == "fitted")
+    log_share = calibration.log_share if calibration else 0.0
+    estimator = Estimator(fitted.solver, fitted.alpha, space.shift, classes, run, log_share)
     run.progress("solving", 1, 3)
     served, out_of_fold = _out_of_fold(weighted, estimator, entry, own=True)
     run.progress("solving", 2, 3)
     judged = estimator.head(ledger.unjudged)
     run.check()
-    sources = source_heads(wish, weighted, fitted.head.aligned(classes), estimator)
+    learned = fitted.head.moved(ledger.learn, log_share).aligned(classes)
+    sources = source_heads(params.per_source, weighted, learned, estimator)
     if sources is not None and len(entry):
         out_of_fold = own_out_of_fold(sources, weighted, estimator, out_of_fold)
+    temperature, doubt = (
+        (calibration.temperature, None) if calibration else _temperature(base, weighted, estimator, entry, out_of_fold)
+    )
+    run.progress("solving", 3, 3)
+    return Solved(served, judged, out_of_fold, sources, fitted, temperature, log_share, doubt)
+
+
+def _temperature(
+    base: Checkpoint | None, weighted: WeightedData, estimator: Estimator, entry: FeatureRows, out_of_fold: Floats
+) -> tuple[float, str | None]:
+    """Returns the temperature where selecting rows are too few, and a note; of a head of another kind, and after a
+    retraction, all rows are answered out of fold, where these are here."""
+    data = weighted.data
     # after a retraction nothing is inherited: the rows that left may have decided it
     inherited = _inherited(base, estimator.solver) if len(entry) else None
-    rows, calibrating = entry, out_of_fold
+    plain = weighted.weights.plain
     other_kind = bool(data.known_rows) and inherited is None and plain and data.kept_rows == data.known_rows
-    if len(unweighted.selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
-        everything = feature_rows(space, data.kept(), run.silent)
-        rows = FeatureRows.concat([everything, entry]) if len(entry) else everything
-        _, calibrating = _out_of_fold(weighted, estimator, rows, own=False)
-    temperature, doubt = temperature_of(ledger, fitted.head, rows, calibrating, classes, inherited)
-    run.progress("solving", 3, 3)
-    return Solved(served, judged, out_of_fold, sources, fitted, temperature, doubt)
+    if len(data.grown(weighted.space).selected) < ENOUGH_ROWS and (other_kind or not len(entry)):
+        everything = feature_rows(weighted.space, data.kept(), estimator.run.silent)
+        entry = FeatureRows.concat([everything, entry]) if len(entry) else everything
+        _, out_of_fold = _out_of_fold(weighted, estimator, entry, own=False)
+    return temperature_of(entry, out_of_fold, estimator.classes, inherited)
 
 
 def _out_of_fold(weighted: WeightedData, estimator: Estimator, rows: FeatureRows, *, own: bool) -> tuple[Head, Floats]:
@@ -233,6 +249,7 @@ def _details(frozen: FrozenFeatures, solved: Solved, weights: BatchWeights, sear
         "alpha": fitted.alpha,
         "alphas_tried": {f"{alpha:g}": score for alpha, score in fitted.tried.items()},
         "temperature": solved.temperature,
+        "log_share": solved.log_share,
     }
 
 

@@ -90,8 +90,10 @@ def choose_alpha(
 def solved_as(exact: ExactHead, sums: Sums, shift: int) -> Head:
     """Solves sums as a version says that its own head was solved. Raises MethodRefused."""
     if exact.method == "lda":
-        return solve_lda(sums, shift, exact.prior)
-    return Ridge(exact.prior, discriminants=exact.method == "both").solve(sums, shift, exact.alpha)
+        head = solve_lda(sums, shift, exact.prior)
+    else:
+        head = Ridge(exact.prior, discriminants=exact.method == "both").solve(sums, shift, exact.alpha)
+    return head.moved(sums, exact.log_share)
 
 
 def _searched(error: Callable[[float], float], alphas: Alphas, first: int) -> dict[float, float]:

@@ -11,7 +11,7 @@ the same bits on one machine however the rows arrived. All of it is float64; no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -41,6 +41,10 @@ class Head:
         """Scores rows. [n, M] -> [n, C] float64"""
         return np.asarray(features, np.float64) @ self.weight.T + self.bias
 
+    def moved(self, sums: Sums, log_share: float) -> Head:
+        """Returns the head of these rows whose scores have `gains`."""
+        return replace(self, bias=self.bias + gains(self.classes, sums, log_share)) if log_share else self
+
     def aligned(self, classes: Sequence[str]) -> Head:
         """Returns the columns of these classes in that order; a class that the head does not know scores -1e9."""
         if tuple(classes) == self.classes:
@@ -51,6 +55,12 @@ class Head:
             if name in at:
                 weight[k], bias[k] = self.weight[at[name]], self.bias[at[name]]
         return Head(tuple(classes), weight, bias)
+
+
+def gains(classes: Sequence[str], sums: Sums, log_share: float) -> Floats:
+    """Returns log_share times the logarithm of each class's share of rows, among which it has some. -> [C]"""
+    counts = dict(zip(sums.classes, sums.n, strict=True))
+    return log_share * np.log([counts[name] / sums.mass for name in classes])
 
 
 class RidgeEquations:

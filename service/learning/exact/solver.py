@@ -6,7 +6,7 @@ Once its strength is chosen, a closed form is an `Estimator`: a function from su
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from service.learning.data.rows import FeatureRows, Floats
 from service.learning.data.sides import parted
 from service.learning.exact.discriminants import Compared
 from service.learning.exact.out_of_fold import LeftOut
-from service.learning.exact.solve import Head
+from service.learning.exact.solve import Head, gains
 from service.learning.ledger.batch_weights import weighted_sums
 from service.learning.ledger.sums import Sums
 from service.learning.run import UNWATCHED, Run
@@ -66,21 +66,28 @@ class Solver(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
-    """A closed form with its strength chosen: makes heads of the same classes from any sums on the grid 2^-shift."""
+    """A closed form with its strength chosen: makes heads of the same classes from any sums on the grid 2^-shift.
+
+    log_share: what a class's score gains by the logarithm of its share of the rows."""
 
     solver: Solver
     alpha: float | None
     shift: int
     classes: tuple[str, ...]
     run: Run = UNWATCHED
+    log_share: float = 0.0
 
     def head(self, sums: Sums) -> Head:
         """Solves these sums; a class without rows scores -1e9."""
-        return self.solver.solve(sums, self.shift, self.alpha).aligned(self.classes)
+        return self.solver.solve(sums, self.shift, self.alpha).moved(sums, self.log_share).aligned(self.classes)
 
     def out_of_fold(self, total: Sums, rows: FeatureRows) -> tuple[Head, Iterator[LeftOut]]:
         """Returns the head of `total`, and answers to these of its rows by heads without their group of folds."""
-        return self.solver.out_of_fold(total, rows, self.shift, self.alpha, self.run)
+        head, answers = self.solver.out_of_fold(total, rows, self.shift, self.alpha, self.run)
+        if not self.log_share:
+            return head, answers
+        moved = (replace(a, logits=a.logits + gains(a.classes, total, self.log_share)) for a in answers)
+        return head.moved(total, self.log_share), moved
 
     def weighted_out_of_fold(self, others: Sums, rows: FeatureRows, weight: Mapping[str, float]) -> Floats:
         """Answers weighted rows by heads without their group of folds k = fold // 2. -> [n, C]

@@ -91,6 +91,9 @@ class ExactHead(Strict):
     left_out: Any = Field(default=None, exclude=True, description="What stored layouts may have; nothing reads it.")
     alpha: float | None
     prior: float
+    log_share: float = Field(
+        default=0.0, description="What a class's score gains by the logarithm of its share of the rows."
+    )
     lift_rows: int = Field(description="Rows there were when the lift was chosen; it is chosen anew when they doubled.")
     lift_named: bool = False
     lift_ahead: bool = Field(

@@ -1,4 +1,4 @@
-"""Temperature: found where it is known, and inherited or flagged where rows are few."""
+"""Temperature and what shares count: found where they are known, and inherited or flagged where rows are few."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.learning.data.rows import FeatureRows
-from service.learning.exact.calibration import COLDEST, HOTTEST, fit_temperature, temperature_of
+from service.learning.exact.calibration import COLDEST, HOTTEST, fit, fit_temperature, on_selecting_rows, temperature_of
 from service.learning.exact.out_of_fold import out_of_fold_logits, ridge_out_of_fold
 from service.learning.exact.solve import ABSENT, Head, solve_ridge
 from service.learning.ledger.ledger import Ledger
@@ -26,6 +26,19 @@ def sampled(temperature: float, n: int = 4000, seed: int = 0) -> tuple[np.ndarra
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 6.0])
 def test_a_planted_temperature_is_found(temperature: float) -> None:
     assert fit_temperature(*sampled(temperature)) == pytest.approx(temperature, rel=0.07)
+
+
+def test_what_shares_count_is_found_on_rows_of_which_rare_classes_keep_more() -> None:
+    rng, shares = np.random.default_rng(0), np.array([0.9, 0.07, 0.03])
+    logits = rng.normal(size=(40_000, 3)) * 3
+    classes = (logits / 2 + 0.5 * np.log(shares) + rng.gumbel(size=logits.shape)).argmax(1)
+    kept = np.concatenate([np.flatnonzero(classes == k)[:600] for k in range(3)])
+    weight = np.bincount(classes)[classes[kept]]
+    found = fit(logits[kept], classes[kept], weight, shares)
+    assert found.temperature == pytest.approx(2, rel=0.07)
+    assert found.log_share == pytest.approx(2 * 0.5, rel=0.15)
+    with_absent = fit(np.c_[logits[kept], np.full(len(kept), ABSENT)], classes[kept], weight, np.append(shares, 0))
+    assert with_absent.log_share == pytest.approx(found.log_share)
 
 
 def test_a_few_rows_that_are_all_right_do_not_make_it_sure() -> None:
@@ -60,33 +73,34 @@ def case(n: int, classes: int = 3) -> tuple[Ledger, Head, FeatureRows, np.ndarra
 
 
 def test_with_enough_selecting_rows_they_alone_decide_in_any_order() -> None:
-    ledger, head, entry, own = case(900)
-    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
-    assert doubt is None
-    assert temperature < 1
+    ledger, head, entry, _ = case(900)
+    fitted = on_selecting_rows(ledger, head, by_share=True)
+    assert fitted is not None
+    assert fitted.temperature < 1
     order = np.random.default_rng(0).permutation(900)
     parts = [entry.take(order[:300]), entry.take(order[300:])]
     moved = Ledger.empty(space()).with_entry(parts[0]).with_entry(parts[1])
-    again, _ = temperature_of(moved, head, entry, own[:1], CLASSES, inherited=None)
-    assert again == temperature, "the same bits"
+    again = on_selecting_rows(moved, head.aligned(head.classes[::-1]), by_share=True)
+    assert again == fitted, "the same bits"
+    assert on_selecting_rows(case(80)[0], head, by_share=True) is None
 
 
 def test_with_few_selecting_rows_out_of_fold_answers_stand_in_and_say_so() -> None:
-    ledger, head, entry, own = case(80)
-    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0)
+    _, _, entry, own = case(80)
+    temperature, doubt = temperature_of(entry, own, CLASSES, inherited=5.0)
     assert temperature < 1
     assert doubt is not None
     assert "cross-validated" in doubt
 
 
 def test_with_fewer_it_is_inherited_then_fitted_on_ten_then_left_alone() -> None:
-    ledger, head, entry, own = case(30)
-    assert temperature_of(ledger, head, entry, own, CLASSES, inherited=5.0) == (5.0, None)
-    temperature, doubt = temperature_of(ledger, head, entry, own, CLASSES, inherited=None)
+    _, _, entry, own = case(30)
+    assert temperature_of(entry, own, CLASSES, inherited=5.0) == (5.0, None)
+    temperature, doubt = temperature_of(entry, own, CLASSES, inherited=None)
     assert temperature < 1
     assert doubt is not None
-    for few in (case(3), case(200, classes=1)):
-        temperature, doubt = temperature_of(*few, CLASSES, inherited=None)
+    for _, _, entry, own in (case(3), case(200, classes=1)):
+        temperature, doubt = temperature_of(entry, own, CLASSES, inherited=None)
         assert temperature == 1
         assert doubt is not None
         assert "too few rows" in doubt

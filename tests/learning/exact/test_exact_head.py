@@ -26,6 +26,7 @@ from service.errors import Cancelled, MethodRefused
 from service.learning.data.rows import Rows
 from service.learning.data.serialization import pack_shard
 from service.learning.exact import lift_choice
+from service.learning.exact.params import USUAL_PRIOR
 from service.learning.exact.solve import ABSENT, solve_ridge
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned, Method
@@ -36,7 +37,7 @@ from service.learning.network.network import build, fresh, layout_of, parts_of
 from service.learning.run import Run
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.learning.memory_data import MemoryData, Stream
-from tests.learning.samples import load_digits
+from tests.learning.samples import load_digits, logits
 from tests.updating import make_rows
 
 METHODS = {"ridge": ridge.METHOD, "lda": lda.METHOD}
@@ -406,4 +407,19 @@ def test_convolutions_of_vectors_are_refused_with_the_remedy() -> None:
 def test_the_prior_is_a_power_of_the_counts() -> None:
     priors = [ridge.Params.model_validate({"prior": p}).tau for p in ("uniform", "counted", 0.5)]
     assert priors == [0, 1, 0.5]
-    assert (ridge.Params().tau, lda.Params().tau) == (0.25, 0)
+    assert (ridge.Params().tau, lda.Params().tau) == (USUAL_PRIOR, 0)
+
+
+def test_scores_of_a_rare_class_add_up_to_its_rows() -> None:
+    rng = np.random.default_rng(0)
+    rare = rng.random(8000) < 0.06
+    x = (rng.normal(size=(8000, VECTOR.size)) + 1.2 * rare[:, None] / np.sqrt(VECTOR.size / 2)).astype(np.float32)
+    names = ["rare" if k else "common" for k in rare]
+
+    def scored(prior: float | str) -> float:
+        made = learn(ridge.METHOD, None, [], make_rows("bat_1", x[:4000], names[:4000], SECRET), prior=prior).checkpoint
+        scores = torch.softmax(logits(made, x[4000:]) / made.layout.temperature, 1)
+        return float(scores[:, made.classes.index("rare")].mean())
+
+    assert scored("fitted") == pytest.approx(rare[4000:].mean(), abs=0.015)
+    assert scored(0.25) > 0.1, "an answer that favours rare classes is asked for"

@@ -39,7 +39,7 @@ def test_it_is_not_called_exact_and_what_comes_without_new_classes_solves_all() 
     old, new = d.of("01234"), d.of("56789")
     for rows in (old, new):
         data = s.data(rows.X, rows.y)
-        method, params = resolve({"name": "ridge", "lift": "none", "stable_scores": True})
+        method, params = resolve({"name": "ridge", "lift": "none", "stable_scores": True, "prior": 0.25})
         made = run_update(s.checkpoint, data, method, params, Run(), ClassContext(live=1))
         s.checkpoint, kept = made.checkpoint, made.report.exact
         s.history.append(data.batch)

@@ -41,6 +41,7 @@ from service.learning.evaluation.context import (
 )
 from service.learning.evaluation.version_answers import ExamRows, VersionAnswers
 from service.learning.exact.out_of_fold import judged_out_of_fold, ridge_out_of_fold
+from service.learning.exact.params import USUAL_PRIOR
 from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose_alpha
 from service.learning.exact.solve import solve_ridge
 from service.learning.ledger.batch_weights import weights_of
@@ -52,7 +53,6 @@ from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
 from service.learning.run import Run
 
-YARDSTICK_PRIOR = 0.25
 WORTH_LABELLING = 0.3
 """From this share of unfamiliar rows on, a note says what to do about rows without a label."""
 
@@ -132,7 +132,7 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         same=base_answers(exam.same) if exam.same else None,
         yardstick=yardstick.answers if yardstick else None,
         ledger=rows.ledger,
-        solve=lambda sums: solve_ridge(sums, exam.space.shift, alpha, YARDSTICK_PRIOR),
+        solve=lambda sums: solve_ridge(sums, exam.space.shift, alpha, USUAL_PRIOR),
         past=context.past,
         sound=True,
         method=exam.learned.details,
@@ -170,7 +170,7 @@ def _yardstick(exam: Exam, answers: ExamAnswers[Answers]) -> Yardstick | None:
     at all, and for a version to which the past counts less, the joint solution being of use to rules on new classes."""
     base, candidate = exam.base, exam.candidate
     exact, weights = candidate.layout.exact, weights_of(candidate)
-    usual = exact is not None and exact.prior == YARDSTICK_PRIOR and not exact.kept_columns
+    usual = exact is not None and exact.prior == USUAL_PRIOR and not exact.kept_columns
     if exact is not None and exact.alpha is not None and usual and weights.plain:
         return Yardstick(exact.alpha, answers)
     if base is not None and not weights.plain and set(candidate.classes) <= set(base.classes):
@@ -185,11 +185,11 @@ def _ridge(rows: ExamRows, run: Run) -> Yardstick | None:
         return None
     shift = rows.space.shift
     alphas = alphas_of(rows.data.input)
-    alpha = choose_alpha(grown.learn, grown.select, shift, YARDSTICK_PRIOR, alphas, run).alpha
+    alpha = choose_alpha(grown.learn, grown.select, shift, USUAL_PRIOR, alphas, run).alpha
     classes = grown.all.classes
-    judge = solve_ridge(grown.unjudged, shift, alpha, YARDSTICK_PRIOR).aligned(classes)
+    judge = solve_ridge(grown.unjudged, shift, alpha, USUAL_PRIOR).aligned(classes)
     _, own = judged_out_of_fold(
-        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, YARDSTICK_PRIOR, run), rows.batch, classes
+        lambda asked: ridge_out_of_fold(grown.all, asked, shift, alpha, USUAL_PRIOR, run), rows.batch, classes
     )
     trusted = rows.trusted.values(rows.space.shift)
     logits = matrix(len(trusted), len(classes), lambda some: judge.logits(trusted[some]))

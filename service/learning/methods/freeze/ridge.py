@@ -6,7 +6,18 @@ It equals the joint solution on every row ever learned.
 
 What is different here: G and C are integers, so W does not depend on the order in which rows and classes arrived, and a
 batch can be taken out again exactly. alpha, in units of each feature's variance, is searched at every update, so that
-in one feature space it is a function of the rows' sums, too. A tempered prior keeps rare classes answerable.
+in one feature space it is a function of the rows' sums, too.
+
+In the equations a class counts by its rows to the power 0.25, which keeps rare classes answerable. By default (`prior`
+fitted), from 50 rows kept back for choosing on, scores are then made right for rows that come in the shares that were
+learned: a score gains by the logarithm of its class's share, as far as suits rows kept back, each of which stands for
+its part of all learned rows of its class. What that trades: more answers are right, but rare classes are answered less
+often. On nine streams of two classes, the rare one of 4 to 20 %, accuracy is 0.954, in place of 0.945 with `prior`
+0.25, its mean over the classes 0.772 (0.819), and scores are 0.010 (0.014) off what is right; they were 0.035 off when
+rows kept back, of which rare classes have more, all counted alike. On six streams of 5, 10 and 26 unequal classes:
+0.884 (0.881), 0.772 (0.778) and 0.042 (0.046). Classes that come late with five or 20 rows are found as often either
+way, with 100 rows each beside 6,000 a little less (0.614, 0.652). Where a rare class must not be missed, ask for
+`prior` 0.25 or less: then its scores are too high.
 """
 
 from __future__ import annotations
