@@ -205,10 +205,11 @@ class Watcher:
     def _poll(self, update_ids: Collection[str]) -> dict[str, UpdateStatus]:
         database, live = self._runtime.database, self._runtime.live
         mark = database.mark()
-        with self._keyring.reading, live.reading, database.reading() as session:
+        with database.reading() as session:
             if mark != self._mark:
-                self._keyring.read(session, mark)
-                live.read(session, mark)
+                with self._keyring.reading, live.reading:  # the first statement begins the transaction
+                    self._keyring.read(session, mark)
+                    live.read(session, mark)
                 self.scores.refresh(session)
                 self._queue, self._queue_at = leases.queue(session), time.monotonic()
             rows = _rows(session, update_ids) if update_ids else []
