@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from service.errors import CorruptArtifact
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 SHARDS = "shards"
 """The area of weight shards."""
+AT_ONCE = 16
+"""Questions that a store is asked at a time."""
 
 _AREA = re.compile(r"shards|(model|exam)-[0-9]{1,18}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -100,6 +103,13 @@ def read_twice(read: Callable[[], T]) -> T:
         return read()
     except CorruptArtifact:
         return read()
+
+
+def there(store: Artifacts, names: Iterable[tuple[str, str]]) -> list[bool]:
+    """Whether the store has each of these (area, digest), several being asked for at once: an answer of a bucket takes
+    its time, and an update of thousands of batches names as many."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="store") as threads:
+        return [*threads.map(lambda name: store.has(*name), names)]
 
 
 def length(store: Artifacts, area: str, digest: str) -> int | None:

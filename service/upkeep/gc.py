@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -46,15 +47,12 @@ def collect(runtime: Runtime, dry_run: bool = False, progress: Callable[[int], N
     if dry_run:
         return Collected(garbage, kept)
     deleted = []
-    for first in range(0, len(garbage), AT_ONCE):
-        # who names bytes looks for them first, and commits before this block or begins after it
-        some = garbage[first : first + AT_ONCE]
-        with runtime.database.deleting() as session:
-            for area, digest in _unnamed(session, some):
-                if runtime.store.sweep(area, digest, oldest):
-                    deleted.append((area, digest))
-                    progress(len(deleted))
-                    runtime.crash("during_gc")
+    with closing(_unnamed(runtime, garbage)) as unnamed:
+        for area, digest in unnamed:
+            if runtime.store.sweep(area, digest, oldest):
+                deleted.append((area, digest))
+                progress(len(deleted))
+                runtime.crash("during_gc")
     runtime.store.clear_temporary(min(oldest, now() - WRITING_SECONDS))
     return Collected(deleted, kept)
 
@@ -86,21 +84,23 @@ def discard(runtime: Runtime, names: Collection[Name], common: bool = True) -> N
 
 
 def _delete(runtime: Runtime, names: Collection[Name], common: bool = True) -> None:
-    if not names:
-        return
-    with runtime.database.deleting() if common else runtime.database.reading() as session:
-        for area, digest in _unnamed(session, names):
+    with closing(_unnamed(runtime, sorted(names), common)) as unnamed:
+        for area, digest in unnamed:
             runtime.store.delete(area, digest)
 
 
-def _unnamed(session: Session, names: Collection[Name]) -> Iterator[Name]:
-    """Those of these bytes that no row names. Before each it looks whether the session is there still: with its
-    connection it loses the lock that keeps others from naming them."""
-    used = named(session, names)
-    for name in names:
-        if name not in used:
-            session.execute(select(1))
-            yield name
+def _unnamed(runtime: Runtime, names: Sequence[Name], common: bool = True) -> Generator[Name]:
+    """Those of these bytes that no row names, some at a time; nobody comes to name one before the next is asked for.
+    Before each it looks whether the session is there still: with its connection it loses the lock."""
+    for first in range(0, len(names), AT_ONCE):
+        # who names bytes looks for them first, and commits before this block or begins after it
+        some = names[first : first + AT_ONCE]
+        with runtime.database.deleting() if common else runtime.database.reading() as session:
+            used = named(session, some)
+            for name in some:
+                if name not in used:
+                    session.execute(select(1))
+                    yield name
 
 
 def discard_saves(runtime: Runtime, session: Session) -> None:

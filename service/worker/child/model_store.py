@@ -22,7 +22,7 @@ from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Run
-from service.storage.artifacts import Artifacts
+from service.storage.artifacts import Artifacts, there
 from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
 from service.worker.child.row_blocks import (
@@ -261,7 +261,8 @@ class ModelStore:
     def restore(self, space: Space) -> bool:
         """Makes up for an erasure that swept entries made here, which no row names yet: those of `space` are stored
         again, the others are dropped from `made`. -> whether there were any"""
-        swept = [entry for entry in self.made if not self.store.has(self.area, entry.digest)]
+        here = there(self.store, [(self.area, entry.digest) for entry in self.made])
+        swept = [entry for entry, is_here in zip(self.made, here, strict=True) if not is_here]
         for entry in swept:
             self.made.remove(entry)
             del self.entries[entry.batch, entry.space]

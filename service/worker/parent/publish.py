@@ -20,7 +20,7 @@ from service.registry.sql.shown import moment
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.runtime import Runtime
 from service.serving.loaded_versions import Loaded
-from service.storage.artifacts import SHARDS, model_area
+from service.storage.artifacts import SHARDS, model_area, there
 from service.upkeep import gc
 from service.worker.assignment import Result
 from service.worker.parent import disputes, erasure
@@ -144,7 +144,8 @@ def _outdated(session: Session, update: Update, model: Model, result: Result) ->
 
 def _look(runtime: Runtime, named: Sequence[tuple[str, str, str]], missing: list[str]) -> None:
     """Notes which bytes are missing, now that nobody else can delete them."""
-    missing.extend(what for where, digest, what in named if not runtime.store.has(where, digest))
+    here = there(runtime.store, [(where, digest) for where, digest, _ in named])
+    missing.extend(what for (_, _, what), is_here in zip(named, here, strict=True) if not is_here)
 
 
 def _bytes(model_id: int, result: Result) -> Iterator[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,6 +46,23 @@ def rows_of(session: Session, update: Update) -> tuple[Update, Model]:
 
 def serving(runtime: Runtime) -> int | None:
     return runtime.live.serving_version("digits")
+
+
+def test_the_store_is_asked_for_several_things_at_once(
+    runtime: Runtime, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, has, asked, second = order(runtime, ids), runtime.store.has, list[str](), threading.Event()
+
+    def slow(area: str, digest: str) -> bool:
+        asked.append(digest)
+        if len(asked) > 1:
+            second.set()
+        return second.wait(60.0) and has(area, digest)
+
+    made = result(runtime, ids)
+    monkeypatch.setattr(runtime.store, "has", slow)
+    assert publish(runtime, update.id, update.fence, made) == "promoted"
+    assert len(asked) == len(made.shards) + len(made.entries) + 1
 
 
 def test_a_version_that_passed_is_recorded_live_and_served_with_everything_it_names(
