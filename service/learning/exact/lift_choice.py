@@ -96,8 +96,8 @@ class ByAccuracy:
     numbers: NumberGrid | None = None
 
     def choose(self, unlifted: Space, rows: Rows, data: Data, run: Run) -> LiftChoice:
-        """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to the smaller; no judging fold
-        decides.
+        """Chooses by the balanced accuracy on fold 2 of a head of folds 3-9, ties to convolutions, or else to the
+        smaller; no judging fold decides.
 
         With fewer than 200 rows in fold 2, out of fold over folds 2-9 instead (groups k = fold // 2); with fewer than
         20 rows or one class: convolutions for images, none for vectors. Where convolutions do best and leave a tenth of
@@ -112,6 +112,8 @@ class ByAccuracy:
         losses = [-score for score in tried_scores]
         place = chosen_of(losses, LEAN if isinstance(spec, TableInput) else 0.0)
         best, chosen = -losses[place], candidates[place]
+        if scores.get(lift_names(without_rows(spec))) == scores[lift_names(chosen)] and len(spec.shape) == 3:
+            chosen = without_rows(spec)
         if best >= ROOM:
             enough = int((tried.folds == SELECT_FOLD).sum()) >= SELECTING_ROWS
             return LiftChoice(chosen, scores, enough and _ahead(scores, lift_names(chosen)))

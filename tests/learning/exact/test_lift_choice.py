@@ -1,4 +1,4 @@
-"""Which lift `auto` takes: the one that does best on rows no judge sees, the smaller on a tie."""
+"""Which lift `auto` takes: the one that does best on rows no judge sees; of equals convolutions, or the smaller."""
 
 from __future__ import annotations
 
@@ -72,6 +72,14 @@ def test_ties_go_to_the_smaller(monkeypatch: pytest.MonkeyPatch, selecting: int)
     choice = chosen(x, ["plus"] * 150 + ["minus"] * 150)
     assert choice.lifts[0].kind == "none"
     assert set(choice.scores.values()) == {1.0}
+
+
+def test_ties_of_images_go_to_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lift_choice, "unseen_accuracy", lambda *_: 1.0)
+    images = np.random.default_rng(0).uniform(0, 255, (90, 1, 5, 5))
+    choice = chosen(images, [str(k % 2) for k in range(90)], ImageInput(kind="image", channels=1, height=5, width=5))
+    assert [lift.kind for lift in choice.lifts] == ["conv"]
+    assert next(iter(choice.scores)) == "none 25"
 
 
 def test_judging_rows_decide_nothing() -> None:
