@@ -1,6 +1,6 @@
 """Rows that must be forgotten: three batches in ten are taken back at random, against learning the rest anew.
 
-    python -m benchmarks.deletions [--data FOLDER] [--streams digits-images] [--methods ridge,lda,replay] [--json FILE]
+    python -m benchmarks.deletions [--data FOLDER] [--streams digits-images] [--methods ridge,lda,replay] [--seeds N]
 
 The stream's rows come mixed, in 30 equal batches, and are learned; then nine of those are taken back by one order of
 retraction, as the service does it. *anew*: a model that never saw them and learned the others one after another.
@@ -17,8 +17,7 @@ import numpy as np
 
 from benchmarks.learners.known import OURS
 from benchmarks.learners.service import Service
-from benchmarks.running.command import finished, methods_options, parser_of, streams_options
-from benchmarks.running.workbench import Model
+from benchmarks.running.command import chosen_streams, finished, methods_options, parser_of, seeds, streams_options
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Rows, Stream
 from benchmarks.tables.records import write
@@ -37,6 +36,7 @@ class Deleted:
     """
 
     stream: str
+    seed: int
     method: str
     before: float
     after: float
@@ -57,7 +57,7 @@ def taken_back(stream: Stream, method: str) -> Deleted:
     with Service(stream, method, promote=True) as one, Service(stream, method, promote=True) as another:
         model, other = one.model, another.model
         names = _learn(one, train, parts)
-        before = _accuracy(model, test)
+        before = model.accuracy(test.inputs, test.targets)
         began = time.process_time()
         result = model.retract([names[k] for k in gone])
         seconds = time.process_time() - began
@@ -68,10 +68,10 @@ def taken_back(stream: Stream, method: str) -> Deleted:
         scores = [m.predictor().answer(test.inputs).values for m in (model, other)]
         return Deleted(
             stream.name,
+            seed,
             method,
             before,
-            _accuracy(model, test),
-            _accuracy(other, test),
+            *(m.accuracy(test.inputs, test.targets) for m in (model, other)),
             seconds,
             anew_seconds,
             None if digests == (None, None) else digests[0] == digests[1],
@@ -88,18 +88,26 @@ def _learn(learner: Service, train: Rows, parts: Sequence[Places]) -> list[str]:
     return names
 
 
-def _accuracy(model: Model, test: Rows) -> float:
-    return float((model.predict(test.inputs) == test.targets).mean())
-
-
 def report(deleted: Sequence[Deleted]) -> Iterator[str]:
     """One table."""
-    columns = ("stream", "method", "before", "after", "anew", "core s", "anew core s", "same sums", "same scores")
+    columns = (
+        "stream",
+        "seed",
+        "method",
+        "before",
+        "after",
+        "anew",
+        "core s",
+        "anew core s",
+        "same sums",
+        "same scores",
+    )
     yield table(
         columns,
         [
             [
                 d.stream,
+                str(d.seed),
                 d.method,
                 *(f"{a:.4f}" for a in (d.before, d.after, d.anew)),
                 f"{d.seconds:.2f}",
@@ -110,24 +118,27 @@ def report(deleted: Sequence[Deleted]) -> Iterator[str]:
             for d in deleted
         ],
     )
-    yield from (f"  {d.method}: {d.how}" for d in deleted)
+    yield from dict.fromkeys(f"  {d.method}: {d.how}" for d in deleted)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = parser_of("deletions", __doc__)
-    streams_options(parser, ["digits-images"], of="those of classes")
+    streams_options(parser, "those of classes")
     methods_options(parser, "auto,ridge,lda,replay", OURS)
+    parser.add_argument("--seeds", type=seeds, default="3", help="draws of what is taken back, how many or 1-4")
     arguments = parser.parse_args(words)
+    arguments.streams = chosen_streams(arguments, ["digits-images"])
 
     def run() -> Iterator[str]:
         deleted = list[Deleted]()
-        with bar(len(arguments.streams) * len(arguments.methods)) as advance:
-            for name in arguments.streams:
-                stream = stream_of(name, arguments.data).first(arguments.batches).aside()
+        rounds = [(name, seed) for name in arguments.streams for seed in arguments.seeds]
+        with bar(len(rounds) * len(arguments.methods)) as advance:
+            for name, seed in rounds:
+                stream = stream_of(name, arguments.data, seed).first(arguments.batches).aside()
                 for method in arguments.methods:
                     deleted.append(taken_back(stream, method))
-                    advance(f"{name}: {method}")
+                    advance(f"{name} {seed}: {method}")
         write(deleted, arguments.json)
         yield from report(deleted)
 

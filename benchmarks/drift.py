@@ -27,7 +27,7 @@ from benchmarks.learners.joint import Boosting
 from benchmarks.learners.known import NAMES, OURS, learner_of, learners_of
 from benchmarks.learners.learner import Answers, Learner
 from benchmarks.learners.rules import COLUMN, LAST, MEAN
-from benchmarks.running.command import checked, finished, methods_options, parser_of, streams_options
+from benchmarks.running.command import checked, chosen_streams, finished, methods_options, parser_of, streams_options
 from benchmarks.streams.known import AS_THEY_CAME, stream_of
 from benchmarks.streams.mixed import WHOLE
 from benchmarks.streams.stream import Stream
@@ -159,11 +159,12 @@ def run(arguments: argparse.Namespace) -> Iterator[str]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = parser_of("drift", __doc__)
-    streams_options(parser, AS_THEY_CAME)
+    streams_options(parser)
     methods_options(parser, "rules,auto,joint,river", NAMES)
     sizes = checked(lambda text: [int(n) for n in text.split(",")])
     parser.add_argument("--history", type=sizes, help="time updates of 250 rows once so many were learned, with commas")
     arguments = parser.parse_args(words)
+    arguments.streams = chosen_streams(arguments, [*AS_THEY_CAME])
     return finished(lambda: run(arguments))
 
 

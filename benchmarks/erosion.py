@@ -1,11 +1,10 @@
-"""What many small updates do: losses that no single one shows, and honest ones of a hard problem.
+"""How soon the gate sees losses that no single one of many small updates shows.
 
     python -m benchmarks.erosion [--data FOLDER] [--streams digits-images,letter,mnist10k] [--seeds N] [--json FILE]
 
 *spread* and *in one class*: each of 100 updates brings three honest rows and a head that has lost 0.2 points more of
 its accuracy on test rows, by noise on its weights or by a lower bias of one class; the gate decides, and what the live
-version has lost when an update is stopped is measured. *honest*: a version of few rows learns 60 batches of one row
-and 60 of five; *honest, grown*: one of so many that each class has trusted rows of its own. The gate should stop none.
+version has lost when an update is stopped is measured. Honest streams: `benchmarks.long_streams`.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.learners.service import model_of, taught
-from benchmarks.running.command import finished, parser_of, seeds, streams_options
+from benchmarks.learners.service import fired, model_of, taught
+from benchmarks.running.command import chosen_streams, finished, parser_of, seeds, streams_options
 from benchmarks.streams.known import stream_of
-from benchmarks.streams.steps import small
 from benchmarks.streams.stream import Rows, Stream
 from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
@@ -37,12 +35,8 @@ from service.learning.run import Run
 UPDATES, ROWS = 100, 3
 STEP = 0.002
 """Accuracy that an update loses."""
-SPREAD, ONE_CLASS, HONEST, GROWN = "spread", "in one class", "honest", "honest, grown"
-FIRST_ROWS = {
-    HONEST: {"digits-images": 200, "letter": 400, "mnist10k": 400},
-    GROWN: {"digits-images": 1000, "letter": 4000, "mnist10k": 4000},
-}
-"""Rows of the first version of an honest stream: few, so it is often wrong; or so many that a class is judged alone."""
+SPREAD, ONE_CLASS = "spread", "in one class"
+USUAL = ("digits-images", "letter", "mnist10k")
 
 Floats = NDArray[np.float64]
 
@@ -102,16 +96,20 @@ def amounts(version: Checkpoint, test: Rows, params: Params) -> list[float]:
 
 @dataclass(frozen=True)
 class Course:
-    """One stream of updates. `updates`: that went live before the first that was stopped (honest: all) · `stopped`:
-    what was, by which rules · `lost`: accuracy of the live version at the first and at the last · `lost_in_class`."""
+    """One stream of updates. `updates`: that went live before the first that was stopped · `stopped`: the rules that
+    stopped it · `lost`: accuracy of the live version at the first less that at the last; `lost_in_class`: of one."""
 
     stream: str
     kind: str
     seed: int
     updates: int
-    stopped: list[list[int]]
+    stopped: list[int]
     lost: float
-    lost_in_class: float = 0.0
+    lost_in_class: float
+
+    @property
+    def rules(self) -> str:
+        return " ".join(map(str, sorted(self.stopped)))
 
 
 def eroded(stream: Stream, kind: str) -> Course:
@@ -125,13 +123,13 @@ def eroded(stream: Stream, kind: str) -> Course:
     with patch.dict(METHODS, eroding=eroding), model_of(stream, secret=b"folds %d" % seed) as model:
         taught(model, train.take(np.arange(first)), "ridge", seed=seed, promote=True)
         version = model.checkpoint()
-        before, stopped, k = model.predict(test.inputs) == test.targets, list[list[int]](), 0
+        before, stopped, k = model.predict(test.inputs) == test.targets, list[int](), 0
         for k, amount in enumerate(amounts(version, test, params)):
             rows = train.take(np.arange(first + ROWS * k, first + ROWS * (k + 1)))
             method = {"name": "eroding", **params.model_copy(update={"amount": amount}).model_dump()}
             result = taught(model, rows, method, seed=seed)
             if result.outcome is not Outcome.PASS:
-                stopped.append([rule.number for rule in result.report.gate.rules if rule.severity])
+                stopped = [rule.number for rule in fired(result)]
                 break
         after = model.predict(test.inputs) == test.targets
     lost = before.astype(float) - after
@@ -139,66 +137,48 @@ def eroded(stream: Stream, kind: str) -> Course:
     return Course(stream.name, kind, seed, k if stopped else UPDATES, stopped, float(lost.mean()), of_class)
 
 
-def honest(stream: Stream, kind: str) -> Course:
-    """Few rows, or more, then 120 small batches; a batch that is stopped is left out."""
-    test, seed, parts = stream.test, stream.seed, small(stream.rows, FIRST_ROWS[kind][stream.name])
-    assert test is not None
-    accuracy, stopped = list[float](), list[list[int]]()
-    with model_of(stream, secret=b"folds %d" % seed) as model:
-        for k, part in enumerate(parts):
-            result = taught(model, stream.rows.take(part), "auto", seed=seed, promote=True if k == 0 else None)
-            if k and result.outcome is not Outcome.PASS:
-                stopped.append([rule.number for rule in result.report.gate.rules if rule.severity])
-            if k in (0, len(parts) - 1):
-                accuracy.append(float((model.predict(test.inputs) == test.targets).mean()))
-    return Course(stream.name, kind, seed, len(parts) - 1, stopped, accuracy[0] - accuracy[-1])
-
-
 def report(courses: Sequence[Course]) -> Iterator[str]:
     """A table, and the targets."""
     yield table(
         ("stream", "updates", "seed", "went live", "stopped by", "points lost", "of the class"),
         [
-            [c.stream, c.kind, str(c.seed), _live(c), _rules(c), f"{100 * c.lost:.1f}", f"{100 * c.lost_in_class:.1f}"]
+            [
+                c.stream,
+                c.kind,
+                str(c.seed),
+                str(c.updates),
+                c.rules,
+                f"{100 * c.lost:.1f}",
+                f"{100 * c.lost_in_class:.1f}",
+            ]
             for c in courses
         ],
     )
     yield ""
     for stream in dict.fromkeys(c.stream for c in courses):
-        of_stream = [c for c in courses if c.stream == stream]
-        spread, in_one_class = ([c for c in of_stream if c.kind == kind] for kind in (SPREAD, ONE_CLASS))
+        spread, in_one_class = (
+            [c for c in courses if (c.stream, c.kind) == (stream, kind)] for kind in (SPREAD, ONE_CLASS)
+        )
         yield reached(f"{stream}: spread, most lost before it was stopped", max(c.lost for c in spread), 0.05)
         most = max(c.lost_in_class for c in in_one_class)
         yield reached(f"{stream}: in one class, most lost there before it was stopped", most, 0.15)
-        stopped = max(len(c.stopped) for c in of_stream if c.kind in FIRST_ROWS)
-        yield reached(f"{stream}: honest, stopped of 120 at worst", stopped, 1)
-
-
-def _live(course: Course) -> str:
-    return str(course.updates - (len(course.stopped) if course.kind in FIRST_ROWS else 0))
-
-
-def _rules(course: Course) -> str:
-    return " ".join(map(str, sorted({rule for rules in course.stopped for rule in rules})))
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = parser_of("erosion", __doc__)
-    usual = [*FIRST_ROWS[HONEST]]
-    streams_options(parser, usual, of=", ".join(usual))
+    streams_options(parser, "those of classes")
     parser.add_argument("--seeds", type=seeds, default="5", help="draws of each stream, how many or 1-4")
     arguments = parser.parse_args(words)
 
     def run() -> Iterator[str]:
         courses: list[Course] = []
-        with bar(4 * len(arguments.streams) * len(arguments.seeds)) as advance:
-            for name in arguments.streams:
-                for seed in arguments.seeds:
-                    stream = stream_of(name, arguments.data, seed)
-                    for kind in (SPREAD, ONE_CLASS, *FIRST_ROWS):
-                        courses.append((honest if kind in FIRST_ROWS else eroded)(stream, kind))
-                        advance(f"{name} {seed}: {kind}")
+        rounds = [(name, seed) for name in chosen_streams(arguments, USUAL) for seed in arguments.seeds]
+        with bar(2 * len(rounds)) as advance:
+            for name, seed in rounds:
+                for kind in (SPREAD, ONE_CLASS):
+                    courses.append(eroded(stream_of(name, arguments.data, seed), kind))
+                    advance(f"{name} {seed}: {kind}")
         write(courses, arguments.json)
         yield from report(courses)
 

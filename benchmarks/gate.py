@@ -19,10 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.learners.service import model_of, taught
-from benchmarks.number_gate import VERDICTS, JudgedNumbers, judged_numbers, number_report
-from benchmarks.number_moves import InARow, in_a_row_report, judged_in_a_row
-from benchmarks.running.command import finished, parser_of, seeds, streams_options
+from benchmarks.learners.service import fired, model_of, taught
+from benchmarks.number_gate import (
+    VERDICTS,
+    InARow,
+    JudgedNumbers,
+    in_a_row_report,
+    judged_in_a_row,
+    judged_numbers,
+    number_report,
+)
+from benchmarks.running.command import chosen_streams, finished, parser_of, seeds, streams_options
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Rows, Stream
 from benchmarks.tables.records import write
@@ -215,15 +222,13 @@ def judged(stream: Stream, method: str) -> Iterator[Judged]:
         known_test = test.of(np.unique(known.targets).tolist())
         with model_of(stream, secret=b"folds %d" % seed) as model:
             taught(model, base, method, seed=seed, promote=True)
-            before = float((model.predict(known_test.inputs) == known_test.targets).mean())
+            before = model.accuracy(known_test.inputs, known_test.targets)
             for kind in (k for k in kinds_of(stream) if k.late is late):
                 for size in kind.sizes:
                     rows = _rows(kind, fresh, size, np.random.default_rng([seed, size]))
                     result = taught(model, rows, method, seed=seed, promote=False)
-                    after = float((model.predict(known_test.inputs, result) == known_test.targets).mean())
-                    gate = result.report.gate
-                    rules = [rule.number for rule in gate.rules if rule.severity]
-                    verdict = VERDICTS[gate.outcome]
+                    after = model.accuracy(known_test.inputs, known_test.targets, result)
+                    rules, verdict = [rule.number for rule in fired(result)], VERDICTS[result.outcome]
                     yield Judged(stream.name, kind.name, kind.good, size, seed, verdict, rules, before, after)
 
 
@@ -295,14 +300,14 @@ def _lines(updates: Sequence[Judged]) -> Iterator[list[str]]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = parser_of("gate", __doc__)
-    streams_options(parser, ())
+    streams_options(parser)
     parser.add_argument("--numbers", action="store_true", help="the usual streams whose targets are numbers")
     parser.add_argument("--seeds", type=seeds, help="draws of each stream, how many or 1-4 (5; of numbers 1)")
     parser.add_argument("--points", type=int, default=10, help="of numbers: batches of a stream that come wrong, too")
     parser.add_argument("--in-a-row", type=int, default=0, help="of numbers: so many batches come wrong one by one")
     parser.add_argument("--method", default="auto", help="how every update learns")
     arguments = parser.parse_args(words)
-    arguments.streams = arguments.streams or (USUAL_NUMBERS if arguments.numbers else USUAL)
+    arguments.streams = chosen_streams(arguments, USUAL_NUMBERS if arguments.numbers else USUAL)
     return finished(lambda: run(arguments))
 
 

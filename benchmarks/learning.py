@@ -4,8 +4,8 @@
 
 FOLDER (or TSUIKA_BENCH_DATA) holds NAME.npz of each stream's data; digits come with scikit-learn. A version that the
 gate stops is promoted by hand and counted, so that each stream is learned to its end. Rows kept aside are asked after
-every step: test rows, or where a stream has none a fifth of each batch. Names with a star are published heads on the
-same features, written down here in numpy; `joint` and `river` stand for those that a stream has.
+every step: test rows, or where a stream has none a fifth of each batch. `joint` stands for those that a stream has, and
+`avalanche`, `sklearn` and `river` for all learners of that package; parameters follow a name behind colons.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.learners.known import LEARNING, OURS, learner_of, learners_of
-from benchmarks.learners.ridge import in_numpy
-from benchmarks.learners.service import Service
-from benchmarks.results import report
-from benchmarks.running.command import finished, methods_options, parser_of, seeds, streams_options
+from benchmarks.learners.known import LEARNING, OURS, absent, learner_of, learners_of
+from benchmarks.running.command import chosen_streams, finished, methods_options, parser_of, seeds, streams_options
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.steps import PLANS
 from benchmarks.streams.stream import Stream
-from benchmarks.tables.learned import Learned
+from benchmarks.tables.learned import Learned, report
 from benchmarks.tables.records import JOINT, keep, kept
 from benchmarks.tables.scores import Course
 from benchmarks.tables.terminal import bar
@@ -47,7 +44,6 @@ def learned(stream: Stream, name: str, every: int = 1) -> Learned:
             answers = learner.answer(test.take(places))
             course.after(answers.names, answers.values)
         several = len(course.plain) > 1
-        by_ridge = name == "ridge" and not stream.sourced and stream.kind != "time"
         return Learned(
             stream.name,
             name,
@@ -62,7 +58,6 @@ def learned(stream: Stream, name: str, every: int = 1) -> Learned:
             masked_forgetting=course.masked_forgetting if several else None,
             backward=course.backward if several else None,
             intrusion=course.intrusion if several else None,
-            numpy_ridge=in_numpy(learner) if by_ridge and isinstance(learner, Service) else None,
             numbers=stream.numbers is not None,
             **learner.facts(),
         )
@@ -70,6 +65,8 @@ def learned(stream: Stream, name: str, every: int = 1) -> Learned:
 
 def run(arguments: argparse.Namespace) -> Iterator[str]:
     """All streams, seeds and methods. What the file of results already has is not run again."""
+    for peer, why in absent(arguments.methods).items():
+        print(f"{peer} is left out, since it cannot be imported: {why}. pip install 'tsuika[peers]'", file=sys.stderr)
     runs = {r.key: r for r in kept(arguments.json, Learned)}
     rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or _usual(s)]
     with bar(len(rounds)) as advance:
@@ -97,26 +94,26 @@ def warm() -> None:
     optimizer.step()
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(
+    words: Sequence[str] | None = None,
+    command: str = "learning",
+    doc: str | None = __doc__,
+    usual: str = ",".join(OURS),
+) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    parser = parser_of("learning", __doc__)
-    streams_options(parser, ())
+    parser = parser_of(command, doc)
+    streams_options(parser)
     parser.add_argument(
         "--features", type=Path, help="folder that keeps the backbones' features, NAME.npz; made where they are missing"
     )
-    methods_options(parser, ",".join(OURS), LEARNING)
+    methods_options(parser, usual, LEARNING)
     parser.add_argument(
         "--seeds", type=seeds, help="how many, or 1-4: splits of digits, class orders; by default 5 where cheap"
     )
     arguments = parser.parse_args(words)
-    arguments.streams = arguments.streams or [name for name in PLANS if _has(arguments.data, name)]
+    arguments.streams = chosen_streams(arguments, [*PLANS])
     warm()
     return finished(lambda: run(arguments))
-
-
-def _has(folder: Path | None, name: str) -> bool:
-    data = PLANS[name].data
-    return data == "digits" or (folder is not None and (folder / f"{data}.npz").is_file())
 
 
 if __name__ == "__main__":

@@ -22,16 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.learners.service import model_of, taught
+from benchmarks.learners.service import fired, model_of, taught
 from benchmarks.running.command import data_option, finished, parser_of, seeds
-from benchmarks.running.workbench import Model
 from benchmarks.streams.stream import Rows, Stream, arrays
 from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.contract.inputs import InputSpec, VectorInput
 from service.contract.tables import TableInput
-from service.worker.assignment import Result
 
 FRESH, MADE_ROWS = 3000, 60_000
 OFF = 0.5
@@ -169,15 +167,12 @@ def _learned(law: Law, batches: Sequence[Batch], fresh: Batch, seed: int, promot
         for x, y in batches:
             result = taught(model, Rows(x.astype(kind), y), "auto", seed=seed, promote=promote)
             if promote or result.outcome is Outcome.PASS:
-                accuracy.append(_accuracy(model, fresh_rows))
+                accuracy.append(model.accuracy(fresh_rows.inputs, fresh_rows.targets))
                 continue
-            stopped.append([rule.name for rule in result.report.gate.rules if rule.severity])
-            gained.append(_accuracy(model, fresh_rows, result) - accuracy[-1] if accuracy else 0.0)
+            stopped.append([rule.name for rule in fired(result)])
+            candidate = model.accuracy(fresh_rows.inputs, fresh_rows.targets, result)
+            gained.append(candidate - accuracy[-1] if accuracy else 0.0)
     return Course(str(law), "", seed, len(batches), stopped, gained, max(accuracy) - accuracy[-1])
-
-
-def _accuracy(model: Model, rows: Rows, result: Result | None = None) -> float:
-    return float((model.predict(rows.inputs, result) == rows.targets).mean())
 
 
 def report(courses: Sequence[Course]) -> Iterator[str]:

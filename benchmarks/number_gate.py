@@ -3,16 +3,21 @@
 At some batches of a stream, the batch comes right and in every wrong way; each is learned on the same live version and
 judged, and none is promoted. Then the right one goes live, whatever the gate says, and the stream goes on. A wrong
 batch does harm if the errors of its version on the next two batches are 10 % above those of the right one's.
+
+With `--in-a-row 4` that batch and the next ones come in one way, with rows of their own, and the gate alone decides
+what goes live; then all of that is forgotten and the stream goes on. After two stopped batches the gate asks whether
+the stream has moved, and some mistakes cannot be told from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from benchmarks.learners.service import model_of, taught
+from benchmarks.learners.service import fired, model_of, taught
 from benchmarks.running.workbench import Model
 from benchmarks.streams.stream import Floats, Rows, Stream, together
 from benchmarks.tables.terminal import reached, table
@@ -67,9 +72,12 @@ WAYS: dict[str, Wrong] = {
 """Ways in which a batch comes."""
 
 
-def taken(stream: Stream, targets: Floats) -> bool:
-    """Whether the service takes such targets: of none at or below 0 a logarithm is learned, so no gate sees them."""
-    return stream.numbers is None or stream.numbers.scale != "log" or bool((targets > 0).all())
+def spoiled(stream: Stream, way: str, at: int) -> Rows | None:
+    """A batch of the stream in one way; None where the service would not take it, since a target has no logarithm."""
+    rows = stream.rows.take(stream.parts[at])
+    wrong = replace(rows, targets=WAYS[way](rows.targets, np.random.default_rng(at)))
+    logarithm = stream.numbers is not None and stream.numbers.scale == "log"
+    return None if logarithm and (wrong.targets <= 0).any() else wrong
 
 
 @dataclass(frozen=True)
@@ -98,24 +106,22 @@ def judged_numbers(stream: Stream, points: int, method: str) -> Iterator[JudgedN
         for at, rows in enumerate(batches[:-NEXT]):
             if at in chosen:
                 following = together(batches[at + 1 : at + 1 + NEXT])
-                yield from _ways(model, stream, at, (rows, following), method)
+                yield from _ways(model, stream, at, following, method)
             taught(model, rows, method, promote=True)
 
 
-def _ways(model: Model, stream: Stream, at: int, batches: tuple[Rows, Rows], method: str) -> Iterator[JudgedNumbers]:
-    rows, following = batches
+def _ways(model: Model, stream: Stream, at: int, following: Rows, method: str) -> Iterator[JudgedNumbers]:
     usual = 0.0
-    for way, spoil in WAYS.items():
-        wrong = replace(rows, targets=spoil(rows.targets, np.random.default_rng(at)))
-        if not taken(stream, wrong.targets):
+    for way in WAYS:
+        wrong = spoiled(stream, way, at)
+        if wrong is None:
             continue
         result = taught(model, wrong, method, promote=False)
         error = float(np.abs(model.values(following.inputs, result)[:, 0] - following.targets).mean())
         usual = error if way == RIGHT else usual
-        rules = [rule.name for rule in result.report.gate.rules if rule.severity]
-        verdict = VERDICTS[result.report.gate.outcome]
+        rules, verdict = [rule.name for rule in fired(result)], VERDICTS[result.outcome]
         rise = error / usual - 1 if usual else 0.0
-        yield JudgedNumbers(stream.name, way, at, len(rows), verdict, rules, rise, result.report.gate.why)
+        yield JudgedNumbers(stream.name, way, at, len(wrong), verdict, rules, rise, result.report.gate.why)
 
 
 def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
@@ -144,3 +150,52 @@ def _line(way: str, of_way: Sequence[JudgedNumbers]) -> list[str]:
     rises, rules = [j.rise for j in of_way], sorted({rule for j in of_way for rule in j.rules})
     counts = [str(sum(j.verdict == verdict for j in of_way)) for verdict in VERDICTS.values()]
     return [way, *counts, f"{np.median(rises):+.2f}", f"{np.quantile(rises, 0.9):+.2f}", " ".join(rules)]
+
+
+@dataclass(frozen=True)
+class InARow:
+    """Batches in one way. verdicts: in their order · rise: of the errors on the next right batch, beside those after as
+    many right ones."""
+
+    stream: str
+    way: str
+    at: int
+    verdicts: list[str]
+    rise: float
+
+    @property
+    def first(self) -> int | None:
+        """Which of them went live first, from 1."""
+        return self.verdicts.index("promoted") + 1 if "promoted" in self.verdicts else None
+
+
+def judged_in_a_row(stream: Stream, points: int, method: Mapping[str, Any] | str, times: int) -> Iterator[InARow]:
+    """Every way, so many times in a row, at so many places of a stream."""
+    batches = stream.batches
+    chosen = set(np.unique(np.linspace(EARLY + 1, len(batches) - times - 1, points).astype(int)).tolist())
+    with model_of(stream, secret=b"folds %d" % stream.seed) as model:
+        for at, rows in enumerate(batches[:-times]):
+            usual, following = 0.0, batches[at + times]
+            for way in WAYS if at in chosen else ():
+                wrong = [one for k in range(at, at + times) if (one := spoiled(stream, way, k)) is not None]
+                if len(wrong) < times:
+                    continue
+                with model.aside():
+                    verdicts = [VERDICTS[taught(model, one, method).outcome] for one in wrong]
+                    error = float(np.abs(model.values(following.inputs)[:, 0] - following.targets).mean())
+                usual = error if way == RIGHT else usual
+                yield InARow(stream.name, way, at, verdicts, error / usual - 1 if usual else 0.0)
+            taught(model, rows, method, promote=True)
+
+
+def in_a_row_report(rows: Sequence[InARow]) -> Iterator[str]:
+    """Ways by which of the batches went live first."""
+    times = max(len(row.verdicts) for row in rows)
+    yield f"{', '.join(dict.fromkeys(r.stream for r in rows))}: {len({(r.stream, r.at) for r in rows})} places"
+    columns = ("batches", *(f"live from {k}" for k in range(1, times + 1)), "never", f"next errors +{HARM:.0%}")
+    lines = list[list[str]]()
+    for way in dict.fromkeys(row.way for row in rows):
+        of_way = [row for row in rows if row.way == way]
+        counts = [sum(row.first == k for row in of_way) for k in [*range(1, times + 1), None]]
+        lines.append([way, *map(str, counts), str(sum(row.rise > HARM and row.first is not None for row in of_way))])
+    yield table(columns, lines)

@@ -1,10 +1,9 @@
-"""What an update costs: whether it grows with the history, and how long until its version answers over HTTP.
+"""How long an update takes until its version answers over HTTP; whether that grows: `benchmarks.scale`.
 
-    python -m benchmarks.updates [--batches N] [--updates N] [--rows N] [--json FILE]
+    python -m benchmarks.updates [--updates N] [--rows N] [--json FILE]
 
-Rows are scikit-learn's digits as 64 numbers with a little noise. First in process: equal batches by `ridge` on 1,000
-features, after one large batch that fills the exam. Then a real `tsuika serve` in a folder of its own: each update is
-posted with its rows and timed to the first answer of its version, alone and beside somebody who keeps asking.
+Rows are scikit-learn's digits as 64 numbers with a little noise. A real `tsuika serve` in a folder of its own: each
+update is posted with its rows and timed to the first answer of its version, alone and beside somebody who keeps asking.
 """
 
 from __future__ import annotations
@@ -12,91 +11,173 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
-import torch
 
-from benchmarks.running.served import Posted, Served, served
-from benchmarks.running.workbench import Model
+from benchmarks.running.beside import beside
+from benchmarks.running.memory import pss_of_children
 from benchmarks.streams.steps import INK_VECTOR, noisy_digits
-from benchmarks.tables.terminal import bar, reached, table
+from benchmarks.streams.stream import Rows
+from benchmarks.tables.terminal import bar, table
+from service.cli.demonstration.process import running_service
 
-RIDGE = {"name": "ridge", "lift": "relu", "width": 1000}
-FLAT, ANSWER_SECONDS, MEMORY_MB = 1.2, 0.25, 700.0
-"""What is aimed at."""
+ASKED_EVERY_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Flatness:
-    """Seconds of each equal batch, and those of the processor (the same on a machine that others use, too)."""
+class Posted:
+    """One update over HTTP, in seconds: all of it, and where it went. `verdict`: its own, or "not served"."""
 
-    seconds: list[float]
-    processor: list[float]
-
-
-def early_and_late(seconds: Sequence[float]) -> tuple[float, float]:
-    """Of 105 batches the medians of 15-25 and of 95-105."""
-    some, start = len(seconds) // 10 + 1, max(len(seconds) // 7 - 1, 0)
-    return _p50(seconds[start : start + some]), _p50(seconds[-some:])
+    total: float
+    verdict: str
+    parts: dict[str, float]
 
 
-def flatness(batches: int, rows: int, before: int) -> Flatness:
-    """Learn `before` rows, then equal batches, each timed from its rows to its stored version."""
-    seconds, processor = [], []
-    with Model(INK_VECTOR) as model, bar(batches) as advance:
-        for k in range(batches + 1):
-            batch = noisy_digits(before if k == 0 else rows, seed=k)
-            labels, began, used = batch.targets.tolist(), time.perf_counter(), time.process_time()
-            model.learn(batch.inputs, labels, RIDGE, promote=True)
-            seconds.append(time.perf_counter() - began)
-            processor.append(time.process_time() - used)
-            if k:
-                advance(f"batch {k}: {seconds[-1]:.3f} s")
-    return Flatness(seconds[1:], processor[1:])
+@dataclass
+class Asked:
+    """Predictions that were asked for meanwhile."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
-def report(flat: Flatness | None, service: Served | None) -> Iterator[str]:
-    """What was measured, in words, and what was aimed at."""
-    if flat:
-        for what, seconds in (("seconds", flat.seconds), ("of the processor", flat.processor)):
-            early, late = early_and_late(seconds)
-            yield f"in process, {len(seconds)} equal batches, {what}: early {early:.3f}, late {late:.3f}"
-            yield reached("late / early", late / early, FLAT)
-        yield ""
-    if service:
-        yield "over HTTP, seconds (p50)"
-        alone = service.alone
-        seen = dict.fromkeys(name for posted in alone for name in posted.parts)
-        names = [name for name in seen if 2 * sum(name in posted.parts for posted in alone) > len(alone)]
-        groups = {"alone": service.alone, "beside predictions": service.beside}
-        yield table(
-            ("", "all", *names, "live"),
+@dataclass(frozen=True)
+class Served:
+    """What a real service did; memory in MB, of the service and its child together, None where it is not known."""
+
+    alone: list[Posted]
+    beside: list[Posted]
+    asked: Asked
+    memory_at_start: float | None
+    memory_after: float | None
+
+
+def served(updates: int, rows: int, before: int, settle: float) -> Served:
+    """A service learns `before` rows, then updates alone, then as many while predictions are asked for.
+
+    `settle`: seconds for which memory must stand still before it is read.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_service(Path(folder)) as url,
+        httpx.Client(base_url=url, timeout=120) as http,
+        bar(2 * updates) as advance,
+    ):
+        _expect(http.post("/v1/models", json={"name": "digits", "input": INK_VECTOR.model_dump(mode="json")}))
+        at_start = _settled_memory(settle)
+        _post(http, noisy_digits(before, seed=1_000))
+        alone, beside = list[Posted](), list[Posted]()
+        for k in range(updates):
+            alone.append(_post(http, noisy_digits(rows, seed=2_000 + k)))
+            advance(f"update {k + 1}: {alone[-1].total:.3f} s")
+        with _predictions(url) as asked:
+            for k in range(updates):
+                beside.append(_post(http, noisy_digits(rows, seed=3_000 + k)))
+                advance(f"update {k + 1} beside predictions: {beside[-1].total:.3f} s")
+        return Served(alone, beside, asked, at_start, _settled_memory(settle))
+
+
+def _post(http: httpx.Client, rows: Rows) -> Posted:
+    """One update with its rows, until its version answers."""
+    body = {"inputs": rows.inputs.tolist(), "labels": rows.targets.tolist(), "new_classes": "allow"}
+    began = time.time()
+    update = _expect(http.post("/v1/models/digits/updates", params={"wait": 60}, json=body))
+    published = time.time()
+    if update["report"] is None:
+        raise RuntimeError(f"the update is {update['state']}: {update['error']}")
+    answer = _expect(http.post("/v1/models/digits/predictions", json={"inputs": body["inputs"][:1]}))
+    ended = time.time()
+    cost = update["report"]["cost"]
+    created, started, finished = (_seconds(update[name]) for name in ("created_at", "started_at", "finished_at"))
+    since_claimed = sum(cost["parts"].values()) - cost["parts"]["queue"]
+    parts = {
+        "receive": created - began,
+        **cost["parts"],
+        "record": finished - started - since_claimed,
+        "tell": published - finished,
+        "first answer": ended - published,
+    }
+    return Posted(ended - began, update["verdict"] if answer["version"] == update["version"] else "not served", parts)
+
+
+def _expect(response: httpx.Response) -> Any:
+    response.raise_for_status()
+    return response.json()
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+@contextmanager
+def _predictions(url: str) -> Iterator[Asked]:
+    """Asks for one prediction every 20 ms, in a thread, until the block ends."""
+    asked = Asked()
+    body = {"inputs": noisy_digits(1, seed=0).inputs.tolist()}
+
+    def ask(stop: threading.Event) -> None:
+        with httpx.Client(base_url=url, timeout=30) as http:
+            while not stop.wait(ASKED_EVERY_SECONDS):
+                began = time.perf_counter()
+                try:
+                    _expect(http.post("/v1/models/digits/predictions", json=body))
+                    asked.seconds.append(time.perf_counter() - began)
+                except httpx.HTTPError as error:
+                    asked.failed.append(repr(error))
+
+    with beside(ask):
+        yield asked
+
+
+def _settled_memory(seconds: float) -> float | None:
+    """MB of all children once it stands still so long: the warm child takes a while to load."""
+    before = pss_of_children()
+    for _ in range(60):
+        time.sleep(seconds)
+        now = pss_of_children()
+        if before is None or now is None or abs(now - before) < 1.0:
+            return now
+        before = now
+    return before
+
+
+def report(service: Served) -> Iterator[str]:
+    """What was measured, in words."""
+    yield "over HTTP, seconds (p50)"
+    alone = service.alone
+    seen = dict.fromkeys(name for posted in alone for name in posted.parts)
+    names = [name for name in seen if 2 * sum(name in posted.parts for posted in alone) > len(alone)]
+    groups = {"alone": service.alone, "beside predictions": service.beside}
+    yield table(
+        ("", "all", "lowest-highest", *names, "live"),
+        [
             [
-                [
-                    name,
-                    *(f"{t:.3f}" for t in (_all(group), *(_p50([p.parts.get(n, 0.0) for p in group]) for n in names))),
-                    f"{sum(p.verdict == 'promoted' for p in group)} of {len(group)}",
-                ]
-                for name, group in groups.items()
-            ],
-        )
-        asked = service.asked
-        p50, p99 = (1e3 * float(np.quantile(asked.seconds or [np.nan], q)) for q in (0.5, 0.99))
-        yield f"predictions meanwhile: {len(asked.seconds)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-        yield from dict.fromkeys(asked.failed)
-        yield reached("post to first answer, p50, seconds", _all(service.alone), ANSWER_SECONDS)
-        yield reached("failed predictions", len(asked.failed), 0)
-        for when, memory in (("at start", service.memory_at_start), ("after updates", service.memory_after)):
-            if memory is not None:
-                yield reached(f"PSS of the service with its warm child, idle {when}, MB", memory, MEMORY_MB)
-
-
-def _all(posted: Sequence[Posted]) -> float:
-    return _p50([p.total for p in posted])
+                name,
+                f"{_p50([p.total for p in group]):.3f}",
+                f"{min(p.total for p in group):.3f}-{max(p.total for p in group):.3f}",
+                *(f"{_p50([p.parts.get(n, 0.0) for p in group]):.3f}" for n in names),
+                f"{sum(p.verdict == 'promoted' for p in group)} of {len(group)}",
+            ]
+            for name, group in groups.items()
+        ],
+    )
+    asked = service.asked
+    p50, p99 = (1e3 * float(np.quantile(asked.seconds or [np.nan], q)) for q in (0.5, 0.99))
+    yield f"predictions meanwhile: {len(asked.seconds)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms, failed {len(asked.failed)}"
+    yield from dict.fromkeys(asked.failed)
+    for when, memory in (("at start", service.memory_at_start), ("after updates", service.memory_after)):
+        if memory is not None:
+            yield f"PSS of the service with its warm child, idle {when}: {memory:.0f} MB"
 
 
 def _p50(values: Sequence[float]) -> float:
@@ -106,23 +187,16 @@ def _p50(values: Sequence[float]) -> float:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code"""
     parser = argparse.ArgumentParser("benchmarks.updates", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    parser.add_argument("--batches", type=int, default=105, help="equal batches in process; 0 leaves this part out")
-    parser.add_argument("--updates", type=int, default=15, help="updates over HTTP, twice; 0 leaves this part out")
+    parser.add_argument("--updates", type=int, default=15, help="updates over HTTP, twice")
     parser.add_argument("--rows", type=int, default=100, help="rows a batch")
-    parser.add_argument("--before", type=int, default=12_000, help="rows that fill the exam in process")
     parser.add_argument("--learned", type=int, default=1_000, help="rows that the service learns first")
     parser.add_argument("--settle", type=float, default=1.0, help="seconds for which memory must stand still")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
-    torch.set_num_threads(1)
-    flat = flatness(arguments.batches, arguments.rows, arguments.before) if arguments.batches else None
-    service = (
-        served(arguments.updates, arguments.rows, arguments.learned, arguments.settle) if arguments.updates else None
-    )
-    print("\n".join(report(flat, service)))
+    service = served(arguments.updates, arguments.rows, arguments.learned, arguments.settle)
+    print("\n".join(report(service)))
     if arguments.json:
-        measured = {"flatness": flat and asdict(flat), "served": service and asdict(service)}
-        arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(asdict(service), indent=1) + "\n")
     return 0
 
 

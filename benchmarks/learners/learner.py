@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,6 +87,22 @@ class Learner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Whatever it holds is given up."""
+
+
+@cache
+def why_absent(package: str) -> str | None:
+    """What keeps a peer's package from being imported, None where nothing does."""
+    try:
+        import_module(package)
+    except Exception as error:  # whatever its own imports raise
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def given(words: str) -> tuple[str, dict[str, Any]]:
+    """A name, or a name with parameters in JSON behind colons: ridge:lift=["none","conv"]. -> name, parameters"""
+    name, *more = words.split(":")
+    return name, {k: json.loads(v) for k, _, v in (part.partition("=") for part in more)}
 
 
 def goals(target: NumberTarget, rows: Rows) -> Floats:

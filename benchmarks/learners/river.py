@@ -1,8 +1,7 @@
-"""river's learners, row by row with their defaults, for classes and for numbers: `pip install river`."""
+"""river's learners, each row once with their defaults, for classes and numbers: `pip install 'tsuika[peers]'`."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from benchmarks.learners.network import encoder
 from benchmarks.streams.stream import Floats, Rows, Stream
 
 LINEAR, TREE, FOREST = "river linear", "river tree", "river forest"
-RIVER = (LINEAR, TREE, FOREST) if find_spec("river") else ()
-"""None where the package is not installed."""
+RIVER = (LINEAR, TREE, FOREST)
 
 
 class River(Learner):

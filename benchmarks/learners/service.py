@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.learners.learner import Answers, Learner
+from benchmarks.learners.learner import Answers, Learner, given
 from benchmarks.running.workbench import SECRET, Model
 from benchmarks.streams.frozen import remembering
 from benchmarks.streams.stream import Rows, Stream, together
 from service.contract.inputs import Architecture, MlpBackbone
+from service.contract.report import Rule
 from service.contract.targets import policy_of
 from service.learning.methods import AUTO, METHODS
 from service.serving.kinds.kind import PredictOptions
@@ -27,17 +27,14 @@ LEVEL = 0.9
 
 
 def request(words: str, stream: Stream) -> dict[str, Any]:
-    """A name, or a name with parameters in JSON behind colons: ridge:lift=["none","conv"].
-
-    Beside its defaults a method gets joint retraining's epochs and 500 kept rows, where it keeps some.
-    """
-    method, _, more = words.partition(":")
-    given = {k: json.loads(v) for k, _, v in (p.partition("=") for p in more.split(":") if p)}
+    """A name with its parameters. Beside its defaults a method gets joint retraining's epochs and 500 kept rows, where
+    it keeps some."""
+    method, named = given(words)
     if method == AUTO:
-        return {"name": AUTO, **given}
+        return {"name": AUTO, **named}
     asked = {"epochs": stream.layers.epochs, "memory_rows": MEMORY_ROWS}
     fields = METHODS[method].Params.model_fields
-    return {"name": method, **{k: v for k, v in asked.items() if k in fields and fields[k].default}, **given}
+    return {"name": method, **{k: v for k, v in asked.items() if k in fields and fields[k].default}, **named}
 
 
 def model_of(stream: Stream, architecture: Architecture | None = None, secret: bytes = SECRET) -> Model:
@@ -55,11 +52,15 @@ def taught(model: Model, rows: Rows, method: Mapping[str, Any] | str, **more: An
     return model.learn(rows.inputs, rows.targets.tolist(), method, **more)
 
 
+def fired(result: Result) -> list[Rule]:
+    """The rules of the gate that fired."""
+    return [rule for rule in result.report.gate.rules if rule.severity]
+
+
 def verdict(result: Result) -> str:
     """live, or what it was stopped by: "rejected by 5 forgets"."""
-    gate = result.report.gate
-    fired = [r for r in gate.rules if r.severity == "rejected"] or [r for r in gate.rules if r.severity]
-    return f"{fired[0].severity} by " + ", ".join(f"{r.number} {r.name}" for r in fired) if fired else "live"
+    rules = [rule for rule in fired(result) if rule.severity == "rejected"] or fired(result)
+    return f"{rules[0].severity} by " + ", ".join(f"{r.number} {r.name}" for r in rules) if rules else "live"
 
 
 class Service(Learner):

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from benchmarks.learners.known import methods
-from benchmarks.streams.known import NAMES, names_of
+from benchmarks.streams.known import NAMES, lacks, names_of
 
 Read = TypeVar("Read")
 
@@ -31,16 +31,25 @@ def data_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=folder and Path(folder), help="folder of the streams' NAME.npz")
 
 
-def streams_options(parser: argparse.ArgumentParser, usual: Iterable[str], of: str = "") -> None:
+def streams_options(parser: argparse.ArgumentParser, of: str = "") -> None:
     """--data, --streams and --batches."""
     data_option(parser)
     parser.add_argument(
         "--streams",
         type=lambda text: names_of(text.split(",")),
-        default=",".join(usual),
         help=f"with commas, of {of or ', '.join(NAMES)}; or NAME, for NAME.npz with X, numbers y and batch",
     )
     parser.add_argument("--batches", type=int, help="stop after so many")
+
+
+def chosen_streams(arguments: argparse.Namespace, usual: Sequence[str]) -> list[str]:
+    """The streams that were named, or the usual ones whose data are there; what is left out is said."""
+    if arguments.streams:
+        return list(arguments.streams)
+    missing = {name: what for name in usual if (what := lacks(name, arguments.data))}
+    if missing:
+        print(f"Left out: {', '.join(f'{name} ({what})' for name, what in missing.items())}.", file=sys.stderr)
+    return [name for name in usual if name not in missing]
 
 
 def methods_options(parser: argparse.ArgumentParser, usual: str, among: Sequence[str]) -> None:

@@ -327,6 +327,10 @@ class Model:
         best = predictor.answer(inputs).values.argmax(1)
         return np.asarray(np.array(predictor.names, object)[best])
 
+    def accuracy(self, inputs: Array, labels: NDArray[Any], result: Result | None = None) -> float:
+        """The share of rows whose class is predicted."""
+        return float((self.predict(inputs, result) == labels).mean())
+
     def values(self, inputs: Array, result: Result | None = None) -> NDArray[np.float64]:
         """What is predicted of each row where targets are numbers, likewise. -> [n, k]"""
         return np.asarray(self.predictor(result).answer(inputs).values)

@@ -55,11 +55,6 @@ def faults(contender: Contender, place: Place, settings: dict[str, str]) -> list
         return outcomes if server.right() else [*outcomes[:-1], f"{outcomes[-1]}, then nothing right"]
 
 
-def clear(outcome: str) -> bool:
-    """Whether a refusal is one that a client can read."""
-    return outcome == UNSAID or (outcome[:1] == "4" and outcome.isdigit())
-
-
 def _outcome(ask: Callable[[], httpx.Response]) -> str:
     with suppress(TypeError, struct.error):
         try:

@@ -28,11 +28,6 @@ class Overload:
     broken: int
     p99: float
 
-    @property
-    def kept(self) -> float:
-        """Good answers, of what could be answered of what came."""
-        return self.goodput / min(1.0, self.offered)
-
 
 def overloaded(place: Place, settings: dict[str, str], seconds: int) -> Overload:
     """One round. Raises NotStarted, RuntimeError."""

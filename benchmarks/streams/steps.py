@@ -26,8 +26,8 @@ class Plan:
     """`data`: digits, or the name of a file.
 
     kind: *classes* arrive `first` at once, then `then` at a time; *domains* one after another, with their name as
-    source if `sourced`; *blurry*: mixed, long-tailed, and classes come back; *small*: `first` rows, then 60 batches of
-    one row and 60 of five. backbone: what the product's model names. seeds: how many are usual.
+    source if `sourced`; *blurry*: mixed, long-tailed, and classes come back.
+    backbone: what the product's model names. seeds: how many are usual.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Plan:
             return [np.flatnonzero(np.isin(train.targets, step)) for step in steps]
         if self.kind == "domains":
             return [np.flatnonzero(train.domain == domain) for domain in np.unique(train.domain)]
-        return _blurry(train, seed) if self.kind == "blurry" else small(train, self.first)
+        return _blurry(train, seed)
 
 
 def _blurry(train: Rows, seed: int) -> list[Places]:
@@ -96,13 +96,6 @@ def _blurry(train: Rows, seed: int) -> list[Places]:
         for i in of_class:
             of_batch[home if random.random() < HOME else int(random.integers(BATCHES))].append(int(i))
     return [random.permutation(np.array(rows, np.int64)) for rows in of_batch if rows]
-
-
-def small(train: Rows, first: int) -> list[Places]:
-    """So many rows, then 60 batches of one and 60 of five."""
-    sizes = [first, *([1] * 60), *([5] * 60)]
-    ends = np.cumsum(sizes)
-    return [np.arange(end - n, end) for n, end in zip(sizes, ends, strict=True) if end <= len(train)]
 
 
 INK = RangeScale(range=(0, 16))
@@ -121,7 +114,6 @@ PLANS = {
     for plan in (
         Plan("digits-images", "digits", INK_IMAGE, DIGIT_NET, seeds=SPLITS),
         Plan("digits-vectors", "digits", INK_VECTOR, DIGIT_NET, seeds=SPLITS),
-        Plan("digits-halves", "digits", INK_VECTOR, DIGIT_NET, first=5, then=5, seeds=SPLITS),
         Plan("mnist10k", "mnist10k", MNIST, MNIST_NET, seeds=5),
         Plan("letter", "letter", LETTER, LETTER_NET, first=6, seeds=5),
         Plan("clinc150", "clinc150", TextInput(kind="text"), Layers((256,), 0.01, 10), 15, 15, backbone=MINILM),
@@ -130,7 +122,6 @@ PLANS = {
         Plan("emoji32-styles", "emoji32", EMOJI, EMOJI_NET, kind="domains", backbone=EFFICIENTNET),
         Plan("emoji32-sources", "emoji32", EMOJI, EMOJI_NET, kind="domains", backbone=EFFICIENTNET, sourced=True),
         Plan("mnist10k-blurry", "mnist10k", MNIST, MNIST_NET, kind="blurry"),
-        Plan("digits-small", "digits", INK_IMAGE, DIGIT_NET, first=200, kind="small"),
     )
 }
 

@@ -21,7 +21,7 @@ ASIDE, PARTS = 5, 5
 """A row in so many is kept aside, where a stream has no test rows of its own; parts of the time that are scored."""
 
 Floats = NDArray[np.float64]
-Kind = Literal["classes", "domains", "blurry", "small", "time"]
+Kind = Literal["classes", "domains", "blurry", "time"]
 
 
 @dataclass(frozen=True, eq=False)

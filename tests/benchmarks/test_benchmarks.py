@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import learning, updates
-from benchmarks.learners.ridge import ridge_head
-from benchmarks.results import report
-from benchmarks.tables.learned import Learned
+from benchmarks.tables.learned import Learned, report
 from benchmarks.tables.records import BOOSTING
 from benchmarks.tables.scores import Course, Group
 
@@ -23,7 +21,7 @@ def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: py
     assert learning.main(words) == 0
     output = capsys.readouterr()
     assert "digits-images 0: ridge" in output.err
-    assert "reached  digits-images, ridge: accuracy, 0.995 of numpy's ridge" in output.out
+    assert "digits-images, 1 seed" in output.out
     joint, ridge, fine_tune = (json.loads(line) for line in file.read_text().splitlines())
     assert joint["method"] == "joint"
     assert ridge["accuracy"] >= joint["accuracy"] > fine_tune["accuracy"]
@@ -42,18 +40,12 @@ def test_a_stream_without_its_data_says_what_to_do(
 
 
 @pytest.mark.long
-def test_updates_are_timed_in_process_and_against_a_real_service(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_updates_are_timed_against_a_real_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "results.json"
-    words = ["--batches=3", "--rows=40", "--before=100", "--updates=1", "--learned=100", "--settle=0.1"]
+    words = ["--rows=40", "--updates=1", "--learned=100", "--settle=0.1"]
     assert updates.main([*words, f"--json={file}"]) == 0
-    output = capsys.readouterr().out
-    assert "late / early" in output
-    assert "reached  failed predictions: 0" in output
-    measured = json.loads(file.read_text())
-    assert len(measured["flatness"]["seconds"]) == 3
-    [posted] = measured["served"]["alone"]
+    assert "failed 0" in capsys.readouterr().out
+    [posted] = json.loads(file.read_text())["alone"]
     assert posted["total"] == pytest.approx(sum(posted["parts"].values()), abs=1e-4)
 
 
@@ -63,7 +55,7 @@ def test_a_table_shows_the_runs_of_its_own_stream() -> None:
         for stream, accuracy in (("mnist10k", 0.9815), ("letter", 0.8125))
         for method in ("joint", "ridge")
     ]
-    lines = [line for line in "\n".join(report(runs)).splitlines() if "of numpy" not in line]
+    lines = "\n".join(report(runs)).splitlines()
     middle = next(k for k, line in enumerate(lines) if line.startswith("letter"))
     first, second = "\n".join(lines[:middle]), "\n".join(lines[middle:])
     assert "0.9815" in first
@@ -122,15 +114,3 @@ def test_masked_forgetting_leaves_out_the_harder_question() -> None:
     assert course.backward == -0.5
     assert course.masked_forgetting == 0.0
     assert course.intrusion == 0.5
-
-
-def test_the_reference_is_plain_ridge_under_the_counted_prior() -> None:
-    """(H'H / N + alpha D) W = H'Y / N, but for the factor (N - C) / N on the spread within classes."""
-    draw = np.random.default_rng(0)
-    h, labels = draw.normal(size=(4000, 5)), draw.choice(["a", "b", "c"], 4000)
-    h[labels == "b"] += 1
-    head = ridge_head(h, labels, alpha=0.01, prior=1.0)
-    wide = np.hstack([h, np.ones((4000, 1))])
-    shrink = np.diag([*(0.01 * h.var(0)), 0.0])
-    plain = np.linalg.solve(wide.T @ wide / 4000 + shrink, wide.T @ (labels[:, None] == head.names) / 4000)
-    assert np.allclose(head.weight, plain, atol=1e-3)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import number_gate
-from benchmarks.number_gate import RIGHT, WAYS, judged_numbers, number_report
-from benchmarks.number_moves import in_a_row_report, judged_in_a_row
+from benchmarks.number_gate import RIGHT, WAYS, in_a_row_report, judged_in_a_row, judged_numbers, number_report
 from benchmarks.streams.known import stream_of
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import numbers
@@ -70,7 +69,6 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(monkeypatch: 
 def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = {way: WAYS[way] for way in (RIGHT, "10 times", "other sign")}
     monkeypatch.setattr(number_gate, "WAYS", ways)
-    monkeypatch.setattr("benchmarks.number_moves.WAYS", ways)
     judged = list(judged_numbers(logarithmic(400), points=1, method="ridge"))
     assert {j.way: j.verdict for j in judged} == {RIGHT: "promoted", "10 times": "rejected"}
     assert "other sign" not in "\n".join(number_report(judged))
@@ -84,7 +82,7 @@ def test_a_shift_that_is_sent_again_and_again_is_taken_for_a_world_that_has_move
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ways = (RIGHT, "10 times", "shifted by 1 sd")
-    monkeypatch.setattr("benchmarks.number_moves.WAYS", {way: WAYS[way] for way in ways})
+    monkeypatch.setattr(number_gate, "WAYS", {way: WAYS[way] for way in ways})
     method = {"name": "ridge", "lift": "none"}
     rows = list(judged_in_a_row(mine(720), points=1, method=method, times=3))
     assert {row.way: row.first for row in rows} == {RIGHT: 1, "10 times": None, "shifted by 1 sd": 3}

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from benchmarks import serving
 from benchmarks.servers import load
 from benchmarks.servers.contenders import CONTENDERS, DOORS
-from benchmarks.servers.faults import BODIES, CHANGES, clear, described
+from benchmarks.servers.faults import BODIES, CHANGES, described
 from benchmarks.servers.network import SHAPES, build, row
 from benchmarks.servers.ours import SETTINGS, exported, fill, input_of, one_core_each, until_ready
 from benchmarks.servers.report import Measurements, report
@@ -34,7 +34,7 @@ def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: 
             refused = [described(running.ask(body=body)) for body in BODIES.values()]
             if door.media == "application/json":
                 refused += [described(running.ask(changed=change(running.row))) for change in CHANGES.values()]
-            assert all(clear(word) for word in refused), (door.name, refused)
+            assert all(word.startswith("4") and word.isdigit() for word in refused), (door.name, refused)
 
 
 @pytest.mark.parametrize("network", SHAPES)
@@ -88,5 +88,4 @@ def test_ratios_are_medians_of_what_one_round_gives() -> None:
     assert measurements.ratio("rate", "ours", ("mlserver",), 8) == 3
     assert measurements.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
     text = "\n".join(report(measurements))
-    assert "MISSED   ours, 8 connections: requests a second, to mlserver's JSON: 3 >= 3.6" in text
-    assert "reached  ours, 8 connections: p99, to mlserver's: 0.3333 <= 0.35" in text
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("ours")] == [["ours", "3.00"]]

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import deletions, fit, peers, results
-from benchmarks.learners.published import PUBLISHED, PublishedHead
+from benchmarks import deletions, peers
+from benchmarks.learners.avalanche import AVALANCHE, Avalanche
+from benchmarks.learners.learner import why_absent
+from benchmarks.learners.scikit import SCIKIT
 from benchmarks.streams.frozen import WIDTHS
 from benchmarks.streams.steps import PLANS, TAIL, load
-from benchmarks.streams.stream import Rows, Stream
-from benchmarks.tables.learned import Learned
-from benchmarks.tables.records import keep, kept
+from benchmarks.streams.stream import Layers, Rows, Stream
+from benchmarks.tables.learned import Learned, report
+from benchmarks.tables.records import kept
 from service.contract.inputs import VectorInput
 
 DIGITS = PLANS["digits-images"]
@@ -71,26 +73,11 @@ def test_streams_of_a_backbone_have_its_features_beside_them(tmp_path: Path) -> 
     assert (data["X_train"][order].transpose(0, 3, 1, 2) == stream.rows.inputs).all()
 
 
-@pytest.mark.parametrize("name", list(PUBLISHED))
-def test_published_heads_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.learners.published.WIDTH", 100)
-    draw = np.random.default_rng(0)
-    labels = np.repeat(["a", "b", "c", "d"], 50)
-    inputs = 4 * np.eye(6)[np.unique(labels, return_inverse=True)[1]] + draw.normal(0, 0.3, (200, 6))
-    rows = Rows(inputs, labels)
-    head = PublishedHead(Stream("drawn", VectorInput(kind="vector", size=6), rows, []), name)
-    for classes, known in (("ab", [*"ab"]), ("cd", [*"abcd"])):
-        head.learn(rows.of([*classes]))
-        assert head.answer(rows).names == known
-    answers = np.array(head.answer(rows).names)[head.answer(rows).values.argmax(1)]
-    assert (answers == labels).mean() > 0.9
-
-
 def test_what_is_taken_back_is_as_if_it_had_never_been(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(deletions, "BATCHES", 4)
-    assert deletions.main(["--methods", "lda,fine_tune", "--json", str(tmp_path / "results.json")]) == 0
+    assert deletions.main(["--methods", "lda,fine_tune", "--seeds", "1", "--json", str(tmp_path / "results.json")]) == 0
     lda, fine_tune = map(json.loads, (tmp_path / "results.json").read_text().splitlines())
     assert lda["same_sums"]
     assert lda["after"] == lda["anew"]
@@ -99,59 +86,55 @@ def test_what_is_taken_back_is_as_if_it_had_never_been(
     assert "same sums" in capsys.readouterr().out
 
 
-def test_the_training_loop_is_timed_beside_a_bare_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    x = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
-    y = (x[:, 0] > 0).astype(np.uint8)
-    np.savez(tmp_path / "letter.npz", X_train=x, y_train=y, X_test=x, y_test=y)
-    words = ["--data", str(tmp_path), "--streams", "letter", "--repeats", "2"]
-    assert fit.main([*words, "--json", str(tmp_path / "results.json")]) == 0
-    assert "letter: times a bare loop" in capsys.readouterr().out
-    [speed] = map(json.loads, (tmp_path / "results.json").read_text().splitlines())
-    assert len(speed["fit"]) == len(speed["bare"]) == 2
-    assert not speed["avalanche"]
+def drawn() -> Rows:
+    """Four classes of 60 rows in 16 columns, far apart."""
+    labels = np.repeat([*"abcd"], 60)
+    noise = np.random.default_rng(0).normal(size=(240, 16))
+    return Rows((6 * np.eye(16)[np.repeat(np.arange(4), 60)] + noise).astype(np.float32), labels)
 
 
-def test_peers_may_keep_as_many_rows_as_fit_into_our_bytes() -> None:
-    ours = [Learned("letter", "auto", 0, kept=10**9), Learned("letter", "ridge", 1, kept=64 * 700 + 63)]
-    assert peers.rows_in_bytes(PLANS["letter"], 0, ours) == 18_000
-    assert peers.rows_in_bytes(PLANS["letter"], 1, ours) == 700
-    with pytest.raises(SystemExit, match="No ridge or auto of letter, seed 2"):
-        peers.rows_in_bytes(PLANS["letter"], 2, ours)
-
-
-@pytest.mark.long
-def test_peers_run_in_an_interpreter_of_their_own_and_stand_beside_ours(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_peers_stand_beside_ours_and_one_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "scenarios.py").write_text(
-        "import torch\n"
-        "def steps(classes, first, then, seed=None): return [seed]\n"
-        "class Stream:\n"
-        "    def __init__(self, name):\n"
-        "        self.order = steps(10, 2, 2)\n"
-        "        self.train = [(torch.arange(10.0)[:, None], torch.arange(10))]\n"
+    monkeypatch.setitem(sys.modules, "avalanche", None)
+    monkeypatch.setitem(PLANS, "letter", replace(PLANS["letter"], first=2))
+    why_absent.cache_clear()
+    rows = drawn()
+    np.savez(
+        tmp_path / "letter.npz",
+        **{f"{c}_{p}": v for p in ("train", "test") for c, v in (("X", rows.inputs), ("y", rows.targets))},
     )
-    (tmp_path / "peers.py").write_text(
-        "MEM = 500\n"
-        "def run(method, stream, seed, lr, hp):\n"
-        "    if method == 'icarl': raise ValueError('cannot')\n"
-        "    assert stream.order == [seed or None] and len(stream.train[0][1]) == 7 and MEM == 500\n"
-        "    return dict(final=0.5 + seed / 10, avg_inc=0.6, forgetting=0.1, train_s=2.0, last_s=1.0, bytes=8)\n"
-    )
-    file = tmp_path / "peers.jsonl"
-    words = ["--peers-python", sys.executable, "--peers", str(tmp_path), "--json", str(file), "--share", "0.7"]
-    assert peers.main([*words, "--streams", "mnist10k", "--methods", "replay,icarl", "--seeds", "2"]) == 0
-    runs = kept(file, Learned)
-    assert [r.accuracy for r in runs if not r.refused] == [0.5, 0.6]
-    assert [r.refused for r in runs if r.refused] == ["ValueError('cannot')"] * 2
-    assert {r.method for r in runs} == {"Avalanche replay, 0.7 of the rows", "Avalanche icarl, 0.7 of the rows"}
-    for name, accuracy in (("Avalanche replay", 0.5), ("replay", 0.6), ("joint", 0.8)):
-        keep(
-            Learned("mnist10k", name, seconds=2.0, accuracy=accuracy, training_seconds=1.0, accuracies=[accuracy]), file
-        )
-    capsys.readouterr()
-    assert results.main([str(file)]) == 0
-    output = capsys.readouterr().out
-    assert "0.7500" in output  # of joint
-    assert "reached  mnist10k, replay against Avalanche replay, points: 10 >= -1" in output
-    assert "reached  mnist10k, replay: core-seconds of training, times Avalanche's: 0.5 <= 0.8" in output
+    words = ["--data", str(tmp_path), "--streams", "letter", "--seeds", "1", "--json", str(tmp_path / "runs")]
+    assert peers.main([*words, "--methods", "replay,avalanche,sklearn,river tree"]) == 0
+    why_absent.cache_clear()
+    output = capsys.readouterr()
+    assert "avalanche is left out" in output.err
+    assert "pip install 'tsuika[peers]'" in output.err
+    runs = {run.method: run for run in kept(tmp_path / "runs", Learned)}
+    assert list(runs) == ["joint", "replay", *SCIKIT, "river tree"]
+    assert runs["joint"].accuracy > 0.95
+    assert min(run.accuracy for run in runs.values()) > 0.4
+
+
+@pytest.mark.parametrize("name", AVALANCHE)
+def test_strategies_of_avalanche_learn_the_same_batches(name: str) -> None:
+    pytest.importorskip("avalanche")
+    rows, spec = drawn(), VectorInput(kind="vector", size=16)
+    parts = [np.flatnonzero(np.isin(rows.targets, [*step])) for step in ("cd", "ab")]
+    learner = Avalanche(Stream("drawn", spec, rows, parts, kind="classes", layers=Layers((16,), 0.1, 20)), name)
+    for batch, known in zip(learner.stream.batches, ([*"cd"], [*"cdab"]), strict=True):
+        learner.learn(batch)
+        answers = learner.answer(batch)
+        assert answers.names == known
+        assert (np.array(known)[answers.values.argmax(1)] == batch.targets).mean() > 0.9
+    assert learner.bytes > 0
+
+
+def test_methods_stand_beside_the_strategy_of_their_name(tmp_path: Path) -> None:
+    runs = [
+        Learned("letter", name, seed, seconds=spent, accuracy=accuracy + seed / 10, training_seconds=1.0)
+        for name, accuracy, spent in (("der_pp", 0.6, 3.0), ("Avalanche der++", 0.5, 2.0), ("Avalanche slda", 0.4, 1.0))
+        for seed in (0, 1)
+    ]
+    line = "\n".join(report(runs)).strip().splitlines()[-1]
+    assert " ".join(line.split()) == "der_pp 0.6500 0.600-0.700 0.5500 0.500-0.600 +10.0 – – 0.50 1.50"
