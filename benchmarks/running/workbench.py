@@ -297,7 +297,6 @@ class Model:
         keep = self.policy.contradicts_class.pooled_batches - 1
         self._lineage = Lineage(
             bits=self._remembered(self.policy.slow_loss.versions),
-            best_masked=result.report.old_classes.best_masked,
             evidence=[*self._lineage.evidence, result.report.batch.evidence][-keep:],
         )
 
