@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.learners.learner import Answers, Learner
 from benchmarks.learners.network import BATCH, MOMENTUM, encoder
 from benchmarks.streams.stream import Rows, Stream
+from service.errors import MethodRefused
 
 LINEAR, NETWORK = "scikit-learn linear", "scikit-learn network"
 SCIKIT = (LINEAR, NETWORK)
@@ -39,7 +40,10 @@ class Scikit(Learner):
         self._seen |= np.isin(self._names, rows.targets)
         for _ in range(self.stream.layers.epochs):
             order = self._random.permutation(len(x))
-            self._model.partial_fit(x[order], rows.targets[order], classes=self._names)
+            try:
+                self._model.partial_fit(x[order], rows.targets[order], classes=self._names)
+            except ValueError as diverged:
+                raise MethodRefused(f"scikit-learn: {diverged}") from diverged
 
     def answer(self, rows: Rows) -> Answers:
         scores = self._model.predict_proba(self._encode(rows))
