@@ -12,7 +12,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.update import learn
-from service.worker.child.method_choice import Chosen
+from service.worker.child.method_choice import StepChoice
 
 TOOK_OVER = (
     "The exact head takes over from a network. That alone changes answers, which is not due to these rows: they are "
@@ -42,8 +42,8 @@ class InTime:
 
 
 def challenge(
-    champion: Checkpoint, data: InTime, learned: Learned, chosen: Chosen, run: Run, context: UpdateContext
-) -> tuple[Learned, Chosen, str | None]:
+    champion: Checkpoint, data: InTime, learned: Learned, chosen: StepChoice, run: Run, context: UpdateContext
+) -> tuple[Learned, StepChoice, str | None]:
     """Compares both on rows kept back for choosing. Where joint training beats an exact head there, both answer the
     later rows, too, having learned the earlier ones alone, if there are any.
 
@@ -69,8 +69,8 @@ def without_first_notes(learned: Learned) -> Learned:
 
 
 def better(
-    base: Checkpoint, data: InTime, learned: Learned, chosen: Chosen, run: Run, context: UpdateContext
-) -> tuple[Learned, Chosen]:
+    base: Checkpoint, data: InTime, learned: Learned, chosen: StepChoice, run: Run, context: UpdateContext
+) -> tuple[Learned, StepChoice]:
     """What a net learned if it beats what its rival makes, an exact head, on rows kept back for choosing, and unless
     that head of the earlier rows, all that the base learned, beats the base on the later ones, the update's own.
 

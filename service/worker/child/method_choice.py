@@ -14,14 +14,14 @@ from service.worker.assignment import Assignment, Challenge
 
 
 @dataclass(frozen=True)
-class Chosen:
+class StepChoice:
     """The method of a step with the reason for it. `rival`: the method that it must beat at once, if any."""
 
     method: Method
     params: MethodParams
     why: str
     challenge: Challenge | None = None
-    rival: Chosen | None = None
+    rival: StepChoice | None = None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -31,11 +31,11 @@ class Chosen:
 
 def choose(
     request: dict[str, Any], base: Checkpoint | None, data: Data, surroundings: Surroundings | None = None
-) -> Chosen:
+) -> StepChoice:
     """The method of a request; `auto` takes it from the written table. Raises MethodRefused."""
     if request["name"] != AUTO:
         method, params = resolve(request)
-        return Chosen(method, params, f"{method.name}: asked for by name.")
+        return StepChoice(method, params, f"{method.name}: asked for by name.")
     auto_params = AutoParams.model_validate({k: v for k, v in request.items() if k != "name"})
     choice = auto(base, data, auto_params, surroundings)
     method, params = resolve(choice.request)
@@ -44,8 +44,8 @@ def choose(
         why += f" If it goes live, a challenger follows: {choice.challenge}."
         seconds = auto_params.budget_seconds
         challenge = Challenge(method=choice.challenger, why=choice.challenge, budget_seconds=seconds)
-    rival = Chosen(*resolve(choice.unless), why, challenge) if choice.unless is not None else None
-    return Chosen(method, params, why, challenge, rival)
+    rival = StepChoice(*resolve(choice.unless), why, challenge) if choice.unless is not None else None
+    return StepChoice(method, params, why, challenge, rival)
 
 
 def surroundings_of(assignment: Assignment) -> Surroundings:

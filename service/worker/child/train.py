@@ -38,7 +38,7 @@ from service.telemetry import tracing
 from service.worker.assignment import Assignment, BatchFacts, Result, Shard
 from service.worker.child.challenger import InTime, better, challenge, within_budget, without_first_notes
 from service.worker.child.load import context_of, load
-from service.worker.child.method_choice import Chosen, choose, surroundings_of
+from service.worker.child.method_choice import StepChoice, choose, surroundings_of
 from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.saves import trainings_of
@@ -57,7 +57,7 @@ class Execution:
 
     candidate: Candidate
     data: StoredData
-    chosen: Chosen | None
+    chosen: StepChoice | None
     lost: str | None = None
 
     @property

@@ -21,7 +21,7 @@ from service.learning.methods import METHODS, resolve
 from service.learning.run import Run
 from service.learning.update import learn
 from service.worker.child.challenger import TOOK_OVER, InTime, better, challenge
-from service.worker.child.method_choice import Chosen, choose
+from service.worker.child.method_choice import StepChoice, choose
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.number_streams import NumberStream, vector
 
@@ -67,7 +67,7 @@ def test_a_net_that_knows_the_weeks_it_learned_loses_on_the_next(mixed: bool) ->
     )
     method, params = resolve({"name": "retrain", "backbone": {"name": "mlp"}})
     net = learn(learned.checkpoint, data.whole, method, params, Run())
-    chosen = Chosen(method, params, "")
+    chosen = StepChoice(method, params, "")
     assert NumberContext().compare(learned.checkpoint, net.checkpoint, data.whole, Run()).won
     made, taken, lost = challenge(learned.checkpoint, data, net, chosen, Run(), NumberContext())
     assert f"on {len(latest)} rows that came later" in taken.why

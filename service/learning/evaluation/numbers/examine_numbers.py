@@ -95,9 +95,8 @@ class NumberContext(UpdateContext):
         unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))
         first = base is None and learned.checkpoint.layout.exact is not None
         memory = remember(assessment, space, assessment.intervals, yardsticks, moved, unmade() if first else None)
-        made, note = _with_intervals(
-            learned.checkpoint, [*tested, memory], frozenset(data.known_batches) | frozenset(data.batch.batches), unmade
-        )
+        known = frozenset((*data.known_batches, *data.batch.batches))
+        made, note = _with_intervals(learned.checkpoint, [*tested, memory], known, unmade)
         notes = [
             *learned.notes,
             *([MOVES] if self.expected else []),
