@@ -112,25 +112,6 @@ def test_weights_that_the_operator_named_are_used(client: httpx.Client) -> None:
     assert ask(client, "own", exam["inputs"]) == exam["labels"]
 
 
-def test_what_cannot_be_used_is_refused_when_the_model_is_made(client: httpx.Client) -> None:
-    for input, backbone, pointer, remedy in [
-        (IMAGE, {"name": "resnet9000"}, "/architecture/backbone/name", "efficientnet_lite0"),
-        (IMAGE, {"name": "resnet50"}, "/architecture/backbone/name", "TSUIKA_WEIGHTS=resnet50="),
-        (IMAGE, {"name": "resnet34"}, "/architecture/backbone/name", "there is no such file"),
-        (IMAGE, {"name": "minilm"}, "/architecture/backbone/name", "efficientnet_lite0"),
-        (IMAGE, {"name": "../../etc/passwd"}, "/architecture/backbone", ""),
-        ({"kind": "text"}, {"name": "cnn"}, "/architecture/backbone/name", "minilm"),
-        ({"kind": "vector", "size": 4}, {"name": "efficientnet_lite0"}, "/architecture/backbone/name", "identity"),
-        ({**IMAGE, "channels": 4}, {"name": "efficientnet_lite0"}, "/input/channels", "3 channels"),
-    ]:
-        answer = create(client, "refused", input, backbone)
-        assert answer.status_code == 422, answer.text
-        [error] = answer.json()["errors"]
-        assert error["pointer"].startswith(pointer), input
-        assert remedy in error["detail"], input
-        assert "/gone" not in answer.text, "a file is the operator's business"
-
-
 def test_weights_that_went_away_are_told_when_the_update_is_claimed(shared: Server, client: httpx.Client) -> None:
     assert create(client, "late", IMAGE, {"name": "mobilenet_v3_small", "side": 32}).status_code == 201
     (shared.folder / "late.safetensors").unlink()

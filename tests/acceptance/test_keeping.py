@@ -89,19 +89,6 @@ def test_without_rows_the_ledger_goes_on_as_if_all_were_kept(shared: Server, new
     invariants.hold(shared.data, [*ids[none], *ids[every]])
 
 
-@pytest.mark.parametrize("name", ["replay", "retrain"])
-def test_what_learns_from_kept_rows_is_refused_where_none_is_kept(new_model: NewModel, name: str) -> None:
-    caller = new_model(retention="none")
-    body = {"batches": [caller.batch(1)], "method": {"name": name}}
-    refused = caller.http.post(f"{caller.path}/updates", json=body)
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/method/name")
-    assert "ridge" in refused.json()["detail"]
-    at_once = {"name": "other", "input": {"kind": "vector", "size": 2}, "retention": "none", "method": {"name": name}}
-    assert caller.http.post("/v1/models", json=at_once).status_code == 422
-    patched = new_model(method={"name": name}).http.patch(f"{caller.path[:-1]}1", json={"retention": "none"})
-    assert patched.status_code == 422
-
-
 def test_a_network_that_was_trained_here_does_not_go_on_without_rows(new_model: NewModel) -> None:
     caller = new_model(architecture=MLP, retention="none")
     body: dict[str, Any] = {"batches": [caller.batch(1)], "method": slow(2)}

@@ -79,18 +79,6 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     assert guessed.body["input"] == {"kind": "vector", "size": 2}
 
 
-def test_a_price_that_is_no_number_makes_no_classes_of_prices(tmp_path: Path) -> None:
-    for third in ['"1,502"', "1502 EUR", "15O2", "unknown"]:
-        cells = [third if k == 2 else str(1500 + k) for k in range(40)]
-        (tmp_path / "a.csv").write_text("rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells)))
-        file = open_file(tmp_path / "a.csv")
-        with pytest.raises(
-            WrongUsage, match=r'a.csv, line 4: values of "price" look like numbers, and ".*" is none. Write numbers as'
-        ):
-            guess(file, None, None)
-        assert len(guess(file, None, "class").body["classes"]) == 40, third
-
-
 def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("age,sex\n31,male\nNA,NA\n44,female\n50,\n")
     guessed = guess(open_file(tmp_path / "x.csv"), None, None)

@@ -182,12 +182,16 @@ def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -
         assert [line[:30] for line in told] == ([] if doubt is None else ['"a" is a category as it is wri']), cells
 
 
-def test_a_price_that_is_no_number_makes_no_classes_of_prices() -> None:
+def test_a_price_that_is_no_number_makes_no_classes_of_prices(tmp_path: Path) -> None:
     for third in ['"1,502"', "1502 EUR", "15O2", "unknown"]:
         cells = [third if k == 2 else str(1500 + k) for k in range(40)]
         file = "rooms,price\n" + "".join(f"{k % 5},{cell}\n" for k, cell in enumerate(cells))
         with pytest.raises(ValueError, match=r'Values of "price" look like numbers, and ".*" is none'):
             guess(file.encode())
+        (tmp_path / "a.csv").write_text(file)
+        with pytest.raises(WrongUsage, match=r'a.csv, line 4: values of "price" look like numbers, and ".*" is none'):
+            files.guess(open_file(tmp_path / "a.csv"), None, None)
+        assert len(files.guess(open_file(tmp_path / "a.csv"), None, "class").body["classes"]) == 40, third
         assert guess(file.replace(third, "1502").encode()).target == {"kind": "number", "names": ["price"]}, third
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateState
 from service.errors import Conflict, LeaseLost
@@ -255,45 +256,44 @@ def test_an_update_that_is_handed_back_has_lost_no_attempt(database: Database, c
         assert updates.events(session, update.id)[-1].kind == "handed back"
 
 
-@pytest.mark.parametrize("end", ["an error", "a stop", "a lost worker"])
 def test_whatever_ends_an_attempt_that_somebody_cancelled_cancels_the_update(
-    database: Database, clock: Callable[[float], None], end: str
+    database: Database, clock: Callable[[float], None]
 ) -> None:
+    def lost(session: Session, update: Update) -> None:
+        clock(LEASE + 1)
+        leases.rescue(session, MOST)
+
+    def failed(session: Session, update: Update) -> bool:
+        return leases.retry_later(session, update, ERROR, MOST, delay=2.0)
+
     with database.writing() as session:
-        learn(session, model(session))
-        update = claim(session)
-        updates.cancel(session, update)
-        if end == "an error":
-            assert not leases.retry_later(session, update, ERROR, MOST, delay=2.0)
-        elif end == "a stop":
-            leases.hand_back(session, update)
-        else:
-            clock(LEASE + 1)
-            leases.rescue(session, MOST)
-        assert update.state == "cancelled"
+        digits = model(session)
+        for end in (failed, leases.hand_back, lost):
+            learn(session, digits)
+            update = claim(session)
+            updates.cancel(session, update)
+            assert not end(session, update)
+            assert update.state == "cancelled"
 
 
-@pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_a_person_can_have_a_final_update_tried_again(database: Database, state: str) -> None:
+def test_a_person_can_have_a_final_update_tried_again_and_no_other(database: Database) -> None:
     with database.writing() as session:
-        learn(session, model(session))
-        update = claim(session)
-        update.cancel_requested = True
-        update.error = ERROR
-        states.advance(session, update, UpdateState(state), state)
-        updates.retry(session, update)
-        assert (update.state, update.attempts, update.cancel_requested) == ("queued", 0, False)
-        assert update.error is None
-        assert claim(session) is update
-
-
-@pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
-def test_nothing_else_can_be_retried(database: Database, state: str) -> None:
-    with database.writing() as session:
-        update = learn(session, model(session))
-        update.state = state
-        with pytest.raises(Conflict):
+        digits = model(session)
+        for state in (UpdateState.FAILED, UpdateState.CANCELLED):
+            learn(session, digits)
+            update = claim(session)
+            update.cancel_requested = True
+            update.error = ERROR
+            states.advance(session, update, state, state)
             updates.retry(session, update)
+            assert (update.state, update.attempts, update.cancel_requested) == ("queued", 0, False)
+            assert update.error is None
+            assert claim(session) is update
+            states.advance(session, update, UpdateState.SUCCEEDED, "succeeded")
+        for state in (UpdateState.QUEUED, UpdateState.RUNNING, UpdateState.SUCCEEDED):
+            update.state = state
+            with pytest.raises(Conflict):
+                updates.retry(session, update)
 
 
 def test_a_queued_update_is_cancelled_at_once_and_a_final_one_not_at_all(database: Database) -> None:

@@ -112,6 +112,8 @@ def test_settings_change_only_while_the_etag_holds(api: Api) -> None:
     assert api.ok("GET", "/v1/models/digits")["promotion"] == "manual"
     assert api("PATCH", "/v1/models/digits", {"input": VECTOR}).status_code == 422
     assert api("PATCH", "/v1/models/digits", {"method": {"name": "den"}}).status_code == 422
+    api.ok("PATCH", "/v1/models/digits", {"method": {"name": "replay"}})
+    assert api("PATCH", "/v1/models/digits", {"retention": "none"}).status_code == 422
 
 
 CHANGES: dict[str, Any] = {
