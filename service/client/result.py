@@ -167,6 +167,9 @@ def _of_classes(report: Report) -> list[Line]:
     if new.names:
         within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
         lines.append(Line("new classes", "–", percent(new.after), within))
+    if report.tested is not None:
+        note = f"on {report.tested.rows:,} rows of the batch, answered before any version had learned them"
+        lines.append(Line("new rows", percent(report.tested.accuracy), "–", note))
     return lines
 
 

@@ -33,7 +33,8 @@ class Confusion(Fact):
 
 
 class Score(Fact):
-    """Accuracy on trusted rows."""
+    """Accuracy on trusted rows, at most 200 a class. In `accuracy` and `ece` each of them stands for its part of the
+    learned rows of its class once a class has more: they are what all rows of these shares would give."""
 
     brief: ClassVar = ("accuracy", "balanced_accuracy", "rows")
 
@@ -49,6 +50,18 @@ class Score(Fact):
     confusions: list[Confusion] = Field(
         default=[], description="Wrong answers by class and answer, those of the most rows first, at most 100."
     )
+
+
+class TestedScore(Fact):
+    """What the version before answered to rows of the update, of the classes that it knew."""
+
+    __test__ = False
+
+    brief: ClassVar = ("accuracy", "rows")
+
+    accuracy: float
+    rows: int
+    ece: float | None
 
 
 class Pair(Fact):
@@ -287,12 +300,15 @@ class Certificate(Fact):
 
 
 class Report(Fact):
-    """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so a share of them is none
-    of all rows where classes are unequal or copies many); rows of B are the update's own. Near-duplicates count once.
-    """
+    """What an update measured. Rows of T are trusted rows (the exam: at most 200 a class, so where classes are unequal
+    a share of them is none of all rows, but for `accuracy` and `ece`); rows of B are the update's own. Near-duplicates
+    count once."""
 
-    brief: ClassVar = ("gate", "before", "after", "notes")
+    brief: ClassVar = ("gate", "tested", "before", "after", "notes")
 
+    tested: TestedScore | None = Field(
+        default=None, description="The honest number: rows as they came, before any version had learned them."
+    )
     before: Score | None
     after: Score | None
     old_classes: OldClasses

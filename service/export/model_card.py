@@ -138,6 +138,10 @@ def _classes(report: Report) -> Iterator[str]:
         right, mean = f"{after.accuracy:.1%}", f"{after.balanced_accuracy:.1%}"
         yield ""
         yield f"Right on {right} of {after.rows:,} trusted rows, which it did not learn; {mean} as a mean over classes."
+    if report.tested is not None:
+        right = f"{report.tested.accuracy:.1%}"
+        yield ""
+        yield f"The version before was right on {right} of {report.tested.rows:,} rows of its batch, as they came."
     if scores:
         yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
     for name, score in list(scores.items())[:MOST_CLASSES]:

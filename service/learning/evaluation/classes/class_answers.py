@@ -18,6 +18,7 @@ from service.learning.data.matrices import matrix, parts, row_by_row
 from service.learning.data.rows import Bools, Floats, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.version_answers import Logits, Outputs, VersionAnswers
+from service.learning.ledger.ledger import Ledger
 from service.learning.method import Learned
 
 CALIBRATION_BINS = 15
@@ -156,19 +157,29 @@ def _probabilities(logits: Logits) -> Logits:
     return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
-def scored(answers: Answers, rows: Rows) -> Score | None:
+def standing_for(rows: Rows, ledger: Ledger) -> Floats:
+    """How many learned rows of its class each stands for, 1 on average: trusted rows are bounded by class, so of rare
+    ones a greater part is kept. -> [n]"""
+    learned = dict(zip(ledger.all.classes, ledger.all.n, strict=True))
+    kept = np.bincount(rows.labels, minlength=len(rows.names))
+    each = np.array([learned.get(name, 0.0) for name in rows.names]) / np.maximum(kept, 1)
+    counts = each[rows.labels]
+    return np.asarray(counts / counts.mean())
+
+
+def scored(answers: Answers, rows: Rows, counts: Floats | None = None) -> Score | None:
     """Accuracy, its mean over the classes, that of each class, the calibration error, and what is taken for what; None
-    without rows."""
+    without rows. counts [n]: how many rows each stands for in accuracy and calibration error"""
     if not len(rows):
         return None
     right = answers.right(rows)
     classes = class_scores(right, rows)
     return Score(
-        accuracy=float(right.mean()),
+        accuracy=float(np.average(right, weights=counts)),
         balanced_accuracy=float(np.mean([c.accuracy for c in classes.values()])),
         rows=len(rows),
         classes=classes,
-        ece=calibration_error(answers, rows),
+        ece=calibration_error(answers, rows, counts),
         confusions=confusions(answers, rows),
     )
 
@@ -185,8 +196,9 @@ def confusions(answers: Answers, rows: Rows) -> list[Confusion]:
     ]
 
 
-def calibration_error(answers: Answers, rows: Rows) -> float | None:
-    """Expected calibration error: over bins of the top score, |share right - mean score|, weighted by their rows.
+def calibration_error(answers: Answers, rows: Rows, counts: Floats | None = None) -> float | None:
+    """Expected calibration error: over bins of the top score, |share right - mean score|, weighted by their rows, of
+    which each stands for `counts`.
 
     15 bins of equal width (Guo et al., "On calibration of modern neural networks", ICML 2017); None where nothing was
     judged. answers [n], rows [n]
@@ -196,8 +208,9 @@ def calibration_error(answers: Answers, rows: Rows) -> float | None:
         return None
     top, right = answers.scores[judged], answers.right(rows)[judged]
     bins = np.clip(np.ceil(top * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - top, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(top))
+    counts = np.ones(len(top)) if counts is None else counts[judged]
+    gaps = np.bincount(bins, weights=(right - top) * counts, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / counts.sum())
 
 
 def class_scores(right: Bools, rows: Rows) -> dict[str, ClassScore]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from service.contract.enums import Interference
 from service.contract.report import (
     BatchEvidence,
@@ -14,12 +16,19 @@ from service.contract.report import (
     Pair,
     Report,
     SuspectRow,
+    TestedScore,
     WorstClassDrop,
     Yardstick,
 )
-from service.learning.data.rows import Rows
+from service.learning.data.rows import Floats, Rows
 from service.learning.data.sides import shared
-from service.learning.evaluation.classes.class_answers import Answers, class_scores, scored
+from service.learning.evaluation.classes.class_answers import (
+    Answers,
+    calibration_error,
+    class_scores,
+    scored,
+    standing_for,
+)
 from service.learning.evaluation.classes.class_assessment import ClassAssessment
 from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
@@ -58,8 +67,9 @@ def assess(assessment: ClassAssessment) -> Report:
         unmasked = Paired.of(*both)
     old = _old_classes(counted, harm, unmasked)
     return Report(
-        before=scored(counted.base.on_trusted, counted.trusted) if counted.base else None,
-        after=scored(counted.candidate.on_trusted, counted.trusted),
+        before=scored(counted.base.on_trusted, counted.trusted, _of_all(counted)) if counted.base else None,
+        after=scored(counted.candidate.on_trusted, counted.trusted, _of_all(counted)),
+        tested=_tested(every),
         old_classes=old,
         new_classes=_new_classes_score(counted),
         forgetting=_forgetting(old, measured.since),
@@ -76,6 +86,27 @@ def assess(assessment: ClassAssessment) -> Report:
         method=dict(counted.method),
         notes=[*counted.notes, *_copies_noted(copies["near_duplicates"], every_row), *_copied_noted(counted)],
     )
+
+
+def _of_all(assessment: ClassAssessment) -> Floats | None:
+    """What trusted rows count so that a share of them is one of all learned rows, once a class has more than are kept;
+    None: all alike. -> [n]"""
+    ledger = assessment.ledger
+    if ledger is None or np.bincount(ledger.exam.labels, minlength=1).max() < ledger.exam.bound:
+        return None
+    return standing_for(assessment.trusted, ledger)
+
+
+def _tested(assessment: ClassAssessment) -> TestedScore | None:
+    """What the base answered to rows of its classes before they were learned."""
+    if not assessment.base:
+        return None
+    answers = assessment.base.on_batch
+    known = np.flatnonzero(answers.judged & (assessment.batch.codes(answers.classes) >= 0))
+    rows, own = assessment.batch.take(known), answers.take(known)
+    if not len(rows):
+        return None
+    return TestedScore(accuracy=float(own.right(rows).mean()), rows=len(rows), ece=calibration_error(own, rows))
 
 
 def with_batch(report: Report, **changes: Any) -> Report:
@@ -155,13 +186,14 @@ def _yardstick(assessment: ClassAssessment) -> Yardstick | None:
     if not assessment.yardstick:
         return None
     rows, answers = assessment.trusted, assessment.yardstick.on_trusted
-    accuracy = float(answers.right(rows).mean()) if len(rows) else None
+    of_all, own_right = _of_all(assessment), assessment.candidate.on_trusted.right(rows)
+    accuracy = float(np.average(answers.right(rows), weights=of_all)) if len(rows) else None
     own = assessment.yardstick.on_batch
     new = own.right(assessment.batch)[new_rows(assessment) & own.judged]
     return Yardstick(
         method="ridge",
         accuracy=accuracy,
-        regret=accuracy - float(assessment.candidate.on_trusted.right(rows).mean()) if accuracy is not None else None,
+        regret=accuracy - float(np.average(own_right, weights=of_all)) if accuracy is not None else None,
         intrusion=float(answers.among(assessment.new).mean()) if len(rows) else None,
         new_classes=float(new.mean()) if len(new) else None,
     )

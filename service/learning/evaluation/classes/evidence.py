@@ -18,7 +18,7 @@ from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Dispute, SuspectRow
 from service.learning.data.rows import SELECT_FOLD, Bools, FeatureRows, Ints, Rows
 from service.learning.evaluation.assessment import ExamAnswers
-from service.learning.evaluation.classes.class_answers import Answers
+from service.learning.evaluation.classes.class_answers import Answers, standing_for
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.exact.solve import Head
 from service.learning.gate.classes.class_measurements import Reconciliation
@@ -99,8 +99,7 @@ def _expected(trusted: Rows, base: Answers, counted: Rows) -> float:
 class _Sure:
     """How often the base is wrong of trusted rows where it is sure, from a score of `confident` on.
 
-    called [m]: its answers · sure, wrong [m] · counts [m]: each row stands for learned ones of its label, since trusted
-    rows are bounded by class: of rare classes a greater part is kept.
+    called [m]: its answers · sure, wrong [m] · counts [m]: see `standing_for`.
     """
 
     confident: float
@@ -111,12 +110,9 @@ class _Sure:
 
     @staticmethod
     def of(trusted: Rows, base: Answers, ledger: Ledger, policy: GatePolicy) -> _Sure:
-        learned = dict(zip(ledger.all.classes, ledger.all.n, strict=True))
-        kept = np.bincount(trusted.labels, minlength=len(trusted.names))
-        each = np.array([learned.get(name, 0.0) for name in trusted.names]) / np.maximum(kept, 1)
-        counts, confident = each[trusted.labels], policy.familiar.confident
-        called = np.array(base.names(), object)
-        return _Sure(confident, called, base.scores >= confident, ~base.right(trusted), counts / counts.mean())
+        called, confident = np.array(base.names(), object), policy.familiar.confident
+        counts = standing_for(trusted, ledger)
+        return _Sure(confident, called, base.scores >= confident, ~base.right(trusted), counts)
 
     def usual(self, rows: Bools) -> float:
         """Share of some rows that are wrong, careful where they are few."""

@@ -78,6 +78,13 @@ def test_score_by_hand() -> None:
     assert list(class_scores(np.array([1, 0], bool), rows("ba"))) == ["a", "b"]
 
 
+def test_a_row_counts_for_as_many_as_it_stands_for_in_accuracy_and_calibration() -> None:
+    scores = scored(answers("ab", [0.9, 0.1], [0.9, 0.1]), rows("ab"), np.array([1.5, 0.5]))
+    assert scores is not None
+    assert (scores.accuracy, scores.balanced_accuracy, scores.rows) == (0.75, 0.5, 2)
+    assert scores.ece == pytest.approx(abs(1.5 * (1 - 0.9) + 0.5 * (0 - 0.9)) / 2)
+
+
 def test_bits_are_compared_on_shared_rows_over_the_old_columns() -> None:
     old = Correctness.of(rows("aabb"), np.array([1, 1, 1, 0], bool), "ab")
     now = Rows.concat([rows("c", "bat_2"), rows("aabb").take(np.array([3, 2, 1]))])

@@ -119,6 +119,30 @@ def test_every_number_by_hand() -> None:
     assert report.interference is Interference.NONE
 
 
+def test_where_a_class_has_more_rows_than_are_kept_accuracy_is_that_of_all_rows() -> None:
+    names = ["a"] * 1900 + ["b"] * 100
+    features = np.arange(2000)[:, None]
+    learned = make_rows("bat_0", features.astype(np.float32), names, b"s").with_features(features.astype(np.int16))
+    zero, none = Sums.empty(1), FeatureRows.none(1)
+    ledger = Ledger(zero, zero, zero, none, none, "space", 0).with_entry(learned)
+    trusted, said = ledger.exam, says("ab", "a" * len(ledger.exam))
+    kept = trusted.counts()
+    report = assess(assessment(trusted=trusted, base=said, candidate=said, yardstick=said, ledger=ledger))
+    assert report.after is not None
+    assert kept["a"] == 200
+    assert report.after.accuracy == pytest.approx(0.95)
+    assert report.after.balanced_accuracy == 0.5
+    assert report.old_classes.before == pytest.approx(200 / (200 + kept["b"])), "the gate compares rows"
+
+
+def test_new_rows_are_tested_before_they_are_learned() -> None:
+    report = assess(assessment(batch=rows("aanb", "bat_1"), base_on_batch=says("ab", "abaa")))
+    assert report.tested is not None
+    assert (report.tested.accuracy, report.tested.rows) == (pytest.approx(1 / 3), 3)
+    assert report.tested.ece == pytest.approx(0.9 - 1 / 3)
+    assert assess(first()).tested is None
+
+
 def test_forgetting_is_the_most_that_was_lost_since_any_version_on_the_same_rows_over_its_classes() -> None:
     """Over old columns 8 of 10 rows are right now, and 9 were; version 1 had all 10 right, version 2 the first 5."""
     assert assess(assessment()).forgetting == pytest.approx(0.1)
