@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
-from service.contract.number_report import AnyReport, NumberBatch, NumberReport
+from service.contract.number_report import AnyReport, NumberBatch, NumberReport, nothing_left
 from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, Report, Rule
 from service.contract.resources import Update
 from service.web.estimates import how_good, off
@@ -39,6 +39,8 @@ def verdict_sentence(
     key, gained = str(verdict), ""
     if verdict is Verdict.HELD and report.gate.outcome is Outcome.PASS:
         key = "ready"
+    elif verdict is Verdict.PROMOTED and nothing_left(report):
+        key = "nothing_left"
     elif verdict is Verdict.PROMOTED and rule is not None:
         key = "by_order"
     elif verdict is Verdict.PROMOTED:

@@ -10,7 +10,16 @@ import pytest
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import NumberReport
-from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, Dispute, GateReport, Report, Rule, WorstClassDrop
+from service.contract.report import (
+    BESIDE_SETTINGS,
+    BY_CHANCE,
+    Certificate,
+    Dispute,
+    GateReport,
+    Report,
+    Rule,
+    WorstClassDrop,
+)
 from service.contract.resources import Update
 from service.learning import auto
 from service.learning.evaluation.context import OTHER_SETTINGS
@@ -62,6 +71,15 @@ def test_every_rule_has_a_sentence_however_it_ends() -> None:
                     assert said.isascii() is False, (name, said)
                     assert ended.why not in said
                     assert "{" not in said
+
+
+def test_a_version_from_which_everything_was_taken_back_says_that_it_answers_nothing() -> None:
+    proof = Certificate.model_construct(rows=0)
+    for kind in OF:
+        made = report(kind)
+        left = made.model_copy(update={"certificate": proof, "cost": made.cost.model_copy(update={"rows": 0})})
+        assert promoted(left, 2).endswith("Nothing that was learned is left, so it answers nothing until rows come.")
+        assert "何も残っていないため" in verdict_sentence(Verdict.PROMOTED, 2, 1, left, JA)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.contract.enums import Outcome, Verdict
 from service.contract.figures import amount, percent
-from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors
+from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors, nothing_left
 from service.contract.report import OldClasses, Report
 from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 
@@ -43,7 +43,7 @@ def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | 
 
 def promoted(report: AnyReport, version: int) -> str:
     """Says why a version is live, by the gate or by a caller's order."""
-    if report.certificate is not None and not report.certificate.rows and not report.cost.rows:
+    if nothing_left(report):
         return f"Live: version {version}. Nothing that was learned is left, so it answers nothing until rows come."
     if report.gate.outcome is not Outcome.PASS:
         return f"Live: version {version}, by order. The gate would have said: {report.gate.why}"
