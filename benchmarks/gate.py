@@ -31,11 +31,11 @@ from benchmarks.number_gate import (
 )
 from benchmarks.running.command import chosen_streams, finished, parser_of, seeds, streams_options
 from benchmarks.streams.known import stream_of
-from benchmarks.streams.stream import Rows, Stream
+from benchmarks.streams.stream import Floats, Rows, Stream
 from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.inputs import VectorInput
-from service.contract.tables import TableInput
+from service.contract.tables import NumberColumn, TableInput
 
 HUNDRED = "hundred"
 BASE_ROWS = {"digits-images": 600, "digits-vectors": 600, "letter": 4000, "mnist10k": 2000, HUNDRED: 3000}
@@ -207,6 +207,38 @@ KINDS = (
     Kind("1 in 20 labels wrong", None, (200,), noisy),
 )
 """Per stream and seed 11 good and 16 bad updates: with five seeds 55 and 80."""
+
+
+def column_kinds(spec: TableInput) -> list[Kind]:
+    """What goes wrong with columns of numbers of a table, labels being right."""
+    numbers = [place for place, column in enumerate(spec.columns) if isinstance(column, NumberColumn)]
+
+    def kind(name: str, spoil: Callable[[Floats, np.random.Generator], Floats], columns: int = 0) -> Kind:
+        def spoiled(rows: Rows, random: np.random.Generator) -> Rows:
+            inputs = rows.inputs.astype(np.float64)
+            chosen = random.choice(numbers, columns, replace=False) if columns else np.array(numbers)
+            inputs[:, chosen] = spoil(inputs[:, chosen], random)
+            return Rows(inputs, rows.targets)
+
+        return Kind(name, False, (50, 250), spoiled)
+
+    kinds = [
+        kind("all columns times 1,000", lambda x, random: 1000 * x),
+        kind("all columns times 10", lambda x, random: 10 * x),
+        kind("a column times 1,000", lambda x, random: 1000 * x, 1),
+        kind("a column times 10", lambda x, random: 10 * x, 1),
+        kind("a column of zeros", lambda x, random: np.zeros_like(x), 1),
+        kind("a column missing", lambda x, random: np.full_like(x, np.nan), 1),
+        kind("a column shuffled", lambda x, random: random.permutation(x), 1),
+    ]
+    if len(numbers) > 1:
+        kinds += [
+            kind("two columns swapped", lambda x, random: x[:, ::-1], 2),
+            kind("columns shifted by one", lambda x, random: np.roll(x, 1, 1)),
+        ]
+    return kinds if numbers else []
+
+
 OF_ONE_CLASS = (one_renamed, two_merged)
 """Of these so many rows are taken of the classes that are renamed."""
 
@@ -241,7 +273,8 @@ def base_rows(name: str, known: int, late: bool) -> int:
 def kinds_of(stream: Stream) -> list[Kind]:
     """Of two classes none comes late, and a column of a table may be no number."""
     two, mixed = len(np.unique(stream.rows.targets)) == 2, isinstance(stream.input, TableInput)
-    return [k for k in KINDS if not ((two and k.late is not none_late) or (mixed and k.spoil is shifted))]
+    kinds = [k for k in KINDS if not ((two and k.late is not none_late) or (mixed and k.spoil is shifted))]
+    return kinds + (column_kinds(stream.input) if isinstance(stream.input, TableInput) else [])
 
 
 def _rows(kind: Kind, fresh: Rows, size: int, random: np.random.Generator) -> Rows:

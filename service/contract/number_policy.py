@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from service.contract.policy import WrongColumns
 from service.contract.strict import Chance, Count, Share, Strict
 
 
@@ -126,6 +127,7 @@ class NumberPolicy(Strict):
     worst_region: WorstRegion = WorstRegion()
     slow_loss: NumberSlowLoss = NumberSlowLoss()
     learned_nothing: NumberLearnedNothing = NumberLearnedNothing()
+    wrong_columns: WrongColumns = WrongColumns()
     trusted: Literal["all", "recent"] = Field(
         "all",
         description="Which rows a new version must not lose: trusted rows of all that was learned; recent: of the last "

@@ -182,6 +182,21 @@ class Reconcilable(Strict):
     max_old_loss: Share = Field(0.10, description="Loss allowed on old rows of those classes.")
 
 
+class WrongColumns(Strict):
+    """Rule 13: columns of the batch are mixed up, in another unit, or filled with one value."""
+
+    min_rows: Count = Field(20, description="Rows of the batch, and known ones, from which columns are compared.")
+    p: Chance = Field(
+        0.0001,
+        description="Chance probability, divided by the columns, that a column differs so much (Kolmogorov-Smirnov).",
+    )
+    max_left: Share = Field(
+        1 / 3,
+        description="Held where another column's place, or a power of ten, leaves at most this part of how far the "
+        "column lies from all rows before, and from those of each earlier batch.",
+    )
+
+
 class Disputes(Strict):
     """When a later batch settles what one batch disputed: confirmed by the p of rule 3, or refuted."""
 
@@ -207,6 +222,7 @@ class GatePolicy(Strict):
     learned_nothing: LearnedNothing = LearnedNothing()
     reconcilable: Reconcilable = Reconcilable()
     renames: Renames = Renames()
+    wrong_columns: WrongColumns = WrongColumns()
     disputes: Disputes = Disputes()
     trusted: Literal["all", "recent"] = Field(
         "all",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.learning.data.rows import FeatureRows, Ints, Rows, lookup
+from service.learning.gate.wrong_columns import ColumnSlips
 
 Policy = TypeVar("Policy")
 Answered = TypeVar("Answered")
@@ -40,7 +41,8 @@ class Assessment(Generic[Policy, Answered, Past]):
     for a first version. `same`: as base, with the settings of the candidate (`Learned.without`), unless it has those ·
     `live`: number of the base · `past`: what the lineage remembers · `sound`: weights are finite and load again ·
     `challenges`: base and candidate learned the same rows, so all in which they differ is by their settings ·
-    `expected`: its sender says that labels, or targets, of known inputs change on purpose.
+    `expected`: its sender says that labels, or targets, of known inputs change on purpose · `columns`: what is wrong
+    with columns of B.
     """
 
     policy: Policy
@@ -54,6 +56,7 @@ class Assessment(Generic[Policy, Answered, Past]):
     sound: bool | None = None
     challenges: bool = False
     expected: bool = False
+    columns: ColumnSlips | None = None
 
     @property
     def before(self) -> ExamAnswers[Answered] | None:

@@ -125,7 +125,8 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
 
     `yardstick`: its answers, as the candidate's; NaN where no head is left that never saw the row. `ledger`: the base's
     sums in some space; where there is one, inputs of T and B are its rounded features, int16, and `solve` fits the
-    exact head to its sums. `partial`, `stuck`: see `Measured`. `table`: whether inputs are rows of a table.
+    exact head to its sums. `partial`, `stuck`: see `Measured`. `table`: whether inputs are rows of a table
+    · `other_kind`: the base has no exact head.
     `faded`: batches that count less than half of what the newest counts. `foreign`: classes whose weights the base has
     from elsewhere, and `replaced`: the candidate no longer has them.
     """
@@ -145,6 +146,7 @@ class ClassAssessment(Assessment[GatePolicy, Answers, ClassPast]):
     partial: bool = False
     stuck: bool = False
     table: bool = False
+    other_kind: bool = False
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -235,17 +237,27 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
 
 
 def settings_lost(assessment: ClassAssessment) -> Mapping[str, float]:
-    """`Correctness.settings` of the candidate; of all trusted rows by the name ALL."""
+    """`Correctness.settings` of the candidate; of all trusted rows by the name ALL. Of another kind of version all
+    counts, of other settings what the mean over the classes did not lose as well (`mean_drop`)."""
     lost = dict(assessment.past.correctness[-1][1].settings) if assessment.past.correctness else {}
     same = assessment.candidate if assessment.challenges else assessment.same
     if assessment.base is None or same is None or not len(assessment.trusted):
         return lost
     before, after = (answers.on_trusted.right(assessment.trusted) for answers in (assessment.base, same))
+    of_kind = assessment.challenges or assessment.other_kind
+    in_mean = 0.0 if of_kind else max(mean_drop(assessment.trusted, before, after), 0.0)
     every = np.arange(len(before))
     of_classes = ((assessment.trusted.names[k], rows) for k, rows in by_code(assessment.trusted.labels, every).items())
     for name, rows in ((ALL, every), *of_classes):
-        lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop
+        lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop - in_mean
     return lost
+
+
+def mean_drop(trusted: Rows, before: Bools, after: Bools) -> float:
+    """What the mean over the classes lost. Settings trade rows of one class for those of another: what is lost in that
+    mean, too, is no trade, and no excuse. before, after: right [n]"""
+    of_classes = by_code(trusted.labels, np.arange(len(before))).values()
+    return float(np.mean([Paired.of(before[rows], after[rows]).drop for rows in of_classes])) if len(before) else 0.0
 
 
 def _more(now: Mapping[str, float], then: Mapping[str, float]) -> dict[str, float]:

@@ -24,11 +24,18 @@ from service.learning.evaluation.classes.class_answers import (
     own_answers,
     softmax,
 )
-from service.learning.evaluation.classes.class_assessment import ClassAssessment, ClassPast, Correctness, remember
+from service.learning.evaluation.classes.class_assessment import (
+    ClassAssessment,
+    ClassPast,
+    Correctness,
+    mean_drop,
+    remember,
+)
 from service.learning.evaluation.classes.class_challenge import ClassComparison, compare
 from service.learning.evaluation.classes.class_report import assess, left_out_suspects, with_batch
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.evaluation.classes.learning_curve import learning_curve
+from service.learning.evaluation.column_slips import column_slips
 from service.learning.evaluation.context import (
     HALF,
     Arrays,
@@ -71,6 +78,7 @@ class ClassContext(UpdateContext):
         return cls(policy=policy, past=ClassPast(correctness, lineage.evidence))
 
     def judge(self, exam: Exam) -> tuple[Checkpoint, Report, Correctness]:
+        exam = _fair(exam, self.policy)
         assessment = _assessment(exam, self)
         data, space, ledger = exam.data, exam.space, exam.rows.ledger
         report = with_unlabelled(assess(assessment), exam, self.policy)
@@ -111,6 +119,20 @@ class ClassContext(UpdateContext):
         return replace(candidate, report=with_batch(report, suspect_rows=listed))
 
 
+def _of_other_kind(exam: Exam) -> bool:
+    return exam.base is not None and exam.base.layout.exact is None
+
+
+def _fair(exam: Exam, policy: GatePolicy) -> Exam:
+    """The exam, beside the base itself where other settings of the same kind alone cost the mean over the classes more
+    than an update may forget: bad rows choose settings, too."""
+    if exam.before is None or exam.same is None or _of_other_kind(exam) or not len(exam.rows.trusted):
+        return exam
+    before, same = (base_answers(a).on_trusted.right(exam.rows.trusted) for a in (exam.before, exam.same))
+    lost = mean_drop(exam.rows.trusted, before, same) > policy.forgets.max_masked_drop
+    return replace(exam, same=None) if lost else exam
+
+
 def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
     """The answers of base, candidate and yardstick, and what else a report is made of."""
     base, candidate, rows = exam.base, exam.candidate, exam.rows
@@ -143,8 +165,10 @@ def _assessment(exam: Exam, context: ClassContext) -> ClassAssessment:
         partial=exact is not None and (not weights.plain or bool(exam.gone)),
         stuck=exam.learned.stuck,
         expected=context.expected,
+        columns=column_slips(exam.data, context.policy.wrong_columns) if base else None,
         challenges=context.challenges,
         table=isinstance(exam.data.input, TableInput),
+        other_kind=_of_other_kind(exam),
         faded=frozenset(batch for batch, counts in counted.items() if counts < HALF),
     )
 

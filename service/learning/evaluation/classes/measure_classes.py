@@ -47,6 +47,7 @@ def measure(assessment: ClassAssessment, uncopied: ClassAssessment) -> tuple[Mea
         new_classes=_new_classes(assessment, alike) if assessment.base else (),
         own=_own(assessment),
         untested=_untested(assessment),
+        columns=assessment.columns,
         resettled=assessment.same is not None,
         since=since(uncopied),
         sound=assessment.sound,

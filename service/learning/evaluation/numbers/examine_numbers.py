@@ -16,6 +16,7 @@ from service.contract.number_report import NumberReport
 from service.contract.targets.kind import AnyPolicy
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, Rows, distinct
 from service.learning.data.target_grid import NumberGrid
+from service.learning.evaluation.column_slips import column_slips
 from service.learning.evaluation.context import Arrays, Candidate, Exam, Remembered, UpdateContext, still_counting
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.batch.own_head import own_answers
@@ -147,6 +148,7 @@ def _assessment(exam: Exam, context: NumberContext, past: Past) -> NumberAssessm
         stopped=context.stopped,
         intervals=_part(exam.base.parts.get(INTERVAL)) if exam.base is not None else None,
         expected=context.expected,
+        columns=column_slips(exam.data, context.policy.wrong_columns) if exam.base is not None else None,
         challenges=context.challenges,
         sound=not np.isinf(candidate.on_trusted).any() and not np.isinf(candidate.on_batch).any(),
         known=_known(exam.data, len(own), decay),

@@ -58,6 +58,7 @@ def measure(assessment: NumberAssessment) -> NumberMeasured:
         fades=assessment.fades,
         moved=just_moved(assessment),
         new_source=assessment.new_source,
+        columns=assessment.columns,
         resettled=assessment.same is not None,
     )
 

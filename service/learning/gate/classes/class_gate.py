@@ -11,9 +11,11 @@ from service.learning.gate.classes import class_rules as rules
 from service.learning.gate.classes import contradiction_rules
 from service.learning.gate.classes.class_measurements import Measured
 from service.learning.gate.gate import Finding, decided, sound
+from service.learning.gate.wrong_columns import wrong_columns
 
 RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = (
     (0, "first_version", rules.first_version),
+    (13, "wrong_columns", lambda measured, policy: wrong_columns(measured.columns, measured.live)),
     (1, "unlearnable", contradiction_rules.unlearnable),
     (2, "contradicts_everything", contradiction_rules.contradicts_everything),
     (3, "contradicts_class", contradiction_rules.contradicts_class),

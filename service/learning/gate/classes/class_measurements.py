@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.contract.report import ClassEvidence
+from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.statistics import Agreement, Narrowed, Paired
 
 
@@ -230,3 +231,4 @@ class Measured:
     young: tuple[NewClass, ...] = ()
     untested: tuple[int, int] | None = None
     resettled: bool = False
+    columns: ColumnSlips | None = None

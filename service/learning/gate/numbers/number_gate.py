@@ -17,9 +17,11 @@ from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules
 from service.learning.gate.numbers.batch_rules import NumberRule
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber
+from service.learning.gate.wrong_columns import wrong_columns
 
 NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
     (0, "first_version", rules.first_version),
+    (13, "wrong_columns", lambda measured, number, policy: wrong_columns(measured.columns, measured.live)),
     (2, "wrong_unit", batch_rules.wrong_unit),
     (2, "one_value", batch_rules.one_value),
     (1, "unlearnable", batch_rules.unlearnable),
@@ -35,7 +37,7 @@ NUMBER_RULES: tuple[tuple[int, str, NumberRule], ...] = (
 """Number, name, rule, in the order in which they decide: what says most of a wrong batch first. A number is that of the
 rule on classes which has the same purpose. Each is named after its part of the policy."""
 
-BLAMED = ("wrong_unit", "one_value")
+BLAMED = ("wrong_columns", "wrong_unit", "one_value")
 """Rules that name what is wrong with a batch, whatever came before it."""
 EXCUSABLE = ("contradicts_everything", "outliers", "disagrees_broadly")
 """Rules that let a batch pass which something excuses for being unlike the promoted ones."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from service.contract.figures import amount
 from service.contract.number_policy import NumberDisagreesBroadly
+from service.learning.gate.wrong_columns import ColumnSlips
 from service.learning.statistics import SURELY
 
 
@@ -279,3 +280,4 @@ class NumberMeasured:
     moved: bool = False
     new_source: str = ""
     resettled: bool = False
+    columns: ColumnSlips | None = None

@@ -412,7 +412,10 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
     assert settings_lost(won) == pytest.approx({ALL: -0.05, "a": -0.1, "b": 0.0})
     past = ClassPast(correctness=[(1, first), (2, remember(won))])
     same = ExamAnswers(exact, says("ab", ""))
-    left = made(net, exact, same=same, past=past)
+    left = made(net, exact, same=same, past=past, other_kind=True)
+    assert settings_lost(replace(left, other_kind=False))[ALL] == pytest.approx(-0.05), (
+        "both classes lost in the mean: no excuse"
+    )
     assert settings_lost(left) == pytest.approx({ALL: 0.0, "a": 0.0, "b": 0.0})
     assert [(s.version, s.drop(), s.drop("a")) for s in since(left)] == [(1, 0.0, 0.0), (2, 0.0, 0.0)]
     rules = assess(left).gate.rules
@@ -428,7 +431,7 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
         "Held: its method or settings answer old rows far worse: of 400 rows 80 are newly"
     )
     assert BESIDE_SETTINGS not in report.gate.why
-    lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past)
+    lower = made(net, says("ab", "ab" * 160 + "bb" * 40), same=same, past=past, other_kind=True)
     drops = [drop for s in since(lower) for drop in (s.drop(), s.drop("a"))]
     assert drops == pytest.approx([0.05, 0.1] * 2), "beside the exact head of before, too"
 

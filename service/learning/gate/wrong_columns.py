@@ -1,0 +1,80 @@
+"""Rule 13, whatever targets are: do columns of the batch hold what they held in the rows before it?
+
+Wrong inputs with right labels contradict little: a head learns them beside the old rows, and forgets those bit by bit.
+So the columns themselves are asked, and only for slips that can be named. It holds and never rejects, since the world
+may have changed in that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.contract.enums import Severity
+from service.contract.figures import amount
+from service.learning.gate.gate import Finding
+from service.learning.wording import listed, rows
+
+NAMED = 3
+"""Columns that a sentence names; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class ColumnSlips:
+    """What is wrong with columns of a batch, each by its name.
+
+    `factors`: how many times too large they look · `mixed`: the column whose values they look like · `filled`: the one
+    value that they hold, None: they are missing.
+    """
+
+    rows: int
+    factors: Mapping[str, float]
+    mixed: Mapping[str, str]
+    filled: Mapping[str, float | None]
+
+
+def wrong_columns(slips: ColumnSlips | None, live: int | None) -> Finding:
+    """Rule 13: columns look mixed up, in another unit, or filled with one value."""
+    if slips is None:
+        return Finding("Too few rows, or no columns of numbers, to compare with those before.", evidence=False)
+    found = [sentence for sentence in (_mixed(slips), _factors(slips), _filled(slips)) if sentence]
+    if not found:
+        return Finding("No column looks mixed up, in another unit or filled with one value.", 0.0, 0.0)
+    what = f"{' '.join(found)} So it is in {rows(slips.rows)}, beside those that version {live} learned."
+    remedy = "Send the rows again as they were before. If they are right, promote this version: then they are usual."
+    return Finding(what, float(len({*slips.mixed, *slips.factors, *slips.filled})), 0.0, Severity.HELD, remedy)
+
+
+def _names(names: list[str]) -> str:
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return listed([*(f'"{name}"' for name in names[:NAMED]), *more])
+
+
+def _mixed(slips: ColumnSlips) -> str:
+    if not slips.mixed:
+        return ""
+    column, holds = next(iter(slips.mixed.items()))
+    if len(slips.mixed) == 2:
+        return f'Columns "{column}" and "{holds}" look swapped.'
+    return f'{len(slips.mixed)} columns look mixed up: "{column}" holds what "{holds}" held.'
+
+
+def _factors(slips: ColumnSlips) -> str:
+    parts = []
+    for factor in dict.fromkeys(slips.factors.values()):
+        names = [name for name, times in slips.factors.items() if times == factor]
+        size = f"{amount(factor)} times too large" if factor > 1 else f"{amount(1 / factor)} times too small"
+        parts.append(
+            f"{'Columns' if len(names) > 1 else 'Column'} {_names(names)} look{'s' * (len(names) == 1)} {size}."
+        )
+    return " ".join(parts)
+
+
+def _filled(slips: ColumnSlips) -> str:
+    parts = []
+    for value in dict.fromkeys(slips.filled.values()):
+        names = [name for name, filled in slips.filled.items() if filled == value]
+        one = len(names) == 1
+        says = f"{'is' if one else 'are'} missing" if value is None else f"{'is' if one else 'are'} {amount(value)}"
+        parts.append(f"{'Column' if one else 'Columns'} {_names(names)} {says} in every row.")
+    return " ".join(parts)

@@ -1,0 +1,145 @@
+"""Columns that hold something else than before are named; drift, new ranges and what an earlier batch had are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.running.workbench import Model
+from service.contract.enums import Outcome, Severity
+from service.contract.inputs import VectorInput
+from service.contract.policy import WrongColumns
+from service.contract.tables import TableInput
+from service.contract.targets.number_target import NumberTarget
+from service.learning.data.rows import Rows
+from service.learning.evaluation.column_slips import column_slips
+from service.learning.gate.wrong_columns import wrong_columns
+from service.learning.method import Data
+
+Floats = NDArray[np.float64]
+NAMES = ("age", "income", "rate", "visits", "flag")
+TABLE = TableInput.model_validate({"kind": "table", "columns": [{"name": name, "kind": "number"} for name in NAMES]})
+
+
+def people(rows: int, seed: int, drift: float = 0.0) -> Floats:
+    random = np.random.default_rng(seed)
+    age, income = random.normal(40 + drift, 12, rows), random.lognormal(10 + drift / 40, 0.5, rows)
+    rate, visits, flag = random.random(rows), random.poisson(0.5, rows), random.random(rows) < 0.3
+    return np.stack([age, income, rate, visits, flag], 1).astype(np.float64)
+
+
+def rows_of(batches: list[Floats]) -> Rows:
+    inputs, none = np.concatenate(batches), np.zeros(sum(map(len, batches)), np.int64)
+    batch = np.repeat(np.arange(len(batches)), [len(b) for b in batches])
+    names = tuple(f"bat_{k}" for k in range(len(batches)))
+    return Rows(inputs, ("a",), none, none, none > 0, none.astype(np.uint64), names, batch, none, ("",), none)
+
+
+def found(known: list[Floats], batch: Floats, spec: Any = TABLE) -> tuple[dict[str, Any], str]:
+    before = rows_of(known)
+    data = SimpleNamespace(input=spec, batch=rows_of([batch]), kept_rows=len(before), kept=lambda: before)
+    slips = column_slips(cast(Data, data), WrongColumns())
+    assert slips is not None
+    finding = wrong_columns(slips, 3)
+    assert (finding.fires is Severity.HELD) is bool(slips.factors or slips.mixed or slips.filled)
+    return {**slips.factors, **slips.mixed, **slips.filled}, finding.what
+
+
+def times(x: Floats, factor: float, *columns: int) -> Floats:
+    x[:, columns] *= factor
+    return x
+
+
+def places(x: Floats, *order: int) -> Floats:
+    return x[:, order]
+
+
+def filled(x: Floats, value: float, *columns: int) -> Floats:
+    x[:, columns] = value
+    return x
+
+
+@pytest.mark.parametrize("rows", [50, 250])
+@pytest.mark.parametrize(
+    ("spoil", "slips", "said"),
+    [
+        (lambda x: times(x, 1000, 0), {"age": 1000.0}, 'Column "age" looks 1,000 times too large.'),
+        (lambda x: times(x, 0.1, 1), {"income": 0.1}, 'Column "income" looks 10 times too small.'),
+        (lambda x: times(x, 10, 4), {"flag": 10.0}, 'Column "flag" looks 10 times too large.'),
+        (
+            lambda x: times(x, 100, *range(5)),
+            dict.fromkeys(NAMES, 100.0),
+            'Columns "age", "income", "rate" and 2 more look 100 times too large.',
+        ),
+        (lambda x: places(x, 1, 0, 2, 3, 4), {"age": "income", "income": "age"}, '"age" and "income" look swapped.'),
+        (
+            lambda x: places(x, 2, 0, 1, 3, 4),
+            {"age": "rate", "income": "age", "rate": "income"},
+            '3 columns look mixed up: "age" holds what "rate" held.',
+        ),
+        (lambda x: filled(x, 0, 0), {"age": 0.0}, 'Column "age" is 0 in every row.'),
+        (lambda x: filled(x, np.nan, 0, 2), {"age": None, "rate": None}, 'Columns "age" and "rate" are missing in'),
+    ],
+)
+def test_a_slip_is_named(rows: int, spoil: Callable[[Floats], Floats], slips: dict[str, Any], said: str) -> None:
+    what, sentence = found([people(200, 0), people(200, 1)], spoil(people(rows, 2)))
+    assert what == slips
+    assert said in sentence
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        people(250, 2),
+        people(250, 2, drift=25),
+        filled(people(250, 2), 0, 4),
+        filled(people(250, 2), 51, 0),
+        people(250, 2) * [1, 3, 1, 1, 1],
+    ],
+    ids=["alike", "drift", "a usual zero", "one value of a day", "three times as much"],
+)
+def test_what_may_be_the_world_is_no_slip(batch: Floats) -> None:
+    assert found([people(200, 0), people(200, 1)], batch)[0] == {}
+
+
+def test_what_an_earlier_batch_had_is_usual() -> None:
+    for spoil in (lambda x: times(x, 1000, 0), lambda x: places(x, 1, 0, 2, 3, 4), lambda x: filled(x, 0, 0)):
+        known = [people(300, 0), spoil(people(100, 1))]
+        assert found(known, spoil(people(250, 2)))[0] == {}
+
+
+def test_columns_of_vectors_count_from_0_and_few_rows_say_nothing() -> None:
+    spec = VectorInput(kind="vector", size=5)
+    assert found([people(200, 0)], times(people(50, 1), 1000, 2), spec)[0] == {"2": 1000.0}
+    few = SimpleNamespace(input=spec, batch=rows_of([people(19, 0)]), kept_rows=200)
+    assert column_slips(cast(Data, few), WrongColumns()) is None
+    assert wrong_columns(None, 3).evidence is False
+
+
+def test_classes_and_numbers_hold_such_a_batch() -> None:
+    x, y, z = people(300, 0), people(100, 1), people(100, 2)
+    ridge = {"name": "ridge", "lift": "none"}
+    with Model(TABLE) as classes, Model(TABLE, target=NumberTarget(kind="number")) as numbers:
+
+        def learn(rows: Floats) -> list[Any]:
+            target = rows[:, 0] + 20 * rows[:, 2]
+            labels = np.where(target > 50, "old", "young").tolist()
+            return [classes.learn(rows, labels, ridge), numbers.learn_numbers(rows, target[:, None], ridge)]
+
+        assert [made.outcome for made in (*learn(x), *learn(y))] == [Outcome.PASS] * 4
+        target = z[:, 0] + 20 * z[:, 2]
+        wrong = places(z, 2, 1, 0, 3, 4)
+        held = [
+            classes.learn(wrong, np.where(target > 50, "old", "young").tolist(), ridge),
+            numbers.learn_numbers(wrong, target[:, None], ridge),
+        ]
+        for made in held:
+            assert made.outcome is not Outcome.PASS
+            rule = next(r for r in made.report.gate.rules if r.name == "wrong_columns")
+            assert (rule.number, rule.severity) == (13, Severity.HELD)
+            assert 'Columns "age" and "rate" look swapped.' in rule.why
