@@ -66,7 +66,7 @@ def learned(stream: Stream, name: str, every: int = 1) -> Learned:
 def run(arguments: argparse.Namespace) -> Iterator[str]:
     """All streams, seeds and methods. What the file of results already has is not run again."""
     for peer, why in absent(arguments.methods).items():
-        print(f"{peer} is left out, since it cannot be imported: {why}. pip install 'tsuika[peers]'", file=sys.stderr)
+        print(f"{peer} is left out, since it cannot be imported: {why}. pip install -e '.[peers]'", file=sys.stderr)
     runs = {r.key: r for r in kept(arguments.json, Learned)}
     rounds = [(s, seed) for s in arguments.streams for seed in arguments.seeds or _usual(s)]
     with bar(len(rounds)) as advance:

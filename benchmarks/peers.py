@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers [--data FOLDER] [--streams digits-vectors,mnist10k] [--methods ewc,avalanche] [--seeds N]
 
-`pip install 'tsuika[peers]'` brings the peers. One that cannot be imported is named, and the others run. It is
+`pip install -e '.[peers]'` brings the peers. One that cannot be imported is named, and the others run. It is
 `benchmarks.learning` with other methods: further ones, of ours and of theirs ("Avalanche replay"), may be named.
 """
 

@@ -129,16 +129,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--s3", action="store_true", help="also run the tests of a store in S3")
     parser.addoption("--long", action="store_true", help="also run the tests that take long")
     parser.addoption("--ray", action="store_true", help="also run the tests of updates on a Ray cluster")
+    parser.addoption("--peers", action="store_true", help="also run the tests of methods of Avalanche")
     parser.addoption("--browser", action="store_true", help="also run the tests of the pages in Chromium")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files begin, so that the processes of a run end together; the others stay in their order, before LATE. With
-    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL; without --s3, --ray
-    and --browser, those of a store in S3, of a Ray cluster and of pages in Chromium; without --long, those that take
-    long."""
+    --postgres, tests of what SQLite alone does are left out, without it those of PostgreSQL; without --s3, --ray,
+    --browser and --peers, those of a store in S3, of a Ray cluster, of pages in Chromium and of Avalanche; without
+    --long, those that take long."""
     left_out = {"sqlite" if config.getoption("postgres") else "postgres"}
-    left_out.update(option for option in ("s3", "ray", "browser", "long") if not config.getoption(option))
+    left_out.update(option for option in ("s3", "ray", "browser", "long", "peers") if not config.getoption(option))
     if never := [
         item.nodeid for item in items if {"sqlite", "postgres"} <= {mark.name for mark in item.iter_markers()}
     ]:

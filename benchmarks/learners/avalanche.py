@@ -1,4 +1,4 @@
-"""Avalanche's strategies on our streams: `pip install 'tsuika[peers]'`. This file alone imports it.
+"""Avalanche's strategies on our streams: `pip install -e '.[peers]'`. This file alone imports it.
 
 They get the kinder rules. Outputs for all classes are there from the start, and only those of known classes are asked;
 every row of a batch is trained on, where ours keep three in ten back for the judge; the rate is joint retraining's, and

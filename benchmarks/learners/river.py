@@ -1,4 +1,4 @@
-"""river's learners, each row once with their defaults, for classes and numbers: `pip install 'tsuika[peers]'`."""
+"""river's learners, each row once with their defaults, for classes and numbers: `pip install -e '.[peers]'`."""
 
 from __future__ import annotations
 

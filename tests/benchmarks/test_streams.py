@@ -109,16 +109,17 @@ def test_peers_stand_beside_ours_and_one_that_is_not_installed_is_named(
     why_absent.cache_clear()
     output = capsys.readouterr()
     assert "avalanche is left out" in output.err
-    assert "pip install 'tsuika[peers]'" in output.err
+    assert "pip install -e '.[peers]'" in output.err
     runs = {run.method: run for run in kept(tmp_path / "runs", Learned)}
     assert list(runs) == ["joint", "replay", *SCIKIT, "river tree"]
     assert runs["joint"].accuracy > 0.95
     assert min(run.accuracy for run in runs.values()) > 0.4
 
 
+@pytest.mark.peers
+@pytest.mark.filterwarnings("default")  # Avalanche and what it imports warn of much
 @pytest.mark.parametrize("name", AVALANCHE)
 def test_strategies_of_avalanche_learn_the_same_batches(name: str) -> None:
-    pytest.importorskip("avalanche")
     rows, spec = drawn(), VectorInput(kind="vector", size=16)
     parts = [np.flatnonzero(np.isin(rows.targets, [*step])) for step in ("cd", "ab")]
     learner = Avalanche(Stream("drawn", spec, rows, parts, kind="classes", layers=Layers((16,), 0.1, 20)), name)
