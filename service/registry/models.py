@@ -115,8 +115,10 @@ def nothing_live(name: str) -> NotLive:
 def page(
     session: Session, limit: int, cursor: str | None, reach: Reach | None = None, archived: bool = False
 ) -> tuple[list[Model], str | None]:
-    """Models that are not archived, or those that are, newest first; those that a key reaches, None: all."""
+    """Models that are not archived, or those that are, newest first; those that a key reaches, None: all. One that lost
+    its name to another was never used."""
     query = select(Model).where(Model.archived_at.is_not(None) if archived else Model.archived_at.is_(None))
+    query = query.where(~Model.name.contains("/"))
     if reach is not None:
         query = query.where(reach.holds(Model.name))
     return paging.numbered(session, query, Model.id, limit, cursor)

@@ -98,7 +98,8 @@ def media_type(scope: Scope) -> str:
 def charset(scope: Scope) -> str | None:
     """How the letters of the body are stored, in small letters; None where the header does not say."""
     match = _CHARSET.search((header(scope, b"content-type") or "").partition(";")[2])
-    return None if match is None else match[1].lower()
+    letters = None if match is None else match[1].lower()
+    return "utf-8" if letters == "utf8" else letters
 
 
 def check_content_type(scope: Scope) -> None:
