@@ -26,7 +26,7 @@ ClientError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -94,6 +94,25 @@ class UnknownLabels(InvalidContent):
     def __str__(self) -> str:
         of_file, of_json = "send new_classes=allow, in the address: ?new_classes=allow", 'send "new_classes": "allow"'
         return super().__str__().replace(of_file, of_json).replace(of_json, 'say new_classes="allow"')
+
+    @classmethod
+    def likely_slips(cls, near: Mapping[str, str], asked: str) -> UnknownLabels:
+        """Of the first rows of a model: label -> the one of many more rows that it is like. Nothing was sent."""
+        sentence = (
+            f'{asked} Nothing was sent. Mend the rows or, where a label is a class of its own, say new_classes="allow".'
+        )
+        members = {"unknown": list(near), "near": {name: [other] for name, other in near.items()}}
+        return cls(
+            Problem(
+                type="/problems/unknown-labels",
+                title="Unknown labels",
+                status=422,
+                detail=sentence,
+                errors=[],
+                request_id="",
+                **members,
+            )
+        )
 
     @property
     def unknown(self) -> list[str]:

@@ -56,9 +56,13 @@ class Guess:
             DOUBTS[why].format(column=c, cell=cell, way=_way(why, c, cell), **self.dialect.forms)
             for why, c, cell in self.doubts
         ]
-        rare = slips(self.classes, lambda name: f" (row {self.first[name] + 1:,})" if self.first else "")
-        classes = [f"Classes: {counted_classes(self.classes)}.", rare] if self.classes else []
+        classes = [f"Classes: {counted_classes(self.classes)}.", self.slips] if self.classes else []
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
+
+    @property
+    def slips(self) -> str:
+        """The question whether rare classes are slips; "" where there are none."""
+        return slips(self.classes, lambda name: f" (row {self.first[name] + 1:,})" if self.first else "")
 
 
 SAY_WHICH = 'Say predicts="number" or predicts="class".'

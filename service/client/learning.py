@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
-from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused
+from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused, UnknownLabels
 from service.client.guess import guess
 from service.client.result import Result
 from service.client.table_rows import are_dicts, is_frame, split_frame, table_rows, whole
@@ -31,6 +31,7 @@ from service.client.values import (
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
+from service.guessing.class_counts import likely_slips
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
 
@@ -305,6 +306,8 @@ class Learning(Handle):
         leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
         say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say, predicts))
+        if options.get("new_classes") != "allow" and (near := likely_slips(guessed.classes)):
+            raise UnknownLabels.likely_slips(near, guessed.slips)
         body = {"name": self.name, "input": guessed.input, **guessed.settings}
         if out := several(options.get("leave_out")):
             body["leave_out"] = list(out)

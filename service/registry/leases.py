@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Float, bindparam, func, or_, select
+from sqlalchemy import Float, bindparam, case, func, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session, aliased
 
@@ -42,12 +42,8 @@ _CLAIMABLE = (
 )
 _AHEAD = (Update.state == UpdateState.RUNNING) & (Update.lease_until > _LONGEST)
 _LOST = (Update.state == UpdateState.RUNNING) & (Update.lease_until < _AT) | _AHEAD
-_TURN = (
-    Update.challenges.is_not(None),
-    Update.kind != UpdateKind.RETRACT,
-    func.coalesce(Model.claimed_at, 0.0),
-    Update.id,
-)
+_LAST_TURN = case((Model.claimed_at <= _AT, Model.claimed_at), else_=0.0)
+_TURN = (Update.challenges.is_not(None), _LAST_TURN, Update.id)
 _CLAIM = select(Update).join(Model, Model.id == Update.model_id).where(_CLAIMABLE).order_by(*_TURN).limit(1)
 _CLAIM = _CLAIM.with_for_update(skip_locked=True, of=Update)
 _TO_DO = select(select(Update.id).where(_CLAIMABLE).exists(), select(Update.id).where(_LOST).exists())
@@ -98,10 +94,9 @@ def queue(session: Session) -> Queue:
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     """Claims a queued update whose model has none running; its base is the version live at this moment.
 
-    Retractions come first. Then models take turns, so that many updates of one hold up no other; those of a model come
-    in the order in which they were queued. What learns waits for the retractions of its model: on a version with a
-    retracted batch it could not go live. A challenger waits until nothing else does; its base is that of the update it
-    challenges.
+    Models take turns, so that many updates of one hold up no other; those of a model come in the order in which they
+    were queued. What learns waits for the retractions of its model: on a version with a retracted batch it could not go
+    live. A challenger waits until nothing else does; its base is that of the update it challenges.
     """
     at = clock(session)
     update = session.scalars(_CLAIM, _times(at)).first()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound, NotLive
@@ -55,7 +55,8 @@ def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLi
     if number is not None:
         versions.present(session, model, number)
         return versions.unknown(model, number)  # it was made since
-    if made := versions.next_number(session, model) - 1:
+    present = select(func.max(Version.number)).where(Version.model_id == model.id, Version.erased_at.is_(None))
+    if made := session.scalar(present):
         return NotLive(
             f"{name} has no live version yet; version {made} was made and waits. Look at its report, then make it "
             f'live: POST {{"version": {made}}} to /v1/models/{name}/deployments, in a terminal tsuika promote '

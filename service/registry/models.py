@@ -192,9 +192,14 @@ def archive(session: Session, model: Model) -> None:
 
 def restore(session: Session, name: str) -> None:
     """Takes a model out of the archive: what was live answers again. Of one that is not there nothing changes. Raises
-    NotFound."""
+    NotFound, and Conflict while an update of it erases rows or is about to end."""
     model = get(session, name, archived_too=True, locked=True)
     if model.archived_at is not None:
+        going = session.scalar(select(Update.id).where(Update.model_id == model.id, Update.finished_at.is_(None)))
+        if going is not None:
+            raise Conflict(
+                f"Update {going} of {name} has not ended: it erases rows, or is being cancelled. Ask again then."
+            )
         model.archived_at = None
         audit.record(session, Action.MODEL_RESTORED, model.name)
 

@@ -23,6 +23,7 @@ from service.client import (
     ClientError,
     Conflict,
     Erased,
+    Forbidden,
     InvalidContent,
     LiveMoved,
     NotFound,
@@ -136,6 +137,19 @@ def test_create_then_learn_sends_what_the_contract_names() -> None:
         "method": {"name": "ridge"},
     }
     assert (update.verdict, update.version) == ("promoted", 1)
+
+
+def test_a_likely_slip_among_first_labels_is_asked_about_before_anything_is_made() -> None:
+    door = Door(problem(404, "not-found"))
+    labels = ["premium"] * 40 + ["premum"]
+    with pytest.raises(UnknownLabels, match=r'"premum" \(row 41\).*Nothing was sent.*new_classes="allow"') as refused:
+        client(door).model("digits").push([[1.5]] * 41, labels)
+    assert refused.value.near == {"premum": ["premium"]}
+    assert [request.method for request in door.requests] == ["GET"]
+    meant = Door(problem(404, "not-found"), problem(403, "forbidden"))
+    with pytest.raises(Forbidden):
+        client(meant).model("digits").push([[1.5]] * 41, labels, new_classes="allow")
+    assert meant.requests[1].url.path == "/v1/models"
 
 
 def test_groups_travel_with_rows_and_what_is_missing_in_a_frame_is_in_none() -> None:

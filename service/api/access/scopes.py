@@ -57,7 +57,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/rollback": {"POST": PROMOTE},
     "/v1/keys": {"GET": ADMIN, "POST": ADMIN},
     "/v1/keys/{key}": {"GET": ADMIN, "DELETE": ADMIN},
-    "/v1/audit": {"GET": PROMOTE},
+    "/v1/audit": {"GET": ADMIN},
     "/v1/methods": {"GET": ANY},
     "/v1/limits": {"GET": ANY},
     "/v2": {"GET": ANY},

@@ -96,12 +96,13 @@ def roll_back(request: Request, shared: Shared, model: str) -> Response:
 
     def act(session: Session) -> Effect:
         record = _locked(request, session, model, order.if_live)
-        live_before = record.live_version_id
+        if (live_before := record.live_version_id) is None:
+            sentence = f"No version of {model} is live, so none can be gone back from. Make one live by hand"
+            raise Conflict(f"{sentence}: POST /v1/models/{model}/deployments.")
         if order.to is not None:
             _named(session, record, order.to, "/to")
         deployment = deployments.roll_back(session, record, order.reason, order.to, by)
         loaded = _prepared(shared, record, versions.by_id(session, deployment.version_id, slim=True))
-        assert live_before is not None
         names = {"deployment": deployment.id, "before": versions.number_of(session, live_before)}
         resource = deployments.rolled_back(session, record, deployment, names["before"])
         return Effect(200, names, lambda: _swap(shared, loaded, session), resource)

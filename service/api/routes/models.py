@@ -133,7 +133,7 @@ def archive_model(request: Request, shared: Shared, model: str) -> Response:
     return Response(status_code=204)
 
 
-@routes.post("/v1/models/{model}/restore", response_model=resources.Model, responses=refusals(404, writes=True))
+@routes.post("/v1/models/{model}/restore", response_model=resources.Model, responses=refusals(404, 409, writes=True))
 def restore_model(shared: Shared, model: str) -> Response:
     """Take a model out of the archive: the version that was live answers again. What was erased meanwhile stays gone,
     and updates that were cancelled stay so. Of a model that is not archived nothing changes."""

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from service.registry.callers.reach import Reach
-from service.registry.sql.tables import Model
+from service.registry.sql.tables import Model, Update
 from tests.api.access.test_keys import OPERATOR, made
 from tests.api.conftest import Api, MakeApi, pointers
+from tests.registry import facts
 
 MODEL = {"input": {"kind": "vector", "size": 3}}
 ROWS = {"inputs": [[1, 2, 3]], "labels": ["a"]}
@@ -33,16 +34,6 @@ def test_a_key_of_a_beginning_makes_its_models_and_no_other_exists_for_it(keyed:
         refused = keyed("POST", "/v1/models", {"name": name, **MODEL}, headers=mine)
         assert (refused.status_code, pointers(refused)) == (403, ["/name"]), "whether it is there or not"
     assert keyed("DELETE", "/v1/models/team-a-new", headers=mine).status_code == 403
-
-
-def test_who_may_promote_reads_the_audit_of_the_own_models_alone(keyed: Api) -> None:
-    keyed.ok("POST", "/v1/models", {"name": "theirs", **MODEL}, headers=OPERATOR)
-    mine = {"Authorization": f"Bearer {made(keyed, scopes=['promote'], models=['team-a-*'])['secret']}"}
-    keyed.ok("POST", "/v1/models", {"name": "team-a-new", **MODEL}, headers=mine)
-    rows = keyed.ok("GET", "/v1/audit?model=team-a-new", headers=mine)["items"]
-    assert [row["action"] for row in rows] == ["model.created"]
-    for query in ("", "?model=theirs", "?model=nothing"):
-        assert keyed("GET", f"/v1/audit{query}", headers=mine).status_code == 422, query
 
 
 @pytest.mark.parametrize("model", ["*", "Team*", "a*b", "a**", "-*"])
@@ -80,3 +71,23 @@ def test_a_model_comes_back_from_the_archive_as_it_was(keyed: Api) -> None:
         "model.archived",
     ]
     assert keyed("POST", "/v1/models/nothing/restore", headers=OPERATOR).status_code == 404
+
+
+def test_a_model_whose_live_version_was_erased_comes_back_without_one(keyed: Api) -> None:
+    keyed.ok("POST", "/v1/models", {"name": "digits", **MODEL}, headers=OPERATOR)
+    keyed.ok("POST", "/v1/models/digits/batches", ROWS, headers=OPERATOR)
+    with keyed.runtime.database.writing() as session:
+        digits = session.query(Model).one()
+        learned = facts.promoted(session, digits)
+        learned.erased_at, digits.live_version_id = 1.0, None
+        first = facts.version(session, digits).number
+        open_update = facts.learn(session, digits).id
+        digits.archived_at = 1.0
+    refused = keyed("POST", "/v1/models/digits/restore", headers=OPERATOR)
+    assert (refused.status_code, open_update in refused.text) == (409, True)
+    with keyed.runtime.database.writing() as session:
+        session.get_one(Update, open_update).finished_at = 2.0
+    keyed.ok("POST", "/v1/models/digits/restore", headers=OPERATOR)
+    asked = keyed("GET", "/v1/models/digits/predictions?input=[1,2,3]", headers=OPERATOR)
+    assert (asked.status_code, f"version {first} was made" in asked.text) == (409, True)
+    assert keyed("POST", "/v1/models/digits/rollback", {}, headers=OPERATOR).status_code == 409
