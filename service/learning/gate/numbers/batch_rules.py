@@ -18,6 +18,7 @@ from service.learning.gate.numbers.number_measurements import (
     OneNumber,
     Outlying,
     OwnOrder,
+    Repair,
     Stopped,
 )
 from service.learning.statistics import SURELY, fisher_z
@@ -40,6 +41,12 @@ WIDER = 1.25
 """What is left after a repair that halves the errors may lie so many times as far from the usual."""
 NEW_ROWS = 20
 """Rows with new values from which a slip is a mistake where it halves their errors, and no shift explains as much."""
+LARGE = 100.0
+"""Power of ten that no change of the world is mistaken for, if division by it ..."""
+PART_OF_FACTOR = 1 / 3
+"""... brings errors down by at least this part of it ..."""
+NEAR = 3.0
+"""... to at most so many times the usual."""
 NEARLY = 0.95
 """Part of the targets beyond which a few that are right as they were sent may be so by chance."""
 NO_LINK = 4.0
@@ -91,10 +98,11 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     plain = gained and surprises(batch, policy) and not batch.novel  # another shop may well be 3.6 times as dear
     slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
     gross = gained and repair is not None and repair.slip and repair.no_shift and batch.novel >= NEW_ROWS
-    if not off and not plain and not slip and not gross:
+    large = repair is not None and _divided_by_much(repair, median)
+    if not off and not plain and not slip and not gross and not large:
         return Finding(_as_usual(batch), limit=rule.max_after)
     limit = rule.min_gain * median
-    limit = limit if gross else min(rule.max_after * (WIDER if plain else 1.0), limit)
+    limit = limit if gross else min(NEAR if large else rule.max_after * (WIDER if plain else 1.0), limit)
     if repair is None or repair.after >= limit:
         what = f"{_as_usual(batch)} No change of the unit would mend that."
         return Finding(what, repair.after if repair else None, rule.max_after)
@@ -107,7 +115,13 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     if repair.after >= rule.max_after * WIDER:
         fit = f"{'it lies' if one else 'they lie'} far nearer to what version {measured.live} expects"
     what, remedy = f"{targets}{number.of} {wrong}: {repair.right} {fit}.", "Send the rows again in the usual unit."
-    return Finding(what, repair.after, limit if gross else rule.max_after, Severity.REJECTED, remedy)
+    return Finding(what, repair.after, limit if gross or large else rule.max_after, Severity.REJECTED, remedy)
+
+
+def _divided_by_much(repair: Repair, median: float) -> bool:
+    """Whether it divides by a large power of ten, and errors fall by about as much, as by no shift of all targets."""
+    much = repair.slip and repair.no_shift and repair.divides >= LARGE
+    return much and repair.after <= NEAR and repair.after * repair.divides * PART_OF_FACTOR <= median
 
 
 @silent_without(_batch)

@@ -107,15 +107,16 @@ class OwnOrder:
 @dataclass(frozen=True)
 class Repair:
     """One repair for the targets of the batch. after: the median error then, over the usual one · slip: it is a power
-    of ten or the sign, by which no world changes · rows: whose targets are not plainly right as they were sent; None:
-    all · no_shift: targets lie nearer by it than they would if all of them were shifted alike; logarithms, of which
-    a factor is a shift, less than a quarter as far as sent."""
+    of ten or the sign, by which no world changes · divides: by how much, below 1 where it multiplies · rows: whose
+    targets are not plainly right as they were sent; None: all · no_shift: targets lie nearer by it than they would if
+    all of them were shifted alike; logarithms, of which a factor is a shift, less than a quarter as far as sent."""
 
     factor: str
     wrong: str
     right: str
     after: float
     slip: bool = False
+    divides: float = 1.0
     rows: int | None = None
     no_shift: bool = False
 

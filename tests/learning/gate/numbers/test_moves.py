@@ -13,6 +13,7 @@ from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
+from service.learning.gate.numbers.number_measurements import Stopped
 from tests.learning.evaluation.numbers.batches import ROWS, Stream, answers, fired, memory_of
 
 
@@ -63,6 +64,17 @@ def test_a_batch_like_two_that_were_stopped_shows_that_the_stream_has_moved(
     assert follows(passing, stream.policy, judge_numbers(passing, stream.policy)) == 0  # it is like the promoted ones
     for wrong in (targets + 60, 10 * targets, np.full_like(targets, 100.0)):
         assert stream.judged(inputs, wrong, stopped=before).outcome is not Outcome.PASS, "unlike them, or wrong"
+
+
+def test_different_mistakes_in_a_row_are_no_move(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    inputs, targets = batch
+    low, high, far = (_figures(stream, shift, seed) for shift, seed in ((-60, 21), (15, 22), (700, 23)))
+    for before in ([low, high], [high, low], [low, high, far], [far, high]):
+        assert stream.judged(inputs, targets + 9, stopped=before).outcome is not Outcome.PASS
+    after = [low, _figures(stream, 9, 24), _figures(stream, 10, 25)]
+    assert stream.measured(inputs, targets + 9, stopped=after).stopped == Stopped(2, agrees=True)
+    steps = [_figures(stream, shift, seed) for shift, seed in ((280, 26), (320, 27))]
+    assert stream.measured(inputs, targets + 300, stopped=steps).follows, "large steps need not be the same"
 
 
 def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(

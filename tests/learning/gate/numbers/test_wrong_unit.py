@@ -91,6 +91,25 @@ def test_a_power_of_ten_is_one_for_new_values_too(stream: Stream, batch: tuple[F
     assert not stream.measured(inputs, targets + 90).repair.no_shift
 
 
+def test_a_thousand_is_one_though_the_batch_is_not_quite_usual(stream: Stream, batch: tuple[Floats, Floats]) -> None:
+    far = Beside(29000.0, 1.0, 1e-6)
+    for after, median, divides, rejected in (
+        (1.65, far, 1000.0, True),
+        (3.1, far, 1000.0, False),
+        (1.65, Beside(500.0, 1.0, 1e-6), 1000.0, False),
+        (1.65, far, 10.0, False),
+        (1.65, far, 0.001, False),
+    ):
+        repair = Repair("/ 1,000", "look large", "taken so", after, slip=True, divides=divides, no_shift=True)
+        report = stream.judged_with(batch, mean=far, median=median, repair=repair)
+        assert ("wrong_unit" in fired(report)) == rejected, repair
+    inputs, targets = batch
+    off = targets + 8 * np.sign(stream.random.normal(size=targets.shape))
+    repair = stream.measured(inputs, 1000 * off).repair
+    assert (repair.after > 1.6, round(repair.divides)) == (True, 1000)
+    assert "look 1,000 times too large: divided by 1,000 they" in stream.judged(inputs, 1000 * off).why
+
+
 def test_a_power_of_ten_that_surprises_little_is_no_move_either(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     far, aside = Beside(2.5, 0.8, 0.2), Beside(-2.5, -0.1, 0.0004)
     for slip in (True, False):

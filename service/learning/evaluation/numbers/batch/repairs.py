@@ -96,6 +96,7 @@ def best_repair(assessment: NumberAssessment, usual: Floats, median: float, k: i
         right=best.right,
         after=float(np.median(repaired)) / median,
         slip=abs(best.times) in SLIPS and not best.plus,
+        divides=1 / abs(best.times),
         rows=len(usual) - int(as_sent.sum()),
         no_shift=nearest < float(np.median(np.abs(shifted))),
     )

@@ -2,12 +2,14 @@
 
 A batch that is stopped is not learned: the live version grows old, what comes next lies farther off still, and beside
 the promoted batches none would ever pass. But the live version has answered all of these, too. Where the next one is
-as far off, to the same side and in as good an order as the stopped ones, that is how batches are now. Batches that a
-rule blames in themselves, for their unit or for one value, are no evidence; nor are those in which nothing says what
-the targets are, where something always did.
+as far off, to the same side and in as good an order as the stopped ones, that is how batches are now. So must the
+stopped ones be among themselves: several mistakes are no move. Batches that a rule blames in themselves, for their unit
+or for one value, are no evidence; nor are those in which nothing says what the targets are, where something always did.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from service.learning.evaluation.numbers.batch.comparison import Usual
 from service.learning.evaluation.numbers.batch.figures import Figures
@@ -18,6 +20,8 @@ from service.learning.gate.numbers.number_measurements import Beside, OwnOrder, 
 
 ONE_USUAL = 1.0
 """Usual errors by which batches may lie to different sides."""
+PART_OF_STEP = 0.5
+"""Part of the smaller step by which two batches that were stopped may lie apart."""
 
 
 def stopped(assessment: NumberAssessment, k: int, figures: Figures, rows: int, own: OwnOrder | None) -> Stopped | None:
@@ -27,17 +31,35 @@ def stopped(assessment: NumberAssessment, k: int, figures: Figures, rows: int, o
         return Stopped(0, agrees=True)
     of_number = [kept[k] for kept in assessment.stopped if k < len(kept)]
     measured = [kept for kept in of_number if kept.log_mean is not None and kept.novel is None]
-    before = [kept for kept in measured if _ordered(assessment, k, kept)]
+    before = _alike(assessment, [kept for kept in measured if _ordered(assessment, k, kept)][-LAST:], rows)
     if len(before) < assessment.policy.moved.batches:
         return None
-    usual = Usual(assessment, before[-LAST:])
-    sizes = (usual.mean(figures, rows), usual.median(figures, rows), usual.far(figures, rows))
-    agrees = not any(size is not None and _surprises(assessment, size) for size in sizes)
-    bias, order = usual.bias(figures, rows), usual.order(figures, rows)
-    aside = bias is not None and bias.p < assessment.policy.moved.p and abs(bias.value - bias.usual) > ONE_USUAL
-    disordered = order is not None and order.p < assessment.policy.moved.p
     says = _ordered(assessment, k, figures) and _says(assessment, own)
-    return Stopped(len(before), agrees and not aside and not disordered and says)
+    return Stopped(len(before), says and _like(Usual(assessment, before), figures, rows))
+
+
+def _alike(assessment: NumberAssessment, kept: Sequence[Figures], rows: int) -> list[Figures]:
+    """The newest of these batches in a row, oldest first, of which each is like every other. rows: of a batch; two that
+    are compared err as one of half as many does."""
+    alike: list[Figures] = []
+    for older in reversed(kept):
+        for one in alike:
+            part = PART_OF_STEP * min(abs(older.bias or 0.0), abs(one.bias or 0.0))
+            pairs = ((older, one), (one, older))
+            if not all(_like(Usual(assessment, [a]), b, max(rows // 2, 1), max(part, ONE_USUAL)) for a, b in pairs):
+                return alike
+        alike.insert(0, older)
+    return alike
+
+
+def _like(usual: Usual, figures: Figures, rows: int, apart: float = ONE_USUAL) -> bool:
+    """Whether nothing in the figures of so many rows is worse than usual. apart: usual errors between their sides."""
+    p = usual.assessment.policy.moved.p
+    sizes = (usual.mean(figures, rows), usual.median(figures, rows), usual.far(figures, rows))
+    agrees = not any(size is not None and _surprises(usual.assessment, size) for size in sizes)
+    bias, order = usual.bias(figures, rows), usual.order(figures, rows)
+    aside = bias is not None and bias.p < p and abs(bias.value - bias.usual) > apart
+    return agrees and not aside and (order is None or order.p >= p)
 
 
 def _surprises(assessment: NumberAssessment, size: Beside) -> bool:
