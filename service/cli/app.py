@@ -43,6 +43,7 @@ VERBS = {
     },
     "Decide": {
         "promote": ("people.promote", "make a version live by hand"),
+        "learn": ("people.learn", "learn all that waits, such as after a rollback"),
         "rebase": ("people.rebase", "learn a version again on the live one"),
         "retry": ("people.retry", "try an update again that failed"),
         "retract": ("people.retract", "take a batch back out"),

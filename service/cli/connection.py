@@ -20,14 +20,17 @@ ANSWER_SECONDS = 30.0
 @contextmanager
 def connected() -> Iterator[Client]:
     """A client. What the service calls invalid is wrong usage, as what cannot be sent to it. Raises WrongUsage, and
-    ClientError for all else."""
-    from service.client import Client, InvalidContent  # httpx and numpy, a quarter of a second
+    ClientError for all else; both say it in options of the terminal."""
+    from service.client import Client, Conflict, InvalidContent  # httpx and numpy, a quarter of a second
 
     with Client() as client:
         try:
             yield client
         except (InvalidContent, ValueError) as refused:
             raise WrongUsage(in_options(str(refused))) from refused
+        except Conflict as refused:
+            refused.args = (in_options(str(refused)),)
+            raise
 
 
 def in_options(sentence: str) -> str:
@@ -36,6 +39,10 @@ def in_options(sentence: str) -> str:
     sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
     sentence = re.sub(r'"expect": "(\w+)"', r"--expect \1", sentence)
     sentence = re.sub(r'\btarget="([^"]+)"', lambda said: f"--label {shlex.quote(said[1])}", sentence)
+    sentence = re.sub(r'POST \{"batches": "pending"\} to /v1/models/([^/\s]+)/updates', r"tsuika learn \1", sentence)
+    nothing = r"(in (\S+)): POST a batch first, or send rows with the update"
+    sentence = re.sub(nothing, r"\1. Send rows: tsuika push \2 FILE", sentence)
+    sentence = re.sub(r"(Version (\d+) .*)POST /v1/models/([^/\s]+)/deployments", r"\1tsuika promote \3@\2", sentence)
     return re.sub(r'\b(delimiter|decimal|encoding|dates)="(\S+?)"', r"--\1 '\2'", sentence)
 
 

@@ -235,6 +235,15 @@ def pending(session: Session, model: Model) -> list[Batch]:
     return list(session.scalars(query.order_by(Batch.id)))
 
 
+def how_to_learn(session: Session, model: Model) -> str:
+    """A sentence of what waits and how it is learned, behind a space; "" where nothing waits."""
+    waiting = pending(session, model)
+    rows, of = sum(batch.rows + batch.unlabelled for batch in waiting), len(waiting)
+    how = f'POST {{"batches": "pending"}} to /v1/models/{model.name}/updates.'
+    many, ones = ("batches", "wait") if of > 1 else ("batch", "waits")
+    return f" {of:,} {many} of {rows:,} {'row' if rows == 1 else 'rows'} {ones} to be learned: {how}" if waiting else ""
+
+
 def taken_back(session: Session, update: Update) -> bool:
     return any(session.get_one(Batch, b).retracted_at is not None for b in update.batches)
 

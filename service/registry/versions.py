@@ -211,18 +211,23 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
     if bad := retracted_batches(session, version.learned):
         near = nearest_clean(session, model, version.number)
-        remedy = f"The nearest version without it is {near}." if near else "No version is without it."
+        without = "No good version is without it."
+        remedy = (
+            f"The nearest version without it is {near}." if near else without + batches.how_to_learn(session, model)
+        )
         raise Conflict(
             f"Version {version.number} learned batch {bad[0]}, which was retracted. {remedy}", nearest_clean=near
         )
 
 
 def nearest_clean(session: Session, model: Model, number: int, without: Collection[str] = ()) -> int | None:
-    """The version with the nearest number that is not erased and learned neither a retracted batch nor any of
-    `without`."""
+    """The version with the nearest number that is not erased, learned neither a retracted batch nor any of `without`,
+    and was not stopped: one that the gate rejected, or that was superseded, counts where it was live all the same."""
     of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
     excluded = {*session.scalars(of_model), *without}
-    there = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None)).options(SLIM)
+    stopped = exists().where(Update.id == Version.update_id, Update.verdict.in_((Verdict.REJECTED, Verdict.SUPERSEDED)))
+    good = ~stopped | exists().where(Deployment.version_id == Version.id)
+    there = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None), good).options(SLIM)
     oldest_first = session.scalars(there.order_by(Version.number))
     clean = [v.number for v in oldest_first if excluded.isdisjoint(v.learned)]
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None

@@ -176,6 +176,15 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     again = tsuika("retract", "fruits", batch, "--reason", "once more")
     assert again.code != REJECTED, again
 
+    far = tsuika("rollback", "fruits", "--to", "3", "--reason", "to see it", "--json")
+    assert (far.code, far.json["detail"].endswith("To make it live, tsuika promote fruits@3.")) == (ERROR, True), far
+    idle = tsuika("learn", "fruits")
+    assert (idle.code, "Send rows: tsuika push fruits FILE." in idle.err) == (ERROR, True), idle
+    with Client() as client:
+        client.model("fruits").add_batch([{"weight": 8, "sugar": 1, "acid": 3, "colour": 9}], ["apple"])
+    waiting = tsuika("learn", "fruits", "--json")
+    assert (waiting.code, waiting.json["kind"], waiting.json["state"]) == (DONE, "learn", "succeeded"), waiting
+
     file, other = tmp_path / "fruits.safetensors", tmp_path / "fruits.safetensors.part"
     other.write_text("of another export")
     assert tsuika("export", "fruits@1", "-o", file).code == DONE

@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Promotion
+from service.contract.enums import Promotion, Verdict
 from service.errors import Conflict, Erased, LiveMoved
-from service.registry import deployments, models, versions
+from service.registry import batches, deployments, models, versions
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import Batch, Deployment
+from service.registry.sql.tables import Batch, Deployment, Update
 from tests.registry.facts import batch, live, model, promoted, roll_back, version
 
 
@@ -161,13 +161,31 @@ def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(
         assert live(session, digits) == 1
 
 
+def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        a, b, other = (batch(session, digits) for _ in range(3))
+        bad = promoted(session, digits, [a.id])
+        stopped = version(session, digits, [b.id])
+        session.get_one(Update, stopped.update_id).verdict = Verdict.REJECTED
+        a.retracted_at, b.rejected_by = 1.0, stopped.update_id
+        with pytest.raises(Conflict) as refused:
+            versions.require_clean(session, digits, bad)
+        assert refused.value.members == {"nearest_clean": None}
+        how = '1 batch of 4 rows waits to be learned: POST {"batches": "pending"} to /v1/models/digits/updates.'
+        assert refused.value.detail.endswith(f"No good version is without it. {how}")
+        assert other.id in {waits.id for waits in batches.pending(session, digits)}
+        deployments.promote(session, digits, stopped, "it is good", by="operator")
+        assert versions.nearest_clean(session, digits, bad.number) == stopped.number
+
+
 def test_no_version_is_clean_once_everything_was_retracted(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
         a = batch(session, digits)
         first = promoted(session, digits, [a.id])
         a.retracted_at = 1.0
-        with pytest.raises(Conflict, match="No version is without it") as refused:
+        with pytest.raises(Conflict, match="No good version is without it") as refused:
             versions.require_clean(session, digits, first)
         assert refused.value.members == {"nearest_clean": None}
 

@@ -114,6 +114,19 @@ def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is
     assert "live again…" not in person.looks("/models/digits").text
 
 
+def test_a_version_that_learned_what_was_taken_back_since_is_not_offered_and_what_waits_is(person: Person) -> None:
+    first, bad, waits = (send(person.api, n) for n in (1, 2, 3))
+    make_version(person.api.runtime, learned=[first])
+    make_version(person.api.runtime, seed=1, learned=[first, bad, waits])
+    person.api.ok("POST", "/v1/models/digits/rollback", {"reason": "to see"})
+    assert "Make version 2 live again…" in person.looks("/models/digits").text
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [bad]})
+    shown = person.looks("/models/digits").text
+    lead = '<a class="button" href="/models/digits/batches">Learn the batch that waits</a>'
+    assert ("live again…" in shown, lead in shown) == (False, True)
+    assert lead in person.looks("/models/digits/versions/2/promote").text
+
+
 def test_a_version_that_waits_while_another_went_live_is_learned_again(person: Person) -> None:
     first, waits, later = (send(person.api, n) for n in (1, 2, 3))
     make_version(person.api.runtime, learned=[first])

@@ -65,7 +65,7 @@ def _require_rows(session: Session, base: Version, removed: Sequence[str], neede
     remedy = (
         f"The nearest version that never learned it is {near}: make that live, then take the batch back."
         if near
-        else "No version is without it: archive the model and make a new one from rows that you have."
+        else "No good version is without it: archive the model and make a new one from rows that you have."
     )
     raise Conflict(
         f"Weights of version {base.number} were trained on batch {removed[0]}. Learning again without it needs the "

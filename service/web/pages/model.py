@@ -16,7 +16,7 @@ from service.web import estimates
 from service.web.charts.history import History, Mark, Step, history
 from service.web.estimates import Estimate
 from service.web.pages.models import held_now
-from service.web.pages.rollback import goes_back_to
+from service.web.pages.rollback import goes_back_to, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -69,6 +69,7 @@ def show(view: View) -> Answer:
         old = view.api.find(view.path("versions", model.live_version), Version)
         live = _line(old, verdicts, moved, view.words) if old is not None else None
     held = held_now(lineage)
+    undone = _undone(moved, lines)
     facts = {
         "model": model,
         "live": live,
@@ -79,7 +80,8 @@ def show(view: View) -> Answer:
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
         "moves": moved,
-        "undone": _undone(moved, lines),
+        "undone": undone.number if undone is not None else None,
+        "outdated": undone is not None and not taken_back(view).isdisjoint(undone.batches),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moved, view.words),
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
@@ -99,10 +101,11 @@ def act(view: View) -> Answer:
     return Moved(f"/models/{view.params['model']}")
 
 
-def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> int | None:
+def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> Version | None:
     """The version that the latest move, a rollback, took back; None where it was erased. moves: newest first."""
     last = moves[0].previous_version if moves and moves[0].kind is DeploymentKind.ROLLBACK else None
-    return last if any(line.version.number == last and line.version.erased_at is None for line in lines) else None
+    there = (line.version for line in lines if line.version.erased_at is None)
+    return next((version for version in there if version.number == last), None)
 
 
 def _line(version: Version, verdicts: Mapping[int, Verdict | None], moves: Sequence[Deployment], words: Words) -> Line:

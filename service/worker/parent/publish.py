@@ -83,6 +83,7 @@ def finish_empty(runtime: Runtime, update_id: str, fence: int) -> None:
             )
         elif model.archived_at is None:
             update.why = "The live version holds nothing of these batches, so no new version was needed."
+            update.why += batches.how_to_learn(session, model)
         else:
             update.why = "The model is archived, so nothing was learned again."
         states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=None)

@@ -11,7 +11,7 @@ from service.errors import Busy, Conflict, Erased
 from service.registry import batches, models, updates, versions
 from service.registry.callers import idempotency
 from service.registry.rows import ledger
-from service.registry.sql.tables import Batch, LedgerEntry, Version
+from service.registry.sql.tables import Batch, LedgerEntry, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.parent import erasure
@@ -116,12 +116,15 @@ def test_a_batch_that_was_never_live_is_erased_from_the_versions_that_were_set_a
 ) -> None:
     with runtime.database.writing() as session:
         digits = models.get(session, "digits")
-        bad = store_batch(runtime, session, seed=7).id
-        aside = version(session, digits, [*ids, bad]).id
+        bad, waits = (store_batch(runtime, session, seed=seed) for seed in (7, 8))
+        aside, bad, rows = version(session, digits, [*ids, bad.id]).id, bad.id, waits.rows
         retract(session, digits, [bad], erase=True)
     update = claimed(runtime)
     finish_empty(runtime, update.id, update.fence)
     with runtime.database.reading() as session:
+        why = session.get_one(Update, update.id).why
+        assert why is not None
+        assert f"no new version was needed. 1 batch of {rows} rows waits to be learned: POST" in why
         assert erasure.unfinished(session) == [1]
         assert session.get_one(Version, aside).erased_at is not None
     erasure.finish(runtime, 1)

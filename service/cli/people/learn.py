@@ -1,0 +1,32 @@
+"""`tsuika learn MODEL`: learns the batches that wait, such as those that a rollback left out."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from typer import Option
+
+from service.cli.connection import connected
+from service.cli.names import ModelName
+from service.cli.options import Json
+from service.cli.progress import learning
+from service.cli.verdicts import print_update
+
+
+def run(
+    model: ModelName,
+    method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
+    expect: Annotated[
+        str | None, Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Learns all batches that wait in one update, such as those that a rollback left out, and says what came of it.
+
+    Exit code 0: live, 3: rejected, 4: held.
+    """
+    with connected() as client, learning(None) as show:
+        options: dict[str, Any] = {"method": method, "expect": expect, "wait": math.inf, "on_progress": show}
+        update = client.model(model).update(batches="pending", **options)
+    return print_update("learn", update, as_json)
