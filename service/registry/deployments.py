@@ -30,7 +30,7 @@ _INSERT = insert(_deployments).returning(_deployments.c.id)
 _POINT = update(_models).where(_models.c.id == bindparam("of")).values(live_version_id=bindparam("to"))
 _undoing, _before = aliased(Deployment), aliased(Version)
 _WAY_BACK = (
-    select(Deployment.id, Deployment.previous_id, _before.number)
+    select(Deployment.id, Deployment.previous_id, _before.number, _before.erased_at.is_not(None))
     .outerjoin(_before, _before.id == Deployment.previous_id)
     .where(Deployment.model_id == bindparam("model_id"), Deployment.kind == DeploymentKind.PROMOTE)
     .where(~exists().where(_undoing.undoes == Deployment.id))
@@ -41,11 +41,13 @@ _ONE_BACK = _WAY_BACK.limit(1)
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of the way back: a promotion that no rollback names, and the version that was live before it, if any."""
+    """A step of the way back: a promotion that no rollback names, and the version that was live before it, if any;
+    `gone`: its parts were erased or removed."""
 
     promotion_id: int
     version_id: int | None
     number: int | None
+    gone: bool
 
 
 def promote(session: Session, model: Model, version: Version, reason: str, by: str) -> Deployment:
@@ -61,23 +63,23 @@ def promote(session: Session, model: Model, version: Version, reason: str, by: s
 
 
 def roll_back(session: Session, model: Model, reason: str, to: int | None, by: str) -> Deployment:
-    """Undoes the latest promotion not yet undone, or as many as it takes until `to` is live.
+    """Undoes promotions not yet undone, the latest first, until `to` is live, or a version whose parts are there.
 
     Promotion becomes manual. Raises Conflict when nothing is left to undo, when `to` is not on the way, or when the
     version before may not go live.
     """
-    way = _way_back(session, model, to is None)
-    if to is not None:
-        numbers = [step.number for step in way]
-        if to not in numbers:
-            raise Conflict(
-                f"Version {to} is not on the way back. To make it live, POST /v1/models/{model.name}/deployments."
-            )
-        way = way[: numbers.index(to) + 1]
-    if not way or way[-1].version_id is None:
+    way = _to_undo(session, model, to)
+    if not way and to is not None:
         raise Conflict(
-            f"{model.name} has no version before this one to go back to. To take rows back, retract their batch."
+            f"Version {to} is not on the way back. To make it live, POST /v1/models/{model.name}/deployments."
         )
+    if not way:
+        gone = any(step.gone for step in _way_back(session, model))
+        why = ": the parts of those before it were erased or removed (keep_versions)" if gone else ""
+        raise Conflict(
+            f"{model.name} has no version before this one to go back to{why}. To take rows back, retract their batch."
+        )
+    assert way[-1].version_id is not None
     _require_target(session, model, versions.by_id(session, way[-1].version_id, slim=True))
     undone = []
     for step in way:
@@ -90,8 +92,20 @@ def roll_back(session: Session, model: Model, reason: str, to: int | None, by: s
 
 def way_back_to(session: Session, model: Model, to: int | None) -> int | None:
     """The number of the version that a rollback would make live; None where there is none on the way."""
-    numbers = [step.number for step in _way_back(session, model, to is None)]
-    return to if to in numbers else None if to is not None or not numbers else numbers[0]
+    way = _to_undo(session, model, to)
+    return way[-1].number if way else None
+
+
+def _to_undo(session: Session, model: Model, to: int | None) -> list[_Step]:
+    """The steps that a rollback undoes, newest first; none where it finds no version to go back to."""
+    way = _way_back(session, model, to is None)
+    if to is None and any(step.gone for step in way):
+        way = _way_back(session, model)
+    for place, step in enumerate(way, 1):
+        there = step.version_id not in (None, model.live_version_id) and not step.gone
+        if there if to is None else step.number == to:
+            return way[:place]
+    return []
 
 
 def _require_target(session: Session, model: Model, target: Version) -> None:

@@ -202,16 +202,14 @@ def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
     """Raises Erased for an erased version and Conflict for one that learned a retracted batch, naming the nearest clean
-    one."""
+    one that is not live."""
     if version.erased_at is not None:
-        near = nearest_clean(session, model, version.number)
-        remedy = (
-            f"The nearest version that is there is {near}." if near else "No version is there: POST an update first."
-        )
+        near = nearest_clean(session, model, version.number, but_live=True)
+        remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
         raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
     if bad := retracted_batches(session, version.learned):
-        near = nearest_clean(session, model, version.number)
-        without = "No good version is without it."
+        near = nearest_clean(session, model, version.number, but_live=True)
+        without = "No other good version is without it."
         remedy = (
             f"The nearest version without it is {near}." if near else without + batches.how_to_learn(session, model)
         )
@@ -220,16 +218,20 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         )
 
 
-def nearest_clean(session: Session, model: Model, number: int, without: Collection[str] = ()) -> int | None:
+def nearest_clean(
+    session: Session, model: Model, number: int, without: Collection[str] = (), but_live: bool = False
+) -> int | None:
     """The version with the nearest number that is not erased, learned neither a retracted batch nor any of `without`,
-    and was not stopped: one that the gate rejected, or that was superseded, counts where it was live all the same."""
+    and was not stopped: one that the gate rejected, or that was superseded, counts where it was live all the same.
+    `but_live`: not the one that is live."""
     of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
     excluded = {*session.scalars(of_model), *without}
     stopped = exists().where(Update.id == Version.update_id, Update.verdict.in_((Verdict.REJECTED, Verdict.SUPERSEDED)))
     good = ~stopped | exists().where(Deployment.version_id == Version.id)
     there = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None), good).options(SLIM)
     oldest_first = session.scalars(there.order_by(Version.number))
-    clean = [v.number for v in oldest_first if excluded.isdisjoint(v.learned)]
+    passed = model.live_version_id if but_live else None
+    clean = [v.number for v in oldest_first if v.id != passed and excluded.isdisjoint(v.learned)]
     return min(clean, key=lambda n: (abs(n - number), n)) if clean else None
 
 

@@ -151,7 +151,7 @@ def test_a_version_with_a_retracted_batch_is_refused_with_the_nearest_clean_one(
         b.retracted_at = 1.0
         with pytest.raises(Conflict) as refused:
             roll_back(session, digits)
-        assert refused.value.members == {"nearest_clean": 4, "to": 1}
+        assert refused.value.members == {"nearest_clean": 1, "to": 1}
         assert b.id in refused.value.detail
         with pytest.raises(Conflict) as refused:
             deployments.promote(session, digits, versions.get(session, digits, 2), "again", by="operator")
@@ -173,7 +173,7 @@ def test_a_version_that_was_stopped_is_not_named_and_what_waits_is(database: Dat
             versions.require_clean(session, digits, bad)
         assert refused.value.members == {"nearest_clean": None}
         how = '1 batch of 4 rows waits to be learned: POST {"batches": "pending"} to /v1/models/digits/updates.'
-        assert refused.value.detail.endswith(f"No good version is without it. {how}")
+        assert refused.value.detail.endswith(f"No other good version is without it. {how}")
         assert other.id in {waits.id for waits in batches.pending(session, digits)}
         deployments.promote(session, digits, stopped, "it is good", by="operator")
         assert versions.nearest_clean(session, digits, bad.number) == stopped.number
@@ -185,7 +185,7 @@ def test_no_version_is_clean_once_everything_was_retracted(database: Database) -
         a = batch(session, digits)
         first = promoted(session, digits, [a.id])
         a.retracted_at = 1.0
-        with pytest.raises(Conflict, match="No good version is without it") as refused:
+        with pytest.raises(Conflict, match="No other good version is without it") as refused:
             versions.require_clean(session, digits, first)
         assert refused.value.members == {"nearest_clean": None}
 
@@ -198,6 +198,24 @@ def test_an_erased_version_cannot_go_live(database: Database) -> None:
         gone.erased_at = 1.0
         with pytest.raises(Erased):
             deployments.promote(session, digits, gone, "?", by="operator")
+
+
+def test_a_rollback_passes_over_versions_that_are_gone(database: Database) -> None:
+    with database.writing() as session:
+        digits = model(session)
+        made = [promoted(session, digits) for _ in range(4)]
+        made[1].erased_at = made[2].erased_at = 1.0
+        assert deployments.way_back_to(session, digits, None) == 1
+        roll_back(session, digits)
+        assert live(session, digits) == 1
+        deployments.promote(session, digits, made[3], "it was fine", by="operator")
+        made[0].erased_at = 1.0
+        with pytest.raises(Erased, match="No other one is there") as refused:
+            roll_back(session, digits, to=1)
+        assert refused.value.members == {"nearest_clean": None}, "the live one is no remedy"
+        with pytest.raises(Conflict, match="erased or removed"):
+            roll_back(session, digits)
+        assert live(session, digits) == 4
 
 
 def test_an_ordered_retraction_goes_live_although_another_batch_is_still_to_be_taken_back(database: Database) -> None:
