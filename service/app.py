@@ -329,6 +329,7 @@ class _Process:
             await asyncio.sleep(0.02)
         self._server.should_exit = True
         await serving
+        started.door.fast_path.log_refusals()
         if handing_back is not None:
             await handing_back
         if not started.door.open_requests:

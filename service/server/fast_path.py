@@ -58,7 +58,7 @@ class FastPath:
         self.context = context
         self.open_requests = 0
         self.figures = [of_route("POST", route) for route in predictions.ROUTES]
-        self._refused, self._logged_at = 0, 0.0
+        self._refused: dict[type[TsuikaError], tuple[int, str]] = {}
         self._head: tuple[Headers, tuple[Any, ...], bytes] = ([], (), b"")
 
     def takes(self, request: Request) -> bool:
@@ -85,11 +85,18 @@ class FastPath:
         return self._head[2]
 
     def log_refusal(self, error: TsuikaError) -> None:
-        """Logs refusals once a second: a line for each would take longer than the refusal, and fill a disk."""
-        self._refused += 1
-        if (now := time.monotonic()) > self._logged_at + 1.0:
-            log.info("%d requests refused: %s", self._refused, error.detail)
-            self._refused, self._logged_at = 0, now
+        """Counts a refusal by its reason. What came within a second is logged in a line a reason: a line for each
+        would take longer than the refusal, and fill a disk."""
+        if not self._refused:
+            asyncio.get_running_loop().call_later(1.0, self.log_refusals)
+        count, _ = self._refused.get(type(error), (0, ""))
+        self._refused[type(error)] = count + 1, error.detail
+
+    def log_refusals(self) -> None:
+        """Logs the refusals that were counted; as the process stops, those of the last second."""
+        refused, self._refused = self._refused, {}
+        for count, latest in refused.values():
+            log.info("%d request%s refused: %s", count, "" if count == 1 else "s", latest)
 
     def _version(self, head: Head, scope: Scope, length: int) -> Loaded | None:
         """The version that answers a usual request; None where the application does. Raises TsuikaError for one that is

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.bodies import prediction_bodies
 from service.app import _Full
 from service.contract.body_limits import BodyLimits
+from service.errors import Busy, Unauthorized
 from service.learning.data.target_grid import NumberGrid
 from service.server import fast_path
 from service.server.fast_path import FastPath
@@ -272,6 +273,19 @@ def test_what_is_refused_for_want_of_time_is_refused_at_once(port: Port, monkeyp
         port.front.fast_path = None
         assert constant(quick) == constant(port.post(PATH, {**JSON, **headers}, GOOD))
     port.until(lambda: port.api.door.open_requests == 0)
+
+
+def test_refusals_are_logged_by_reason_once_a_second(port: Port, caplog: pytest.LogCaptureFixture) -> None:
+    async def burst() -> None:
+        for error in [Unauthorized("Show a key."), Busy("Too many."), *[Unauthorized("Show a good key.")] * 2]:
+            port.api.door.fast_path.log_refusal(error)
+
+    with caplog.at_level("INFO", "tsuika.requests"):
+        port.run(burst())
+        assert not caplog.records
+        port.until(lambda: len(caplog.records) == 2)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["3 requests refused: Show a good key.", "1 request refused: Too many."]
 
 
 def test_a_request_that_is_over_is_gone_without_the_garbage_collector(
