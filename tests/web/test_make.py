@@ -294,6 +294,10 @@ def test_who_may_make_no_models_is_told_before(make_api: MakeApi) -> None:
     shown = api("GET", "/new", headers={**HTML, "cookie": cookies}).text
     assert "may not make models" in shown
     assert 'type="file"' not in shown
+    order = {"name": "team", "scopes": ["promote", "learn"], "models": ["team-a-*"]}
+    made = api.ok("POST", "/v1/keys", order, headers={"authorization": f"Bearer {KEY}"})
+    shown = api("GET", "/new", headers={**HTML, "cookie": f"tsuika_key={made['secret']}"}).text
+    assert 'type="file"' in shown, "it makes models of the names that it reaches"
 
 
 GERMAN = "größe;tag;preis;label\n" + "".join(

@@ -71,11 +71,23 @@ class Column:
 def ask(view: View) -> Answer:
     """Asks for a name and a file."""
     facts = {
-        "may": view.api.find(address("keys"), Listed[Key], limit=1) is not None,
+        "may": _may_make(view),
         "form": {name: view.form.get(name, "") for name in ("name", *WRITTEN)},
         "faults": view.faults,
     }
     return Shown("make.html", facts, json=address("models"), status=view.status)
+
+
+def _may_make(view: View) -> bool:
+    """Whether the key has the scope; which names it reaches is said once one was sent. No call tells the scopes of a
+    key, so a batch that cannot be is looked for where the same scope is needed."""
+    if view.api.find(address("keys"), Listed[Key], limit=1) is not None:
+        return True
+    try:
+        view.api.send("GET", address("models", "-", "batches", "-", "rows"))
+    except Refused as refused:
+        return refused.problem.status != 403
+    return True
 
 
 def look(view: View) -> Answer:
