@@ -332,7 +332,7 @@ def test_the_log_names_the_key_of_a_failed_request_and_has_few_lines_for_many_wr
         for _ in range(50):
             assert keyed("GET", "/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
         keyed.door.fast_path.log_refusals()
-        lines = [record.getMessage() for record in caplog.records]
+        lines = [line for line in caplog.messages if "refused" in line]
         assert sum(int(line.split()[0]) for line in lines) == 50, "each is counted, whenever it was logged"
         assert len(lines) < 50
         keyed("GET", "/v1/models/none", headers={"Authorization": f"Bearer {key['secret']}"})
