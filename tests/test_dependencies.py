@@ -18,7 +18,7 @@ BESIDE = re.compile(r"^\| (?!package|---)([a-z0-9-]+) \| [^|`]+ \| [^|]+ \| ([^|
 """What comes with others, under a licence that asks for more than a notice."""
 FAMILY = re.compile(r"MIT|BSD|Apache|MPL|LGPL|GPL")
 ASKS_MORE = {"MPL", "LGPL", "GPL"}
-NOT_RUN = ("bench", "docs", "test")
+NOT_RUN = ("bench", "docs", "peers", "test")
 
 
 def declared() -> Iterator[tuple[str, str]]:
