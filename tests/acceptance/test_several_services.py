@@ -222,7 +222,8 @@ def test_while_the_database_is_away_predictions_go_on_and_the_update_is_learned_
 def test_a_service_and_a_worker_end_in_order_while_the_database_answers_nothing(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    service = Server(tmp_path, **{**QUICK, "stop_seconds": 3.0, "database_url": postgres.fresh()})
+    # a database of its own: workers of the cluster above still look into theirs, and have none of these rows
+    service = Server(tmp_path, **{**QUICK, "stop_seconds": 3.0, "database_url": postgres.empty()})
     with Caller(service, "net") as caller:
         caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}}).learn(1, method=slow(2))
         update = caller.order([caller.batch(2)], method=ENDLESS)["id"]
