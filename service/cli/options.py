@@ -10,6 +10,10 @@ from typer.core import TyperCommand
 from service.cli.exits import WrongUsage
 from service.guessing.csv_letters import ENCODINGS
 
+Method = Annotated[str | None, typer.Option(metavar="NAME", help="How to learn them; else the model's method.")]
+Expect = Annotated[
+    str | None, typer.Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Reason = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Why, for those who read the history; asked for on a terminal.")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
-
-from typer import Option
+from typing import Any
 
 from service.cli.connection import connected
 from service.cli.names import ModelName
-from service.cli.options import Json
+from service.cli.options import Expect, Json, Method
 from service.cli.progress import learning
 from service.cli.verdicts import print_update
 
 
 def run(
     model: ModelName,
-    method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
-    expect: Annotated[
-        str | None, Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
-    ] = None,
+    method: Method = None,
+    expect: Expect = None,
     as_json: Json = False,
 ) -> int:
     """Learns all batches that wait in one update, such as those that a rollback left out, and says what came of it.

@@ -30,9 +30,11 @@ from service.cli.options import (
     Decimal,
     Delimiter,
     Encoding,
+    Expect,
     Gaps,
     Json,
     LeaveOut,
+    Method,
     NamesClasses,
     check_left_out,
     written,
@@ -73,10 +75,8 @@ def run(
     decimal: Decimal = None,
     encoding: Encoding = None,
     dates: Dates = None,
-    method: Annotated[str | None, Option(metavar="NAME", help="How to learn them; else the model's method.")] = None,
-    expect: Annotated[
-        str | None, Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
-    ] = None,
+    method: Method = None,
+    expect: Expect = None,
     as_json: Json = False,
 ) -> int:
     """Sends rows with their labels, waits while they are learned and judged, and says what came of it.
