@@ -104,7 +104,7 @@ class Dispatcher:
             log.info("the sender hung up before it was answered")
         except TsuikaError as error:
             if isinstance(error, Unauthorized | TooMany):
-                answer.told = True
+                answer.logged = True
                 self.fast_path.log_refusal(error)
             unread = has_body(scope) and (not answer.taken or isinstance(error, TooLarge | LongAddress))
             await answer.problem(*problems.problem(error, answer.request_id), receive if unread else None)
@@ -195,7 +195,7 @@ class _Answering:
         self.taken = False  # its body: until then the client may still be sending it
         self.route = ""  # as the framework writes it
         self.model: str | None = None
-        self.told = False  # the log says it among others
+        self.logged = False  # counted in a line of the log with others
         self.site: Site | None = None  # that answers it, where it asks for a page
         self._scope, self._send, self._context = scope, send, context
         self._began = time.perf_counter()
@@ -243,7 +243,7 @@ class _Answering:
         span.tell(f"{method} {route}", failed=status >= 500, **facts, tsuika__request_id=self.request_id)
         if status >= 500 and self.model is not None:
             MODEL_ERRORS.add(NAMED.known(self.model), str(status))
-        failed = self.status >= 400 and not self.told
+        failed = self.status >= 400 and not self.logged
         level = logging.INFO if failed or seconds >= SLOW_SECONDS else logging.DEBUG
         if not log.isEnabledFor(level):
             return

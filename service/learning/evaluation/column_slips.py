@@ -122,12 +122,12 @@ class _Columns:
 
     def mixed(self, moved: Sequence[int]) -> dict[int, int]:
         """Columns and those whose values they hold, where these hold others' in turn."""
-        told = [k for k in moved if len(np.unique(self.before(k))) > DISTINCT and len(self.now(k))]
-        if not 2 <= len(told) <= MOST_MOVED:
+        distinct = [k for k in moved if len(np.unique(self.before(k))) > DISTINCT and len(self.now(k))]
+        if not 2 <= len(distinct) <= MOST_MOVED:
             return {}
         holds = dict[int, int]()
-        for k in told:
-            apart = {other: _apart(self.before(other), self.now(k)) for other in told if other != k}
+        for k in distinct:
+            apart = {other: _apart(self.before(other), self.now(k)) for other in distinct if other != k}
             nearest = min(apart, key=lambda other: apart[other])
             if self._mends(k, apart[nearest]):
                 holds[k] = nearest
