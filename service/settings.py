@@ -174,10 +174,14 @@ class Settings(BodyLimits):
 
     key_rate: Rate | None = Field(None, description="Requests a second of a key that has no rate of its own.")
     queued_updates: int | None = Field(1000, ge=1, description="Updates of a model that may wait at once.")
-    key_queued_updates: int | None = Field(None, ge=1, description="Updates that one key may have waiting.")
+    key_queued_updates: int | None = Field(
+        None, ge=1, description="Updates that one key may have waiting; its `queued` comes first."
+    )
     model_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches of a model.")
     model_aliases: int = Field(1000, ge=1, description="Aliases of a model; each service has them all in memory.")
-    key_bytes: int | None = Field(None, ge=1, description="Bytes of the stored batches that one key has sent.")
+    key_bytes: int | None = Field(
+        None, ge=1, description="Bytes of the stored batches that one key has sent; its `bytes` comes first."
+    )
     ledger_min_rows: int = Field(
         1,
         ge=1,

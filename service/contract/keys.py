@@ -39,6 +39,8 @@ class CreateKey(Strict):
         "it replaces, without one all.",
     )
     rate: Rate | None = Field(default=None, description="Most requests a second.")
+    bytes: int | None = Field(default=None, ge=1, le=2**53, description="Most bytes of stored batches that it sent.")
+    queued: int | None = Field(default=None, ge=1, le=1_000_000, description="Most updates that it has waiting.")
     expires_at: Annotated[datetime, Field(json_schema_extra={"maxLength": 40})] | None = Field(
         default=None, description="RFC 3339; null: it does not end by itself."
     )
@@ -63,6 +65,8 @@ class Key(Resource):
     scopes: list[KeyScope]
     models: list[str] | None = Field(description="The models that exist for it; null: all of them.")
     rate: float | None = Field(description="Most requests a second; null: as the service is set.")
+    bytes: int | None = Field(description="Most bytes of stored batches that it sent; null: as the service is set.")
+    queued: int | None = Field(description="Most updates that it has waiting; null: as the service is set.")
     replaces: str | None
     by: str
     created_at: datetime

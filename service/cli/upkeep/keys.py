@@ -12,6 +12,7 @@ from service.cli.exits import DONE
 from service.cli.options import Json
 from service.cli.output import print_json, print_result
 from service.cli.upkeep.stored import database
+from service.contract.figures import amount
 from service.errors import InvalidContent
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def create(
     ] = None,
     days: Annotated[float | None, Option(help="After so many days it ends.")] = None,
     rate: Annotated[float | None, Option(help="Most requests a second, at least 0.001.")] = None,
+    size: Annotated[int | None, Option("--bytes", help="Most bytes of stored batches that it sent.")] = None,
+    queued: Annotated[int | None, Option(help="Most updates that it has waiting.")] = None,
     replaces: Annotated[
         str | None, Option(metavar="KEY", help="Take the place of this key: what is left out is as there.")
     ] = None,
@@ -51,6 +54,8 @@ def create(
         "scopes": _listed(scopes),
         "models": _listed(models),
         "rate": rate,
+        "bytes": size,
+        "queued": queued,
         "expires_at": _end(days),
         "replaces": replaces,
         "overlap_hours": overlap_hours,
@@ -156,5 +161,6 @@ def _line(key: contract_keys.Key) -> str:
         end = f"{'until' if key.good else 'ended'} {key.expires_at:%Y-%m-%d %H:%M} UTC"
     else:
         end = "without end"
-    rate = "" if key.rate is None else f", {key.rate:g} requests a second"
-    return f"{key.id} {key.prefix}… {key.name!r}: {', '.join(key.scopes)} {where}{rate}, {end}"
+    shares = {"requests a second": key.rate, "bytes of batches": key.bytes, "updates that wait": key.queued}
+    own = "".join(f", {amount(most)} {what}" for what, most in shares.items() if most is not None)
+    return f"{key.id} {key.prefix}… {key.name!r}: {', '.join(key.scopes)} {where}{own}, {end}"

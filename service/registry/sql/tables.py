@@ -344,7 +344,8 @@ class Alias(Table):
 
 class ApiKey(Table):
     """A key of callers: `prefix`, its first characters, names it, and of the whole a keyed hash is kept. `models`: None
-    where it reaches all. `rate`: its requests a second, None where the setting decides. It is never deleted."""
+    where it reaches all. `rate`: its requests a second, `bytes`: of stored batches, `queued`: updates that wait; None
+    where the setting decides. It is never deleted."""
 
     __tablename__ = "api_keys"
     __table_args__ = (UniqueConstraint("prefix"), Index(None, "created_at"))
@@ -356,6 +357,8 @@ class ApiKey(Table):
     scopes: Mapped[list[str]]
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     rate: Mapped[float | None]
+    bytes: Mapped[int | None]
+    queued: Mapped[int | None]
     replaces: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
     by: Mapped[str]
     created_at: Mapped[float]

@@ -38,19 +38,21 @@ def test_a_key_made_by_command_opens_and_shuts_a_running_service(
     caplog.set_level(logging.DEBUG)
     url = beside.runtime.database.url
     assert not unopened.any_key(url)
-    assert main(["keys", "create", "till 7", "--scopes", "learn,predict", "--models", "digits", "--rate", "50"]) == DONE
+    share = ["--rate", "50", "--bytes", "1000000", "--queued", "20"]
+    assert main(["keys", "create", "till 7", "--scopes", "learn,predict", "--models", "digits", *share]) == DONE
     made = capsys.readouterr()
     secret = made.out.removesuffix("\n")
     assert secret.startswith("tsuika_")
     assert "\n" not in secret
-    assert "'till 7': predict, learn on digits, 50 requests a second, without end" in made.err
+    may = "'till 7': predict, learn on digits, 50 requests a second, 1,000,000 bytes of batches, 20 updates that wait"
+    assert f"{may}, without end" in made.err
     assert unopened.any_key(url)
     assert (status(beside, secret), status(beside, "")) == (200, 401)
     assert beside("POST", "/v1/models", {}, headers={"Authorization": f"Bearer {secret}"}).status_code == 403
 
     assert main(["keys", "create", "--replaces", made.err.split()[0], "--overlap-hours", "0", "--days", "90"]) == DONE
     newer = capsys.readouterr()
-    assert "'till 7': predict, learn on digits, 50 requests a second, until 20" in newer.err
+    assert f"{may}, until 20" in newer.err
     assert f"It replaces {made.err.split()[0]} " in newer.err
     assert (status(beside, secret), status(beside, newer.out.strip())) == (401, 200)
     capsys.readouterr()
@@ -80,6 +82,7 @@ def test_a_command_that_cannot_be_says_which_option_is_wrong(beside: Api, capsys
         (["create", "--scopes", "learn"], "NAME"),
         (["create", "x", "--scopes", "learn", "--models", "nobody"], '--models: There is no model "nobody"'),
         (["create", "x", "--scopes", "learn", "--rate", "1e-9"], "--rate: rate is at least 0.001, a request in 17"),
+        (["create", "x", "--scopes", "learn", "--bytes", "0"], "--bytes"),
         (["create", "x", "--scopes", "learn", "--days", "-1"], "--days"),
         (["create", "x", "--scopes", "learn", "--days", "nan"], "--days"),
         (["create", "--replaces", "key_1"], "--replaces"),

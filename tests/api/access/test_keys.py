@@ -106,9 +106,13 @@ def test_a_key_expires(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_takes_the_place_of_another_with_an_overlap(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = made(keyed, rate=50)
+    old = made(keyed, rate=50, bytes=10**12, queued=20)
     new = keyed.ok("POST", "/v1/keys", {"replaces": old["id"], "overlap_hours": 2}, headers=OPERATOR)
-    assert (new["name"], new["scopes"], new["rate"], new["replaces"]) == ("till 7", ["learn"], 50, old["id"])
+    alike = ("name", "scopes", "rate", "bytes", "queued")
+    assert (
+        [new[member] for member in alike] == [old[member] for member in alike] == ["till 7", ["learn"], 50, 10**12, 20]
+    )
+    assert new["replaces"] == old["id"]
     assert status(keyed, old["secret"]) == status(keyed, new["secret"]) == 200
     monkeypatch.setattr(keyring, "now", lambda: now() + 2 * 3600 + 1)
     assert (status(keyed, old["secret"]), status(keyed, new["secret"])) == (401, 200)
@@ -139,6 +143,8 @@ def test_an_order_that_cannot_be_is_refused_where_it_is_wrong(keyed: Api) -> Non
         ({"expires_at": "9999-12-31T23:59:59-23:59"}, "/expires_at"),
         ({"rate": 0}, "/rate"),
         ({"rate": 0.0009}, "/rate"),
+        ({"bytes": 0}, "/bytes"),
+        ({"queued": 2**70}, "/queued"),
         ({"replaces": "key_1"}, "/replaces"),
     ]:
         refused = keyed("POST", "/v1/keys", {"name": "x", "scopes": ["learn"], **members}, headers=OPERATOR)

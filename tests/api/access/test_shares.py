@@ -63,10 +63,10 @@ def test_so_many_updates_wait_and_no_more(make_api: MakeApi) -> None:
 def test_updates_that_wait_are_counted_by_key(make_api: MakeApi) -> None:
     api = make_api(key="secret", key_queued_updates=1)
     api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
-    one, other = bearer(made(api)), bearer(made(api))
-    assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 202
-    assert api("POST", "/v1/models/digits/updates", ROWS, headers=one).status_code == 429
-    assert api("POST", "/v1/models/digits/updates", ROWS, headers=other).status_code == 202
+    one, two = bearer(made(api)), bearer(made(api, queued=2))
+    for headers, statuses in ((one, [202, 429]), (two, [202, 202, 429])):
+        asked = [api("POST", "/v1/models/digits/updates", ROWS, headers=headers).status_code for _ in statuses]
+        assert asked == statuses
 
 
 def test_an_update_that_is_tried_again_waits_like_any_other(make_api: MakeApi) -> None:
@@ -95,9 +95,9 @@ def test_a_version_that_is_learned_again_waits_like_any_other(make_api: MakeApi)
 
 def test_a_key_in_the_place_of_another_has_the_same_share(make_api: MakeApi) -> None:
     """Else whoever may replace keys would have room without end."""
-    api = make_api(key="secret", key_bytes=3000, key_queued_updates=1)
+    api = make_api(key="secret")
     api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
-    old = made(api)
+    old = made(api, bytes=3000, queued=1)
     new = api.ok("POST", "/v1/keys", {"replaces": old["id"], "overlap_hours": 1}, headers=OPERATOR)
     newest = api.ok("POST", "/v1/keys", {"replaces": new["id"], "overlap_hours": 1}, headers=OPERATOR)
     update = "/v1/models/digits/updates"
@@ -112,11 +112,11 @@ def test_a_key_in_the_place_of_another_has_the_same_share(make_api: MakeApi) -> 
     assert full == [507, 507, 507, 201]
 
 
-@pytest.mark.parametrize("whose", ["model_bytes", "key_bytes"])
-def test_stored_rows_take_so_much_and_no_more(make_api: MakeApi, whose: str) -> None:
-    api = make_api(key="secret", **{whose: 3000})
+@pytest.mark.parametrize(("whose", "own"), [("model_bytes", None), ("key_bytes", None), ("key_bytes", 1500)])
+def test_stored_rows_take_so_much_and_no_more(make_api: MakeApi, whose: str, own: int | None) -> None:
+    api = make_api(key="secret", **{whose: 3000 if own is None else 10**9})
     api.ok("POST", "/v1/models", MODEL, headers=OPERATOR)
-    mine = bearer(made(api))
+    mine = bearer(made(api, bytes=own))
     statuses = [
         api("POST", "/v1/models/digits/batches", {**ROWS, "inputs": [[k, 0, 0]]}, headers=mine).status_code
         for k in range(8)

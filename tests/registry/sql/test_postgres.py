@@ -97,6 +97,7 @@ def test_texts_stand_by_code_point_and_the_audit_is_guarded_in_new_tables_and_in
             connection.execute(change.format(Identifier(table), Identifier(column)))
         connection.execute("DROP FUNCTION refuse_audit_change CASCADE")
         connection.execute("ALTER TABLE batches DROP COLUMN notes")
+        connection.execute("ALTER TABLE api_keys DROP bytes, DROP queued")
         connection.execute("ALTER TABLE models DROP leave_out, DROP claimed_at, DROP keep_versions")
         connection.execute("UPDATE versions SET learned = more")
         connection.execute("ALTER TABLE versions DROP more, DROP less, ALTER learned SET NOT NULL")
