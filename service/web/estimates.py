@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from service.contract.figures import amount
 from service.contract.number_report import AnyReport, Errors, NumberError, NumberReport, Region, TestedErrors
 from service.contract.report import Report, Score
+from service.contract.targets.kind import TargetKind
+from service.contract.targets.number_target import NumberTarget
 from service.web.words import MANY, Words, percent
 
 Z95 = 1.96
@@ -93,6 +95,20 @@ def of_own(report: AnyReport | None) -> bool:
     return isinstance(report, NumberReport) and report.before is None
 
 
+def tested(report: AnyReport | None) -> Estimate | None:
+    """Mean error of numbers on the rows of the last batches, before they were learned."""
+    if not isinstance(report, NumberReport) or report.tested is None:
+        return None
+    return Estimate(report.tested.mae, None, None, report.tested.rows)
+
+
+def by_yardstick(report: AnyReport | None) -> Estimate | None:
+    """Mean error of the model's yardstick on the same rows; of several numbers a row None, whose skill is a mean."""
+    if not isinstance(report, NumberReport) or (of := report.tested) is None or of.numbers or report.skill in (None, 1):
+        return None
+    return Estimate(of.mae / (1 - report.skill), None, None, of.rows)
+
+
 def share(value: float, rows: int) -> Estimate:
     """A share of rows, with Wilson's interval (1927)."""
     room = Z95**2 / rows
@@ -148,6 +164,14 @@ def how_good(report: AnyReport | None, words: Words) -> str:
     else:
         return words("good.unknown")
     return words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
+
+
+def beside(report: AnyReport | None, target: TargetKind, words: Words) -> str:
+    """A sentence on what anybody could say of the same numbers; empty where that is not known."""
+    if (of := by_yardstick(report)) is None or not isinstance(target, NumberTarget):
+        return ""
+    name = target.usual if isinstance(target.usual, str) else "column"
+    return words(f"good.beside.{name}", error=amount(of.value))
 
 
 def interval(estimate: Estimate, words: Words) -> str:

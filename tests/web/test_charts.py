@@ -138,12 +138,17 @@ def test_names_of_versions_do_not_overlap() -> None:
 
 def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
     errors = [
-        Step(1, Mark.WENT_LIVE, Estimate(12.5, None, None, 80)),
-        Step(2, Mark.LIVE, Estimate(11.0, 10.0, 12.0, 80)),
+        Step(2, Mark.WENT_LIVE, Estimate(12.5, None, None, 80), beside=Estimate(31.0, None, None, 80)),
+        Step(3, Mark.LIVE, Estimate(11.0, None, None, 80), beside=Estimate(40.0, None, None, 80)),
     ]
-    picture = history(History(errors, [], amount, ("error", "new"), Words("en")))
+    shown = History(errors, [], amount, ("error", "own", "yardstick"), Words("en"))
+    picture = history(shown)
     assert ">0</text>" in picture
-    assert "error 11" in picture
+    assert re.findall('class="lab [^>]*>([^<]*)<', picture)[:2] == ["yardstick 40", "new rows 11"]
+    assert picture.count('class="line beside"') == 2, "on wide and on narrow screens"
+    assert describe(shown).endswith(
+        "was 12.5 at version 2 and is 11 at version 3. The yardstick is off by 40 on the same rows."
+    )
     assert history(
         History([Step(1, Mark.LIVE, Estimate(0.0, None, None, 5))], [], amount, ("error", "new"), Words("en"))
     )

@@ -532,6 +532,7 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
     make_number_model(person.api.runtime, "prices", grid)
     tested = {"mae": 50297, "rmse": 60000, "r2": None, "coverage": None, "rows": 300, "batches": 1}
     later = number_report(34981, 32985, rise=0.06, rise_interval=(-0.02, 0.13), tested=tested, forgetting=-0.061)
+    later["skill"] = 0.5
     for number, report in ((1, number_report(50178)), (2, later), (3, later)):
         keep_version(person.api.runtime, "prices", number_checkpoint(grid, seed=number))
         with person.api.runtime.database.writing() as session:
@@ -539,7 +540,11 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
         page = person.looks("/models/prices").text.replace("\N{NO-BREAK SPACE}", " ")
         assert [points.count(",") for points in re.findall('class="line old" points="([^"]*)"', page)] == (
             [2, 2] if number == 3 else []
-        ), "the line joins trusted rows alone"
+        ), "the line joins new rows before they were learned, alone"
+        if number == 3:
+            yardstick = "Always saying the mean of all targets is off by 100,594."
+            assert page.count(yardstick) == person.looks("/").text.count(yardstick) == 1
+            assert ">yardstick 100,594<" in page
         if number == 1:
             assert "It is off by 50,178 on average, on 300 rows that it had not seen." in page
             assert "It is off by 50,178 on average, on 300 rows that it had not seen." in person.looks("/").text

@@ -32,24 +32,25 @@ UP = (Mark.LIVE, Mark.WENT_LIVE)
 
 @dataclass(frozen=True)
 class Step:
-    """A version. `main`: accuracy or error on trusted rows; `other`: recall of the classes that it brought, or the
-    error on rows of its own."""
+    """A version. `main`: accuracy on trusted rows, or error on new rows; `other`: recall of the classes that it
+    brought, or the error on rows of its own; `beside`: the error of the yardstick on the same new rows."""
 
     number: int
     mark: Mark
     main: Estimate | None
     other: Estimate | None = None
+    beside: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class History:
     """What the chart shows. `steps`: oldest first · `rollbacks`: (from, to) · `show`: a value as text · `names`: of the
-    two series, keys of words ("old", "new"; or "error", "own")."""
+    series, keys of words ("old", "new"; or "error", "own", "yardstick")."""
 
     steps: Sequence[Step]
     rollbacks: Sequence[tuple[int, int]]
     show: Callable[[float], str]
-    names: tuple[str, str]
+    names: tuple[str, ...]
     words: Words
 
     @property
@@ -97,6 +98,8 @@ def describe(of: History) -> str:
             sentences.append(
                 words(f"{name}_from_to", **was, **now) if first < step.number else words(f"{name}_is", **now)
             )
+            if step.beside is not None:
+                sentences.append(words("chart.yardstick_is", last=of.show(step.beside.value)))
     for mark in (Mark.HELD, Mark.REJECTED):
         if numbers := [str(step.number) for step in of.steps if step.mark is mark]:
             sentences.append(words(f"chart.{mark}", n=len(numbers), versions=numbers))
@@ -111,7 +114,10 @@ def _picture(of: History, frame: _Frame) -> Markup:
     along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
     x = {step.number: along.at(place) for place, step in enumerate(steps)}
     elements = grid(up, values, frame.left, frame.right, amount if of.of_error else round_percent)
-    elements += _line([(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
+    elements += _line(
+        "beside", [(x[step.number], step.beside) for step in steps if step.beside and step.mark in UP], up
+    )
+    elements += _line("old", [(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
     elements += _arcs(of, x, up, {step.number: step for step in steps})
     room = (frame.right - frame.left) / max(len(steps) - 1, 1)
     every = ceil(SIGN_WIDTH * (len(_name(steps[-1])) + 1) / room)
@@ -134,20 +140,20 @@ def _name(step: Step) -> str:
 
 def _scale(steps: Sequence[Step], of_error: bool) -> list[float]:
     """Ticks that hold what was not rejected: errors from 0, accuracies up to 1."""
-    held = [e for step in steps if step.mark is not Mark.REJECTED for e in (step.main, step.other) if e]
+    held = [e for step in steps if step.mark is not Mark.REJECTED for e in (step.main, step.other, step.beside) if e]
     ends = [end for e in held for end in (e.value, e.low, e.high) if end is not None]
     if of_error:
         return ticks(0.0, max(ends, default=1.0) or 1.0)
     return ticks(min([HIGHEST_FLOOR, *ends]), 1.0)
 
 
-def _line(points: Sequence[tuple[float, Estimate]], up: Axis) -> list[str]:
-    """The line of what went live, with the band of its intervals. New classes, and rows of a version's own, are
+def _line(kind: str, points: Sequence[tuple[float, Estimate]], up: Axis) -> list[str]:
+    """A line of what went live, with the band of its intervals. New classes, and rows of a version's own, are
     others each time: no line joins them."""
     banded = [(x, e.low, e.high) for x, e in points if e.low is not None and e.high is not None]
     upper, lower = [(x, up.at(high)) for x, _, high in banded], [(x, up.at(low)) for x, low, _ in banded]
-    band = [path("band old", "polygon", [*upper, *reversed(lower)])] if len(banded) > 1 else []
-    return [*band, path("line old", "polyline", [(x, up.at(e.value)) for x, e in points])] if len(points) > 1 else band
+    band = [path(f"band {kind}", "polygon", [*upper, *reversed(lower)])] if len(banded) > 1 else []
+    return [*band, path(f"line {kind}", "polyline", [(x, up.at(e.value)) for x, e in points])] if points[1:] else band
 
 
 def _marks(step: Step, x: float, up: Axis) -> list[str]:
@@ -189,7 +195,7 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
     ]
     places = [
         (up.at(shown[0].value), kind, name, *shown)
-        for shown, kind, name in zip(last, KINDS, of.names, strict=True)
+        for shown, kind, name in zip(last, KINDS, of.names, strict=False)
         if shown
     ]
     labels, below = [], 0.0
@@ -203,5 +209,9 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
     return labels
 
 
-KINDS = ("old", "new")
-CHOICES: tuple[Callable[[Step], Estimate | None], ...] = (lambda step: step.main, lambda step: step.other)
+KINDS = ("old", "new", "beside")
+CHOICES: tuple[Callable[[Step], Estimate | None], ...] = (
+    lambda step: step.main,
+    lambda step: step.other,
+    lambda step: step.beside,
+)

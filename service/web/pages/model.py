@@ -42,6 +42,8 @@ class Line:
     old: Estimate | None
     new: Estimate | None
     error: Estimate | None
+    tested: Estimate | None
+    beside: Estimate | None
     of_own: bool
     off: str
 
@@ -74,6 +76,7 @@ def show(view: View) -> Answer:
         "model": model,
         "live": live,
         "good": estimates.how_good(live.version.report, view.words) if live else None,
+        "beside": estimates.beside(live.version.report, model.target, view.words) if live else "",
         "held": [line for line in lines if line.version.number in held],
         "failed": _failed(updates.items if updates else []),
         "disputes": disputes.items if disputes else [],
@@ -116,13 +119,14 @@ def _line(version: Version, verdicts: Mapping[int, Verdict | None], moves: Seque
         text = words("verdict.by_order", verdict=text)
     if not version.live and version.number in (m.previous_version for m in moves if m.kind is DeploymentKind.ROLLBACK):
         text += words("list.comma") + words("lineage.rolled_back")
-    estimated = (estimates.old_classes(report), estimates.new_classes(report), estimates.error(report))
+    classes = (estimates.old_classes(report), estimates.new_classes(report))
+    numbers = (estimates.error(report), estimates.tested(report), estimates.by_yardstick(report))
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
     after = report.after if isinstance(report, NumberReport) else None
     errors = [of.mae for of in after.numbers[:SHOWN]] or [after.mae] if after is not None else []
     more = " …" if after is not None and len(after.numbers) > SHOWN else ""
     off = " · ".join(map(amount, errors)) + more
-    return Line(version, verdict, went_live, text, why, *estimated, estimates.of_own(report), off)
+    return Line(version, verdict, went_live, text, why, *classes, *numbers, estimates.of_own(report), off)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:
@@ -143,7 +147,7 @@ def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> 
     """How good each version was; None where nothing was measured."""
     numbers = any(isinstance(line.version.report, NumberReport) for line in lines)
     steps = [
-        Step(line.version.number, _mark(line), *_apart(line))
+        Step(line.version.number, _mark(line), line.tested, line.error if line.of_own else None, line.beside)
         if numbers
         else Step(line.version.number, _mark(line), line.old, line.new)
         for line in reversed(lines)
@@ -156,15 +160,10 @@ def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> 
             steps,
             rollbacks=[(move.previous_version, move.version) for move in back if move.previous_version is not None],
             show=amount if numbers else percent,
-            names=("error", "own") if numbers else ("old", "new"),
+            names=("error", "own", "yardstick") if numbers else ("old", "new"),
             words=words,
         )
     )
-
-
-def _apart(line: Line) -> tuple[Estimate | None, Estimate | None]:
-    """The error on trusted rows, and that on rows of its own."""
-    return (None, line.error) if line.of_own else (line.error, None)
 
 
 def _mark(line: Line) -> Mark:
