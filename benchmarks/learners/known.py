@@ -9,22 +9,25 @@ from benchmarks.learners.avalanche import AVALANCHE, Avalanche
 from benchmarks.learners.joint import Boosting
 from benchmarks.learners.learner import Learner, given, why_absent
 from benchmarks.learners.network import Network
+from benchmarks.learners.ranpac import RANPAC, Ranpac
 from benchmarks.learners.river import RIVER, River
 from benchmarks.learners.rules import RULES, Rule, rules_of
 from benchmarks.learners.scikit import SCIKIT, Scikit
 from benchmarks.learners.service import Service
 from benchmarks.running.workbench import SECRET
 from benchmarks.streams.stream import Stream
-from benchmarks.tables.records import BOOSTING, JOINT, MLP, NEVER, PLAIN, PROMOTED
+from benchmarks.tables.records import BOOSTING, JOINT, MLP, NEVER, PLAIN, PROMOTED, RECENT
 from service.learning.methods import AUTO, METHODS
 
+RECENT_BATCHES = 20
+"""Batches that boosting of the last ones learns: as many as a decay is chosen by."""
 SELDOM = 8
 """Batches between two trainings of the joint network, where streams are answered before they are learned."""
 PEERS = {"avalanche": AVALANCHE, "river": RIVER, "sklearn": SCIKIT}
 """The learners of each package."""
-GROUPS = ("rules", "joint", "never", "promoted")
+GROUPS = ("rules", "joint", "recent", "never", "promoted")
 OURS = (AUTO, *METHODS)
-LEARNING = ("joint", *OURS, *PEERS)
+LEARNING = ("joint", *OURS, RANPAC, *PEERS)
 """What learns rows that are asked later."""
 NAMES = (*GROUPS, *OURS, "river")
 
@@ -49,7 +52,8 @@ def learners_of(stream: Stream, words: Sequence[str]) -> list[str]:
     target = stream.numbers
     other = target is not None and (target.from_ is not None or target.scale == "log")
     joint = [BOOSTING, *([PLAIN] if other else []), MLP] if stream.kind == "time" else [JOINT]
-    groups = dict(zip(GROUPS, (rules_of(stream), joint, [NEVER], [PROMOTED]), strict=True)) | PEERS
+    recent = [RECENT] if len(stream.parts) > RECENT_BATCHES else []
+    groups = dict(zip(GROUPS, (rules_of(stream), joint, recent, [NEVER], [PROMOTED]), strict=True)) | PEERS
     names = dict.fromkeys(name for word in words for name in groups.get(word, [word]))
     gone = {name for peer in absent(words) for name in PEERS[peer]}
     return [name for name in names if given(name)[0] not in gone]
@@ -63,12 +67,15 @@ def learner_of(stream: Stream, name: str, every: int = 1, promote: bool = False,
         return River(stream, name)
     if name in SCIKIT:
         return Scikit(stream, name)
+    if given(name)[0] == RANPAC:
+        return Ranpac(stream, name)
     if given(name)[0] in AVALANCHE:
         return Avalanche(stream, name)
     if name == JOINT:
         return Network(stream)
     if name == MLP:
         return Network(stream, max(every, SELDOM))
-    if name in (BOOSTING, PLAIN, NEVER):
-        return Boosting(stream, every, name == PLAIN, max(len(stream.parts) // 10, 1) if name == NEVER else None)
+    if name in (BOOSTING, PLAIN, RECENT, NEVER):
+        until, last = max(len(stream.parts) // 10, 1) if name == NEVER else None, RECENT_BATCHES * (name == RECENT)
+        return Boosting(stream, every, name == PLAIN, until, last)
     return Service(stream, AUTO if name == PROMOTED else name, promote or name == PROMOTED, secret)

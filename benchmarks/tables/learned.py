@@ -12,7 +12,7 @@ from benchmarks.tables.terminal import table
 
 HEADINGS = (
     *("method", "accuracy", "lowest-highest", "of joint", "average", "regret"),
-    *("forgets", "masked", "backward", "intrusion", "core s", "last", "kB", "kept kB", "live"),
+    *("forgets", "within", "backward", "intrusion", "core s", "last", "kB", "kept kB", "live"),
 )
 AVALANCHE = {"replay": "replay", "der_pp": "der++", "icarl": "icarl", "lda": "slda"}
 """Our method -> the strategy of Avalanche that it stands beside; elsewhere the one of its name."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 JOINT, MLP = "joint", "joint MLP"
 BOOSTING, PLAIN, NEVER = "joint boosting", "joint boosting, plain target", "boosting of the first tenth"
+RECENT = "boosting of the last 20 batches"
 SERVICE, PROMOTED = "auto", "auto, all promoted"
 
 

@@ -1,8 +1,9 @@
 """How a course of updates is scored on rows kept aside: accuracy, what was forgotten, who intrudes.
 
 Rows are scored in groups that are learned together: the classes of a step, or a domain. *Masked*: rows that were asked
-before an update are scored over the classes known before it: what was forgotten, apart from the question having become
-harder. *Intrusion*: share of those rows that are answered with a class which the update brought.
+before an update are scored within the classes known before it alone, so that the question has not become harder; tables
+call what is forgotten then *within*. *Intrusion*: share of those rows that are answered with a class which the update
+brought.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import drift
 from benchmarks.drift import answered
+from benchmarks.learners import known as all_learners
 from benchmarks.learners.joint import Boosting
 from benchmarks.learners.known import learner_of, learners_of
 from benchmarks.learners.network import encoder
@@ -20,7 +21,7 @@ from benchmarks.streams.mixed import mixed, stream
 from benchmarks.streams.stream import Layers, Rows, Stream
 from benchmarks.streams.vectors import numbers
 from benchmarks.tables.answered import Answered, beside_boosting, over_boosting, report, skill
-from benchmarks.tables.records import BOOSTING, MLP, NEVER, PLAIN, PROMOTED, SERVICE, keep, kept
+from benchmarks.tables.records import BOOSTING, MLP, NEVER, PLAIN, PROMOTED, RECENT, SERVICE, keep, kept
 from service.contract.tables import value_code
 
 RANDOM = np.random.default_rng(0)
@@ -89,7 +90,7 @@ def test_rules_answer_from_what_came_before() -> None:
         run = answered(made, name)
         assert run.mae == pytest.approx(np.abs(answers - later).mean(), rel=1e-12)
         assert (run.rows, run.batches, run.yardstick) == (80, 2, COLUMN)
-    assert learners_of(made, ["rules", "auto", "joint"]) == [MEAN, COLUMN, SERVICE, BOOSTING, PLAIN, MLP]
+    assert learners_of(made, ["rules", "auto", "joint", "recent"]) == [MEAN, COLUMN, SERVICE, BOOSTING, PLAIN, MLP]
 
 
 def test_each_table_has_the_figures_of_its_own_stream(tmp_path: Path) -> None:
@@ -173,6 +174,11 @@ def test_joint_learners_are_trained_on_all_rows_so_far_and_not_after_every_batch
     rows.clear()
     answered(made, NEVER)
     assert rows == [2]
+    rows.clear()
+    monkeypatch.setattr(all_learners, "RECENT_BATCHES", 3)
+    assert RECENT in learners_of(made, ["recent"])
+    answered(made, RECENT)
+    assert rows == [2, 4, *[6] * 9], "three batches at most"
 
 
 def test_a_drifting_stream_is_answered_before_it_is_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

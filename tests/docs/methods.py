@@ -80,8 +80,9 @@ def _side_by_side() -> str:
     return "\n".join(
         [
             "## Side by side\n",
-            "Accuracy on all classes after the last step, by defaults. On mnist10k and letter new classes come step by "
-            "step, on emoji32-styles new drawing styles of known classes. An empty cell was not measured. Cost, "
+            "Accuracy on all classes after the last step, by defaults; in brackets the lowest and the highest of "
+            "several seeds. On mnist10k and letter new classes come step by step, on emoji32-styles new drawing styles "
+            "of known classes. An empty cell was not measured. Cost, "
             f"forgetting and peers: [{MEASURED.removesuffix('.md').rpartition('/')[2]}]({MEASURED}).\n",
             f"| method | {' | '.join(SIDE_BY_SIDE)} |",
             f"| --- |{' --- |' * len(SIDE_BY_SIDE)}",
@@ -116,16 +117,17 @@ def method_page(method: Method) -> str:
         _parameters(method),
     ]
     if runs := [run for run in _runs(all_parameters=True) if run.method == method.name]:
-        autos = {run.stream: run.accuracy for run in _runs() if run.method == "auto"}
+        autos = {run.stream: run.accuracy.split()[0] for run in _runs() if run.method == "auto"}
         head = [
             "| stream | seeds | parameters | accuracy | `auto`'s | of joint | forgets | last update, core s | live |",
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         say = (
-            "On streams whose classes or styles arrive step by step. *`auto`'s* is the accuracy that `auto` reached "
-            "there, *of joint* the share of that of a network trained anew on all rows. *Forgets*: what is lost of the "
-            "best accuracy on what was known before the last step. *Live*: the updates that the gate let pass, in all "
-            f"seeds. What the streams are, and all other figures: [the whole tables](../{MEASURED})."
+            "On streams whose classes or styles arrive step by step. Accuracy is the mean over the seeds, in brackets "
+            "the lowest and the highest. *`auto`'s* is that of `auto` there, *of joint* the share of that of a network "
+            "trained anew on all rows. *Forgets*: what is lost of the best accuracy on what was known before the "
+            "last step. *Live*: the updates that the gate let pass, in all seeds. What the streams are, and all other "
+            f"figures: [the whole tables](../{MEASURED})."
         )
         rows = [
             f"| {run.stream} | {run.seeds} | {f'`{run.parameters}`' if run.parameters else 'defaults'} | "
@@ -143,8 +145,10 @@ def _notation(docstring: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of a docstring as it reads, with nothing of it taken for Markdown."""
-    plain = re.sub(r"([\\`*_\[\]#])", r"\\\1", text.strip()).replace("<", "&lt;")
+    """Text of a docstring as it reads, with nothing of it taken for Markdown but lists and fenced formulae."""
+    parts = re.split(r"(^```.*?^```$)", text.strip(), flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r"([\\`*_\[\]#])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
+    plain = "".join(parts)
     return f"{plain}\n" if "\n" in text else plain
 
 
@@ -164,7 +168,7 @@ def _parameters(method: Method) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A row of the tables of the benchmarks: what a method reached on a stream."""
+    """A row of the tables of the benchmarks: what a method reached on a stream. accuracy: with its spread, if any"""
 
     method: str
     parameters: str
@@ -193,6 +197,7 @@ def _runs(all_parameters: bool = False) -> list[Run]:
                 cell = dict(zip(columns, cells, strict=False))
                 key = stream, asked[1], asked[2] or ""
                 if "accuracy" in cell and key not in runs:
-                    figures = (cell[column] for column in ("accuracy", "of joint", "forgets", "last", "live"))
-                    runs[key] = Run(asked[1], asked[2] or "", stream, asked[3] or seeds, *figures)
+                    figures = (cell[column] for column in ("of joint", "forgets", "last", "live"))
+                    accuracy = f"{cell['accuracy']} ({cell['lowest-highest']})".removesuffix(" (–)")
+                    runs[key] = Run(asked[1], asked[2] or "", stream, asked[3] or seeds, accuracy, *figures)
     return [run for run in runs.values() if all_parameters or not run.parameters]
