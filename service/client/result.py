@@ -176,26 +176,29 @@ def _of_classes(report: Report) -> list[Line]:
 def _of_numbers(report: NumberReport) -> list[Line]:
     before, after, tested = report.before, report.after, report.tested
     lines = []
-    if after is not None:
-        whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
-        on_rows = f"on {after.rows:,} {whose}"
-        was = {number.name: number.mae for number in before.numbers} if before is not None else {}
-        lines = [
-            Line(f"mean error, {number.name}", amount(was.get(number.name)), amount(number.mae), on_rows)
-            for number in after.numbers[:MOST_NUMBERS]
-        ] or [
-            Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
-            Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
-        ]
     if tested is not None:
         last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
         note = f"on {tested.rows:,} rows of {last}, answered before any version had learned them"
         lines += [
             Line(f"new rows, {number.name}", amount(number.mae), "–", note) for number in tested.numbers[:MOST_NUMBERS]
         ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
-    if report.skill is not None:
-        note = "of the same new rows: less error than a plain guess makes, such as always the mean"
-        lines.append(Line("skill", percent(report.skill), "–", note))
+        if tested.coverage is not None:
+            lines.append(Line("within their interval", percent(tested.coverage), "–", "of these new rows"))
+    if tested is not None and report.skill is not None:
+        known = not tested.numbers and report.skill < 1
+        plain = f", which is off by {amount(tested.mae / (1 - report.skill))}" if known else ""
+        lines.append(Line("skill", percent(report.skill), "–", f"less error than the model's yardstick{plain}"))
+    if after is not None:
+        whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
+        on_rows = f"on {after.rows:,} {whose}"
+        was = {number.name: number.mae for number in before.numbers} if before is not None else {}
+        lines += [
+            Line(f"mean error, {number.name}", amount(was.get(number.name)), amount(number.mae), on_rows)
+            for number in after.numbers[:MOST_NUMBERS]
+        ] or [
+            Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
+            Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
+        ]
     return lines
 
 

@@ -77,6 +77,7 @@ class OutlierRow(Fact):
 
     batch: str
     row: int
+    name: str | None = Field(default=None, description="Which number it is, where a row has several.")
     target: float
     value: float
     error: float

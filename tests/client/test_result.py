@@ -63,26 +63,29 @@ def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
 
 
 ERRORS = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300}
-TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": None, "rows": 1500, "batches": 5}
+TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": 0.9, "rows": 1500, "batches": 5}
 
 
 def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     empty = dict.fromkeys(("old_classes", "new_classes", "interference", "worst_class"))
     numbers = {**REPORT, **empty, "batch": {}, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
     later = lines_of(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
-    assert later[0] == ("mean error", "10", "11", "on 300 trusted rows")
     tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
-    assert later[2] == ("mean error, new rows", "12.5", "–", tested)
-    assert later[3][:3] == ("skill", "40.0 %", "–")
-    assert later[3].note.startswith("of the same new rows")
+    assert later[:4] == [
+        ("mean error, new rows", "12.5", "–", tested),
+        ("within their interval", "90.0 %", "–", "of these new rows"),
+        ("skill", "40.0 %", "–", "less error than the model's yardstick, which is off by 20.8"),
+        ("mean error", "10", "11", "on 300 trusted rows"),
+    ]
     several = {"numbers": [{"name": "salt", "mae": 21.9}, {"name": "heat", "mae": 0.1}]}
     members = {"before": {**ERRORS, **several}, "after": {**ERRORS, **several}, "tested": {**TESTED, **several}}
     each = lines_of(NumberReport.model_validate({**numbers, **members, "skill": None}))
     assert [line[:3] for line in each] == [
-        ("mean error, salt", "21.9", "21.9"),
-        ("mean error, heat", "0.1", "0.1"),
         ("new rows, salt", "21.9", "–"),
         ("new rows, heat", "0.1", "–"),
+        ("within their interval", "90.0 %", "–"),
+        ("mean error, salt", "21.9", "21.9"),
+        ("mean error, heat", "0.1", "0.1"),
     ]
     first = lines_of(
         NumberReport.model_validate({**numbers, "tested": None, "skill": None, "rise": None, "before": None})

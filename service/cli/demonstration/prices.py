@@ -36,11 +36,12 @@ class Week:
 @dataclass(frozen=True)
 class Measured:
     """Of one week, answered before it was learned: mean errors of the model and of last week's prices, and the share
-    of prices within their interval."""
+    of prices within their interval, and how wide that is."""
 
     error: float
     same_as_last: float
     covered: float
+    width: float
 
 
 def market(weeks: int = WEEKS) -> Iterator[Week]:
@@ -101,6 +102,7 @@ def _measured(model: RemoteModel, week: Week) -> Measured:
         error=float(np.abs(np.array(answers.values) - week.prices).mean()),
         same_as_last=float(np.abs(week.inputs[:, LAST_WEEK] - week.prices).mean()),
         covered=float(np.mean(inside)),
+        width=float(np.mean(high - low)),
     )
 
 
@@ -108,12 +110,13 @@ def _drawn(teller: Teller, measured: list[Measured]) -> None:
     """A line for each series, a block a week, with its mean at the end."""
     errors, last = [m.error for m in measured], [m.same_as_last for m in measured]
     top = max(*errors, *last)
-    covered = [m.covered for m in measured]
+    covered, wide = [m.covered for m in measured], [m.width for m in measured]
     skill = 1 - float(np.mean(errors)) / float(np.mean(last))
     what, weeks = "each week before it was learned", f"weeks 2 to {WEEKS}"
     rows = [
         ["off by, in EUR", line(errors, top), f"{np.mean(errors):.1f}"],
         ["the same as last week", line(last, top), f"{np.mean(last):.1f}"],
+        ["90 % interval, how wide", line(wide, max(wide)), f"{np.mean(wide):.1f}"],
         ["within the 90 % interval", line(covered, 1.0), percent(float(np.mean(covered)))],
     ]
     teller.table([what, weeks, "mean"], rows, left=[what, weeks])

@@ -137,9 +137,12 @@ def _limbs(grid: NumberGrid, rows: Rows) -> NDArray[np.int16]:
     goals = grid.goals(rows.targets if len(rows) else np.zeros((0, grid.size)), rows.inputs)
     if len(beyond := np.argwhere(~grid.fits(goals))):
         row, number = beyond[0]
+        low, high = (float(grid.targets(end[None], rows.inputs[row : row + 1])[0, number]) for end in grid.ends)
+        batch = rows.batches[rows.batch[row]]
         raise MethodRefused(
-            f"The target {rows.targets[row, number]:g} of row {rows.row[row] + 1} is beyond what this model holds, "
-            "16,384 spreads of its first batch. Look at its unit, or start a new model whose target declares a range."
+            f"The target {rows.targets[row, number]:g} of row {rows.row[row] + 1} of batch {batch} is beyond the grid "
+            f"on which targets are summed: from {low:.6g} to {high:.6g} fits. Check its unit and take the batch back, "
+            "or start a new model whose target declares a range."
         )
     return grid.limbs(goals)
 

@@ -159,13 +159,13 @@ def _groups(assessment: NumberAssessment) -> Iterator[Bools]:
 
 def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, gate: GateReport) -> NumberBatch:
     unlabelled, new_values = len(exam.data.unlabelled), exam.data.new_values(exam.base)
-    wrong_unit = any(rule.name == "wrong_unit" and rule.severity for rule in gate.rules)
-    repairs = [n.batch.repair.factor for n in measured.numbers if n.batch is not None and n.batch.repair is not None]
+    left = next((rule.value for rule in gate.rules if rule.name == "wrong_unit" and rule.severity), None)
+    repairs = [n.batch.repair for n in measured.numbers if n.batch is not None and n.batch.repair is not None]
     came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
         errors=batch_errors(measured),
         outliers=[_outlier(assessment, row, k) for row, k in farthest(assessment, MOST_OUTLIERS)],
-        factor=repairs[0] if wrong_unit and repairs else None,
+        factor=next((repair.factor for repair in repairs if repair.after == left), None),
         unlabelled=unlabelled,
         near_trusted=int(shared(assessment.batch.marks, assessment.trusted.marks).sum()),
         follows=follows(measured, assessment.policy, gate),
@@ -196,6 +196,7 @@ def _mean(values: Sequence[float]) -> float | None:
 def _outlier(assessment: NumberAssessment, row: int, k: int) -> OutlierRow:
     target, value = float(assessment.batch.targets[row, k]), float(expected_targets(assessment, row)[k])
     return OutlierRow(
+        name=assessment.grid.names[k] if assessment.grid.size > 1 else None,
         batch=assessment.batch.batches[assessment.batch.batch[row]],
         row=int(assessment.batch.row[row]),
         target=target,

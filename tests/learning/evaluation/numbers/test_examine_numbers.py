@@ -311,6 +311,12 @@ def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> N
     said = r'it was off by "salt" [\d.]+, "heat" [\d.]+\. .* \(on \d+ trusted rows'
     assert re.search(said, numbers_gained(report))
     assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
+    x, y = drawn(4)
+    salt, heat = y.copy(), 1e-2 * y[::-1]
+    salt[7] *= 3
+    report = numbers(stream.offer(stream.offered(x, np.stack([salt, heat], 1))).report)
+    assert report.batch.factor == "/ 10", "of the number whose unit is wrong"
+    assert report.batch.outliers[0].name == "heat"
 
 
 def test_recent_rows_alone_are_trusted_where_the_policy_says_so() -> None:
