@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
 from service.contract import resources
-from service.contract.enums import Action, DeploymentKind, Promotion
+from service.contract.enums import Action, DeploymentKind, Outcome, Promotion
 from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.callers import audit
@@ -152,9 +152,19 @@ def _move(session: Session, model: Model, version: Version, undoes: int | None, 
     session.execute(_POINT, {"of": model.id, "to": version.id})
     set_committed_value(model, "live_version_id", version.id)
     action = Action.VERSION_ROLLED_BACK if undoes is not None else _PROMOTED.get(by, Action.VERSION_PROMOTED_BY_HAND)
-    # what the gate says may name classes, and stands in the report; an order gives its reason with each batch
-    audit.record(session, action, model.name, version.number, "" if action in _PROMOTED.values() else reason)
+    audited = _by_update(version) if action in _PROMOTED.values() else reason
+    audit.record(session, action, model.name, version.number, audited)
     return Deployment(id=number, **row)
+
+
+def _by_update(version: Version) -> str:
+    """What the audit says of a promotion by the gate or an order. The gate's own sentence stands in the report, which
+    can be erased: it may name classes and targets."""
+    gate = (version.report or {}).get("gate")
+    if gate is None or gate["outcome"] != Outcome.PASS:
+        return f"by {version.update_id}"
+    found = "unproven, for rows were too few to judge it" if gate["unproven"] else "every check passed"
+    return f"by {version.update_id}: {found}"
 
 
 def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:

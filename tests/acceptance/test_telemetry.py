@@ -68,8 +68,16 @@ def test_a_trace_goes_from_the_caller_over_the_worker_to_the_method(caller: Call
     trace, place = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     rows_of_two = {"inputs": rows(60) + rows(60, -1), "labels": [CLASSES[k // 60] for k in range(120)]}
     body, headers = {**rows_of_two, "new_classes": "allow"}, {"traceparent": f"00-{trace}-{place}-01"}
+    headers["X-Request-Id"] = "from-till-7"
     order = caller.ok("POST", f"{caller.path}/updates?wait=60", body, headers=headers)
     caller.ok("POST", f"{caller.path}/predictions", {"inputs": rows(1)}, headers=headers)
+    audited = [
+        e for e in caller.ok("GET", "/v1/audit")["items"] if e["request_id"] == "from-till-7" and e["by"] == "worker"
+    ]
+    assert [(e["action"], e["reason"]) for e in audited] == [
+        ("update.succeeded", "promoted: version 1"),
+        ("version.promoted_by_gate", f"by {order['id']}: unproven, for rows were too few to judge it"),
+    ]
     names = {"update", "learn", "method ridge", "judge", "POST /v1/models/{model}/updates"}
     names.add("POST /v1/models/{model}/predictions")
     until(lambda: names <= {span.name for span in receiver.spans if span.trace == trace}, what="the spans")

@@ -30,7 +30,7 @@ from service.errors import (
 )
 from service.learning.devices import require
 from service.registry import leases, states, updates
-from service.registry.callers.actor import WORKER, act_as
+from service.registry.callers.actor import WORKER, Actor, act_as
 from service.registry.rows import retention as registry
 from service.registry.sql import unopened
 from service.registry.sql.database import now
@@ -248,6 +248,7 @@ class Worker:
         """Runs a claimed update to its end, or to where another worker has it."""
         log.info("begun: attempt %d", update.attempts)
         began = time.perf_counter()
+        act_as(Actor(WORKER.by, update.request_id))
         try:
             self._execute(update)
             figures.count(self._runtime, update.id, time.perf_counter() - began, span)
@@ -257,6 +258,7 @@ class Worker:
             log.warning("the lease of update %s was lost; nothing is published: %s", update.id, lost.detail)
             erasure.sweep(self._runtime)  # what it learned may have been erased meanwhile
         finally:
+            act_as(WORKER)
             self._runtime.changed()
         if update.erase:
             self._finish_erasures()

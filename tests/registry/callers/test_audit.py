@@ -105,6 +105,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
         assert claim(session).id == order.id
         updates.cancel(session, order)
         models.archive(session, digits)
+    first_update = next(row.subject for row in rows(database) if row.action == "update.succeeded")
     changes = [(row.action, row.reason) for row in rows(database) if row.action != "update.succeeded"]
     assert changes == [
         ("model.created", ""),
@@ -113,7 +114,7 @@ def test_changes_by_hand_are_told_by_name_and_count_and_never_by_what_the_rows_a
         ("class.removed", ""),
         ("batch.received", "4 rows"),
         ("update.queued", ""),
-        ("version.promoted_by_gate", ""),
+        ("version.promoted_by_gate", f"by {first_update}"),
         ("alias.put", "version 1"),
         ("alias.put", "version 1"),
         ("alias.deleted", ""),
