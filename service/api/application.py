@@ -76,6 +76,8 @@ ALL = APIRouter()
 for router in ROUTERS:
     checks = [check_access] if router in ANY_QUERY else [check_access, check_query]
     ALL.include_router(router, dependencies=[Depends(check) for check in checks])
+PATHS = list(dict.fromkeys(route.path for router in ROUTERS for route in router.routes if isinstance(route, Route)))
+_AT = re.compile("|".join("({})".format(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in PATHS))
 
 HINTS = (
     (r".*[:/](predict|predict_proba|classify|regress|score)", "POST /v1/models/{model}/predictions predicts rows."),
@@ -87,6 +89,12 @@ HINTS = (
     (r".*", "The interface is described at /docs."),
 )
 """Patterns of paths that people try, as other servers have them, and where they find it here."""
+
+
+def route_at(path: str) -> str:
+    """The route at an address, for a request that is refused before its route is asked; "" where there is none."""
+    match = _AT.fullmatch(path)
+    return PATHS[match.lastindex - 1] if match and match.lastindex else ""
 
 
 class Application(FastAPI):

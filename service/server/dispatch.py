@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api import problems
 from service.api.access.scopes import PREDICT
+from service.api.application import route_at
 from service.api.bodies import request_body
 from service.api.context import Context, request_id
 from service.api.idempotent_posts import TRIES
@@ -106,6 +107,7 @@ class Dispatcher:
             if isinstance(error, Unauthorized | TooMany):
                 answer.logged = True
                 self.fast_path.log_refusal(error)
+            answer.route = answer.route or route_at(scope["path"])
             unread = has_body(scope) and (not answer.taken or isinstance(error, TooLarge | LongAddress))
             await answer.problem(*problems.problem(error, answer.request_id), receive if unread else None)
         except Exception:

@@ -64,6 +64,27 @@ def test_requests_are_counted_by_route_and_status_whatever_they_name(make_api: M
     assert figure(api, "tsuika_predictions_total", model="digits", version="1") == 2
 
 
+def test_a_request_that_is_refused_before_its_route_is_counted_there(
+    make_api: MakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = make_api(key="secret")
+    caplog.set_level("INFO", "tsuika.requests")
+    batches, updates = "/v1/models/digits/batches", "/v1/models/digits/updates"
+    assert api("GET", batches).status_code == 401
+    assert api("POST", updates, content="x", headers={**OPERATOR, "Content-Type": "text/html"}).status_code == 415
+    too_long = {**OPERATOR, "Content-Type": "application/json", "Content-Length": str(10**12)}
+    assert api("POST", "/v1/models", content=b"{}", headers=too_long).status_code == 413
+    assert api("POST", "/no/such", content="x", headers={**OPERATOR, "Content-Type": "text/html"}).status_code == 415
+    for route, status in (
+        ("/v1/models/{model}/batches", "401"),
+        ("/v1/models/{model}/updates", "415"),
+        ("/v1/models", "413"),
+        (requests.NO_ROUTE, "415"),
+    ):
+        assert figure(api, "tsuika_requests_total", OPERATOR, route=route, status=status) == 1
+    assert "POST /v1/models 413 in" in caplog.text
+
+
 def test_what_is_live_is_told_and_what_waits(make_api: MakeApi) -> None:
     api = make_api()
     model = make_model(api.runtime)
