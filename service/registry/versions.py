@@ -303,13 +303,15 @@ def resources_of(session: Session, model: Model, versions: Sequence[Version]) ->
     ]
 
 
-def lineage(session: Session, model: Model, after: int = 0) -> resources.Lineage:
-    """Versions with a higher number than `after`, with their parents, oldest first."""
+def lineage(session: Session, model: Model, after: int = 0, before: int | None = None) -> resources.Lineage:
+    """Versions with a higher number than `after`, and a lower one than `before`, with their parents, oldest first."""
     parent = aliased(Version)
     facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
     facts = facts.join(Update, Update.id == _v.update_id, isouter=True)
     facts = facts.join(parent, parent.id == _v.parent_id, isouter=True)
-    newer = facts.where(_v.model_id == model.id, _v.number > min(after, LARGEST)).order_by(_v.number)
+    between = facts.where(_v.model_id == model.id, _v.number > min(after, LARGEST)).order_by(_v.number)
+    if before is not None:
+        between = between.where(_v.number < min(before, LARGEST))
     return resources.Lineage.model_validate(
         {
             "model": model.name,
@@ -323,7 +325,7 @@ def lineage(session: Session, model: Model, after: int = 0) -> resources.Lineage
                     "live": v.id == model.live_version_id,
                     "erased": v.erased_at is not None,
                 }
-                for v in session.execute(newer)
+                for v in session.execute(between)
             ],
         }
     )

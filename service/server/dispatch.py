@@ -29,6 +29,7 @@ from service.api.limits.request_checks import (
     AFTERWARDS,
     CALLER,
     READS_AGAIN,
+    SIGNED_IN,
     TRACE,
     WRITES,
     SenderGone,
@@ -45,6 +46,7 @@ from service.telemetry.metrics import NAMED
 from service.telemetry.requests import MODEL_ERRORS, NO_ROUTE, of_route
 from service.telemetry.tracing import Span
 from service.web.addresses import is_page
+from service.web.browser import key_to_read_by
 
 if TYPE_CHECKING:
     from service.web.site import Site
@@ -136,6 +138,8 @@ class Dispatcher:
             answer.site, answer.taken = self._site, True
             answer.route = await self._site(scope, receive, answer.send)
             return
+        if (key := key_to_read_by(scope)) is not None:
+            scope[SIGNED_IN] = f"Bearer {key}"
         caller = self.context.keyring.admit(scope)
         act_as(Actor(caller.name, answer.request_id))
         request_checks.check_length(scope["query_string"])

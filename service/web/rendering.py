@@ -83,7 +83,7 @@ def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str
         "token": browser.token,
         "attempt": secrets.token_urlsafe(18),
         "signed_in": browser.key is not None,
-        "json": shown.json,
+        "same": ({"": shown.json} if shown.json is not None else {}) | {**shown.parts},
         "in_language": lambda code: "?" + urlencode({**query, "lang": code}),
     }
     html = templates().get_template(shown.template).render({**frame, **shown.facts})

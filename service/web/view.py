@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from service.contract.resources import Model
 from service.web.client import ApiClient, Refused, Sending, Sent, address
@@ -38,6 +39,11 @@ class View:
         """The model of the page. Raises Refused."""
         return self.api.get(self.path(), Model)
 
+    def same(self, path: str, **query: str | int) -> str:
+        """The address of a list as JSON from where the page shows it, with that query."""
+        asked = ({"cursor": self.query["cursor"]} if "cursor" in self.query else {}) | query
+        return f"{path}?{urlencode(asked)}" if asked else path
+
     def wrong(self, faults: Mapping[str, str], status: int = 422) -> View:
         """The same after a form that was not taken."""
         return replace(self, faults=faults, status=status)
@@ -45,12 +51,14 @@ class View:
 
 @dataclass(frozen=True)
 class Shown:
-    """A page: a file of `templates/`, what it says, and the address of the same as JSON."""
+    """A page: a file of `templates/`, what it says, and the address of the same as JSON; what it has beside
+    that has its address in `parts`, by what it is."""
 
     template: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     json: str | None = None
     status: int = 200
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -263,7 +263,7 @@ def test_a_model_without_batches_or_disputes_says_so(person: Person) -> None:
     assert "No rows have come yet." in person.looks("/models/digits/batches").text
     assert "No label is in dispute." in person.looks("/models/digits/disputes").text
     missing = person.looks("/models/digits/disputes/dis_0")
-    assert (missing.status_code, "no such dispute" in missing.text) == (404, True)
+    assert (missing.status_code, "There is no dispute" in missing.text) == (404, True)
 
 
 def test_numbers_are_said_by_their_mean_and_range(person: Person) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.web.browser import Browser
+from service.web.browser import Browser, key_to_read_by
 
 TOKEN = "t" * 32
 
@@ -66,3 +66,20 @@ def test_a_form_is_ours_with_the_token_of_the_browser_and_from_this_origin() -> 
     ]:
         request = scope(**headers)
         assert Browser.of(request).wrote({"token": token}, request) is ours, headers
+
+
+def test_the_key_of_a_browser_reads_the_api_and_nothing_else() -> None:
+    signed_in = {"cookie": "tsuika_token=x; tsuika_key=a%3Bb"}
+    for method, path, headers, key in [
+        ("GET", "/v1/models", {}, "a;b"),
+        ("HEAD", "/v1/keys", {"sec_fetch_site": "same-origin"}, "a;b"),
+        ("GET", "/v1/models", {"sec_fetch_site": "none"}, "a;b"),
+        ("GET", "/v1/models", {"sec_fetch_site": "same-site"}, None),
+        ("GET", "/v1/models", {"sec_fetch_site": "cross-site"}, None),
+        ("GET", "/v1/models", {"authorization": "Bearer other"}, None),
+        ("GET", "/v1/models", {"cookie": "tsuika_token=x; tsuika_key="}, None),
+        ("GET", "/metrics", {}, None),
+        *((method, "/v1/models", {}, None) for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
+    ]:
+        request = scope(**{**signed_in, **headers}) | {"method": method, "path": path}
+        assert key_to_read_by(request) == key, (method, path, headers)

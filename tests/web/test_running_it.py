@@ -7,8 +7,9 @@ from html import unescape
 
 import pytest
 
-from service.web.pages import audit
+from service.web.pages import ROUTES, audit
 from tests.api.conftest import MakeApi
+from tests.api.routes.test_disputes import opened
 from tests.making import make_version
 from tests.web.test_pages import HTML, KEY, Person
 
@@ -119,6 +120,41 @@ def test_who_may_not_see_keys_and_the_audit_gets_a_sentence(admin: Person) -> No
         refused = till.looks(path)
         assert (refused.status_code, 'role="alert"' in refused.text) == (403, True)
     assert till.looks("/limits").status_code == 200
+
+
+def test_the_same_as_json_is_linked_and_is_read_by_who_is_signed_in(admin: Person) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    admin.api.ok("POST", "/v1/models", {"name": "digits", "input": {"kind": "vector", "size": 3}}, headers=bearer)
+    make_version(admin.api.runtime)
+    dispute = opened(admin.api, bearer)
+    [batch] = admin.api.ok("GET", "/v1/models/digits/batches", headers=bearer)["items"]
+    key = admin.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["predict"]}, headers=bearer)
+    filled = {"model": "digits", "version": "1", "dispute": dispute, "batch": batch["id"], "key": key["id"]}
+    filled["update"] = admin.api.ok("GET", "/v1/models/digits/updates", headers=bearer)["items"][0]["id"]
+    linked = dict[str, list[str]]()
+    for route in ROUTES:
+        if route.show is None or admin.looks(path := route.path.format(**filled)).status_code != 200:
+            continue
+        links = re.findall(r'<a href="([^"]*)">JSON', admin.looks(path).text)
+        linked[route.path] = [unescape(link) for link in links]
+        assert links, path
+        for link in linked[route.path]:
+            assert admin.api("GET", link).status_code == 200, link
+    at = f"/v1/models/digits/batches/{batch['id']}"
+    assert linked["/models/{model}/batches/{batch}"] == [at, f"{at}/suspects?limit=100", f"{at}/rows?limit=20"]
+    assert linked["/models/{model}/disputes/{dispute}"] == [f"/v1/models/digits/disputes/{dispute}"]
+    for page, same in (
+        ("/audit?model=digits", "/v1/audit?model=digits"),
+        ("/models/digits/lineage?before=2", "/v1/models/digits/lineage?before=2"),
+        ("/models/digits/compare?before=1&after=2", "/v1/models/digits/versions/2"),
+    ):
+        assert same in [unescape(link) for link in re.findall('href="([^"]*)">JSON', admin.looks(page).text)]
+    asked = admin.sends("/models/digits/predict", "/models/digits/predict", rows="[1,2,3]").text
+    [same] = re.findall(r'<a href="([^"]*)">JSON', asked)
+    assert admin.api.ok("GET", unescape(same))["predictions"][0]["class"] in asked
+    for method, path in (("POST", "/v1/models"), ("DELETE", f"/v1/keys/{key['id']}")):
+        assert admin.api(method, path).status_code == 401
+    assert admin.api("GET", "/v1/models", headers={"authorization": "Bearer other"}).status_code == 401
 
 
 def test_limits_are_those_of_the_service(admin: Person) -> None:

@@ -16,7 +16,7 @@ from starlette.types import Scope
 from service.api.access.callers import HOST, OPERATOR, STRANGER, Caller
 from service.api.access.rates import Rates
 from service.api.health import ALIVE, READY
-from service.api.limits.request_checks import CALLER, COUNTED, check_host, header
+from service.api.limits.request_checks import CALLER, COUNTED, SIGNED_IN, check_host, header
 from service.errors import ForbiddenHost, Unauthorized
 from service.registry.callers import keys
 from service.registry.callers.keys import PREFIX_LENGTH, StoredKey
@@ -102,14 +102,16 @@ class Keyring:
         """As `admit`, whatever the host name, and without counting. Raises Unauthorized."""
         if not self.asks:
             return HOST
-        authorization = header(scope, b"authorization") or ""
-        usual = self._usual is not None and hmac.compare_digest(authorization.encode("latin-1"), self._usual)
+        authorization: str = header(scope, b"authorization") or scope.get(SIGNED_IN, "")
+        usual = self._usual is not None and hmac.compare_digest(authorization.encode("latin-1", "replace"), self._usual)
         if usual and self._bootstraps:
             return OPERATOR  # nearly everybody writes it so
         scheme, _, key = authorization.partition(" ")
         key, ended, bootstrap = key.strip(), None, False
         if scheme.lower() == "bearer" and key:
-            bootstrap = self._bootstrap is not None and hmac.compare_digest(key.encode("latin-1"), self._bootstrap)
+            bootstrap = self._bootstrap is not None and hmac.compare_digest(
+                key.encode("latin-1", "replace"), self._bootstrap
+            )
             if bootstrap and self._bootstraps:
                 return OPERATOR
             stored = self._keys.by_prefix.get(key[:PREFIX_LENGTH], keys.NOBODY)

@@ -45,6 +45,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/retractions": {"POST": PROMOTE},
     "/v1/models/{model}/merges": {"POST": PROMOTE},
     "/v1/models/{model}/disputes": {"GET": READ},
+    "/v1/models/{model}/disputes/{dispute}": {"GET": READ},
     "/v1/models/{model}/disputes/{dispute}/settle": {"POST": PROMOTE},
     "/v1/models/{model}/versions": {"GET": READ, "POST": PROMOTE},
     "/v1/models/{model}/versions/{version}": {"GET": READ},

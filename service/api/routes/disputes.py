@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from service.api.context import Page, Shared, access, answer, attempt, body_of
+from service.api.context import Context, Page, Shared, access, answer, attempt, body_of
 from service.api.idempotent_posts import Effect
 from service.api.lists import list_of_model
 from service.api.openapi import KEY, refusals, takes
@@ -28,6 +28,12 @@ def list_disputes(shared: Shared, page: Page, model: str, state: DisputeState | 
     """Labels that contradict what the live version is sure of, newest first: open, or how they were settled; those in
     one state."""
     return list_of_model(shared, page, model, partial(disputes.page, state=state), disputes.resources_of)
+
+
+@routes.get("/v1/models/{model}/disputes/{dispute}", response_model=resources.ModelDispute, responses=refusals(404))
+def get_dispute(shared: Shared, model: str, dispute: str) -> Response:
+    """A label that contradicts the live version: what it says, and how it was settled."""
+    return answer(_read(shared, model, dispute))
 
 
 @routes.post(
@@ -53,7 +59,11 @@ def settle_dispute(request: Request, shared: Shared, model: str, dispute: str) -
         return Effect(200, {}, shared.runtime.changed)
 
     done = shared.posts.run(attempt(request, body.members), lambda _: act)
+    return answer(_read(shared, model, dispute), done.status, done.headers)
+
+
+def _read(shared: Context, model: str, dispute: str) -> resources.ModelDispute:
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         [resource] = disputes.resources_of(session, record, [disputes.get(session, record, dispute)])
-    return answer(resource, done.status, done.headers)
+    return resource

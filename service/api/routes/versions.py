@@ -88,10 +88,11 @@ def get_lineage(
     shared: Shared,
     model: str,
     after: Annotated[int, Query(ge=0, description="Only versions with a higher number.")] = 0,
+    before: Annotated[int | None, Query(ge=0, description="Only versions with a lower number.")] = None,
 ) -> Response:
-    """All versions with their parents, oldest first; or those after a number."""
+    """All versions with their parents, oldest first; or those after a number, before one."""
     with shared.runtime.database.reading() as session:
-        return answer(versions.lineage(session, models.get(session, model), after))
+        return answer(versions.lineage(session, models.get(session, model), after, before))
 
 
 def _pretrained(facts: Version) -> dict[str, str]:

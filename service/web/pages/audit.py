@@ -29,10 +29,11 @@ COUNTED = {
 def show(view: View) -> Answer:
     """Changes of state, newest first; of one model, where the query names it."""
     model, wrong, status = view.query.get("model", "").strip(), {}, 200
+    of = {"model": model} if model else {}
     entries: Listed[AuditEntry] = Listed(items=[])
     try:
         entries = view.api.get(
-            address("audit"), Listed[AuditEntry], limit=ENTRIES, cursor=view.query.get("cursor"), model=model or None
+            address("audit"), Listed[AuditEntry], limit=ENTRIES, cursor=view.query.get("cursor"), **of
         )
     except Refused as refused:
         if not refused.problem.errors:
@@ -44,7 +45,7 @@ def show(view: View) -> Answer:
         "chosen": model,
         "faults": wrong,
     }
-    return Shown("audit.html", facts, json=address("audit"), status=status)
+    return Shown("audit.html", facts, json=view.same(address("audit"), **of), status=status)
 
 
 def reason(entry: AuditEntry, words: Words) -> str:

@@ -65,7 +65,9 @@ def show(view: View) -> Answer:
         "numbers": not model.target.has_classes,
         **(_compared(before, after, view.words) if before is not None and after is not None else {}),
     }
-    return Shown("compare.html", facts, json=view.path("versions"))
+    of = [version.number for version in (before, after) if version is not None]
+    both = {view.words("version.path", version=number): view.path("versions", number) for number in of}
+    return Shown("compare.html", facts, json=None if both else view.path("versions"), parts=both)
 
 
 def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | None, Version | None]:

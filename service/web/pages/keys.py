@@ -36,7 +36,7 @@ def show(view: View, made: NewKey | None = None) -> Answer:
         "made": made,
         "faults": {place.partition(".")[0]: sentence for place, sentence in view.faults.items()},
     }
-    return Shown("keys.html", facts, json=address("keys"), status=view.status)
+    return Shown("keys.html", facts, json=view.same(address("keys")), status=view.status)
 
 
 @asks_again(show)

@@ -26,7 +26,8 @@ def show(view: View) -> Answer:
     all_of = view.api.get(view.path("lineage"), Lineage)
     moves = view.api.get(view.path("deployments"), Listed[Deployment], limit=MOVES).items
     undone = {m.previous_version for m in moves if m.kind is DeploymentKind.ROLLBACK}
-    older = [n for n in all_of.versions if not before.isdecimal() or n.number < int(before[:18])]
+    below = {"before": int(before[:18])} if before.isdecimal() else {}
+    older = [n for n in all_of.versions if not below or n.number < below["before"]]
     shown = sorted(older, key=lambda node: -node.number)[:MOST]
     went_live = {move.version for move in moves}
     nodes = [Node(n.number, n.parent, _mark(n, went_live), note(n, went_live, undone, view.words)) for n in shown]
@@ -41,7 +42,7 @@ def show(view: View) -> Answer:
         "chart": lineage(nodes, all_of.live_version, title, _sentence(all_of, view.words)) if nodes else None,
         "older": shown[-1].number if len(older) > len(shown) else None,
     }
-    return Shown("lineage.html", facts, json=view.path("lineage"))
+    return Shown("lineage.html", facts, json=view.same(view.path("lineage"), **below))
 
 
 def note(node: LineageNode, went_live: Collection[int], undone: Collection[int | None], words: Words) -> str:

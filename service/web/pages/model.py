@@ -94,7 +94,8 @@ def show(view: View) -> Answer:
         "latest": cursor is None,
         "faults": view.faults,
     }
-    return Shown("model.html", facts, json=view.path(), status=view.status)
+    parts = {view.words("model.versions"): view.same(view.path("versions"), limit=VERSIONS)} if versions else {}
+    return Shown("model.html", facts, json=view.path(), status=view.status, parts=parts)
 
 
 @asks_again(show)

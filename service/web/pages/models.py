@@ -44,7 +44,7 @@ def show(view: View) -> Answer:
         "next_cursor": listed.next_cursor,
         "first": "cursor" not in view.query,
     }
-    return Shown("models.html", facts, json=address("models"))
+    return Shown("models.html", facts, json=view.same(address("models")))
 
 
 def _line(view: View, model: Model) -> Line:

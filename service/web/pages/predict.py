@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
 
@@ -38,6 +39,8 @@ TOP = 10
 """Best classes that are listed of a row."""
 MOST_ROWS, MOST_BYTES = 100, 4 * 1024 * 1024
 """Rows of a file whose answers are shown; bytes of an answer that are read at all."""
+MOST_ADDRESS = 8000
+"""Characters of an address that browsers and proxies take."""
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
 
@@ -99,7 +102,15 @@ def act(view: View) -> Answer:
         answer = PREDICTED.validate_json(view.api.send("POST", where, order))
     except Refused as refused:
         return _page(view, model, wrong=beside(model, refused.problem), status=refused.problem.status)
-    return _page(view, model, answer=answer, call=(where, body))
+    return _page(view, model, answer=answer, call=(where, body, _by_get(where, order)))
+
+
+def _by_get(where: str, order: Mapping[str, Any]) -> str | None:
+    """The address that gives the same answer to a GET; None for several rows, and where it would be long."""
+    first, *more = order["inputs"]
+    row = first if isinstance(first, str) else json.dumps(first, ensure_ascii=False, separators=(",", ":"))
+    asked = f"{where}?{urlencode({'input': row} | ({'top': TOP} if 'top' in order else {}))}"
+    return None if more or len(asked) > MOST_ADDRESS else asked
 
 
 def _no_numbers(view: View, model: Model) -> dict[str, str]:
@@ -231,7 +242,7 @@ def _page(
     view: View,
     model: Model,
     answer: Predictions | NumberPredictions | None = None,
-    call: tuple[str, str] | None = None,
+    call: tuple[str, str, str | None] | None = None,
     wrong: dict[str, str] | None = None,
     status: int = 200,
 ) -> Shown:
@@ -251,7 +262,8 @@ def _page(
         "most": TOP if model.target.has_classes and isinstance(model.input, ImageInput) else None,
         "faults": wrong or {},
     }
-    return Shown("predict.html", facts, json=view.path(), status=status)
+    same = call[2] if call is not None else None
+    return Shown("predict.html", facts, json=same or view.path(), status=status)
 
 
 def sentences(view: View, model: Model, answer: Predictions | NumberPredictions) -> list[str]:

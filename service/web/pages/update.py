@@ -51,7 +51,9 @@ def show_all(view: View) -> Answer:
     path = view.path("updates")
     listed = view.api.get(path, Listed[Update], limit=UPDATES_A_PAGE, cursor=view.query.get("cursor"))
     lines = [_line(view, update) for update in listed.items]
-    return Shown("updates.html", {"model": model, "lines": lines, "next_cursor": listed.next_cursor}, json=path)
+    return Shown(
+        "updates.html", {"model": model, "lines": lines, "next_cursor": listed.next_cursor}, json=view.same(path)
+    )
 
 
 def _line(view: View, update: Update) -> tuple[Update, str, str]:

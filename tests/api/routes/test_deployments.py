@@ -195,6 +195,8 @@ def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
     newer = api.ok("GET", f"{MODEL}/lineage?after=2")
     assert (newer["live_version"], newer["versions"]) == (3, lineage["versions"][2:])
     assert not api.ok("GET", f"{MODEL}/lineage?after={'9' * 40}")["versions"]
+    assert api.ok("GET", f"{MODEL}/lineage?after=1&before=3")["versions"] == lineage["versions"][1:2]
+    assert api.ok("GET", f"{MODEL}/lineage?before={'9' * 40}") == lineage
     weights = api("GET", f"{MODEL}/versions/2/weights")
     tensors, meta = _unpacked(weights.content)
     assert {"head.0/weight", "head.0/bias", "scale/mean"} <= tensors.keys()

@@ -55,6 +55,8 @@ def test_disputes_are_listed_newest_first_with_what_can_be_done(keyed: Api) -> N
     assert "settle" in shown["remedy"]
     rest = keyed.ok("GET", f"{PATH}?cursor={page['next_cursor']}", headers=both)
     assert [each["id"] for each in rest["items"]] == [first]
+    assert keyed.ok("GET", f"{PATH}/{second}", headers=both) == shown
+    assert keyed("GET", f"{PATH}/dis_0", headers=both).status_code == 404
 
 
 def test_another_key_settles_a_dispute_once_and_says_why(keyed: Api) -> None:

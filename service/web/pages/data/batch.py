@@ -37,7 +37,11 @@ def show(view: View) -> Answer:
         "suspected": set(numbers),
         "most": ROWS,
     }
-    return Shown("data/batch.html", facts, json=path)
+    parts = {view.words("batch.suspects"): view.same(f"{path}/suspects", limit=SUSPECTS)} if suspects else {}
+    if looked and looked.why is None:
+        start = {"cursor": view.query["from"]} if "from" in view.query else {}
+        parts[view.words("rows.title")] = view.same(f"{path}/rows", limit=ROWS, **start)
+    return Shown("data/batch.html", facts, json=path, parts=parts)
 
 
 def ask(view: View) -> Answer:

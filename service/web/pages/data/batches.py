@@ -32,7 +32,7 @@ def show(view: View) -> Answer:
         "next_cursor": listed.next_cursor,
         "faults": view.faults,
     }
-    return Shown("data/batches.html", facts, json=path, status=view.status)
+    return Shown("data/batches.html", facts, json=view.same(path), status=view.status)
 
 
 @asks_again(show)

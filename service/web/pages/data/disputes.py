@@ -8,8 +8,6 @@ from service.contract.resources import Page as Listed
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 DISPUTES_A_PAGE = 50
-MOST = 200
-"""On one page of the API's list, where one dispute is looked for."""
 
 
 def show(view: View) -> Answer:
@@ -19,15 +17,13 @@ def show(view: View) -> Answer:
     listed = view.api.get(path, Listed[ModelDispute], limit=DISPUTES_A_PAGE, cursor=view.query.get("cursor"))
     disputes = sorted(listed.items, key=lambda dispute: dispute.state is not DisputeState.OPEN)
     facts = {"model": model, "disputes": disputes, "next_cursor": listed.next_cursor}
-    return Shown("data/disputes.html", facts, json=path)
+    return Shown("data/disputes.html", facts, json=view.same(path))
 
 
 def ask(view: View) -> Answer:
     """One dispute, and what each of the two answers means."""
-    dispute = _find(view)
-    if dispute is None:
-        said = {"title": view.words("problem.no_page"), "sentence": view.words("disputes.unknown")}
-        return Shown("problem.html", said, status=404)
+    path = view.path("disputes", view.params["dispute"])
+    dispute = view.api.get(path, ModelDispute)
     facts = {
         "dispute": dispute,
         "open": dispute.state is DisputeState.OPEN,
@@ -35,7 +31,7 @@ def ask(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("data/dispute.html", facts, json=view.path("disputes"), status=view.status)
+    return Shown("data/dispute.html", facts, json=path, status=view.status)
 
 
 @asks_again(ask)
@@ -45,19 +41,6 @@ def settle(view: View) -> Answer:
     order = {"verdict": view.form.get("verdict", ""), "reason": view.form.get("reason", "")}
     view.api.post(view.path("disputes", which, "settle"), ModelDispute, order)
     return Moved(f"/models/{view.params['model']}/disputes/{which}")
-
-
-def _find(view: View) -> ModelDispute | None:
-    """The dispute that the address names, on whichever page of the list it is."""
-    cursor = None
-    while True:
-        listed = view.api.get(view.path("disputes"), Listed[ModelDispute], limit=MOST, cursor=cursor)
-        for dispute in listed.items:
-            if dispute.id == view.params["dispute"]:
-                return dispute
-        cursor = listed.next_cursor
-        if cursor is None:
-            return None
 
 
 ROUTES = (Route("/models/{model}/disputes", show), Route("/models/{model}/disputes/{dispute}", ask, settle))
