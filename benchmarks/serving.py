@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving [--targets mlserver,litserve,bentoml,mlflow,floor,ours,ours-f32] [--model m1|m2]
         [--connections 1,8,64] [--seconds 10] [--rounds 3] [--venvs DIR] [--json FILE]
-        [--swaps] [--training] [--upload] [--cold] [--overload] [--start] [--faults]
+        [--swaps] [--training] [--upload] [--cold] [--overload] [--tables] [--start] [--faults]
 
 Everybody answers with the same network and is asked for one row a request. A server has one core, h2load makes the
 load from another; every round starts each of them in turn, so that the drift of a machine falls on all. Ratios are
@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.servers.contenders import CONTENDERS, DOORS, PEERS, Contender
+from benchmarks.servers.contenders import CONTENDERS, DOORS, KEY, PEERS, Contender
 from benchmarks.servers.disturbed import SCENARIOS, disturbed
 from benchmarks.servers.faults import faults
 from benchmarks.servers.load import missing
@@ -36,6 +36,7 @@ from benchmarks.servers.ours import one_core_each, prepare, serving, start_secon
 from benchmarks.servers.overload import CROWD, TIMES, overloaded
 from benchmarks.servers.report import Measurements, report
 from benchmarks.servers.running import Place, running
+from benchmarks.servers.table_cost import SIZE, table_costs
 from benchmarks.tables.terminal import bar
 
 TARGETS = (*(c.name for c in PEERS), "floor", "ours", "ours-f32")
@@ -53,9 +54,8 @@ def run(arguments: argparse.Namespace, place: Place) -> Measurements:
     for contender in _contenders(arguments):  # environments are made before anything is measured
         place.interpreter(contender)
     tried = _contenders(arguments) if arguments.faults else []
-    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + arguments.overload + arguments.start) + len(
-        tried
-    )
+    once = arguments.overload + arguments.tables + arguments.start
+    parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + once) + len(tried)
     with bar(parts) as advance:
         for k in range(1, arguments.rounds + 1):
             for name in arguments.targets:
@@ -67,6 +67,9 @@ def run(arguments: argparse.Namespace, place: Place) -> Measurements:
             if arguments.overload:
                 _try(measurements, "overload", partial(_overloaded, measurements, place, settings, arguments))
                 advance(f"round {k}: overload")
+            if arguments.tables:
+                _try(measurements, "tables", partial(_table_costs, measurements, place, arguments))
+                advance(f"round {k}: tables")
             if arguments.start:
                 _try(measurements, "start", partial(_started, measurements, place, many))
                 advance(f"round {k}: start")
@@ -120,6 +123,11 @@ def _overloaded(
     measurements.overload.append(overloaded(place, settings, arguments.seconds))
 
 
+def _table_costs(measurements: Measurements, place: Place, arguments: argparse.Namespace) -> None:
+    settings = {"TSUIKA_KEY": KEY, "TSUIKA_DATA": str(place.folder / "data-tables")}
+    measurements.tables += table_costs(place, settings, arguments.connections, arguments.seconds)
+
+
 def _started(measurements: Measurements, place: Place, settings: dict[str, str]) -> None:
     measurements.start.append(start_seconds(place, settings))
 
@@ -163,11 +171,14 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--upload", action="store_true", help="batches of 20 MB come in, one after another")
     parser.add_argument("--cold", action="store_true", help="once a second a version is asked for the first time")
     parser.add_argument("--overload", action="store_true", help=f"{CROWD:,} ask {TIMES} times what it can do")
+    parser.add_argument(
+        "--tables", action="store_true", help=f"a row of {SIZE} columns beside a vector of {SIZE} numbers"
+    )
     parser.add_argument("--start", action="store_true", help=f"from the command to ready with {MANY_MODELS} models")
     parser.add_argument("--faults", action="store_true", help="what bad input gets, everywhere")
     arguments = parser.parse_args(words)
     if arguments.targets is None:
-        alone = any(getattr(arguments, name) for name in (*FLAGS.values(), "overload", "start", "faults"))
+        alone = any(getattr(arguments, name) for name in (*FLAGS.values(), "overload", "tables", "start", "faults"))
         arguments.targets = [] if alone else [*TARGETS]
     return arguments
 

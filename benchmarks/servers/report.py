@@ -12,6 +12,7 @@ from benchmarks.servers.contenders import BASE, OTHERS
 from benchmarks.servers.disturbed import Disturbed
 from benchmarks.servers.faults import NAMES
 from benchmarks.servers.overload import Overload
+from benchmarks.servers.table_cost import VECTOR, TableCost
 from benchmarks.tables.terminal import table
 
 
@@ -23,6 +24,7 @@ class Measurements:
     rounds: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
     disturbed: list[Disturbed] = field(default_factory=list)
     overload: list[Overload] = field(default_factory=list)
+    tables: list[TableCost] = field(default_factory=list)
     start: list[float] = field(default_factory=list)
     faults: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -52,6 +54,9 @@ def report(measurements: Measurements) -> Iterator[str]:
             table(("goodput", "offered", "refused", "broken", "p99 ms"), overload.table_rows(measurements.overload))
             + "\n"
         )
+    if measurements.tables:
+        yield "ours, core ms a request of one row, and beside the vector"
+        yield table(("connections", *_forms(measurements.tables)), _table_rows(measurements.tables)) + "\n"
     if measurements.start:
         yield f"from the command to ready with ten models, s: {', '.join(f'{s:.2f}' for s in measurements.start)}\n"
     if measurements.faults:
@@ -92,6 +97,17 @@ def _disturbed_lines(disturbed: Sequence[Disturbed]) -> Iterator[str]:
     yield "ours meanwhile, against undisturbed"
     yield table(("", "connections", "rate", "p99", "failed", "done"), rows) + "\n"
     yield from dict.fromkeys(f"  {d.what}: {fault}" for d in disturbed for fault in d.faults)
+
+
+def _forms(tables: Sequence[TableCost]) -> list[str]:
+    return [*tables[0].core_ms]
+
+
+def _table_rows(tables: Sequence[TableCost]) -> Iterator[list[str]]:
+    for n in dict.fromkeys(cost.connections for cost in tables):
+        rounds = [cost.core_ms for cost in tables if cost.connections == n]
+        ratios = {form: median(r[form] / r[VECTOR] for r in rounds) for form in _forms(tables)}
+        yield [str(n), *(f"{median(r[form] for r in rounds):.3f} ({ratio:.2f})" for form, ratio in ratios.items())]
 
 
 def _grouped(disturbed: Sequence[Disturbed]) -> Mapping[tuple[str, int], list[Disturbed]]:

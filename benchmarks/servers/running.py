@@ -17,7 +17,7 @@ import httpx
 import torch
 
 from benchmarks.running.memory import core_seconds_of, descendants, pss_of
-from benchmarks.servers.contenders import Contender, Row
+from benchmarks.servers.contenders import Asked, Contender, Row
 from benchmarks.servers.load import Load, drive
 from benchmarks.servers.network import build, free_port, row
 
@@ -86,15 +86,18 @@ class Running:
             return self.contender.best(self.ask().content) == self.expected
         return False
 
-    def drive(self, connections: int, seconds: int, each: float | None = None, before: int = 0) -> Load:
-        """Load it as `load.drive` does."""
-        asked = self.contender.asks(self.row)
-        return drive(self.url, asked, connections, seconds, self.place.cores[1], each, before)
+    def drive(
+        self, connections: int, seconds: int, each: float | None = None, before: int = 0, asked: Asked | None = None
+    ) -> Load:
+        """Load it as `load.drive` does, by default with what everybody asks."""
+        return drive(
+            self.url, asked or self.contender.asks(self.row), connections, seconds, self.place.cores[1], each, before
+        )
 
-    def load(self, connections: int, seconds: int) -> dict[str, Any]:
+    def load(self, connections: int, seconds: int, asked: Asked | None = None) -> dict[str, Any]:
         """Load it, and tell what came back and what it took: core-milliseconds a request, MB."""
         before = core_seconds_of(self.process.pid)
-        driven = self.drive(connections, seconds)
+        driven = self.drive(connections, seconds, asked=asked)
         used = core_seconds_of(self.process.pid) - before
         cost = 1000 * used / max(driven.requests, 1)
         return {**asdict(driven), "failed": driven.failed, "core_ms": cost, "pss": pss_of(self.process.pid)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -11,12 +12,13 @@ from pydantic import TypeAdapter
 
 from benchmarks import serving
 from benchmarks.servers import load
-from benchmarks.servers.contenders import CONTENDERS, DOORS
+from benchmarks.servers.contenders import CONTENDERS, DOORS, KEY
 from benchmarks.servers.faults import BODIES, CHANGES, described
 from benchmarks.servers.network import SHAPES, build, row
 from benchmarks.servers.ours import SETTINGS, exported, fill, input_of, one_core_each, until_ready
 from benchmarks.servers.report import Measurements, report
 from benchmarks.servers.running import Place, Running, started
+from benchmarks.servers.table_cost import LIST, OBJECT, VECTOR, TableCost, learned
 from service.api.bodies.version_upload import read_import
 from service.contract.inputs import InputSpec
 from service.serving.predictor import Predictor
@@ -35,6 +37,20 @@ def test_every_door_answers_as_the_network_does_and_refuses_bad_input(tmp_path: 
             if door.media == "application/json":
                 refused += [described(running.ask(changed=change(running.row))) for change in CHANGES.values()]
             assert all(word.startswith("4") and word.isdigit() for word in refused), (door.name, refused)
+
+
+@pytest.mark.long
+def test_rows_of_a_table_and_vectors_are_asked_of_models_that_learned_as_many_rows(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "venvs", "m1", one_core_each())
+    settings = {"TSUIKA_KEY": KEY, "TSUIKA_WORKER": "true", "TSUIKA_DATA": str(tmp_path / "data")}
+    with started(CONTENDERS["ours"], place, **settings) as server:
+        until_ready(server)
+        answers = {
+            name: httpx.post(server.url + asked.path, content=asked.body, headers=asked.headers).json()["predictions"]
+            for name, asked in learned(server)
+        }
+    assert list(answers) == [VECTOR, OBJECT, LIST]
+    assert answers[OBJECT] == answers[LIST]
 
 
 @pytest.mark.parametrize("network", SHAPES)
@@ -87,5 +103,7 @@ def test_ratios_are_medians_of_what_one_round_gives() -> None:
     measurements = Measurements("m1", {("mlserver", 8): rounds([100, 200, 50]), ("ours", 8): rounds([500, 600, 100])})
     assert measurements.ratio("rate", "ours", ("mlserver",), 8) == 3
     assert measurements.ratio("rate", "ours", ("litserve", "bentoml", "mlflow"), 8) is None
+    measurements.tables = [TableCost(8, {VECTOR: vector, LIST: cost}) for vector, cost in ((1, 3), (2, 3), (2, 4))]
     text = "\n".join(report(measurements))
-    assert [line.split()[:2] for line in text.splitlines() if line.startswith("ours")] == [["ours", "3.00"]]
+    assert [line.split()[-1] for line in text.splitlines() if "(1.00)" in line] == ["(2.00)"]
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("ours ")] == [["ours", "3.00"]]
