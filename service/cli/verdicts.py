@@ -49,8 +49,8 @@ def result_of(update: Update) -> Result:
 
 
 def sentence_of(update: Update) -> str:
-    """What became of the update, with options of the terminal and the model's name in its commands."""
-    return in_options(result_of(update).sentence).replace(" MODEL@", f" {update.model}@")
+    """What became of the update, with options of the terminal in it."""
+    return in_options(result_of(update).sentence)
 
 
 def marked(verdict: str, sentence: str) -> Text:

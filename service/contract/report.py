@@ -243,6 +243,8 @@ BESIDE_SETTINGS = "That is beside what its settings make without the batch."
 """Ends what a rule found that compares a version not with the one before but with its own settings."""
 BY_CHANCE = "so it passes."
 """Ends what a rule found whose value is beyond its limit, and which passes by its other condition."""
+MOVE = '"expect": "move"'
+"""What to send where targets moved on purpose; stands in what a rule found that may be such a move."""
 
 
 class Rule(Fact):

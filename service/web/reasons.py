@@ -10,7 +10,7 @@ from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import AnyReport, NumberBatch, NumberReport, nothing_left
-from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, Report, Rule
+from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, MOVE, Report, Rule
 from service.contract.resources import Update
 from service.web.estimates import how_good, off
 from service.web.verdicts import deciding
@@ -63,8 +63,11 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     if key is None:
         return rule.why
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
+    moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
-    return f"{_of_number(rule, report, words)}{words(key, **_figures(rule, base, report, words))}{passes}{beside}"
+    return (
+        f"{_of_number(rule, report, words)}{words(key, **_figures(rule, base, report, words))}{passes}{moved}{beside}"
+    )
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:

@@ -13,6 +13,7 @@ from service.contract.number_report import NumberReport
 from service.contract.report import (
     BESIDE_SETTINGS,
     BY_CHANCE,
+    MOVE,
     Certificate,
     Dispute,
     GateReport,
@@ -209,7 +210,12 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert said.endswith("（同じ設定でこのバッチを除いたものとの比較）")
     usual = rule("contradicts_everything", True, None, value=10.2, limit=3.0, why=f"So it may be, {BY_CHANCE}")
     assert rule_sentence(usual, 2, report(NumberReport), JA).endswith("ため、通過です。")
-    assert note_sentences(report(notes=[OTHER_SETTINGS]), JA)[0].startswith("前のバージョンとは設定か手法が違い")
+    prices = (rule("forgets", why=f"It forgot. {end}") for end in (MOVE, "Look at some of these rows."))
+    assert [MOVE in rule_sentence(each, 2, report(NumberReport), JA) for each in prices] == [True, False]
+    anew = OTHER_SETTINGS.format(what="alpha 1 → 10, lift")
+    assert note_sentences(report(notes=[anew]), JA)[0].startswith(
+        "全行に合わせて選び直しました（alpha 1 → 10, lift）。"
+    )
     assert not within_chance(rule("forgets", value=0.0213))
     assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"
 

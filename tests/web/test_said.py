@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from service.contract.inputs import InputSpec, RangeScale, VectorInput
+from service.contract.number_report import TestedErrors, YardstickError
 from service.contract.report import NewValue
 from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
 from service.learning.data.learned_values import LearnedValues
-from service.learning.data.slips import class_notes, slip_notes
+from service.learning.data.slips import class_notes, slip_notes, value_notes
 from service.learning.evaluation.classes.class_challenge import ClassComparison
 from service.learning.evaluation.numbers.number_challenge import NumberComparison
+from service.learning.evaluation.numbers.number_report import worse_than
 from service.learning.methods import METHODS, resolve
 from service.learning.network.input_scale import AnyScale, InputScale
 from service.learning.network.scale_notes import scale_notes
@@ -81,10 +83,15 @@ def notes() -> list[str]:
         *(Dialect(mark, sign, "cp1252", order, word).sentence for mark, sign, order, word in DIALECTS),
         *unlearned({0: {1.0: "Nara", 2.0: "Kobe"}}, {0: frozenset()}, table_of({"city": "category"}), 3),
         *(note for spec, scale in SCALES for note in noted(spec, scale)),
+        *worse_than(
+            {"mean": YardstickError(mae=12.1, rmse=15.0)},
+            TestedErrors(mae=15.4, rmse=20.0, r2=None, coverage=None, rows=96, batches=1),
+        ),
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),
-        *class_notes({f"wein{letter}": 1 for letter in "abcdefg"}, ["wein"]),
+        *value_notes({"city": [NewValue(value="Kobe", rows=9)]}),
+        *class_notes({f"wein{letter}": 1 for letter in "abcdefg"}, ["wein"], ["bat_1"]),
         *(f"auto: a challenger that did not win. {one.sentence('retrain')}" for one in comparisons),
         f"auto: a challenger. {comparisons[0].sentence('retrain')}",
     ]

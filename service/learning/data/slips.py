@@ -3,7 +3,7 @@ slipped."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote
 
 from service.contract.report import NewValues
@@ -36,15 +36,25 @@ def slip_notes(new: NewValues) -> list[str]:
     return notes
 
 
-def class_notes(rows: Mapping[str, int], known: Collection[str]) -> list[str]:
+def value_notes(new: NewValues) -> list[str]:
+    """Names new values, those of the most rows first, of columns where they are few: of rows that are unlike others."""
+    few = [
+        (of.rows, f'{column} "{of.value}"') for column, values in new.items() if len(values) <= NAMED for of in values
+    ]
+    names = [name for _, name in sorted(few, key=lambda one: -one[0])[:NAMED]]
+    return [f"New values: {', '.join(names)}."] if names else []
+
+
+def class_notes(rows: Mapping[str, int], known: Collection[str], batches: Sequence[str]) -> list[str]:
     """A sentence for each class that an update brings with few rows and that is like a larger one, with the way out.
-    rows: of each class in the update; known: classes of the version before it."""
+    rows: of each class in the update; known: classes of the version before it; batches: those of the update."""
+    batch = batches[0] if len(batches) == 1 else "BATCH"
     before = dict.fromkeys(known, TIMES * max(rows.values(), default=0))
     likely = list(likely_slips({**rows, **before}).items())
     notes = [
         f'"{name}" is a new class, in {rows[name]} row{"s"[: rows[name] != 1]}, and like "{like}": is it a slip? '
-        f'If so, give these rows the label "{like}" (the page of their batch, or POST .../batches/BATCH/corrections), '
-        f"then delete the class (DELETE .../classes/{quote(name, safe='')})."
+        f'If so, give these rows the label "{like}" (the page of their batch, or POST .../batches/{batch}/corrections)'
+        f", then delete the class (DELETE .../classes/{quote(name, safe='')})."
         for name, like in likely[:NAMED]
     ]
     if (more := len(likely) - NAMED) > 0:

@@ -42,8 +42,8 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 OTHER_SETTINGS = (
-    "Its settings or its method differ from those of the version before, and that alone changes answers. So some rules "
-    "compare it with what the same settings make without this batch, and say so; before and after are the two versions."
+    "Chosen anew for all rows: {what}. That alone moves answers, so not all that changed from before to after is the "
+    "batch's doing. Rules 5, 8 and 10 leave it out: decide by those."
 )
 
 
@@ -81,11 +81,25 @@ class Exam:
 
     @property
     def notes(self) -> list[str]:
-        return [*([OTHER_SETTINGS] if self.same is not None else []), *self.gone]
+        anew = [chosen_anew(self.base, self.candidate)] if self.base is not None and self.same is not None else []
+        return [*anew, *self.gone]
 
     @property
     def space(self) -> Space:
         return self.rows.space
+
+
+def chosen_anew(base: Checkpoint, made: Checkpoint) -> str:
+    """The note on settings of an exact head that are not those of the base."""
+    before, now = base.layout.exact, made.layout.exact
+    pairs = ((name, getattr(before, name, None), getattr(now, name, None)) for name in ("method", "alpha", "decay"))
+    what = [f"{name} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
+    lift = ["lift"] if base.layout.lifts != made.layout.lifts else []
+    return OTHER_SETTINGS.format(what=", ".join([*what, *lift]))
+
+
+def _said(setting: object) -> str:
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,9 @@ from service.learning.wording import lowered, stays
 Evidence = TypeVar("Evidence")
 Asked = ParamSpec("Asked")
 
+COLUMNS = (13, "wrong_columns")
+"""The rule that is told where it fires, whichever decides: wrong inputs explain what others measured, and not the other
+way round."""
 RESETTLED = (5, 8, 10)
 """Rules that compare with what the candidate's settings make without the batch, where those are others."""
 
@@ -80,6 +83,9 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
     """
     if resettled:
         findings = {key: _beside_settings(f) if key[0] in RESETTLED else f for key, f in findings.items()}
+    columns = findings.get(COLUMNS)
+    if columns is not None and columns.fires:
+        findings = {key: f if f is columns else replace(f, remedy="") for key, f in findings.items()}
     firing = [f for severity in (Severity.REJECTED, Severity.HELD) for f in findings.values() if f.fires is severity]
     deciding = firing[0] if firing else None
     unproven = [f.what for f in findings.values() if f.unproven]
@@ -87,7 +93,7 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
         outcome=_outcome(deciding),
         rules=[_listed(number, name, finding) for (number, name), finding in sorted(findings.items())],
         unproven=bool(unproven),
-        why=_sentence(deciding, live) if deciding else " ".join(unproven) or "Every check passed.",
+        why=_sentence(deciding, columns, live) if deciding else " ".join(unproven) or "Every check passed.",
     )
 
 
@@ -104,9 +110,10 @@ def _outcome(deciding: Finding | None) -> Outcome:
     return Outcome.FAIL if deciding.fires is Severity.REJECTED else Outcome.UNDECIDED
 
 
-def _sentence(deciding: Finding, live: int | None) -> str:
+def _sentence(deciding: Finding, columns: Finding | None, live: int | None) -> str:
     verdict = "Rejected" if deciding.fires is Severity.REJECTED else "Held"
-    return f"{verdict}: {lowered(deciding.what)} {stays(live)} {deciding.remedy}".rstrip()
+    said = columns if columns is not None and columns.fires else deciding
+    return f"{verdict}: {lowered(said.what)} {stays(live)} {said.remedy}".rstrip()
 
 
 def _listed(number: int, name: str, finding: Finding) -> Rule:

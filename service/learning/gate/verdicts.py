@@ -13,7 +13,7 @@ from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 
 REBASE = (
     "If another version goes live first, learn this one again on that one, so that nothing is left out: tsuika rebase "
-    'MODEL@{version}, or promote it with "rebase": true.'
+    '{model}@{version}, or promote it with "rebase": true.'
 )
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
@@ -25,8 +25,10 @@ YARDSTICKS = {
 """What a yardstick does, by name."""
 
 
-def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
-    """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
+def verdict_sentence(
+    report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None, model: str
+) -> str:
+    """Says why an update of that model ended as it did. `version`: the one it made, `base`: the one it started from."""
     if verdict is None or version is None:
         return "Nothing to do: every batch of this update was already learned."
     if verdict is Verdict.SUPERSEDED:
@@ -38,7 +40,7 @@ def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | 
     why = report.gate.why
     if report.gate.outcome is Outcome.PASS:
         why = f"Ready: version {version} passed every check and waits for you."
-    return f"{why} {REBASE.format(version=version)}" if verdict is Verdict.HELD else why
+    return f"{why} {REBASE.format(model=model, version=version)}" if verdict is Verdict.HELD else why
 
 
 def promoted(report: AnyReport, version: int) -> str:

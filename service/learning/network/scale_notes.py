@@ -25,6 +25,7 @@ SEEN_STEPS = 16
 """A column that varies by fewer steps of the grid is hardly seen."""
 GRID = CLIP / 2**15
 """A step of the grid of scaled numbers."""
+MISTAKE = "If that is a mistake, as columns mixed up or another unit are, send the rows again."
 
 
 def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
@@ -32,8 +33,7 @@ def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
 
     Fewer than 20 rows have no note on a column: what they show may be chance.
     """
-    table = isinstance(scale, TableScale)
-    columns = _columns(scale, inputs) if len(inputs) >= LEAST_ROWS and inputs.ndim == 2 else None
+    table, columns = isinstance(scale, TableScale), _columns(scale, inputs)
     beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else columns and _columns_beyond(columns)
     still = columns and fitted and _still(columns, table)
     return [note for note in (still, beyond, columns and _narrow(columns)) if note]
@@ -52,6 +52,16 @@ class _Columns:
     clipped: NDArray[np.intp]
     unit: Floats
 
+    @property
+    def beyond(self) -> Bools:
+        return np.asarray((self.clipped > 1) & (self.clipped * 100 > self.count))
+
+    @property
+    def far_off(self) -> str:
+        """As the function of that name says it."""
+        named, have = self.naming(self.beyond), "have" if self.beyond.sum() > 1 else "has"
+        return f"{named} {have} values far from what this model takes for usual" if named else ""
+
     def naming(self, which: Bools) -> str:
         """The first seven of those columns, and how many more; "" for none."""
         places = np.flatnonzero(which)
@@ -61,8 +71,8 @@ class _Columns:
 
 
 def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
-    """None for texts."""
-    if inputs.dtype == object:
+    """None for texts, images and few rows."""
+    if inputs.dtype == object or len(inputs) < LEAST_ROWS or inputs.ndim != 2:
         return None
     x, rounding = inputs, input_scale.ROUNDING
     names: Sequence[str] = [str(place + 1) for place in range(inputs.shape[1])]
@@ -93,15 +103,20 @@ def _still(columns: _Columns, table: bool) -> str | None:
     )
 
 
+def far_off(scale: AnyScale, inputs: Array) -> str:
+    """A sentence without its end that names the columns whose values are cut; "" for none, texts, images, few rows."""
+    columns = _columns(scale, inputs)
+    return columns.far_off if columns is not None else ""
+
+
 def _columns_beyond(columns: _Columns) -> str | None:
-    beyond = (columns.clipped > 1) & (columns.clipped * 100 > columns.count)
-    if not (named := columns.naming(beyond)):
+    if not columns.far_off:
         return None
-    has, them = ("have", "them") if beyond.sum() > 1 else ("has", "it")
+    them = "them" if columns.beyond.sum() > 1 else "it"
     return (
-        f"{named} {has} values far from what this model takes for usual, in more than one row of a hundred; it sees "
-        f"them cut off. If they go on like that, make a new model that declares a wider `scale` for {them}, or a "
-        "target with `from` where a level grows."
+        f"{columns.far_off}, in more than one row of a hundred; it sees them cut off. {MISTAKE} If they will go on "
+        f"like that, make a new model that declares a wider `scale` for {them}, or a target with `from` where a level "
+        "grows."
     )
 
 
@@ -117,7 +132,7 @@ def rows_beyond(scale: InputScale, inputs: Array) -> str | None:
     have = "has" if beyond == 1 else "have"
     return (
         f"{beyond:,} of {rows(len(inputs))} {have} a value so far from what this model takes for usual that it sees "
-        "the value cut off. If such values will come often, make a new model that declares a wider `scale`."
+        f"the value cut off. {MISTAKE} If such values will come often, make a new model that declares a wider `scale`."
     )
 
 
@@ -130,5 +145,5 @@ def _narrow(columns: _Columns) -> str | None:
     vary, them = ("vary", "them") if narrow.sum() > 1 else ("varies", "it")
     return (
         f"{named} {vary} so little, beside what this model takes for usual, that hardly anything is learned from "
-        f"{them}. A new model, whose scale is fitted to such rows or declared for each column, sees {them}."
+        f"{them}. {MISTAKE} A new model, whose scale is fitted to such rows or declared for each column, sees {them}."
     )

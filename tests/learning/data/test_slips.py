@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.report import NewValue
-from service.learning.data.slips import NAMED, class_notes, slip_notes
+from service.learning.data.slips import NAMED, class_notes, slip_notes, value_notes
 
 
 def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
@@ -18,7 +18,9 @@ def test_the_likeliest_slips_are_named_and_the_rest_counted() -> None:
 
 
 def test_values_that_are_like_none_have_no_note() -> None:
-    assert slip_notes({"city": [NewValue(value="Kobe", rows=9)]}) == []
+    new = {"city": [NewValue(value="Kobe", rows=9)], "id": [NewValue(value=str(k), rows=1) for k in range(NAMED + 1)]}
+    assert slip_notes(new) == []
+    assert value_notes({"shop": [NewValue(value="North", rows=3)], **new}) == ['New values: city "Kobe", shop "North".']
 
 
 def test_a_row_of_sums_is_asked_about() -> None:
@@ -27,13 +29,13 @@ def test_a_row_of_sums_is_asked_about() -> None:
 
 
 def test_a_new_class_that_is_like_a_larger_one_is_asked_about_with_the_way_out() -> None:
-    [note] = class_notes({"grignolino": 60, "grignolinno": 1}, ())
+    [note] = class_notes({"grignolino": 60, "grignolinno": 1}, (), ["bat_1"])
     assert note == (
         '"grignolinno" is a new class, in 1 row, and like "grignolino": is it a slip? If so, give these rows the label '
-        '"grignolino" (the page of their batch, or POST .../batches/BATCH/corrections), then delete the class '
+        '"grignolino" (the page of their batch, or POST .../batches/bat_1/corrections), then delete the class '
         "(DELETE .../classes/grignolinno)."
     )
-    assert "in 2 rows" in class_notes({"grignolinno": 2}, ["grignolino"])[0]
-    assert class_notes({"grignolinno": 2}, ["grignolino", "grignolinno"]) == []
+    assert "in 2 rows" in class_notes({"grignolinno": 2}, ["grignolino"], ())[0]
+    assert class_notes({"grignolinno": 2}, ["grignolino", "grignolinno"], ()) == []
     many = {f"grignolin{letter}o": 1 for letter in "abcdefg"}
-    assert class_notes(many, ["grignolino"])[NAMED:] == ["2 more new classes are like larger ones."]
+    assert class_notes(many, ["grignolino"], ())[NAMED:] == ["2 more new classes are like larger ones."]

@@ -14,6 +14,7 @@ from benchmarks.running.workbench import Model
 from service.contract.enums import Outcome, Severity
 from service.contract.inputs import VectorInput
 from service.contract.policy import WrongColumns
+from service.contract.report import MOVE
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Rows
@@ -134,12 +135,17 @@ def test_classes_and_numbers_hold_such_a_batch() -> None:
         assert [made.outcome for made in (*learn(x), *learn(y))] == [Outcome.PASS] * 4
         target = z[:, 0] + 20 * z[:, 2]
         wrong = places(z, 2, 1, 0, 3, 4)
-        held = [
-            classes.learn(wrong, np.where(target > 50, "old", "young").tolist(), ridge),
-            numbers.learn_numbers(wrong, target[:, None], ridge),
-        ]
-        for made in held:
-            assert made.outcome is not Outcome.PASS
-            rule = next(r for r in made.report.gate.rules if r.name == "wrong_columns")
-            assert (rule.number, rule.severity) == (13, Severity.HELD)
-            assert 'Columns "age" and "rate" look swapped.' in rule.why
+        swapped = 'columns "age" and "rate" look swapped.'
+        larger = 'column "age" looks 1,000 times too large.'
+        for rows, said in ((wrong, swapped), (times(z, 1000, 0), larger)):
+            for made in (
+                classes.learn(rows, np.where(target > 50, "old", "young").tolist(), ridge),
+                numbers.learn_numbers(rows, target[:, None], ridge),
+            ):
+                assert made.outcome is not Outcome.PASS
+                rules, why = made.report.gate.rules, made.report.gate.why
+                held = next(r for r in rules if r.name == "wrong_columns")
+                assert (held.number, held.severity) == (13, Severity.HELD)
+                verdict = "Rejected" if any(r.severity is Severity.REJECTED for r in rules) else "Held"
+                assert why.startswith(f"{verdict}: {said}"), "it explains what the others measured"
+                assert not any(MOVE in r.why for r in rules)

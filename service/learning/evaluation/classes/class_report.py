@@ -43,6 +43,7 @@ RELABELLED = (
     "Its sender said that labels of known inputs change on purpose (expect: relabel): rules 2 to 4 did not stop it, "
     "and it disputes nothing. Rows that were learned with the old labels still count; take their batches back."
 )
+UNLIKE = "are unlike anything seen before"
 MANY_COPIES = 10
 """A report says so where every tenth row is a copy of another."""
 UNLIKELY = 0.25
@@ -256,5 +257,5 @@ def _notes(
         notes.append(f"{rows} a label where version {assessment.live} is sure of another one; the report lists {them}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:
-        notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes are unlike anything seen before.")
+        notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes {UNLIKE}.")
     return notes

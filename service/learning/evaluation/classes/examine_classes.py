@@ -13,7 +13,7 @@ from service.contract.targets.kind import AnyPolicy
 from service.learning.absent_rows import foreign
 from service.learning.data.matrices import matrix
 from service.learning.data.rows import Rows
-from service.learning.data.slips import class_notes, slip_notes
+from service.learning.data.slips import class_notes, slip_notes, value_notes
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.backbone_note import backbone_note
 from service.learning.evaluation.classes.class_answers import (
@@ -32,7 +32,7 @@ from service.learning.evaluation.classes.class_assessment import (
     remember,
 )
 from service.learning.evaluation.classes.class_challenge import ClassComparison, compare
-from service.learning.evaluation.classes.class_report import assess, left_out_suspects, with_batch
+from service.learning.evaluation.classes.class_report import UNLIKE, assess, left_out_suspects, with_batch
 from service.learning.evaluation.classes.familiarity import is_familiar
 from service.learning.evaluation.classes.learning_curve import learning_curve
 from service.learning.evaluation.column_slips import column_slips
@@ -84,7 +84,9 @@ class ClassContext(UpdateContext):
         report = with_unlabelled(assess(assessment), exam, self.policy)
         new = data.new_values(exam.base)
         known = exam.base.classes if exam.base else ()
-        slips = [*class_notes(data.batch.counts(), known), *slip_notes(new)]
+        slips = [*class_notes(data.batch.counts(), known, data.batch.batches), *slip_notes(new)]
+        if any(UNLIKE in note for note in report.batch.notes):
+            slips += value_notes(new)
         report = with_batch(report, new_values=new, notes=[*report.batch.notes, *slips])
         assert assessment.solve is not None
         curve = learning_curve(ledger, data.grown(space), exam.rows.batch, exam.rows.trusted, assessment.solve)

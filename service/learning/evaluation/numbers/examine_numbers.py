@@ -47,7 +47,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.method import Data, Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale, load_scale
-from service.learning.network.scale_notes import scale_notes
+from service.learning.network.scale_notes import far_off, scale_notes
 from service.learning.number_heads.equations import goals_in_units, grid_of
 from service.learning.run import Run
 
@@ -90,7 +90,8 @@ class NumberContext(UpdateContext):
         yardsticks = yardstick_values(target_of(data), exam.rows.ledger, tested, own)
         if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
             yardsticks[RIDGE] = ridge
-        measured = measure(assessment)
+        scale = load_scale(data.input, learned.checkpoint.parts["scale"])
+        measured = replace(measure(assessment), beyond=far_off(scale, data.batch.inputs) if base is not None else "")
         gate = judge_numbers(measured, self.policy)
         moved = self.expected or follows(measured, self.policy, gate) > 0
         unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from service.contract.number_report import BatchErrors, NumberBatch, NumberReport, OutlierRow, Region, TestedErrors
+from service.contract.enums import Outcome
+from service.contract.figures import amount
+from service.contract.number_report import (
+    BatchErrors,
+    NumberBatch,
+    NumberReport,
+    OutlierRow,
+    Region,
+    TestedErrors,
+    YardstickError,
+)
 from service.contract.report import Cost, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Bools, Floats
 from service.learning.data.sides import shared
-from service.learning.data.slips import slip_notes
+from service.learning.data.slips import slip_notes, value_notes
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.recent_batches import farthest
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
-from service.learning.evaluation.numbers.intervals import LAST_BATCHES, covered
+from service.learning.evaluation.numbers.intervals import LAST_BATCHES, LEAST_ROWS, covered
 from service.learning.evaluation.numbers.measure_numbers import fifths, remembered
 from service.learning.evaluation.numbers.number_answers import as_targets, expected_targets
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.evaluation.numbers.yardsticks import reported, skill
+from service.learning.gate.numbers.batch_rules import NOVEL
 from service.learning.gate.numbers.number_gate import follows
 from service.learning.gate.numbers.number_measurements import NumberMeasured
+from service.learning.gate.verdicts import YARDSTICKS
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.method import Data
 from service.learning.wording import rows as counted_rows
@@ -55,13 +67,14 @@ def number_report(
     latest = last_tested(assessment, memory)
     values = [as_targets(assessment.grid, t.value, t.value + t.error, t.target) for t in latest]
     before, after = _before_and_after(assessment, intervals, target.level)
+    tested, yardsticks = _tested(latest, values, target), reported(target, latest)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
-        tested=_tested(latest, values, target),
+        tested=tested,
         skill=skill(target, latest, values),
         before=before.report(target.called) if before is not None else None,
         after=after.report(target.called, before.values[:, 0] if before is not None and len(before.rows) else None),
-        yardsticks=reported(target, latest),
+        yardsticks=yardsticks,
         rise=rose[0] if rose else None,
         rise_interval=rose[1] if rose else None,
         worst_region=_worst_region(before, after) if before is not None else None,
@@ -71,8 +84,23 @@ def number_report(
         gate=gate,
         exact=candidate.layout.exact is not None and weights_of(candidate).whole,
         method=dict(exam.learned.details),
-        notes=notes,
+        notes=[*notes, *(worse_than(yardsticks, tested) if gate.outcome is Outcome.PASS else [])],
     )
+
+
+def worse_than(yardsticks: Mapping[str, YardstickError], tested: TestedErrors | None) -> list[str]:
+    """A conclusion where anybody would have been nearer, on rows enough to say so, of one number a row."""
+    if tested is None or tested.rows < LEAST_ROWS or tested.numbers:
+        return []
+    nearer = {name: of.mae for name, of in yardsticks.items() if name in YARDSTICKS and of.mae < tested.mae}
+    if not nearer:
+        return []
+    name = min(nearer, key=lambda each: nearer[each])
+    return [
+        f"It answers worse than {YARDSTICKS[name]} would: off by {amount(tested.mae)} beside {amount(nearer[name])}, "
+        f"on {counted_rows(tested.rows)} as they came. Do its columns say anything of what is predicted? Where what "
+        "comes changes with time, a decay follows it."
+    ]
 
 
 def last_tested(assessment: NumberAssessment, memory: Tested) -> list[Tested]:
@@ -161,6 +189,7 @@ def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, g
     unlabelled, new_values = len(exam.data.unlabelled), exam.data.new_values(exam.base)
     left = next((rule.value for rule in gate.rules if rule.name == "wrong_unit" and rule.severity), None)
     repairs = [n.batch.repair for n in measured.numbers if n.batch is not None and n.batch.repair is not None]
+    named = value_notes(new_values) if any(NOVEL in rule.why for rule in gate.rules) else []
     came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
         errors=batch_errors(measured),
@@ -171,7 +200,7 @@ def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, g
         follows=follows(measured, assessment.policy, gate),
         figures=[figures.stored() for figures in figures_of(assessment)],
         new_values=new_values,
-        notes=[*([came] if unlabelled else []), *slip_notes(new_values)],
+        notes=[*([came] if unlabelled else []), *slip_notes(new_values), *named],
     )
 
 

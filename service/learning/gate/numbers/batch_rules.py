@@ -8,7 +8,7 @@ from collections.abc import Callable
 from service.contract.enums import Severity
 from service.contract.figures import amount
 from service.contract.number_policy import NumberPolicy
-from service.contract.report import BY_CHANCE
+from service.contract.report import BY_CHANCE, MOVE
 from service.learning.gate.gate import Finding, silent_without
 from service.learning.gate.numbers.first_batch_rules import LOOK, MEANT, PART_OF_USUAL, surprises, unlike_at_first
 from service.learning.gate.numbers.number_measurements import (
@@ -49,6 +49,8 @@ NEAR = 3.0
 """... to at most so many times the usual."""
 NEARLY = 0.95
 """Part of the targets beyond which a few that are right as they were sent may be so by chance."""
+NOVEL = "of a category that version"
+"""Stands in what a rule says of a batch whose rows have new values."""
 NO_LINK = 4.0
 """Standard errors of a rank correlation, 1 / sqrt(rows - 3), from which the usual order would show in a batch."""
 SHOWS = 2.5
@@ -64,7 +66,7 @@ def excuse(batch: BatchFigures, live: int | None) -> str:
     were those before it, and the stream has moved. "" where nothing excuses it."""
     if batch.novel:
         have = "row has a value" if batch.novel == 1 else "rows have values"
-        return f"{batch.novel:,} {have} of a category that version {live} has not learned."
+        return f"{batch.novel:,} {have} {NOVEL} {live} has not learned."
     return _moved(batch.stopped) if batch.stopped is not None and batch.follows else ""
 
 
@@ -208,7 +210,7 @@ def contradicts_everything(
     )
     remedy = (
         "Are they targets of this model, in its unit? Do rows and targets still belong together? If they moved on "
-        'purpose, learn them with "expect": "move".'
+        f"purpose, learn them with {MOVE}."
     )
     return Finding(what, value, limit, Severity.REJECTED, remedy)
 

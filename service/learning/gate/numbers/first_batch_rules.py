@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.contract.enums import Severity
 from service.contract.number_policy import NumberPolicy
+from service.contract.report import MOVE
 from service.learning.gate.gate import Finding
 from service.learning.gate.numbers.number_measurements import Apart, BatchFigures, NumberMeasured, OneNumber
 from service.learning.statistics import fisher_z
@@ -34,7 +35,7 @@ PART_OF_USUAL = 1 / 3
 SURPRISING = 0.1
 """Chance below which a median error surprises, where something else speaks against the batch, too."""
 LOOK = "Look at some of these rows, then promote it or retract the batch."
-MEANT = 'If they were meant to move at once, as prices do, learn it with "expect": "move"; if not, retract the batch.'
+MEANT = f"If they were meant to move at once, as prices do, learn it with {MOVE}; if not, retract the batch."
 
 
 def surprises(batch: BatchFigures, policy: NumberPolicy) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from service.contract.enums import Outcome, Severity
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import NumberReport
-from service.contract.report import GateReport
+from service.contract.report import MOVE, GateReport
 from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.numbers import batch_rules
 from service.learning.gate.numbers import number_rules as rules
@@ -49,7 +49,7 @@ def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
     findings = {}
     for number, name, rule in NUMBER_RULES:
         found = [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
-        findings[number, name] = _worst(found)
+        findings[number, name] = _of_inputs(_worst(found), measured)
     return decided(findings, measured.live, measured.resettled)
 
 
@@ -73,6 +73,14 @@ def _unless_excused(name: str, finding: Finding, number: OneNumber, measured: Nu
         return finding
     excuse = batch_rules.excuse(number.batch, measured.live)
     return Finding(f"{finding.what} {excuse}", finding.value, finding.limit) if excuse else finding
+
+
+def _of_inputs(finding: Finding, measured: NumberMeasured) -> Finding:
+    """The finding, which leads to the inputs, and not to a move of the targets, where columns of those are far off."""
+    if not measured.beyond or MOVE not in finding.remedy:
+        return finding
+    wrong = "If they are a mistake, send the rows again; if they are right, promote this version."
+    return replace(finding, remedy=f"{measured.beyond}. {wrong}")
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

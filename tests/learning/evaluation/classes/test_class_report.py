@@ -440,7 +440,7 @@ def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> N
 
 
 def spoken(a: ClassAssessment, verdict: Verdict = Verdict.PROMOTED) -> str:
-    return verdict_sentence(assess(a), verdict, 2, a.live)
+    return verdict_sentence(assess(a), verdict, 2, a.live, "digits")
 
 
 def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -> None:
@@ -506,9 +506,10 @@ def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_wen
     trusted = rows("ab" * 50, "bat_0")
     bad = says("ab", "ba" * 50)
     a = assessment(trusted=trusted, base=says("ab", "ab" * 50), candidate=bad, yardstick=None)
+    assert "so that nothing is left out: tsuika rebase digits@2, or" in spoken(a, Verdict.HELD)
     assert spoken(a, Verdict.REJECTED).startswith("Rejected: it forgot. Of 100 rows 100 are newly wrong")
     assert spoken(a).startswith("Live: version 2, by order. The gate would have said: Rejected: it forgot.")
-    assert verdict_sentence(assess(a), None, None, 1).startswith("Nothing to do")
+    assert verdict_sentence(assess(a), None, None, 1, "digits").startswith("Nothing to do")
 
 
 def test_words() -> None:

@@ -83,6 +83,11 @@ def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(
     inputs, targets = batch
     held = stream.judged(inputs, targets + 9)
     assert 'learn it with "expect": "move"' in held.why
+    off = replace(measure(stream.assessment(inputs, targets + 9)), beyond='Column "p" has values far off')
+    assert judge_numbers(off, stream.policy).why.endswith(
+        'Column "p" has values far off. If they are a mistake, send the rows again; if they are right, promote this '
+        "version."
+    )
     report = stream.judged(inputs, targets + 9, expected=True)
     assert report.outcome is Outcome.PASS
     assert any("That was expected: targets move at once." in rule.why for rule in report.rules)
