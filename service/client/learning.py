@@ -63,16 +63,16 @@ class RowOptions(AskOptions, total=False):
     target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
     the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row.
     groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
-    names, None for a row in none, or one name for all.
-    new_classes: "allow" adds labels that the model does not know. new_values: "refuse" refuses values of a category
-    that no batch of the model has had, "take" takes them. again: count the same content and source a second time.
+    names, None for a row in none, or one name for all. new_classes: "allow" adds all labels that the model does not
+    know, a list of names these alone. new_values: "refuse" refuses values of a category that no batch of the model has
+    had, "take" takes them. again: count the same content and source a second time.
     """
 
     target: str | Sequence[str] | None
     group: str | None
     leave_out: str | Sequence[str] | None
     groups: Any
-    new_classes: NewClasses | str | None
+    new_classes: NewClasses | str | Sequence[str] | None
     new_values: NewValues | str | None
     again: bool | None
 
@@ -278,7 +278,7 @@ class Learning(Handle):
         ledger: bytes | str | os.PathLike[str],
         reason: str = "",
         *,
-        new_classes: NewClasses | str | None = None,
+        new_classes: NewClasses | str | Sequence[str] | None = None,
         source: str | None = None,
         if_live: int | None = None,
         wait: float | None = 600.0,
@@ -290,7 +290,7 @@ class Learning(Handle):
         feature space, or hold rows that count already; UnknownLabels as `update`.
         """
         data = ledger if isinstance(ledger, bytes) else Path(ledger).read_bytes()
-        query = given(reason=reason or None, new_classes=new_classes, source=source, if_live=if_live)
+        query = given(reason=reason or None, new_classes=await self._meant(new_classes), source=source, if_live=if_live)
         return await self._ordered("merges", Bytes(data, RAW), wait, on_progress, **query)
 
     async def _made(self, inputs: Any, labels: Any, predicts: str | None, options: UpdateOptions) -> bool:
@@ -306,11 +306,11 @@ class Learning(Handle):
         leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
         say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say, predicts))
-        if options.get("new_classes") != "allow" and (near := likely_slips(guessed.classes)):
+        meant = guessed.classes if (named := options.get("new_classes")) == "allow" else several(named)
+        if near := {name: like for name, like in likely_slips(guessed.classes).items() if name not in meant}:
             raise UnknownLabels.likely_slips(near, guessed.slips)
-        body = {"name": self.name, "input": guessed.input, **guessed.settings}
-        if out := several(options.get("leave_out")):
-            body["leave_out"] = list(out)
+        out = given(leave_out=[*several(options.get("leave_out"))] or None)
+        body = {"name": self.name, "input": guessed.input, **guessed.settings, **out}
         try:
             made = await self._transport.call("POST", "/v1/models", Model, body)
         except Conflict:  # somebody else made it meanwhile
@@ -349,9 +349,8 @@ class Learning(Handle):
 
     async def _sent(self, inputs: Any, labels: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The body that brings rows, and the query beside it. Raises ValueError where both say the same."""
-        rest = given(**options)
-        target, group, groups = rest.pop("target", None), rest.pop("group", None), rest.pop("groups", None)
-        method = rest.pop("method", None)
+        rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
+        target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
         of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}
         leave_out = several(rest.pop("leave_out", None))
         if (file := csv_file(inputs)) is not None:
@@ -374,14 +373,19 @@ class Learning(Handle):
         return {**given(inputs=await self._rows(inputs, learns=True)), **members}, {}
 
     async def _annotated(self, labels: Any) -> dict[str, Any]:
-        """Labels, or targets where the model predicts numbers. Whole numbers may be either: then the service says once
-        what the model predicts."""
+        """Labels; or targets where the model predicts numbers, as the service says once of what may be either."""
         named = plain_labels(labels)
-        if not are_numbers(named):
-            return {"labels": named}
-        if (await self.facts()).predicts == "number":
+        if (are_numbers(named) or self._facts is not None) and (await self.facts()).predicts == "number":
             return {"targets": plain_targets(named)}
-        return {"labels": [whole(label) for label in named]}
+        return {"labels": [whole(label) for label in named] if are_numbers(named) else named}
+
+    async def _meant(self, new_classes: NewClasses | str | Sequence[str] | None) -> str | None:
+        """A word as it is. Names are declared, but for those of a first batch, which brings its classes."""
+        if new_classes is None or isinstance(new_classes, str):
+            return new_classes
+        if (await self.info()).classes:
+            await self.declare(*new_classes)
+        return None
 
     async def _ordered(
         self, what: str, body: Any, wait: float | None, on_progress: OnProgress | None, **query: Any

@@ -68,6 +68,9 @@ class Model(Resource):
     architecture: Architecture
     classes: list[str] = Field(description="The vocabulary; empty where numbers are predicted.")
     live_version: int | None
+    live_classes: int | None = Field(
+        default=None, description="How many classes the live version knows; null where none is live."
+    )
     serving_version: int | None
     method: dict[str, Any]
     gate: Annotated[AnyPolicy, Field(union_mode="left_to_right")]

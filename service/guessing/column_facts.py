@@ -67,6 +67,8 @@ DOUBTS = {
     '"{cell}", are none. If it is a date, write {date}.',
     "sum": '"{column}" says "{cell}" in one row. If that row is a sum of the others and none itself, delete it.',
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
+    "names": '"{column}" has {cell} values, hardly one of which is in many rows. If they are names, as of people or '
+    "orders, leave it out: {way}",
 }
 """What may not be as it is guessed. way: of leaving a column out, or of saying that cells are gaps · number, date: as
 the file has them."""
@@ -76,6 +78,8 @@ SUMS = frozenset(
 )
 """What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
+DOZENS = 24
+"""From so many different names on, where they are a third of the cells, little is learned of each."""
 SEVERAL_WORDS, MOSTLY = 3, 0.5
 """Cells of so many words on average, such a share of which differ, are sentences and no names of categories. Where
 more than that share are numbers or dates, a category is doubtful."""
@@ -222,7 +226,9 @@ class ColumnFacts:
                 return why, min(others)
         if self._is_text:
             return "text", ""
-        return ("numbering", "") if self._counts_rows else None
+        if self._counts_rows:
+            return "numbering", ""
+        return ("names", f"{len(self.values):,}") if self._names_rows else None
 
     @property
     def _is_text(self) -> bool:
@@ -242,6 +248,14 @@ class ColumnFacts:
             return not self.dates
         numbers = [self._value(value) for value in self.values]
         return not self.fractions and max(numbers) - min(numbers) == len(numbers) - 1
+
+    @property
+    def _names_rows(self) -> bool:
+        """Whether nearly all cells differ, or dozens do that would each be a value of a category."""
+        different, cells = len(self.values), min(self.cells, COUNTED_VALUES)
+        if self.numbers or self.dates or self.cells < FEWEST_NUMBERS:
+            return False
+        return different >= DIFFERENT * cells or (DOZENS <= different <= MANY_VALUES and different >= cells / 3)
 
     def column(self, name: str) -> dict[str, Any]:
         """The column as a model of tables declares it."""

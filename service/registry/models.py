@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from service.contract import resources
 from service.contract.enums import Action, UpdateState
@@ -261,7 +261,7 @@ def resources_of(
     """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
     live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
-    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM)
+    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM, load_only(Version.classes))
     live = {version.id: version for version in session.scalars(facts)}
     read(session, [*live.values()])
     learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
@@ -280,6 +280,7 @@ def resources_of(
             keep_versions=model.keep_versions or 0,
             architecture=ARCHITECTURE.as_stored(model.architecture),
             live_version=live[model.live_version_id].number if model.live_version_id else None,
+            live_classes=len(live[model.live_version_id].classes) if model.live_version_id else None,
             serving_version=serving_version(model.name),
             gate=policy_of(target_of(model), model.gate),
             pending=pending[model.id],

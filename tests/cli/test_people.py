@@ -150,6 +150,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     back = tsuika("rollback", "fruits", "--reason", "just to see")
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
     assert "tsuika promote fruits@2 --auto" in back.out
+    assert "2 of 3 classes" in tsuika("models").out, "so many are in the version that is live"
     ready = tsuika("push", "fruits", save(tmp_path / "later.csv", rows(["apple", "pear"], seed=5)), "--method", "ridge")
     assert "Make it live: tsuika promote fruits@3   with --auto" in ready.out
     assert tsuika("promote", "fruits@2", "--auto", "--reason", "it was good").code == DONE

@@ -160,6 +160,8 @@ def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     assert of_frame.version == 3, "of a frame, too, whose last column is none that is learned"
     with pytest.raises(ValueError, match="gaps are words of a CSV file"):
         model.push(good, gaps="NA")
+    with pytest.raises(InvalidContent, match='Target 1: "high" is not a number'):
+        model.push(good.assign(rent="high"))
 
 
 def test_what_comes_back_is_printed_in_a_line(flowers: RemoteModel) -> None:

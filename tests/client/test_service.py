@@ -138,9 +138,12 @@ def test_new_classes_and_settings(model: RemoteModel) -> None:
     inputs, labels = rows(6, classes=4)
     with pytest.raises(UnknownLabels, match='"3"'):
         model.update(inputs, labels)
-    assert model.declare("3") == ["0", "1", "2", "3"]
+    with pytest.raises(UnknownLabels, match='"3"'):
+        model.update(inputs, labels, new_classes=["4"])
+    assert model.declare("5") == ["0", "1", "2", "4", "5"]
     assert model.configure(promotion="manual").promotion == "manual"
-    update = model.update(inputs, labels)
+    update = model.update(inputs, labels, new_classes=["3", "4"])
+    assert model.info().classes == ["0", "1", "2", "4", "5", "3"]
     assert (update.verdict, model.info().live_version) == (Verdict.HELD, 1)
 
 

@@ -34,7 +34,12 @@ def test_of_a_usual_vocabulary_it_finds_what_difflib_finds() -> None:
     chance = random.Random(0)
     known = words(300, chance)
     unknown = [typo(word, chance) for word in known[:10]]
-    assert near_matches(unknown, known) == {name: get_close_matches(name, known, 3) for name in unknown}
+    assert near_matches(unknown, known) == {name: get_close_matches(name, known, 3, 0.7) for name in unknown}
+
+
+def test_another_word_is_not_near_and_a_slip_in_three_letters_is() -> None:
+    near = near_matches(["models", "student", "aeg", "helpp"], ["desk", "resident", "age", "help"])
+    assert near == {"models": [], "student": [], "aeg": ["age"], "helpp": ["help"]}
 
 
 def test_what_differs_in_case_alone_is_the_nearest() -> None:

@@ -198,6 +198,7 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
     assert '<option value="again" selected>' in send(person, two, look="/look").text, "its values are classes"
     asked = send(person, GOOD.replace(b"label", b"again")).text
     assert "Say above which column is predicted" in asked
+    assert '<option value="again" selected>' in asked, "filled in where nothing looked at the file before"
     assert "?target=" not in asked
 
 

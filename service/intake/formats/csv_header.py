@@ -15,8 +15,8 @@ from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
 
-NAMED = 10
-"""Columns that a refusal names."""
+NAMED, CANDIDATES = 10, 100
+"""Columns that a refusal names; those that may hold the target, which it lists as a member where they are no more."""
 
 Spec = TableInput | VectorInput | TextInput
 """Inputs of which a row may be a line of a file."""
@@ -153,7 +153,9 @@ class Header:
             why = f"No column is called {' or '.join(map(listed, candidates))}"
             if there:
                 why = f"It may be {' or '.join(map(listed, there))}"
-            raise InvalidContent.at("/target", f'Which column is predicted? {why}: say which, target="NAME".')
+            sentence = f'Which column is predicted? {why}: say which, target="NAME".'
+            free = [name for name in self.names if name not in taken]
+            raise InvalidContent(sentence, [("/target", sentence)], columns=free if len(free) <= CANDIDATES else [])
         return there[0]
 
     def _group(self, meant: Meant) -> str | None:

@@ -6,8 +6,8 @@ import math
 from datetime import UTC, datetime
 
 from service.contract.enums import UpdateKind, UpdateState
+from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
-from service.contract.resources import Update
 from service.web.charts.losses import losses
 from service.web.client import address
 from service.web.pages.data.batches import stopped
@@ -25,8 +25,11 @@ def show(view: View) -> Answer:
     """The update as it is now; a browser loads it again until it has ended."""
     update = view.api.get(address("updates", view.params["update"]), Update)
     curve = update.progress.losses if update.progress is not None else []
+    ended = update.kind is UpdateKind.RETRACT and update.state not in UNFINISHED
+    model = view.api.find(address("models", update.model), Model) if ended else None
     facts = {
         "update": update,
+        "pending": model.pending if model is not None else None,
         "unfinished": update.state in UNFINISHED,
         "chart": losses(curve, view.words) if curve else None,
         "counted": update.progress is not None and update.progress.total > 1,

@@ -69,7 +69,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "asks_gaps": "gaps" in view.form or getattr(view.faults.get("file"), "slug", UNKNOWN_LABELS) != UNKNOWN_LABELS,
         "extra": json.dumps(others) if others else "",
         "is_table": model.input.kind == "table",
-        "leave_out": view.head is not None or "leave_out" in view.form,
+        "leave_out": "extra" not in view.form or "leave_out" in view.form,
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
         "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
@@ -100,8 +100,12 @@ def look(view: View) -> Answer:
     classes = {*model.classes}
     likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
     guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
-    label = called[0] if called[0] in unknown else guessed  # "": somebody has to choose
-    return ask(view, [label, *(name for name in unknown if name != label)], gaps, dialect)
+    return ask(view, _choices(called[0] if called[0] in unknown else guessed, unknown), gaps, dialect)
+
+
+def _choices(label: str, columns: Sequence[str]) -> list[str]:
+    """Columns of which one holds the label, the likeliest first; "" where somebody has to choose."""
+    return [label, *(name for name in columns if name != label)] if columns else []
 
 
 def unreadable(fault: Unguessable, words: Words) -> dict[str, str]:
@@ -163,7 +167,9 @@ def act(view: View) -> Answer:
         update = view.sent.read(Update)
     except Refused as refused:
         wrong = view.wrong(beside(refused.problem, view.words), refused.problem.status)
-        return ask(wrong, _extra(view.form) or None)
+        free = (refused.problem.model_extra or {}).get("columns", [])
+        inputs = getattr(view.model().input, "places", ())
+        return ask(wrong, _extra(view.form) or _choices(label_column(free, inputs) or "", free) or None)
     return Moved(f"/updates/{update.id}")
 
 
