@@ -80,7 +80,7 @@ class Verbs(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         ctx.meta[AS_JSON] = "--json" in args
         name, known, rest = super().resolve_command(ctx, args)
-        return name, None if known is None or name is None else _verb(name), rest
+        return name, None if known is None or name is None else verb_named(name), rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for group, verbs in VERBS.items():
@@ -136,7 +136,7 @@ def group(about: str) -> typer.Typer:
     return typer.Typer(help=about, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
-def _verb(name: str) -> Any:
+def verb_named(name: str) -> Any:
     """The verb, with its options."""
     place = next(verbs[name][0] for verbs in VERBS.values() if name in verbs)
     module = import_module(f"service.cli.{place}")

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from service.client import NumberPredictions, Predictions, RemoteModel
-from service.export.model_card import model_card
+from service.export.model_card import History, model_card
 from service.export.onnx_file import onnx_answers, onnx_file
 from service.export.program import Program, answers, exported, read_file
 from service.export.sample_rows import sample_rows
@@ -75,7 +75,9 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
             f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
             f"{len(rows)} rows; {allowed:.2g} is allowed. Nothing was written. Is the client of the service's release?"
         )
-    card = model_card(model.info(), facts, checkpoint.layout, difference, len(rows), onnx)
+    learned = frozenset(facts.batches)
+    history = History(model.lineage(), [batch for batch in model.batches() if batch.id in learned])
+    card = model_card(model.info(), facts, history, checkpoint.layout, difference, len(rows), onnx)
     whole = folder.resolve()
     with _beside(whole) as beside:
         try:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from service.contract.inputs import ImageInput, TextInput
 from service.contract.number_report import NumberReport
 from service.contract.report import Report
-from service.contract.resources import Model, Version
+from service.contract.resources import Batch, Lineage, Model, Version
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
 from service.learning.network.checkpoint import Layout
 
@@ -21,6 +22,7 @@ PIPE = "\\|"
 """A | that does not end a cell of a table."""
 MOST_CLASSES = 200
 """Classes that the card lists with their accuracy."""
+MOST_SOURCES, MOST_PARENTS = 50, 20
 LOAD = """```python
 import torch
 
@@ -57,13 +59,30 @@ CELLS = {
 }
 
 
-def model_card(model: Model, version: Version, layout: Layout, difference: float, rows: int, onnx: bool = False) -> str:
+@dataclass(frozen=True)
+class History:
+    """Where a version comes from. batches: those that it has learned, newest first."""
+
+    lineage: Lineage
+    batches: Sequence[Batch]
+
+
+def model_card(
+    model: Model,
+    version: Version,
+    history: History,
+    layout: Layout,
+    difference: float,
+    rows: int,
+    onnx: bool = False,
+) -> str:
     """The card, as Markdown. `difference`: the largest between programs and service, on so many rows. onnx: whether
     there is an ONNX file."""
     return "\n".join(
         [
             *_header(model, version),
             *_facts(model, version, layout),
+            *_data(version, history),
             *_quality(version),
             *_use(layout, difference, rows, onnx),
         ]
@@ -98,11 +117,38 @@ def _facts(model: Model, version: Version, layout: Layout) -> Iterator[str]:
     yield f"| made | {version.created_at:%Y-%m-%d %H:%M} UTC, on {parent} |"
     yield f"| method | {f'`{method}`' if method else 'imported'} |"
     yield f"| trained on | {version.trained_on or 'not kept'} |"
-    yield f"| learned | {len(version.batches):,} {'batch' if len(version.batches) == 1 else 'batches'} |"
     yield f"| backbone | `{json.dumps(version.architecture.get('backbone', {}), ensure_ascii=False)}` |"
     yield f"| parameters | {version.parameters:,} |"
     if version.feature_space:
         yield f"| feature space | `{version.feature_space}` |"
+    yield ""
+
+
+def _data(version: Version, history: History) -> Iterator[str]:
+    """The rows that it learned, by source, and the versions that it was learned on."""
+    parents = {node.number: node.parent for node in history.lineage.versions}
+    chain, parent = list[int](), version.parent
+    while parent is not None:
+        chain.append(parent)
+        parent = parents.get(parent)
+    yield "## What it learned"
+    yield ""
+    said = ", ".join(map(str, chain[:MOST_PARENTS])) + (
+        f" and {len(chain) - MOST_PARENTS:,} more" * (len(chain) > MOST_PARENTS)
+    )
+    yield f"Learned on version{'s' * (len(chain) > 1)} {said}." if chain else "No version came before it."
+    sources: dict[str | None, list[Batch]] = {}
+    for batch in history.batches:
+        sources.setdefault(batch.source, []).append(batch)
+    if sources:
+        yield from ("", "| source | batches | rows | received |", "| --- | --- | --- | --- |")
+    for name, came in sorted(sources.items(), key=lambda item: -sum(batch.rows for batch in item[1]))[:MOST_SOURCES]:
+        days = sorted({f"{batch.received_at:%Y-%m-%d}" for batch in came})
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        named = "not named" if name is None else _code(name).replace("|", PIPE)
+        yield f"| {named} | {len(came):,} | {sum(batch.rows for batch in came):,} | {when} |"
+    if len(sources) > MOST_SOURCES:
+        yield f"| {len(sources) - MOST_SOURCES:,} more | | | |"
     yield ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -180,6 +181,9 @@ def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) 
     assert card.startswith("---\nlibrary_name: tsuika\npipeline_tag: tabular-classification\n")
     assert "It predicts one of 3 classes: `in`, `` o`u|t ``, `on`." in card
     assert "| `` o`u\\|t `` |" in card
+    assert re.search(
+        r"No version came before it\.\n\n\| source .*\n.*\n\| not named \| 1 \| \d+ \| \d{4}-\d\d-\d\d \|", card
+    )
     assert "Live: version 1. It knows in, o\\`u\\|t and on" in card
     assert json.dumps(["in", "o`u|t", "on"]) in card
 

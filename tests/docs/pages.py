@@ -18,6 +18,7 @@ from tests.docs.limits import limits_table
 from tests.docs.methods import method_page, methods_tables
 from tests.docs.scopes import scopes_table
 from tests.docs.settings import settings_tables
+from tests.docs.verbs import verbs_page
 from tests.running import ROOT
 
 COMMAND = "python -m tests.docs"
@@ -35,6 +36,7 @@ WHOLE: dict[str, Callable[[], str]] = {
     "docs/index.md": partial(home, "README.md"),
     "docs/ja/index.md": partial(home, "README.ja.md"),
     "docs/examples.md": examples_page,
+    "docs/verbs.md": verbs_page,
     **{f"docs/methods/{name}.md": partial(method_page, method) for name, method in METHODS.items()},
 }
 """Pages that nobody writes, from the root of the repository."""

@@ -17,7 +17,7 @@ import pytest
 
 from service.api import openapi
 from service.api.application import ALL
-from service.cli.app import VERBS, _verb
+from service.cli.app import VERBS, verb_named
 from tests.docs.newcomer import BLOCK
 from tests.docs.typed import BY_OTHERS, DOCS, EVERY, GIVEN, NOT_TYPED, PLACES, SHOWN, TYPED, WHOLE
 from tests.running import ROOT
@@ -123,7 +123,7 @@ def commands(page: str) -> Iterator[list[str]]:
 
 
 def test_verbs_and_options_are_those_of_the_terminal() -> None:
-    verbs = {name: _verb(name) for name in NAMES}
+    verbs = {name: verb_named(name) for name in NAMES}
     for verb, *rest in (words for page in TEXTS.values() for words in commands(page)):
         command: Any = verbs[verb]
         if rest and (inside := getattr(command, "commands", {}).get(rest[0])) is not None:
