@@ -30,12 +30,12 @@ ENV PATH="/tsuika/bin:$PATH" \
     PYTHONUNBUFFERED=1 \
     TSUIKA_DATA=/data \
     TSUIKA_HOST=0.0.0.0 \
-    TSUIKA_PORT=8000
+    PORT=8000
 USER tsuika
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['TSUIKA_PORT'] + '/healthz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + (os.environ.get('TSUIKA_PORT') or os.environ['PORT']) + '/healthz', timeout=2)"]
 CMD ["tsuika", "serve"]

@@ -106,7 +106,9 @@ class Settings(BodyLimits):
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a key is needed, or `--open`.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(
+        8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one. By default PORT, if set."
+    )
     key: str | None = Field(
         None,
         repr=False,
@@ -258,14 +260,14 @@ class Settings(BodyLimits):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-        """Defaults, then TSUIKA_... variables (empty counts as unset), then `overrides` that are not None; checked.
+        """Defaults, then PORT, as platforms set it, then TSUIKA_... variables (empty counts as unset), then `overrides`
+        that are not None; checked.
 
         Raises ImpossibleSettings.
         """
         env = os.environ if environment is None else environment
-        values: dict[str, Any] = {
-            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
-        }
+        values: dict[str, Any] = {"port": env["PORT"]} if env.get("PORT") else {}
+        values |= {name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())}
         values |= {name: value for name, value in overrides.items() if value is not None}
         try:
             settings = cls.model_validate(values)

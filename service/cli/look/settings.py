@@ -43,7 +43,8 @@ def run(
 
 
 def _row(name: str, value: str) -> dict[str, str]:
-    return {"name": name, "value": value, "from": "environment" if os.environ.get(name) else "default"}
+    given = os.environ.get(name) or (name == "TSUIKA_PORT" and os.environ.get("PORT"))
+    return {"name": name, "value": value, "from": "environment" if given else "default"}
 
 
 def _shown(name: str, value: Any) -> str:
