@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import learning, updates
+from benchmarks import fit, learning, updates
+from benchmarks.streams.known import stream_of
 from benchmarks.tables.learned import Learned, report
 from benchmarks.tables.records import BOOSTING
 from benchmarks.tables.scores import Course, Group
+from tests.devices import Beside, beside
 
 
 def test_learning_is_measured_beside_joint_retraining(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +39,24 @@ def test_a_stream_without_its_data_says_what_to_do(
     assert learning.main(["--streams", "letter", "--methods", "ridge"]) == 2
     assert "letter needs --data FOLDER" in capsys.readouterr().err
     assert learning.main(["--streams", "letter", "--methods", "ridge", "--data", str(tmp_path)]) == 2
+
+
+def test_the_training_loop_is_timed_beside_a_bare_one_on_a_named_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    words = ["--streams=digits-images", "--batches=2", "--turns=1"]
+    assert fit.main([*words, f"--json={file}"]) == 0
+    assert "digits-images: times a bare loop" in capsys.readouterr().out
+    speed = json.loads(file.read_text())
+    assert (speed["device"], len(speed["fit"]), len(speed["bare"])) == ("cpu", 1, 1)
+    with beside() as device:
+        there = fit.measured(stream_of("digits-images", None).first(2), 1, 1, device)
+    assert there.device == str(device)
+    assert Beside.asked["aten.addmm.default"]
+    with pytest.raises(SystemExit):
+        fit.main([*words, "--device=cuda:99"])
+    assert "There is no device cuda:99 here" in capsys.readouterr().err
 
 
 @pytest.mark.long
