@@ -1,4 +1,5 @@
-"""Services and workers that share PostgreSQL and a bucket, killed at each named point: nothing is lost or doubled."""
+"""Services and workers that share PostgreSQL and a bucket, killed at each named point: nothing is lost or doubled. Amid
+garbage collection in both environments; one service alone at the other points: test_power.py."""
 
 from __future__ import annotations
 
@@ -12,27 +13,30 @@ import pytest
 
 from service.storage.artifacts import SHARDS
 from service.storage.opening import open_store
-from tests.acceptance.environments import Environment, scaled
+from tests.acceptance.environments import Environment, embedded, scaled
 from tests.acceptance.service import Caller, blobs, gone, history, until
-from tests.postgres import PostgresServer
 from tests.running import ROOT, environment
-from tests.s3 import S3Server
 
-pytestmark = [pytest.mark.postgres, pytest.mark.s3]
-
+SCALED = pytest.param("scaled", marks=[pytest.mark.postgres, pytest.mark.s3])
+EMBEDDED = pytest.param("embedded", marks=[pytest.mark.sqlite, pytest.mark.long])
 POINTS = ["after_claim", "after_blob_temp", "after_blob_rename", "before_commit", "after_commit"]
 KILLED = -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, s3: S3Server) -> Iterator[Environment]:
-    """Two services; workers come and go."""
+def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Two services, whose workers come and go; or one alone."""
     folder, settings = tmp_path_factory.mktemp("points"), {"lease_seconds": 1.0, "max_attempts": 20}
-    replicas = scaled(folder, postgres, s3, workers=0, **settings)
+    if request.param == "embedded":
+        replicas = embedded(folder, migrated=request.getfixturevalue("migrated"), **settings)
+    else:
+        servers = request.getfixturevalue("postgres"), request.getfixturevalue("s3")
+        replicas = scaled(folder, *servers, workers=0, **settings)
     yield replicas
     replicas.stop()
 
 
+@pytest.mark.parametrize("replicas", [SCALED], indirect=True)
 def test_after_a_kill_at_any_point_others_finish_once(replicas: Environment) -> None:
     here, there = replicas.services
     with Caller(here, "digits") as caller:
@@ -68,12 +72,13 @@ def test_after_a_kill_at_any_point_others_finish_once(replicas: Environment) -> 
     here.restart()
 
 
+@pytest.mark.parametrize("replicas", [SCALED, EMBEDDED], indirect=True)
 def test_a_kill_amid_garbage_collection_leaves_what_is_needed_and_the_next_one_ends_it(replicas: Environment) -> None:
     store = open_store(replicas.store_url)
     garbage = {store.put(SHARDS, f"nobody names it {k}".encode()) for k in range(3)}
 
     def collect(**settings: object) -> int:
-        variables = environment(**{**replicas.services[1].settings, "gc_grace_seconds": 0, **settings})
+        variables = environment(**{**replicas.services[-1].settings, "gc_grace_seconds": 0, **settings})
         command = [sys.executable, "-m", "service.cli", "gc"]
         return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, timeout=60).returncode
 

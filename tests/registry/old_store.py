@@ -20,8 +20,12 @@ from service.learning.network.input_scale import InputScale
 from service.learning.network.network import fresh, parts_of
 from service.registry.sql.engines import migrate
 from service.registry.sql.schema import revisions
+from service.runtime import Runtime
+from service.serving.predictor import load
+from service.settings import Settings
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts
+from tests.acceptance import invariants
 from tests.updating import make_rows
 
 SPEC = VectorInput(kind="vector", size=2)
@@ -70,6 +74,21 @@ class Store:
         if is_new:
             self._fill()
             shutil.copytree(data, filled)
+        recipes = [(json.loads(row["layout"]), json.loads(row["shards"])) for row in self.rows()["versions"]]
+        self._predicted = [load(*recipe, lambda digest: self.store.get(SHARDS, digest)) for recipe in recipes]
+
+    def is_whole(self, url: str) -> None:
+        """Asserts that a database which its rows came to is up to date: its versions predict the bits that they had."""
+        invariants.hold_in(url, (self.data / "store").as_uri(), ["bat_1", "bat_2", "bat_3"])
+        inputs = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+        runtime = Runtime(Settings(data=self.data, database_url=url))
+        try:
+            assert runtime.live.get("digits").number == 2
+            for number, before in enumerate(self._predicted, 1):
+                answered = runtime.live.at("digits", number).predictor.answer(inputs).values
+                assert np.array_equal(answered, before.answer(inputs).values)
+        finally:
+            runtime.close()
 
     def _fill(self) -> None:
         """A model with two versions, of which the second is live; batches learned, rejected and waiting; a challenger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import threading
@@ -9,13 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import create_engine, event, make_url, select, text
+from sqlalchemy import JSON, Boolean, MetaData, create_engine, event, make_url, select, text
+from sqlalchemy import Table as SqlTable
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models, versions
@@ -30,6 +33,7 @@ from tests.proxy import Proxy
 from tests.registry import facts
 from tests.registry.facts import batch, model, version
 from tests.registry.migrating import killed_amid
+from tests.registry.old_store import Store
 
 pytestmark = pytest.mark.postgres
 
@@ -158,6 +162,43 @@ def test_a_later_revision_is_brought_to_tables_with_rows_in_them_or_changes_noth
         assert connection.execute("SELECT name FROM models").fetchone() == ("digits",)
         columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'motto'"
         assert connection.execute(columns).fetchone() == (not breaks_off,)
+
+
+FIRST = Path(__file__).parents[1] / "postgres_0011.sql"
+
+
+@pytest.mark.parametrize("revision", schema.revisions()[10::4])
+def test_a_database_of_each_revision_is_brought_up_to_date_with_every_row_and_predicts_the_same_bits(
+    postgres: PostgresServer, tmp_path: Path, revision: str
+) -> None:
+    old, url, tables = Store(tmp_path / "data", revision), postgres.empty(), MetaData()
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(FIRST.read_text())
+        schema.upgrade(connection, revision)
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # rows name others that come later
+        tables.reflect(connection)
+        rows = {name: [_as_in(tables.tables[name], row) for row in known] for name, known in old.rows().items()}
+        for name in rows:
+            for row in rows[name]:
+                connection.execute(tables.tables[name].insert(), row)
+    migrate(url)
+    with engine.connect() as connection:
+        for name, table in tables.tables.items():
+            kept = connection.execute(select(table)).mappings().all()
+            left = [{key: value for key, value in row.items() if value is not None} for row in kept]
+            assert sorted(left, key=str) == sorted(rows.get(name, left), key=str), name
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+    engine.dispose()
+    old.is_whole(url)
+
+
+def _as_in(table: SqlTable, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of SQLite as PostgreSQL has it, without what is NULL."""
+    kinds = {JSON: json.loads, Boolean: bool}
+    reads = {c.name: read for c in table.columns for kind, read in kinds.items() if isinstance(c.type, kind)}
+    return {key: reads.get(key, lambda same: same)(value) for key, value in row.items() if value is not None}
 
 
 def test_tables_of_another_program_and_of_a_newer_version_are_left_alone(postgres: PostgresServer) -> None:
