@@ -33,7 +33,7 @@ GIVEN = {"TSUIKA_KEY": "key-of-all-callers", "POSTGRES_PASSWORD": "password1", "
 """What compose.yaml asks whoever starts it for."""
 IMAGE = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
 """The last stage of it: the image that runs."""
-VARIABLES = dict(re.findall(r"(TSUIKA_\w+)=(\S+)", IMAGE))
+VARIABLES = dict(re.findall(r"\b(TSUIKA_\w+|PORT)=(\S+)", IMAGE))
 COMMAND, CHECK = (
     json.loads(re.search(rf"{word} (?:--.*\\\n\s*)?(?:CMD )?(\[.*\])", IMAGE)[1]) for word in ("\nCMD", "HEALTHCHECK")
 )
@@ -60,11 +60,11 @@ class Container:
         self.name, self.described, self.log = name, described, folder / f"{name}.log"
         variables = {**VARIABLES, **described["environment"], "TSUIKA_DATA": str(folder / volume)}
         if "ports" in described:  # as many services as containers listen on the one that is inside
-            assert described["ports"][0].rpartition(":")[2] == VARIABLES["TSUIKA_PORT"]
-            variables["TSUIKA_PORT"] = str(free_port())
+            assert described["ports"][0].rpartition(":")[2] == VARIABLES["PORT"]
+            variables["PORT"] = str(free_port())
         for address, translated in here.items():
             variables = {key: value.replace(address, translated) for key, value in variables.items()}
-        self.url = f"http://127.0.0.1:{variables['TSUIKA_PORT']}"
+        self.url = f"http://127.0.0.1:{variables['PORT']}"
         self._variables = {**environment(), **variables}
         self.process = self._started(described.get("command", COMMAND))
 
