@@ -81,8 +81,8 @@ def _side_by_side() -> str:
         [
             "## Side by side\n",
             "Accuracy on all classes after the last step, by defaults; in brackets the lowest and the highest of "
-            "several seeds. On mnist10k and letter new classes come step by step, on emoji32-styles new drawing styles "
-            "of known classes. An empty cell was not measured. Cost, "
+            "several seeds; others are of one seed. On mnist10k and letter new classes come step by "
+            "step, on emoji32-styles new drawing styles of known classes. An empty cell was not measured. Cost, "
             f"forgetting and peers: [{MEASURED.removesuffix('.md').rpartition('/')[2]}]({MEASURED}).\n",
             f"| method | {' | '.join(SIDE_BY_SIDE)} |",
             f"| --- |{' --- |' * len(SIDE_BY_SIDE)}",
