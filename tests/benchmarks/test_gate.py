@@ -13,6 +13,7 @@ from benchmarks.gate import (
     LARGEST,
     NEW_NAME,
     base_rows,
+    input_kinds,
     look_alike,
     most_late,
     none_late,
@@ -24,7 +25,10 @@ from benchmarks.gate import (
 from benchmarks.long_streams import HARMS, HONEST, Law, course, drawn, report
 from benchmarks.running.command import seeds
 from benchmarks.streams.known import stream_of
+from benchmarks.streams.slips import SLIPS, slips_of
+from benchmarks.streams.steps import INK_VECTOR
 from benchmarks.streams.stream import Rows
+from service.contract.inputs import VectorInput
 
 
 def rows() -> Rows:
@@ -55,6 +59,19 @@ def test_spoiled_labels() -> None:
     assert wrong.sum() == 50
     assert len(set(rows().targets[wrong])) == 1
     assert len(set(labels[wrong])) > 1
+
+
+def test_wrong_inputs_leave_targets_and_change_the_columns_that_they_say() -> None:
+    random, spec = np.random.default_rng(0), VectorInput(kind="vector", size=2)
+    changed = {}
+    for kind in input_kinds(spec)[1:]:
+        wrong = kind.spoil(rows(), random)
+        assert (wrong.targets == rows().targets).all()
+        changed[kind.name] = int((wrong.inputs != rows().inputs).any(0).sum())
+    ones = ("a column times 1,000", "a column times 10", "a column of zeros", "a column shuffled")
+    assert changed == {name: 1 if name in ones else 2 for name in SLIPS if name != "a column missing"}
+    assert slips_of(VectorInput(kind="vector", size=1)) == ["all columns times 1,000", "all columns times 10", *ones]
+    assert slips_of(INK_VECTOR) == []
 
 
 def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:

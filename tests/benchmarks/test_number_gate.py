@@ -11,6 +11,7 @@ import pytest
 from benchmarks import number_gate
 from benchmarks.number_gate import RIGHT, WAYS, in_a_row_report, judged_in_a_row, judged_numbers, number_report
 from benchmarks.streams.known import stream_of
+from benchmarks.streams.slips import SLIPS
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import numbers
 from service.contract.targets.number_target import NumberTarget
@@ -64,6 +65,15 @@ def test_a_batch_is_judged_in_every_way_by_the_services_own_update(monkeypatch: 
     assert verdicts["10 times"] == verdicts["one value"] == "rejected"
     assert next(j.rise for j in judged if j.way == "10 times") > 1
     assert "of 1 right batches, not promoted: 0 <= 0.01" in "\n".join(number_report(judged))
+
+
+def test_inputs_come_wrong_in_place_of_targets_and_as_many_rows_as_are_asked() -> None:
+    judged = list(judged_numbers(mine(400), points=1, method="ridge", inputs=True, most=50))
+    assert [j.way for j in judged] == [RIGHT, *(name for name in SLIPS if name != "a column missing")]
+    assert {j.rows for j in judged} == {50}
+    assert {j.verdict for j in judged if "all columns" in j.way} == {"held"}
+    assert next(j.rise for j in judged if j.way == RIGHT) == 0
+    assert "columns shifted by one" in "\n".join(number_report(judged))
 
 
 def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from benchmarks import deletions, peers
 from benchmarks.learners.avalanche import AVALANCHE, Avalanche
 from benchmarks.learners.learner import why_absent
 from benchmarks.learners.scikit import SCIKIT
+from benchmarks.streams import mixed
 from benchmarks.streams.frozen import WIDTHS
+from benchmarks.streams.known import stream_of
 from benchmarks.streams.steps import PLANS, TAIL, load
 from benchmarks.streams.stream import Layers, Rows, Stream
 from benchmarks.tables.learned import Learned, report
@@ -22,6 +25,16 @@ from benchmarks.tables.records import kept
 from service.contract.inputs import VectorInput
 
 DIGITS = PLANS["digits-images"]
+
+
+def test_a_carried_table_comes_in_the_order_in_which_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pandas.DataFrame({"slag": np.arange(250.0), "kind": ["a"] * 250, "strength": [*range(249), None]})
+    monkeypatch.setattr(mixed, "packaged", lambda package, item: {("modeldata", "concrete"): frame}[package, item])
+    numbers = stream_of("modeldata/concrete/strength", None)
+    assert numbers.numbers is not None
+    assert [len(rows) for rows in numbers.batches] == [100, 100, 49]
+    assert numbers.rows.inputs[:, 0].tolist() == numbers.rows.targets.tolist()
+    assert stream_of("modeldata/concrete/kind", None, seed=3).seed == 3
 
 
 def test_orders_of_classes_are_drawn_from_the_second_seed_on() -> None:

@@ -8,8 +8,7 @@ looked like that, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -25,12 +24,13 @@ FEW_KNOWN, SAMPLE = 2000, 1000
 MOST_COLUMNS, MOST_MOVED = 1000, 64
 """Wider vectors are what a backbone made, whose columns nobody sends by hand; of more columns that moved none is paired
 with others."""
-SEVERAL, DISTINCT = 3, 10
-"""Rows of an earlier batch that say how it was, and values of a column above which it can be told from others."""
+SEVERAL, FLAG, DISTINCT = 3, 2, 10
+"""Rows of an earlier batch that say how it was; values of a flag, which may be 0 all day; and values of a column above
+which it can be told from others."""
 NEARLY, SELDOM = 0.95, 0.5
 """Part of the values that is nearly all, and part of the rows up to which a value is not the usual one."""
 CHAIN = 3
-"""Columns in a row that each hold what another held are a shift even where the first and the last fit nothing."""
+"""So many of the columns that change places must fit better there, or all: others may have moved besides."""
 
 
 def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
@@ -42,7 +42,7 @@ def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
     known = data.kept() if data.kept_rows <= FEW_KNOWN else data.exam
     if len(known) < policy.min_rows:
         return None
-    columns = _Columns(_sampled(known), _sampled(data.batch).inputs, places, policy)
+    columns = _Columns(_sampled(known), _sampled(data.batch), places, policy)
     moved = [k for k in range(len(names)) if columns.moved(k)]
     table = isinstance(data.input, TableInput)
     mixed = columns.mixed(moved) if table else {}
@@ -67,20 +67,19 @@ def _sampled(rows: Rows) -> Rows:
     return rows.take(np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)))
 
 
-@dataclass(frozen=True, eq=False)
 class _Columns:
-    """known: rows of before · batch [n, columns] · places: of the columns of numbers, which are counted from 0 here"""
+    """Columns of numbers, counted from 0: of known rows [m, columns], of each earlier batch, and of the batch."""
 
-    known: Rows
-    batch: Array
-    places: Sequence[int]
-    policy: WrongColumns
+    def __init__(self, known: Rows, batch: Rows, places: Sequence[int], policy: WrongColumns) -> None:
+        self.known, self.batch = known.inputs[:, places].astype(np.float64), batch.inputs[:, places].astype(np.float64)
+        self.earlier = [self.known[known.batch == b] for b in np.unique(known.batch)]
+        self.policy = policy
 
     def before(self, k: int) -> Floats:
-        return _present(self.known.inputs[:, self.places[k]])
+        return _present(self.known[:, k])
 
     def now(self, k: int) -> Floats:
-        return _present(self.batch[:, self.places[k]])
+        return _present(self.batch[:, k])
 
     def moved(self, k: int) -> bool:
         """Whether the column is surely another one, and varied."""
@@ -91,23 +90,19 @@ class _Columns:
 
     def _by_chance(self, m: int, n: int) -> float:
         """Distance that two draws of one law seldom reach (Massart 1990)."""
-        return math.sqrt(math.log(2 * len(self.places) / self.policy.p) / 2 * (1 / m + 1 / n))
+        return math.sqrt(math.log(2 * self.known.shape[1] / self.policy.p) / 2 * (1 / m + 1 / n))
 
-    def earlier(self, k: int) -> list[Floats]:
-        """The column in each earlier batch that has enough rows of it."""
-        column = self.known.inputs[:, self.places[k]]
-        batches = (_present(column[self.known.batch == b]) for b in np.unique(self.known.batch))
-        return [before for before in batches if len(before) >= SEVERAL]
-
-    def _mends(self, k: int, after: float) -> bool:
-        """Whether a repair leaves a small part of the distance to all known rows, and to each earlier batch."""
-        now = self.now(k)
-        known = [self.before(k), *(b for b in self.earlier(k) if len(b) >= self.policy.min_rows)]
-        return after <= self.policy.max_left * min(_apart(before, now) for before in known)
+    def _mends(self, columns: Sequence[int], after: float) -> bool:
+        """Whether a repair leaves a small part of the distance of these columns together to all known rows, and to each
+        earlier batch. after: their distances once repaired, added up"""
+        known = [[_present(rows[:, k]) for k in columns] for rows in (self.known, *self.earlier)]
+        enough = [rows for rows in known if min(map(len, rows)) >= self.policy.min_rows]
+        far = (sum(_apart(x, self.now(k)) for x, k in zip(rows, columns, strict=True)) for rows in enough)
+        return after <= self.policy.max_left * min(far)
 
     def factor(self, k: int) -> float | None:
         """The power of ten by which the column looks too large: that brings it near to what it was, or back from beyond
-        all that it ever was."""
+        all that it ever was in more than one batch, since numbers that count on double in the second."""
         before, now = self.before(k), self.now(k)
         sizes, own = _sizes(before), _sizes(now)
         if not len(sizes) or not len(own):
@@ -116,44 +111,50 @@ class _Columns:
         if not power:
             return None
         repaired = own / 10.0**power
-        jumped = all(round(_log(own) - _log(b)) for b in map(_sizes, self.earlier(k)) if len(b))
+        earlier = [x for rows in self.earlier if len(x := _present(rows[:, k])) >= SEVERAL]
+        jumped = len(earlier) > 1 and all(round(_log(own) - _log(b)) for b in map(_sizes, earlier) if len(b))
         back = jumped and _within(own, sizes) <= 1 - NEARLY and _within(repaired, sizes) >= NEARLY
-        return 10.0**power if back or self._mends(k, _apart(before, now / 10.0**power)) else None
+        return 10.0**power if back or self._mends([k], _apart(before, now / 10.0**power)) else None
 
     def mixed(self, moved: Sequence[int]) -> dict[int, int]:
-        """Columns and those whose values they hold, where these hold others' in turn."""
-        distinct = [k for k in moved if len(np.unique(self.before(k))) > DISTINCT and len(self.now(k))]
-        if not 2 <= len(distinct) <= MOST_MOVED:
+        """Columns and those whose values they hold: of the places in which all fit best, each cycle that mends."""
+        columns = [k for k in moved if len(self.now(k))]
+        if not 2 <= len(columns) <= MOST_MOVED:
             return {}
-        holds = dict[int, int]()
-        for k in distinct:
-            apart = {other: _apart(self.before(other), self.now(k)) for other in distinct if other != k}
-            nearest = min(apart, key=lambda other: apart[other])
-            if self._mends(k, apart[nearest]):
-                holds[k] = nearest
-        return {k: other for k, other in holds.items() if _in_turn(k, holds)}
+        from scipy.optimize import linear_sum_assignment  # a process that only serves does without it
+
+        before, holds = [self.before(k) for k in columns], dict[int, int]()
+        apart = np.array([[_apart(other, self.now(k)) for other in before] for k in columns])
+        places = linear_sum_assignment(apart)[1]
+        for cycle in _cycles(places.tolist()):
+            fits = [k for k in cycle if apart[k, places[k]] < apart[k, k]]
+            if len(fits) < min(len(cycle), CHAIN) or all(len(np.unique(before[k])) <= DISTINCT for k in fits):
+                continue
+            if self._mends([columns[k] for k in fits], apart[fits, places[fits]].sum()):
+                holds |= {columns[k]: columns[places[k]] for k in fits}
+        return holds
 
     def filled(self, k: int) -> list[float | None]:
         """0 or None where the column is that in every row and seldom was; [] else, or where an earlier batch was so. A
-        column of one other value may be that of a day, or of a place."""
-        now, column = self.now(k), self.known.inputs[:, self.places[k]].astype(np.float64)
-        if len(now) and (len(now) < len(self.batch) or now.any()):
+        column of one other value, or a flag, may be that of a day, or of a place."""
+        now, column = self.now(k), self.known[:, k]
+        if len(now) and (len(now) < len(self.batch) or now.any() or len(np.unique(self.before(k))) <= FLAG):
             return []
         value = float(now[0]) if len(now) else None
-        so = np.isnan(column) if value is None else column == value
-        earlier = (so[self.known.batch == b] for b in np.unique(self.known.batch))
-        often = so.mean() > SELDOM or any(b.all() for b in earlier if len(b) >= SEVERAL)
+        so = [np.isnan(x) if value is None else x == value for x in (column, *(rows[:, k] for rows in self.earlier))]
+        often = so[0].mean() > SELDOM or any(b.all() for b in so[1:] if len(b) >= SEVERAL)
         return [] if often else [value]
 
 
-def _in_turn(k: int, holds: Mapping[int, int]) -> bool:
-    """Whether columns come back to the first, or are as long as a chain."""
-    at, steps = k, 0
-    while at in holds and steps <= len(holds):
-        at, steps = holds[at], steps + 1
-        if at == k:
-            return True
-    return steps >= CHAIN
+def _cycles(places: Sequence[int]) -> Iterator[list[int]]:
+    """Those that change places in turn: [1, 0, 2, 4, 3] -> [0, 1], [3, 4]."""
+    left = {k for k, place in enumerate(places) if place != k}
+    while left:
+        cycle = [min(left)]
+        while (following := places[cycle[-1]]) != cycle[0]:
+            cycle.append(following)
+        left.difference_update(cycle)
+        yield cycle
 
 
 def _present(column: Array) -> Floats:

@@ -83,6 +83,12 @@ def filled(x: Floats, value: float, *columns: int) -> Floats:
             {"age": "rate", "income": "age", "rate": "income"},
             '3 columns look mixed up: "age" holds what "rate" held.',
         ),
+        (lambda x: places(x, 3, 1, 2, 0, 4), {"age": "visits", "visits": "age"}, '"age" and "visits" look swapped.'),
+        (
+            lambda x: places(x * [1, 1, 1, 1.3, 1], 4, 0, 1, 2, 3),
+            dict(zip(NAMES, (NAMES[4], *NAMES[:4]), strict=True)),
+            '5 columns look mixed up: "age" holds what "flag" held.',
+        ),
         (lambda x: filled(x, 0, 0), {"age": 0.0}, 'Column "age" is 0 in every row.'),
         (lambda x: filled(x, np.nan, 0, 2), {"age": None, "rate": None}, 'Columns "age" and "rate" are missing in'),
     ],
@@ -112,6 +118,13 @@ def test_what_an_earlier_batch_had_is_usual() -> None:
     for spoil in (lambda x: times(x, 1000, 0), lambda x: places(x, 1, 0, 2, 3, 4), lambda x: filled(x, 0, 0)):
         known = [people(300, 0), spoil(people(100, 1))]
         assert found(known, spoil(people(250, 2)))[0] == {}
+
+
+def test_numbers_that_count_on_and_flags_of_a_day_are_no_slip() -> None:
+    first, second = people(200, 0), people(250, 1)
+    first[:, 0], second[:, 0] = np.arange(1, 201), np.arange(201, 451)
+    first[:, 4], second[:, 4] = np.arange(200) % 10 > 0, 0
+    assert found([first], second)[0] == {}
 
 
 def test_columns_of_vectors_count_from_0_and_few_rows_say_nothing() -> None:
