@@ -178,9 +178,9 @@ def too_wide(spec: InputSpec) -> str | None:
         return None
     return (
         f"These columns come to {spec.features:,} features a row, and exact sums are kept of at most "
-        f"{MOST_FEATURES:,}: a number has {2 + spec.pieces} of them here, a declared value one, a column of many "
-        f"values {MANY_COLUMNS}. "
-        "Leave columns out, or lists of values."
+        f"{MOST_FEATURES:,}: a number has {2 + spec.pieces} of them here, a date seven for the weekday and four "
+        f"each for hour and year, a declared value one, a column of many values {MANY_COLUMNS}. "
+        "Leave columns out, parts of dates, or lists of values."
     )
 
 

@@ -150,11 +150,13 @@ class Header:
                 why = f"No columns are called {listed(named)}" if named else "The model has no names for them"
                 due = f"name the {size} columns that are predicted: ?target=A&target=B."
                 raise InvalidContent.at("/target", f"Which columns are predicted? {why}; {due}")
+            free = [name for name in self.names if name not in taken]
             why = f"No column is called {' or '.join(map(listed, candidates))}"
+            if self._places and free:
+                why += f", and {listed(free)} {'is no input' if len(free) == 1 else 'are no inputs'}"
             if there:
                 why = f"It may be {' or '.join(map(listed, there))}"
             sentence = f'Which column is predicted? {why}: say which, target="NAME".'
-            free = [name for name in self.names if name not in taken]
             raise InvalidContent(sentence, [("/target", sentence)], columns=free if len(free) <= CANDIDATES else [])
         return there[0]
 
