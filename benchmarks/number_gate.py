@@ -24,6 +24,7 @@ from benchmarks.streams.slips import SLIPS, slipped, slips_of
 from benchmarks.streams.stream import Floats, Rows, Stream, together
 from benchmarks.tables.terminal import reached, table
 from service.contract.enums import Outcome
+from service.errors import MethodRefused
 
 VERDICTS = {Outcome.PASS: "promoted", Outcome.UNDECIDED: "held", Outcome.FAIL: "rejected"}
 HARM = 0.10
@@ -124,7 +125,11 @@ def _ways(
 ) -> Iterator[JudgedNumbers]:
     usual = 0.0
     for way, rows in batches.items():
-        result = taught(model, rows, method, promote=False)
+        try:
+            result = taught(model, rows, method, promote=False)
+        except MethodRefused as refused:
+            yield JudgedNumbers(stream, way, at, len(rows), VERDICTS[Outcome.FAIL], ["refused"], 0.0, refused.detail)
+            continue
         error = float(np.abs(model.values(following.inputs, result)[:, 0] - following.targets).mean())
         usual = error if way == RIGHT else usual
         rules, verdict = [rule.name for rule in fired(result)], VERDICTS[result.outcome]

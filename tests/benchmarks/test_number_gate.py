@@ -76,6 +76,12 @@ def test_inputs_come_wrong_in_place_of_targets_and_as_many_rows_as_are_asked() -
     assert "columns shifted by one" in "\n".join(number_report(judged))
 
 
+def test_a_batch_that_no_method_takes_counts_as_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(number_gate, "WAYS", {RIGHT: WAYS[RIGHT], "absurd": lambda y, random: y * 1e9})
+    verdicts = {j.way: (j.verdict, j.rules) for j in judged_numbers(mine(400), points=1, method="ridge")}
+    assert verdicts == {RIGHT: ("promoted", []), "absurd": ("rejected", ["refused"])}
+
+
 def test_ways_of_which_no_logarithm_is_learned_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = {way: WAYS[way] for way in (RIGHT, "10 times", "other sign")}
     monkeypatch.setattr(number_gate, "WAYS", ways)
