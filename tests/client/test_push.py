@@ -246,6 +246,10 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
         client.model("never-made").push(b"p0,p1,label\n1,2,caf\xc3\xa9\n1,2,caf\xe9\n")
     with pytest.raises(NotFound):
         client.model("never-made").info()
+    file.write_text("p0,p1,p3,label\n1,2,4,0")
+    missing = '"p2" is missing in their numbering: add it, or make a model of its own for such rows.'
+    with pytest.raises(InvalidContent, match=missing):
+        model.push(file)
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
     with pytest.raises(InvalidContent, match=r'^corners\.csv: Line 2, column "p2": "three" is not a number'):
         model.push(file)

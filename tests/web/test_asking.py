@@ -66,6 +66,8 @@ def test_rows_are_read_as_people_write_them() -> None:
         ({"kind": "text"}, ' ["where"] ', ['["where"]']),
     ]:
         assert rows(model(spec), {"rows": typed}) == expected, spec
+    for pasted, expected in (('"where"', ["where"]), ('["where", "when"]', ["where", "when"])):
+        assert rows(model({"kind": "text"}), {"rows": "left alone", "json": pasted}) == expected
 
 
 def test_what_is_no_row_gets_a_sentence() -> None:
@@ -181,6 +183,18 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         assert "null where" not in refused.text
         assert 'value="1.234,50"' in refused.text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
+    person.looks(f"{path}?lang=en")
+    row = '{"nights": 3, "city/ward": "Osaka"}'
+    for pasted, shown in ((row, "Answered by"), (f"[{row}, {row}]", "It answers 2 rows.")):
+        assert shown in person.sends(path, path, json=pasted, **{"column-0": "three"}).text
+    for pasted in ('{"nights": ', '{"nights": 3, "city/ward": "Nara"}', "[[1]]"):
+        refused = person.sends(path, path, json=pasted)
+        assert (refused.status_code, 'id="json-fault"' in refused.text, "<details open>" in refused.text) == (
+            422,
+            True,
+            True,
+        )
+    person.looks(f"{path}?lang=ja")
     lines = "nights;city/ward;booked;member;x\n1,5;Osaka;31/12/2026;true;1\n2,5;Osaka;30/12/2026;true;1"
 
     def sent(content: str, **fields: str) -> tuple[int, str]:
@@ -301,7 +315,7 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
     assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
 
 
-def test_two_versions_have_a_page_without_reports_too(person: Person) -> None:
+def test_two_versions_have_a_page_without_reports_too(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     path = "/models/digits/compare"
     assert "There are not two versions yet" in person.looks(path).text
     make_version(person.api.runtime)
@@ -310,6 +324,9 @@ def test_two_versions_have_a_page_without_reports_too(person: Person) -> None:
     page = person.looks(path).text
     assert "Which one is better is not known" in page
     assert "<option selected>2</option>" in page
+    monkeypatch.setattr("service.web.pages.compare.CHOICES", 1)
+    typed = person.looks(path).text
+    assert ("<select" in typed, 'name="before" type="text" value="1"' in typed) == (False, True), "of many versions"
     same = person.looks(f"{path}?before=2&after=1")
     assert same.status_code == 200
     assert "Nothing is measured of it yet." in same.text

@@ -185,6 +185,7 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert len(re.findall('class="hollow n"', wide)) == 1
     assert len(re.findall('class="dot n"', wide)) == 2
     assert len(re.findall('class="iv"', wide)) == 2
+    assert len(re.findall('class="iv was"', wide)) == 1, "the interval of before, where it is known"
     assert "&lt;b&gt;3&lt;/b&gt;" in wide
     assert "<b>" not in wide
     assert "a name that is …" in narrow

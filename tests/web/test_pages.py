@@ -101,6 +101,14 @@ def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(perso
     assert "One waits for you." in person.looks("/").text
     page = person.looks("/models/digits").text
     assert "Version 2 waits for your decision." in page
+    order = (
+        '<dl class="facts">',
+        "What waits for you",
+        "/models/digits/send",
+        '<h2 id="versions">',
+        "What was live when",
+    )
+    assert [page.index(part) for part in order] == sorted(page.index(part) for part in order)
     assert '<a href="/v1/models/digits">JSON</a>' in page
 
 
@@ -555,6 +563,7 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
         assert re.search("Mean error, trusted rows</dt><dd>34,981<", shown)
         assert re.search("Mean error, new rows before learning</dt><dd>50,297<", shown)
         assert re.search("Better than its best by</dt><dd>6.1 %<small>on what", shown)
+    assert 'data-label="Forgotten">−6.1 %<' in page
     listed = figure(NumberReport.model_validate(number_report(50178))), figure(NumberReport.model_validate(later))
     assert listed == ("± 50,178 (own rows)", "± 34,981")
 
@@ -583,7 +592,9 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     for key in ("before", "new", "since"):
         assert words(f"measured.{key}", label=words("model.fact.forgotten")) in live, key
     assert (words("measured.not_live") in live, words("measured.not_live") in held) == (False, True)
-    assert words("measured.since", label="Forgotten since its best") in person.looks("/models/digits").text
+    shown = person.looks("/models/digits").text
+    assert words("measured.since", label="Forgotten since its best") in shown
+    assert 'data-label="Forgotten">1.0 points<' in shown
     make_version(person.api.runtime, seed=3)
     assert words("measured.not_live") not in person.looks("/models/digits/versions/1").text, "it was live"
     compared = person.looks("/models/digits/compare?before=2&after=1").text

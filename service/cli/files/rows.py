@@ -14,6 +14,7 @@ from service.cli.files.labels import label_text
 from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
 from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
+from service.guessing.numbering import what_is_missing
 from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def columns_of(
         beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
         way = f" {only_numbers(file, others)}".rstrip() if spec.kind != "image" and len(others) > due else ""
+        if spec.kind == "vector" and len(others) < due:
+            way = f" {what_is_missing(others, due)}"
         raise WrongUsage(
             f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row.{way}"
         )

@@ -11,6 +11,7 @@ from service.contract.targets import Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.guessing.csv_facts import LABELLED, are_cells, check_names
+from service.guessing.numbering import what_is_missing
 from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
@@ -123,7 +124,10 @@ class Header:
             takes = f"{width:,} numbers" if isinstance(spec, VectorInput) else "one text"
             here = f"there are {len(inputs):,} columns" if len(inputs) != 1 else "there is 1 column"
             beside = f" beside {listed(self.targets)}" if self.targets else ""
-            raise self._refusal(f", the header: {model} takes {takes} a row, and {here}{beside}: {listed(inputs)}.")
+            lacks = isinstance(spec, VectorInput) and len(inputs) < width
+            way = f" {what_is_missing(inputs, width)}" if lacks else ""
+            what = f"{model} takes {takes} a row, and {here}{beside}: {listed(inputs)}."
+            raise self._refusal(f", the header: {what}{way}")
         return inputs
 
     def _targets(self, meant: Meant) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a version changed, group by group: a line from before to after, over the interval of after."""
+"""What a version changed, group by group: a line from before to after, over the intervals of both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class _Frame:
 
 
 WIDE, NARROW = _Frame(720, 150, 560, 19), _Frame(360, 132, 238, 16)
-ROW, TOP = 24, 6
+ROW, TOP, BELOW = 24, 6, 7
+"""Height of a row, what is above the first, and how far below its middle the interval of before lies."""
 APART = " · "
 """Between what a note says and the rows that it rests on."""
 MOST = 30
@@ -42,8 +43,8 @@ def changes(
 def _picture(
     of: Sequence[Drawn], show: Callable[[float], str], ends: tuple[float, float], frame: _Frame, title: str
 ) -> Markup:
-    before = [pair.first.value for pair, _, _ in of if pair.first is not None]
-    values = [*before, *(end for _, x, _ in of for end in (x.value, x.low, x.high) if end is not None)]
+    estimates = [of for pair, after, _ in of for of in (pair.first, after) if of is not None]
+    values = [end for of in estimates for end in (of.value, of.low, of.high) if end is not None]
     marks = ticks(min(ends[0], *values), max(ends[1], *values))
     along = Axis(marks[0], marks[-1], frame.left, frame.right)
     bottom = TOP + ROW * len(of)
@@ -63,6 +64,8 @@ def _row(pair: Pair, after: Estimate, note: str, y: float, along: Axis, frame: _
     if after.low is not None and after.high is not None:
         row.append(line("iv", along.at(after.low), y, along.at(after.high), y))
     if pair.first is not None:
+        if pair.first.low is not None and pair.first.high is not None:
+            row.append(line("iv was", along.at(pair.first.low), y + BELOW, along.at(pair.first.high), y + BELOW))
         direction = {True: "db up", False: "db down", None: "db"}[pair.better]
         row.append(line(direction, along.at(pair.first.value), y, along.at(after.value), y))
         row.append(dot("hollow n", along.at(pair.first.value), y))

@@ -17,7 +17,7 @@ from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words, percent, round_percent
 
 CHOICES = 200
-"""So many of the latest versions can be chosen."""
+"""So many of the latest versions can be chosen; where there are more, numbers are typed."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class Side:
 def show(view: View) -> Answer:
     """The two versions that were chosen; by default the live one and what it was made from."""
     model = view.model()
-    listed = view.api.get(view.path("versions"), Listed[Version], limit=CHOICES).items
+    latest = view.api.get(view.path("versions"), Listed[Version], limit=CHOICES)
+    listed = latest.items
     before, after = _chosen(view, model, listed)
     facts = {
         "model": model,
         "choices": [version.number for version in listed],
+        "typed": latest.next_cursor is not None,
         "before": before,
         "after": after,
         "numbers": not model.target.has_classes,

@@ -82,6 +82,7 @@ def show(view: View) -> Answer:
         "disputes": disputes.items if disputes else [],
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
+        "forgets": any(line.version.report and line.version.report.forgetting is not None for line in lines),
         "moves": moved,
         "undone": undone.number if undone is not None else None,
         "outdated": undone is not None and not taken_back(view).isdisjoint(undone.batches),

@@ -39,6 +39,8 @@ TOP = 10
 """Best classes that are listed of a row."""
 MOST_ROWS, MOST_BYTES = 100, 4 * 1024 * 1024
 """Rows of a file whose answers are shown; bytes of an answer that are read at all."""
+TYPED = ("rows", "json")
+"""Fields of rows as text: what the model takes, and JSON in their place."""
 MOST_ADDRESS = 8000
 """Characters of an address that browsers and proxies take."""
 _DECIMAL_COMMA = re.compile(r"\d,\d")
@@ -88,20 +90,22 @@ def act(view: View) -> Answer:
         return _of_file(view, model, view.sent)
     if view.head is not None:
         return _page(view, model, wrong={"file": view.words("predict.both")}, status=422)
-    if wrong := _no_numbers(view, model):
+    pasted = bool(view.form.get("json", "").strip())
+    if not pasted and (wrong := _no_numbers(view, model)):
         return _page(view, model, wrong=wrong, status=422)
     try:
         order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.has_classes else {})
         body = json.dumps(order, ensure_ascii=False)
     except Unreadable as fault:
-        return _page(view, model, wrong={"rows": view.words(fault.args[0])}, status=422)
+        return _page(view, model, wrong={"json" if pasted else "rows": view.words(fault.args[0])}, status=422)
     except RecursionError:
-        return _page(view, model, wrong={"rows": view.words("predict.no_json")}, status=422)
+        return _page(view, model, wrong={"json" if pasted else "rows": view.words("predict.no_json")}, status=422)
     where = _path(view)
     try:
         answer = PREDICTED.validate_json(view.api.send("POST", where, order))
     except Refused as refused:
-        return _page(view, model, wrong=beside(model, refused.problem), status=refused.problem.status)
+        wrong = beside(model, refused.problem, pasted)
+        return _page(view, model, wrong=wrong, status=refused.problem.status)
     return _page(view, model, answer=answer, call=(where, body, _by_get(where, order)))
 
 
@@ -127,7 +131,7 @@ def sending(view: View, name: str) -> Sending | None:
     """Where a file goes; None where rows are typed beside it. Of an image, the form says how many of the best classes
     are listed, of another file how it is written."""
     form = view.form
-    if any(text.strip() for field, text in form.items() if field == "rows" or field.startswith("column-")):
+    if any(text.strip() for field, text in form.items() if field in TYPED or field.startswith("column-")):
         return None
     query: dict[str, str | list[str]] = {field: form[field] for field in ("top", *WRITTEN) if form.get(field)}
     query["gaps"] = words_in(form.get("gaps", ""))
@@ -155,7 +159,9 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
 
 def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
     """The rows that a form holds, as the API takes them. Raises Unreadable."""
-    columns, typed = cells(model), form.get("rows", "").strip()
+    columns, typed, pasted = cells(model), form.get("rows", "").strip(), form.get("json", "").strip()
+    if pasted:
+        return _read(model, pasted)
     if columns:
         return [{cell.name: cell.read(form.get(cell.field, "").strip()) for cell in columns}]
     if isinstance(model.input, TextInput):
@@ -169,6 +175,11 @@ def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
         if _DECIMAL_COMMA.search(typed) and any(len(line) not in (0, model.input.size) for line in numbers):
             raise Unreadable("predict.decimal_comma")
         return [line for line in numbers if line]
+    return _read(model, typed)
+
+
+def _read(model: Model, typed: str) -> list[Any]:
+    """Rows of JSON: of one row, or a list of several. Raises Unreadable."""
     try:
         read = json.loads(typed)
     except (ValueError, RecursionError):
@@ -227,14 +238,14 @@ def files(model: Model) -> str:
     return ".png,.jpg,.jpeg" if spec.scale is None or getattr(spec.scale, "range", None) == PIXELS else ""
 
 
-def beside(model: Model, problem: Problem) -> dict[str, str]:
-    """A refusal beside the field of its column; beside the one field where there is no other."""
-    fields = {cell.name: cell.field for cell in cells(model)}
+def beside(model: Model, problem: Problem, pasted: bool = False) -> dict[str, str]:
+    """A refusal beside the field of its column; beside the one field where there is no other, or JSON was pasted."""
+    fields = {} if pasted else {cell.name: cell.field for cell in cells(model)}
     placed = {}
     for place, sentence in faults(problem).items():
         of_rows = place == "inputs" or place.startswith("inputs.")
         column = place.removeprefix("inputs.").partition(".")[2].replace("~1", "/").replace("~0", "~")
-        placed[fields.get(column, "" if fields else "rows") if of_rows else place] = sentence
+        placed[fields.get(column, "" if fields else "json" if pasted else "rows") if of_rows else place] = sentence
     return placed
 
 

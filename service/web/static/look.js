@@ -1,4 +1,4 @@
-// Looks at a file: its beginning alone goes out, and the file stays chosen. Where the form itself asks for the look, the
+// Looks at a file that is chosen or dropped: its beginning alone goes out, and the file stays chosen. Where the form itself asks for the look, the
 // page that comes back takes the place of this one; else, as soon as a file is chosen, the part that tells of it does.
 const main = document.getElementById("main");
 const looks = input => new URL(input.dataset.look, location).href;
@@ -65,3 +65,13 @@ const show = async input => {
     // nothing is filled in, and the file is sent as it is
   }
 };
+// A file may be dropped anywhere on its frame; without a script the button takes it.
+const dropped = event => event.target.closest(".drop")?.querySelector("input");
+main.addEventListener("dragover", event => { if (dropped(event)) event.preventDefault(); });
+main.addEventListener("drop", event => {
+  const input = dropped(event);
+  if (!input || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  input.files = event.dataTransfer.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+});

@@ -96,6 +96,15 @@ FAULTS = [
         'Line 1, the header: wine takes 3 numbers a row, and there are 4 columns beside "label": "id", "a", "b", "c".',
     ),
     (
+        "a column too few",
+        VECTOR,
+        "x0,x2,label\n1,2,a\n",
+        "/inputs",
+        'there are 2 columns beside "label": "x0", "x2". "x1" is missing in their numbering: add it, or make a '
+        "model of its own for such rows.",
+    ),
+    ("few columns", VECTOR, "a,b,label\n1,2,a\n", "/inputs", '"a", "b". Add what is missing, or make a'),
+    (
         "other separators",
         VECTOR,
         "a|b|c|label\n1|2|3|a\n",

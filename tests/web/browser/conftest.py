@@ -25,6 +25,14 @@ SEVERAL: dict[str, Any] = {"kind": "number", "size": 2, "names": ["height", "<b>
 LONG = {"2": f'=HYPERLINK("http://x","y"){"z" * 174}', "3": "中" * 200, "4": "🍎 תות"}
 """Names of classes: a formula and signs without a gap, as long as names may be, and some that read from the right."""
 
+LAST = "test_every_button_of_the_pages_was_pressed"
+PRESSED = "pressed: "
+TELLS = f"""document.addEventListener("click", event => {{
+  const button = event.target.closest("button");
+  if (button) console.debug("{PRESSED}" + button.textContent.trim());
+}}, true)"""
+"""Says in the console which button was pressed; of a form that Enter sends it is the first."""
+
 Open = Callable[..., Any]
 Look = Callable[["Page"], str]
 
@@ -94,8 +102,8 @@ def pages(site: Server) -> dict[str, str]:
     """Addresses of pages that act, by the name of their picture."""
     with httpx.Client(base_url=site.url, timeout=60) as http:
 
-        def first(path: str) -> Any:
-            return http.get(path).raise_for_status().json()["items"][0]["id"]
+        def first(path: str, place: int = 0) -> Any:
+            return http.get(path).raise_for_status().json()["items"][place]["id"]
 
         def made(path: str, body: dict[str, Any]) -> Any:
             return http.post(path, json=body).raise_for_status().json()
@@ -104,12 +112,14 @@ def pages(site: Server) -> dict[str, str]:
         made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
         columns = [{"name": "x" * 180, "kind": "number"}]
         made("/v1/models", {"name": "wide", "input": {"kind": "table", "columns": columns}})
-        made("/v1/models", {"name": "disputed", "input": {"kind": "vector", "size": 2}})
-        updates = "/v1/models/disputed/updates?wait=60"
         rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
-        made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
         wrong = [[x + 0.01, y] for x, y in rows]
-        made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
+        for name in ("contested", "disputed"):
+            made("/v1/models", {"name": name, "input": {"kind": "vector", "size": 2}})
+            updates = f"/v1/models/{name}/updates?wait=60"
+            made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
+            made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
+        made(updates, {"inputs": [[x + 0.02, y] for x, y in rows], "labels": ["a"] * 200, "source": "till"})
         waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
         batch = made("/v1/models/empty/batches", waiting)["id"]
         of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
@@ -130,11 +140,27 @@ def pages(site: Server) -> dict[str, str]:
             "send-json": "/models/grown/send",
             "disputes": "/models/disputed/disputes",
             "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
+            "dispute-settled": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes', 1)}",
+            "dispute-contested": f"/models/contested/disputes/{first('/v1/models/contested/disputes')}",
+            "batch-doubtful": f"/models/disputed/batches/{first('/v1/models/disputed/batches')}",
+            "update": f"/updates/{first('/v1/models/mistakes/updates')}",
         }
 
 
+@pytest.fixture(scope="session")
+def pressed() -> set[str]:
+    """What buttons said that were pressed, by pointer or keyboard; a test without a script adds its own."""
+    return set()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What all tests pressed is counted last."""
+    items.sort(key=lambda item: item.name == LAST)
+
+
 @pytest.fixture
-def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+def open_page(chromium: Browser, request: pytest.FixtureRequest, pressed: set[str]) -> Iterator[Open]:
     """Opens a page in a fresh profile; options are those of a context. What the console complains of, and whatever is
     asked of another host, fails the test."""
     complaints: list[str] = []
@@ -143,7 +169,9 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ope
     def open_at(url: str, width: int = 1280, **options: Any) -> Page:
         context = chromium.new_context(viewport={"width": width, "height": 800}, **options)
         contexts.append(context)
+        context.add_init_script(TELLS)
         page = context.new_page()
+        page.on("console", lambda m: pressed.add(m.text.removeprefix(PRESSED)) if m.text.startswith(PRESSED) else None)
         host = url.split("/")[2]
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

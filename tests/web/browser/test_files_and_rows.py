@@ -10,6 +10,7 @@ import pytest
 
 from tests.running import Server
 from tests.web.browser.conftest import PICTURES, Look, Open
+from tests.web.browser.looking import enter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -19,6 +20,15 @@ pytestmark = pytest.mark.browser
 STAYS = "nights,<b>city</b>,price,label\n" + "".join(
     f"{k % 9},{('Osaka', 'Kyoto')[k % 2]},{k}.5,{('yes', 'no')[k % 2]}\n" for k in range(60)
 )
+
+
+DROPS = """lines => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([lines], "mended.csv"));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector(".drop label").dispatchEvent(drop);
+}"""
+"""Drops a file on the frame of the field, as a pointer does."""
 
 
 def check(page: Page, axe: Look, name: str, width: int) -> None:
@@ -94,7 +104,9 @@ def test_a_column_of_numbers_is_predicted_as_numbers_with_a_script_and_asked_abo
     page.wait_for_url("**/updates/*")
 
 
-def test_without_a_script_the_file_is_chosen_twice(site: Server, open_page: Open, tmp_path: Path) -> None:
+def test_without_a_script_the_file_is_chosen_twice(
+    site: Server, open_page: Open, tmp_path: Path, pressed: set[str]
+) -> None:
     file = tmp_path / "stays.csv"
     file.write_text(STAYS)
     page = open_page(f"{site.url}/new", java_script_enabled=False)
@@ -103,9 +115,14 @@ def test_without_a_script_the_file_is_chosen_twice(site: Server, open_page: Open
         page.set_input_files("#file", file)
         page.click(".primary")
     page.wait_for_url("**/updates/*")
+    page.goto(f"{site.url}/models/stays-plain/send")
+    page.set_input_files("#file", file)
+    pressed.add(page.inner_text("[formaction]"))
+    page.click("[formaction]")
+    page.wait_for_selector("select#target, input#target[value=label]")
 
 
-def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Look) -> None:
+def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Look, pages: dict[str, str]) -> None:
     images = [[[[16 * (k % 2 == (row + column) % 2) for column in range(8)] for row in range(8)]] for k in range(30)]
     sent = {"inputs": images, "labels": ["01"[k % 2] for k in range(29)] + ["0"], "source": "to correct"}
     batch = httpx.post(f"{site.url}/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
@@ -118,13 +135,19 @@ def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Lo
     page.focus("form button:not(header *)")
     page.keyboard.press("Enter")
     page.wait_for_url("**/correct?row-29=on")
-    page.select_option("[name=label-29]", "1")
-    page.fill("#reason", "I looked at it")
+    page.focus("[name=label-29]")
+    page.keyboard.press("1")
+    page.keyboard.press("Tab")
+    page.keyboard.type("I looked at it")
     check(page, axe, "correct-row", 1280)
-    page.click(".primary")
+    enter(page, "Make these corrections")
     page.wait_for_url("**/updates/*")
     made = httpx.get(f"{site.url}/v1/models/grown/batches").raise_for_status().json()["items"][0]
     assert (made["corrects"], made["label_counts"]) == (batch, {"0": 15, "1": 15})
+    page.goto(site.url + pages["batch-doubtful"])
+    page.click("text=/Correct the [0-9]+ doubtful rows…/")
+    page.wait_for_url("**/correct?suspects=on")
+    assert page.locator("select").count() > 20
 
 
 def test_the_column_that_is_predicted_is_filled_in_once_a_file_is_chosen(
@@ -141,9 +164,8 @@ def test_the_column_that_is_predicted_is_filled_in_once_a_file_is_chosen(
     page.set_input_files("#file", file)
     page.wait_for_selector("#file-fault")
     check(page, axe, "send-fault", 1280)
-    file = file.with_name("mended.csv")
-    file.write_text("nights,city,<b>again\n" + "".join(f"{k % 7},Osaka,{'yn'[k % 2]}\n" for k in range(40)))
-    page.set_input_files("#file", file)
+    lines = "nights,city,<b>again\n" + "".join(f"{k % 7},Osaka,{'yn'[k % 2]}\n" for k in range(40))
+    page.evaluate(DROPS, lines)
     page.wait_for_selector("select#target")
     assert page.input_value("#target") == "<b>again"
     assert (page.query_selector("#file-fault"), page.input_value("#source")) == (None, "the desk")

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.running import Server
 from tests.web.browser.conftest import Look, Open
-from tests.web.browser.looking import check_links, check_looks, check_tab_order
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.web.browser.looking import check_links, check_looks, check_tab_order, enter, tab_to
 
 pytestmark = pytest.mark.browser
 
@@ -85,10 +81,9 @@ def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
     page = open_page(f"{site.url}/models/grown")
     httpx.post(f"{site.url}/v1/models/grown/deployments", json={"version": 2}).raise_for_status()
     page.reload()
-    _tab_to(page, "Roll back…")
-    page.keyboard.press("Enter")
+    enter(page, "Roll back…")
     page.wait_for_url("**/rollback")
-    _tab_to(page, "")  # the field
+    tab_to(page, "")  # the field
     page.keyboard.type('a <b>reason</b> "of" mine')
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -100,19 +95,9 @@ def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
     page.click("text=Make version 2 live again…")
     page.wait_for_url("**/versions/2/promote")
     page.go_back()
-    page.click("text=Let new ones go live by themselves")
+    enter(page, "Let new ones go live by themselves")
     page.wait_for_selector("form[action='/models/grown/auto']", state="detached")
     assert httpx.get(f"{site.url}/v1/models/grown").json()["promotion"] == "auto"
-
-
-def _tab_to(page: Page, text: str) -> None:
-    """Presses Tab until what has the focus says so; "": until it is a field."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        name, said = page.evaluate("[document.activeElement.tagName, document.activeElement.innerText]")
-        if (text and text in said) or (not text and name == "INPUT"):
-            return
-    raise AssertionError(f"no {text or 'field'} has the focus")
 
 
 def test_a_model_is_asked_by_the_keyboard_alone(
@@ -227,7 +212,7 @@ def test_a_person_signs_in_and_out(
         for key in ("wrong", "the-key-of-this-test"):
             page.fill("#key", key)
             with page.expect_navigation():
-                page.keyboard.press("Enter")
+                page.click("button")
             if key == "wrong":
                 assert "does not open the service" in page.inner_text(".fault")
                 assert axe(page) == ""
@@ -235,7 +220,7 @@ def test_a_person_signs_in_and_out(
         cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
         assert cookies["tsuika_key"]["httpOnly"]
         assert cookies["tsuika_key"]["sameSite"] == "Strict"
-        page.click("text=Sign out")
-        assert page.url.endswith("/sign-in")
+        enter(page, "Sign out")
+        page.wait_for_url("**/sign-in")
         page.goto(server.url)
         assert "/sign-in" in page.url
