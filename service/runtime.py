@@ -21,7 +21,8 @@ from service.telemetry import metrics
 from service.tuning import room
 
 NEARLY_FULL, NEARLY_FULL_BYTES = 0.05, 1024 * MiB
-"""A disk is nearly full where less is left than this part of it, and less than so many bytes."""
+"""A disk is nearly full where less is left than this part of it, and less than so many bytes; or less than the largest
+body needs beside the reserve."""
 
 log = logging.getLogger("tsuika")
 
@@ -86,9 +87,11 @@ class Runtime:
             disk = shutil.disk_usage(self.settings.data)
         except OSError:  # `trouble` says so
             return None
-        if disk.free >= min(NEARLY_FULL * disk.total, NEARLY_FULL_BYTES):
+        refused = self.settings.reserve_bytes + self.settings.max_body_bytes
+        if disk.free >= max(min(NEARLY_FULL * disk.total, NEARLY_FULL_BYTES), refused):
             return None
-        return f"The disk of the data folder is nearly full: {disk.free / MiB:.0f} MiB are left. Make room."
+        left = f"The disk of the data folder is nearly full: {disk.free / MiB:.0f} MiB are left"
+        return f"{left}{', and large uploads are refused' * (disk.free < refused)}. {room.REMEDY}"
 
     def crash(self, point: str) -> None:
         """Kills the process if the settings name this point: tests cut the power so."""

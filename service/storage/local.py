@@ -21,6 +21,7 @@ log = logging.getLogger("tsuika.storage")
 TEMPORARY = "tmp"
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
+FULL = f"No space left for stored bytes; nothing was stored. {room.REMEDY}"
 TRIES = 3
 """How often a write is tried again if its temporary file was swept away."""
 
@@ -54,7 +55,7 @@ class LocalArtifacts:
         while anew or not _whole(path, digest):
             tries -= 1
             if room.free(self._root) < self._reserve + len(data):
-                raise DiskFull("No space left for stored bytes; nothing was stored.")
+                raise DiskFull(FULL)
             temporary = self._temporary(area)
             try:
                 _write_durably(temporary, data)  # fails if the store was moved, before a folder is made there
@@ -68,7 +69,7 @@ class LocalArtifacts:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise DiskFull("No space left for stored bytes; nothing was stored.") from error
+                    raise DiskFull(FULL) from error
                 if not (isinstance(error, FileNotFoundError) and tries):
                     raise NotWritable(self.trouble() or f"The store cannot be written: {error.strerror}.") from error
         return digest

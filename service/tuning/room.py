@@ -17,6 +17,9 @@ CONTAINER = Path("/sys/fs/cgroup/memory.max")
 """Where a container finds how much memory it may have."""
 
 
+REMEDY = "Free some: tsuika gc, or tsuika gc --cache (docs/upkeep.md)."
+
+
 def free(folder: Path) -> int:
     """Bytes that may be written where a folder is; without an end where that cannot be told."""
     try:
@@ -41,7 +44,7 @@ def shortage(folders: Iterable[Path], kept: int) -> str | None:
         if free(folder) < kept:
             return (
                 f"The disk of the data folder is full but for {kept // 2**20:,} MiB, which are kept for rollbacks and "
-                "repairs. Free some: tsuika gc --cache, or docs/upkeep.md."
+                f"repairs. {REMEDY}"
             )
     return None
 

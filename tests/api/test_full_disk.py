@@ -1,8 +1,10 @@
-"""A disk that is nearly full: what would be stored is refused before anything fails, and all else goes on."""
+"""A disk that is nearly full: what would be stored is refused before anything fails, and all else goes on. And a disk
+that is full."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ import pytest
 from service.cli import main
 from service.cli.exits import DONE
 from service.errors import DiskFull
+from service.registry.sql.engines import migrate
 from service.registry.sql.tables import Update
 from service.runtime import Runtime
+from service.settings import MiB
+from service.storage import local
 from service.storage.artifacts import SHARDS, model_area
 from service.tuning import room
 from service.worker.parent.loop import Worker
+from tests.acceptance import invariants
 from tests.acceptance.service import blobs, until
 from tests.api.conftest import MakeApi
 from tests.making import make_model, make_version
@@ -70,6 +76,64 @@ def test_what_would_be_stored_is_refused_and_predictions_and_rollbacks_go_on(
     assert api.ok("GET", "/readyz") == {"status": "ready"}
     for path, body in refused[:-1]:
         assert api("POST", path, body).status_code in (200, 201, 202)
+
+
+class SmallDisk:
+    """A disk in memory, of 48 MiB; where nobody may mount one, what the store writes goes to a device that is full."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self._filling, self._monkeypatch = folder, folder / "filling", monkeypatch
+        mount = ["sh", "-c", 'mount -t tmpfs -o size=48m tmpfs "$0"', str(folder)]
+        self.mounted = subprocess.run(mount, capture_output=True).returncode == 0
+
+    def fill(self, left: int = 0) -> None:
+        """Lets so many bytes be free."""
+        if not self.mounted:
+            self._monkeypatch.setattr(local, "_write_durably", lambda _, data: Path("/dev/full").write_bytes(data))
+            return
+        with self._filling.open("ab") as file:
+            while (more := room.free(self.folder) - left) > 0:
+                file.write(bytes(min(more, MiB)))
+                file.flush()
+
+    def empty(self) -> None:
+        self._filling.unlink(missing_ok=True)
+        self._monkeypatch.undo()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    yield (disk := SmallDisk(folder, monkeypatch))
+    if disk.mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.sqlite
+def test_on_a_disk_without_a_free_byte_predictions_go_on_and_nothing_needs_repair(
+    small_disk: SmallDisk, make_api: MakeApi
+) -> None:
+    data = small_disk.folder
+    migrate(f"sqlite:///{data / 'tsuika.db'}")
+    api = make_api(data=data, reserve_bytes=0, max_body_bytes=8 * MiB)
+    make_model(api.runtime)
+    make_version(api.runtime)
+    before = api.ok("POST", f"{PATH}/predictions", {"inputs": ROWS["inputs"]})
+    small_disk.fill(4 * MiB)
+    if small_disk.mounted:
+        readiness = api.ok("GET", "/readyz")
+        assert readiness["status"] == "degraded"
+        assert "large uploads are refused. Free some: tsuika gc" in readiness["disk"]
+    small_disk.fill()
+    refused = api("POST", f"{PATH}/batches", ROWS)
+    assert (refused.status_code, refused.json()["type"]) == (507, "/problems/disk-full"), refused.text
+    assert "Free some: tsuika gc" in refused.json()["detail"]
+    assert api.ok("POST", f"{PATH}/predictions", {"inputs": ROWS["inputs"]}) == before
+    small_disk.empty()
+    batch = api.ok("POST", f"{PATH}/batches", ROWS)["id"]
+    invariants.hold(data, [batch])
+    assert api.ok("GET", "/readyz") == {"status": "ready"}
 
 
 def test_an_update_for_which_there_is_no_room_fails_and_works_once_there_is_some(make_api: MakeApi) -> None:

@@ -81,7 +81,7 @@ def test_a_worker_that_is_busy_is_a_worker(api: Api, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("total", "free", "short"),
-    [(100_000, 2000, False), (100_000, 500, True), (1000, 40, True), (1000, 60, False)],
+    [(100_000, 2000, False), (100_000, 500, True), (1000, 40, True), (1000, 100, True), (1000, 140, False)],
 )
 def test_a_disk_that_is_nearly_full_is_told(
     api: Api, monkeypatch: pytest.MonkeyPatch, total: int, free: int, short: bool
@@ -92,3 +92,4 @@ def test_a_disk_that_is_nearly_full_is_told(
     assert ("disk" in body) == short
     if short:
         assert f"{free} MiB are left" in body["disk"]
+        assert ("large uploads are refused" in body["disk"]) == (free < 128)

@@ -127,7 +127,7 @@ def refusal_of(error: DBAPIError) -> TsuikaError | None:
     if code in BUSY:
         return Busy("The database is held by another write, or has no time now; try again.")
     if code in FULL:
-        return DiskFull("The database has no room left; nothing was stored.")
+        return DiskFull("The database has no room left; nothing was stored. Free some on the disk of PostgreSQL.")
     if code in READ_ONLY:
         return NotWritable("The database takes no writes now: it is a replica, or was made read-only.")
     if code == NOT_ALLOWED:

@@ -20,6 +20,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from service.errors import Busy, DiskFull, NotWritable, SchemaMismatch, TsuikaError
 from service.registry.sql import database, schema, unopened
 from service.registry.sql.database import Database, Look, Marks, refusing
+from service.tuning import room
 
 LARGEST_LOG = 16 * 2**20
 """To so many bytes the log is cut back once a long reader, as of a backup, lets it: less than the room on the disk that
@@ -244,7 +245,7 @@ def _refusal(error: Exception) -> TsuikaError | None:
     if "locked" in words:
         return Busy("The database is held by another write; try again.")
     if "full" in words:
-        return DiskFull("The database has no room left; nothing was stored.")
+        return DiskFull(f"The database has no room left; nothing was stored. {room.REMEDY}")
     if any(sign in words for sign in ("readonly", "unable to open", "disk I/O")):
         return NotWritable(
             f"The database cannot be written ({words}): see that its disk, folder and file are writable."
