@@ -204,8 +204,10 @@ def resources_of(session: Session, model: Model, deployments: Sequence[Deploymen
 
 def _numbers(session: Session, model: Model, ids: Collection[int]) -> dict[int, int]:
     """Which of the model's deployments these are, the first being 1: their ids count those of all models."""
-    place = func.row_number().over(order_by=Deployment.id).label("place")
-    every = select(Deployment.id, place).where(Deployment.model_id == model.id).subquery()
+    first, last, of_model = min(ids, default=0), max(ids, default=0), Deployment.model_id == model.id
+    earlier = select(func.count()).where(of_model, Deployment.id < first).scalar_subquery()
+    place = (earlier + func.row_number().over(order_by=Deployment.id)).label("place")
+    every = select(Deployment.id, place).where(of_model, Deployment.id.between(first, last)).subquery()
     return dict(session.execute(select(every.c.id, every.c.place).where(every.c.id.in_(ids))).all())
 
 
