@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,13 +31,13 @@ from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update, UpdateEvent, Version
 from tests import guard
 from tests.acceptance.environments import Environment, embedded, scaled
-from tests.acceptance.service import Caller, children_of, slow, until
+from tests.acceptance.service import Caller, children_of, gone, slow, until
 from tests.soak.load import PATIENCE_SECONDS, Predicting, Sending, Sent, ended
 
 LEASE = 3.0
 GRACE = 5.0
-"""Seconds: another worker goes on with a killed update within the lease and these, though it has work of its own; how
-long that takes then is told, too."""
+"""Seconds: another worker finishes a killed update within the lease and these, though it has work of its own; and what
+a killed process had started lives no longer than these."""
 PAUSE = (1.0, 4.0)
 """Between two kills, in seconds."""
 FEWEST = 2
@@ -76,6 +77,8 @@ class Killer(threading.Thread):
     hits: list[Hit] = field(default_factory=list)
     orphaned: list[tuple[float, float]] = field(default_factory=list)
     """When a worker was killed, and since when there was one that could go on with what it left."""
+    outlived: list[float] = field(default_factory=list)
+    """Seconds for which what a killed process had started was there after it."""
     failure: str | None = None
 
     def __post_init__(self) -> None:
@@ -99,11 +102,19 @@ class Killer(threading.Thread):
         """It has a worker inside where there are none beside it."""
         service = self.random.choice(self.environment.services)
         running, at = [] if self.environment.workers else self._running(), time.time()
-        service.kill()
+        self._kill(service.process)
         service.restart()
         if not self.environment.workers:
             self.orphaned.append((at, time.time()))
         return [Hit(update, at, True) for update in running]
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        children = children_of(process.pid)
+        process.kill()
+        process.wait()
+        since = time.monotonic()
+        assert gone(children), "an orphan trains on"
+        self.outlived.append(time.monotonic() - since)
 
     def _kill_child(self) -> list[Hit]:
         """What learns, or what reads large bodies."""
@@ -119,7 +130,7 @@ class Killer(threading.Thread):
     def _kill_worker(self) -> list[Hit]:
         worker = self.random.choice(self.environment.workers)
         running, at = self._running(worker.said()), time.time()
-        worker.end()
+        self._kill(worker.process)
         self.orphaned.append((at, at))  # the other one is there
         self.environment.workers.remove(worker)
         new = self.environment.start_worker()
@@ -135,7 +146,8 @@ class Killer(threading.Thread):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened. `taken_over`: as of `_taken_over` · `wrong`: what there should be none of."""
+    """What happened. `taken_over`: as of `_taken_over` · `outlived`: the most of `Killer` · `wrong`: what there should
+    be none of."""
 
     environment: str
     seconds: float
@@ -145,6 +157,7 @@ class Outcome:
     acknowledged: int
     attempts: int
     taken_over: list[tuple[float, float | None]]
+    outlived: float
     wrong: list[str]
 
     def lines(self) -> Iterator[str]:
@@ -158,8 +171,9 @@ class Outcome:
             "killed": kills,
             "predictions": f"{answers}; {self.broken} cut off by a kill",
             "updates acknowledged": f"{self.acknowledged:,}, learned in {self.attempts:,} attempts",
-            "killed half way": f"{len(self.taken_over)}; the slowest was claimed anew after {claimed:.1f} s (at "
-            f"most {LEASE + GRACE:g}), finished after {finished:.1f} s",
+            "killed half way": f"{len(self.taken_over)}; the slowest was claimed anew after {claimed:.1f} s, "
+            f"finished after {finished:.1f} s (at most {LEASE + GRACE:g})",
+            "left by killed processes": f"gone after {self.outlived:.1f} s (at most {GRACE:g})",
             "wrong": "nothing" if not self.wrong else f"{len(self.wrong)}",
         }
         for name, value in rows.items():
@@ -198,8 +212,10 @@ def run(environment: Environment, seconds: float, seed: int) -> Outcome:
     environment.hold(each.batch for each in sent)
     wrong += _counted_otherwise(environment, sent)
     taken_over = list(_taken_over(environment, killer.hits, killer.orphaned))
-    late = [claimed for claimed, _ in taken_over if claimed > LEASE + GRACE]
-    wrong += [f"a killed update was claimed anew after {claimed:.1f} s" for claimed in late]
+    late = [end if end is not None else claimed for claimed, end in taken_over]
+    wrong += [f"a killed update was not gone on with for {took:.1f} s" for took in late if took > LEASE + GRACE]
+    outlived = max(killer.outlived, default=0.0)
+    wrong += [f"what a killed process had started lived on for {outlived:.1f} s"] * (outlived > GRACE)
     return Outcome(
         environment.name,
         seconds,
@@ -209,6 +225,7 @@ def run(environment: Environment, seconds: float, seed: int) -> Outcome:
         len(sent),
         sum(u["attempts"] for u in done),
         taken_over,
+        outlived,
         wrong,
     )
 
