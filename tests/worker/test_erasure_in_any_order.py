@@ -48,7 +48,8 @@ from service.storage.local import LocalArtifacts
 from service.tuning.messages import Progress
 from service.upkeep.named_files import Name
 from service.worker.assignment import Assignment, Result
-from service.worker.child import stored_data, train
+from service.worker.child import train
+from service.worker.child.data import stored_data
 from service.worker.parent import child_process
 from service.worker.parent.loop import Worker
 from tests import traces

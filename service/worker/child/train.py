@@ -19,7 +19,7 @@ from service.learning import devices
 from service.learning.absent_rows import refuse_to_forget, refused
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.rows import Rows
-from service.learning.data.serialization import pack, pack_rows, pack_shard
+from service.learning.data.serialization import pack, pack_shard
 from service.learning.evaluation.challenge import earlier_batches
 from service.learning.evaluation.context import Candidate, Champion, UpdateContext
 from service.learning.evaluation.cost import retraining_cost
@@ -37,12 +37,13 @@ from service.storage.opening import open_store
 from service.telemetry import tracing
 from service.worker.assignment import Assignment, BatchFacts, Result, Shard
 from service.worker.child.challenger import InTime, better, challenge, within_budget, without_first_notes
+from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.remembered import Memory, Remembered
+from service.worker.child.data.stored_data import StoredData
 from service.worker.child.load import context_of, load
 from service.worker.child.method_choice import StepChoice, choose, surroundings_of
-from service.worker.child.model_store import Memory, ModelStore
 from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.saves import trainings_of
-from service.worker.child.stored_data import StoredData
 from service.worker.child.write_behind import WriteBehind
 
 log = logging.getLogger("tsuika.child")
@@ -73,7 +74,7 @@ class Executor:
         self._tasks = tasks
         self._memory = Memory()
         self._cache = lru_cache(maxsize=1)(Cache)  # one cache for all updates, which knows how full it is
-        self._unwritten: list[tuple[Cache, str, str, Rows | Ledger]] = []
+        self._unwritten: list[tuple[Remembered, str, Rows | Ledger]] = []
         self._weights: list[SharedWeights] = []
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._device = devices.CPU
@@ -131,7 +132,7 @@ class Executor:
         execution = execute(model_store, base, context)
         phases.progress("storing", 0, 1)
         remembered = execution.data.remember(execution.candidate.space)
-        self._unwritten = [(cache, model_store.area, name, thing) for name, thing in remembered.items()]
+        self._unwritten = [(model_store.remembered, name, thing) for name, thing in remembered.items()]
         result = _store(execution, model_store)
         store.settle()
         if model_store.restore(execution.candidate.space):
@@ -145,11 +146,8 @@ class Executor:
 
     def tidy(self) -> None:
         """Writes the new sums to the cache, which can wait until the result is reported."""
-        for cache, area, name, thing in self._unwritten:
-            if isinstance(thing, Ledger):
-                cache.put(area, name, thing.pack())
-            else:
-                cache.put(exam_area(area), name, pack_rows(thing))
+        for remembered, name, thing in self._unwritten:
+            remembered.keep(name, thing)
         self._unwritten = []
 
 
@@ -265,7 +263,7 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
             shards.append(Shard(part=part, digest=digest, bytes=len(data), learned=learned))
     gate, bits = candidate.report.gate, pack(candidate.bits.arrays())
     digest = model_store.store.put(model_store.area, bits)
-    model_store.memory.bits[digest] = bits
+    model_store.remembered.memory.bits[digest] = bits
     return Result(
         learned=execution.data.learned,
         layout=checkpoint.layout.model_dump(mode="json"),

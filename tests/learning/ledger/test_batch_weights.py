@@ -27,8 +27,9 @@ from service.learning.run import UNWATCHED, Run
 from service.storage.artifacts import model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.child.model_store import Memory, ModelStore
-from service.worker.child.stored_data import StoredData
+from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.remembered import Memory
+from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
 from tests.updating import make_rows

@@ -12,7 +12,7 @@ from service.contract.report import Report
 from service.contract.tables import value_code
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.learned_values import LearnedValues
-from service.worker.child.new_values import new_values
+from service.worker.child.data.new_values import new_values
 from tests.learning.table_streams import CITIES, CITY, LATE, SHOP, buys, shop, spent
 
 TYPO = "Osakka"

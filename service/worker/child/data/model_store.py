@@ -1,15 +1,12 @@
-"""The bytes of one model that its updates read: rows and entries from the store, sums from memory or the cache."""
+"""Rows and entries of one model in the store: read, and made where they are missing."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from operator import add
-from typing import TypeVar, cast
 
 import numpy as np
 
@@ -20,12 +17,12 @@ from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
-from service.learning.ledger.sums import Sums
 from service.learning.run import IN_SEQUENCE, Run
 from service.storage.artifacts import Artifacts, there
 from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
-from service.worker.child.row_blocks import (
+from service.worker.child.data.remembered import Memory, Remembered
+from service.worker.child.data.row_blocks import (
     SPREAD_ROWS,
     StoredSpace,
     blocks_of,
@@ -34,61 +31,8 @@ from service.worker.child.row_blocks import (
     sums_of_block,
 )
 
-Thing = Rows | SummedEntry | Sums
-T = TypeVar("T", bound=Thing)
-
-REMEMBERED_BYTES = 128 * 2**20
-"""Ledgers and exams that a process keeps in memory."""
 HELD_BYTES = 2**20
 """The largest batch that is small."""
-REMEMBERED_LEAST = 13
-"""Kept however large: an update asks for exam and ledger of its base, its entry, exam and ledger of what it makes;
-where batches age also for the weighted ledgers of both, for the sums by which four decays are tested, and for those of
-the last batch."""
-
-
-class Memory:
-    """The latest ledgers and exams of a process, by name; what falls out is read from the cache again.
-
-    unsaved: by name, the rows of what is held that the cache lacks · bits: by digest, which trusted rows versions
-    answered right, as they are stored; the latest last.
-    """
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, Thing] = OrderedDict()
-        self.unsaved: dict[str, int] = {}
-        self.bits: dict[str, bytes] = {}
-
-    def recall(self, name: str, make: Callable[[], T]) -> T:
-        """The thing of that name, made where it is not held."""
-        if name not in self._held:
-            self.hold(name, make())
-        self._held.move_to_end(name)
-        return cast(T, self._held[name])
-
-    def held(self, name: str, kind: type[T]) -> T | None:
-        """The thing of that name, None where it is not held."""
-        thing = self._held.get(name)
-        return thing if isinstance(thing, kind) else None
-
-    def drop(self, name: str) -> None:
-        self._held.pop(name, None)
-
-    def hold(self, name: str, thing: Thing) -> None:
-        """Keeps a thing, and drops those that were used least recently."""
-        self._held[name] = thing
-        self._held.move_to_end(name)
-        while len(self._held) > REMEMBERED_LEAST and sum(map(_bytes, self._held.values())) > REMEMBERED_BYTES:
-            self.unsaved.pop(self._held.popitem(last=False)[0], None)
-
-
-def _bytes(thing: Thing) -> int:
-    """Bytes of a thing in memory; a ledger counts with the two sums that it works out when they are used."""
-    if isinstance(thing, Rows):
-        return thing.inputs.nbytes
-    if isinstance(thing, Sums):
-        return thing.G.nbytes
-    return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
 def _by_batch(facts: BatchFacts) -> dict[tuple[str, str], str]:
@@ -96,9 +40,11 @@ def _by_batch(facts: BatchFacts) -> dict[tuple[str, str], str]:
 
 
 class ModelStore:
-    """The bytes of one model that a run reads and makes: rows and entries in the store, sums in the cache. entries:
-    (batch, feature space) -> digest · made: the entries that are new · history: asks for the facts of all batches,
-    where the assignment is brief."""
+    """Rows and entries of one model, as a run reads and makes them.
+
+    entries: (batch, feature space) -> digest · made: the entries that are new · remembered: what memory and cache have
+    · history: asks for the facts of all batches, where the assignment is brief.
+    """
 
     def __init__(
         self,
@@ -109,8 +55,9 @@ class ModelStore:
         run: Run,
         history: Callable[[], BatchFacts] | None = None,
     ) -> None:
-        self.store, self.cache, self.assignment, self.memory, self.run = store, cache, assignment, memory, run
+        self.store, self.assignment, self.run = store, assignment, run
         self.area = assignment.places.area
+        self.remembered = Remembered(self.area, memory, cache)
         self._facts: BatchFacts = assignment
         self._history = history if assignment.brief else None
         self.entries = _by_batch(assignment)
@@ -177,19 +124,17 @@ class ModelStore:
 
     def added(self, batch_id: str, space: Space) -> FeatureRows | SummedEntry:
         """The same for whom sums are enough: those of the last batch are held, see `hold_sums`."""
-        return self.memory.held(self.name("sums", space.id, learned=[batch_id]), SummedEntry) or self.adds(
-            batch_id, space
-        )
+        name = self.remembered.name("sums", space.id, learned=[batch_id])
+        return self.remembered.memory.held(name, SummedEntry) or self.adds(batch_id, space)
 
     def hold_sums(self, batch_id: str, space: Space, entry: FeatureRows) -> SummedEntry:
         """Sums up an entry for the update that learns it, and for the next one, whose tests go on from it."""
-        return self.memory.recall(self.name("sums", space.id, learned=[batch_id]), lambda: SummedEntry.of(entry))
+        name = self.remembered.name("sums", space.id, learned=[batch_id])
+        return self.remembered.memory.recall(name, lambda: SummedEntry.of(entry))
 
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
-        digest = self.store.put(self.area, pack_rows(entry))
-        self.entries[batch_id, space.id] = digest
-        made = Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device)
-        self.made.append(made)
+        digest = self.entries[batch_id, space.id] = self.store.put(self.area, pack_rows(entry))
+        self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device))
         return entry
 
     def spreads(self, batch_ids: Sequence[str]) -> bool:
@@ -268,24 +213,3 @@ class ModelStore:
             del self.entries[entry.batch, entry.space]
         self.enter([entry.batch for entry in swept if entry.space == space.id], space)
         return bool(swept)
-
-    def of_base(self, batch_ids: Sequence[str]) -> bool:
-        """Whether these sorted batches are what the base learned."""
-        base = self.assignment.base
-        return base is not None and base.learned == batch_ids
-
-    def name(self, *words: str, learned: Iterable[str]) -> str:
-        """The name of something that is a function of a set of batches."""
-        ordered = sorted(learned)
-        return self.names(*words, learned=ordered, last=0)[len(ordered)]
-
-    def names(self, *words: str, learned: Sequence[str], last: int) -> dict[int, str]:
-        """n -> the name of something that is a function of the first n of these sorted batches: of all, and of up to
-        `last` fewer. Costs little more than one name."""
-        first = max(len(learned) - last, 0)
-        hashed = hashlib.sha256("\n".join([self.area, *words, *learned[:first]]).encode())
-        names = {first: hashed.hexdigest()}
-        for n in range(first, len(learned)):
-            hashed.update(f"\n{learned[n]}".encode())
-            names[n + 1] = hashed.hexdigest()
-        return names

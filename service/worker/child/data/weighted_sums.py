@@ -8,7 +8,7 @@ from service.learning.data.rows import FeatureRows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.worker.child.model_store import ModelStore
+from service.worker.child.data.model_store import ModelStore
 
 CACHED_EVERY = 8
 """Batches after which sums are written to the cache again: what a new process must add up at most."""
@@ -34,7 +34,7 @@ class WeightedSums:
         return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
-        names = self._store.names(
+        names = self._store.remembered.names(
             "weighted", space.id, repr(decay), learned=texts_of(weighted), last=LOOKED_BACK + len(self._new)
         )
         ledger = self._summed(space, decay, weighted, names)
@@ -66,18 +66,15 @@ class WeightedSums:
             self._store.run.check()
             return add_up(start, decay, weighted[n:], lambda batch: self._store.added(batch, space))
 
-        return self._store.memory.recall(name, make)
+        return self._store.remembered.memory.recall(name, make)
 
 
 def at_hand(store: ModelStore, space: Space, batches: int, names: Mapping[int, str]) -> tuple[Ledger, int]:
     """Sums of the most first batches that memory or cache has, and their number; a decay that was not used in the last
     updates begins with none. names: see `WeightedSums`"""
-    for n in range(batches, max(batches - LOOKED_BACK, 0), -1):
-        if (held := store.memory.held(names[n], Ledger)) is not None:
-            return held, n
-        if (cached := store.cache.get(store.area, names[n])) is not None:
-            return Ledger.unpack(cached), n
-    return Ledger.empty(space), 0
+    near = {n: names[n] for n in range(max(batches - LOOKED_BACK, 0) + 1, batches + 1)}
+    sums, n = store.remembered.latest(near, Ledger)
+    return (Ledger.empty(space) if sums is None else sums), n
 
 
 def texts_of(batches: Weighted) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.learning.data.rows import FeatureRows, Rows
+from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.entry import SummedEntry
@@ -17,9 +17,10 @@ from service.learning.run import UNWATCHED
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.child import stored_data
-from service.worker.child.model_store import Memory, ModelStore
-from service.worker.child.stored_data import StoredData
+from service.worker.child.data import stored_data
+from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.remembered import Memory
+from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
 from tests.learning.number_streams import number_rows
 from tests.updating import make_rows
@@ -55,12 +56,10 @@ class Data:
 
     def learned(self, known: int, new: int = 1) -> int:
         """How many things an update gives the cache."""
-        keep = self.of(known, new).remember(space())
+        update = self.of(known, new)
+        keep = update.remember(space())
         for name, thing in keep.items():
-            if isinstance(thing, Rows):
-                self.cache.put(exam_area(AREA), name, pack_rows(thing))
-            else:
-                self.cache.put(AREA, name, thing.pack())
+            update._store.remembered.keep(name, thing)
         return len(keep)
 
 

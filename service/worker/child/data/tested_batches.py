@@ -17,8 +17,8 @@ from service.learning.ledger.entry import summed
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.worker.child.model_store import ModelStore
-from service.worker.child.weighted_sums import CACHED_EVERY, LOOKED_BACK, at_hand, texts_of
+from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.weighted_sums import CACHED_EVERY, LOOKED_BACK, at_hand, texts_of
 
 Score = Callable[[Sums, FeatureRows], list[float]]
 
@@ -33,6 +33,7 @@ class TestedBatches:
 
     def __init__(self, model_store: ModelStore, space: Space, batches: Weighted, last: int) -> None:
         self._store, self._space, self._batches = model_store, space, batches
+        self._remembered = model_store.remembered
         self._texts = texts_of(batches)
         self._tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
 
@@ -43,12 +44,12 @@ class TestedBatches:
         names = self._names("tests", decays, key)
         for k in self._tests:
             self._store.run.check()
-            cached = self._store.cache.get(self._store.area, names[k + 1])
+            cached = self._remembered.cache.get(self._store.area, names[k + 1])
             if cached is None:
                 entry = self._store.entry(self._batches[k][0], self._space)
                 before = self._before(decays, k).values()
                 known = [score(sums, entry) if sums.mass > 0 and len(entry) else [] for sums in before]
-                self._store.cache.put(self._store.area, names[k + 1], json.dumps(known).encode())
+                self._remembered.cache.put(self._store.area, names[k + 1], json.dumps(known).encode())
             else:
                 known = json.loads(cached)
             for decay, of_decay in zip(decays, known, strict=True):
@@ -74,7 +75,7 @@ class TestedBatches:
     def _at_hand(self, decay: float, k: int) -> tuple[Ledger, int]:
         """Sums of the most first batches that memory or cache has, of the first k, and the number of those batches."""
         ids = [batch for batch, weight in self._batches[:k] if weight == decay == 1]
-        whole = self._store.memory.held(self._store.name("ledger", self._space.id, learned=ids), Ledger)
+        whole = self._remembered.memory.held(self._remembered.name("ledger", self._space.id, learned=ids), Ledger)
         if whole is not None and len(ids) == k:
             return whole, k
         return at_hand(self._store, self._space, k, self._names("weighted", [decay]))
@@ -83,12 +84,12 @@ class TestedBatches:
         """Holds sums of the first k batches in the place of those that they go on from, of the first `before`."""
         names = self._names("weighted", [decay])
         if before in names:
-            self._store.memory.drop(names[before])
-        self._store.memory.hold(names[k], sums)
+            self._remembered.memory.drop(names[before])
+        self._remembered.memory.hold(names[k], sums)
         if k % CACHED_EVERY == 0:
-            self._store.cache.put(self._store.area, names[k], sums.pack())
+            self._remembered.keep(names[k], sums)
 
     def _names(self, what: str, decays: Sequence[float], *key: str) -> dict[int, str]:
         """n -> the name of what is a function of the first n batches, for all n that tests go back to."""
         back = len(self._batches) - min(self._tests, default=0) + LOOKED_BACK
-        return self._store.names(what, self._space.id, *map(repr, decays), *key, learned=self._texts, last=back)
+        return self._remembered.names(what, self._space.id, *map(repr, decays), *key, learned=self._texts, last=back)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,20 +19,18 @@ from service.learning.backbones import starting_weights
 from service.learning.backbones.extractor import SharedWeights
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, FeatureRows, Rows, bounded
-from service.learning.data.serialization import unpack_rows
 from service.learning.ledger.batch_weights import BatchWeights, Weighted, with_bounded_rows
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
-from service.storage.artifacts import exam_area
 from service.worker.assignment import Trusted
-from service.worker.child.model_store import Memory, ModelStore
-from service.worker.child.new_values import new_values
-from service.worker.child.tested_batches import Score, TestedBatches
-from service.worker.child.weighted_sums import WeightedSums
+from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.new_values import new_values
+from service.worker.child.data.remembered import Kept, Memory
+from service.worker.child.data.tested_batches import Score, TestedBatches
+from service.worker.child.data.weighted_sums import WeightedSums
 
-Known = TypeVar("Known", Rows, Ledger)
 UNSAVED_ROWS = 4096
 """Rows whose sums the cache may lack. Beyond that it is written, which costs as much as summing 1,500 rows. A new
 process sums so many in a tenth of a second."""
@@ -51,13 +48,14 @@ class StoredData:
         self.input, self.architecture, self._weights = assignment.input, assignment.architecture, assignment.weights
         self.target = assignment.target
         self._store, self._known, self._new = model_store, sorted(known), list(new)
-        self._of_base = model_store.of_base(self._known)
+        self._of_base = assignment.base is not None and assignment.base.learned == self._known
         self.known_rows, self.kept_rows, self.known_elsewhere = self._rows()
         self._values, self._vocabulary = assignment.values, assignment.vocabulary
         facts = model_store.facts(new)
         self._merged = frozenset(facts.merged).intersection(new)
         self.merged_rows = sum(facts.counts[b] for b in self._merged)
-        self._own = Memory()
+        self._remembered = model_store.remembered
+        self._memory, self._own = model_store.remembered.memory, Memory()
         self._weighted = WeightedSums(model_store, self._known, self._new)
         self._names = dict[tuple[bool, tuple[str, ...]], str]()
         self._entered = set[tuple[bool, str]]()
@@ -109,8 +107,8 @@ class StoredData:
     def exam(self) -> Rows:
         if not self._lasting:
             return self._exam_left
-        name = self._name("exam", known=True)
-        return self._store.memory.recall(name, lambda: self._read_exam(name))
+        exam = self._memory.held(self._name("exam", known=True), Rows)
+        return exam if exam is not None else self._read_exam()
 
     @cached_property
     def _exam_left(self) -> Rows:
@@ -118,33 +116,28 @@ class StoredData:
         rows = self.kept()
         return bounded(rows.take(rows.judging))
 
-    def _read_exam(self, name: str) -> Rows:
-        known, since = self._known_of(exam_area(self._store.area), Rows, unpack_rows, "exam")
+    def _read_exam(self) -> Rows:
+        known, since = self._latest(Rows, "exam")
         exam = [known] if known is not None else []
         if since:
             rows = self._kept(since)
             exam.append(rows.take(rows.judging))
-            self._store.memory.unsaved[name] = UNSAVED_ROWS
-        return bounded(Rows.concat(exam)) if exam else Rows.empty(self.input.shape)
+        whole = bounded(Rows.concat(exam)) if exam else Rows.empty(self.input.shape)
+        self._memory.hold(self._name("exam", known=True), whole, UNSAVED_ROWS if since else 0)
+        return whole
 
-    def _known_of(
-        self, area: str, kind: type[Known], unpack: Callable[[bytes], Known], *words: str
-    ) -> tuple[Known | None, list[str]]:
+    def _latest(self, kind: type[Kept], *words: str) -> tuple[Kept | None, list[str]]:
         """What memory or the cache has of the known batches, or of all but the last few, which another worker may have
         learned; -> that, and the batches it lacks."""
-        names = self._store.names(*words, learned=self._known, last=UNSAVED_ROWS // UNSAVED_LEAST - 1)
-        for summed in sorted(names, reverse=True):
-            if (held := self._store.memory.held(names[summed], kind)) is not None:
-                return held, self._known[summed:]
-            if (cached := self._store.cache.get(area, names[summed])) is not None:
-                return unpack(cached), self._known[summed:]
-        return None, self._known
+        names = self._remembered.names(*words, learned=self._known, last=UNSAVED_ROWS // UNSAVED_LEAST - 1)
+        known, summed = self._remembered.latest(names, kind)
+        return known, self._known[summed:]
 
     def _name(self, *words: str, known: bool) -> str:
         """The name of what is a function of the known batches, or of all. It is asked for again and again."""
         if (known, words) not in self._names:
             learned = self._known if known else self.learned
-            self._names[known, words] = self._store.name(*words, learned=learned)
+            self._names[known, words] = self._remembered.name(*words, learned=learned)
         return self._names[known, words]
 
     def pretrained(self) -> SharedWeights:
@@ -181,8 +174,9 @@ class StoredData:
         return new_values(self.input, base.learned_values(), brought, self._vocabulary)
 
     def ledger(self, space: Space) -> Ledger:
-        name = self._name("ledger", space.id, known=True)
-        ledger = self._store.memory.recall(name, lambda: self._read_ledger(name, space))
+        ledger = self._memory.held(self._name("ledger", space.id, known=True), Ledger)
+        if ledger is None:
+            ledger = self._read_ledger(space)
         self._enter(space, known=True)
         return ledger
 
@@ -193,24 +187,24 @@ class StoredData:
             self._store.enter([*(() if there else self._known), *(() if known else self._new)], space)
             self._entered.add((known, space.id))
 
-    def _read_ledger(self, name: str, space: Space) -> Ledger:
-        known, since = self._known_of(self._store.area, Ledger, Ledger.unpack, "ledger", space.id)
+    def _read_ledger(self, space: Space) -> Ledger:
+        known, since = self._latest(Ledger, "ledger", space.id)
         ledger = known if known is not None else Ledger.empty(space)
         if self._store.spreads(since):
-            self._store.memory.unsaved[name] = UNSAVED_ROWS
-            return ledger.with_entry(self._store.total(since, space))
-        for k, batch_id in enumerate(since):
-            self._store.run.check()
-            ledger = ledger.with_entry(self._store.adds(batch_id, space))
-            self._store.run.progress("summing", k + 1, len(since))
-            self._store.memory.unsaved[name] = UNSAVED_ROWS
+            ledger = ledger.with_entry(self._store.total(since, space))
+        else:
+            for k, batch_id in enumerate(since):
+                self._store.run.check()
+                ledger = ledger.with_entry(self._store.adds(batch_id, space))
+                self._store.run.progress("summing", k + 1, len(since))
+        self._memory.hold(self._name("ledger", space.id, known=True), ledger, UNSAVED_ROWS if since else 0)
         return ledger
 
     def entry(self, space: Space) -> FeatureRows:
         if not self._new:
             return FeatureRows.none(space.width)
-        name = self._store.name("entry", space.id, learned=self._new)
-        memory = self._store.memory if self._lasting else self._own
+        name = self._remembered.name("entry", space.id, learned=self._new)
+        memory = self._memory if self._lasting else self._own
 
         def make() -> FeatureRows:
             self._store.prepare(self._new, space)
@@ -224,7 +218,7 @@ class StoredData:
         if not self._new:
             return self.ledger(space)
         name = self._name("ledger", space.id, known=False)
-        ledger = self._store.memory.recall(name, lambda: self._grow(space))
+        ledger = self._memory.recall(name, lambda: self._grow(space))
         self._enter(space, known=False)
         return ledger
 
@@ -277,7 +271,7 @@ class StoredData:
             kept = [self._store.batch(b) for b in last if b in stored]
             return bounded(Rows.concat([rows.take(rows.judging) for rows in kept])) if kept else empty
 
-        rows = self._store.memory.recall(self._store.name("recent exam", "", learned=last), read)
+        rows = self._memory.recall(self._remembered.name("recent exam", "", learned=last), read)
         return rows if len(rows) else empty
 
     def recent_features(self, batches: int, space: Space) -> FeatureRows:
@@ -287,7 +281,7 @@ class StoredData:
             entries = [self._store.entry(b, space) for b in last]
             return bounded(FeatureRows.concat([FeatureRows.none(space.width), *(e.take(e.judging) for e in entries)]))
 
-        return self._store.memory.recall(self._store.name("recent exam", space.id, learned=last), read)
+        return self._memory.recall(self._remembered.name("recent exam", space.id, learned=last), read)
 
     def trusted(self, space: Space) -> dict[str, Trusted]:
         """Numbers of the rows of new batches that judge and select in the grown ledger."""
@@ -309,21 +303,19 @@ class StoredData:
             self._hold(exam, keep, "exam")
         for name, sums in self._weighted.made.items():
             held = replace(sums)
-            self._store.memory.hold(name, held)
+            self._memory.hold(name, held)
             if name in self._weighted.due:
                 keep[name] = held
         return keep
 
     def _hold(self, thing: Rows | Ledger, keep: dict[str, Rows | Ledger], *words: str) -> None:
         """Holds a thing in memory, and in `keep` where the cache lacks too many rows of it."""
-        memory = self._store.memory
         name, before = (self._name(*words, known=known) for known in (False, True))
         rows = np.bincount(self.batch.batch, minlength=len(self._new))
-        unsaved = memory.unsaved.get(before, 0) + int(np.maximum(rows, UNSAVED_LEAST).sum())
+        unsaved = self._memory.unsaved(before) + int(np.maximum(rows, UNSAVED_LEAST).sum())
         if unsaved >= UNSAVED_ROWS:
             keep[name], unsaved = thing, 0
-        memory.unsaved[name] = unsaved
-        memory.hold(name, thing)
+        self._memory.hold(name, thing, unsaved)
 
 
 def _numbers(rows: Rows, batches: Sequence[str]) -> dict[str, list[int]]:

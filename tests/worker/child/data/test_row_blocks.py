@@ -23,7 +23,7 @@ from service.learning.run import IN_SEQUENCE, R, T, Tasks
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
-from service.worker.child import model_store, row_blocks
+from service.worker.child.data import model_store, row_blocks
 from service.worker.child.train import Executor
 from tests.elsewhere import Elsewhere
 from tests.learning.exact_help import random_entry
