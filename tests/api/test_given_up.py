@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from service.api.bodies.decoded_rows import RowsInMemory
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import RowsInMemory
 from service.api.reader.process import Ended
 from service.errors import Busy
 from service.registry import batches, models

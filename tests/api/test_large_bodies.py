@@ -229,7 +229,7 @@ def test_rows_of_any_form_are_read_from_disk_as_from_memory(api: Api, monkeypatc
         answers = []
         for large in (256 * 1024, 0):
             monkeypatch.setattr("service.api.bodies.request_body.LARGE_BYTES", large)
-            monkeypatch.setattr("service.api.bodies.row_bodies.LARGE_BYTES", large or 256 * 1024)
+            monkeypatch.setattr("service.api.bodies.large_questions.LARGE_BYTES", large or 256 * 1024)
             answers.append(api("POST", f"/{path.format(model)}", content=body, headers=headers))
         here, aside = answers
         assert aside.status_code == here.status_code, (path, body)

@@ -27,8 +27,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service import runtime
+from service.api.bodies.decoded_rows import RowsInMemory
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import RowsInMemory
 from service.api.idempotent_posts import Act, Effect, Posts
 from service.api.reader.annotations import Annotations
 from service.contract import resources

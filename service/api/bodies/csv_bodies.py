@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -76,6 +77,12 @@ def said_of(members: dict[str, str], scope: Scope) -> SaidDialect:
         if word.lower() not in SAYABLE[name]:
             raise InvalidContent.at(f"/{name}", f"{name} is {_SAID[name]}.")
     return SaidDialect.of({"encoding": charset(scope), **said})
+
+
+def columns_sent(meant: Meant) -> dict[str, Any]:
+    """What the columns of a file are, as the reading process is told beside the target."""
+    sent = {"targets": meant.targets, "group": meant.group, "leave_out": meant.leave_out, "gaps": meant.gaps}
+    return {**sent, "said": asdict(meant.said), "remembered": meant.remembered}
 
 
 def refuse_query(query: bytes, kind: type[Order]) -> None:

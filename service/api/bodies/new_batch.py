@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.bodies.row_bodies import BodyRows
+from service.api.bodies.decoded_rows import BodyRows
 from service.api.idempotent_posts import Again
 from service.api.reader.process import Ended
 from service.api.reader.store_rows import Making

@@ -42,6 +42,7 @@ from service.intake.json_body import (
     MOST_MEMBERS,
     ROWS,
     TARGETS,
+    JsonBody,
     hash_of,
     read_object,
     read_object_or_csv,
@@ -231,6 +232,12 @@ def _annotations(folder: Path) -> Annotations:
     file = folder / NUMBERS
     targets = np.load(file, allow_pickle=False) if file.exists() else None
     return Annotations(labels, groups, targets, load_values(folder))
+
+
+def load_members(folder: Path) -> JsonBody:
+    """The members of a body that was read, but for its rows: they were checked."""
+    text = (folder / MEMBERS).read_bytes()
+    return JsonBody(msgspec.json.decode(text), text)
 
 
 def load_labels(folder: Path) -> Labels:

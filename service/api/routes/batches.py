@@ -12,8 +12,9 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.bodies.csv_bodies import takes_rows
+from service.api.bodies.decoded_rows import located
 from service.api.bodies.new_batch import NewBatch, check_room
-from service.api.bodies.row_bodies import due_of, located, read_row_body
+from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.bodies.shown_rows import shown_inputs
 from service.api.context import Context, Page, Shared, answer, attempt, body_of
 from service.api.idempotent_posts import Act, Effect
@@ -52,7 +53,7 @@ def create_batch(request: Request, shared: Shared, model: str) -> Response:
         record = models.get(session, model)
         due = due_of(session, record)
     order, body = read_row_body(shared, request, requests.CreateBatch, due)
-    rows = body.rows(shared, order)
+    rows = body.rows()
 
     new_batch = NewBatch(shared.runtime, model, rows, order)
 

@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope
 
 from service import __version__
 from service.api import problems
-from service.api.bodies import prediction_bodies, row_bodies
+from service.api.bodies import large_questions, prediction_bodies
+from service.api.bodies.heavy_bodies import spool_if_heavy
 from service.api.bodies.prediction_bodies import Question
 from service.api.context import Context, Shared
 from service.api.context import answer as as_json
@@ -68,13 +69,13 @@ async def ask(
     until, length = prediction_bodies.deadline(scope), header(scope, JSON_BYTES)
     loaded = await prediction_bodies.in_time(shared.runtime.live.fetch(name, version), until)
     shared.batcher.admit(loaded.predictor)
-    body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input, length)
+    body = spool_if_heavy(shared, scope, body, loaded.input, length)
     if isinstance(body, Spooled):
-        request = await row_bodies.inference(shared, body, length, loaded)
+        request = await large_questions.inference(shared, body, length, loaded)
     elif _is_long(body, length, loaded):
-        request = await asyncio.to_thread(read_inference, body, length, *row_bodies.asked_of(loaded))
+        request = await asyncio.to_thread(read_inference, body, length, *large_questions.asked_of(loaded))
     else:
-        request = read_inference(body, length, *row_bodies.asked_of(loaded))
+        request = read_inference(body, length, *large_questions.asked_of(loaded))
     if request.timeout is not None:
         own = asyncio.get_running_loop().time() + request.timeout
         until = own if until is None else min(own, until)

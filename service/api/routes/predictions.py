@@ -13,8 +13,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope
 
-from service.api.bodies import prediction_bodies, row_bodies
+from service.api.bodies import large_questions, prediction_bodies
 from service.api.bodies.csv_bodies import TO_PREDICT
+from service.api.bodies.heavy_bodies import spool_if_heavy
 from service.api.bodies.prediction_bodies import MOST_TOP, Question
 from service.api.context import Context, Shared
 from service.api.limits.long_answers import MOST_SCORES, WrittenAnswer, check_scores
@@ -53,9 +54,9 @@ async def ask(
     until = prediction_bodies.deadline(scope)
     loaded = await prediction_bodies.in_time(shared.runtime.live.fetch(name, version), until)
     shared.batcher.admit(loaded.predictor)
-    body = row_bodies.spool_if_heavy(shared, scope, body, loaded.input)
+    body = spool_if_heavy(shared, scope, body, loaded.input)
     if isinstance(body, Spooled):
-        question = await row_bodies.question(shared, scope, body, loaded)
+        question = await large_questions.question(shared, scope, body, loaded)
     else:
         question = await prediction_bodies.read(scope, body, loaded)
     inputs, options, kind = question.rows, loaded.settled(question.options), loaded.predictor.kind

@@ -14,8 +14,9 @@ from starlette.responses import StreamingResponse
 
 from service.api.access.callers import Caller
 from service.api.bodies.csv_bodies import takes_rows
+from service.api.bodies.decoded_rows import located
 from service.api.bodies.new_batch import NewBatch
-from service.api.bodies.row_bodies import due_of, located, read_row_body
+from service.api.bodies.row_bodies import due_of, read_row_body
 from service.api.context import Context, Page, Shared, Wait, access, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.limits.turns import TURN
@@ -65,7 +66,7 @@ def _order(request: Request, shared: Context, model: str) -> Done:
         _check_expected(request, due, order.expect)
     check_method(method, Makeup.of(record), base)
     check_device(order.device, shared.runtime.settings)
-    rows = body.rows(shared, order) if order.batches is None else None
+    rows = body.rows() if order.batches is None else None
     if rows is not None:
         check_labels(rows.labels.labelled, method, base.live, f"/{due.word}", due.target)
     batch = NewBatch(shared.runtime, model, rows, order) if rows is not None else None
