@@ -19,6 +19,7 @@ from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.rows.arrival import Arrival
+from service.registry.sql.conditions import LEARNABLE, RETRACTED, THERE
 from service.registry.sql.database import among, elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
@@ -52,7 +53,7 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
     One whose rows were deleted counts while the live version knows them; afterwards they can be sent anew."""
     candidates = session.scalars(
         select(Batch)
-        .where(Batch.model_id == model.id, Batch.digest == digest, Batch.retracted_at.is_(None))
+        .where(Batch.model_id == model.id, Batch.digest == digest, ~RETRACTED)
         .where(Batch.source.is_(None) if source is None else Batch.source == source)
         .order_by(Batch.id)
     )
@@ -110,7 +111,7 @@ def known_values(
     known: dict[str, set[str]] = {column: set() for column in wanted or ()}
     query = select(Batch.id, Batch.values).where(Batch.model_id == model.id)
     oldest, newest = min(of or (), default=""), max(of or (), default="")
-    query = query.where(Batch.retracted_at.is_(None) if of is None else Batch.id.between(oldest, newest))
+    query = query.where(~RETRACTED if of is None else Batch.id.between(oldest, newest))
     with closing(session.execute(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
         for batch_id, values in newest_first:
             if of is not None and batch_id not in of:
@@ -225,13 +226,8 @@ def state(batch: Batch, learned: frozenset[str]) -> BatchState:
 
 def pending(session: Session, model: Model) -> list[Batch]:
     """Batches that wait to be learned and whose rows are there, oldest first."""
-    query = select(Batch).where(
-        Batch.model_id == model.id,
-        Batch.retracted_at.is_(None),
-        Batch.rejected_by.is_(None),
-        Batch.kept_rows == Batch.rows,
-        Batch.id.not_in(among(session, live_learned(session, model))),
-    )
+    unlearned = Batch.id.not_in(among(session, live_learned(session, model)))
+    query = select(Batch).where(Batch.model_id == model.id, LEARNABLE, unlearned)
     return list(session.scalars(query.order_by(Batch.id)))
 
 
@@ -260,14 +256,9 @@ def are_erased(session: Session, ids: Sequence[str]) -> bool:
 
 def pending_counts(session: Session, learned: Mapping[int, frozenset[str]]) -> dict[int, resources.Pending]:
     """How many batches and rows `pending` has, by model; `learned`: what the live version of each model learned."""
-    waiting = select(Batch.model_id, Batch.id, Batch.rows + Batch.unlabelled).where(
-        Batch.model_id.in_(learned),
-        Batch.retracted_at.is_(None),
-        Batch.rejected_by.is_(None),
-        Batch.kept_rows == Batch.rows,
-    )
+    facts = select(Batch.model_id, Batch.id, Batch.rows + Batch.unlabelled)
     counts, rows = Counter[int](), Counter[int]()
-    for model_id, batch_id, its_rows in session.execute(waiting):
+    for model_id, batch_id, its_rows in session.execute(facts.where(Batch.model_id.in_(learned), LEARNABLE)):
         if batch_id not in learned[model_id]:
             counts[model_id] += 1
             rows[model_id] += its_rows
@@ -296,7 +287,7 @@ def require_whole(session: Session, model: Model, batch: Batch) -> None:
             f"/v1/models/{model.name}/merges again.",
             batch=batch.id,
         )
-    versions = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
+    versions = select(Version).where(Version.model_id == model.id, THERE)
     newest = session.scalars(versions.order_by(Version.number.desc()))
     number = next((v.number for v in newest if batch.id in v.learned), None)
     known = f"Version {number} knows them: make it live again, or send" if number else "Send"
@@ -313,7 +304,7 @@ def learning_rows(
     """Learning rows that unretracted batches hold of each class, counted up to `enough`; `besides`: a batch that does
     not count."""
     counts = dict.fromkeys(names, 0)
-    query = select(Batch.folds).where(Batch.model_id == model.id, Batch.retracted_at.is_(None), Batch.id != besides)
+    query = select(Batch.folds).where(Batch.model_id == model.id, ~RETRACTED, Batch.id != besides)
     with closing(session.scalars(query.order_by(Batch.id.desc()).execution_options(yield_per=20))) as newest_first:
         for folds in newest_first:
             for name in folds.keys() & counts.keys():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -14,6 +14,7 @@ from service.contract.enums import Action, DeploymentKind, Outcome, Promotion
 from service.errors import Conflict, Erased
 from service.registry import paging, versions
 from service.registry.callers import audit
+from service.registry.sql.conditions import STANDING
 from service.registry.sql.database import now
 from service.registry.sql.learned import difference
 from service.registry.sql.shown import shown
@@ -28,12 +29,11 @@ _PROMOTED = {BY_GATE: Action.VERSION_PROMOTED_BY_GATE, BY_ORDER: Action.VERSION_
 _deployments, _models = (Deployment.metadata.tables[name] for name in ("deployments", "models"))
 _INSERT = insert(_deployments).returning(_deployments.c.id)
 _POINT = update(_models).where(_models.c.id == bindparam("of")).values(live_version_id=bindparam("to"))
-_undoing, _before = aliased(Deployment), aliased(Version)
+_before = aliased(Version)
 _WAY_BACK = (
     select(Deployment.id, Deployment.previous_id, _before.number, _before.erased_at.is_not(None))
     .outerjoin(_before, _before.id == Deployment.previous_id)
-    .where(Deployment.model_id == bindparam("model_id"), Deployment.kind == DeploymentKind.PROMOTE)
-    .where(~exists().where(_undoing.undoes == Deployment.id))
+    .where(Deployment.model_id == bindparam("model_id"), STANDING)
     .order_by(Deployment.id.desc())
 )
 _ONE_BACK = _WAY_BACK.limit(1)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CompoundSelect, Select, select, true
+from sqlalchemy import CompoundSelect, Select, TableValuedAlias, select, true
 from sqlalchemy.orm import Session
 
 from service.contract import resources
@@ -16,6 +16,7 @@ from service.errors import Conflict, NotFound
 from service.registry import batches, paging, states, versions
 from service.registry.callers import audit, keys
 from service.registry.callers.actor import ANONYMOUS, SERVICE
+from service.registry.sql.conditions import RETRACTED
 from service.registry.sql.database import elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
@@ -170,13 +171,7 @@ def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decis
     """By dispute: how somebody made its version live, or took one of its batches back."""
     each = elements(session, Update.batches)
     ids = _updates(disputes).with_only_columns(Update.id)
-    back = (
-        select(Update.id, Batch.id, Batch.retracted_at)
-        .select_from(Update)
-        .join(each, true())
-        .join(Batch, Batch.id == each.c.value)
-        .where(Update.id.in_(ids), Batch.retracted_at.is_not(None))
-    )
+    back = _taken_back(each).where(Update.id.in_(ids)).add_columns(Batch.id, Batch.retracted_at)
     decided: dict[str, Decision] = {}
     for update_id, batch_id, at in session.execute(back):
         orders = select(Update.by, Update.reason).select_from(Update).join(each, true())
@@ -191,8 +186,12 @@ def _decisions(session: Session, disputes: Sequence[Dispute]) -> dict[str, Decis
 
 def _decided(session: Session, model: Model) -> CompoundSelect[str]:
     """Updates with disputes whose version was made live, or one of whose batches was taken back."""
-    each = elements(session, Update.batches)
     disputing = Update.id.in_(select(Dispute.update_id).where(Dispute.model_id == model.id))
-    learned = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
     live = select(Update.id).join(Deployment, Deployment.version_id == Update.version_id)
-    return learned.where(disputing, Batch.retracted_at.is_not(None)).union(live.where(disputing))
+    return _taken_back(elements(session, Update.batches)).where(disputing).union(live.where(disputing))
+
+
+def _taken_back(each: TableValuedAlias) -> Select[str]:
+    """Updates one of whose batches was taken back. each: the batches of an update"""
+    learned = select(Update.id).select_from(Update).join(each, true()).join(Batch, Batch.id == each.c.value)
+    return learned.where(RETRACTED)

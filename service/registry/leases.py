@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from service.contract.enums import UpdateKind, UpdateState
 from service.errors import LeaseLost
 from service.registry import states, updates
+from service.registry.sql.conditions import OPEN
 from service.registry.sql.database import clock
 from service.registry.sql.tables import Model, Update, UpdateEvent
 
@@ -48,7 +49,7 @@ _CLAIM = select(Update).join(Model, Model.id == Update.model_id).where(_CLAIMABL
 _CLAIM = _CLAIM.with_for_update(skip_locked=True, of=Update)
 _TO_DO = select(select(Update.id).where(_CLAIMABLE).exists(), select(Update.id).where(_LOST).exists())
 _WAITS = select(Update.id).where(_DUE, Update.challenges.is_(None)).limit(1)
-_OPEN = select(Update.id).where(Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))).limit(1)
+_OPEN = select(Update.id).where(OPEN).limit(1)
 
 
 class Queue(NamedTuple):
@@ -71,13 +72,8 @@ class ToDo(NamedTuple):
 
 def queue(session: Session) -> Queue:
     at = clock(session)
-    counts = dict(
-        session.execute(
-            select(Update.state, func.count())
-            .where(Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)))
-            .group_by(Update.state)
-        ).all()
-    )
+    of_state = select(Update.state, func.count()).where(OPEN).group_by(Update.state)
+    counts = dict(session.execute(of_state).all())
     waiting, running = counts.get(UpdateState.QUEUED, 0), counts.get(UpdateState.RUNNING, 0)
     if not waiting:
         return Queue(0, running)

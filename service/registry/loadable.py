@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import NotFound, NotLive
 from service.registry import models, versions
+from service.registry.sql.conditions import THERE
 from service.registry.sql.database import LARGEST, Reader
 from service.registry.sql.tables import Model, Version
 
@@ -55,7 +56,7 @@ def refusal(session: Session, name: str, number: int | None) -> NotFound | NotLi
     if number is not None:
         versions.present(session, model, number)
         return versions.unknown(model, number)  # it was made since
-    present = select(func.max(Version.number)).where(Version.model_id == model.id, Version.erased_at.is_(None))
+    present = select(func.max(Version.number)).where(Version.model_id == model.id, THERE)
     if made := session.scalar(present):
         return NotLive(
             f"{name} has no live version yet; version {made} was made and waits. Look at its report, then make it "

@@ -21,6 +21,7 @@ from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLiv
 from service.registry import batches, paging, states
 from service.registry.callers import audit
 from service.registry.callers.reach import Reach
+from service.registry.sql.conditions import OPEN, RETRACTED
 from service.registry.sql.database import now
 from service.registry.sql.learned import read
 from service.registry.sql.shown import shown
@@ -181,7 +182,7 @@ def archive(session: Session, model: Model) -> None:
     still is."""
     model.archived_at = now()
     audit.record(session, Action.MODEL_ARCHIVED, model.name)
-    going = select(Update).where(Update.model_id == model.id, Update.finished_at.is_(None), Update.erase.is_(False))
+    going = select(Update).where(Update.model_id == model.id, OPEN, Update.erase.is_(False))
     for update in session.scalars(going):
         if update.state == UpdateState.QUEUED:
             states.advance(session, update, UpdateState.CANCELLED, "cancelled", reason="the model was archived")
@@ -195,7 +196,7 @@ def restore(session: Session, name: str) -> None:
     NotFound, and Conflict while an update of it erases rows or is about to end."""
     model = get(session, name, archived_too=True, locked=True)
     if model.archived_at is not None:
-        going = session.scalar(select(Update.id).where(Update.model_id == model.id, Update.finished_at.is_(None)))
+        going = session.scalar(select(Update.id).where(Update.model_id == model.id, OPEN))
         if going is not None:
             raise Conflict(
                 f"Update {going} of {name} has not ended: it erases rows, or is being cancelled. Ask again then."
@@ -218,7 +219,7 @@ def remove_class(session: Session, model: Model, name: str) -> None:
     """Takes a name out of the vocabulary. Raises NotFound, and Conflict while an unretracted batch uses it."""
     if name not in model.classes:
         raise NotFound(f'"{name[:LONGEST_NAME]}" is not a class of {model.name}.')
-    for batch in session.scalars(select(Batch).where(Batch.model_id == model.id, Batch.retracted_at.is_(None))):
+    for batch in session.scalars(select(Batch).where(Batch.model_id == model.id, ~RETRACTED)):
         if name in batch.label_counts:
             raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
     model.classes = [n for n in model.classes if n != name]

@@ -15,6 +15,7 @@ from service.contract.enums import Action, Outcome, Promotion, UpdateKind, Updat
 from service.errors import Conflict
 from service.registry import batches
 from service.registry.callers import audit
+from service.registry.sql.conditions import OPEN
 from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Update, UpdateEvent, Version
 
@@ -72,9 +73,8 @@ def unsettle(session: Session, update: Update) -> None:
 
 def _settle(session: Session, update: Update) -> None:
     """Marks those of its batches as settled that only final updates name."""
-    unfinished = select(Update.batches, Update.adds).where(
-        Update.model_id == update.model_id, Update.state.not_in(FINAL), Update.id != update.id
-    )
+    unfinished = select(Update.batches, Update.adds)
+    unfinished = unfinished.where(Update.model_id == update.model_id, OPEN, Update.id != update.id)
     busy = {batch_id for named, adds in session.execute(unfinished) for batch_id in (*named, *(adds or ()))}
     for batch in batches.by_id(session, sorted({*update.batches, *(update.adds or ())} - busy)):
         batch.settled_at = now()

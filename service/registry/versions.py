@@ -10,11 +10,12 @@ from sqlalchemy import bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from service.contract import resources
-from service.contract.enums import Action, DeploymentKind, Outcome, UpdateKind, UpdateState, Verdict
+from service.contract.enums import Action, Outcome, UpdateKind, Verdict
 from service.errors import Conflict, Erased, NotFound
 from service.registry import batches, paging
 from service.registry.batches import SLIM
 from service.registry.callers import audit
+from service.registry.sql.conditions import OPEN, RETRACTED, STANDING, THERE
 from service.registry.sql.database import LARGEST, now
 from service.registry.sql.learned import EVERY, difference, read
 from service.registry.sql.shown import shown
@@ -42,12 +43,10 @@ _v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
 _GET_SLIM = _GET.options(SLIM)
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
-_undoing = aliased(Deployment)
 _STANDING = (  # versions not erased whose promotion no rollback has undone
     select(Version.id)
     .join(Deployment, Deployment.version_id == Version.id)
-    .where(Deployment.model_id == bindparam("model_id"), Deployment.kind == DeploymentKind.PROMOTE)
-    .where(~exists().where(_undoing.undoes == Deployment.id), Version.erased_at.is_(None))
+    .where(Deployment.model_id == bindparam("model_id"), STANDING, THERE)
 )
 _PROMOTED = _STANDING.group_by(Version.id).order_by(func.max(Deployment.id).desc())
 _NOT_BY_GATE = (  # with what the gate said, which is read of these alone
@@ -68,7 +67,7 @@ _EVIDENCE = (
     .where(Version.report.is_not(None), _CHAIN.c.place <= bindparam("most"))
     .order_by(_CHAIN.c.place.desc())
 )
-_RETRACTED = select(Batch.id).where(Batch.retracted_at.is_not(None))
+_RETRACTED = select(Batch.id).where(RETRACTED)
 
 
 def add(session: Session, model: Model, update: Update | None, parent_id: int | None, made: Made) -> Version:
@@ -144,16 +143,15 @@ def remove_old(session: Session, model: Model, most: int) -> tuple[list[int], se
 
     None is live, was live before it, has an alias, is one that an update is learned on, or came from elsewhere.
     """
-    there = (Version.model_id == model.id) & Version.erased_at.is_(None)
+    there = (Version.model_id == model.id) & THERE
     newest = select(Version.number).where(there).order_by(Version.number.desc()).limit(1)
     kept_from = session.scalar(newest.offset((model.keep_versions or 1) - 1)) or 0
     moves = select(Deployment.previous_id).where(Deployment.model_id == model.id).order_by(Deployment.id.desc())
-    unfinished = (Update.model_id == model.id) & Update.state.in_((UpdateState.QUEUED, UpdateState.RUNNING))
     needed = {
         model.live_version_id,
         *session.scalars(moves.limit(1)),
         *session.scalars(select(Alias.version_id).where(Alias.model_id == model.id)),
-        *session.scalars(select(Update.base_version_id).where(unfinished)),
+        *session.scalars(select(Update.base_version_id).where(Update.model_id == model.id, OPEN)),
     } - {None}
     made_here = there & Version.update_id.is_not(None) & (Version.number < kept_from)
     query = select(Version).where(made_here, Version.id.not_in(needed)).order_by(Version.number)
@@ -224,11 +222,10 @@ def nearest_clean(
     """The version with the nearest number that is not erased, learned neither a retracted batch nor any of `without`,
     and was not stopped: one that the gate rejected, or that was superseded, counts where it was live all the same.
     `but_live`: not the one that is live."""
-    of_model = select(Batch.id).where(Batch.model_id == model.id, Batch.retracted_at.is_not(None))
-    excluded = {*session.scalars(of_model), *without}
+    excluded = {*session.scalars(_RETRACTED.where(Batch.model_id == model.id)), *without}
     stopped = exists().where(Update.id == Version.update_id, Update.verdict.in_((Verdict.REJECTED, Verdict.SUPERSEDED)))
     good = ~stopped | exists().where(Deployment.version_id == Version.id)
-    there = select(Version).where(Version.model_id == model.id, Version.erased_at.is_(None), good).options(SLIM)
+    there = select(Version).where(Version.model_id == model.id, THERE, good).options(SLIM)
     oldest_first = session.scalars(there.order_by(Version.number))
     passed = model.live_version_id if but_live else None
     clean = [v.number for v in oldest_first if v.id != passed and excluded.isdisjoint(v.learned)]

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from service.errors import DiskFull, NotWritable, StoreAway
 from service.registry.callers import audit
+from service.registry.sql.conditions import THERE
 from service.registry.sql.database import now
 from service.registry.sql.tables import Model, Version
 from service.runtime import Runtime
@@ -158,7 +159,7 @@ def _serving(runtime: Runtime, damaged: Sequence[Damaged]) -> list[Serving]:
     with runtime.database.reading() as session:
         for model in session.scalars(select(Model).where(Model.name.in_(lost))):
             broken = lost[model.name]
-            there = select(Version.number, Version.id).where(Version.model_id == model.id, Version.erased_at.is_(None))
+            there = select(Version.number, Version.id).where(Version.model_id == model.id, THERE)
             ids = dict(session.execute(there.order_by(Version.number)).all())
             live = next((number for number, version_id in ids.items() if version_id == model.live_version_id), None)
             whole = sorted(set(ids) - broken, key=lambda n: (n > (live or n), abs(n - (live or n)), -n))

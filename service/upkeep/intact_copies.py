@@ -17,6 +17,7 @@ from service.learning.backbones.extractor import tensors_of
 from service.learning.data.serialization import pack_rows, unpack_rows
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.network.checkpoint import LAYOUT, Checkpoint
+from service.registry.sql.conditions import THERE
 from service.registry.sql.tables import Batch, LedgerEntry, Version
 from service.runtime import Runtime
 from service.storage.artifacts import SHARDS, Artifacts, model_area
@@ -64,11 +65,8 @@ class IntactCopies:
         """The feature space of that id, of any version that is whole."""
         recipes = select(Version.layout, Version.shards)
         with self._runtime.database.looking() as reader:
-            versions = reader.execute(
-                recipes.where(Version.feature_space == space_id, Version.erased_at.is_(None)).order_by(
-                    Version.id.desc()
-                )
-            ).all()
+            of_space = recipes.where(Version.feature_space == space_id, THERE)
+            versions = reader.execute(of_space.order_by(Version.id.desc())).all()
         read = partial(self._store.get, SHARDS)
         for stored, shards in versions:
             layout = LAYOUT.as_stored(stored)

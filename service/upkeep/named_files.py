@@ -11,16 +11,17 @@ from sqlalchemy.orm import Session
 
 from service.learning.network.checkpoint import SERVED, kind_of
 from service.registry.sql import database
+from service.registry.sql.conditions import THERE
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version
 from service.storage.artifacts import SHARDS, model_area
 
 Name = tuple[str, str]
 """Area and digest."""
 UNSERVED = "it answers no prediction, and nothing is learned on it"
-_SHARDS = select(Version.model_id, Version.number, Version.shards).where(Version.erased_at.is_(None))
+_SHARDS = select(Version.model_id, Version.number, Version.shards).where(THERE)
 _KINDS: tuple[tuple[Select[*tuple[Any, ...]], str, str], ...] = (
     (
-        select(Version.model_id, Version.bits, Version.number).where(Version.erased_at.is_(None)),
+        select(Version.model_id, Version.bits, Version.number).where(THERE),
         "answers of version {} on trusted rows",
         "later versions are not compared with it",
     ),

@@ -19,12 +19,13 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.contract.enums import UpdateKind, UpdateState
+from service.contract.enums import UpdateKind
 from service.errors import Conflict, CorruptArtifact, NotFound, NotWritable
 from service.registry import batches, updates
 from service.registry.callers import keys
 from service.registry.callers.actor import acting
 from service.registry.sql import all_rows, schema, unopened
+from service.registry.sql.conditions import OPEN
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.tables import ApiKey, Batch, Installation, Model, Update
 from service.settings import Settings
@@ -125,8 +126,7 @@ def delete_again(settings: Settings, old_url: str) -> DeletedAgain:
 
 def _to_be_erased(session: Session) -> set[str]:
     """Batches whose erasure was ordered and is not done."""
-    open_ = Update.state.in_([UpdateState.QUEUED, UpdateState.RUNNING])
-    return {b for named in session.scalars(select(Update.batches).where(Update.erase, open_)) for b in named}
+    return {b for named in session.scalars(select(Update.batches).where(Update.erase, OPEN)) for b in named}
 
 
 def _require_empty(settings: Settings) -> None:

@@ -36,6 +36,7 @@ from service.intake.formats.oip_request import declared_length, read_inference
 from service.intake.formats.oip_tables import datatype_of
 from service.intake.formats.oip_tensors import NAME
 from service.registry import aliases, models
+from service.registry.sql.conditions import THERE
 from service.registry.sql.tables import Version
 from service.serving.answers import check_knows
 from service.serving.kinds import outputs_of
@@ -211,7 +212,7 @@ def _metadata(shared: Context, name: str, version: str | None) -> contract.Model
         model = models.get(session, name)
         if version is None:
             shown = models.live(session, model)
-            present = select(Version.number).where(Version.model_id == model.id, Version.erased_at.is_(None))
+            present = select(Version.number).where(Version.model_id == model.id, THERE)
             numbers = list(session.scalars(present.order_by(Version.number)))
         else:
             shown = aliases.present(session, model, version)
