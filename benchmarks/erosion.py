@@ -26,11 +26,13 @@ from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.contract.enums import Outcome
 from service.learning.ledger.feature_space import Space, extracted
-from service.learning.method import Data, Learned, MethodParams
+from service.learning.method import Learned
+from service.learning.method_params import MethodParams
 from service.learning.methods import METHODS
 from service.learning.methods.freeze import ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 UPDATES, ROWS = 100, 3
 STEP = 0.002

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from service.learning.absent_rows import refuse_to_forget
 from service.learning.data.rows import Array, Known, Rows, rows_of
 from service.learning.evaluation.context import Candidate, UpdateContext
-from service.learning.method import Data, Method, MethodParams
+from service.learning.method import Method
+from service.learning.method_params import MethodParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.update import learn
+from service.learning.update_data import Data
 
 
 def make_rows(

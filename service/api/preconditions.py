@@ -11,14 +11,7 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Family, Retention
-from service.contract.inputs import (
-    ARCHITECTURE,
-    Architecture,
-    InputSpec,
-    PretrainedBackbone,
-    misfit,
-    too_wide,
-)
+from service.contract.inputs import ARCHITECTURE, Architecture, InputSpec, PretrainedBackbone, misfit, too_wide
 from service.contract.requests import MethodChoice, PatchModel
 from service.contract.targets import Target
 from service.errors import Conflict, DeviceMissing, InvalidContent, MethodRefused, PreconditionFailed
@@ -26,10 +19,10 @@ from service.learning.absent_rows import missing, none_kept, refused, would_lose
 from service.learning.auto.choice import AutoParams
 from service.learning.backbones import admission
 from service.learning.devices import device_named, whole
-from service.learning.method import Setting
 from service.learning.methods import AUTO, METHODS, check_params, resolve
 from service.learning.network.checkpoint import LAYOUT
 from service.learning.network.network import TRAINED_HERE
+from service.learning.update_data import Setting
 from service.learning.wording import a
 from service.registry import batches, models
 from service.registry.sql.tables import Model, Version

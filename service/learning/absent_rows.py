@@ -10,8 +10,9 @@ from service.contract.inputs import Architecture
 from service.contract.strict import Strict
 from service.errors import MethodRefused
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, Method
+from service.learning.method import Method
 from service.learning.network.checkpoint import Checkpoint, Layout
+from service.learning.update_data import Data
 from service.learning.wording import listed
 
 

@@ -12,9 +12,10 @@ from service.contract.inputs import InputSpec
 from service.contract.report import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.context import Candidate, UpdateContext
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, Layout, kind_of
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import torch
 
 from service.errors import MethodRefused
-from service.learning.method import Data, Learned, Method, MethodParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import MethodParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 
 def learn(base: Checkpoint | None, data: Data, method: Method, params: MethodParams, run: Run) -> Learned:

@@ -1,4 +1,4 @@
-"""learning.method.Data in memory: what the worker reads from its store, for tests that call methods in process."""
+"""learning.update_data.Data in memory: what the worker reads from its store, for tests that call methods in process."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ from service.errors import MethodRefused
 from service.learning.absent_rows import lacking, refused
 from service.learning.data.rows import Rows
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.methods import METHODS
 from service.learning.run import Run
+from service.learning.update_data import Data
 from tests.learning.exact_help import WIDTH, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream
 

@@ -12,7 +12,8 @@ from service.contract.targets.number_target import NumberTarget
 from service.errors import DeviceFull, DeviceMissing
 from service.learning import devices
 from service.learning.ledger.feature_space import Space, feature_rows
-from service.learning.method import GradientParams, Learned
+from service.learning.method import Learned
+from service.learning.method_params import GradientParams
 from service.learning.methods import METHODS, resolve
 from service.learning.network.convolutions import Convolutions
 from service.learning.network.lifts import make_lift

@@ -21,8 +21,8 @@ from service.contract.targets.number_target import NumberTarget
 from service.learning.auto.choice import AutoParams, Choice, Surroundings, Table
 from service.learning.auto.class_choice import ClassTable
 from service.learning.auto.number_choice import NumberTable
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.update_data import Data
 
 TABLES: Mapping[type[TargetKind], type[Table]] = {ClassTarget: ClassTable, NumberTarget: NumberTable}
 

@@ -11,9 +11,10 @@ from pydantic import Field
 from service.contract.inputs import IdentityBackbone, PretrainedBackbone, misfit
 from service.contract.targets.class_target import ClassTarget
 from service.learning.evaluation.cost import joint_backbone
-from service.learning.method import NO_STABLE_SCORES, Data, MethodParams, OfOneKind
+from service.learning.method_params import NO_STABLE_SCORES, MethodParams, OfOneKind
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import TRAINED_HERE
+from service.learning.update_data import Data
 from service.learning.wording import a
 
 ENOUGH_TO_TRAIN = 2_000

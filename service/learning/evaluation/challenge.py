@@ -22,11 +22,11 @@ from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space, feature_blocks
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import VALUES, Checkpoint, ExactHead
 from service.learning.network.network import build
 from service.learning.number_heads.equations import NumberHead
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 DOUBT = 0.05
 """Largest chance that it was luck."""

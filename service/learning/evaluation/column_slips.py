@@ -17,7 +17,7 @@ from service.contract.policy import WrongColumns
 from service.contract.tables import NumberColumn, TableInput
 from service.learning.data.rows import Array, Floats, Rows
 from service.learning.gate.wrong_columns import ColumnSlips
-from service.learning.method import Data
+from service.learning.update_data import Data
 
 FEW_KNOWN, SAMPLE = 2000, 1000
 """So few known rows are all compared, of more the trusted ones; and of known rows and batch at most so many."""

@@ -31,10 +31,11 @@ from service.learning.exact.frozen_features import moved
 from service.learning.ledger.batch_weights import aged, weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import examining_network, pretrained_network
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -19,11 +19,12 @@ from service.contract.inputs import (
 from service.contract.report import Cost
 from service.learning.backbones import facts_of, resolved
 from service.learning.data.serialization import pack_shard
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import InputScale
 from service.learning.network.network import forward_cost, fresh
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 LEARNING_SHARE = 0.7
 """Share of all rows that are learned: folds 3-9 of 0-9."""

@@ -16,9 +16,9 @@ from service.learning.evaluation.assessment import places_of_same
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data
 from service.learning.network.checkpoint import VALUES, Checkpoint
 from service.learning.network.network import Network, build
+from service.learning.update_data import Data
 
 Logits = NDArray[np.float64]
 Outputs = Callable[[slice], Logits]

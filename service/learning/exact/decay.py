@@ -12,7 +12,7 @@ from service.learning.exact.solve import Head
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
+from service.learning.update_data import Data
 
 DECAYS = (1.0, 0.9, 0.7, 0.5)
 """Decays that are tried, the exact one first."""

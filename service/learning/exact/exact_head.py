@@ -27,10 +27,11 @@ from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import BlockLayout, Checkpoint, ExactHead, Tensors
 from service.learning.run import Run
 from service.learning.statistics import same_shares
+from service.learning.update_data import Data
 from service.learning.wording import listed
 
 OTHER_SHARES = 1e-4

@@ -15,7 +15,6 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.lift_choice import LiftTrial
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
-from service.learning.method import Data
 from service.learning.network.checkpoint import (
     FROZEN,
     BlockLayout,
@@ -30,6 +29,7 @@ from service.learning.network.input_scale import AnyScale, load_scale, scale_for
 from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, lift_of
 from service.learning.network.network import build, parts_of
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 SMALLEST_IMAGE = 16
 """Side in pixels from which on random convolutions are tried beside a pretrained backbone."""

@@ -22,12 +22,12 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
 from service.learning.network.network import lift_layouts
 from service.learning.run import IN_SEQUENCE, Run
+from service.learning.update_data import Data
 
 TRIED_ROWS = 4000
 """Rows on which candidates are tried, those with the smallest hash."""

@@ -14,10 +14,11 @@ from service.learning.exact.solver import Solver
 from service.learning.exact.source_heads import SourceHeads, Wish
 from service.learning.ledger.batch_weights import OTHERS, BatchWeights
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Data, MethodParams, Setting
+from service.learning.method_params import MethodParams
 from service.learning.network.checkpoint import Checkpoint, Layout
 from service.learning.network.lifts import NO_IMAGE, UNLIFTED, LiftKind, NamedLifts
 from service.learning.network.network import TRAINED_HERE
+from service.learning.update_data import Data, Setting
 from service.learning.wording import listed
 
 USUAL_PRIOR = 0.25

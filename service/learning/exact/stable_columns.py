@@ -14,10 +14,11 @@ import torch
 
 from service.learning.data.rows import Floats
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import SOLVED, BlockLayout, Checkpoint, Tensors, kind_of
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.network import build
+from service.learning.update_data import Data
 
 
 def can_stay(base: Checkpoint | None, data: Data) -> bool:

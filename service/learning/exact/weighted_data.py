@@ -9,7 +9,7 @@ from service.learning.ledger.batch_weights import OTHERS, BatchWeights, aged
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
+from service.learning.update_data import Data
 
 
 @dataclass(frozen=True, eq=False)

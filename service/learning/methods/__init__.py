@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from service.contract.strict import Strict
 from service.errors import MethodRefused
-from service.learning.method import GradientParams, Method, MethodParams
+from service.learning.method import Method
+from service.learning.method_params import GradientParams, MethodParams
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import ewc, interpolate, l2_sp, lwf, mas, si
 from service.learning.methods.expand import branch, den, lora

@@ -21,9 +21,9 @@ from service.learning.exact.ridge_solver import TIE
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.lifts import Lift
 from service.learning.number_heads.equations import NumberMoments, goals_in_units, grid_of
+from service.learning.update_data import Data
 
 WORTH = 0.01
 """Part of the mean error that a decay must save: less is not worth an exact head."""

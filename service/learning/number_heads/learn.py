@@ -20,7 +20,7 @@ from service.learning.exact.params import ExactParams
 from service.learning.exact.source_heads import PULLS
 from service.learning.exact.weighted_data import WeightedData
 from service.learning.ledger.batch_weights import BatchWeights
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import NumberEquations, NumberHead, goals_in_units, grid_of, number_head
 from service.learning.number_heads.number_lift_choice import BySquaredError
@@ -29,6 +29,7 @@ from service.learning.number_heads.number_source_heads import TOO_FEW, answered_
 from service.learning.number_heads.stream_choice import StreamChoice, stream_choice
 from service.learning.number_heads.strength import NUMBER_ALPHAS, StrengthChoice, choose_strength
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 REACH_ROWS = 200
 """Rows kept back below which they say too little of where targets end."""

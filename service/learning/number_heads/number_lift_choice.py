@@ -26,7 +26,6 @@ from service.learning.exact.lift_choice import (
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import Layout
 from service.learning.network.lifts import (
     NARROW,
@@ -42,6 +41,7 @@ from service.learning.number_heads.equations import NumberEquations, NumberMomen
 from service.learning.number_heads.number_out_of_fold import LeavingOut
 from service.learning.number_heads.strength import NUMBER_ALPHAS, choose_strength
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 NUMBER_TABLE_LIFTS: tuple[LiftKind, ...] = ("relu", "fourier")
 """Random features that are tried on tables. Sparse ones made 5 % less error on diamonds, where nothing drifts, but a

@@ -10,9 +10,9 @@ from service.learning.exact.frozen_features import FrozenFeatures, features_of_b
 from service.learning.exact.lift_choice import lift_names
 from service.learning.exact.params import ExactParams
 from service.learning.ledger.batch_weights import BatchWeights
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.last_errors import LastErrors, SettingsChoice, last_errors
+from service.learning.update_data import Data
 
 LIFT_BATCHES = 16
 """Tested batches from which they decide on the lift, and the last ones that they are compared on. By eight, four of ten

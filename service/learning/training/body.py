@@ -11,12 +11,13 @@ from service.learning.backbones.block_names import layers_within, own_kind, unkn
 from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.ledger.feature_space import feature_width
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
-from service.learning.method import Data, Unfreeze
+from service.learning.method_params import Unfreeze
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import AnyScale
 from service.learning.network.network import Dense, Network, build
 from service.learning.training.frame import Frame
+from service.learning.update_data import Data
 
 SLOWER = 0.1
 """The rate of unfrozen blocks, as a part of the head's."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from service.errors import DeviceFull, Diverged
 from service.learning.devices import full, placed, release
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.network.network import forward_cost
 from service.learning.run import Facts, Run
 from service.learning.training.aims.aim import Loss

@@ -12,10 +12,10 @@ from service.learning.exact.solve import ABSENT
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix, merge
+from service.learning.update_data import Data
 
 
 def learning_sums(base: Checkpoint, data: Data) -> Ledger | None:

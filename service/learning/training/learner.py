@@ -19,7 +19,8 @@ from service.errors import MethodRefused
 from service.learning.backbones.extractor import Blocks, Extractor
 from service.learning.ledger.feature_space import largest_feature, shift_for
 from service.learning.ledger.headless_networks import give_grid
-from service.learning.method import NO_BLOCKS, Data, GradientParams, Learned, Unfreeze
+from service.learning.method import Learned
+from service.learning.method_params import NO_BLOCKS, GradientParams, Unfreeze
 from service.learning.network.blocks import Block
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.growth import grow_head, merge, new_neck
@@ -46,6 +47,7 @@ from service.learning.training.fit import (
 from service.learning.training.from_exact_head import ExactScale
 from service.learning.training.rebalance import Levelling, Trained
 from service.learning.training.training_rows import TrainingRows
+from service.learning.update_data import Data
 
 STAND_INS = 200
 """Pseudo-rows of a known class, unless the batch has a larger one."""

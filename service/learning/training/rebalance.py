@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from service.learning.data.rows import Floats, Ints
-from service.learning.method import Balance
+from service.learning.method_params import Balance
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.training.aims.aim import Answered
 from service.learning.training.fit import Fit, Hooks, Labelled
 from service.learning.training.learner import Learner

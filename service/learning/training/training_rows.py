@@ -18,7 +18,6 @@ from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import examining_network, identity_network
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.convolutions import Convolutions, Stage
 from service.learning.network.input_scale import scaled_shape
@@ -28,6 +27,7 @@ from service.learning.training.aims.aim import Aim
 from service.learning.training.fit import Labelled
 from service.learning.training.frame import Frame, Framed
 from service.learning.training.pseudo_rows import Gaussians
+from service.learning.update_data import Data
 
 HIDDEN_GAIN = 1 / 3
 """Variance of a first hidden layer's outputs as it is drawn: small, so that what it learns outweighs the draw."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from service.errors import BudgetSpent
 from service.learning.evaluation.context import UpdateContext
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import FROM_SCRATCH, HEAD_FROM_SCRATCH
 from service.learning.update import learn
+from service.learning.update_data import Data
 from service.worker.child.method_choice import StepChoice
 
 TOOK_OVER = (

@@ -7,9 +7,11 @@ from typing import Any
 
 from service.learning.auto import auto
 from service.learning.auto.choice import AutoParams, Surroundings
-from service.learning.method import Data, Method, MethodParams
+from service.learning.method import Method
+from service.learning.method_params import MethodParams
 from service.learning.methods import AUTO, resolve
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.update_data import Data
 from service.worker.assignment import Assignment, Challenge
 
 

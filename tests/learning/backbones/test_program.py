@@ -20,8 +20,8 @@ from service.errors import InvalidContent, MethodRefused
 from service.learning import backbones
 from service.learning.backbones import admission, program
 from service.learning.backbones.program_graph import read_archive, unpacked
-from service.learning.method import Setting
 from service.learning.methods import METHODS
+from service.learning.update_data import Setting
 from tests.learning.backbones.made import classifier
 
 IMAGE = ImageInput(kind="image", channels=3, height=16, width=16)

@@ -20,7 +20,7 @@ from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Rows
 from service.learning.evaluation.column_slips import column_slips
 from service.learning.gate.wrong_columns import wrong_columns
-from service.learning.method import Data
+from service.learning.update_data import Data
 
 Floats = NDArray[np.float64]
 NAMES = ("age", "income", "rate", "visits", "flag")

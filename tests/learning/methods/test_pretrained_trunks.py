@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from service.contract.inputs import Architecture, ImageInput, PretrainedBackbone
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Setting
 from service.learning.methods.expand import lora
 from service.learning.methods.freeze import lda, linear_probe
 from service.learning.network.checkpoint import Checkpoint, Layout, LiftLayout
 from service.learning.network.network import build
+from service.learning.update_data import Setting
 from tests.learning.memory_data import Stream
 
 VIT, FILTERS = "timm/test_vit", "timm/test_efficientnet"

@@ -13,10 +13,10 @@ from service.learning.data.rows import SELECT_FOLD, Rows
 from service.learning.data.sides import parted
 from service.learning.exact.lift_choice import chosen_of
 from service.learning.ledger.feature_space import Space, feature_rows
-from service.learning.method import Setting
 from service.learning.methods import METHODS, resolve
 from service.learning.number_heads.equations import goals_in_units
 from service.learning.run import Run
+from service.learning.update_data import Setting
 from tests.learning.memory_data import MemoryData
 from tests.learning.number_streams import NumberStream, number, values, vector
 from tests.learning.samples import load_digits

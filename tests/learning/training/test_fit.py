@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from service.errors import Cancelled, Diverged
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import fresh_stages
 from service.learning.network.network import forward_cost

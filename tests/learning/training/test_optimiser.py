@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.run import Run
 from service.learning.training import fit as training
 from service.learning.training.fit import Labelled, TrainingSet, fit

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from service.learning.method import Balance, Method
+from service.learning.method import Method
+from service.learning.method_params import Balance
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.expand import den
 from service.learning.methods.freeze import lda, ridge

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from service.errors import Cancelled
-from service.learning.method import GradientParams, Learned
+from service.learning.method import Learned
+from service.learning.method_params import GradientParams
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Reached, Run, Trainings
 from service.learning.training.fit import NO_HOOKS, Fit, Hooks, Labelled, TrainingSet, fit

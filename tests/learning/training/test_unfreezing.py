@@ -21,13 +21,15 @@ from service.learning.backbones.block_names import layers_within, unknown_names
 from service.learning.backbones.extractor import Blocks
 from service.learning.backbones.residual import SmallResNet
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Learned, Method, Setting, TrunkParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import TrunkParams
 from service.learning.methods import METHODS, UNFREEZE, as_learned, resolve
 from service.learning.methods.constrain import l2_sp
 from service.learning.methods.expand import lora
 from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.update_data import Setting
 from tests.learning.backbones.made import classifier
 from tests.learning.memory_data import Stream
 

@@ -10,10 +10,10 @@ from service.learning.exact.lift_choice import unseen_accuracy
 from service.learning.exact.ridge_solver import Ridge
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.ledger.headless_networks import examining_network
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 LOOKED_AT = 2000
 """Rows, those with the smallest hash."""

@@ -9,10 +9,10 @@ from service.learning.evaluation.challenge import DOUBT, Comparison, kept_for_ch
 from service.learning.exact.ridge_solver import solved_as
 from service.learning.exact.solve import Head
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.run import Run
 from service.learning.statistics import Paired, at_least
+from service.learning.update_data import Data
 from service.learning.wording import chance
 
 MARGIN = 0.01

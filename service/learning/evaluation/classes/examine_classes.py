@@ -53,12 +53,13 @@ from service.learning.exact.ridge_solver import DEFAULT_ALPHA, alphas_of, choose
 from service.learning.exact.solve import solve_ridge
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import rounded
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import load_scale
 from service.learning.network.scale_notes import scale_notes
 from service.learning.network.table_scale import TableScale
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 WORTH_LABELLING = 0.3
 """From this share of unfamiliar rows on, a note says what to do about rows without a label."""

@@ -44,12 +44,13 @@ from service.learning.evaluation.version_answers import VersionAnswers
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Data, Learned
+from service.learning.method import Learned
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale, load_scale
 from service.learning.network.scale_notes import far_off, scale_notes
 from service.learning.number_heads.equations import goals_in_units, grid_of
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 MOVES = (
     "Its sender said that targets move at once (expect: move): that they are unlike those before did not stop it. "

@@ -13,10 +13,10 @@ import numpy as np
 
 from service.learning.data.rows import FeatureRows, Floats, smallest
 from service.learning.ledger.feature_space import Space
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.equations import NumberEquations, goals_in_units
 from service.learning.number_heads.number_out_of_fold import LeavingOut
+from service.learning.update_data import Data
 
 MOST_ROWS = 2000
 """Rows that are asked, smallest hashes first."""

@@ -8,11 +8,11 @@ from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.challenge import DOUBT, Comparison, kept_for_choosing, outputs_unlearned
 from service.learning.evaluation.context import still_counting
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint, ExactHead
 from service.learning.number_heads.equations import NumberHead, number_head
 from service.learning.run import Run
 from service.learning.statistics import signed_rank
+from service.learning.update_data import Data
 from service.learning.wording import chance
 
 MARGIN = 0.02

@@ -36,7 +36,7 @@ from service.learning.gate.numbers.number_gate import follows
 from service.learning.gate.numbers.number_measurements import NumberMeasured
 from service.learning.gate.verdicts import YARDSTICKS
 from service.learning.ledger.batch_weights import weights_of
-from service.learning.method import Data
+from service.learning.update_data import Data
 from service.learning.wording import rows as counted_rows
 
 MOST_OUTLIERS = 100

@@ -10,11 +10,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 
 class Params(TrunkParams):

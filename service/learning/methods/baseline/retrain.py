@@ -10,10 +10,12 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.contract.inputs import Architecture, Backbone, PretrainedBackbone, misfit
-from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, Setting, TrunkParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.learner import FROM_SCRATCH, Learner
+from service.learning.update_data import Data, Setting
 
 
 class Params(TrunkParams):

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.learning.method import SCHEDULE, Schedule, TrunkParams
+from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
 from service.learning.run import Run

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Learned, Method
 from service.learning.methods.constrain.anchored import PulledParams, train_held
 from service.learning.methods.constrain.importance import (
     LABELS,
@@ -38,6 +38,7 @@ from service.learning.network.network import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 STATE = "state.ewc"
 EXACT = 10_000

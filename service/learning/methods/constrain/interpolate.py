@@ -17,13 +17,15 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.anchored import shared_weights
 from service.learning.methods.constrain.strength_search import Point, preferred
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.kept_back import KeptBack, new_share, watch_old
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 MIDDLE = 0.5
 ALPHAS = tuple(k / 10 for k in range(11))

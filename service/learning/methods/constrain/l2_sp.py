@@ -24,12 +24,13 @@ import torch
 from pydantic import Field
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Learned, Method
 from service.learning.methods.constrain.anchored import USUAL, Anchor, PulledParams, Strength, train_pulled
 from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 

@@ -18,7 +18,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from service.contract.enums import Family
-from service.learning.method import SCHEDULE, Data, Learned, Method, Schedule, TrunkParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.anchored import MASKED, new_columns_alone
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
@@ -27,6 +28,7 @@ from service.learning.training.fit import OF_CLASSES, Hooks, Step
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old
+from service.learning.update_data import Data
 
 HALF = 0.5
 """Share of the new classes' own rows below which they are not learned."""

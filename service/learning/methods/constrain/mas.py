@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Learned, Method
 from service.learning.methods.constrain.anchored import PulledParams, train_held
 from service.learning.methods.constrain.importance import (
     Held,
@@ -36,6 +36,7 @@ from service.learning.network.network import forward_cost
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 STATE = "state.mas"
 

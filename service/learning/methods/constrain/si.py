@@ -18,13 +18,14 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Learned, Method
 from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
 from service.learning.methods.constrain.importance import Importance, as_state, held_by, trained
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data
 
 STATE = "state.si"
 

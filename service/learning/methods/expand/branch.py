@@ -20,7 +20,8 @@ from service.contract.targets.number_target import NumberTarget
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.method import Data, GradientParams, Learned, Method, Setting
+from service.learning.method import Learned, Method
+from service.learning.method_params import GradientParams
 from service.learning.methods.expand.branches import (
     OldFeatures,
     add_branch,
@@ -50,6 +51,7 @@ from service.learning.training.fit import (
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.update_data import Data, Setting
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0
 """The head is fitted once more, on as many rows of each class, against scores that are softened so much."""

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Tensor
 
 from service.contract.enums import Family
-from service.learning.method import Data, GradientParams, Learned, Method, Setting
+from service.learning.method import Learned, Method
+from service.learning.method_params import GradientParams
 from service.learning.methods.expand.expansion import Expansion, GrowthPlan, expand
 from service.learning.methods.expand.frozen_activations import FrozenActivations, training_added_part
 from service.learning.methods.expand.growable_layers import growable
@@ -32,6 +33,7 @@ from service.learning.training.aims import aim_of
 from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso
+from service.learning.update_data import Data, Setting
 
 GROWS = ("mlp", "cnn")
 """Backbones with layers that can grow."""

@@ -21,7 +21,8 @@ from service.contract.inputs import IdentityBackbone, PretrainedBackbone
 from service.errors import MethodRefused
 from service.learning.backbones import family
 from service.learning.backbones.extractor import Extractor
-from service.learning.method import Data, GradientParams, Learned, Method, Setting
+from service.learning.method import Learned, Method
+from service.learning.method_params import GradientParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import next_part
 from service.learning.network.low_rank import LowRank, attach, fold, grown_beside, new_branch, targets
@@ -30,6 +31,7 @@ from service.learning.run import Run
 from service.learning.training.aims.aim import Loss
 from service.learning.training.fit import INIT, Hooks, Labelled, Step
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data, Setting
 
 
 class Params(GradientParams):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase

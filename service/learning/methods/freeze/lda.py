@@ -26,9 +26,10 @@ from service.learning.exact.params import ExactParams
 from service.learning.exact.solve import Head, solve_lda
 from service.learning.exact.solver import Fitted, Name
 from service.learning.ledger.sums import Sums
-from service.learning.method import Data, Learned, Method
+from service.learning.method import Learned, Method
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 
 class Params(ExactParams):

@@ -16,21 +16,14 @@ from pydantic import Field, model_validator
 
 from service.contract.enums import Family
 from service.contract.targets.class_target import ClassTarget
-from service.learning.method import (
-    UNFREEZING_COSTS,
-    Data,
-    Learned,
-    Method,
-    OfOneKind,
-    Setting,
-    TrunkParams,
-    UnfrozenBlocks,
-)
+from service.learning.method import Learned, Method
+from service.learning.method_params import UNFREEZING_COSTS, OfOneKind, TrunkParams, UnfrozenBlocks
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
 from service.learning.run import Run
 from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.update_data import Data, Setting
 
 NO_PSEUDO_FEATURES = (
     "pseudo_features are drawn of the classes that were known, and the targets of this model are numbers. Leave "

@@ -53,11 +53,13 @@ from service.learning.exact.lift_choice import ByAccuracy
 from service.learning.exact.params import ExactParams
 from service.learning.exact.ridge_solver import ALPHAS, TABLE_ALPHAS, Alphas, Ridge, alphas_of
 from service.learning.exact.stable_columns import can_stay, with_old_columns
-from service.learning.method import NO_STABLE_SCORES, Data, Learned, Method, OfOneKind
+from service.learning.method import Learned, Method
+from service.learning.method_params import NO_STABLE_SCORES, OfOneKind
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.number_heads.learn import learn_numbers
 from service.learning.number_heads.strength import NUMBER_ALPHAS
 from service.learning.run import Run
+from service.learning.update_data import Data
 
 FADING_ALPHA = 0.1
 """The strength where older batches count less: rows kept back are of the same batches as those that are learned, so

@@ -22,13 +22,15 @@ from service.contract.enums import Family
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.memory import remember
 from service.learning.data.rows import Rows
-from service.learning.method import Data, Learned, Method, RehearsalParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import RehearsalParams
 from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.update_data import Data
 
 STATE = "state.der_pp"
 MANY_WRONG = 0.1

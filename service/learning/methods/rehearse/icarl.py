@@ -24,7 +24,8 @@ from service.contract.enums import Family
 from service.contract.targets.number_target import NumberTarget
 from service.learning.absent_rows import refuse_without_rows
 from service.learning.data.rows import Rows
-from service.learning.method import Data, Learned, Method, RehearsalParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import RehearsalParams
 from service.learning.methods.rehearse.exemplars import Exemplars, features_of, herded, nearest_mean, recalled
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix, put_head
@@ -32,6 +33,7 @@ from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.update_data import Data
 
 STATE = "state.icarl"
 ENOUGH, LOST = 50, 0.03

@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from service.contract.enums import Family
 from service.learning.absent_rows import refuse_without_rows
-from service.learning.method import Data, Learned, Method, RehearsalParams
+from service.learning.method import Learned, Method
+from service.learning.method_params import RehearsalParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks, Labelled, Objective, Step
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.update_data import Data
 
 TEMPERATURE = 2.0
 """Old and new answers are softened by this before they are compared."""

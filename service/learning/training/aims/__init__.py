@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import TargetKind
 from service.contract.targets.number_target import NumberTarget
-from service.learning.method import Data
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.training.aims.aim import Aim
 from service.learning.training.aims.classes import ClassAim
 from service.learning.training.aims.numbers import NumberAim
+from service.learning.update_data import Data
 
 AIMS: Mapping[type[TargetKind], type[Aim]] = {ClassTarget: ClassAim, NumberTarget: NumberAim}
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from service.learning.data.rows import Array, Floats, Rows
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
+from service.learning.update_data import Data
 
 Scored = tuple[Tensor, Tensor]
 """Scores [n, m] that are differentiated row by row, and their weights [n, m]."""

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from service.learning.data.rows import Rows
 from service.learning.exact.calibration import ENOUGH_ROWS, fit_temperature
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.training.aims.aim import Aim, Answered, Scored
 from service.learning.training.from_exact_head import open_head, unselected
 from service.learning.training.losses import divergence, log_shares
+from service.learning.update_data import Data
 
 MOVED = 0.2
 WRONG_PAST = (

@@ -18,7 +18,7 @@ from torch import Tensor
 from service.learning.data.rows import Array, FeatureRows, Floats, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.ledger.ledger import Ledger
-from service.learning.method import Data, GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.network.blocks import GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import merge
@@ -27,6 +27,7 @@ from service.learning.number_heads.learn import grid_for
 from service.learning.number_heads.strength import choose_strength
 from service.learning.training.aims.aim import Aim, Answered, Scored
 from service.learning.training.from_exact_head import learning_sums
+from service.learning.update_data import Data
 
 SPREADS = 1.35
 """Delta in spreads: 95 % as efficient as the squared loss where errors are normal."""

@@ -39,7 +39,7 @@ UNSAVED_LEAST = 512
 
 
 class StoredData:
-    """`learning.method.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update.
+    """`learning.update_data.Data` over a `ModelStore`: `known` are the batches of the base, `new` those of the update.
     `merged_rows`: rows of the update that are elsewhere, of which there are sums alone; `known_elsewhere`: of the base.
     """
 

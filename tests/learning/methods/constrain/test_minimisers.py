@@ -12,7 +12,8 @@ from scipy.optimize import minimize
 from torch.nn import functional as F
 
 from service.contract.inputs import VectorInput
-from service.learning.method import GradientParams, Method
+from service.learning.method import Method
+from service.learning.method_params import GradientParams
 from service.learning.methods.baseline import fine_tune, retrain
 from service.learning.methods.constrain import ewc, l2_sp, mas, si
 from service.learning.methods.constrain.importance import Importance

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.methods.baseline import retrain
 from service.learning.methods.constrain import si
 from service.learning.methods.constrain.importance import Importance
