@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -98,34 +97,40 @@ class Posts:
         return Done(done.status, done.names, False, done.resource)
 
     def _do(self, attempt: Attempt | None, begin: Begin, common: bool) -> Effect | Done:
-        for last in (*[False] * (TRIES - 1), True):
+        """Tries until it comes about, or is refused for good."""
+        for left in reversed(range(TRIES)):
             unnamed = set[Name]()
             try:
-                act = begin(unnamed)
-                there = list[bool]()
-                look = partial(self._look, unnamed, there) if unnamed else None
-                with self._runtime.database.writing(look) as session:
-                    # another service may have had the first try meanwhile
-                    if attempt is not None and (before := recorded(session, attempt)) is not None:
-                        return Done(before.status, before.resource, True)
-                    if not all(there):
-                        raise Again
-                    effect = act(session)
-                    if attempt is not None:
-                        record(session, attempt, effect.status, effect.names)
-                unnamed.clear()
-                return effect
+                return self._try(attempt, begin, unnamed)
             except Again:
                 continue
             except (Busy, NotWritable) as refusal:
-                if not refusal.undone or last:
+                if not refusal.undone or not left:
                     raise
             finally:
                 gc.discard(self._runtime, unnamed, common)
         raise Busy("What this request stored was swept away by an erasure. Send it again.")
 
-    def _look(self, names: set[Name], there: list[bool]) -> None:
-        there.extend(self._runtime.store.has(*name) for name in names)
+    def _try(self, attempt: Attempt | None, begin: Begin, unnamed: set[Name]) -> Effect | Done:
+        """Stores the bytes, and names them in one transaction with the act; `unnamed`: those that no row names yet.
+        Raises Again where some are no longer there."""
+        act = begin(unnamed)
+        there = list[bool]()
+
+        def look() -> None:
+            there.extend(self._runtime.store.has(*name) for name in unnamed)
+
+        with self._runtime.database.writing(look if unnamed else None) as session:
+            # another service may have had the first try meanwhile
+            if attempt is not None and (before := recorded(session, attempt)) is not None:
+                return Done(before.status, before.resource, True)
+            if not all(there):
+                raise Again
+            effect = act(session)
+            if attempt is not None:
+                record(session, attempt, effect.status, effect.names)
+        unnamed.clear()
+        return effect
 
     @contextmanager
     def _alone(self, attempt: Attempt | None) -> Iterator[None]:

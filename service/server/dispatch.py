@@ -171,15 +171,7 @@ class Dispatcher:
             response = await inference.ask(self.context, *question, scope, body, receive)
         else:
             await self.context.turns.wait(scope)
-            try:
-                for last in (*[False] * (TRIES - 1), True):
-                    scope[READS_AGAIN] = scope["method"] == "GET" and not last
-                    await self.app(scope, receive, answer.send)
-                    if answer.status:
-                        break
-            finally:
-                answer.route = getattr(scope.get("route"), "path", "")
-                answer.model = scope.get("path_params", {}).get("model")
+            await self._route(scope, receive, answer)
             return
         if response.rest is None:
             await answer.whole(200, response.media, response.data, response.headers)
@@ -189,6 +181,18 @@ class Dispatcher:
             await write(response, receive, answer.send, seconds)
         except TimeoutError:  # its end is missing, so that no client takes it for whole
             log.warning("the answer was not taken within %g s and is cut off", seconds)
+
+    async def _route(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+        """Has the application answer; a read whose transaction the database undoes is asked once more."""
+        try:
+            for left in reversed(range(TRIES if scope["method"] == "GET" else 1)):
+                scope[READS_AGAIN] = left > 0
+                await self.app(scope, receive, answer.send)
+                if answer.status:
+                    break
+        finally:
+            answer.route = getattr(scope.get("route"), "path", "")
+            answer.model = scope.get("path_params", {}).get("model")
 
 
 class _Answering:
