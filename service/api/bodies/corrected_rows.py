@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from service.errors import InvalidContent
+from service.learning.data.near_duplicates import near, parted
 from service.learning.data.row_hash import content_digest
 from service.learning.data.rows import Rows, lend
-from service.learning.data.sides import near, parted
 
 Labels = Mapping[int, str | None]
 """Number of a row -> its label; None takes the row out."""

@@ -52,3 +52,7 @@ def blank(rows: int, columns: int) -> Floats:
 def row_by_row(numbers: Floats, of: Callable[[Floats], NDArray[T]]) -> NDArray[T]:
     """Applies `of`, which returns one value a row, to a few rows at a time. [n, C] -> [n]"""
     return np.concatenate([of(numbers[place]) for place in parts(*numbers.shape)])
+
+
+Keys = NDArray[np.uint64]
+Marks = NDArray[np.uint32]

@@ -19,8 +19,10 @@ from service.learning.data.matrices import Array as Array
 from service.learning.data.matrices import Bools as Bools
 from service.learning.data.matrices import Floats as Floats
 from service.learning.data.matrices import Ints as Ints
+from service.learning.data.matrices import Keys, Marks
+from service.learning.data.near_duplicates import near, parted, repeated
 from service.learning.data.row_hash import row_hashes
-from service.learning.data.sides import Folding, Keys, Marks, near, parted, repeated, sides
+from service.learning.data.sides import Folding, sides
 
 FOLDS = 10
 SELECT_FOLD = 2

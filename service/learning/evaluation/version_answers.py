@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import Bools, FeatureRows, Rows
-from service.learning.data.sides import parted
 from service.learning.evaluation.assessment import places_of_same
 from service.learning.exact.source_heads import answered_by_source
 from service.learning.ledger.feature_space import Space, extracted, rounded

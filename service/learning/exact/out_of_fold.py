@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from service.learning.data.matrices import blank, matrix, parts
+from service.learning.data.near_duplicates import near, parted
 from service.learning.data.rows import Bools, FeatureRows, Floats, Ints, places_in_bounds
-from service.learning.data.sides import near, parted
 from service.learning.exact.solve import ABSENT, Head, RidgeEquations, in_features, lda_factor, lda_head, lda_shrinkage
 from service.learning.ledger.moments import Moments, freedom_of
 from service.learning.ledger.sums import Sums

@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import FeatureRows, Floats
-from service.learning.data.sides import parted
 from service.learning.exact.discriminants import Compared
 from service.learning.exact.out_of_fold import LeftOut
 from service.learning.exact.solve import Head, gains

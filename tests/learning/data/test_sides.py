@@ -18,9 +18,11 @@ from service.contract.inputs import (
     TextInput,
     VectorInput,
 )
+from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows
-from service.learning.data.sides import FINEST, Folding, parted, settle, spreads
+from service.learning.data.sides import FINEST, Folding, settle
+from service.learning.data.spreads import spreads
 from service.learning.evaluation.classes.examine_classes import ClassContext
 from service.learning.methods import resolve
 from service.learning.run import Run

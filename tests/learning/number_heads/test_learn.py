@@ -9,8 +9,8 @@ import pytest
 
 from service.contract.targets.number_target import NumberTarget
 from service.errors import MethodRefused
+from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import SELECT_FOLD, Rows
-from service.learning.data.sides import parted
 from service.learning.exact.lift_choice import chosen_of
 from service.learning.ledger.feature_space import Space, feature_rows
 from service.learning.methods import METHODS, resolve

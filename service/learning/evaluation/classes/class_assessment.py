@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from service.contract.policy import GatePolicy
 from service.contract.report import ClassEvidence, Cost, Older
+from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import SELECT_FOLD, Bools, Floats, Ints, Rows, distinct
-from service.learning.data.sides import shared
 from service.learning.evaluation.assessment import Assessment, ExamAnswers, places_of_same
 from service.learning.evaluation.classes.class_answers import Answers
 from service.learning.evaluation.classes.evidence import Solve

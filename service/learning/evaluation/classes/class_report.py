@@ -20,8 +20,8 @@ from service.contract.report import (
     WorstClassDrop,
     Yardstick,
 )
+from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Floats, Rows
-from service.learning.data.sides import shared
 from service.learning.evaluation.classes.class_answers import (
     Answers,
     calibration_error,

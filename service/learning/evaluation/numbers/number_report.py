@@ -19,8 +19,8 @@ from service.contract.number_report import (
 )
 from service.contract.report import Cost, GateReport
 from service.contract.targets.number_target import NumberTarget
+from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Bools, Floats
-from service.learning.data.sides import shared
 from service.learning.data.slips import slip_notes, value_notes
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.batch.comparison import figures_of

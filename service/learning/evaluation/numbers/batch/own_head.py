@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import FeatureRows, Floats, Ints, hash_order
-from service.learning.data.sides import parted
 
 ALPHA, PSEUDO_ROWS = 1.0, 5.0
 """Shrinkage, in units of each feature's variance: alpha + pseudo-rows / rows."""
