@@ -22,7 +22,8 @@ from service.learning.run import Run
 from service.learning.training import fit as training
 from service.learning.training import optimiser
 from service.learning.training.aims.classes import CrossEntropy
-from service.learning.training.fit import TrainingSet, fit, logits
+from service.learning.training.fit import fit, logits
+from service.learning.training.training_set import TrainingSet
 from tests.devices import Beside, beside
 from tests.learning import test_conformance as classes
 from tests.learning import test_number_conformance as numbers

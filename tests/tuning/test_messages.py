@@ -8,16 +8,7 @@ import pytest
 
 from service import errors
 from service.errors import AtFields, Busy, TooManyValues
-from service.tuning.messages import (
-    Done,
-    Progress,
-    Ready,
-    Refused,
-    Saved,
-    end_of,
-    line_of,
-    message_of,
-)
+from service.tuning.messages import Done, Progress, Ready, Refused, Saved, end_of, line_of, message_of
 
 log = logging.getLogger("tests.messages")
 

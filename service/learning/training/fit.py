@@ -10,10 +10,10 @@ a step also shows whether it is finite.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,6 @@ from service.learning.method_params import GradientParams
 from service.learning.network.network import forward_cost
 from service.learning.run import Facts, Run
 from service.learning.training.aims.aim import Loss
-from service.learning.training.aims.classes import CrossEntropy
 from service.learning.training.optimiser import (
     UNSEEN_STEPS,
     Best,
@@ -42,6 +41,7 @@ from service.learning.training.optimiser import (
     why_full,
 )
 from service.learning.training.resume import Course, Kept, Place, Terms, numbered, restore_all
+from service.learning.training.training_set import OF_CLASSES, Objective, Step, TrainingSet, pieces_of
 
 INIT, TRAINING, DRAWS = 1, 2, 3
 """Salts of the run's generators."""
@@ -51,77 +51,6 @@ FELL = 0.95
 EVALUATED_AT_ONCE = 2048
 ROOMIER = 16
 """Divisor of the rows that are answered at once, where they do not fit into the memory of a device."""
-
-
-class Step(NamedTuple):
-    """The rows of one step, on the training device, and their places.
-
-    x [b, ...] and y [b, ...]: the data's rows, then as many of the memory · at [d]: places of the former in the data ·
-    memory [m]: places of the latter in the memory, None without one.
-    """
-
-    x: Tensor
-    y: Tensor
-    at: Tensor
-    memory: Tensor | None
-
-
-def pieces_of(step: Step, pieces: int) -> Iterator[Step]:
-    """Divides the rows of a step, each part with its part of the memory; their gradients, weighted by their rows, add
-    up to that of the step, since losses are means over rows."""
-    if pieces == 1:
-        yield step
-        return
-    own = len(step.at)
-    for at in torch.arange(own).tensor_split(pieces):
-        if len(at):
-            rows, part = slice(int(at[0]), int(at[-1]) + 1), [step.x, step.y]
-            halves = [t[rows] if step.memory is None else torch.cat([t[:own][rows], t[own:][rows]]) for t in part]
-            yield Step(halves[0], halves[1], step.at[rows], None if step.memory is None else step.memory[rows])
-
-
-Objective = Callable[[nn.Module, Step], Tensor]
-"""The loss that a step minimises: body and step -> a scalar."""
-
-
-class Labelled(NamedTuple):
-    """Rows as the trained module takes them, [n, ...] float32, and what is learned of them: columns, [n] int64, or
-    numbers in units, [n, k] float32."""
-
-    x: Tensor
-    y: Tensor
-
-    def __add__(self, other: object) -> Labelled:
-        assert isinstance(other, Labelled)
-        return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
-
-    @property
-    def rows(self) -> int:
-        return len(self.y)
-
-    def take(self, which: Tensor | slice) -> Labelled:
-        return Labelled(self.x[which], self.y[which])
-
-    def sample(self, most: int, generator: torch.Generator) -> Labelled:
-        """Draws at most `most` of the rows."""
-        return self if self.rows <= most else self.take(torch.randperm(self.rows, generator=generator)[:most])
-
-
-OF_CLASSES = CrossEntropy()
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """The rows of a training.
-
-    memory: as many rows of it join each step, and the loss is that of the mix · selecting: training stops early by
-    its loss and keeps the best epoch's weights.
-    """
-
-    rows: Labelled
-    memory: Labelled | None = None
-    selecting: Labelled | None = None
-    loss: Loss = OF_CLASSES
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from functools import partial
 
 from torch import Tensor
 
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 
 
 def selecting_rows(learner: Learner) -> tuple[Labelled, Labelled]:

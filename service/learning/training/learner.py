@@ -31,22 +31,11 @@ from service.learning.run import Run
 from service.learning.training.aims import aim_of
 from service.learning.training.aims.aim import Loss
 from service.learning.training.body import SLOWER, Body, frozen_trunk, unfrozen_blocks
-from service.learning.training.fit import (
-    DRAWS,
-    INIT,
-    NO_HOOKS,
-    PHASE,
-    Fit,
-    Hooks,
-    Labelled,
-    Phase,
-    TrainingSet,
-    fit,
-    logits,
-)
+from service.learning.training.fit import DRAWS, INIT, NO_HOOKS, PHASE, Fit, Hooks, Phase, fit, logits
 from service.learning.training.from_exact_head import ExactScale
 from service.learning.training.rebalance import Levelling, Trained
 from service.learning.training.training_rows import TrainingRows
+from service.learning.training.training_set import Labelled, TrainingSet
 from service.learning.update_data import Data
 
 STAND_INS = 200

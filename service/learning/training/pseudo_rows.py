@@ -17,8 +17,8 @@ from torch import Tensor
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.moments import Moments
 from service.learning.ledger.sums import Sums
-from service.learning.training.fit import Labelled
 from service.learning.training.frame import Frame
+from service.learning.training.training_set import Labelled
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from service.learning.method_params import GradientParams
 from service.learning.training.aims.aim import Answered
-from service.learning.training.fit import Fit, Hooks, Labelled
+from service.learning.training.fit import Fit, Hooks
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 
 ENOUGH = 30
 """Fewest rows for which errors say something."""

@@ -24,9 +24,9 @@ from service.learning.network.input_scale import scaled_shape
 from service.learning.network.network import Network
 from service.learning.run import Run
 from service.learning.training.aims.aim import Aim
-from service.learning.training.fit import Labelled
 from service.learning.training.frame import Frame, Framed
 from service.learning.training.pseudo_rows import Gaussians
+from service.learning.training.training_set import Labelled
 from service.learning.update_data import Data
 
 HIDDEN_GAIN = 1 / 3

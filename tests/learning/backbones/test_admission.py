@@ -9,14 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from service.contract.inputs import (
-    ImageInput,
-    InputSpec,
-    MomentsScale,
-    PretrainedBackbone,
-    TextInput,
-    VectorInput,
-)
+from service.contract.inputs import ImageInput, InputSpec, MomentsScale, PretrainedBackbone, TextInput, VectorInput
 from service.errors import ImpossibleSettings, InvalidContent, MethodRefused
 from service.learning import backbones
 from service.learning.backbones import admission

@@ -9,15 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.contract.enums import Outcome
-from service.contract.inputs import (
-    INPUT_SPEC,
-    Architecture,
-    ImageInput,
-    InputSpec,
-    RangeScale,
-    TextInput,
-    VectorInput,
-)
+from service.contract.inputs import INPUT_SPEC, Architecture, ImageInput, InputSpec, RangeScale, TextInput, VectorInput
 from service.learning.data.near_duplicates import parted
 from service.learning.data.rows import EXAM_ROWS, KIN_ROWS, Array, Known, Rows, bounded, distinct, rows_of
 from service.learning.data.serialization import pack_rows, unpack, unpack_rows

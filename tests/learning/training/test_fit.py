@@ -14,7 +14,8 @@ from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.convolutions import fresh_stages
 from service.learning.network.network import forward_cost
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Phase, TrainingSet, fit, logits
+from service.learning.training.fit import Hooks, Phase, fit, logits
+from service.learning.training.training_set import Labelled, TrainingSet
 
 PARAMS = GradientParams(epochs=3, batch_size=16, lr=0.1)
 

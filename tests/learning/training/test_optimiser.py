@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from service.learning.method_params import GradientParams
 from service.learning.run import Run
 from service.learning.training import fit as training
-from service.learning.training.fit import Labelled, TrainingSet, fit
+from service.learning.training.fit import fit
 from service.learning.training.optimiser import CLIP, MOMENTUM, Descent, clip, gathered, memory_layout
+from service.learning.training.training_set import Labelled, TrainingSet
 
 
 def net(seed: int = 0) -> nn.Sequential:

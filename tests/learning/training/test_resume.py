@@ -20,7 +20,8 @@ from service.learning.method import Learned
 from service.learning.method_params import GradientParams
 from service.learning.methods import METHODS, resolve
 from service.learning.run import Reached, Run, Trainings
-from service.learning.training.fit import NO_HOOKS, Fit, Hooks, Labelled, TrainingSet, fit
+from service.learning.training.fit import NO_HOOKS, Fit, Hooks, fit
+from service.learning.training.training_set import Labelled, TrainingSet
 from tests.learning import test_conformance as conformance
 from tests.learning.training.test_fit import body, rows, weights
 

@@ -20,10 +20,11 @@ from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
 from service.learning.run import Run
 from service.learning.training.body import SLOWER
-from service.learning.training.fit import Hooks, Objective, Step
+from service.learning.training.fit import Hooks
 from service.learning.training.kept_back import KeptBack, new_share, watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull, without_old
+from service.learning.training.training_set import Objective, Step
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)

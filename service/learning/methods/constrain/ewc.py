@@ -36,8 +36,8 @@ from service.learning.methods.constrain.per_row_gradients import sensitivity
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import forward_cost
 from service.learning.run import Run
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 from service.learning.update_data import Data
 
 STATE = "state.ewc"

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from service.learning.data.rows import Rows
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 
 LARGEST = 1e3
 """Importances are clipped here: a few weights would else stand still alone."""

@@ -24,10 +24,11 @@ from service.learning.methods.constrain.anchored import MASKED, new_columns_alon
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.aims.aim import Loss
-from service.learning.training.fit import OF_CLASSES, Hooks, Step
+from service.learning.training.fit import Hooks
 from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old
+from service.learning.training.training_set import OF_CLASSES, Step
 from service.learning.update_data import Data
 
 HALF = 0.5

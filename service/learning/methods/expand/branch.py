@@ -36,21 +36,11 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
 from service.learning.training.body import BeforeHead, Body
-from service.learning.training.fit import (
-    DRAWS,
-    TRAINING,
-    Hooks,
-    Labelled,
-    Objective,
-    Phase,
-    Step,
-    TrainingSet,
-    fit,
-    logits,
-)
+from service.learning.training.fit import DRAWS, TRAINING, Hooks, Phase, fit, logits
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.training.training_set import Labelled, Objective, Step, TrainingSet
 from service.learning.update_data import Data, Setting
 
 HEAD_EPOCHS, HEAD_TEMPERATURE = 30, 5.0

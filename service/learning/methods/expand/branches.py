@@ -14,8 +14,9 @@ from service.learning.network.convolutions import Convolutions, Filters, Stage
 from service.learning.network.growth import matrix, next_part, put_head
 from service.learning.network.network import Dense, Network, forward_cost
 from service.learning.training.body import BeforeHead
-from service.learning.training.fit import Fit, Labelled, Step, logits
+from service.learning.training.fit import Fit, logits
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled, Step
 
 
 def layers_of(network: Network) -> list[GrownLinear]:

@@ -30,9 +30,10 @@ from service.learning.methods.expand.probe import EPOCHS, Probe, probe
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.aims import aim_of
-from service.learning.training.fit import DRAWS, TRAINING, Hooks, Labelled, Phase
+from service.learning.training.fit import DRAWS, TRAINING, Hooks, Phase
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso
+from service.learning.training.training_set import Labelled
 from service.learning.update_data import Data, Setting
 
 GROWS = ("mlp", "cnn")

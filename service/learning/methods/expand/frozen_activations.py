@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from service.learning.methods.expand.expansion import LOOKED_AT_ONCE, Expansion
 from service.learning.methods.expand.growable_layers import growable, inputs_and_outputs
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 
 MOST_BYTES = 2**29
 """What the rows may take with their activations; beyond, every step computes them."""

@@ -29,8 +29,9 @@ from service.learning.network.low_rank import LowRank, attach, fold, grown_besid
 from service.learning.network.network import Network
 from service.learning.run import Run
 from service.learning.training.aims.aim import Loss
-from service.learning.training.fit import INIT, Hooks, Labelled, Step
+from service.learning.training.fit import INIT, Hooks
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled, Step
 from service.learning.update_data import Data, Setting
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from service.learning.method_params import GradientParams
 from service.learning.methods.expand.growable_layers import GrowableLayer, drift, growable
 from service.learning.network.blocks import GrownLinear
-from service.learning.training.fit import DRAWS, Hooks, Labelled, Phase
+from service.learning.training.fit import DRAWS, Hooks, Phase
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull
+from service.learning.training.training_set import Labelled
 
 MOST_UNITS = 32
 """Units added to a layer at most, and units of an inserted layer."""

@@ -21,8 +21,8 @@ from service.learning.method_params import UNFREEZING_COSTS, OfOneKind, TrunkPar
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.growth import neck_widths
 from service.learning.run import Run
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 from service.learning.update_data import Data, Setting
 
 NO_PSEUDO_FEATURES = (

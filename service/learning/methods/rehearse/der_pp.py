@@ -27,9 +27,10 @@ from service.learning.method_params import RehearsalParams
 from service.learning.methods.rehearse.stored_logits import Scores, recall
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import DRAWS, Hooks, Labelled, Objective, Step
+from service.learning.training.fit import DRAWS, Hooks
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.training.training_set import Labelled, Objective, Step
 from service.learning.update_data import Data
 
 STATE = "state.der_pp"

@@ -30,9 +30,10 @@ from service.learning.methods.rehearse.exemplars import Exemplars, features_of, 
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import matrix, put_head
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Objective, Step
+from service.learning.training.fit import Hooks
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.training.training_set import Labelled, Objective, Step
 from service.learning.update_data import Data
 
 STATE = "state.icarl"

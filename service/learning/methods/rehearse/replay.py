@@ -25,9 +25,10 @@ from service.learning.method import Learned, Method
 from service.learning.method_params import RehearsalParams
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, Objective, Step
+from service.learning.training.fit import Hooks
 from service.learning.training.learner import Learner
 from service.learning.training.rehearsal_checks import fit_beside
+from service.learning.training.training_set import Labelled, Objective, Step
 from service.learning.update_data import Data
 
 TEMPERATURE = 2.0

@@ -11,8 +11,8 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.methods.rehearse import replay
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Labelled
 from service.learning.training.learner import Learner
+from service.learning.training.training_set import Labelled
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, digits, stream
 

@@ -15,9 +15,9 @@ from service.learning.methods.constrain import lwf
 from service.learning.methods.constrain.lwf import Distillation
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Step
 from service.learning.training.learner import Learner
 from service.learning.training.losses import without_old
+from service.learning.training.training_set import Step
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, digits, stream
 

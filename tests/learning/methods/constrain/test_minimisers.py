@@ -20,10 +20,11 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, TrainingSet, fit
+from service.learning.training.fit import Hooks, fit
 from service.learning.training.learner import Learner
 from service.learning.training.losses import GroupLasso, unit_norms
 from service.learning.training.optimiser import CLIP
+from service.learning.training.training_set import Labelled, TrainingSet
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import OLD, digits, stream
 

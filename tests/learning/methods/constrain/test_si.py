@@ -13,9 +13,10 @@ from service.learning.methods.constrain.importance import Importance
 from service.learning.network.blocks import Block, GrownLinear
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import Hooks, Labelled, TrainingSet, fit
+from service.learning.training.fit import Hooks, fit
 from service.learning.training.learner import Learner
 from service.learning.training.optimiser import CLIP
+from service.learning.training.training_set import Labelled, TrainingSet
 from tests.learning.memory_data import Stream
 from tests.learning.samples import OLD, digits, stream
 

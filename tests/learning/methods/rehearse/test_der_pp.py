@@ -12,9 +12,10 @@ from service.learning.methods.rehearse import der_pp
 from service.learning.methods.rehearse.stored_logits import Scores
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
-from service.learning.training.fit import DRAWS, Labelled, Step
+from service.learning.training.fit import DRAWS
 from service.learning.training.learner import Learner
 from service.learning.training.losses import log_shares
+from service.learning.training.training_set import Labelled, Step
 from tests.learning.memory_data import Stream
 from tests.learning.samples import NEW, OLD, accuracy, digits, knowing, logits
 
