@@ -12,7 +12,6 @@ from service.learning.data.rows import FeatureRows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.batch_weights import BatchWeights
 from service.learning.ledger.entry import SummedEntry
-from service.learning.ledger.feature_space import Space
 from service.learning.run import UNWATCHED
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
@@ -64,20 +63,14 @@ class Data:
 
 
 def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
-    data: Data, monkeypatch: pytest.MonkeyPatch
+    data: Data, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_data, "UNSAVED_LEAST", 1024)
     assert [data.learned(k) for k in range(7)] == [0, 0, 0, 2, 0, 0, 0], "of four batches"
     warm = data.of(7, 1)
     expected, exam = warm.grown(space()), warm.exam
     data.memory = Memory()
-    read, adds = list[str](), ModelStore.adds
-
-    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
-        read.append(batch)
-        return adds(model_store, batch, here)
-
-    monkeypatch.setattr(ModelStore, "adds", reading)
+    read.clear()
     cold = data.of(7, 1)
     assert cold.grown(space()).digest == expected.digest
     assert read == ["bat_4", "bat_5", "bat_6", "bat_7"], "the others' sums are in the cache"
@@ -86,15 +79,8 @@ def test_sums_are_cached_once_enough_is_new_and_a_new_process_sums_the_rest(
     assert data.learned(7) == 2, "what had to be summed anew is cached next time"
 
 
-def test_a_decay_that_is_new_sums_the_known_batches_once(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decay_that_is_new_sums_the_known_batches_once(data: Data, read: list[str]) -> None:
     """An update asks for sums with its own batch and without it; a decay that was never used begins with none."""
-    read, adds = list[str](), ModelStore.adds
-
-    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
-        read.append(batch)
-        return adds(model_store, batch, here)
-
-    monkeypatch.setattr(ModelStore, "adds", reading)
     weights, update = BatchWeights(0.5), data.of(8, 1)
     update.grown(space())
     read.clear()

@@ -12,8 +12,6 @@ from service.contract.inputs import Architecture
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.data.serialization import pack_rows
 from service.learning.ledger.batch_weights import BatchWeights
-from service.learning.ledger.entry import SummedEntry
-from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 from service.learning.run import UNWATCHED
 from service.storage.artifacts import model_area
@@ -67,15 +65,9 @@ class Process:
 
 
 def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process, read, adds = Process(tmp_path), list[str](), ModelStore.adds
-
-    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
-        read.append(batch)
-        return adds(model_store, batch, here)
-
-    monkeypatch.setattr(ModelStore, "adds", reading)
+    process = Process(tmp_path)
     for known in range(1, BATCHES):
         read.clear()
         scores = process.scores(known)
@@ -95,17 +87,12 @@ def test_scores_are_those_of_sums_made_from_scratch_and_cost_a_step(
 
 
 def test_a_head_with_another_decay_goes_on_from_the_sums_by_which_it_was_tested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, read: list[str]
 ) -> None:
-    process, read, adds = Process(tmp_path / "tested"), list[str](), ModelStore.adds
+    process = Process(tmp_path / "tested")
     for known in range(1, 13):
         process.scores(known)
-
-    def reading(model_store: ModelStore, batch: str, here: Space) -> FeatureRows | SummedEntry:
-        read.append(batch)
-        return adds(model_store, batch, here)
-
-    monkeypatch.setattr(ModelStore, "adds", reading)
+    read.clear()
     switched = process.data(12)
     sums = switched._weighted.sums(space(), 0.5, switched.weighted_batches(WEIGHTS[2]))
     assert read == ["bat_12"]
