@@ -7,7 +7,7 @@ the place of hashing them. The same sums as those of `TableScale` and the layers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import pi
 from typing import NamedTuple
@@ -162,10 +162,12 @@ class _Indicators:
         self._at = np.append(np.concatenate([looked_up[:0], *(at for _, _, at in known)])[order], self.none)
         columns, self._salts, self._widths, self._firsts = np.array(hashed, np.int64).reshape(-1, 4).T
         self._columns = np.array([*looked_up, *columns, *(place for place, _ in weekdays)], np.int64)
-        # the same for a few rows
-        self._by_code = [dict(zip(codes.tolist(), at.tolist(), strict=True)) for _, codes, at in known]
-        self._hashes = [(salt, width, first) for _, salt, width, first in hashed]
-        self._first_days = self._mondays.tolist()
+        # of one cell, by column
+        self._finders = [
+            *(_looked_up(codes, at, self.none) for _, codes, at in known),
+            *(_hashed(salt, width, first, self.none) for _, salt, width, first in hashed),
+            *(_weekday(monday, self.none) for monday in self._mondays.tolist()),
+        ]
 
     @property
     def none(self) -> int:
@@ -179,8 +181,11 @@ class _Indicators:
         return first
 
     def __call__(self, rows: Floats) -> Integers:
-        if len(rows) <= FEW:
-            return np.array([self._of_row(row) for row in rows.take(self._columns, 1).tolist()], np.int64)
+        if len(rows) <= FEW:  # an array for each step takes longer than a few cells one by one
+            of_rows = rows.take(self._columns, 1).tolist()
+            return np.array(
+                [[find(c) for find, c in zip(self._finders, row, strict=True)] for row in of_rows], np.int64
+            )
         cells = np.floor(np.fmax(rows.take(self._columns, 1), MISSING)).astype(np.int64)
         known, weekdays = self._offsets.size, self._mondays.size
         blocks: list[Integers] = []
@@ -198,15 +203,25 @@ class _Indicators:
             blocks.append(np.where(seconds == MISSING, self.none, weekday + self._mondays))
         return blocks[0] if len(blocks) == 1 else np.concatenate([cells[:, :0], *blocks], 1)
 
-    def _of_row(self, cells: list[float]) -> list[int]:
-        """Of the columns of one row: an array for each step takes longer than a few cells one by one."""
-        known, none = len(self._by_code), self.none
-        at = [codes.get(cell, none) for codes, cell in zip(self._by_code, cells, strict=False)]
-        for (salt, width, first), cell in zip(self._hashes, cells[known:], strict=False):
-            at.append(first + _indicator_of(int(cell), salt, width) if cell == cell else none)
-        for monday, cell in zip(self._first_days, cells[known + len(self._hashes) :], strict=True):
-            at.append(monday + int(cell // DAY + FIRST_WEEKDAY) % 7 if cell == cell else none)
-        return at
+
+Finder = Callable[[float], int]
+"""Finds the indicator of a cell."""
+
+
+def _looked_up(codes: Floats, at: Integers, none: int) -> Finder:
+    places = dict(zip(codes.tolist(), at.tolist(), strict=True))
+    return lambda cell: places.get(cell, none)
+
+
+def _hashed(salt: int, width: int, first: int, none: int) -> Finder:
+    """As `indicator_of`."""
+    shift, last = 63 - INDICATOR_BITS, 2**INDICATOR_BITS - 1
+    return lambda cell: first + ((int(cell) ^ salt) * ODD >> shift & last) % width if cell == cell else none
+
+
+def _weekday(monday: int, none: int) -> Finder:
+    days = DATE_PARTS["weekday"]
+    return lambda cell: monday + int(cell // DAY + FIRST_WEEKDAY) % days if cell == cell else none
 
 
 class TableMatrix:
@@ -284,12 +299,6 @@ def table_steps(
     first = starts.get("none") if lifts else 0
     fixed = ((), ()) if first is None else encoder.places
     return [TableStep(encoder, compiled, TableMatrix(layer, fixed, first or 0)) for layer in layers]
-
-
-def _indicator_of(code: int, salt: int, indicators: int) -> int:
-    """`indicator_of` one code."""
-    high: int = ((code ^ salt) * ODD >> (63 - INDICATOR_BITS)) & (2**INDICATOR_BITS - 1)
-    return high % indicators
 
 
 def _starts(spec: TableInput) -> list[int]:
