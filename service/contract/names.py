@@ -83,9 +83,9 @@ def clean_number_name(name: str, pointer: str) -> str:
     return _cleaned(name, "The name of a number", pointer)
 
 
-def clean_value(text: str, pointer: str) -> str:
+def clean_value(text: str) -> str:
     """The value of a category, as the name of a class; "" where it is blank. Raises InvalidContent."""
-    return _cleaned(text, "The value of a category", pointer) if text.strip() else ""
+    return _cleaned(text, "The value of a category", "") if text.strip() else ""
 
 
 def _cleaned(name: str, subject: str, pointer: str) -> str:

@@ -230,6 +230,10 @@ Groups = Annotated[
         f"document. One name a row, null for a row in none; or one for all rows; 1 to {LONGEST_GROUP} characters each.",
     ),
 ]
+OfNewValues = Annotated[
+    NewValues | None,
+    Field(description="Of open categories of a table: take or refuse; by default as each column says."),
+]
 
 
 class CreateBatch(Strict):
@@ -253,9 +257,7 @@ class CreateBatch(Strict):
     groups: Groups
     source: Source | None = Field(default=None, description="Where the rows come from.")
     new_classes: NewClasses = NewClasses.REFUSE
-    new_values: NewValues | None = Field(
-        default=None, description="Of open categories of a table: take or refuse; by default as each column says."
-    )
+    new_values: OfNewValues = None
     again: bool = Field(default=False, description="Count the same content and source a second time.")
 
 
@@ -282,9 +284,7 @@ class CreateUpdate(Strict):
     groups: Groups
     source: Source | None = None
     new_classes: NewClasses = NewClasses.REFUSE
-    new_values: NewValues | None = Field(
-        default=None, description="Of open categories of a table: take or refuse; by default as each column says."
-    )
+    new_values: OfNewValues = None
     again: bool = False
     expect: Expect | None = Field(
         default=None,

@@ -77,7 +77,7 @@ class Upload:
         """Reads up to the first byte of the file. Raises TooLarge, BodyTimeout, InvalidContent."""
         try:
             async with asyncio.timeout(SECONDS):
-                await self._until(self._line, FORM_BYTES)
+                await self._until(self._line)
                 while not await self._part():
                     pass
         except TimeoutError:
@@ -85,25 +85,23 @@ class Upload:
 
     async def _part(self) -> bool:
         """Reads the next field. -> whether the file begins, or nothing follows"""
-        if (await self._until(END, FORM_BYTES)).startswith(b"--"):
+        if (await self._until(END)).startswith(b"--"):
             self._ended = True
             return True
-        head = _DISPOSITION.search(await self._until(END + END, FORM_BYTES))
+        head = _DISPOSITION.search(await self._until(END + END))
         if head is None or len(self.fields) > MOST_FIELDS:
             raise _broken()
         if head[2] is not None:
             self.name = head[3].decode("utf-8", "replace")
             return True
-        self.fields[head[1].decode("utf-8", "replace")] = (await self._until(self._line, FORM_BYTES)).decode(
-            "utf-8", "replace"
-        )
+        self.fields[head[1].decode("utf-8", "replace")] = (await self._until(self._line)).decode("utf-8", "replace")
         return False
 
-    async def _until(self, mark: bytes, most: int) -> bytes:
+    async def _until(self, mark: bytes) -> bytes:
         """-> what stands before the next mark; the mark is passed by"""
         while (at := self._data.find(mark)) < 0:
-            if len(self._data) > most:
-                raise TooLarge(f"The fields beside a file have at most {most:,} bytes.")
+            if len(self._data) > FORM_BYTES:
+                raise TooLarge(f"The fields beside a file have at most {FORM_BYTES:,} bytes.")
             await self._read()
             if self._gone or (not self._more and mark not in self._data):
                 raise InvalidContent("The form was cut off. Send it again.")

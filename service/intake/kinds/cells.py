@@ -181,7 +181,7 @@ def _coded(text: str) -> tuple[float, str]:
     if text.isascii() and text.isprintable() and text and text[0] != " " and text[-1] != " " and len(text) <= 200:
         return value_code(text), text
     try:
-        cleaned = clean_value(text, "")
+        cleaned = clean_value(text)
     except InvalidContent as fault:
         raise CellFault(fault.detail) from None
     return (value_code(cleaned), cleaned) if cleaned else (MISSING, "")
