@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.contract.enums import UpdateState
 from service.registry.callers.reach import Reach
 from service.registry.sql.tables import Model, Update
 from tests.api.access.test_keys import OPERATOR, made
@@ -86,7 +87,8 @@ def test_a_model_whose_live_version_was_erased_comes_back_without_one(keyed: Api
     refused = keyed("POST", "/v1/models/digits/restore", headers=OPERATOR)
     assert (refused.status_code, open_update in refused.text) == (409, True)
     with keyed.runtime.database.writing() as session:
-        session.get_one(Update, open_update).finished_at = 2.0
+        ended = session.get_one(Update, open_update)
+        ended.state, ended.finished_at = UpdateState.SUCCEEDED, 2.0
     keyed.ok("POST", "/v1/models/digits/restore", headers=OPERATOR)
     asked = keyed("GET", "/v1/models/digits/predictions?input=[1,2,3]", headers=OPERATOR)
     assert (asked.status_code, f"version {first} was made" in asked.text) == (409, True)
