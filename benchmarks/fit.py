@@ -26,10 +26,11 @@ from benchmarks.tables.records import write
 from benchmarks.tables.terminal import bar, reached, table
 from service.errors import DeviceMissing
 from service.learning.devices import described, device_named
-from service.learning.method import GradientParams
+from service.learning.method_params import GradientParams
 from service.learning.run import Run
-from service.learning.training.fit import Labelled, TrainingSet, fit
+from service.learning.training.fit import fit
 from service.learning.training.optimiser import precision
+from service.learning.training.training_set import Labelled, TrainingSet
 
 USUAL = ("digits-images", "letter", "mnist10k")
 LR = 0.03
