@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from service.errors import DiskFull, NotWritable
+from service.tuning import room
 
 LARGE_BYTES = 256 * 1024
 """A longer body of rows waits on disk, and where it must be parsed the reading process does it."""
@@ -72,7 +73,7 @@ def clear(root: Path) -> None:
 def refusal_of_disk(error: OSError, thing: str) -> Exception:
     """The error as a refusal where there is no room, or nothing can be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"The disk has no room for {thing}; nothing was stored.")
+        return DiskFull(f"The disk has no room for {thing}; nothing was stored. {room.REMEDY}")
     if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
         return NotWritable(f"The data folder has no place for {thing} now: {error.strerror}.")
     return error
