@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from service.client.errors import ClientError
 from service.client.result import amount, percent
 from service.contract.predictions import NumberPredictions, Predictions
-from service.contract.report import SuspectRow
-from service.contract.resources import Version
+from service.contract.resources import AnySuspect, Version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,19 +55,20 @@ class Probabilities:
 
 
 @dataclass(frozen=True)
-class SuspectRows(Sequence[SuspectRow]):
-    """Rows of a batch that most likely carry a wrong label, the likeliest first. `note`: what they were judged by, and
-    what to do; `version`: whose report names them, None where none has learned any."""
+class SuspectRows(Sequence[AnySuspect]):
+    """Rows of a batch that most likely carry a wrong label, or a target far from what was expected, likeliest first.
+    `note`: what they were judged by, and what to do; `version`: whose report names them, None where none has learned
+    any."""
 
-    rows: list[SuspectRow]
+    rows: list[AnySuspect]
     note: str
     version: int | None
 
     @overload
-    def __getitem__(self, index: int) -> SuspectRow: ...
+    def __getitem__(self, index: int) -> AnySuspect: ...
     @overload
-    def __getitem__(self, index: slice) -> list[SuspectRow]: ...
-    def __getitem__(self, index: int | slice) -> SuspectRow | list[SuspectRow]:
+    def __getitem__(self, index: slice) -> list[AnySuspect]: ...
+    def __getitem__(self, index: int | slice) -> AnySuspect | list[AnySuspect]:
         return self.rows[index]
 
     def __len__(self) -> int:

@@ -261,17 +261,17 @@ class Learning(Handle):
     async def correct(
         self,
         batch: str,
-        rows: Mapping[int, str | int | bool | None],
+        rows: Mapping[int, str | float | bool | Sequence[float] | None],
         reason: str = "",
         *,
         wait: float | None = 600.0,
         on_progress: OnProgress | None = None,
     ) -> Update:
-        """Give rows of a batch other labels, by their numbers, or take them out (None): one version is without the
-        batch and with the corrected one."""
-        labels = dict(zip(map(str, rows), plain_labels(list(rows.values())), strict=True))
+        """Give rows of a batch other labels or targets, by their numbers, or take them out (None): one version is
+        without the batch and with the corrected one."""
+        right = dict(zip(map(str, rows), plain_targets(list(rows.values())), strict=True))
         path = f"batches/{quote(batch, safe='')}/corrections"
-        return await self._ordered(path, {"rows": labels, "reason": reason}, wait, on_progress)
+        return await self._ordered(path, {"rows": right, "reason": reason}, wait, on_progress)
 
     async def merge(
         self,

@@ -194,8 +194,8 @@ class AsyncModel(Learning):
         return self._transport.each(f"{self._path}/batches", Page[Batch], source=source)
 
     async def suspects(self, batch: str) -> SuspectRows:
-        """Rows of a batch that most likely carry a wrong label, the likeliest first, and what they were judged by
-        (`note`); `correct` mends them."""
+        """Rows of a batch that most likely carry a wrong label or, where targets are numbers, one far from what was
+        expected; the likeliest first, and what they were judged by (`note`). `correct` mends them."""
         path = f"{self._path}/batches/{quote(batch, safe='')}/suspects"
         first = await self._transport.call("GET", path, Suspects)
         rows = [*first.items]

@@ -73,7 +73,8 @@ class YardstickError(Fact):
 
 
 class OutlierRow(Fact):
-    """A row whose target is far beyond any usual error."""
+    """A row whose target is far beyond any usual error. `value`: what was expected by a version, or by a head, that had
+    not learned the row."""
 
     batch: str
     row: int

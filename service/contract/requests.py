@@ -335,13 +335,13 @@ class CreateDeployment(Strict):
 
 
 class CreateCorrection(Strict):
-    """Give rows of a batch other labels, or take them out."""
+    """Give rows of a batch other labels or targets, or take them out."""
 
     rows: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")], Any] = Field(
         min_length=1,
         max_length=10_000,
         description="Number of the row in the batch, from 0 -> its label, a string; a whole number or a boolean as its "
-        "JSON text; null takes the row out.",
+        "JSON text; where numbers are predicted its target, or a list of several; null takes the row out.",
     )
     reason: Reason = ""
 

@@ -19,7 +19,7 @@ from service.contract.enums import (
     Verdict,
 )
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.number_report import AnyReport
+from service.contract.number_report import AnyReport, OutlierRow
 from service.contract.report import SuspectRow
 from service.contract.strict import Brief
 from service.contract.targets import Target
@@ -27,6 +27,8 @@ from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy
 
 T = TypeVar("T")
+AnySuspect = SuspectRow | OutlierRow
+"""A row that may be wrong, of either kind of target."""
 
 
 class Resource(Brief, BaseModel):
@@ -42,8 +44,9 @@ class Page(Resource, Generic[T]):
     next_cursor: str | None = None
 
 
-class Suspects(Page[SuspectRow]):
-    """Rows of a batch that most likely carry a wrong label, the likeliest first."""
+class Suspects(Page[AnySuspect]):
+    """Rows of a batch that most likely carry a wrong label, the likeliest first; where targets are numbers, rows whose
+    target is far from what was expected, the farthest first."""
 
     version: int | None = Field(description="The version whose report names them; null where none has learned any.")
     note: str = Field(description="What was judged by what, and what to do.")

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.acceptance.conftest import NewModel
 from tests.acceptance.service import Caller, blobs
+from tests.acceptance.test_numbers import made, send
+from tests.acceptance.test_numbers import rows as numbers
+from tests.running import Server
 
 
 def sent(caller: Caller, inputs: list[list[float]], labels: list[str]) -> dict[str, Any]:
@@ -52,6 +55,41 @@ def test_a_corrected_batch_leaves_the_digest_of_having_seen_no_other_labels(new_
     assert second["report"]["certificate"]["ledger_digest"] != digest
     taken = typed.end(typed.retract([second["adds"][0]])["id"])
     assert (taken["verdict"], len(typed.version(5)["batches"])) == ("promoted", 1)
+
+
+def test_targets_that_were_promoted_by_hand_are_listed_and_corrected_as_if_they_had_been_right(shared: Server) -> None:
+    exact = {"name": "ridge", "lift": "none", "decay": 1}
+    with (
+        made(shared, "numbers.typed", method=exact) as typed,
+        made(shared, "numbers.right", method=exact) as right,
+    ):
+        inputs, targets = numbers(9)
+        slips = {"17": targets[17], "41": targets[41], "99": None}
+        wrong = [10 * y if str(row) in slips else y for row, y in enumerate(targets)]
+        for caller in (typed, right):
+            for seed in range(3):
+                assert send(caller, *numbers(seed))["verdict"] == "promoted"
+        sneaked = send(typed, inputs, wrong)
+        assert sneaked["verdict"] != "promoted"
+        typed.ok("POST", f"{typed.path}/deployments", {"version": sneaked["version"], "reason": "in a hurry"})
+        batch = f"{typed.path}/batches/{sneaked['batches'][0]}"
+        suspects = typed.ok("GET", f"{batch}/suspects")
+        assert {str(row["row"]) for row in suspects["items"][:3]} == {*slips}
+        assert all(row["error"] > 1000 and row["target"] == wrong[row["row"]] for row in suspects["items"][:3])
+        assert "the version before" in suspects["note"]
+        for rows, left in (({"17": slips["17"], "99": None}, [41]), ({"41": slips["41"]}, [])):
+            order = {"rows": rows, "reason": "a shifted point"}
+            done = typed.end(typed.ok("POST", f"{batch}/corrections?wait=60", order)["id"])
+            assert (done["kind"], done["verdict"]) == ("retract", "promoted")
+            batch = f"{typed.path}/batches/{done['adds'][0]}"
+            suspects = typed.ok("GET", f"{batch}/suspects")
+            assert [row["row"] for row in suspects["items"]] == left, "what was corrected is listed no more"
+            assert "by a head that had learned others" in suspects["note"]
+        kept = [row for row in range(len(inputs)) if row != 99]
+        assert send(right, [inputs[k] for k in kept], [targets[k] for k in kept])["verdict"] == "promoted"
+        taken = right.end(right.retract(send(right, *numbers(5))["batches"])["id"])
+        digests = [each["report"]["certificate"]["ledger_digest"] for each in (done, taken)]
+        assert digests[0] == digests[1]
 
 
 def corrected_digest(caller: Caller) -> str:

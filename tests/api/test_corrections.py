@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api.bodies.corrected_rows import corrected, digest_of
+from service.api.bodies.corrected_rows import annotations_of, corrected
 from service.contract.enums import UpdateKind
 from service.contract.inputs import VectorInput
 from service.contract.tables import LACKED
@@ -21,7 +21,7 @@ from service.registry import models, updates
 from service.registry.sql.tables import Batch, Update, Version
 from service.storage.artifacts import model_area
 from tests.api.conftest import Api, pointers
-from tests.making import make_model, make_version
+from tests.making import make_version
 
 MODEL = "/v1/models/digits"
 ROWS = {"inputs": [[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 1, 0]], "labels": ["a", "b", "b", None], "new_classes": "allow"}
@@ -66,7 +66,7 @@ def test_corrected_rows_are_those_that_right_labels_would_have_made(seed: int, s
     for column in fields(expected):
         assert np.array_equal(getattr(made, column.name), getattr(expected, column.name)), column.name
     if not settled:
-        assert digest_of(made) == content_digest(inputs, right)
+        assert annotations_of(made).digest(inputs) == content_digest(inputs, right)
     fewer = corrected(typed, {0: None, 7: None}, "bat_2", held)
     assert [row for row in range(60) if row not in fewer.row] == [0, 7]
 
@@ -154,9 +154,14 @@ def judged(api: Api, batch: str, rows: int, **facts: Any) -> None:
     make_version(api.runtime, learned=[batch])
     named = {"row": 0, "label": "a", "suggested": "b", "score": 0.9, "alike": 0}
     suspects = [{**named, "batch": "bat_0"}, *({**named, "batch": batch, "row": row} for row in range(rows))]
+    reported(api, {"suspect_rows": suspects}, **facts)
+
+
+def reported(api: Api, said: dict[str, Any], **facts: Any) -> None:
+    """The one version has a report that says so of its batch."""
     with api.runtime.database.writing() as session:
         version = session.query(Version).one()
-        version.report = {"batch": {"suspect_rows": suspects}}
+        version.report = {"batch": said}
         for name, value in facts.items():
             setattr(version, name, value)
         session.get_one(Update, version.update_id).method = {"name": "ridge"}
@@ -188,16 +193,43 @@ def test_where_no_row_of_a_corrected_batch_was_judged_the_note_says_so(api: Api,
     assert f"in the place of {typed} and judged none" in api.ok("GET", f"{MODEL}/batches/{batch}/suspects")["note"]
 
 
-def test_of_erased_rows_and_of_numbers_no_row_is_suspect(api: Api, batch: str) -> None:
+def test_of_erased_rows_no_row_is_suspect(api: Api, batch: str) -> None:
     judged(api, batch, 1, erased_at=1.0, report=None)
     assert api.ok("GET", f"{MODEL}/batches/{batch}/suspects")["items"] == []
     with api.runtime.database.writing() as session:
         session.get_one(Batch, batch).erased_at = 1.0
     erased = api("GET", f"{MODEL}/batches/{batch}/suspects")
     assert (erased.status_code, "were erased" in erased.json()["detail"]) == (410, True)
-    make_model(api.runtime, "load", target={"kind": "number"})
-    numbers = api.ok("POST", "/v1/models/load/batches", {"inputs": [[1, 2, 3]], "targets": [1]})["id"]
-    refused = api("GET", f"/v1/models/load/batches/{numbers}/suspects")
-    assert (refused.status_code, "as a whole" in refused.json()["detail"]) == (409, True)
-    refused = api("POST", f"/v1/models/load/batches/{numbers}/corrections", {"rows": {"0": 1.5}})
-    assert (refused.status_code, "with other targets" in refused.json()["detail"]) == (409, True)
+
+
+def test_targets_are_corrected_as_labels_are(api: Api) -> None:
+    target = {"kind": "number", "size": 2, "range": [0, 100]}
+    body = {"name": "load", "input": {"kind": "vector", "size": 1}, "target": target}
+    api.ok("POST", "/v1/models", body)
+    sent = {"inputs": [[1], [2], [3], [4]], "targets": [[1, 2], [30, 4], None, [5, 6]], "source": "north"}
+    batch = api.ok("POST", "/v1/models/load/batches", sent)["id"]
+    path = f"/v1/models/load/batches/{batch}"
+    assert "order an update" in api.ok("GET", f"{path}/suspects")["note"]
+    for rows, pointer, said in [
+        ({"1": [30, 4]}, "/rows/1", "Row 2 is 30.0, 4.0 already"),
+        ({"2": [1, 2]}, "/rows/2", "has no target"),
+        ({"0": 5}, "/rows/0", "Target 1 is a number; a list of 2 numbers"),
+        ({"0": None, "3": [5, "12,5"]}, "/rows/3/1", "Target 4: "),
+        ({"3": [5, 1e9]}, "/rows/3/1", "beyond the grid"),
+        ({"0": None, "1": None, "3": None}, "/rows", "No row would be left"),
+    ]:
+        refused = api("POST", f"{path}/corrections", {"rows": rows})
+        assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text
+        assert said in refused.json()["detail"]
+    update = api.ok("POST", f"{path}/corrections", {"rows": {"1": [3, -0.0], "3": None}})
+    new = api.ok("GET", f"/v1/models/load/batches/{update['batches'][0]}")
+    assert (new["corrects"], new["rows"], new["label_counts"], new["source"]) == (batch, 3, {}, "north")
+    assert [(of["mean"], of["min"], of["max"]) for of in new["target_summary"]] == [(2, 1, 3), (1, 0, 2)]
+    shown = api.ok("GET", f"/v1/models/load/batches/{new['id']}/rows")["items"]
+    assert [(row["row"], row["targets"]) for row in shown][:2] == [(0, [1, 2]), (1, [3, 0])]
+    right = {"inputs": [[1], [2]], "targets": [[1, 2], [3, 0]], "source": "north"}
+    with api.runtime.database.reading() as session:
+        digest = session.get_one(Batch, new["id"]).digest
+    again = api.ok("POST", "/v1/models/load/batches", right)["id"]
+    with api.runtime.database.reading() as session:
+        assert session.get_one(Batch, again).digest == digest

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from service.learning.data.target_grid import NumberGrid
 from service.web.charts.picture import SIDE, picture
 from tests.api.conftest import Api, MakeApi
-from tests.api.test_corrections import judged
+from tests.api.test_corrections import judged, reported
+from tests.making import keep_version, number_checkpoint
 from tests.web.test_pages import HTML, KEY, Person
 
 ROWS = {"inputs": [[k, 2, 3] for k in range(30)], "labels": ["a", "<b>"] * 15, "new_classes": "allow"}
@@ -96,6 +98,31 @@ def test_of_many_doubtful_rows_the_likeliest_are_shown(person: Person) -> None:
     assert "Correct the 25 doubtful rows…" in shown
     asked = person.looks(f"/models/digits/batches/{batch}/correct?suspects=on").text
     assert asked.count("<select") == 25
+
+
+def test_doubtful_targets_are_listed_and_corrected(person: Person) -> None:
+    number = {"name": "load", "input": {"kind": "vector", "size": 3}, "target": {"kind": "number"}}
+    person.api.ok("POST", "/v1/models", number)
+    rows = {"inputs": ROWS["inputs"], "targets": [k / 7 for k in range(30)]}
+    batch = sent(person.api, rows, "load")
+    outlier = {"batch": batch, "row": 4, "target": 4 / 7, "value": 1.25, "error": 0.68}
+    grid = NumberGrid(names=["value"], offset=[0], step=[1 / 4096])
+    keep_version(person.api.runtime, "load", number_checkpoint(grid), [batch])
+    reported(person.api, {"outliers": [outlier]})
+    page = f"/models/load/batches/{batch}"
+    shown = person.looks(page).text
+    assert "Expected" in shown
+    assert '<td class="n">1.25</td><td class="n">0.68</td>' in shown
+    assert "差</th>" in person.looks(f"{page}?lang=ja").text
+    asked = person.looks(f"{page}/correct?suspects=on&lang=en").text
+    assert f'name="label-4" value="{4 / 7!r}"' in asked
+    same = {"before-4": repr(4 / 7)}
+    wrong = person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1,5"})
+    assert (wrong.status_code, 'id="label-4-fault"' in wrong.text) == (422, True)
+    person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1.5"})
+    new, _ = person.api.ok("GET", "/v1/models/load/batches")["items"]
+    corrected = person.api.ok("GET", f"/v1/models/load/batches/{new['id']}/rows?rows=4")["items"]
+    assert (new["corrects"], corrected[0]["targets"]) == (batch, [1.5])
 
 
 def test_rows_of_each_kind_are_shown(person: Person) -> None:

@@ -1,50 +1,100 @@
-"""A batch with other labels for some of its rows, or without them, takes the place of a stored one."""
+"""A batch with other labels or targets for some of its rows, or without them, takes the place of a stored one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from service.api.reader.annotations import Annotations, Due, check_grid
+from service.contract.names import clean_class_name
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
+from service.intake.kinds.labels import text_of
+from service.intake.kinds.targets import read_targets
 from service.learning.data.near_duplicates import near, parted
-from service.learning.data.row_hash import content_digest
-from service.learning.data.rows import Rows, lend
+from service.learning.data.rows import NAMELESS, Rows, lend
 
-Labels = Mapping[int, str | None]
-"""Number of a row -> its label; None takes the row out."""
+Right = str | tuple[float, ...]
+"""The label of a row, or its target."""
+Rights = Mapping[int, Right | None]
+"""Number of a row -> what is right; None takes the row out."""
 
 
-def check(rows: Rows, labels: Labels) -> None:
-    """Raises InvalidContent where a row is not there or has no label, has this one already, or none would be left."""
-    before = dict(zip(rows.row.tolist(), rows.label_names(), strict=True))
-    for row, label in labels.items():
+def read_rights(values: Mapping[str, Any], due: Due) -> Rights:
+    """What an order says of rows, by their numbers as text. Raises InvalidContent."""
+    if not isinstance(due.target, NumberTarget):
+        return {
+            int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
+            for row, label in values.items()
+        }
+    numbers = [int(row) for row in values]
+    with _at_rows(numbers):
+        targets = read_targets([*values.values()], len(numbers), due.target)
+    return {row: None if np.isnan(of[0]) else tuple(of.tolist()) for row, of in zip(numbers, targets, strict=True)}
+
+
+@contextmanager
+def _at_rows(numbers: Sequence[int]) -> Iterator[None]:
+    """Refusals of a target name the row of that place among these numbers."""
+    try:
+        yield
+    except InvalidContent as fault:
+        [(pointer, sentence)] = fault.errors
+        place, *column = pointer.split("/")[2:]
+        row = numbers[int(place)]
+        sentence = re.sub(r"^Target \d+", f"Target {row + 1}", sentence)
+        raise InvalidContent.at("/".join(["/rows", str(row), *column]), sentence) from None
+
+
+def check(rows: Rows, rights: Rights, due: Due) -> None:
+    """Raises InvalidContent where a row is not there or has no label or target, has this one already, or none would be
+    left; and for a target beyond the grid."""
+    before, noun = dict(zip(rows.row.tolist(), _said(rows), strict=True)), due.target.noun
+    for row, right in rights.items():
         if row not in before:
-            missing = f"Row {row + 1} of the batch has no label, or is not there."
-            raise InvalidContent.at(f"/rows/{row}", f"{missing} Rows without a label are sent anew, with one.")
-        if before[row] == label:
-            raise InvalidContent.at(f"/rows/{row}", f'Row {row + 1} is "{label}" already. Leave it out.')
-    if sum(label is None for label in labels.values()) == len(rows):
+            missing = f"Row {row + 1} of the batch has no {noun}, or is not there."
+            raise InvalidContent.at(f"/rows/{row}", f"{missing} Rows without a {noun} are sent anew, with one.")
+        if before[row] == right:
+            says = f'"{own}"' if isinstance(own := before[row], str) else ", ".join(map(str, own))
+            raise InvalidContent.at(f"/rows/{row}", f"Row {row + 1} is {says} already. Leave it out.")
+    if sum(right is None for right in rights.values()) == len(rows):
         raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
+    targets = {row: right for row, right in rights.items() if isinstance(right, tuple)}
+    if targets and due.grid is not None and isinstance(due.target, NumberTarget):
+        place = {row: k for k, row in enumerate(rows.row.tolist())}
+        with _at_rows([*targets]):
+            inputs = rows.inputs[[place[row] for row in targets]]
+            check_grid(np.array([*targets.values()]), inputs, due.grid, due.target)
 
 
-def corrected(rows: Rows, labels: Labels, batch: str, held: Mapping[str, int]) -> Rows:
-    """The rows of a new `batch`: those of the old one with other labels. Each keeps its number and its fold, which does
-    not depend on the label. held: learning rows of each class in other batches, see `rows_of`."""
-    kept = rows.take(np.array([labels.get(row, "") is not None for row in rows.row.tolist()], bool))
-    of_rows = [labels.get(row) or name for row, name in zip(kept.row.tolist(), kept.label_names(), strict=True)]
-    names = tuple(dict.fromkeys(of_rows))
+def corrected(rows: Rows, rights: Rights, batch: str, held: Mapping[str, int]) -> Rows:
+    """The rows of a new `batch`: those of the old one with other labels or targets. Each keeps its number and its fold,
+    which does not depend on either. held: learning rows of each class in other batches, see `rows_of`."""
+    kept = rows.take(np.array([rights.get(row, "") is not None for row in rows.row.tolist()], bool))
+    of_rows = [rights.get(row) or own for row, own in zip(kept.row.tolist(), _said(kept), strict=True)]
+    labels = [NAMELESS[0] if isinstance(right, tuple) else right for right in of_rows]
+    names = tuple(dict.fromkeys(labels))
     place = {name: k for k, name in enumerate(names)}
-    codes = np.array([place[name] for name in of_rows], np.int64)
+    codes = np.array([place[name] for name in labels], np.int64)
     lent = lend(names, codes, kept.folds, kept.hashes, held)
     alone = parted(kept.marks, kept.folds) | (near(kept.marks, kept.kin, lent) & ~lent)
-    return replace(kept, names=names, labels=codes, lent=lent, parted=alone, batches=(batch,))
+    targets = np.array(of_rows, np.float64) + 0.0 if rows.numeric else kept.targets
+    return replace(kept, names=names, labels=codes, lent=lent, parted=alone, batches=(batch,), targets=targets)
 
 
-def digest_of(rows: Rows) -> str:
-    """The digest of the content: that of the same rows and labels sent as a batch, where none is in a group and all
-    have labels."""
+def _said(rows: Rows) -> list[Right]:
+    """What each row says: its label or its target."""
+    return [*map(tuple, rows.targets.tolist())] if rows.numeric else [*rows.label_names()]
+
+
+def annotations_of(rows: Rows) -> Annotations:
+    """What the rows say, as a body would: their digest is that of the same rows sent as a batch, where none is in a
+    group and all have labels or targets."""
     grouped = rows.kin % np.uint64(2) == 1
-    groups: Sequence[str] | None = [f"{kin:x}" for kin in rows.kin.tolist()] if grouped.any() else None
-    return content_digest(rows.inputs, rows.label_names(), groups)
+    groups = [f"{kin:x}" for kin in rows.kin.tolist()] if grouped.any() else None
+    return Annotations(rows.label_names(), groups, rows.targets if rows.numeric else None)

@@ -133,7 +133,7 @@ def read_annotations(
         if isinstance(due.input, TableInput):
             _check_columns(targets, inputs, due.input, due.target)
         if due.grid is not None:
-            _check_grid(targets, inputs, due.grid, due.target)
+            check_grid(targets, inputs, due.grid, due.target)
         annotations = Annotations((), read_groups(groups, len(inputs)), canonical_targets(targets))
     if isinstance(due.input, TableInput):
         return replace(annotations, values=brought(named, due.input, annotations.labelled))
@@ -162,7 +162,7 @@ def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, targ
             )
 
 
-def _check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: NumberTarget) -> None:
+def check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: NumberTarget) -> None:
     """Raises InvalidContent for the first target beyond the grid, with the least and the largest that fit there."""
     known = np.flatnonzero(~np.isnan(targets[:, 0]))
     fits = grid.fits(grid.goals(targets[known], inputs[known]))

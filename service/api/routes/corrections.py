@@ -1,12 +1,14 @@
-"""Routes of rows that may carry a wrong label, and of corrections: a batch with other labels takes the place of one."""
+"""Routes of rows that may be wrong, and of corrections: a batch with other labels or targets takes the place of one."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from service.api.bodies import corrected_rows
+from service.api.bodies.row_bodies import due_of
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
@@ -16,12 +18,10 @@ from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.inputs import InputSpec
-from service.contract.names import clean_class_name
-from service.contract.report import SuspectRow
 from service.contract.tables import LACKED, TableInput
+from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent
 from service.intake.kinds.brought_values import lacked_cells
-from service.intake.kinds.labels import text_of
 from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
@@ -35,6 +35,9 @@ from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
+SUSPECTS = TypeAdapter(list[resources.AnySuspect])
+"""Reads suspect rows of a stored report."""
+
 LARGEST_BYTES = 64 * 2**20
 """Of a stored batch that is corrected: it is read, and written anew, by the process that serves."""
 
@@ -43,21 +46,19 @@ LARGEST_BYTES = 64 * 2**20
     "/v1/models/{model}/batches/{batch}/suspects", response_model=resources.Suspects, responses=refusals(404, 409, 410)
 )
 def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Response:
-    """Rows that most likely carry a wrong label, the likeliest first, at most 100 of an update: by the report of the
-    last version that learned them. `POST .../corrections` gives them other labels, or takes them out."""
+    """Rows that most likely carry a wrong label, the likeliest first, or a target far from what was expected, the
+    farthest first; at most 100 of an update: by the report of the last version that learned them. `POST
+    .../corrections` gives them other labels or targets, or takes them out."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         sent = batches.get(session, record, batch)
         if sent.erased_at is not None:
             raise Erased(f"The rows of batch {batch} were erased, and with them which of them were suspect.")
-        if not (target := models.target_of(record)).has_classes:
-            raise Conflict(
-                f"{model} predicts {target.predicts}: the report of an update compares its batch as a whole."
-            )
         if sent.merged is not None:
             raise Conflict(
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
             )
+        target = models.target_of(record)
         version = batches.judged_by(session, record, sent)
         update = None if version is None else session.get_one(Update, version.update_id)
         method = None if update is None else update.method
@@ -65,38 +66,42 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
     if version is None or version.report is None or method is None:
         note = "No version that is still there has learned this batch: order an update, and ask again."
         return answer(resources.Suspects(items=[], version=None, note=note))
-    rows = [row for row in version.report["batch"]["suspect_rows"] if row["batch"] == batch]
+    rows = [row for row in version.report["batch"][target.suspects] if row["batch"] == batch]
     cursor = page.cursor or "0"
     if not cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
     first, after = int(cursor), int(cursor) + page.limit
     return answer(
         resources.Suspects(
-            items=[SuspectRow.model_validate(row) for row in rows[first:after]],
+            items=SUSPECTS.validate_python(rows[first:after]),
             next_cursor=str(after) if after < len(rows) else None,
             version=version.number,
-            note=_how_judged(version, method["name"], replaced),
+            note=f"{_how_judged(version, method['name'], replaced, target)} POST .../corrections gives rows other "
+            f"{target.member}, or takes them out.",
         )
     )
 
 
-def _how_judged(version: Version, method: str, replaced: str | None) -> str:
+def _how_judged(version: Version, method: str, replaced: str | None, target: TargetKind) -> str:
     """What the suspect rows of a report were judged by. replaced: the batch in whose place this one was learned."""
+    if not target.has_classes and replaced is None:
+        return (
+            f"Each target stands beside what the version before {version.number} expected; where no two batches before "
+            f"say what is usual, beside what {method} answers from other rows."
+        )
     if version.layout.get("exact"):
-        own = (
+        return (
             f"Version {version.number} ({method}) judged each row by a head that had learned others, and not this one."
         )
-    elif replaced is not None:
-        own = (
+    if replaced is not None:
+        return (
             f"Version {version.number} ({method}) learned this batch in the place of {replaced} and judged none of its "
             "rows; those of that batch are listed there, and the numbers of the rows are the same."
         )
-    else:
-        own = (
-            f"{method} trains on rows, so version {version.number} judges by itself those alone that test it; the "
-            "others were judged by the version before it, where there was one. ridge and lda judge every row."
-        )
-    return f"{own} POST .../corrections gives rows other labels, or takes them out."
+    return (
+        f"{method} trains on rows, so version {version.number} judges by itself those alone that test it; the "
+        "others were judged by the version before it, where there was one. ridge and lda judge every row."
+    )
 
 
 @routes.post(
@@ -107,9 +112,9 @@ def _how_judged(version: Version, method: str, replaced: str | None) -> str:
     **ORDERS,
 )
 async def create_correction(request: Request, shared: Shared, model: str, batch: str, wait: Wait) -> Response:
-    """Give rows of a batch other labels, or take them out. The batch is taken back, and a new one with the corrected
-    rows (`corrects`) is learned in its place, in one version. One that the live version has not learned is replaced
-    likewise; the gate judges the new one as any other."""
+    """Give rows of a batch other labels or targets, or take them out. The batch is taken back, and a new one with the
+    corrected rows (`corrects`) is learned in its place, in one version. One that the live version has not learned is
+    replaced likewise; the gate judges the new one as any other."""
     done = await run_in_threadpool(_order, request, shared, model, batch)
     return await answer_update(request, shared, done, wait)
 
@@ -117,37 +122,31 @@ async def create_correction(request: Request, shared: Shared, model: str, batch:
 def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     order, body = body_of(request, requests.CreateCorrection)
     with shared.runtime.database.reading() as session:
-        target = models.target_of(models.get(session, name))
-    if not target.has_classes:
-        back = "take the batch back, and send its rows with other"
-        raise Conflict(f"{name} predicts {target.predicts}: {back} {target.member}.")
-    labels = {
-        int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
-        for row, label in order.rows.items()
-    }
+        due = due_of(session, models.get(session, name))
+    rights = corrected_rows.read_rights(order.rows, due)
     store, by = shared.runtime.store, caller(request)
 
-    def read() -> tuple[Batch, InputSpec, str, dict[str, int], bytes]:
+    def read() -> tuple[Batch, str, dict[str, int], bytes]:
         with shared.runtime.database.reading() as session:
-            model, old = _correctable(session, name, batch_id, labels)
+            model, old = _correctable(session, name, batch_id, rights)
             area, digest = model_area(model.id), old.stored_digest
-            names = [*old.label_counts, *(label for label in labels.values() if label is not None)]
+            names = [*old.folds, *(right for right in rights.values() if isinstance(right, str))]
             held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
         assert digest is not None
-        return old, models.input_of(model), area, held, store.get(area, digest)
+        return old, area, held, store.get(area, digest)
 
     def begin(stored: set[Name]) -> Act:
-        old, spec, area, held, data = read_twice(read)
+        old, area, held, data = read_twice(read)
         rows = unpack_rows(data)
-        corrected_rows.check(rows, labels)
+        corrected_rows.check(rows, rights, due)
         new = batches.new_batch_id()
-        rows = corrected_rows.corrected(rows, labels, new, held)
+        rows = corrected_rows.corrected(rows, rights, new, held)
         packed = pack_rows(rows, unpack_unlabelled(data))
-        arrival = _arrival(rows, old, spec, store.put(area, packed), len(packed))
+        arrival = _arrival(rows, old, due.input, store.put(area, packed), len(packed))
         stored.add((area, arrival.stored_digest))
 
         def act(session: Session) -> Effect:
-            model, old = _correctable(session, name, batch_id, labels)
+            model, old = _correctable(session, name, batch_id, rights)
             accepted, _ = batches.accept(session, model, arrival)
             quotas.require_room(session, model, shared.runtime.settings)
             quotas.require_turn(session, model, shared.runtime.settings)
@@ -166,8 +165,8 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     return shared.posts.run(attempt(request, body.members), begin, brings=True)
 
 
-def _correctable(session: Session, name: str, batch_id: str, labels: corrected_rows.Labels) -> tuple[Model, Batch]:
-    """The model and the batch, if its labels can be corrected. Raises NotFound, Conflict, InvalidContent."""
+def _correctable(session: Session, name: str, batch_id: str, rights: corrected_rows.Rights) -> tuple[Model, Batch]:
+    """The model and the batch, if its rows can be corrected. Raises NotFound, Conflict, InvalidContent."""
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)
     if batch.retracted_at is not None:
@@ -177,15 +176,15 @@ def _correctable(session: Session, name: str, batch_id: str, labels: corrected_r
         raise Conflict(
             f"Batch {batch.id} is too large to be corrected here: send the corrected rows, and take it back."
         )
-    if None in labels.values() and any(counts for column, counts in (batch.values or {}).items() if column != LACKED):
+    if None in rights.values() and any(counts for column, counts in (batch.values or {}).items() if column != LACKED):
         raise Conflict(
-            f"Batch {batch.id} counts values of categories, so its rows can be given other labels, not be taken out: "
+            f"Batch {batch.id} counts values of categories, so its rows can be corrected, not be taken out: "
             "send the rows that stay as a new batch, and take this one back."
         )
     if batch.id in batches.live_learned(session, model):
         check_rows(session, model, [batch.id])
-    for row, label in labels.items():
-        if label is not None and label not in model.classes:
+    for row, label in rights.items():
+        if isinstance(label, str) and label not in model.classes:
             near = near_matches([label], model.classes)[label]
             like = f" Is it {near[0]!r}?" if near else ""
             raise InvalidContent.at(
@@ -199,14 +198,16 @@ def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: 
     values = old.values
     if values is not None and LACKED in values and isinstance(spec, TableInput):
         values = {**values, LACKED: lacked_cells(rows.inputs, spec)}
+    annotations = corrected_rows.annotations_of(rows)
     return Arrival(
         id=rows.batches[0],
-        digest=corrected_rows.digest_of(rows),
+        digest=annotations.digest(rows.inputs),
         stored_digest=stored_digest,
         bytes=size,
         rows=len(rows),
         unlabelled=old.unlabelled,
-        label_counts=rows.counts(),
+        target_summary=annotations.target_summary(),
+        label_counts={} if rows.numeric else rows.counts(),
         folds=folds_of(rows),
         lent=rows.row[rows.lent].tolist(),
         source=old.source,

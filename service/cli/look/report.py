@@ -102,3 +102,7 @@ def _batch(console: Console, report: Any) -> None:
         console.print("\nRows whose label looks wrong, the likeliest first:")
         rows = [[row.batch, str(row.row + 1), row.label, row.suggested, percent(row.score)] for row in suspects]
         print_table(console, ["batch", "row", "label", "rather", "sure"], rows, "row sure")
+    if outliers := getattr(report.batch, "outliers", [])[:SUSPECTS]:
+        console.print("\nRows whose target is far from what was expected, the farthest first:")
+        rows = [[o.batch, str(o.row + 1), *map(amount, (o.target, o.value)), o.name or ""] for o in outliers]
+        print_table(console, ["batch", "row", "target", "expected", ""], rows, "row target expected")

@@ -15,6 +15,7 @@ class ClassTarget(TargetKind):
     noun: ClassVar = "label"
     predicts: ClassVar = "classes"
     has_classes: ClassVar = True
+    suspects: ClassVar = "suspect_rows"
     Policy: ClassVar = GatePolicy
 
     kind: Literal["class"] = "class"

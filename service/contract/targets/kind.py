@@ -22,7 +22,9 @@ class TargetKind(Strict):
     predicts: ClassVar[str]
     """What answers are, in the plural."""
     has_classes: ClassVar[bool]
-    """Whether there is a vocabulary: rows count by their label, classes are added, labels are corrected."""
+    """Whether there is a vocabulary: rows count by their label, classes are added."""
+    suspects: ClassVar[Literal["suspect_rows", "outliers"]]
+    """The member of `report.batch` that lists rows which may be wrong."""
     changes: ClassVar[tuple[str, ...]] = ()
     """Members that may change once the model is made."""
     Policy: ClassVar[type[AnyPolicy]]

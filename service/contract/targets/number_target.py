@@ -46,6 +46,7 @@ class NumberTarget(TargetKind):
     noun: ClassVar = "target"
     predicts: ClassVar = "numbers"
     has_classes: ClassVar = False
+    suspects: ClassVar = "outliers"
     changes: ClassVar = ("yardstick", "level")
     Policy: ClassVar = NumberPolicy
 

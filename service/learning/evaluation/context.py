@@ -195,7 +195,7 @@ class UpdateContext(ABC):
         return replace(candidate, report=candidate.report.model_copy(update={"cost": cost}))
 
     def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
-        """Lists suspect rows of the batches that a correction brought in the place of others, if targets are classes.
+        """Lists suspect rows of the batches that a correction brought in the place of others.
 
         learned, data: the step that learned them; they are its own rows, and answered out of fold
         """

@@ -38,7 +38,7 @@ from service.learning.evaluation.numbers.number_answers import base_answers, can
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past, Tested, still_learned
 from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
 from service.learning.evaluation.numbers.number_memory import remember
-from service.learning.evaluation.numbers.number_report import number_report, target_of
+from service.learning.evaluation.numbers.number_report import left_out_outliers, number_report, target_of
 from service.learning.evaluation.numbers.yardsticks import RIDGE, ridge_values, yardstick_values
 from service.learning.evaluation.version_answers import VersionAnswers
 from service.learning.gate.numbers.number_gate import follows, judge_numbers
@@ -118,6 +118,17 @@ class NumberContext(UpdateContext):
             notes=notes,
         )
         return made, report, memory
+
+    def with_suspects(self, candidate: Candidate, learned: Learned, data: Data) -> Candidate:
+        report, rows = candidate.report, data.entry(candidate.space)
+        if learned.out_of_fold is None:
+            return candidate
+        assert isinstance(report, NumberReport)
+        grid, layout = grid_of(candidate.space), candidate.checkpoint.layout
+        answers = layout.within_reach(learned.out_of_fold)
+        listed = left_out_outliers(grid, rows, goals_in_units(rows, grid), answers)
+        batch = report.batch.model_copy(update={"outliers": listed})
+        return replace(candidate, report=report.model_copy(update={"batch": batch}))
 
     def compare(
         self, champion: Checkpoint, challenger: Checkpoint, data: Data, run: Run, later: Rows | None = None

@@ -1,4 +1,4 @@
-"""One batch: what it holds, what became of it, rows whose label is doubtful; and how it is taken back."""
+"""One batch: what it holds, what became of it, rows that are doubtful; and how it is taken back."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 SUSPECTS = 100
 """So many a report names at most."""
 ROWS = 20
-"""On one page; as many of those whose label is doubtful stand there, too."""
+"""On one page; as many of those that are doubtful stand there, too."""
 
 
 def show(view: View) -> Answer:
     """The page of a batch."""
     model, batch = _read(view)
-    judged = batch.state is not BatchState.ERASED and batch.merged is None and model.target.has_classes
-    path = view.path("batches", batch.id)
-    suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if judged else None
-    numbers = [row.row for row in suspects.items] if suspects else []
     there = batch.state is not BatchState.ERASED and batch.merged is None
+    path = view.path("batches", batch.id)
+    suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if there else None
+    numbers = list(dict.fromkeys(row.row for row in suspects.items)) if suspects else []
     looked = look(view, model, limit=ROWS, cursor=view.query.get("from")) if there else None
     doubtful = look(view, model, rows=",".join(map(str, numbers[:ROWS])), limit=ROWS) if looked and numbers else None
     facts = {
@@ -29,7 +28,7 @@ def show(view: View) -> Answer:
         "batch": batch,
         "looked": looked,
         "doubtful": {line.number: line for line in doubtful.lines} if doubtful else {},
-        "corrects": judged and batch.state is not BatchState.RETRACTED,
+        "corrects": there and batch.state is not BatchState.RETRACTED,
         "holds": holds(batch, view.words),
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
         "colour": COLOURS.get(batch.state, ""),

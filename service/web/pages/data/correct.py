@@ -1,10 +1,13 @@
-"""Correcting rows of a batch: which get another label, which are taken out, and what that changes."""
+"""Correcting rows of a batch: which get another label or target, which are taken out, and what that changes."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from service.contract.enums import BatchState
+from service.contract.report import SuspectRow
 from service.contract.resources import Batch, Suspects, Update
 from service.contract.tables import TableInput
 from service.web.forms import GENERAL
@@ -27,12 +30,13 @@ def ask(view: View) -> Answer:
     path = view.path("batches", view.params["batch"])
     batch = view.api.get(path, Batch)
     listed = None
-    if batch.state is not BatchState.ERASED and batch.merged is None and model.target.has_classes:
+    if batch.state is not BatchState.ERASED and batch.merged is None:
         listed = view.api.find(f"{path}/suspects", Suspects, limit=MOST)
-    suggested = {row.row: row.suggested for row in listed.items} if listed else {}
+    doubted = listed.items if listed else []
+    suggested = {row.row: row.suggested for row in doubted if isinstance(row, SuspectRow)}
     chosen = [int(match[1]) for field in view.query if (match := CHOSEN.fullmatch(field))]
     if "suspects" in view.query:
-        chosen = list(suggested)
+        chosen = list(dict.fromkeys(row.row for row in doubted))
     chosen = chosen or [int(number) for number in map(_row_of, view.form) if number]
     looked = look(view, model, rows=",".join(map(str, chosen[:MOST])), limit=MOST) if chosen else None
     facts = {
@@ -51,9 +55,9 @@ def ask(view: View) -> Answer:
 @asks_again(ask)
 def act(view: View) -> Answer:
     """Orders the correction, and shows its update."""
-    batch = view.params["batch"]
+    batch, numbers = view.params["batch"], not view.model().target.has_classes
     labels = {
-        number: label.strip() or None
+        number: (_number(label.strip()) if numbers else label.strip()) or None
         for field, label in view.form.items()
         if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
     }
@@ -62,6 +66,15 @@ def act(view: View) -> Answer:
     order = {"rows": labels, "reason": view.form.get("reason", "")}
     update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
+
+
+def _number(typed: str) -> Any:
+    """A target, or several, parted by semicolons, as the form shows them; what is none stays text, for the API says of
+    it what is wrong."""
+    try:
+        return json.loads(f"[{typed.replace(';', ',')}]", parse_constant=str)
+    except ValueError:
+        return typed
 
 
 def _row_of(field: str) -> str:

@@ -22,7 +22,8 @@ COLUMNS, NUMBERS, CHARACTERS = 12, 8, 300
 
 @dataclass(frozen=True)
 class Line:
-    """One row. `right`: its label, or its numbers; `cells`: texts; `image`: the address of a picture in their place."""
+    """One row. `label`: its label, or its numbers as one types them; `right`: as one reads them; `cells`: texts;
+    `image`: the address of a picture in their place."""
 
     number: int
     label: str | None
@@ -60,10 +61,11 @@ def look(view: View, model: Model, **query: Any) -> Looked | None:
 
 
 def _line(row: BatchRow, spec: InputSpec, cells: Callable[[Any], Sequence[str]]) -> Line:
+    label = row.label if row.targets is None else "; ".join(map(repr, row.targets))
     right = row.label if row.label is not None else "; ".join(map(amount, row.targets or ()))
     if isinstance(spec, ImageInput):
-        return Line(row.row, row.label, right, image=_picture(row.input, spec))
-    return Line(row.row, row.label, right, cells(row.input))
+        return Line(row.row, label, right, image=_picture(row.input, spec))
+    return Line(row.row, label, right, cells(row.input))
 
 
 def _shown_by(spec: InputSpec, words: Words) -> tuple[list[str], Callable[[Any], Sequence[str]]]:

@@ -213,6 +213,15 @@ def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
     assert report.gate.outcome is not Outcome.PASS
 
 
+def test_of_a_first_batch_targets_far_from_what_other_rows_say_are_listed() -> None:
+    x, y = drawn(51)
+    assert Lineage(3).grow(x, y).batch.outliers == []
+    y[[7, 30, 77]] *= 10
+    listed = Lineage(3).grow(x, y).batch.outliers
+    assert {row.row for row in listed[:3]} == {7, 30, 77}
+    assert all(row.target == y[row.row] and abs(row.value - 50) < 100 for row in listed[:3])
+
+
 def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> None:
     x, y = drawn(51)
     clean = numbers(lineage.offer(lineage.offered(x, y)).report)
