@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateKind
-from service.contract.inputs import ARCHITECTURE, PretrainedBackbone
+from service.contract.inputs import ARCHITECTURE, IdentityBackbone, PretrainedBackbone
 from service.contract.tables import TableInput
 from service.contract.targets import policy_of
 from service.learning.auto.choice import AutoParams
 from service.learning.backbones import family
 from service.learning.backbones.admission import check
+from service.learning.methods import METHODS
+from service.learning.network.checkpoint import LAYOUT
 from service.registry import batches, models, updates
 from service.registry.rows import ledger
 from service.registry.sql.tables import Model, Update, Version
@@ -70,10 +72,27 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
         budget_seconds=_budget(update),
         challenged_rows=_challenged_rows(session, model),
         wait_seconds=max(0.0, (update.started_at or 0.0) - update.created_at),
-        device=update.device or runtime.settings.device,
+        device=_device(runtime, model, update, base, plan),
         trainings=update.trainings,
         save_seconds=runtime.settings.save_seconds,
     )
+
+
+def _device(runtime: Runtime, model: Model, update: Update, base: Version | None, plan: Plan) -> str:
+    """Where the update is computed. On a cluster one that neither trains nor asks a backbone takes no GPU from others:
+    an exact head over the inputs gains nothing there, and is computed on a CPU."""
+    asked = update.device or runtime.settings.device
+    if runtime.settings.ray is None or any(_trains(step.method) for step in plan.steps):
+        return asked
+    backbones = [ARCHITECTURE.as_stored(model.architecture).backbone]
+    backbones += [LAYOUT.as_stored(version.layout).backbone for version in (base, plan.start) if version is not None]
+    return "cpu" if all(isinstance(each, IdentityBackbone) for each in backbones) else asked
+
+
+def _trains(method: Mapping[str, Any]) -> bool:
+    """Whether it moves more than an exact head. `auto` does so only where there is a backbone to train."""
+    named = METHODS.get(str(method["name"]))
+    return named is not None and named.moves != ("head",)
 
 
 def history(runtime: Runtime, brief: Assignment) -> BatchFacts:

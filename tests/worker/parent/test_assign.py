@@ -119,6 +119,21 @@ def test_values_that_were_brought_are_sent_of_columns_with_new_ones_alone(
     assert request.vocabulary == sent
 
 
+def test_on_a_cluster_an_exact_head_over_vectors_takes_no_gpu(runtime: Runtime, ids: list[str]) -> None:
+    def device(method: str, ray: str | None) -> str:
+        runtime.settings = runtime.settings.model_copy(update={"ray": ray, "device": "cuda"})
+        with runtime.database.writing() as session:
+            digits = models.get(session, "digits")
+            order = updates.Order(UpdateKind.LEARN, ids[:1], {"name": method})
+            update = updates.enqueue(session, digits, order, by="somebody")
+            made = assignment(runtime, session, update)
+            assert made is not None
+            return made.device
+
+    asked = [device(method, ray) for method in ("ridge", "auto", "retrain") for ray in (None, "auto")]
+    assert asked == ["cuda", "cpu", "cuda", "cpu", "cuda", "cuda"]
+
+
 def test_nothing_is_left_when_the_base_holds_everything(runtime: Runtime, ids: list[str]) -> None:
     with runtime.database.writing() as session:
         promoted(session, models.get(session, "digits"), ids[:2]).report = None
