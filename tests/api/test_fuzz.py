@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +86,43 @@ QUERIES = [
 ]
 
 
+OPENS = {"open", "os.listdir", "os.scandir", "socket.connect", "socket.getaddrinfo", "subprocess.Popen"}
+"""What Python announces before it touches a file, a name of a host or another process."""
+SENTINEL = "sentinel-203-0-113-7"
+OTHERS: list[tuple[str, str, dict[str, Any]]] = [
+    ("PUT", f"{MODEL}/aliases/stable", {"version": 1}),
+    ("POST", f"{MODEL}/batches/bat_0/corrections", {"rows": {"0": "a"}, "reason": "x"}),
+    ("POST", "/v1/keys", {"name": "till", "scopes": ["predict"], "models": ["digits"]}),
+    ("POST", "/v2/models/digits/infer", {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1]}]}),
+    ("POST", f"{MODEL}/invocations", {"instances": [[1, 2, 3]]}),
+    ("POST", "/v1/models", {"name": "p", "input": {"kind": "text"}, "architecture": {"backbone": {"name": "minilm"}}}),
+    ("POST", "/v1/models", {"name": "q", "input": {"kind": "image", "channels": 1, "height": 2, "width": 2}}),
+]
+opened: list[str] = []
+"""What was opened that names the sentinel."""
+watched: list[Path] = []
+"""The folder of the test that watches; empty while none does."""
+
+
+def watch(event: str, args: tuple[Any, ...]) -> None:
+    """Notes what is opened. Python never lets go of it, so it does nothing while no test watches."""
+    if watched and event in OPENS and SENTINEL in repr(args):
+        opened.append(f"{event} {args!r}")
+
+
+def with_text(value: Any, text: str) -> Iterator[Any]:
+    """The body with this in place of each text, or name of a member, in turn."""
+    if isinstance(value, str):
+        yield text
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from ({**value, name: other} for other in with_text(member, text))
+        yield {**value, text: 1}
+    elif isinstance(value, list):
+        for k, member in enumerate(value):
+            yield from ([*value[:k], other, *value[k + 1 :]] for other in with_text(member, text))
+
+
 def changed(value: Any, chance: random.Random) -> Any:
     """Changes a value a little or wholly."""
     if isinstance(value, dict):
@@ -125,6 +165,33 @@ def send(api: Api, calls: list[tuple[str, str, dict[str, Any]]], seed: int) -> N
         if answer.is_error:
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["detail"]
+
+
+def test_no_text_of_a_body_is_opened_as_a_path_or_an_address(
+    api: Api, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    make_version(api.runtime)
+    spec = TableInput.model_validate({"kind": "table", "columns": COLUMNS})
+    make_model(api.runtime, "t", spec)
+    keep_version(api.runtime, "t", table_checkpoint(spec, {"city": ["a"]}))
+    there = tmp_path / SENTINEL
+    there.write_text("{}")
+    sys.addaudithook(watch)
+    watched.append(tmp_path)
+    request.addfinalizer(watched.clear)
+    opening: list[Callable[[], object]] = [there.read_text, lambda: next(tmp_path.iterdir()).read_bytes()]
+    for count, open_it in enumerate(opening, 1):
+        open_it()
+        assert len(opened) == count, "the watch sees what is opened"
+    opened.clear()
+    sent = 0
+    for text in (str(there), there.as_uri(), f"http://{SENTINEL}.invalid/x"):
+        for method, path, body in [*CALLS, *TABLES, *OTHERS]:
+            for other in with_text(body, text):
+                assert api(method, path, other).status_code < 500, (method, path, other)
+                sent += 1
+    assert sent > 200
+    assert opened == []
 
 
 def test_no_address_is_answered_with_a_fault_of_ours(api: Api) -> None:
