@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
 
 from service.contract.enums import (
     BatchState,
@@ -22,7 +22,7 @@ from service.contract.inputs import Architecture, InputSpec
 from service.contract.number_report import AnyReport, OutlierRow
 from service.contract.report import SuspectRow
 from service.contract.strict import Brief
-from service.contract.targets import Target
+from service.contract.targets import Target, policy_of
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy
 
@@ -86,6 +86,20 @@ class Model(Resource):
     updates: UpdateCounts
     created_at: datetime
     archived_at: datetime | None = None
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _completed(cls, gate: Any, info: ValidationInfo) -> Any:
+        """Adds the defaults of the kind of target, which lists leave out."""
+        return policy_of(info.data["target"], gate) if isinstance(gate, dict) and "target" in info.data else gate
+
+
+class ListedModel(Model):
+    """A model in a list: its `gate` has only what differs from the defaults."""
+
+    @field_serializer("gate")
+    def _differing(self, gate: AnyPolicy) -> dict[str, Any]:
+        return gate.model_dump(mode="json", exclude_defaults=True)
 
 
 class NumberSummary(Resource):

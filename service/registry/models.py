@@ -257,7 +257,10 @@ def settle_folding(session: Session, model: Model, settled: Mapping[str, Any]) -
 
 
 def resources_of(
-    session: Session, models: Sequence[Model], serving_version: Callable[[str], int | None]
+    session: Session,
+    models: Sequence[Model],
+    serving_version: Callable[[str], int | None],
+    kind: type[resources.Model] = resources.Model,
 ) -> list[resources.Model]:
     """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
@@ -273,7 +276,7 @@ def resources_of(
         counts[model_id, state] = count
     return [
         shown(
-            resources.Model,
+            kind,
             model,
             input=input_of(model),
             target=target_of(model),

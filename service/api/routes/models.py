@@ -68,15 +68,16 @@ def create_model(request: Request, shared: Shared) -> Response:
     return _shown(shared, name, done.status, {"Location": f"/v1/models/{name}", **done.headers})
 
 
-@routes.get("/v1/models", response_model=resources.Page[resources.Model], responses=refusals())
+@routes.get("/v1/models", response_model=resources.Page[resources.ListedModel], responses=refusals())
 def list_models(request: Request, shared: Shared, page: Page, archived: bool = False) -> Response:
-    """Models that exist for the key, newest first; with `archived` those that were archived instead."""
+    """Models that exist for the key, newest first; with `archived` those that were archived instead. `gate` has what
+    differs from the defaults; GET of the model has all of it."""
     reach = access(request).models
     with shared.runtime.database.reading() as session:
         return list_page(
             page,
             partial(models.page, session, reach=reach, archived=archived),
-            lambda items: models.resources_of(session, items, shared.runtime.live.serving_version),
+            lambda rows: models.resources_of(session, rows, shared.runtime.live.serving_version, resources.ListedModel),
         )
 
 

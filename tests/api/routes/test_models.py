@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from service.contract.requests import PatchModel
+from service.contract.resources import Model
 from service.registry import models
 from service.registry.sql.tables import Update
 from service.worker.assignment import ASSIGNMENT
@@ -140,8 +141,15 @@ def test_each_setting_changes_the_etag(api: Api) -> None:
 
 
 def test_one_threshold_changes_and_the_others_stay(api: Api) -> None:
+    api.ok("POST", "/v1/models", {"name": "prices", "input": VECTOR, "target": {"kind": "number"}})
     for sent in ({"forgets": {"p_hold": 0.5}}, {"trusted": "recent"}, {"forgets": {"p_reject": 0.2}}, {}):
         gate = api.ok("PATCH", "/v1/models/digits", {"gate": sent})["gate"]
+    listed = api.ok("GET", "/v1/models")["items"]
+    differing = {"forgets": {"p_hold": 0.5, "p_reject": 0.2}, "trusted": "recent"}
+    assert [model["gate"] for model in listed] == [{}, differing], "a list has what differs from the defaults"
+    for model in listed:
+        alone = Model.model_validate(api.ok("GET", f"/v1/models/{model['name']}"))
+        assert Model.model_validate(model) == alone, "from which a client knows the others"
     assert (gate["forgets"]["p_hold"], gate["forgets"]["p_reject"], gate["trusted"]) == (0.5, 0.2, "recent")
     assert gate["forgets"]["max_masked_drop"] == 0.02
     refused = api("PATCH", "/v1/models/digits", {"gate": {"forgets": {"p_hold": 0.1}}})
@@ -210,7 +218,7 @@ def test_models_stored_under_wider_limits_are_shown_changed_and_fed(api: Api) ->
     listed = api.ok("GET", "/v1/models")["items"]
     shown = api.ok("GET", "/v1/models/wide")
     assert [m["name"] for m in listed] == ["wide", "digits"]
-    assert listed[0] == shown
+    assert listed[0] == shown | {"gate": wide["gate"]}
     assert [column["name"] for column in shown["input"]["columns"]] == ["\u3164", "b"]
     assert (shown["target"]["level"], shown["gate"]["recent_batches"]) == (0.999, 5000)
     assert shown["architecture"] == wide["architecture"]
