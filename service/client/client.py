@@ -15,6 +15,7 @@ from service.client.learning import Facts
 from service.client.model import AsyncModel, RemoteModel
 from service.client.transport import AsyncTransport, BlockingTransport, Transport
 from service.client.waiting import OnProgress
+from service.contract.keys import CurrentKey
 from service.contract.resources import MethodInfo, Methods, Model, Page, Update
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -58,6 +59,10 @@ class _Service:
     async def methods(self) -> list[MethodInfo]:
         """How it can learn: each method with its parameters, needs and limits."""
         return (await self.transport.call("GET", "/v1/methods", Methods)).items
+
+    async def key(self) -> CurrentKey:
+        """What this client's key may do, of which models, and until when."""
+        return await self.transport.call("GET", "/v1/keys/current", CurrentKey)
 
     async def update(self, id: str) -> Update:
         """An update as it is now."""
@@ -137,6 +142,7 @@ class Client(Blocking[_Service]):
     close = blocking(_Service.aclose)
     models = blocking_list(_Service.models)
     methods = blocking(_Service.methods)
+    key = blocking(_Service.key)
     update = blocking(_Service.update)
     cancel = blocking(_Service.cancel)
     retry = blocking(_Service.retry)

@@ -56,21 +56,32 @@ class CreateKey(Strict):
     )
 
 
-class Key(Resource):
+class CurrentKey(Resource):
+    """What the key that asks may do."""
+
+    id: str = Field(description="As in the audit; `bootstrap key` of TSUIKA_KEY, `anonymous` where nobody needs a key.")
+    name: str | None = None
+    prefix: str | None = Field(default=None, description="Its first characters; null where it is none that was made.")
+    scopes: list[KeyScope]
+    models: list[str] | None = Field(default=None, description="The models that exist for it; null: all of them.")
+    rate: float | None = Field(default=None, description="Most requests a second; null: as the service is set.")
+    bytes: int | None = Field(
+        default=None, description="Most bytes of stored batches that it sent; null: as the service is set."
+    )
+    queued: int | None = Field(
+        default=None, description="Most updates that it has waiting; null: as the service is set."
+    )
+    expires_at: datetime | None = None
+
+
+class Key(CurrentKey):
     """A key of callers, without its secret."""
 
-    id: str
     name: str
     prefix: str = Field(description="Its first characters.")
-    scopes: list[KeyScope]
-    models: list[str] | None = Field(description="The models that exist for it; null: all of them.")
-    rate: float | None = Field(description="Most requests a second; null: as the service is set.")
-    bytes: int | None = Field(description="Most bytes of stored batches that it sent; null: as the service is set.")
-    queued: int | None = Field(description="Most updates that it has waiting; null: as the service is set.")
     replaces: str | None
     by: str
     created_at: datetime
-    expires_at: datetime | None
     revoked_at: datetime | None
     good: bool = Field(description="Whether it opens anything now.")
 

@@ -385,7 +385,9 @@ def test_a_model_that_is_not_there_and_a_service_that_is_away_are_said(
 ) -> None:
     file = save(tmp_path / "a.csv", rows(["apple"], 2))
     assert "nobody" in tsuika("push", "nobody", file).err
-    assert f"✓ The service at {os.environ['TSUIKA_URL']} answers" in tsuika("doctor").out
+    well = tsuika("doctor").out
+    assert f"✓ The service at {os.environ['TSUIKA_URL']} answers" in well
+    assert "✓ It asks nobody for a key.\n" in well
     monkeypatch.setenv("TSUIKA_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sick = tsuika("doctor", "--json")

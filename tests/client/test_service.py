@@ -24,7 +24,7 @@ from service.client import (
     UnknownLabels,
     ledger_digest,
 )
-from service.contract.enums import BatchState, UpdateState, Verdict
+from service.contract.enums import BatchState, KeyScope, UpdateState, Verdict
 from tests.client.conftest import KEY
 
 INPUT = {"kind": "vector", "size": 4, "scale": {"range": [-8, 8]}}
@@ -169,6 +169,7 @@ def test_refusals_have_a_type(client: Client, service_url: str, model: RemoteMod
 def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None:
     assert model.name in [m.name for m in client.models()]
     assert {"ridge", "l2_sp", "den"} <= {m.name for m in client.methods()}
+    assert (client.key().id, client.key().scopes) == ("bootstrap key", [*KeyScope])
     model.archive()
     assert model.name not in [m.name for m in client.models()]
 

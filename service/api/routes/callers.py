@@ -65,6 +65,14 @@ def list_keys(shared: Shared, page: Page) -> Response:
         return list_page(page, partial(keys.page, session), keys.resources_of)
 
 
+@routes.get("/v1/keys/current", tags=["keys"], response_model=contract.CurrentKey, responses=refusals())
+def get_current_key(request: Request, shared: Shared) -> Response:
+    """What the key of this request may do, of which models, and until when. Any key may ask."""
+    who = access(request)
+    with shared.runtime.database.reading() as session:
+        return answer(keys.current(session, who.name, who.scopes))
+
+
 @routes.get("/v1/keys/{key}", tags=["keys"], response_model=contract.Key, responses=refusals(404))
 def get_key(shared: Shared, key: str) -> Response:
     """A key: what it may do, and until when."""

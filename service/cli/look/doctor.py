@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -14,6 +15,9 @@ from service.cli.connection import ask, connected, url
 from service.cli.exits import DONE, ERROR
 from service.cli.options import Json
 from service.cli.output import plain, print_json, stdout
+
+if TYPE_CHECKING:
+    from service.contract.keys import CurrentKey
 
 MARKS = {"good": ("✓", "green"), "note": ("–", "dim"), "bad": ("✕", "red")}
 EXTRAS = {
@@ -71,7 +75,7 @@ def _service() -> Iterator[Finding]:
 
     with connected() as client:
         try:
-            models = list(client.models())
+            models, key = list(client.models()), client.key()
             ready = ask("/readyz")
         except Unauthorized as refused:
             yield Finding("bad", f"{url()} wants a key: set TSUIKA_KEY. {refused.detail}")
@@ -81,11 +85,23 @@ def _service() -> Iterator[Finding]:
             yield Finding("bad", str(away))
         else:
             yield Finding("good", f"The service at {url()} answers, and {_counted(len(models))}.")
+            yield Finding("good", _may(key))
             for part, trouble in ready.items():
                 if part not in ("status", "models"):
                     yield Finding("bad", f"{part}: {trouble}")
             for name, trouble in ready.get("models", {}).items():
                 yield Finding("bad", f"{name}: {trouble}")
+
+
+def _may(key: CurrentKey) -> str:
+    from service.registry.callers.actor import ANONYMOUS
+
+    if key.id == ANONYMOUS:
+        return "It asks nobody for a key."
+    where = "all models" if key.models is None else f"models {', '.join(key.models)}"
+    end = "" if key.expires_at is None else f", until {key.expires_at:%Y-%m-%d %H:%M} UTC"
+    name = "TSUIKA_KEY is its own, which" if key.prefix is None else f"The key {key.prefix}…"
+    return f"{name} may {', '.join(key.scopes)} on {where}{end}."
 
 
 def _counted(models: int) -> str:

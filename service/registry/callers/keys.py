@@ -198,6 +198,14 @@ def hash_of(installation_secret: bytes, secret: str) -> str:
     return hmac.digest(installation_secret, b"api key\0" + secret.encode(), hashlib.sha256).hex()
 
 
+def current(session: Session, name: str, scopes: Collection[KeyScope]) -> contract_keys.CurrentKey:
+    """What the caller of that name may do, who has these scopes on all models where it is no key that was made."""
+    key = session.get(ApiKey, name)
+    if key is None:
+        return contract_keys.CurrentKey(id=name, scopes=sorted(scopes, key=list(KeyScope).index))
+    return shown(contract_keys.CurrentKey, key)
+
+
 def resource(key: ApiKey) -> contract_keys.Key:
     return shown(contract_keys.Key, key, good=_is_good(key))
 

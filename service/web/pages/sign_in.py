@@ -6,8 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from service.contract.resources import Model
-from service.contract.resources import Page as Listed
+from service.contract.keys import CurrentKey
 from service.web.client import Refused, address
 from service.web.view import Answer, Moved, Route, Shown, View
 
@@ -47,7 +46,7 @@ def sign_out(view: View) -> Answer:
 def _try(view: View, key: str | None = None) -> None:
     """Makes the smallest call that takes any key. Raises Refused."""
     api = view.api if key is None else replace(view.api, key=key)
-    api.get(address("models"), Listed[Model], limit=1)
+    api.get(address("keys", "current"), CurrentKey)
 
 
 def _after(wanted: str) -> str:

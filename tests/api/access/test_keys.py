@@ -19,7 +19,7 @@ from service.api.access.callers import Caller
 from service.api.access.keyring import Keyring
 from service.api.routes.updates import _stream
 from service.contract.enums import Action, KeyScope
-from service.contract.keys import CreateKey
+from service.contract.keys import CreateKey, CurrentKey
 from service.errors import Unauthorized
 from service.registry.callers import audit, keys
 from service.registry.sql.database import now
@@ -91,6 +91,16 @@ def test_a_revoked_key_opens_nothing_and_stays_listed(keyed: Api) -> None:
     assert (shown["good"], shown["revoked_at"] is not None) == (False, True)
     assert keyed("DELETE", f"/v1/keys/{key['id']}", headers=OPERATOR).status_code == 204
     assert keyed("DELETE", "/v1/keys/key_1", headers=OPERATOR).status_code == 404
+
+
+def test_every_key_is_told_what_it_may_do(keyed: Api) -> None:
+    def told(secret: str) -> dict[str, Any]:
+        return keyed.ok("GET", "/v1/keys/current", headers={"Authorization": f"Bearer {secret}"})
+
+    made_one = made(keyed, models=["team-a-*"], expires_at="2127-12-31T00:00:00Z", queued=20)
+    assert told(made_one["secret"]) == {name: made_one[name] for name in CurrentKey.model_fields}
+    nobody = dict.fromkeys(CurrentKey.model_fields) | {"scopes": [*KeyScope]}
+    assert told(OPERATOR["Authorization"].split()[1]) == nobody | {"id": "bootstrap key"}
 
 
 def test_a_key_expires(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
