@@ -53,12 +53,14 @@ _OPEN = select(Update.id).where(OPEN).limit(1)
 
 
 class Queue(NamedTuple):
-    """The updates that are open. `oldest_seconds`: how long the one that waits longest has been due ·
-    `unclaimed_seconds`: how long updates have been due while no worker that lives had any, below zero while a lease
-    lasts; both are None where none is due. Challengers wait for all others, so they do not count."""
+    """The updates that are open. `running_seconds`: how long the one that was claimed first has run, None where none
+    does · `oldest_seconds`: how long the one that waits longest has been due · `unclaimed_seconds`: how long updates
+    have been due while no worker that lives had any, below zero while a lease lasts; both are None where none is due.
+    Challengers wait for all others, so they are none that wait."""
 
     waiting: int = 0
     running: int = 0
+    running_seconds: float | None = None
     oldest_seconds: float | None = None
     unclaimed_seconds: float | None = None
 
@@ -75,16 +77,18 @@ def queue(session: Session) -> Queue:
     of_state = select(Update.state, func.count()).where(OPEN).group_by(Update.state)
     counts = dict(session.execute(of_state).all())
     waiting, running = counts.get(UpdateState.QUEUED, 0), counts.get(UpdateState.RUNNING, 0)
+    runs = select(func.min(Update.started_at), func.max(Update.lease_until)).where(Update.state == UpdateState.RUNNING)
+    started, lease = session.execute(runs).one() if running else (None, None)
+    open_updates = Queue(waiting, running, None if started is None else at - started)
     if not waiting:
-        return Queue(0, running)
+        return open_updates
     due = _DUE & Update.challenges.is_(None)
     since = select(func.max(UpdateEvent.at).label("at")).join(Update, Update.id == UpdateEvent.update_id).where(due)
     queued = since.group_by(UpdateEvent.update_id).subquery()
     oldest = session.scalar(select(func.min(queued.c.at)), _times(at))
     if oldest is None:
-        return Queue(waiting, running)
-    lease = session.scalar(select(func.max(Update.lease_until)).where(Update.state == UpdateState.RUNNING))
-    return Queue(waiting, running, at - oldest, at - max(oldest, lease or 0.0))
+        return open_updates
+    return open_updates._replace(oldest_seconds=at - oldest, unclaimed_seconds=at - max(oldest, lease or 0.0))
 
 
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:

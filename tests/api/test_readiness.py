@@ -74,6 +74,9 @@ def test_a_worker_that_is_busy_is_a_worker(api: Api, monkeypatch: pytest.MonkeyP
     assert (queue.waiting, queue.running) == (1, 1)
     assert queue.oldest_seconds is not None
     assert queue.oldest_seconds > 500
+    assert queue.running_seconds is not None
+    assert queue.running_seconds > 500
+    assert "\ntsuika_oldest_running_update_seconds 50" in api("GET", "/metrics").text
     assert api.ok("GET", "/readyz") == {"status": "ready"}
     later(api, monkeypatch, 1100)  # its lease has ended since, and nobody has committed anything
     assert "no worker" in api.ok("GET", "/readyz")["learning"]

@@ -47,8 +47,9 @@ def _families(shared: Context) -> Iterator[Family]:
     yield gauge("tsuika_event_streams", "Streams of events that are open.", shared.watcher.streams)
     yield gauge("tsuika_waiting_updates", "Updates that wait, of all processes.", queue.waiting)
     yield gauge("tsuika_running_updates", "Updates that run, of all processes.", queue.running)
-    oldest = max(0.0, queue.oldest_seconds or 0.0)
-    yield gauge("tsuika_oldest_waiting_update_seconds", "How long the oldest has been due.", oldest)
+    for state, seconds in (("waiting", queue.oldest_seconds), ("running", queue.running_seconds)):
+        what = "the oldest has been due" if state == "waiting" else "the oldest has run"
+        yield gauge(f"tsuika_oldest_{state}_update_seconds", f"How long {what}.", max(0.0, seconds or 0.0))
     yield from runtime.live.figures()
     yield from shared.watcher.scores.families()
     yield from metrics.counted()
