@@ -8,17 +8,21 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from service.errors import DiskFull
 from service.registry.sql.database import Bounds
 from service.registry.sql.engines import open_database
-from service.serving.live import LiveModels
 from service.settings import MiB, Settings
 from service.storage.cache import Cache
 from service.storage.opening import open_store
 from service.storage.permissions import tighten
 from service.telemetry import metrics
 from service.tuning import room
+
+if TYPE_CHECKING:
+    from service.serving.live import LiveModels
 
 NEARLY_FULL, NEARLY_FULL_BYTES = 0.05, 1024 * MiB
 """A disk is nearly full where less is left than this part of it, and less than so many bytes; or less than the largest
@@ -53,10 +57,16 @@ class Runtime:
             settings.store_folder.parent.mkdir(parents=True, exist_ok=True)
         self.cache = Cache(settings.data / "cache", settings.cache_bytes, settings.reserve_bytes)
         self.store = open_store(settings.store_url, self.crash, self.cache, reserve=settings.reserve_bytes)
-        self.live = LiveModels(self.database, self.store, settings.serving_bytes, settings)
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""
         self._listeners: list[Callable[[], None]] = []
+
+    @cached_property
+    def live(self) -> LiveModels:
+        """The versions that answer; what serves none, as most commands, does not load torch for it."""
+        from service.serving.live import LiveModels
+
+        return LiveModels(self.database, self.store, self.settings.serving_bytes, self.settings)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Registers a function to call, in any thread, after this process changed an update or a live pointer."""
@@ -100,5 +110,6 @@ class Runtime:
 
     def close(self) -> None:
         """Closes live models and database."""
-        self.live.close()
+        if "live" in self.__dict__:
+            self.live.close()
         self.database.close()

@@ -31,7 +31,8 @@ from service.learning.data.sides import SETTLING_ROWS, Folding, settle
 from service.learning.evaluation.assessment import ages
 from service.learning.gate.numbers.number_gate import shows_a_move
 from service.learning.methods import AUTO
-from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, kind_of
+from service.learning.network.checkpoint import Checkpoint
+from service.learning.network.part_kinds import DECIDED, REMADE, SOLVED, kind_of
 from service.serving.predictor import Predictor, load
 from service.storage.artifacts import SHARDS, model_area
 from service.storage.local import LocalArtifacts

@@ -19,8 +19,9 @@ from service.contract.inputs import TextInput
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack
-from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, kind_of
+from service.learning.network.checkpoint import LAYOUT, VALUES, Checkpoint
 from service.learning.network.network import Network, build
+from service.learning.network.part_kinds import SERVED, kind_of
 
 
 def read_file(data: bytes) -> Checkpoint:

@@ -13,7 +13,8 @@ from service.contract.report import Certificate, ShardFact
 from service.learning.data.serialization import digest, pack_shard
 from service.learning.evaluation.context import Candidate, UpdateContext
 from service.learning.method import Learned
-from service.learning.network.checkpoint import DECIDED, REMADE, SOLVED, Checkpoint, Layout, kind_of
+from service.learning.network.checkpoint import Checkpoint, Layout
+from service.learning.network.part_kinds import DECIDED, REMADE, SOLVED, kind_of
 from service.learning.run import Run
 from service.learning.update_data import Data
 

@@ -17,8 +17,9 @@ from service.errors import CorruptArtifact, InvalidContent
 from service.learning.backbones.extractor import Extractor, SharedWeights, tensors_of
 from service.learning.data.rows import Array
 from service.learning.network.blocks import Block, GrownLinear
-from service.learning.network.checkpoint import LAYOUT, SERVED, VALUES, Checkpoint, Tensors, kind_of
+from service.learning.network.checkpoint import LAYOUT, VALUES, Checkpoint, Tensors
 from service.learning.network.network import Network, build
+from service.learning.network.part_kinds import SERVED, kind_of
 from service.serving.compute.batchnorm_folding import served
 from service.serving.compute.forward import UNKNOWN, Ending, Extremes, Forward, forwards, matrices
 from service.serving.kinds import kind_of_target

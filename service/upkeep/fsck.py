@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -20,8 +21,10 @@ from service.runtime import Runtime
 from service.storage.artifacts import Artifacts, Store, length
 from service.storage.opening import open_store
 from service.upkeep import gc
-from service.upkeep.intact_copies import IntactCopies
 from service.upkeep.named_files import Name, NamedFile, named_files
+
+if TYPE_CHECKING:
+    from service.upkeep.intact_copies import IntactCopies
 
 BROKEN_CHAIN = (
     "The audit is not as it was written: row {} does not hold. It, or one before it, was changed, deleted or put in: "
@@ -105,8 +108,7 @@ def fsck(
     suspects = sorted(name for name, there in lengths.items() if there is None and name in names)
     damaged = [Damaged(*name, not store.has(*name), names[name]) for name in suspects if length(store, *name) is None]
     if repair:
-        intact = IntactCopies(runtime, store, copies)
-        damaged = [_mended(store, intact, file) for file in damaged]
+        damaged = _all_mended(runtime, store, copies, damaged)
         for path in stale:
             path.unlink(missing_ok=True)
     return Checked(
@@ -130,6 +132,15 @@ def _names(runtime: Runtime) -> dict[Name, dict[str, NamedFile]]:
             for file in named_files(session, model):
                 names.setdefault((file.area, file.digest), {})[model.name] = file
     return names
+
+
+def _all_mended(runtime: Runtime, store: Store, copies: Artifacts | None, damaged: list[Damaged]) -> list[Damaged]:
+    if not damaged:
+        return []
+    from service.upkeep.intact_copies import IntactCopies  # torch, to make sums anew
+
+    intact = IntactCopies(runtime, store, copies)
+    return [_mended(store, intact, file) for file in damaged]
 
 
 def _mended(store: Store, intact: IntactCopies, file: Damaged) -> Damaged:

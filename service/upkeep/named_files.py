@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from service.learning.network.checkpoint import SERVED, kind_of
+from service.learning.network.part_kinds import SERVED, kind_of
 from service.registry.sql import database
 from service.registry.sql.conditions import THERE
 from service.registry.sql.tables import Batch, LedgerEntry, Model, Update, Version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,25 @@ for verbs in app.VERBS.values():
         assert not there("{heavy}"), (verb, there("{heavy}"))
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_who_operates_does_not_wait_for_torch(migrated: Path, tmp_path: Path) -> None:
+    shutil.copy(migrated, tmp_path / "tsuika.db")
+    code = f"""
+import contextlib, io, os, sys, time
+from service.cli import app
+time.sleep = lambda seconds: None  # between tries to reach a service
+os.environ |= {{"TSUIKA_DATA": "{tmp_path}", "TSUIKA_URL": "http://127.0.0.1:9"}}
+for line in ("settings", "doctor", "keys list", "audit verify", "gc", "fsck --repair", "backup {tmp_path}/copy"):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = app.main(line.split())
+    assert code == (line == "doctor"), (line, said.getvalue())
+    assert "torch" not in sys.modules, line
+os.environ["TSUIKA_DATA"] = "{tmp_path}/restored"
+assert app.main(["restore", "{tmp_path}/copy"]) == 0
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @contextmanager
 def runtime() -> Iterator[Runtime]:
     """Opens the data folder. Raises as `settings` does."""
-    from service.runtime import Runtime  # it loads torch, which takes seconds
+    from service.runtime import Runtime
 
     opened = Runtime(settings())
     try:

@@ -15,19 +15,11 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.exact.lift_choice import LiftTrial
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.headless_networks import give_grid, identity_network, pretrained_network
-from service.learning.network.checkpoint import (
-    FROZEN,
-    BlockLayout,
-    Checkpoint,
-    Layout,
-    LiftLayout,
-    Tensors,
-    kind_of,
-    of_kinds,
-)
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, LiftLayout, Tensors, of_kinds
 from service.learning.network.input_scale import AnyScale, load_scale, scale_for
 from service.learning.network.lifts import UNLIFTED, WIDE, WIDE_ROWS, Lift, LiftKind, NamedLifts, lift_of
 from service.learning.network.network import build, parts_of
+from service.learning.network.part_kinds import FROZEN, kind_of
 from service.learning.run import Run
 from service.learning.update_data import Data
 

@@ -15,9 +15,10 @@ import torch
 from service.learning.data.rows import Floats
 from service.learning.ledger.feature_space import Space
 from service.learning.method import Learned
-from service.learning.network.checkpoint import SOLVED, BlockLayout, Checkpoint, Tensors, kind_of
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, Tensors
 from service.learning.network.growth import matrix, next_part
 from service.learning.network.network import build
+from service.learning.network.part_kinds import SOLVED, kind_of
 from service.learning.update_data import Data
 
 

@@ -23,9 +23,10 @@ from service.learning.backbones.extractor import Extractor, SharedWeights
 from service.learning.data.rows import Array, FeatureRows, Ints, Rows
 from service.learning.data.target_grid import NumberGrid
 from service.learning.devices import CPU, placed
-from service.learning.network.checkpoint import FROZEN, Checkpoint, Tensors, of_kinds
+from service.learning.network.checkpoint import Checkpoint, Tensors, of_kinds
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Network, build, forward_cost, parts_of
+from service.learning.network.part_kinds import FROZEN
 from service.learning.run import UNWATCHED, Run
 
 BLOCK = 64

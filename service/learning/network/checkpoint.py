@@ -16,27 +16,12 @@ from service.contract.inputs import Backbone, IdentityBackbone, InputSpec
 from service.contract.strict import Listed, Strict, Unlimited
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.target_grid import NumberGrid
+from service.learning.network.part_kinds import FROZEN, SERVED, kind_of
 
 Tensors = Mapping[str, Tensor]
 
 VALUES = "values"
 """The part of a version of tables that says which values of categories it has learned."""
-
-SERVED = frozenset({"scale", "values", "backbone", "lift", "neck", "head", "interval"})
-"""Kinds of parts that answer. The judge's heads and the state of methods do not."""
-FROZEN = frozenset({"scale", "backbone", "lift"})
-"""Kinds of parts that make the feature space of an exact head."""
-DECIDED = frozenset({"scale", "lift"})
-"""Kinds of parts that a batch may decide without being learned: no weight of them was fitted to labels."""
-SOLVED = frozenset({"head", "judge"})
-"""Kinds of parts of an exact head that are a function of the sums alone."""
-REMADE = frozenset({"interval", "values"})
-"""Kinds of parts that are made anew without what was taken back: of what the lineage remembers, of the batches left."""
-
-
-def kind_of(part: str) -> str:
-    """The kind of a part: "backbone" for "backbone.0"."""
-    return part.partition(".")[0]
 
 
 def of_kinds(parts: Mapping[str, Tensors], kinds: Collection[str]) -> dict[str, Tensors]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from service.learning.network.blocks import Block, GrownLinear, new_block
-from service.learning.network.checkpoint import kind_of
 from service.learning.network.convolutions import Convolutions
 from service.learning.network.network import Dense, Network
+from service.learning.network.part_kinds import kind_of
 
 LOUDEST = 1 / 8
 """Largest standard deviation of the weights of new columns."""

@@ -21,9 +21,10 @@ from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBac
 from service.contract.tables import NumberColumn, TableInput, table_facts
 from service.errors import InvalidContent
 from service.learning.data.learned_values import LACKED_PART
-from service.learning.network.checkpoint import SERVED, BlockLayout, Checkpoint, Layout, Tensors, kind_of, source_head
+from service.learning.network.checkpoint import BlockLayout, Checkpoint, Layout, Tensors, source_head
 from service.learning.network.input_scale import InputScale, declared_scale
 from service.learning.network.network import build, fresh, layout_of, parts_of
+from service.learning.network.part_kinds import SERVED, kind_of
 from service.learning.wording import reason
 
 AT = "/weights"

@@ -22,10 +22,11 @@ from service.learning.ledger.headless_networks import give_grid
 from service.learning.method import Learned
 from service.learning.method_params import NO_BLOCKS, GradientParams, Unfreeze
 from service.learning.network.blocks import Block
-from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
+from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.growth import grow_head, merge, new_neck
 from service.learning.network.input_scale import declared_scale, load_scale, scale_for
 from service.learning.network.network import TRAINED_HERE, build, fresh, layout_of, parts_of
+from service.learning.network.part_kinds import kind_of
 from service.learning.network.provenance import ORIGIN, learned_by_part, origin_of, trunk_trains, unchanged
 from service.learning.run import Run
 from service.learning.training.aims import aim_of

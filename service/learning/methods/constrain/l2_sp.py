@@ -26,7 +26,8 @@ from pydantic import Field
 from service.contract.enums import Family
 from service.learning.method import Learned, Method
 from service.learning.methods.constrain.anchored import USUAL, Anchor, PulledParams, Strength, train_pulled
-from service.learning.network.checkpoint import Checkpoint, Tensors, kind_of
+from service.learning.network.checkpoint import Checkpoint, Tensors
+from service.learning.network.part_kinds import kind_of
 from service.learning.network.provenance import ORIGIN
 from service.learning.run import Run
 from service.learning.training.learner import Learner

@@ -17,8 +17,9 @@ from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_shard, unpack_rows
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space, feature_rows
-from service.learning.network.checkpoint import FROZEN, of_kinds
+from service.learning.network.checkpoint import of_kinds
 from service.learning.network.network import parts_of
+from service.learning.network.part_kinds import FROZEN
 from service.storage.artifacts import SHARDS, Artifacts
 from service.storage.opening import open_store
 from service.worker.assignment import Shard, Stored
