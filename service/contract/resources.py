@@ -90,12 +90,11 @@ class Model(Resource):
     @field_validator("gate", mode="before")
     @classmethod
     def _completed(cls, gate: Any, info: ValidationInfo) -> Any:
-        """Adds the defaults of the kind of target, which lists leave out."""
         return policy_of(info.data["target"], gate) if isinstance(gate, dict) and "target" in info.data else gate
 
 
 class ListedModel(Model):
-    """A model in a list: its `gate` has only what differs from the defaults."""
+    """A model in a list: its `gate` has only what differs from the defaults, which a client adds again."""
 
     @field_serializer("gate")
     def _differing(self, gate: AnyPolicy) -> dict[str, Any]:
