@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from service.contract.enums import (
     BatchState,
@@ -91,14 +91,6 @@ class Model(Resource):
     @classmethod
     def _completed(cls, gate: Any, info: ValidationInfo) -> Any:
         return policy_of(info.data["target"], gate) if isinstance(gate, dict) and "target" in info.data else gate
-
-
-class ListedModel(Model):
-    """A model in a list: its `gate` has only what differs from the defaults, which a client adds again."""
-
-    @field_serializer("gate")
-    def _differing(self, gate: AnyPolicy) -> dict[str, Any]:
-        return gate.model_dump(mode="json", exclude_defaults=True)
 
 
 class NumberSummary(Resource):

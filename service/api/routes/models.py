@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import field_serializer
 from sqlalchemy.orm import Session
 
 from service.api.context import Context, Page, Shared, access, answer, attempt, body_of
@@ -23,6 +25,7 @@ from service.api.preconditions import (
 )
 from service.contract import requests, resources
 from service.contract.requests import MethodChoice
+from service.contract.targets.kind import AnyPolicy
 from service.errors import Forbidden
 from service.intake.kinds.labels import too_many_classes
 from service.learning.network.input_scale import declared_scale
@@ -30,6 +33,14 @@ from service.registry import models
 from service.upkeep import gc
 
 routes = APIRouter(tags=["models"])
+
+
+class ListedModel(resources.Model):
+    """A model in a list: its `gate` has only what differs from the defaults, which a client adds again."""
+
+    @field_serializer("gate")
+    def _differing(self, gate: AnyPolicy) -> dict[str, Any]:
+        return gate.model_dump(mode="json", exclude_defaults=True)
 
 
 @routes.post(
@@ -68,7 +79,7 @@ def create_model(request: Request, shared: Shared) -> Response:
     return _shown(shared, name, done.status, {"Location": f"/v1/models/{name}", **done.headers})
 
 
-@routes.get("/v1/models", response_model=resources.Page[resources.ListedModel], responses=refusals())
+@routes.get("/v1/models", response_model=resources.Page[ListedModel], responses=refusals())
 def list_models(request: Request, shared: Shared, page: Page, archived: bool = False) -> Response:
     """Models that exist for the key, newest first; with `archived` those that were archived instead. `gate` has what
     differs from the defaults; GET of the model has all of it."""
@@ -77,7 +88,7 @@ def list_models(request: Request, shared: Shared, page: Page, archived: bool = F
         return list_page(
             page,
             partial(models.page, session, reach=reach, archived=archived),
-            lambda rows: models.resources_of(session, rows, shared.runtime.live.serving_version, resources.ListedModel),
+            lambda rows: models.resources_of(session, rows, shared.runtime.live.serving_version, ListedModel),
         )
 
 
