@@ -25,6 +25,7 @@ PREDICTIONS = {"method": "POST", "route": "/v1/models/{model}/predictions"}
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was counted, and no model is named yet."""
     monkeypatch.setattr(requests, "_routes", {})
+    monkeypatch.setattr(requests.MODEL_ERRORS, "_values", {})
     monkeypatch.setattr("service.serving.live.NAMED", NamedModels(100))
     monkeypatch.setattr(metrics, "NAMED", NamedModels(100))
 
