@@ -274,8 +274,9 @@ class Settings(BodyLimits):
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"][:1])
+            called = "PORT" if name == "port" and values["port"] == env.get("PORT") else f"{PREFIX}{name.upper()}"
             reason = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
-            raise ImpossibleSettings(f"{PREFIX}{name.upper()} cannot be used: {reason}.") from None
+            raise ImpossibleSettings(f"{called} cannot be used: {reason}.") from None
         settings.check()
         return settings
 

@@ -35,6 +35,8 @@ def test_defaults_stay_on_this_machine_and_in_one_folder(tmp_path: Path, monkeyp
 def test_environment_then_overrides_and_empty_means_unset() -> None:
     assert Settings.from_environment({"PORT": "81"}).port == 81
     assert Settings.from_environment({"PORT": "81", "TSUIKA_PORT": "82"}).port == 82
+    with pytest.raises(ImpossibleSettings, match=r"^PORT cannot be used"):
+        Settings.from_environment({"PORT": "eighty"})
     environment = {"TSUIKA_PORT": "9000", "TSUIKA_KEY": "", "TSUIKA_ALLOWED_HOSTS": "a.example, b.example", "PORT": "1"}
     settings = Settings.from_environment(environment, host=None, worker=False)
     assert (settings.port, settings.key, settings.worker) == (9000, None, False)

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from starlette.requests import cookie_parser
 from starlette.types import Scope
@@ -77,12 +77,15 @@ class Browser:
 
 
 def key_to_read_by(scope: Scope) -> str | None:
-    """The key that a browser signed in with, where it reads /v1: a safe method, which no page of another origin asks,
-    and no key in its header. None for any other request."""
+    """The key that a browser signed in with, where it reads /v1: a safe method, asked from no page of another origin as
+    far as the browser says, and no key in its header. None for any other request."""
     if scope["method"] not in ("GET", "HEAD") or not scope["path"].startswith("/v1/"):
         return None
     headers = headers_of(scope)
     if "authorization" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return None
+    page = headers.get("origin") or headers.get("referer")  # browsers that say no site of plain HTTP say these
+    if page and urlsplit(page).netloc != headers.get("host"):
         return None
     return unquote(cookie_parser(headers.get("cookie", "")).get(KEY, "")) or None
 

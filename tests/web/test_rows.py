@@ -119,6 +119,8 @@ def test_doubtful_targets_are_listed_and_corrected(person: Person) -> None:
     same = {"before-4": repr(4 / 7)}
     wrong = person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1,5"})
     assert (wrong.status_code, 'id="label-4-fault"' in wrong.text) == (422, True)
+    deep = person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "[" * 50_000})
+    assert deep.status_code == 422
     person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1.5"})
     new, _ = person.api.ok("GET", "/v1/models/load/batches")["items"]
     corrected = person.api.ok("GET", f"/v1/models/load/batches/{new['id']}/rows?rows=4")["items"]

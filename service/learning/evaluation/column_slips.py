@@ -29,6 +29,8 @@ SEVERAL, FLAG, DISTINCT = 3, 2, 10
 which it can be told from others."""
 NEARLY, SELDOM = 0.95, 0.5
 """Part of the values that is nearly all, and part of the rows up to which a value is not the usual one."""
+MOST_POWER = 300
+"""Of ten, by which a column is said to be off: float64 holds no 10**309."""
 CHAIN = 3
 """So many of the columns that change places must fit better there, or all: others may have moved besides."""
 
@@ -108,7 +110,7 @@ class _Columns:
         if not len(sizes) or not len(own):
             return None
         power = round(_log(own) - _log(sizes))
-        if not power:
+        if not power or abs(power) > MOST_POWER:
             return None
         repaired = own / 10.0**power
         earlier = [x for rows in self.earlier if len(x := _present(rows[:, k])) >= SEVERAL]
@@ -128,7 +130,8 @@ class _Columns:
         places = linear_sum_assignment(apart)[1]
         for cycle in _cycles(places.tolist()):
             fits = [k for k in cycle if apart[k, places[k]] < apart[k, k]]
-            if len(fits) < min(len(cycle), CHAIN) or all(len(np.unique(before[k])) <= DISTINCT for k in fits):
+            least = CHAIN if len(self.earlier) > 1 else len(cycle)  # lags of a series that moves hold one another's
+            if len(fits) < min(len(cycle), least) or all(len(np.unique(before[k])) <= DISTINCT for k in fits):
                 continue
             if self._mends([columns[k] for k in fits], apart[fits, places[fits]].sum()):
                 holds |= {columns[k]: columns[places[k]] for k in fits}

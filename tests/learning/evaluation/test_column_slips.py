@@ -114,6 +114,16 @@ def test_what_may_be_the_world_is_no_slip(batch: Floats) -> None:
     assert found([people(200, 0), people(200, 1)], batch)[0] == {}
 
 
+def test_the_second_batch_of_a_series_that_moves_holds_no_lags_of_others() -> None:
+    series = 1.03 ** np.arange(12.0)
+    lags = [np.random.default_rng(k).normal(series[k : k + 5][::-1], 0.01, (60, 5)) for k in (0, 1)]
+    assert found([lags[0]], lags[1])[0] == {}
+
+
+def test_a_column_that_was_tiny_beyond_all_powers_is_no_fault() -> None:
+    assert found([times(people(60, 0), 1e-310, 0)], people(60, 1))[0] == {}
+
+
 def test_what_an_earlier_batch_had_is_usual() -> None:
     for spoil in (lambda x: times(x, 1000, 0), lambda x: places(x, 1, 0, 2, 3, 4), lambda x: filled(x, 0, 0)):
         known = [people(300, 0), spoil(people(100, 1))]

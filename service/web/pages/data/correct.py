@@ -69,11 +69,11 @@ def act(view: View) -> Answer:
 
 
 def _number(typed: str) -> Any:
-    """A target, or several, parted by semicolons, as the form shows them; what is none stays text, for the API says of
-    it what is wrong."""
+    """A target, or several, parted by semicolons, as the form shows them; what is none, such as 1,5, stays text, for
+    the API says of it what is wrong."""
     try:
-        return json.loads(f"[{typed.replace(';', ',')}]", parse_constant=str)
-    except ValueError:
+        return typed if "," in typed else json.loads(f"[{typed.replace(';', ',')}]", parse_constant=str)
+    except (ValueError, RecursionError):
         return typed
 
 
