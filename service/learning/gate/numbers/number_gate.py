@@ -39,6 +39,8 @@ rule on classes which has the same purpose. Each is named after its part of the 
 
 BLAMED = ("wrong_columns", "wrong_unit", "one_value")
 """Rules that name what is wrong with a batch, whatever came before it."""
+OF_TARGETS = ("unlearnable", "wrong_unit")
+"""Rules that say of targets what inputs which are cut off would look like, too."""
 EXCUSABLE = ("contradicts_everything", "outliers", "disagrees_broadly")
 """Rules that let a batch pass which something excuses for being unlike the promoted ones."""
 SEVERITY = {None: 0, Severity.HELD: 1, Severity.REJECTED: 2}
@@ -49,7 +51,7 @@ def judge_numbers(measured: NumberMeasured, policy: NumberPolicy) -> GateReport:
     findings = {}
     for number, name, rule in NUMBER_RULES:
         found = [_unless_excused(name, rule(measured, one, policy), one, measured) for one in measured.numbers]
-        findings[number, name] = _of_inputs(_worst(found), measured)
+        findings[number, name] = _of_inputs(name, _worst(found), measured)
     return decided(findings, measured.live, measured.resettled)
 
 
@@ -75,12 +77,18 @@ def _unless_excused(name: str, finding: Finding, number: OneNumber, measured: Nu
     return Finding(f"{finding.what} {excuse}", finding.value, finding.limit) if excuse else finding
 
 
-def _of_inputs(finding: Finding, measured: NumberMeasured) -> Finding:
-    """The finding, which leads to the inputs, and not to a move of the targets, where columns of those are far off."""
-    if not measured.beyond or MOVE not in finding.remedy:
+def _of_inputs(name: str, finding: Finding, measured: NumberMeasured) -> Finding:
+    """The finding, which leads to the inputs, and not to the targets, where columns of those are far off."""
+    if not measured.beyond or finding.fires is None:
         return finding
-    wrong = "If they are a mistake, send the rows again; if they are right, promote this version."
-    return replace(finding, remedy=f"{measured.beyond}. {wrong}")
+    if name in OF_TARGETS:  # which no head could follow, where it sees rows that differ as the same
+        right = "it sees them cut off, which may be all that is wrong: make a new model that declares a wider `scale`"
+        return replace(finding, remedy=f"But first: {_inputs(measured, right)}")
+    return replace(finding, remedy=_inputs(measured, "promote this version")) if MOVE in finding.remedy else finding
+
+
+def _inputs(measured: NumberMeasured, right: str) -> str:
+    return f"{measured.beyond}. If they are a mistake, send the rows again; if they are right, {right}."
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

@@ -88,6 +88,8 @@ def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(
         'Column "p" has values far off. If they are a mistake, send the rows again; if they are right, promote this '
         "version."
     )
+    unit = replace(measure(stream.assessment(inputs, targets * 10)), beyond='Column "p" has values far off')
+    assert 'But first: Column "p" has values far off. If' in judge_numbers(unit, stream.policy).why
     report = stream.judged(inputs, targets + 9, expected=True)
     assert report.outcome is Outcome.PASS
     assert any("That was expected: targets move at once." in rule.why for rule in report.rules)
