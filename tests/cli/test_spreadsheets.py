@@ -131,6 +131,13 @@ def test_a_push_of_words_among_numbers_says_the_option_and_names_the_file_once(t
     refused = tsuika("push", "ages", unclear)
     assert 'ages does not know "nr", "kind". "nr" only numbers rows: --leave-out nr. Or make it' in refused.err
     assert f"tsuika init ages {unclear} --replace" in refused.err
+    sold = [[str(k % 6), "ab"[k % 2], f"{k}.5"] for k in range(60)]
+    sales = save(tmp_path / "sales.csv", sold, ["age", "town", "units_sold"])
+    assert tsuika("init", "sales", sales).code == DONE
+    lacking = save(tmp_path / "next.csv", [row[:2] for row in sold], ["age", "town"])
+    assert 'next.csv: "units_sold" is missing, which sales predicts. If' in tsuika("push", "sales", lacking).err
+    renamed = save(tmp_path / "near.csv", [[*row, "x"] for row in sold], ["age", "town", "unit_sold", "note"])
+    assert 'predicts. Is "unit_sold" meant as "units_sold"? If' in tsuika("push", "sales", renamed).err
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_rows_are_read_as_people_write_them() -> None:
         (VECTOR, "1, 2,3\n\n4 5 6\n", [[1, 2, 3], [4, 5, 6]]),
         (VECTOR, "[1, 2, 3]", [[1, 2, 3]]),
         (VECTOR, "[[1, 2, 3], [4, 5, 6]]", [[1, 2, 3], [4, 5, 6]]),
+        (VECTOR, '{"inputs": [[1, 2, 3]], "top": 10}', [[1, 2, 3]]),
         (IMAGE, "[[[0, 1], [2, 3]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, "[[[[0, 1], [2, 3]]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, '{"png": "iVBO"}', [{"png": "iVBO"}]),
@@ -175,6 +176,11 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         refused = person.sends(path, path, **{**typed, field: wrong})
         assert refused.status_code == 422
         assert f'id="{field}-fault"' in refused.text
+        assert "null where" not in refused.text
+    assert "and leave it blank where it is missing" in refused.text
+    person.looks(f"{path}?lang=ja")
+    blank = person.sends(path, path, **{**typed, "column-2": "yesterday"})
+    assert "のように書き、不明な場合は空欄にしてください" in blank.text
     for language, said in (("en", "“nights” takes a number: write it with a point"), ("ja", "「nights」は数値です。")):
         person.looks(f"{path}?lang={language}")
         refused = person.sends(path, path, **{**typed, "column-0": "1.234,50"})
@@ -185,7 +191,8 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
     person.looks(f"{path}?lang=en")
     row = '{"nights": 3, "city/ward": "Osaka"}'
-    for pasted, shown in ((row, "Answered by"), (f"[{row}, {row}]", "It answers 2 rows.")):
+    answers = (row, "Answered by"), (f"[{row}, {row}]", "2 rows."), (f'{{"inputs": [{row}, {row}]}}', "2 rows.")
+    for pasted, shown in answers:
         assert shown in person.sends(path, path, json=pasted, **{"column-0": "three"}).text
     for pasted in ('{"nights": ', '{"nights": 3, "city/ward": "Nara"}', "[[1]]"):
         refused = person.sends(path, path, json=pasted)

@@ -15,6 +15,7 @@ from service.contract.report import NewValue
 from service.contract.tables import TableInput
 from service.errors import MethodRefused
 from service.guessing.csv_dialect import Dialect
+from service.intake.kinds.cells import no_number
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.slips import class_notes, slip_notes, value_notes
 from service.learning.evaluation.classes.class_challenge import ClassComparison
@@ -90,6 +91,7 @@ def notes() -> list[str]:
         *scale_notes(scale, still, fitted=True),
         *scale_notes(scale, wide, fitted=False),
         *slip_notes(slips),
+        *(no_number("23O", *way) for way in ((), ("leave the cell empty",), ("leave the row out",))),
         *value_notes({"city": [NewValue(value="Kobe", rows=9)]}),
         *class_notes({f"wein{letter}": 1 for letter in "abcdefg"}, ["wein"], ["bat_1"]),
         *(f"auto: a challenger that did not win. {one.sentence('retrain')}" for one in comparisons),

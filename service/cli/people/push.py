@@ -91,8 +91,7 @@ def run(
         info = _known(remote, path)
         columns = columns_of(file, info, label, group, learns=True)
         if columns.label is None:
-            which = f"which column is the label? Say it with --label COLUMN.{_candidates(file, info)}"
-            raise WrongUsage(f"{file.name}: {which}")
+            raise WrongUsage(f"{file.name}: {_which(file, info)}{_candidates(file, info)}")
         check_size(file)
         counts = count_labels(file, columns.label)
         new = _new_classes(file, columns.label, counts, info, new_classes)
@@ -195,6 +194,21 @@ def _found(file: DataFile, columns: Columns, counts: LabelCounts, info: Model) -
     noun = info.target.noun
     said = f'{file.name}: {counts.rows:,} rows, {takes(info)}, {noun}s in "{columns.label}".'
     return plain(" ".join(filter(None, [said, columns.dialect.sentence, counts.without_label(file, noun)])))
+
+
+def _which(file: DataFile, info: Model) -> str:
+    """The question for the column of labels; what is missing, where the model knows its name."""
+    missing = [name for name in info.target.named if name not in file.columns]
+    if not missing:
+        return "which column is the label? Say it with --label COLUMN."
+    from service.intake.near import near_matches
+
+    near = near_matches(missing, [name for name in file.columns if name not in info.leave_out])
+    meant = "".join(f' Is "{likes[0]}" meant as "{name}"?' for name, likes in near.items() if likes)
+    return (
+        f"{quoted(missing)} {'is' if len(missing) == 1 else 'are'} missing, which {info.name} predicts.{meant} "
+        "If another column holds it, say --label COLUMN."
+    )
 
 
 def _candidates(file: DataFile, info: Model) -> str:

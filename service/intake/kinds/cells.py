@@ -35,6 +35,10 @@ _PARTED = re.compile(r"[-+]?[0-9][0-9.,'’\s]*[.,'’\s][0-9]+")
 _BETWEEN = re.compile(r"[,.'’\s]")
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}([,.'’\s])[0-9]{3}(?:\1[0-9]{3})*")
 _NUMBERS = re.compile(r"(?:(?<!\S)-|(?<![-\d]))\d+(?:\.\d+)?", re.ASCII)
+_ATTACHED = re.compile(r"[0-9](?:{0})|(?:{0})[0-9]".format(r"[^\W_0-9\u3040-\u9fff]|[十百千万億兆]"))
+"""A letter that touches a digit, so that the digits alone may be another number: 23O, 5k, 3万. Kana and kanji of units
+are none: 23円."""
+_LOOKALIKES = str.maketrans("OolI", "0011")
 _PLAIN = re.compile(r"\s*[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
 SHOWN = 40
 """Characters of a cell that a refusal quotes."""
@@ -104,9 +108,14 @@ def no_number(text: str, otherwise: str = "leave the cell empty (JSON: null)") -
         meant = _meant(text)
         write = f"write {meant}, a point" if meant else "write a point"
         return f"{quoted_cell(text)} is not a number here: {write} for decimals and nothing between thousands."
-    numbers = _NUMBERS.findall(text[: SHOWN + 1])
-    meant = f"{numbers[0]}, without unit," if len(numbers) == 1 else "one such as 12.5, without unit,"
-    return f"{quoted_cell(text)} is not a number: write {meant} or {otherwise}."
+    shown = text[: SHOWN + 1]
+    attached = _ATTACHED.search(shown)
+    if attached and len(text) <= SHOWN and _PLAIN.fullmatch(alike := text.translate(_LOOKALIKES)):
+        way = f"Write one such as 12.5, without unit, or {otherwise}."
+        return f"{quoted_cell(text)} is not a number: is it {alike}? {way}"
+    numbers = [] if attached else _NUMBERS.findall(shown)
+    meant = numbers[0] if len(numbers) == 1 else "one such as 12.5"
+    return f"{quoted_cell(text)} is not a number: write {meant}, without unit, or {otherwise}."
 
 
 def _meant(text: str) -> str:

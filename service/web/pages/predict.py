@@ -21,7 +21,7 @@ from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
 from service.web.client import Refused, Sending, Sent
-from service.web.forms import GENERAL, faults, words_in
+from service.web.forms import GENERAL, Said, faults, slug_of, words_in
 from service.web.pages.data.send import WRITTEN
 from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
@@ -179,11 +179,13 @@ def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
 
 
 def _read(model: Model, typed: str) -> list[Any]:
-    """Rows of JSON: of one row, or a list of several. Raises Unreadable."""
+    """Rows of JSON: of one row, a list of several, or a body with `inputs`. Raises Unreadable."""
     try:
         read = json.loads(typed)
     except (ValueError, RecursionError):
         raise Unreadable("predict.no_json") from None
+    if isinstance(read, dict) and isinstance(read.get("inputs"), list):  # no cell is a list, of a column of that name
+        read = read["inputs"]
     return read if isinstance(read, list) and _depth(read) > len(model.input.shape) else [read]
 
 
@@ -245,6 +247,8 @@ def beside(model: Model, problem: Problem, pasted: bool = False) -> dict[str, st
     for place, sentence in faults(problem).items():
         of_rows = place == "inputs" or place.startswith("inputs.")
         column = place.removeprefix("inputs.").partition(".")[2].replace("~1", "/").replace("~0", "~")
+        if fields:
+            sentence = Said(sentence.replace("and null where", "and leave it blank where"), slug_of(problem))
         placed[fields.get(column, "" if fields else "json" if pasted else "rows") if of_rows else place] = sentence
     return placed
 

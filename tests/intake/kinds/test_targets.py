@@ -52,6 +52,8 @@ def test_what_is_no_target_is_refused_at_its_place() -> None:
         ("12,5", 1, "", 'Target 3: "12,5" is not a number here: write 12.5'),
         ("1.234,5", 1, "", "write 1234.5"),
         ("much", 1, "", '"much" is not a number'),
+        ("-l2.O", 1, "", "is it -12.0? Write one such as 12.5"),
+        ("S2", 1, "", "write one such as 12.5"),
         (True, 1, "", "true or false"),
         ({"a": 1}, 1, "", "an object"),
         ([], 1, "", "one number a row"),
