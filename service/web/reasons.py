@@ -84,7 +84,8 @@ def method_sentence(update: Update, report: AnyReport | None, words: Words) -> s
     key = f"reason.auto.{method}"
     if (update.requested_method or {}).get("name") != "auto" or key not in words:
         return ""
-    return words("reason.auto.chosen", method=method, why=words(key))
+    older = words("reason.auto.older") if "older batches count less" in update.why else ""
+    return words("reason.auto.chosen", method=method, why=words(key) + older)
 
 
 def note_sentences(report: AnyReport, words: Words) -> list[str]:

@@ -257,6 +257,8 @@ def test_each_method_that_is_chosen_has_a_reason() -> None:
         update = Update.model_construct(**{**facts, **chosen})
         assert name in method_sentence(update, None, JA), name
         assert method_sentence(update, None, Words("en")) == "Chosen automatically: so.", name
+        fades = update.model_copy(update={"why": "auto: older batches count less."})
+        assert "古いバッチほど" in method_sentence(fades, None, JA), name
         asked = update.model_copy(update={"requested_method": {"name": name}})
         assert method_sentence(asked, None, JA) == "", name
         back = update.model_copy(update={"kind": UpdateKind.RETRACT})
