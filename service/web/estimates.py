@@ -19,12 +19,14 @@ SAME = 0.0005
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share, or an error in the unit of the targets. `low`, `high`: its 95 % interval, None where there is none."""
+    """A share, or an error in the unit of the targets. `low`, `high`: its 95 % interval, None where there is none.
+    `start`: where its range of values begins, if it is of one."""
 
     value: float
     low: float | None
     high: float | None
     rows: int
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Pair:
     def change(self) -> float | None:
         """second - first"""
         return None if self.first is None or self.second is None else self.second.value - self.first.value
+
+    @property
+    def start(self) -> float:
+        """Where its range of values begins."""
+        return next((of.start for of in (self.first, self.second) if of is not None), 0.0)
 
     @property
     def better(self) -> bool | None:
@@ -129,7 +136,7 @@ def brought(report: Report) -> dict[str, Estimate]:
 
 def of_region(region: Region) -> Estimate:
     """Mean error of a range of values."""
-    return Estimate(region.mae, None, None, region.rows)
+    return Estimate(region.mae, None, None, region.rows, region.from_)
 
 
 def of_number(number: NumberError, rows: int) -> Estimate:

@@ -126,11 +126,14 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
 
     looks = [tsuika(*words) for words in (["models"], ["versions", "fruits"], ["updates", "fruits"])]
     assert all(look.code == DONE and "fruits" in looks[0].out for look in looks)
-    assert "● live" in looks[1].out
+    assert all(re.search(row, looks[1].out) for row in ("1 +● promoted +–", "2 +● live +● promoted +1"))
     assert re.search(r"● promoted +2 +60 +20", looks[2].out), "as many rows as the file has"
     assert "Live: version 2. It knows plum" in looks[2].out
     report = tsuika("report", "fruits")
     assert report.out.startswith("fruits@2, live, by ridge, learned on version 1\nLive: version 2.")
+    assert re.search(r"^ 5 forgets +passed", report.out, re.M), "notes name rules by their numbers"
+    then = tsuika("report", "fruits@1").out
+    assert "\nWhen it was judged: Live: version 1." in then
     compared = tsuika("compare", "fruits@1", "fruits@2")
     assert "class apple" in compared.out
     asked_both = tsuika("compare", "fruits@1", "fruits@2", tmp_path / "asked.csv").out
@@ -295,7 +298,8 @@ def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsui
     wrong = tsuika("push", "basket", shuffled, "--expect", "move")
     assert wrong.code == USAGE
     assert 'what it may expect is "relabel"' in wrong.err
-    assert tsuika("versions", "basket", "--json").json["items"][-1]["live"]
+    listed = tsuika("versions", "basket", "--json").json["items"]
+    assert (listed[-1]["live"], listed[-1]["verdict"], listed[0]["verdict"]) == (True, "promoted", "rejected")
 
 
 def test_gaps_and_columns_are_named_and_what_was_printed_can_be_typed(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -320,6 +320,8 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
     assert said(*errors, of_errors=True) == "Version 4 is off by 1.5 less than version 3, on average."
     assert Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9), of_errors=True).better
     assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
+    ranges = {str(start): Estimate(1.0, None, None, 9, start) for start in (472.0, 66.3)}
+    assert [of.name for of in pairs(Side(None, {}), Side(None, ranges), True)] == ["66.3", "472.0"], "by their values"
 
 
 def test_two_versions_have_a_page_without_reports_too(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,8 @@ def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
     assert ">0</text>" in picture
     assert re.findall('class="lab [^>]*>([^<]*)<', picture)[:2] == ["yardstick 40", "new rows 11"]
     assert picture.count('class="line beside"') == 2, "on wide and on narrow screens"
+    lone = History(errors[:1], [], amount, ("error", "own", "yardstick"), Words("en"))
+    assert history(lone).count('class="line beside"') == 2, "a dash where there is no line"
     assert describe(shown).endswith(
         "was 12.5 at version 2 and is 11 at version 3. The yardstick is off by 40 on the same rows."
     )

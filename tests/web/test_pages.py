@@ -596,8 +596,12 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     assert words("measured.since", label="Forgotten since its best") in shown
     assert 'data-label="Forgotten">1.0 points<' in shown
     make_version(person.api.runtime, seed=3)
-    assert words("measured.not_live") not in person.looks("/models/digits/versions/1").text, "it was live"
-    compared = person.looks("/models/digits/compare?before=2&after=1").text
+    was = person.looks("/models/digits/versions/1").text
+    assert words("measured.not_live") not in was, "it was live"
+    assert (words("version.then") in was, words("version.then") in live) == (True, False)
+    ways = [person.looks(f"/models/digits/compare?{of}").text for of in ("before=1&after=2", "before=2&after=1")]
+    assert all(words("compare.together") in way for way in ways), "the older one stands first, whichever is named first"
+    compared = person.looks("/models/digits/compare?before=3&after=2").text
     assert (
         "Of “b”, version 2 was judged on rows of its own batch, which it had not learned: it brought them." in compared
     )

@@ -51,7 +51,8 @@ def _print(console: Console, version: Version) -> None:
         console.print("It was imported: nothing was measured here.")
         return
     if report.gate.why:
-        console.print(plain(in_options(report.gate.why)))
+        then = "" if version.live or not report.gate.why.startswith("Live") else "When it was judged: "
+        console.print(plain(f"{then}{in_options(report.gate.why)}"))
     print_measured(console, report, live=version.live)
     new = report.new_classes is not None and report.new_classes.names
     if rows := " ".join([*([BEFORE] if report.before is not None else []), *([BROUGHT] if new else [])]):
@@ -90,7 +91,10 @@ def _rules(console: Console, report: Any) -> None:
     console.print()
     words = {True: Text("passed", "green"), None: Text("no evidence", "dim"), False: Text("fired", "red")}
     rules = sorted(report.gate.rules, key=lambda rule: rule.passed is not False)
-    print_table(console, ["rule", "", ""], [[rule.name, words[rule.passed], in_options(rule.why)] for rule in rules])
+    rows: list[list[str | Text]] = [
+        [f"{rule.number:>2} {rule.name}", words[rule.passed], in_options(rule.why)] for rule in rules
+    ]
+    print_table(console, ["rule", "", ""], rows)
 
 
 def _batch(console: Console, report: Any) -> None:

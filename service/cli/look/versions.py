@@ -12,13 +12,14 @@ from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.names import ModelName
 from service.cli.options import Json
-from service.cli.output import print_items
+from service.cli.output import MARKS, print_json, print_table, stdout
 from service.cli.verdicts import figure
 
 if TYPE_CHECKING:
+    from service.contract.enums import Verdict
     from service.contract.resources import Version
 
-COLUMNS = ("version", "", "learned on", "method", "good at", "batches", "made", "names")
+COLUMNS = ("version", "", "verdict", "learned on", "method", "good at", "batches", "made", "names")
 
 
 def run(
@@ -26,18 +27,26 @@ def run(
     most: Annotated[int, Option(metavar="N", min=1, help="How many are listed.")] = 50,
     as_json: Json = False,
 ) -> int:
-    """Lists the versions, newest first: which is live, what each was learned on and how good it was."""
+    """Lists the versions, newest first: which is live, the verdict on each, and how good it was."""
     with connected() as client:
         versions = list(islice(client.model(model).versions(), most))
-    print_items("versions", versions, COLUMNS, _row, "version batches", as_json)
+        verdicts = {node.number: node.verdict for node in client.model(model).lineage().versions}
+    if as_json:
+        items = [{**v.model_dump(mode="json", by_alias=True), "verdict": verdicts.get(v.number)} for v in versions]
+        print_json("versions", {"items": items})
+    else:
+        rows = [_row(version, verdicts.get(version.number)) for version in versions]
+        print_table(stdout(), COLUMNS, rows, "version batches")
     return DONE
 
 
-def _row(version: Version) -> list[str | Text]:
+def _row(version: Version, verdict: Verdict | None) -> list[str | Text]:
     gone = "" if version.erased_at is None else "removed" if version.report else "erased"
     state = Text("● live", "green") if version.live else Text(gone, "dim")
+    mark, colour = MARKS.get(verdict or "", ("", ""))
+    judged = Text(f"{mark} {verdict or '–'}".strip(), colour)
     method = (version.method or {}).get("name", "imported")
     parent = "–" if version.parent is None else str(version.parent)
     made, names = f"{version.created_at:%Y-%m-%d %H:%M}", ", ".join(version.aliases)
     good, batches = figure(version.report), str(len(version.batches))
-    return [str(version.number), state, parent, method, good, batches, made, names]
+    return [str(version.number), state, judged, parent, method, good, batches, made, names]

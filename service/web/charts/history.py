@@ -114,9 +114,11 @@ def _picture(of: History, frame: _Frame) -> Markup:
     along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
     x = {step.number: along.at(place) for place, step in enumerate(steps)}
     elements = grid(up, values, frame.left, frame.right, amount if of.of_error else round_percent)
-    elements += _line(
-        "beside", [(x[step.number], step.beside) for step in steps if step.beside and step.mark in UP], up
-    )
+    beside = [(x[s.number], s.beside, s.mark) for s in steps if s.beside and s.mark is not Mark.REJECTED]
+    joined = [(at, estimate) for at, estimate, mark in beside if mark in UP]
+    elements += _line("beside", joined, up)
+    if len(joined) < 2:  # no line: a dash each
+        elements += [line("line beside", at - 6, y, at + 6, y) for at, e, _ in beside for y in (up.at(e.value),)]
     elements += _line("old", [(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
     elements += _arcs(of, x, up, {step.number: step for step in steps})
     room = (frame.right - frame.left) / max(len(steps) - 1, 1)

@@ -53,11 +53,13 @@ class Side:
 
 
 def show(view: View) -> Answer:
-    """The two versions that were chosen; by default the live one and what it was made from."""
+    """The two versions that were chosen, the older one first; by default the live one and what it was made from."""
     model = view.model()
     latest = view.api.get(view.path("versions"), Listed[Version], limit=CHOICES)
     listed = latest.items
     before, after = _chosen(view, model, listed)
+    if before is not None and after is not None and before.number > after.number:
+        before, after = after, before
     facts = {
         "model": model,
         "choices": [version.number for version in listed],
@@ -142,10 +144,10 @@ def sides(before: Version, after: Version) -> tuple[Side, Side, bool]:
 
 
 def pairs(first: Side, second: Side, of_errors: bool) -> list[Pair]:
-    """Classes or ranges of both, those that differ most first, then those that one alone has."""
+    """Classes or ranges of both: those that differ most first, those that one alone has last, ranges by value."""
     names = {**second.groups, **first.groups}
     made = [Pair(name, first.groups.get(name), second.groups.get(name), of_errors) for name in names]
-    return sorted(made, key=lambda of: (of.change is None, -abs(of.change or 0.0), of.name))
+    return sorted(made, key=lambda of: (of.change is None, -abs(of.change or 0.0), of.start, of.name))
 
 
 def sentence(one: Side, other: Side, of_errors: bool, numbers: tuple[int, int], words: Words) -> str:

@@ -63,6 +63,7 @@ def show(view: View) -> Answer:
         "report": report,
         "short": short(verdict, report, words),
         "colour": COLOURS[verdict] if verdict is not None else "",
+        "then": words("version.then") if verdict is Verdict.PROMOTED and not version.live else "",
         "why": verdict_sentence(verdict, version.number, version.parent, report, words),
         "notes": note_sentences(report, words) if report is not None else [],
         "method": method_sentence(update, report, words) if update is not None else "",
