@@ -144,7 +144,7 @@ class _Prediction:
             until = None if head.patience is None else asyncio.get_running_loop().time() + head.patience
             question = prediction_bodies.read_at_once(scope, head.media, bytes(request.body), loaded)
             if question is not None:
-                self._options = loaded.settled(question.options)
+                self._options = loaded.settled(question.options, question.names)
                 self._names, self._notes = question.names, question.notes
         except Busy as busy:
             self.refuse(busy)

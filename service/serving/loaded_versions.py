@@ -15,6 +15,7 @@ from functools import cached_property
 from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.inputs import InputSpec
 from service.contract.targets.number_target import NumberTarget
+from service.intake.kinds.tables import ValueNames
 from service.serving.kinds.kind import PredictOptions
 from service.serving.predictor import Predictor
 
@@ -63,10 +64,15 @@ class Loaded:
         """Rows that a body for it may have."""
         return self.limits.most_rows(self.input)
 
-    def settled(self, options: PredictOptions) -> PredictOptions:
-        """The options with what they leave open as its model has it. Raises InvalidContent for an option that its kind
-        of target does not have."""
-        return self.predictor.kind.settled(options, self.model, self.level)
+    def settled(self, options: PredictOptions, names: ValueNames | None = None) -> PredictOptions:
+        """The options with what they leave open as its model has it. `names`: values of open categories in the rows.
+        Raises InvalidContent for an option that its kind of target does not have."""
+        predictor = self.predictor
+        settled = predictor.kind.settled(options, self.model, self.level)
+        if not names or not predictor.kind.unlearned_lacks:
+            return settled
+        learned = all(known.issuperset(names.get(place, ())) for place, known in predictor.known.items())
+        return settled if learned else settled._replace(unlearned=True)
 
 
 class LoadedVersions:

@@ -94,8 +94,10 @@ def run(predictor: Predictor, step: Forward, pieces: Sequence[Piece]) -> Pass | 
         numbers = rows.dtype != object and not predictor.tables  # what a table lacks is NaN, and it has no other one
         # both are NaN if any number is
         low, high = (float(np.minimum.reduce(rows, None)), float(np.maximum.reduce(rows, None))) if numbers else UNKNOWN
-        # mostly all questions ask for the same
-        answers = predictor.run_pass(rows, step, (low, high), pieces[0].question.options)
+        options = pieces[0].question.options  # mostly all questions ask for the same
+        if any(piece.question.options.unlearned for piece in pieces):
+            options = options._replace(unlearned=True)
+        answers = predictor.run_pass(rows, step, (low, high), options)
         seconds = time.perf_counter() - began
         predictor.pace.observe(len(rows), seconds)
         faulty = dict[int, int]()

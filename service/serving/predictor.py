@@ -71,7 +71,7 @@ class Predictor:
         self.input = layout.input
         self.tables = isinstance(layout.input, TableInput)
         self.known = {} if values is None else {place: frozenset(c.tolist()) for place, c in values.codes.items()}
-        self.usual = Usual(self.input, network.scale, values)
+        self._values, self.usual = values, Usual(self.input, network.scale, values)
         self.bytes = _own_bytes(network) + sum(matrix.packed_bytes for matrix in matrices(steps))
         self.bytes += VALUE_BYTES * sum(map(len, self.known.values()))
         self.pace = self._warmed(like)
@@ -91,6 +91,8 @@ class Predictor:
     ) -> RowAnswers:
         """One pass over raw rows; texts of one length pass together. `extremes`: their smallest and largest number."""
         extractor = self._extractor
+        if options.unlearned and self._values is not None:
+            inputs = self._values.known_only(inputs)
         # weights need no gradient, so torch records none
         given = (
             step(torch.from_numpy(inputs), extremes) if extractor is None else self._extracted(inputs, step, extractor)

@@ -124,8 +124,11 @@ def test_rows_are_predicted_alike_in_both_forms(rents: Caller) -> None:
 
 def test_a_city_that_comes_late_is_told_learned_and_taken_back(shared: Server, rents: Caller) -> None:
     before, plain = error(rents, late=50), error(rents)
-    (note,) = asked(rents, table(3, 5, 5)[0])["notes"]
-    assert LATE in note
+    answer = asked(rents, table(3, 5, 5)[0])
+    named, guessed = answer["notes"]
+    assert LATE in named
+    assert "fewer than 20 rows without city: such answers are guesses, and it gives no interval" in guessed
+    assert [p["interval"] for p in answer["predictions"]] == [None] * 5
     rows, targets = table(2, late=40)
     done = learn(rents, as_csv(rows, rent=targets), "target=rent&source=agency")
     ((city,),) = [done["report"]["batch"]["new_values"]["city"]]

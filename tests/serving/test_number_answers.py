@@ -269,6 +269,34 @@ def test_cells_that_hardly_any_learned_row_lacked_and_numbers_that_are_cut_are_n
     assert unknown.answer(asked[:20]).marks is None, "such a version does not know what learned rows lacked"
 
 
+@pytest.mark.parametrize("case", ["never lacked", "lacked", "intervals of new values"])
+def test_a_row_with_a_value_that_was_never_learned_has_no_interval_where_a_missing_one_has_none(
+    batcher: Batcher, case: str
+) -> None:
+    spec, part = table_of({"size": "number", "city": "category"}), number_checkpoint(ONE).parts[INTERVAL]
+    if case == "intervals of new values":
+        part = {**part, "quantiles": torch.cat([part["quantiles"], part["quantiles"][:, -1:]], 1)}
+    lacked = ["size", "city"] if case == "lacked" else ["size"]
+    made = table_checkpoint(spec, {"city": ["Osaka"], LACKED: lacked}, grid=ONE)
+    version = Loaded(1, "load", 7, "", Predictor(replace(made, parts={**made.parts, INTERVAL: part})))
+    asked = np.array([[2.0, value_code("Osaka")]] * 20)
+    asked[7, 1] = value_code("Osakka")
+    usual = version.settled(PredictOptions(), {1: {value_code("Osaka"): "Osaka"}})
+    options = version.settled(PredictOptions(), {1: {value_code("Osakka"): "Osakka"}})
+
+    async def both() -> list[RowAnswers]:
+        waiting = [batcher.ask(version.predictor, asked[:5], usual), batcher.ask(version.predictor, asked, options)]
+        return list(await asyncio.gather(*waiting))  # in one pass
+
+    plain, odd = (json.loads(Answer(version, said, options).json()) for said in asyncio.run(both()))
+    due = [7] if case == "never lacked" else []
+    assert [k for k, row in enumerate(odd["predictions"]) if row["interval"] is None] == due
+    assert len(odd.get("notes", [])) == len(due)
+    assert "notes" not in plain
+    assert all(row["interval"] for row in plain["predictions"])
+    assert not usual.unlearned
+
+
 def test_numbers_of_a_vector_that_are_cut_are_noted() -> None:
     version, asked = loaded(ONE), rows(5)
     assert "notes" not in json.loads(predict(version, asked).json())

@@ -86,7 +86,7 @@ async def ask(
     listed = [output for output in request.wanted if kind.width(output.name)]
     scores = sum(kind.width(output.name) for output in listed) or 1
     options = PredictOptions(source=request.source, level=request.level)
-    options = loaded.settled(kind.for_outputs(scores, options))
+    options = loaded.settled(kind.for_outputs(scores, options), request.names)
     long = rows * scores > PIECE
     if long:
         if kind.limited(scores):

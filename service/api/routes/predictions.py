@@ -59,7 +59,8 @@ async def ask(
         question = await large_questions.question(shared, scope, body, loaded)
     else:
         question = await prediction_bodies.read(scope, body, loaded)
-    inputs, options, kind = question.rows, loaded.settled(question.options), loaded.predictor.kind
+    inputs, kind = question.rows, loaded.predictor.kind
+    options = loaded.settled(question.options, question.names)
     loaded.limits.check_rows_of(loaded.input, len(inputs))
     long, scores = is_long(loaded, len(inputs), options), kind.scores(options)
     if long:

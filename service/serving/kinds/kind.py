@@ -17,12 +17,13 @@ class PredictOptions(NamedTuple):
     """How rows are to be answered; None: not said.
 
     top: best classes to list a row. source: where the rows come from. level: share of rows to come whose value an
-    interval is meant to hold.
+    interval is meant to hold. unlearned: whether values of the rows that were never learned are lacking.
     """
 
     top: int | None = None
     source: str | None = None
     level: float | None = None
+    unlearned: bool = False
 
 
 USUAL = PredictOptions()
@@ -78,7 +79,8 @@ class Kind(ABC, Generic[A]):
     names: of the columns of an answer, in their order; none where it knows nothing. order: the columns of the head in
     that order. last: what follows the matrix of the head. added_back: place of a column that is added to what the head
     gives, so that no row may lack it. outputs: tensors of the Open Inference Protocol that it
-    gives. ignorance: what a version without columns says of itself.
+    gives. unlearned_lacks: whether a row whose value was never learned has no interval where a missing one has none.
+    ignorance: what a version without columns says of itself.
     """
 
     names: Sequence[str]
@@ -86,6 +88,7 @@ class Kind(ABC, Generic[A]):
     last: Callable[[Tensor], Tensor] | None = None
     added_back: int | None = None
     outputs: Sequence[str]
+    unlearned_lacks = False
     ignorance: str
 
     @abstractmethod

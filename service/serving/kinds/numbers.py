@@ -157,6 +157,7 @@ class NumberKind(Kind[Values]):
         self._ends = np.array(reach).T if reach else None
         self._interval = None if interval is None else {name: part.double().numpy() for name, part in interval.items()}
         apart = self._interval is not None and self._interval["quantiles"].shape[1] > GROUPS
+        self.unlearned_lacks = self._interval is not None and not apart
         self._values = values if apart else None
         self._known = (
             {place: frozenset(codes.tolist()) for place, codes in values.codes.items()} if apart and values else {}
@@ -193,7 +194,7 @@ class NumberKind(Kind[Values]):
                 f"{model} predicts numbers, and top is of classes. Intervals are asked for by level, 0.5 to 0.99."
             )
             raise InvalidContent.at("/top", sentence)
-        return options if options.level is not None else PredictOptions(None, options.source, level())
+        return options if options.level is not None else options._replace(level=level())
 
     def scores(self, options: PredictOptions) -> int:
         """A number and its interval are one score."""
