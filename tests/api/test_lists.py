@@ -78,7 +78,9 @@ def test_an_item_of_a_list_is_what_it_is_alone(full: Api) -> None:
     update = full.ok("GET", "/v1/models/digits/updates?limit=3")["items"][1]
     assert full.ok("GET", f"/v1/updates/{update['id']}") == update
     digits = full.ok("GET", "/v1/models?limit=1000")["items"][-1]
-    assert full.ok("GET", "/v1/models/digits") == digits
+    alone = full.ok("GET", "/v1/models/digits")
+    assert {**alone, "gate": {}} == {**digits, "gate": {}}, "of which lists say what is not the default"
+    assert digits["gate"] == {}
     assert digits["pending"] == {"batches": MANY - 1, "rows": 4 * (MANY - 1)}
     assert digits["updates"] == {"queued": MANY, "running": 0}
     batch = full.ok("GET", "/v1/models/digits/batches?limit=1")["items"][0]

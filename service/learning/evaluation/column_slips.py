@@ -37,21 +37,23 @@ CHAIN = 3
 
 def column_slips(data: Data, policy: WrongColumns) -> ColumnSlips | None:
     """What is wrong with columns of an update's own rows; None where they, or known rows, are too few. Of vectors units
-    alone: their columns may be pixels, and pictures that move are no slip."""
+    alone: their columns may be pixels, and pictures that move are no slip. Rows of classes that are new are left out:
+    they differ from what is known as another class does."""
     names, places = _numbers(data.input)
     if not names or len(data.batch) < policy.min_rows or not data.kept_rows:
         return None
     known = data.kept() if data.kept_rows <= FEW_KNOWN else data.exam
-    if len(known) < policy.min_rows:
+    batch = data.batch.take(np.flatnonzero(data.batch.codes(known.present()) >= 0))
+    if min(len(known), len(batch)) < policy.min_rows:
         return None
-    columns = _Columns(_sampled(known), _sampled(data.batch), places, policy)
+    columns = _Columns(_sampled(known), _sampled(batch), places, policy)
     moved = [k for k in range(len(names)) if columns.moved(k)]
     table = isinstance(data.input, TableInput)
     mixed = columns.mixed(moved) if table else {}
     factors = {names[k]: factor for k in moved if k not in mixed and (factor := columns.factor(k)) is not None}
     filled = {names[k]: value for k in moved if table for value in columns.filled(k)}
     held = {names[k]: names[other] for k, other in mixed.items()}
-    return ColumnSlips(len(data.batch), factors, held, filled)
+    return ColumnSlips(len(batch), factors, held, filled)
 
 
 def _numbers(spec: InputSpec) -> tuple[list[str], list[int]]:

@@ -34,11 +34,11 @@ def people(rows: int, seed: int, drift: float = 0.0) -> Floats:
     return np.stack([age, income, rate, visits, flag], 1).astype(np.float64)
 
 
-def rows_of(batches: list[Floats]) -> Rows:
+def rows_of(batches: list[Floats], label: str = "a") -> Rows:
     inputs, none = np.concatenate(batches), np.zeros(sum(map(len, batches)), np.int64)
     batch = np.repeat(np.arange(len(batches)), [len(b) for b in batches])
     names = tuple(f"bat_{k}" for k in range(len(batches)))
-    return Rows(inputs, ("a",), none, none, none > 0, none.astype(np.uint64), names, batch, none, ("",), none)
+    return Rows(inputs, (label,), none, none, none > 0, none.astype(np.uint64), names, batch, none, ("",), none)
 
 
 def found(known: list[Floats], batch: Floats, spec: Any = TABLE) -> tuple[dict[str, Any], str]:
@@ -112,6 +112,12 @@ def test_a_slip_is_named(rows: int, spoil: Callable[[Floats], Floats], slips: di
 )
 def test_what_may_be_the_world_is_no_slip(batch: Floats) -> None:
     assert found([people(200, 0), people(200, 1)], batch)[0] == {}
+
+
+def test_rows_of_a_new_class_may_look_like_anything() -> None:
+    known, swapped = rows_of([people(200, 0)]), rows_of([places(people(250, 2), 1, 0, 2, 3, 4)], "b")
+    data = SimpleNamespace(input=TABLE, batch=swapped, kept_rows=len(known), kept=lambda: known)
+    assert column_slips(cast(Data, data), WrongColumns()) is None
 
 
 def test_the_second_batch_of_a_series_that_moves_holds_no_lags_of_others() -> None:
