@@ -169,4 +169,5 @@ def test_old_versions_lose_their_parts_and_all_goes_on(
         batch for batches in (sent[0], *sent[2:]) for batch in batches
     )
     assert caller.learn(6)["verdict"] == "promoted"
+    until(lambda: caller.version(5)["erased_at"] is not None, what="version 5 is removed")
     invariants.hold(shared.data)
