@@ -3,7 +3,7 @@
 h is the lifted input or a frozen backbone's features (ACIL, Zhuang et al., 2022; RanPAC, McDonnell et al., 2023). Of
 all n rows ever learned, in C classes, class k has n_k with the mean mu_k. The score z_k and the probability p:
 
-```text
+```
 pi_k = n_k^tau / sum_j n_j^tau,    mu = sum_k pi_k mu_k
 S    = sum over rows (h - mu_own) (h - mu_own)' / (n - C)
 w_k  = (S + sum_j pi_j (mu_j - mu) (mu_j - mu)' + alpha D)^-1 pi_k (mu_k - mu)
