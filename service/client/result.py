@@ -185,8 +185,7 @@ def _of_numbers(report: NumberReport) -> list[Line]:
         if tested.coverage is not None:
             lines.append(Line("within their interval", percent(tested.coverage), "–", "of these new rows"))
     if tested is not None and report.skill is not None:
-        known = not tested.numbers and report.skill < 1
-        plain = f", which is off by {amount(tested.mae / (1 - report.skill))}" if known else ""
+        plain = "" if report.yardstick_mae is None else f", which is off by {amount(report.yardstick_mae)}"
         lines.append(Line("skill", percent(report.skill), "–", f"less error than the model's yardstick{plain}"))
     if after is not None:
         whose = "trusted rows" if before is not None else "rows of its own that it had not seen"

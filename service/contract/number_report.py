@@ -151,6 +151,14 @@ class NumberReport(Fact):
     older: None = None
     learning_curve: None = None
 
+    @property
+    def yardstick_mae(self) -> float | None:
+        """Mean error of the model's yardstick on tested rows; None where it is not known, and of several numbers a row,
+        whose skill is a mean."""
+        if self.tested is None or self.tested.numbers or self.skill is None or self.skill >= 1:
+            return None
+        return self.tested.mae / (1 - self.skill)
+
 
 AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""

@@ -111,9 +111,9 @@ def tested(report: AnyReport | None) -> Estimate | None:
 
 def by_yardstick(report: AnyReport | None) -> Estimate | None:
     """Mean error of the model's yardstick on the same rows; of several numbers a row None, whose skill is a mean."""
-    if not isinstance(report, NumberReport) or (of := report.tested) is None or of.numbers or report.skill in (None, 1):
+    if not isinstance(report, NumberReport) or report.tested is None or (error := report.yardstick_mae) is None:
         return None
-    return Estimate(of.mae / (1 - report.skill), None, None, of.rows)
+    return Estimate(error, None, None, report.tested.rows)
 
 
 def share(value: float, rows: int) -> Estimate:
