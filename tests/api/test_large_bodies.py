@@ -439,37 +439,27 @@ def test_a_death_in_the_middle_costs_one_request(aside: Reader) -> None:
     assert pid(aside) != first
 
 
-def test_one_that_takes_too_long_is_ended_and_no_more_may_wait_than_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_may_wait_than_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "WAITING", 2)
-    aside = Reader(Settings(data=tmp_path, child_priority="normal"))
-    try:
+    with closing(Reader(Settings(data=tmp_path, child_priority="normal"))) as aside:
         body = spooled(aside)
         assert ask(aside, body) == 1
         stop(pid(aside))
-        monkeypatch.setattr(aside, "_seconds", 1.0)
-        with ThreadPoolExecutor(1) as thread:
-            waiting = thread.submit(ask, aside, body)
-            until(lambda: unread(aside) > 0)
-            monkeypatch.setattr(aside, "_seconds", 100.0)
-            behind = aside._submit(body, "read", {"due": DUE, "media": "application/json"})
-            with pytest.raises(Busy, match="may wait"):
-                ask(aside, body)
-            with pytest.raises(Busy, match="took more than"):
-                waiting.result()
-        assert behind.result()["rows"] == 1
-    finally:
-        aside.close()
+        waiting = [aside._submit(body, "read", {"due": DUE, "media": "application/json"}) for _ in range(2)]
+        with pytest.raises(Busy, match="may wait"):
+            ask(aside, body)
+        os.kill(pid(aside), signal.SIGCONT)
+        assert [of.result()["rows"] for of in waiting] == [1, 1]
 
 
-def test_one_that_does_not_read_a_long_task_is_ended(aside: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", ["digits", "digits" * 100_000], ids=["that it read", "that it does not read"])
+def test_a_task_that_takes_too_long_is_ended(aside: Reader, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     body = spooled(aside)
     assert ask(aside, body) == 1
     stop(pid(aside))
     monkeypatch.setattr(aside, "_seconds", 0.3)
     with pytest.raises(Busy, match="took more than"):
-        aside.run(body, "read", due={**DUE, "model": "digits" * 100_000})
+        aside.run(body, "read", due={**DUE, "model": model})
     monkeypatch.setattr(aside, "_seconds", 100.0)
     assert ask(aside, body) == 1
 
