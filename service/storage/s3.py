@@ -42,6 +42,10 @@ FRESH_SECONDS = 3600.0
 """An object that is older is written again by a put, so that garbage collection spares it from then on."""
 LOOK_SECONDS, AWAY_SECONDS = 2.0, 1.0
 """How old the last news may be before `trouble` asks for more, and how long calls believe that the store is away."""
+FULL = "The object store is full, or its quota is used up."
+REMEDY = "Free some (tsuika gc; docs/upkeep.md, a full disk), or have the bucket hold more."
+NO_ROOM = re.compile(r"507 Insufficient Storage|StorageFull|Quota ?Exceeded|quota (exceed|is reach)|cap exceeded", re.I)
+"""What stores answer that have no room: MinIO 507, or 400 for the quota of a bucket; Ceph, Garage and Backblaze 403."""
 METADATA = "http://169.254.169.254/"
 """Where a machine of Amazon's tells the credentials of its role."""
 
@@ -180,8 +184,8 @@ class S3Artifacts:
 
     def _asked(self, do: Callable[[], T]) -> T:
         """What the store answers. Raises StoreAway, DiskFull, FileNotFoundError."""
-        if self._why is not None and not self._patience and time.monotonic() - self._known < AWAY_SECONDS:
-            raise StoreAway(self._why)
+        if self._why not in (None, FULL) and not self._patience and time.monotonic() - self._known < AWAY_SECONDS:
+            raise StoreAway(str(self._why))
         end, pause = time.monotonic() + self._patience, 0.2
         while True:
             try:
@@ -200,11 +204,11 @@ class S3Artifacts:
             why = error.detail
             raise
         except BaseError as error:
-            full, why = _trouble(error, self._bucket)
+            why = _trouble(error, self._bucket)
             if self._why is None:
                 log.error("%s %s", why, _first_line(error))
-            if full:
-                raise DiskFull("No space left in the object store; nothing was stored.") from error
+            if why is FULL:
+                raise DiskFull(f"{FULL} Nothing was stored. {REMEDY}") from error
             raise StoreAway(why) from error
         finally:
             if why is None and self._why is not None:
@@ -245,21 +249,21 @@ def _whole(before: ObjectMeta, data: bytes) -> bool:
     return tag == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _trouble(error: BaseError, bucket: str) -> tuple[bool, str]:
-    """-> whether the store is full; a sentence for callers, without addresses"""
+def _trouble(error: BaseError, bucket: str) -> str:
+    """A sentence for callers, without addresses; `FULL` where the store has no room."""
     text = str(error)
     if "NoSuchBucket" in text:
-        return False, _no_bucket(bucket)
+        return _no_bucket(bucket)
+    if NO_ROOM.search(text):
+        return FULL
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or re.search(r"\b40[13] (Unauth|Forbid)", text):
-        return False, "The object store refuses the credentials of this process: check the variables AWS_..."
+        return "The object store refuses the credentials of this process: check the variables AWS_..."
     if METADATA in text:  # asked for a role as the last resort
-        return False, (
+        return (
             "This process finds no credentials for the object store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or give its machine a role."
         )
-    if "507 Insufficient Storage" in text:
-        return True, "The object store is full."
-    return False, "The object store cannot be reached. Try again in a moment."
+    return "The object store cannot be reached. Try again in a moment."
 
 
 def _no_bucket(bucket: str) -> str:

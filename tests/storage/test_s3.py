@@ -147,15 +147,37 @@ def test_a_store_without_room_says_so_and_takes_bytes_once_it_has_some(
     proxy = Proxy(("127.0.0.1", int(s3.url.rpartition(":")[2])))
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setattr(module, "RETRIES", 0)
-    monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(module, "AWAY_SECONDS", 60.0)
     store = S3Artifacts(s3.bucket())
+    there = store.put(model_area(1), b"rows")
     proxy.line = Line.FULL
-    with pytest.raises(DiskFull, match="No space left in the object store"):
-        store.put(SHARDS, DATA)
-    assert store.trouble() == "The object store is full."
+    for _ in range(2):
+        with pytest.raises(DiskFull, match=r"full.* Nothing was stored\. Free some \(tsuika gc"):
+            store.put(SHARDS, DATA)
+    assert store.trouble() == module.FULL
+    assert store.get(model_area(1), there) == b"rows"
     proxy.line = Line.GOOD
     assert store.get(SHARDS, store.put(SHARDS, DATA)) == DATA
     proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("Generic", "400 Bad Request: <Code>XMinioAdminBucketQuotaExceeded</Code><Message>Bucket quota exceeded"),
+        ("PermissionDenied", "403 Forbidden: <Code>QuotaExceeded</Code>"),
+        ("PermissionDenied", "403 Forbidden: <Message>Forbidden: Bucket size quota is reached, maximum total size: 9"),
+        ("PermissionDenied", "403 Forbidden: <Message>Cannot upload files, storage cap exceeded.</Message>"),
+    ],
+)
+def test_a_quota_that_is_used_up_is_no_lack_of_credentials(s3: S3Server, kind: str, answer: str) -> None:
+    import obstore.exceptions
+
+    def refused() -> None:
+        raise getattr(obstore.exceptions, f"{kind}Error")(f"Server returned non-2xx status code: {answer}")
+
+    with pytest.raises(DiskFull, match="or its quota is used up"):
+        S3Artifacts("s3://bucket")._once(refused)
 
 
 def test_where_no_credentials_are_set_the_store_is_not_said_to_be_away(s3: S3Server) -> None:
