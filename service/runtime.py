@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from service.errors import DiskFull
 from service.registry.sql.database import Bounds
@@ -60,13 +60,18 @@ class Runtime:
         self.work = threading.Event()
         """Set when an update may be waiting: a hint to the worker of this process, which polls anyway."""
         self._listeners: list[Callable[[], None]] = []
+        self._making_live = threading.Lock()
 
     @cached_property
     def live(self) -> LiveModels:
         """The versions that answer; what serves none, as most commands, does not load torch for it."""
-        from service.serving.live import LiveModels
+        with self._making_live:  # the property itself has no lock, and two threads would have one each
+            if "live" not in self.__dict__:
+                from service.serving.live import LiveModels
 
-        return LiveModels(self.database, self.store, self.settings.serving_bytes, self.settings)
+                live = LiveModels(self.database, self.store, self.settings.serving_bytes, self.settings)
+                self.__dict__["live"] = live
+            return cast("LiveModels", self.__dict__["live"])
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Registers a function to call, in any thread, after this process changed an update or a live pointer."""

@@ -29,6 +29,11 @@ def move_to(runtime: Runtime, number: int) -> Marks | None:
     return marks(session)
 
 
+def test_threads_that_find_no_table_make_one_between_them(runtime: Runtime) -> None:
+    make = Runtime.__dict__["live"].func
+    assert make(runtime) is make(runtime) is runtime.live
+
+
 def test_unknown_models_and_models_without_a_live_version_are_told_apart(runtime: Runtime) -> None:
     make_model(runtime)
     with pytest.raises(NotFound):
