@@ -51,7 +51,7 @@ def advance(session: Session, update: Update, to: UpdateState, kind: str, **deta
         update.lease_until = update.progress = update.trainings = None
         _settle(session, update)
         model = session.get_one(Model, update.model_id)
-        audit.record(session, _ENDS[to], model.name, update.id, _end(session, update))
+        audit.record(session, _ENDS[to], model.name, update.id, _end(session, update), update.request_id)
     elif to is S.QUEUED:
         update.lease_until = update.worker = update.finished_at = update.progress = None
         unsettle(session, update)

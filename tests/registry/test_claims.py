@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from service.contract.enums import UpdateState
 from service.errors import Conflict, LeaseLost
 from service.registry import deployments, leases, states, updates
+from service.registry.callers import audit
+from service.registry.callers.actor import WORKER, Actor, act_as
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
@@ -170,7 +172,9 @@ def test_an_update_whose_worker_is_lost_again_and_again_ends(
 ) -> None:
     with database.writing() as session:
         digits = model(session)
+        act_as(Actor("key_1", "from-till-7"))
         poison = learn(session, digits)
+        act_as(WORKER)
         behind = learn(session, digits)
         for attempt in range(1, MOST + 1):
             assert claim(session).attempts == attempt
@@ -185,6 +189,8 @@ def test_an_update_whose_worker_is_lost_again_and_again_ends(
             },
         )
         assert claim(session).id == behind.id
+        [failed] = (row for row in audit.page(session, 100, None)[0] if row.action == "update.failed")
+        assert (failed.subject, failed.by, failed.request_id) == (poison.id, "worker", "from-till-7")
 
 
 def test_an_error_is_tried_again_with_growing_delays_and_an_end(

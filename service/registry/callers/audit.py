@@ -54,17 +54,23 @@ class Verified:
 
 
 def record(
-    session: Session, action: Action, model: str | None = None, subject: str | int | None = None, reason: str = ""
+    session: Session,
+    action: Action,
+    model: str | None = None,
+    subject: str | int | None = None,
+    reason: str = "",
+    ordered_by: str | None = None,
 ) -> None:
     """Writes down a change of state, in the caller's transaction. `subject`: an id, the number of a version, or the
-    name of an alias; `reason`: the caller's words, or how many of what, but nothing of rows or labels."""
+    name of an alias; `reason`: the caller's words, or how many of what, but nothing of rows or labels; `ordered_by`: an
+    earlier request that this follows from, where none is at work."""
     number, last_hash = _last(session)
     actor = acting()
     row = {
         "id": number + 1,
         "at": round(now(), 6),
         "by": actor.by,
-        "request_id": actor.request_id,
+        "request_id": actor.request_id or ordered_by,
         "action": action.value,
         "model": model,
         "subject": None if subject is None else str(subject),

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session
 
-from service.contract.enums import Action
+from service.contract.enums import Action, UpdateState
 from service.learning.wording import counted
 from service.registry import updates
 from service.registry.callers import audit, idempotency
@@ -70,11 +70,11 @@ def finish(runtime: Runtime, *model_ids: int) -> None:
     runtime.database.scrub()
     with runtime.database.writing() as session:
         for model_id, ids in begun.items():
-            name = session.get_one(Model, model_id).name
+            name, ordered = session.get_one(Model, model_id).name, _ordered(session, model_id)
             for batch in (session.get_one(Batch, batch_id) for batch_id in ids):
                 if batch.doomed is not None:  # else another worker has just finished the same
                     batch.doomed = None
-                    audit.record(session, Action.BATCH_ERASED, name, batch.id)
+                    audit.record(session, Action.BATCH_ERASED, name, batch.id, ordered_by=ordered.get(batch.id))
             log.info("%s: %s erased", name, counted(len(ids), "batch", "batches"))
 
 
@@ -123,6 +123,13 @@ def _forget(session: Session, model_id: int) -> tuple[list[str], list[int]]:
     for version in gone:
         version.shards, version.bits, version.ledger_digest, version.feature_space = [], None, None, None
     return ids, [version.number for version in gone]
+
+
+def _ordered(session: Session, model_id: int) -> dict[str, str | None]:
+    """The request that ordered the erasure of a batch, by batch."""
+    orders = select(Update.batches, Update.request_id).where(Update.model_id == model_id, Update.erase)
+    orders = orders.where(Update.state == UpdateState.SUCCEEDED).order_by(Update.id)
+    return {batch_id: request_id for batch_ids, request_id in session.execute(orders) for batch_id in batch_ids}
 
 
 def _holding(session: Session, model_id: int, erased: set[str]) -> list[Version]:

@@ -9,7 +9,8 @@ import pytest
 from service.contract.enums import UpdateKind
 from service.errors import Busy, Conflict, Erased
 from service.registry import batches, models, updates, versions
-from service.registry.callers import idempotency
+from service.registry.callers import audit, idempotency
+from service.registry.callers.actor import WORKER, Actor, act_as
 from service.registry.rows import ledger
 from service.registry.sql.tables import Batch, LedgerEntry, Update, Version
 from service.runtime import Runtime
@@ -41,8 +42,10 @@ def ids(runtime: Runtime) -> list[str]:
 
 def taken_back(runtime: Runtime, ids: list[str], seed: int = 9) -> None:
     """The second batch is retracted and erased; the bytes are still there."""
+    act_as(Actor("key_1", "from-till-7"))
     with runtime.database.writing() as session:
         retract(session, models.get(session, "digits"), ids[1:], erase=True)
+    act_as(WORKER)
     update = claimed(runtime)
     assert publish(runtime, update.id, update.fence, result(runtime, ids[:1], seed=seed)) == "promoted"
 
@@ -86,6 +89,8 @@ def test_every_byte_made_of_the_rows_goes_and_nothing_else(runtime: Runtime, ids
         assert erasure.unfinished(session) == []
         assert session.get_one(Batch, ids[1]).stored_digest is None
         assert [e.batch_id for e in session.query(LedgerEntry)] == [ids[0]]
+        erased = [row for row in audit.page(session, 100, None)[0] if row.action == "batch.erased"]
+        assert [(row.subject, row.by, row.request_id) for row in erased] == [(ids[1], "worker", "from-till-7")]
     erasure.finish(runtime, 1)
     assert stored(runtime, SHARDS) == shards_left
 
