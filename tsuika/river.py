@@ -12,8 +12,8 @@ from river import base
 
 from service.client import Client, NotFound, NotLive, RemoteModel, Result
 from service.client.answers import class_name
-from service.client.guess import guess
 from service.client.learning import UpdateOptions
+from service.client.rows.guess import guess
 
 Row = dict[Any, Any]
 

@@ -20,8 +20,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from service.client import Client, NotFound, RemoteModel
 from service.client.answers import class_name
-from service.client.guess import guess
-from service.client.table_rows import is_frame
+from service.client.rows.guess import guess
+from service.client.rows.table_rows import is_frame
 from service.contract.enums import Verdict
 from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.resources import Update

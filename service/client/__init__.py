@@ -27,7 +27,7 @@ from service.client.errors import (
 )
 from service.client.model import AsyncModel, RemoteModel
 from service.client.result import NotLearned, Rejected, Result
-from service.client.table_rows import table_columns
+from service.client.rows.table_rows import table_columns
 from service.contract.predictions import NumberPredictions, Predictions
 
 __all__ = [

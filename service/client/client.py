@@ -11,7 +11,7 @@ import httpx
 
 from service.client import waiting
 from service.client.blocking import Blocking, blocking, blocking_list, finish
-from service.client.learning import Facts
+from service.client.handle import Facts
 from service.client.model import AsyncModel, RemoteModel
 from service.client.transport import AsyncTransport, BlockingTransport, Transport
 from service.client.waiting import OnProgress

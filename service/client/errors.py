@@ -26,7 +26,7 @@ ClientError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -140,18 +140,10 @@ class UnknownValues(InvalidContent):
 
 
 class MissingColumns(InvalidContent):
-    """A frame lacks columns of the model. Nothing was sent: the service would take their cells as missing."""
+    """A frame lacks columns of the model. Nothing was sent: the service would take the cells of a table as missing."""
 
-    def __init__(self, model: str, columns: Iterable[str], has: Iterable[str]) -> None:
-        self.columns, there = list(columns), list(has)
-        close = {name: get_close_matches(name, there) for name in self.columns}
-        self.near = {name: names for name, names in close.items() if names}
-        named = ", ".join(f'"{name}"' for name in self.columns)
-        near = "".join(f' Is "{names[0]}" "{name}"?' for name, names in self.near.items())
-        sentence = (
-            f"This frame has no column {named}, which {model} takes.{near} Where nothing is known of a column, "
-            "fill it with None."
-        )
+    def __init__(self, sentence: str, columns: Sequence[str], near: Mapping[str, list[str]] | None = None) -> None:
+        self.columns, self.near = list(columns), dict(near or {})
         super().__init__(
             Problem(
                 type="/problems/invalid-content",
@@ -162,6 +154,18 @@ class MissingColumns(InvalidContent):
                 request_id="",
             )
         )
+
+    @classmethod
+    def of_table(cls, model: str, columns: Sequence[str], has: Sequence[str]) -> MissingColumns:
+        """`has`: columns of the frame that the model does not have."""
+        near = {name: names for name in columns if (names := get_close_matches(name, has))}
+        named = ", ".join(f'"{name}"' for name in columns)
+        meant = "".join(f' Is "{names[0]}" "{name}"?' for name, names in near.items())
+        sentence = (
+            f"This frame has no column {named}, which {model} takes.{meant} Where nothing is known of a column, "
+            "fill it with None."
+        )
+        return cls(sentence, columns, near)
 
 
 class MethodRefused(InvalidContent):

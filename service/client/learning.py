@@ -1,4 +1,4 @@
-"""What a handle on a model knows of it, and the calls that teach: learn, store, correct, take back, merge."""
+"""The calls that teach a model: learn, store, correct, take back, merge."""
 
 from __future__ import annotations
 
@@ -6,37 +6,24 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
-from service.client.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
-from service.client.errors import ClientError, Conflict, MissingColumns, NotFound, Refused, UnknownLabels
-from service.client.guess import guess
+from service.client.errors import ClientError, Conflict, NotFound, Refused, UnknownLabels
+from service.client.handle import Facts, Handle
 from service.client.result import Result
-from service.client.table_rows import are_dicts, is_frame, split_frame, table_rows, whole
-from service.client.transport import Transport
-from service.client.values import (
-    Bytes,
-    are_numbers,
-    many_numbers,
-    plain,
-    plain_labels,
-    plain_targets,
-    rows_file,
-    several,
-)
+from service.client.rows.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
+from service.client.rows.guess import guess
+from service.client.rows.table_rows import is_frame, split_frame, whole
+from service.client.rows.values import Bytes, are_numbers, plain_labels, plain_targets, rows_file, several
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
 from service.guessing.class_counts import likely_slips
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 from service.guessing.label_column import label_column
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class AskOptions(TypedDict, total=False):
@@ -85,90 +72,6 @@ class UpdateOptions(RowOptions, total=False):
     expect: str | None
     seed: int | None
     device: str | None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What never changes of a model: the kind of its input and of its target, the columns of a table, the size of a
-    vector, what the numbers are called that it predicts."""
-
-    takes: str
-    predicts: str
-    columns: tuple[str, ...]
-    size: int | None = None
-    called: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, model: Model) -> Facts:
-        columns = getattr(model.input, "columns", ())
-        return cls(
-            model.input.kind,
-            model.target.kind,
-            tuple(column.name for column in columns),
-            getattr(model.input, "size", None),
-            tuple(getattr(model.target, "names", None) or ()),
-        )
-
-
-class Handle:
-    """Holds the name of a model, and asks the service each time, but for what never changes. `at`: the version that it
-    is pinned to, None for the live one."""
-
-    def __init__(
-        self, transport: Transport, name: str, facts: Facts | None = None, at: int | str | None = None
-    ) -> None:
-        self.name = name
-        self._transport = transport
-        self._facts, self._at = facts, at
-        self._path = f"/v1/models/{quote(name, safe='')}"
-
-    def __repr__(self) -> str:
-        at = "" if self._at is None else f"@{self._at}"
-        return f"{type(self).__name__}({f'{self.name}{at}'!r} at {self._transport.url})"
-
-    async def info(self) -> Model:
-        """The model as it is now: live version, vocabulary, what is pending."""
-        model = await self._transport.call("GET", self._path, Model)
-        self._facts = Facts.of(model)
-        return model
-
-    async def facts(self) -> Facts:
-        """What never changes of it; asked for once."""
-        if self._facts is None:
-            await self.info()
-        assert self._facts is not None
-        return self._facts
-
-    def _result(self, update: Update) -> Result:
-        return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
-
-    async def _left_out(self, names: Sequence[str], others: Sequence[str]) -> list[str]:
-        """Those of the columns of a file or frame, beside `others`, that the model leaves out. It is asked each time
-        where they are more than its inputs, since that may change."""
-        facts = await self.facts()
-        free = [name for name in names if name not in others and name not in facts.columns]
-        if len(free) <= (0 if facts.columns else facts.size or 1):
-            return []
-        remembered = (await self.info()).leave_out
-        return [name for name in free if name in remembered]
-
-    async def _array(self, inputs: Any) -> NDArray[Any] | None:
-        """Rows as one array, where they are many numbers and the model takes them as bytes; else None."""
-        array = many_numbers(inputs)
-        return array if array is not None and (await self.facts()).takes in ("vector", "image") else None
-
-    async def _rows(self, inputs: Any, learns: bool) -> Any:
-        """Rows as JSON. A frame is rows of a table or of numbers: the service says once which the model takes. Of rows
-        to be predicted, columns that the model lacks stay here. Raises MissingColumns."""
-        if are_dicts(inputs):
-            return table_rows(inputs)
-        if not is_frame(inputs) or (facts := await self.facts()).takes != "table":
-            return plain(inputs)
-        names = [str(name) for name in inputs.columns]
-        if missing := [name for name in facts.columns if name not in names]:
-            raise MissingColumns(self.name, missing, [name for name in names if name not in facts.columns])
-        rows = table_rows(inputs)
-        return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
 
 
 class Learning(Handle):

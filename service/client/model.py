@@ -11,11 +11,11 @@ from pydantic import RootModel
 
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
-from service.client.csv_file import CsvFile, check_no_file, csv_file, header_of
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
-from service.client.table_rows import is_frame, split_frame
-from service.client.values import Bytes, numpy_file, plain_labels
+from service.client.rows.csv_file import CsvFile, check_no_file, csv_file, header_of
+from service.client.rows.table_rows import is_frame, split_frame
+from service.client.rows.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.predictions import NumberPredictions, Predictions

@@ -18,9 +18,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service import __version__
-from service.client.csv_file import CsvFile
 from service.client.errors import ClientError, InvalidContent, Unreachable, refuse
-from service.client.values import Bytes
+from service.client.rows.csv_file import CsvFile
+from service.client.rows.values import Bytes
 from service.contract.resources import Page
 
 R = TypeVar("R", bound=BaseModel)

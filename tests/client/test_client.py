@@ -33,8 +33,8 @@ from service.client import (
     UnknownLabels,
     Unreachable,
 )
-from service.client.guess import Guess, guess
-from service.client.values import plain, plain_labels
+from service.client.rows.guess import Guess, guess
+from service.client.rows.values import plain, plain_labels
 from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy
 from service.contract.resources import EpochLosses, Progress, Update

@@ -250,6 +250,12 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     missing = '"p2" is missing in their numbering: add it, or make a model of its own for such rows.'
     with pytest.raises(InvalidContent, match=missing):
         model.push(file)
+    for frame in (pandas.DataFrame, polars.DataFrame):
+        few = frame({"p0": [1.0, 2.0], "p1": [2.0, 3.0], "p3": [4.0, 5.0]})
+        for call in (model.predict, lambda rows: model.push(rows, ["0", "1"])):
+            with pytest.raises(MissingColumns, match=f"3 columns, and .* takes 4 numbers a row. {missing}") as refused:
+                call(few)
+            assert refused.value.columns == ["p2"]
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
     with pytest.raises(InvalidContent, match=r'^corners\.csv: Line 2, column "p2": "three" is not a number'):
         model.push(file)

@@ -232,6 +232,6 @@ def _parquet(path: Path) -> DataFile:
         for k, row in enumerate(rows()):
             yield Record(k + 1, [plain_cell(cell) for cell in row])
 
-    from service.client.table_rows import plain_cell
+    from service.client.rows.table_rows import plain_cell
 
     return DataFile(path, names, "row", records)

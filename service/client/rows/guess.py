@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from service.client.csv_file import CsvFile, csv_file, naming
-from service.client.table_rows import are_dicts, is_category, is_frame, names_of, table_columns, whole
-from service.client.values import FILES, is_missing, is_picture, plain_labels
+from service.client.rows.csv_file import CsvFile, csv_file, naming
+from service.client.rows.table_rows import are_dicts, is_category, is_frame, names_of, table_columns, whole
+from service.client.rows.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in

@@ -16,8 +16,8 @@ from PIL import Image
 from service.cli.exits import WrongUsage
 from service.cli.files import guess as files
 from service.cli.files.readers import open_file
-from service.client.guess import guess, target_of
-from service.client.values import plain
+from service.client.rows.guess import guess, target_of
+from service.client.rows.values import plain
 from service.guessing.label_column import label_column
 
 TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from service.client.csv_file import check_in_file
-from service.client.values import is_missing, several
+from service.client.rows.csv_file import check_in_file
+from service.client.rows.values import is_missing, several
 from service.guessing.column_facts import MANY_VALUES
 
 LARGEST_WHOLE = 2.0**53

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from service.client.errors import WrongFile
-from service.client.values import FILES
+from service.client.rows.values import FILES
 from service.contract.enums import CSV
 from service.guessing.csv_dialect import SaidDialect, dialect_in
 from service.guessing.csv_facts import lines_of

@@ -15,8 +15,8 @@ import pandas
 import pytest
 
 from service.client import Client, table_columns
-from service.client.guess import guess
-from service.client.table_rows import split_frame, table_rows
+from service.client.rows.guess import guess
+from service.client.rows.table_rows import split_frame, table_rows
 from tests.client.test_client import a_model
 
 

@@ -1,0 +1,111 @@
+"""What a handle on a model knows of it, and how it takes rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from service.client.errors import MissingColumns
+from service.client.result import Result
+from service.client.rows.table_rows import are_dicts, is_frame, table_rows
+from service.client.rows.values import many_numbers, plain
+from service.client.transport import Transport
+from service.contract.resources import Model, Update
+from service.guessing.numbering import missing_columns, what_is_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What never changes of a model: the kind of its input and of its target, the columns of a table, the size of a
+    vector, what the numbers are called that it predicts."""
+
+    takes: str
+    predicts: str
+    columns: tuple[str, ...]
+    size: int | None = None
+    called: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model) -> Facts:
+        columns = getattr(model.input, "columns", ())
+        return cls(
+            model.input.kind,
+            model.target.kind,
+            tuple(column.name for column in columns),
+            getattr(model.input, "size", None),
+            tuple(getattr(model.target, "names", None) or ()),
+        )
+
+
+class Handle:
+    """Holds the name of a model, and asks the service each time, but for what never changes. `at`: the version that it
+    is pinned to, None for the live one."""
+
+    def __init__(
+        self, transport: Transport, name: str, facts: Facts | None = None, at: int | str | None = None
+    ) -> None:
+        self.name = name
+        self._transport = transport
+        self._facts, self._at = facts, at
+        self._path = f"/v1/models/{quote(name, safe='')}"
+
+    def __repr__(self) -> str:
+        at = "" if self._at is None else f"@{self._at}"
+        return f"{type(self).__name__}({f'{self.name}{at}'!r} at {self._transport.url})"
+
+    async def info(self) -> Model:
+        """The model as it is now: live version, vocabulary, what is pending."""
+        model = await self._transport.call("GET", self._path, Model)
+        self._facts = Facts.of(model)
+        return model
+
+    async def facts(self) -> Facts:
+        """What never changes of it; asked for once."""
+        if self._facts is None:
+            await self.info()
+        assert self._facts is not None
+        return self._facts
+
+    def _result(self, update: Update) -> Result:
+        return Result(update, f"{self._transport.url}/models/{quote(self.name, safe='')}")
+
+    async def _left_out(self, names: Sequence[str], others: Sequence[str]) -> list[str]:
+        """Those of the columns of a file or frame, beside `others`, that the model leaves out. It is asked each time
+        where they are more than its inputs, since that may change."""
+        facts = await self.facts()
+        free = [name for name in names if name not in others and name not in facts.columns]
+        if len(free) <= (0 if facts.columns else facts.size or 1):
+            return []
+        remembered = (await self.info()).leave_out
+        return [name for name in free if name in remembered]
+
+    async def _array(self, inputs: Any) -> NDArray[Any] | None:
+        """Rows as one array, where they are many numbers and the model takes them as bytes; else None. Raises
+        MissingColumns."""
+        if is_frame(inputs):
+            self._check_columns([str(name) for name in inputs.columns], await self.facts())
+        array = many_numbers(inputs)
+        return array if array is not None and (await self.facts()).takes in ("vector", "image") else None
+
+    async def _rows(self, inputs: Any, learns: bool) -> Any:
+        """Rows that are no array as JSON. A frame is rows of a table or of numbers: the service says once which the
+        model takes. Of rows to be predicted, columns that the model lacks stay here."""
+        if are_dicts(inputs):
+            return table_rows(inputs)
+        if not is_frame(inputs) or (facts := await self.facts()).takes != "table":
+            return plain(inputs)
+        rows = table_rows(inputs)
+        return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
+
+    def _check_columns(self, names: Sequence[str], facts: Facts) -> None:
+        """Raises MissingColumns where a frame lacks columns of a table, or numbered ones of a vector."""
+        if missing := [name for name in facts.columns if name not in names]:
+            raise MissingColumns.of_table(self.name, missing, [name for name in names if name not in facts.columns])
+        if facts.takes == "vector" and facts.size and (missing := missing_columns(names, facts.size)):
+            takes = f"This frame has {len(names):,} columns, and {self.name} takes {facts.size:,} numbers a row."
+            raise MissingColumns(f"{takes} {what_is_missing(names, facts.size)}", missing)
