@@ -22,7 +22,7 @@ from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage
 from service.web.estimates import Estimate, Pair, share
 from service.web.pages.compare import Side, pairs, sentence
 from service.web.pages.lineage import note
-from service.web.pages.predict import MOST_ROWS, Pad, Unreadable, pad, rows
+from service.web.pages.predict import MOST_ROWS, Pad, Unreadable, pad, question
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
@@ -60,22 +60,24 @@ def test_rows_are_read_as_people_write_them() -> None:
         (VECTOR, "1, 2,3\n\n4 5 6\n", [[1, 2, 3], [4, 5, 6]]),
         (VECTOR, "[1, 2, 3]", [[1, 2, 3]]),
         (VECTOR, "[[1, 2, 3], [4, 5, 6]]", [[1, 2, 3], [4, 5, 6]]),
-        (VECTOR, '{"inputs": [[1, 2, 3]], "top": 10}', [[1, 2, 3]]),
         (IMAGE, "[[[0, 1], [2, 3]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, "[[[[0, 1], [2, 3]]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, '{"png": "iVBO"}', [{"png": "iVBO"}]),
         ({"kind": "text"}, ' ["where"] ', ['["where"]']),
     ]:
-        assert rows(model(spec), {"rows": typed}) == expected, spec
+        assert question(model(spec), {"rows": typed}) == {"inputs": expected}, spec
+    body = '{"inputs": [1, 2, 3], "top": 10}'
+    assert question(model(VECTOR), {"rows": body}) == {"inputs": [[1, 2, 3]], "top": 10}
     for pasted, expected in (('"where"', ["where"]), ('["where", "when"]', ["where", "when"])):
-        assert rows(model({"kind": "text"}), {"rows": "left alone", "json": pasted}) == expected
+        assert question(model({"kind": "text"}), {"rows": "left alone", "json": pasted}) == {"inputs": expected}
 
 
 def test_what_is_no_row_gets_a_sentence() -> None:
-    for typed in ["", "  ", "1 2 three", "5,1 3,5 2,5", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000]:
+    twice = '[{"a": 1, "a": 2}]'
+    for typed in ["", "  ", "1 2 three", "5,1 3,5 2,5", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000, twice]:
         with pytest.raises(Unreadable) as fault:
-            rows(model(VECTOR), {"rows": typed})
-        assert EN(fault.value.args[0]), typed
+            question(model(VECTOR), {"rows": typed})
+        assert EN(fault.value.args[0], name=fault.value.name), typed
 
 
 def test_small_images_of_a_known_range_can_be_drawn() -> None:
@@ -181,20 +183,44 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     person.looks(f"{path}?lang=ja")
     blank = person.sends(path, path, **{**typed, "column-2": "yesterday"})
     assert "のように書き、不明な場合は空欄にしてください" in blank.text
-    for language, said in (("en", "“nights” takes a number: write it with a point"), ("ja", "「nights」は数値です。")):
+    for field, written, read in (
+        ("column-0", "1.234,50", '"nights": 1234.5,'),
+        ("column-0", "１，５", '"nights": 1.5,'),
+        ("column-2", "31.12.2024", '"booked": "2024-12-31"'),
+        ("column-2", "2024年12月31日", '"booked": "2024-12-31"'),
+        ("column-2", "5/31/2024 9:30", '"booked": "2024-05-31T09:30"'),
+    ):
+        assert read in unescape(person.sends(path, path, **{**typed, field: written}).text)
+    for field, written, asks, readings in (
+        ("column-0", "1.234", "decimal", {",": '"nights": 1234,', ".": '"nights": 1.234,'}),
+        ("column-0", "1,234", "decimal", {".": '"nights": 1234,', ",": '"nights": 1.234,'}),
+        ("column-2", "3/4/2024", "dates", {"day-first": '"2024-04-03"', "month-first": '"2024-03-04"'}),
+    ):
+        refused = person.sends(path, path, **{**typed, field: written})
+        assert (refused.status_code, f'id="{asks}-fault"' in refused.text) == (422, True)
+        assert f'<a href="#{asks}">' in refused.text
+        for said, read in readings.items():
+            assert read in unescape(person.sends(path, path, **{**typed, field: written, asks: said}).text)
+    for language, said in (("en", "“nights” takes a number, such as"), ("ja", "「nights」は数値です（")):
         person.looks(f"{path}?lang={language}")
-        refused = person.sends(path, path, **{**typed, "column-0": "1.234,50"})
+        refused = person.sends(path, path, **{**typed, "column-0": "1,234.50"})
         assert refused.status_code == 422
         assert said in refused.text
         assert "null where" not in refused.text
-        assert 'value="1.234,50"' in refused.text
+        assert 'value="1,234.50"' in refused.text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
     person.looks(f"{path}?lang=en")
     row = '{"nights": 3, "city/ward": "Osaka"}'
     answers = (row, "Answered by"), (f"[{row}, {row}]", "2 rows."), (f'{{"inputs": [{row}, {row}]}}', "2 rows.")
     for pasted, shown in answers:
         assert shown in person.sends(path, path, json=pasted, **{"column-0": "three"}).text
-    for pasted in ('{"nights": ', '{"nights": 3, "city/ward": "Nara"}', "[[1]]"):
+    for pasted in (
+        '{"inputs": [{}], "top": 0}',
+        '{"nights": ',
+        '{"nights": 1, "nights": 2}',
+        '{"nights": 3, "city/ward": "Nara"}',
+        "[[1]]",
+    ):
         refused = person.sends(path, path, json=pasted)
         assert (refused.status_code, 'id="json-fault"' in refused.text, "<details open>" in refused.text) == (
             422,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -20,9 +21,11 @@ from service.contract.predictions import NumberPredictions, Predictions, ValuePr
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import NumberTarget
+from service.guessing.csv_dialect import Dialect, SaidDialect, sign_of, with_decimal, with_order
+from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of, words_in
-from service.web.pages.data.send import WRITTEN
+from service.web.pages.data.send import WRITTEN, unreadable
 from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import percent, round_percent
@@ -43,6 +46,8 @@ TYPED = ("rows", "json")
 """Fields of rows as text: what the model takes, and JSON in their place."""
 MOST_ADDRESS = 8000
 """Characters of an address that browsers and proxies take."""
+TAB = "\t"
+"""Where it parts cells, either sign begins decimals, as in fields of their own."""
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
 
@@ -67,15 +72,26 @@ class Cell:
     kind: str
     options: Sequence[str]
 
-    def read(self, typed: str) -> Any:
+    def typed(self, form: Mapping[str, str]) -> str:
+        """What stands in it; digits and marks of numbers and dates may be full-width ones."""
+        text = form.get(self.field, "").strip()
+        return unicodedata.normalize("NFKC", text) if self.kind in ("number", "date") else text
+
+    def read(self, typed: str, dialect: Dialect) -> Any:
         """What was typed as JSON has it, None where nothing was."""
         if self.kind == "number":
-            return _number_of(typed)
+            return _number_of(typed, dialect.decimal)
+        if self.kind == "date":
+            typed = dialect.date(typed)
         return {"true": True, "false": False}.get(typed, typed or None) if self.kind == "boolean" else typed or None
 
 
 class Unreadable(Exception):
-    """What was typed is no row: the sentence of the catalogue that says so."""
+    """What was typed is no row: the sentence of the catalogue that says so, and the `name` that is in it."""
+
+    def __init__(self, sentence: str, name: str = "") -> None:
+        super().__init__(sentence)
+        self.name = name
 
 
 def ask(view: View) -> Answer:
@@ -93,13 +109,19 @@ def act(view: View) -> Answer:
     pasted = bool(view.form.get("json", "").strip())
     if not pasted and (wrong := _no_numbers(view, model)):
         return _page(view, model, wrong=wrong, status=422)
+    field = "json" if pasted else "rows"
     try:
-        order = {"inputs": rows(model, view.form)} | ({"top": TOP} if model.target.has_classes else {})
+        order = question(model, view.form)
+        if model.target.has_classes:
+            order.setdefault("top", TOP)
         body = json.dumps(order, ensure_ascii=False)
     except Unreadable as fault:
-        return _page(view, model, wrong={"json" if pasted else "rows": view.words(fault.args[0])}, status=422)
+        sentence = view.words(fault.args[0], name=fault.name)
+        return _page(view, model, wrong={field: sentence}, status=422)
     except RecursionError:
-        return _page(view, model, wrong={"json" if pasted else "rows": view.words("predict.no_json")}, status=422)
+        return _page(view, model, wrong={field: view.words("predict.no_json")}, status=422)
+    except Unguessable as fault:
+        return _page(view, model, wrong=unreadable(fault, view.words), status=422)
     where = _path(view)
     try:
         answer = PREDICTED.validate_json(view.api.send("POST", where, order))
@@ -113,13 +135,14 @@ def _by_get(where: str, order: Mapping[str, Any]) -> str | None:
     """The address that gives the same answer to a GET; None for several rows, and where it would be long."""
     first, *more = order["inputs"]
     row = first if isinstance(first, str) else json.dumps(first, ensure_ascii=False, separators=(",", ":"))
-    asked = f"{where}?{urlencode({'input': row} | ({'top': TOP} if 'top' in order else {}))}"
+    others = {name: value for name, value in order.items() if name != "inputs"}
+    asked = f"{where}?{urlencode({'input': row} | others)}"
     return None if more or len(asked) > MOST_ADDRESS else asked
 
 
 def _no_numbers(view: View, model: Model) -> dict[str, str]:
     """A sentence beside each field that takes a number and holds something else."""
-    typed = {cell: view.form.get(cell.field, "").strip() for cell in cells(model) if cell.kind == "number"}
+    typed = {cell: cell.typed(view.form) for cell in cells(model) if cell.kind == "number"}
     return {
         cell.field: view.words("predict.no_number", name=cell.name)
         for cell, text in typed.items()
@@ -157,15 +180,17 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
         return _page(view, model, wrong=wrong, status=refused.problem.status)
 
 
-def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
-    """The rows that a form holds, as the API takes them. Raises Unreadable."""
+def question(model: Model, form: Mapping[str, str]) -> dict[str, Any]:
+    """What a form asks, as the API takes it: a body with `inputs`. Raises Unreadable, and Unguessable for a number or a
+    date that can be read in two ways."""
     columns, typed, pasted = cells(model), form.get("rows", "").strip(), form.get("json", "").strip()
     if pasted:
         return _read(model, pasted)
     if columns:
-        return [{cell.name: cell.read(form.get(cell.field, "").strip()) for cell in columns}]
+        dialect = _dialect(columns, form)
+        return {"inputs": [{cell.name: cell.read(cell.typed(form), dialect) for cell in columns}]}
     if isinstance(model.input, TextInput):
-        return [typed]
+        return {"inputs": [typed]}
     if not typed:
         raise Unreadable("predict.nothing")
     if isinstance(model.input, VectorInput) and typed[0] not in "[{":
@@ -174,19 +199,39 @@ def rows(model: Model, form: Mapping[str, str]) -> list[Any]:
             raise Unreadable("predict.no_numbers")
         if _DECIMAL_COMMA.search(typed) and any(len(line) not in (0, model.input.size) for line in numbers):
             raise Unreadable("predict.decimal_comma")
-        return [line for line in numbers if line]
+        return {"inputs": [line for line in numbers if line]}
     return _read(model, typed)
 
 
-def _read(model: Model, typed: str) -> list[Any]:
-    """Rows of JSON: of one row, a list of several, or a body with `inputs`. Raises Unreadable."""
+def _dialect(columns: Sequence[Cell], form: Mapping[str, str]) -> Dialect:
+    """How the numbers and dates of fields are written, as a CSV file shows it by its cells. Raises Unguessable."""
+    said = SaidDialect.of(form)
+    typed = [(cell.kind, cell.name, text) for cell in columns if (text := cell.typed(form))]
+    numbers, dates = ([(name, text) for kind, name, text in typed if kind == of] for of in ("number", "date"))
+    return with_order(with_decimal(Dialect(TAB, said.decimal or ".", dates=said.dates), said, numbers), dates)
+
+
+def _read(model: Model, typed: str) -> dict[str, Any]:
+    """The body of JSON: of one row, of a list of several, or a body with `inputs` as it is. Raises Unreadable."""
     try:
-        read = json.loads(typed)
+        read = json.loads(typed, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise Unreadable("predict.no_json") from None
+    body = {"inputs": read}
     if isinstance(read, dict) and isinstance(read.get("inputs"), list):  # no cell is a list, of a column of that name
-        read = read["inputs"]
-    return read if isinstance(read, list) and _depth(read) > len(model.input.shape) else [read]
+        body = read
+    listed = isinstance(body["inputs"], list) and _depth(body["inputs"]) > len(model.input.shape)
+    return body if listed else {**body, "inputs": [body["inputs"]]}
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises Unreadable for a name that stands there twice, of which JSON readers take either."""
+    read = dict[str, Any]()
+    for name, value in members:
+        if name in read:
+            raise Unreadable("predict.twice", name)
+        read[name] = value
+    return read
 
 
 def _depth(value: Any) -> int:
@@ -212,8 +257,14 @@ def cells(model: Model) -> list[Cell]:
     ]
 
 
-def _number_of(typed: str) -> float | int | None:
-    """A finite number that was typed, a whole one as such; None where it is none."""
+def _number_of(typed: str, decimal: str = ".") -> float | int | None:
+    """A finite number that was typed, a whole one as such; None where it is none. decimal: the sign of decimals, where
+    the number does not show it."""
+    sign = sign_of(typed, TAB)
+    if sign == "?":
+        typed, sign = typed.replace("." if decimal == "," else ",", ""), decimal
+    if sign == ",":
+        typed = Dialect(decimal=sign).number(typed)
     try:
         number = float(typed)
     except ValueError:
@@ -249,7 +300,8 @@ def beside(model: Model, problem: Problem, pasted: bool = False) -> dict[str, st
         column = place.removeprefix("inputs.").partition(".")[2].replace("~1", "/").replace("~0", "~")
         if fields:
             sentence = Said(sentence.replace("and null where", "and leave it blank where"), slug_of(problem))
-        placed[fields.get(column, "" if fields else "json" if pasted else "rows") if of_rows else place] = sentence
+        alone = place and ("" if fields else "json" if pasted else "rows")  # JSON has other members, too
+        placed[fields.get(column, alone) if of_rows else place if fields else alone] = sentence
     return placed
 
 
