@@ -16,6 +16,9 @@ behind the API. The server imports pages once it is ready, beside its work.
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment
     estimates, verdicts, reasons    reports in words and numbers
+    kinds/         one file a kind of target: its figures, bars, sentences of rules, rows and answers; kind.py is the
+                   contract. Pages ask `kind_of(model.target)`, and none knows which kinds there are. Keys of sentences
+                   that each kind has end with its name, or with that of its bars
     charts/        SVG of numbers: pure functions
     pages/         one file a page, those of rows in data/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of

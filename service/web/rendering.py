@@ -18,6 +18,7 @@ from service.contract.figures import amount
 from service.contract.names import seen
 from service.guessing.csv_letters import ENCODING_NAMES
 from service.web.browser import Browser
+from service.web.estimates import interval
 from service.web.upload import HEAD_BYTES
 from service.web.verdicts import within_chance
 from service.web.view import Shown
@@ -42,7 +43,7 @@ def templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
-    environment.filters |= {"coded": coded, "within_chance": within_chance}
+    environment.filters |= {"coded": coded, "within_chance": within_chance, "interval": interval}
     environment.globals |= {
         "tsuika": __version__,
         "languages": LANGUAGES,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from service.contract.enums import Outcome, Severity, Verdict
-from service.contract.number_report import AnyReport, NumberReport
+from service.contract.number_report import AnyReport
 from service.contract.report import Rule
+from service.web.kinds import kind_of
 from service.web.words import Words
 
 COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}
@@ -21,16 +22,15 @@ def short(verdict: Verdict | None, report: AnyReport | None, words: Words) -> st
         return words("verdict.ready")
     word = words(f"verdict.{verdict}")
     rule = deciding(report)
-    if rule is None or verdict not in (Verdict.HELD, Verdict.REJECTED):
+    if report is None or rule is None or verdict not in (Verdict.HELD, Verdict.REJECTED):
         return word
     return words("verdict.because", verdict=word, rule=rule_name(rule, report, words))
 
 
-def rule_name(rule: Rule, report: AnyReport | None, words: Words) -> str:
-    """What a rule is called; of numbers, some are called otherwise."""
-    of_numbers = f"{rule.name}_number"
-    numbers = isinstance(report, NumberReport) and f"rule.{of_numbers}" in words
-    return words.named("rule", of_numbers if numbers else rule.name)
+def rule_name(rule: Rule, report: AnyReport, words: Words) -> str:
+    """What a rule is called; some are called otherwise of targets of a kind."""
+    own = f"{rule.name}_{kind_of(report).name}"
+    return words.named("rule", own if f"rule.{own}" in words else rule.name)
 
 
 def within_chance(rule: Rule) -> bool:

@@ -19,8 +19,11 @@ from service.contract.resources import LineageNode, Model
 from service.learning.data.target_grid import NumberGrid
 from service.web.charts.history import Mark
 from service.web.charts.lanes import MOST_LANES, Node, lanes_of, lineage
-from service.web.estimates import Estimate, Pair, share
-from service.web.pages.compare import Side, pairs, sentence
+from service.web.estimates import Estimate, Pair, Side, share
+from service.web.kinds.class_kind import ClassKind
+from service.web.kinds.kind import AnyKind
+from service.web.kinds.number_kind import NumberKind
+from service.web.pages.compare import pairs, sentence
 from service.web.pages.lineage import note
 from service.web.pages.predict import MOST_ROWS, Pad, Unreadable, pad, question
 from service.web.words import Words
@@ -30,6 +33,7 @@ from tests.tables import table_of
 from tests.web.test_pages import HTML, Person
 
 EN = Words("en")
+CLASSES, NUMBERS = ClassKind(), NumberKind()
 PATH = "/models/digits/predict"
 TABLE = table_of(
     {
@@ -322,8 +326,8 @@ def score(**classes: float) -> Score:
 
 
 def test_two_versions_are_compared_class_by_class() -> None:
-    first, second = Side.of_score(score(a=0.9, b=0.8, gone=1.0)), Side.of_score(score(a=0.91, b=0.5, new=1.0))
-    assert [(of.name, of.change and round(of.change, 2)) for of in pairs(first, second, False)] == [
+    first, second = CLASSES.side(score(a=0.9, b=0.8, gone=1.0)), CLASSES.side(score(a=0.91, b=0.5, new=1.0))
+    assert [(of.name, of.change and round(of.change, 2)) for of in pairs(first, second, CLASSES)] == [
         ("b", -0.3),
         ("a", 0.01),
         ("gone", None),
@@ -332,8 +336,8 @@ def test_two_versions_are_compared_class_by_class() -> None:
 
 
 def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance() -> None:
-    def said(one: Score | Errors | None, other: Score | Errors | None, of_errors: bool = False) -> str:
-        return sentence(Side.of_score(one), Side.of_score(other), of_errors, (3, 4), EN)
+    def said(one: Score | Errors | None, other: Score | Errors | None, kind: AnyKind = CLASSES) -> str:
+        return sentence(kind.side(one), kind.side(other), kind, (3, 4), EN)
 
     assert said(score(a=0.9), score(a=0.5)) == (
         "Version 3 is right 40.0 points more often than version 4. Their 95 % intervals do not meet."
@@ -343,11 +347,13 @@ def test_the_first_sentence_says_which_is_better_and_whether_that_may_be_chance(
     assert said(score(a=0.9), score(a=0.9)) == "Versions 3 and 4 are equally good."
     assert "not known" in said(None, score(a=0.9))
     errors = [Errors(mae=mae, rmse=mae, r2=None, median_error=mae, bias=0, rows=9) for mae in (3.5, 2.0)]
-    assert said(*errors, of_errors=True) == "Version 4 is off by 1.5 less than version 3, on average."
+    assert said(*errors, kind=NUMBERS) == "Version 4 is off by 1.5 less than version 3, on average."
     assert Pair("", Estimate(3.5, None, None, 9), Estimate(2.0, None, None, 9), of_errors=True).better
     assert Pair("", share(0.9, 9), share(0.5, 9)).better is False
     ranges = {str(start): Estimate(1.0, None, None, 9, start) for start in (472.0, 66.3)}
-    assert [of.name for of in pairs(Side(None, {}), Side(None, ranges), True)] == ["66.3", "472.0"], "by their values"
+    assert [of.name for of in pairs(Side(None, {}), Side(None, ranges), NUMBERS)] == ["66.3", "472.0"], (
+        "by their values"
+    )
 
 
 def test_two_versions_have_a_page_without_reports_too(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,10 @@ from service.registry.sql.tables import Batch, Version
 from service.registry.sql.tables import Update as Row
 from service.web.addresses import ROOTS, is_page
 from service.web.frame import POLICY
+from service.web.kinds.class_kind import matrix
 from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
 from service.web.pages.update import seconds_left
-from service.web.pages.version import matrix
 from service.web.words import Words
 from tests.api.conftest import Api, MakeApi
 from tests.client.test_result import REPORT
@@ -589,11 +589,11 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
             session.scalars(select(Version).where(Version.number == number)).one().report = report
     words = Words("en")
     live, held = (person.looks(f"/models/digits/versions/{number}").text for number in (1, 2))
-    for key in ("before", "new", "since"):
+    for key in ("before", "new", "since_class"):
         assert words(f"measured.{key}", label=words("model.fact.forgotten")) in live, key
     assert (words("measured.not_live") in live, words("measured.not_live") in held) == (False, True)
     shown = person.looks("/models/digits").text
-    assert words("measured.since", label="Forgotten since its best") in shown
+    assert words("measured.since_class", label="Forgotten since its best") in shown
     assert 'data-label="Forgotten">1.0 points<' in shown
     make_version(person.api.runtime, seed=3)
     was = person.looks("/models/digits/versions/1").text
@@ -608,7 +608,7 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     assert words("compare.own_time") in compared
     japanese = person.looks("/models/digits/versions/2?lang=ja").text
     of = {"label": Words("ja")("model.fact.forgotten")}
-    assert all(Words("ja")(f"measured.{key}", **of) in japanese for key in ("before", "new", "since", "not_live"))
+    assert all(Words("ja")(f"measured.{key}", **of) in japanese for key in ("before", "new", "since_class", "not_live"))
 
 
 def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:

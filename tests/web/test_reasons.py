@@ -28,7 +28,7 @@ from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.gate.verdicts import promoted
 from service.learning.training.learner import FROM_SCRATCH
-from service.web.estimates import how_good
+from service.web.kinds import kind_of
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
@@ -270,6 +270,7 @@ def test_of_several_numbers_each_has_its_error(language: str, errors: str) -> No
     """Their mean would be of no unit."""
     numbers = [{"name": "salt", "mae": 22.0}, {"name": "heat", "mae": 0.02}]
     after = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300, "numbers": numbers}
-    said = how_good(report(NumberReport, after=after), Words(language))
+    of = report(NumberReport, after=after)
+    said = kind_of(of).how_good(of, Words(language))
     assert errors in said
     assert "11" not in said

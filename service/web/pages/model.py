@@ -8,44 +8,36 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
-from service.contract.figures import amount
-from service.contract.number_report import NumberReport
 from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version
 from service.contract.resources import Page as Listed
-from service.web import estimates
 from service.web.charts.history import History, Mark, Step, history
-from service.web.estimates import Estimate
+from service.web.kinds import kind_of
+from service.web.kinds.kind import AnyKind
 from service.web.pages.models import held_now
 from service.web.pages.rollback import goes_back_to, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
-from service.web.words import Words, percent
+from service.web.words import Words
 
 VERSIONS = 50
 """So many are shown at once, the latest first."""
 UPDATES, DEPLOYMENTS = 10, 20
-SHOWN = 3
-"""Of more numbers a row the errors of these stand in the table."""
 UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A version in the table. `short`: what became of it, in a few words; `why`: in a sentence."""
+    """A version in the table. `short`: what became of it, in a few words; `why`: in a sentence; `cells`: how good it
+    is."""
 
     version: Version
     verdict: Verdict | None
     went_live: bool
     short: str
     why: str
-    old: Estimate | None
-    new: Estimate | None
-    error: Estimate | None
-    tested: Estimate | None
-    beside: Estimate | None
-    of_own: bool
-    off: str
+    cells: Sequence[str]
+    lost: str
 
     @property
     def colour(self) -> str:
@@ -54,7 +46,8 @@ class Line:
 
 def show(view: View) -> Answer:
     """The page of a model; what the key may not read is left out."""
-    model = view.model()
+    model, words = view.model(), view.words
+    kind = kind_of(model.target)
     cursor = view.query.get("cursor")
     versions = view.api.find(view.path("versions"), Listed[Version], limit=VERSIONS, cursor=cursor)
     shown = [version.number for version in versions.items] if versions is not None else []
@@ -65,37 +58,39 @@ def show(view: View) -> Answer:
     disputes = view.api.find(view.path("disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1)
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
     moved = moves.items if moves is not None else []
-    lines = [_line(version, verdicts, moved, view.words) for version in versions.items] if versions else []
+    lines = [_line(version, verdicts, moved, kind, words) for version in versions.items] if versions else []
     live = next((line for line in lines if line.version.live), None)
     if live is None and model.live_version is not None:
         old = view.api.find(view.path("versions", model.live_version), Version)
-        live = _line(old, verdicts, moved, view.words) if old is not None else None
+        live = _line(old, verdicts, moved, kind, words) if old is not None else None
+    report = live.version.report if live is not None else None
     held = held_now(lineage)
     undone = _undone(moved, lines)
     facts = {
         "model": model,
         "live": live,
-        "good": estimates.how_good(live.version.report, view.words) if live else None,
-        "beside": estimates.beside(live.version.report, model.target, view.words) if live else "",
+        "good": kind.sentences(report, model.target, words) if live else [],
+        "facts": kind.facts(report, words, of_live=True) if report is not None else [],
+        "measured": kind.measured(report, words) if report is not None else [],
         "held": [line for line in lines if line.version.number in held],
         "failed": _failed(updates.items if updates else []),
         "disputes": disputes.items if disputes else [],
         "unsettled": [update for update in updates.items if update.state in UNSETTLED] if updates else [],
         "lines": lines,
-        "forgets": any(line.version.report and line.version.report.forgetting is not None for line in lines),
+        "columns": kind.columns,
+        "forgets": any(line.lost for line in lines),
         "moves": moved,
         "undone": undone.number if undone is not None else None,
         "outdated": undone is not None and not taken_back(view).isdisjoint(undone.batches),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
-        "chart": _chart(lines, moved, view.words),
+        "chart": _chart(lines, moved, kind, words),
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
-        "numbers": not model.target.has_classes,
         "may_read": versions is not None,
         "older": versions.next_cursor if versions is not None else None,
         "latest": cursor is None,
         "faults": view.faults,
     }
-    parts = {view.words("model.versions"): view.same(view.path("versions"), limit=VERSIONS)} if versions else {}
+    parts = {words("model.versions"): view.same(view.path("versions"), limit=VERSIONS)} if versions else {}
     return Shown("model.html", facts, json=view.path(), status=view.status, parts=parts)
 
 
@@ -113,7 +108,13 @@ def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> Version | Non
     return next((version for version in there if version.number == last), None)
 
 
-def _line(version: Version, verdicts: Mapping[int, Verdict | None], moves: Sequence[Deployment], words: Words) -> Line:
+def _line(
+    version: Version,
+    verdicts: Mapping[int, Verdict | None],
+    moves: Sequence[Deployment],
+    kind: AnyKind,
+    words: Words,
+) -> Line:
     report, verdict = version.report, verdicts.get(version.number)
     went_live = version.live or any(move.version == version.number for move in moves)
     text = short(verdict, report, words)
@@ -121,14 +122,12 @@ def _line(version: Version, verdicts: Mapping[int, Verdict | None], moves: Seque
         text = words("verdict.by_order", verdict=text)
     if not version.live and version.number in (m.previous_version for m in moves if m.kind is DeploymentKind.ROLLBACK):
         text += words("list.comma") + words("lineage.rolled_back")
-    classes = (estimates.old_classes(report), estimates.new_classes(report))
-    numbers = (estimates.error(report), estimates.tested(report), estimates.by_yardstick(report))
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
-    after = report.after if isinstance(report, NumberReport) else None
-    errors = [of.mae for of in after.numbers[:SHOWN]] or [after.mae] if after is not None else []
-    more = " …" if after is not None and len(after.numbers) > SHOWN else ""
-    off = " · ".join(map(amount, errors)) + more
-    return Line(version, verdict, went_live, text, why, *classes, *numbers, estimates.of_own(report), off)
+    if report is None:
+        return Line(version, verdict, went_live, text, why, ["–"] * len(kind.columns), "")
+    share = None if report.forgetting is None else round(report.forgetting, 3)
+    lost = "" if share is None else "−" * (share < 0) + kind.lost(abs(share), words)
+    return Line(version, verdict, went_live, text, why, kind.cells(report, words), lost)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:
@@ -145,27 +144,17 @@ MARKS = {
 }
 
 
-def _chart(lines: Sequence[Line], moves: Sequence[Deployment], words: Words) -> Markup | None:
+def _chart(lines: Sequence[Line], moves: Sequence[Deployment], kind: AnyKind, words: Words) -> Markup | None:
     """How good each version was; None where nothing was measured."""
-    numbers = any(isinstance(line.version.report, NumberReport) for line in lines)
     steps = [
-        Step(line.version.number, _mark(line), line.tested, line.error if line.of_own else None, line.beside)
-        if numbers
-        else Step(line.version.number, _mark(line), line.old, line.new)
+        Step(line.version.number, _mark(line), *(kind.steps(report) if (report := line.version.report) else (None,)))
         for line in reversed(lines)
     ]
     if not any(step.main or step.other for step in steps):
         return None
-    back = [move for move in reversed(moves) if move.kind is DeploymentKind.ROLLBACK]
-    return history(
-        History(
-            steps,
-            rollbacks=[(move.previous_version, move.version) for move in back if move.previous_version is not None],
-            show=amount if numbers else percent,
-            names=("error", "own", "yardstick") if numbers else ("old", "new"),
-            words=words,
-        )
-    )
+    back = [(move.previous_version, move.version) for move in reversed(moves) if move.kind is DeploymentKind.ROLLBACK]
+    rollbacks = [(before, to) for before, to in back if before is not None]
+    return history(History(steps, rollbacks, kind.show, kind.series, words))
 
 
 def _mark(line: Line) -> Mark:

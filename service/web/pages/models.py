@@ -8,7 +8,7 @@ from service.contract.enums import Verdict
 from service.contract.resources import Lineage, Model, Version
 from service.contract.resources import Page as Listed
 from service.web.client import address
-from service.web.estimates import beside, how_good
+from service.web.kinds import kind_of
 from service.web.view import Answer, Route, Shown, View
 
 MODELS_A_PAGE = 20
@@ -52,8 +52,7 @@ def _line(view: View, model: Model) -> Line:
     if model.live_version is not None:
         version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
         if version is not None:
-            words = view.words
-            good = f"{how_good(version.report, words)} {beside(version.report, model.target, words)}".rstrip()
+            good = " ".join(kind_of(model.target).sentences(version.report, model.target, view.words))
     # the batches of a version that waits are pending: where none is, its lineage need not be asked for
     if not model.pending.batches:
         return Line(model, good, [])

@@ -1,0 +1,224 @@
+"""Models that predict numbers: errors in the targets' own unit, of new rows before they were learned and of trusted
+ones; by ranges of values, or by each of several numbers a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+from service.contract.figures import amount
+from service.contract.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
+from service.contract.predictions import NumberPredictions, ValuePrediction
+from service.contract.report import Rule
+from service.contract.resources import Batch, BatchRow
+from service.contract.targets.number_target import NumberTarget
+from service.web.estimates import Estimate, Pair, Side
+from service.web.kinds.kind import Bars, Fact, Kind, direction
+from service.web.words import MANY, Words, percent, round_percent
+
+SHOWN = 3
+"""Of more numbers a row the errors of these stand in the table of versions."""
+REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
+"""With what the factor of a report begins -> what mends targets in a wrong unit."""
+RANGES, NUMBERS = Bars("range"), Bars("number", drawn=False)
+
+
+class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, OutlierRow]):
+    name = "number"
+    show = tick = staticmethod(amount)
+    ends = (0.0, 0.0)
+    less_is_better = True
+    has_intervals = False
+    series, columns = ("error", "own", "yardstick"), ("tested", "error")
+    rules = ("number", "class")
+    doubts = (("target", "n"), ("expected", "n"), ("off", "n"))
+    example = '"targets": [505.1, …]'
+
+    def good(self, report: NumberReport, words: Words) -> str:
+        if (tested := report.tested) is not None:
+            return words("good.tested", error=_off(tested, words), rows=tested.rows, n=tested.batches)
+        if (after := _judged(report)) is None:
+            return ""
+        return words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
+
+    def beside(self, report: NumberReport, target: NumberTarget, words: Words) -> str:
+        if (error := report.yardstick_mae) is None:
+            return ""
+        name = target.usual if isinstance(target.usual, str) else "column"
+        return words(f"good.beside.{name}", error=amount(error))
+
+    def facts(self, report: NumberReport, words: Words, of_live: bool = False) -> list[Fact]:
+        facts = []
+        if (after := _judged(report)) is not None and not after.numbers:
+            if (tested := report.tested) is not None:
+                facts.append(_fact("model.fact.tested", tested, words))
+            facts.append(_fact("model.fact.error" if report.before else "model.fact.first_error", after, words))
+        return facts + self.forgotten(report.forgetting, words)
+
+    def measured(self, report: NumberReport, words: Words) -> list[str]:
+        tested = report.tested
+        alone = tested is not None and not tested.numbers
+        said = [words("measured.tested_number", n=tested.batches)] if tested is not None and alone else []
+        return said + self.since(report.forgetting, words)
+
+    def cells(self, report: NumberReport, words: Words) -> Sequence[str]:
+        tested = amount(report.tested.mae) if report.tested is not None else "–"
+        if (after := _judged(report)) is None:
+            return tested, "–"
+        errors = [of.mae for of in after.numbers[:SHOWN]] or [after.mae]
+        off = " · ".join(map(amount, errors)) + " …" * (len(after.numbers) > SHOWN)
+        return tested, off if report.before else words("model.column.of_own", error=off)
+
+    def steps(self, report: NumberReport) -> Sequence[Estimate | None]:
+        tested, own, yardstick = report.tested, None if report.before else _judged(report), report.yardstick_mae
+        return (
+            _mean(tested.mae, tested.rows) if tested is not None else None,
+            _mean(own.mae, own.rows) if own is not None else None,
+            _mean(yardstick, tested.rows) if tested is not None and yardstick is not None else None,
+        )
+
+    def lost(self, share: float, words: Words) -> str:
+        return percent(share)
+
+    def bars(self, report: NumberReport | None) -> Bars:
+        return NUMBERS if report is not None and report.after is not None and report.after.numbers else RANGES
+
+    def pairs(self, report: NumberReport) -> list[Pair]:
+        before, after = report.before, report.after
+        if after is None:
+            return []
+        if after.numbers:
+            was = {of.name: _mean(of.mae, before.rows) for of in before.numbers} if before else {}
+            return [Pair(of.name, was.get(of.name), _mean(of.mae, after.rows), True) for of in after.numbers]
+        errors = {(of.from_, of.to): _of_range(of) for of in before.regions} if before else {}
+        return [Pair(_name_of(of), errors.get((of.from_, of.to)), _of_range(of), True) for of in after.regions]
+
+    def side(self, score: Errors | None) -> Side:
+        if score is None or not score.rows:
+            return Side(None, {})
+        errors = {_name_of(of): _of_range(of) for of in score.regions}
+        errors |= {of.name: _mean(of.mae, score.rows) for of in score.numbers}
+        return Side(_mean(score.mae, score.rows), errors)
+
+    def own_side(self, report: NumberReport) -> Side:
+        side = self.side(report.after)
+        return side if report.before else Side(None, side.groups, side.groups)
+
+    def own_rows(self, version: int, side: Side, words: Words) -> str:
+        return words("compare.own_first", version=version)
+
+    def difference(self, first: Estimate, second: Estimate, words: Words, **versions: int) -> str:
+        return words("compare.less_error", size=amount(abs(second.value - first.value)), **versions)
+
+    def yardsticks(self, report: NumberReport, words: Words) -> tuple[list[str], list[str]]:
+        skill = report.skill if report.yardsticks else None
+        key = "version.skill" if skill is None or skill >= 0 else "version.skill_worse"
+        said = [] if skill is None else [words(key, skill=percent(abs(skill)))]
+        if self.bars(report) is NUMBERS:
+            return said, []
+        return said, [words(f"good.beside.{of}", error=amount(error.mae)) for of, error in report.yardsticks.items()]
+
+    def figures(self, report: NumberReport, words: Words) -> dict[str, Any]:
+        return {"outliers": len(report.batch.outliers), "repair": _repair(report.batch.factor, words)}
+
+    def subject(self, rule: Rule, report: NumberReport, words: Words) -> str:
+        """Which of several numbers a row the gate names, as `OneNumber.of` and `for_it` do."""
+        errors = report.after or report.tested
+        names = [number.name for number in errors.numbers] if errors is not None else []
+        named = (name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why)
+        return next((words("reason.of_number", name=name) for name in named), "")
+
+    def gained(self, report: NumberReport, words: Words) -> str:
+        if report.before is None or report.after is None:
+            return self.how_good(report, words)
+        change = {"before": _off(report.before, words), "after": _off(report.after, words), "n": report.before.rows}
+        limit = next((rule.limit for rule in report.gate.rules if rule.name == "forgets"), None)
+        beyond = limit is None or (report.rise or 0.0) > limit
+        way = direction(report.rise_interval)
+        kept = words(f"reason.kept.error_{'beyond' if way == 'worse' and beyond else way}", **change)
+        return f"{self.how_good(report, words)}{kept}"
+
+    def notes(self, report: NumberReport, words: Words) -> list[str]:
+        counted = (("outliers", len(report.batch.outliers)), ("follows", report.batch.follows))
+        return [words(f"reason.note.{name}", n=n) for name, n in counted if n]
+
+    def holds(self, batch: Batch, words: Words) -> str:
+        """The mean and the range of its targets."""
+        of = batch.target_summary if isinstance(batch.target_summary, list) else [batch.target_summary]
+        ends = [{"mean": amount(one.mean), "low": amount(one.min), "high": amount(one.max)} for one in of if one]
+        return "; ".join(words("batches.range", **each) for each in ends)
+
+    def doubt(self, row: OutlierRow) -> Sequence[str]:
+        return f"{row.name}: " * bool(row.name) + amount(row.target), amount(row.value), amount(row.error)
+
+    def typed(self, row: BatchRow) -> str | None:
+        return None if row.targets is None else "; ".join(map(repr, row.targets))
+
+    def read(self, typed: str) -> Any:
+        """A target, or several, parted by semicolons; what is none, such as 1,5, stays text, for the API says of it
+        what is wrong."""
+        try:
+            return typed if "," in typed else json.loads(f"[{typed.replace(';', ',')}]", parse_constant=str)
+        except (ValueError, RecursionError):
+            return typed
+
+    def shown(self, row: BatchRow) -> str:
+        return "; ".join(map(amount, row.targets or ()))
+
+    def answers(self, answer: NumberPredictions, target: NumberTarget, words: Words) -> Iterator[str]:
+        """ "MW: 512, and with 90 % from 480 to 540." """
+        for row in answer.predictions:
+            values = [row.value] if isinstance(row, ValuePrediction) else row.values
+            spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
+            named = zip(target.called, values, spans, strict=True)
+            yield " ".join(_answer(name, value, span, answer.level, words) for name, value, span in named)
+
+
+def _judged(report: NumberReport) -> Errors | None:
+    """Errors on trusted rows after the update; of a first version, on rows of its own."""
+    return report.after if report.after is not None and report.after.rows else None
+
+
+def _mean(error: float, rows: int) -> Estimate:
+    """A mean error, which has no interval."""
+    return Estimate(error, None, None, rows)
+
+
+def _of_range(region: Region) -> Estimate:
+    return Estimate(region.mae, None, None, region.rows, region.from_)
+
+
+def _fact(label: str, errors: Errors | TestedErrors, words: Words) -> Fact:
+    return Fact(words(label), amount(errors.mae), words("model.rows", n=errors.rows))
+
+
+def _off(errors: Errors | TestedErrors, words: Words) -> str:
+    """ "15.4"; of several numbers each with its name, the first of many: their mean has no unit."""
+    if not errors.numbers:
+        return amount(errors.mae)
+    said = [words("good.of_number", name=of.name, error=amount(of.mae)) for of in errors.numbers[:MANY]]
+    return words("list.comma").join(said) + "…" * (len(errors.numbers) > MANY)
+
+
+def _name_of(region: Region) -> str:
+    """ "10 … 20" """
+    return f"{amount(region.from_)} … {amount(region.to)}"
+
+
+def _repair(factor: str | None, words: Words) -> str:
+    """What mends targets in a wrong unit, by the factor of a report: "/ 1,000", "* -1", "°C to °F", "20 - target"."""
+    first, _, by = (factor or "").partition(" ")
+    if by == "- target":
+        return words("reason.repair.subtracted", by=first)
+    key = "turned" if by == "-1" else REPAIRS.get(first, "other")
+    return words(f"reason.repair.{key}", by=by)
+
+
+def _answer(name: str, value: float, span: tuple[float, float] | None, level: float, words: Words) -> str:
+    said = {"name": name, "value": amount(value)}
+    if span is None:
+        return words("predict.number", **said)
+    low, high = map(amount, span)
+    return words("predict.interval", **said, level=round_percent(level), low=low, high=high)
