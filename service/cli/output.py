@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="BaseModel")
 
-FORMULAS = ("=", "+", "-", "@")
-"""With these a cell of a spreadsheet begins a formula."""
-NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
 PIPED_WIDTH = 10_000
 """Columns where the output goes to a file: nothing is wrapped."""
 MARKS = {"promoted": ("●", "green"), "held": ("◐", "yellow"), "rejected": ("✕", "red"), "superseded": ("○", "dim")}
@@ -83,14 +79,6 @@ def print_items(
         print_json(schema, {"items": [item.model_dump(mode="json", by_alias=True) for item in items]})
     else:
         print_table(stdout(), columns, list(map(row, items)), right)
-
-
-def csv_cell(value: str | float) -> str | float:
-    """A cell of a CSV file that a spreadsheet shows as it is: a name that would begin a formula gets a ' before it, as
-    OWASP advises ("CSV Injection"). A number is no formula."""
-    if not isinstance(value, str) or not value.lstrip().startswith(FORMULAS) or NUMBER.fullmatch(value):
-        return plain(value) if isinstance(value, str) else value
-    return plain(f"'{value}")
 
 
 def word(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 
 def amount(value: float) -> str:
     """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
@@ -12,3 +14,10 @@ def amount(value: float) -> str:
 def percent(share: float) -> str:
     """0.974 -> "97.4 %"."""
     return f"{100 * share:,.1f} %".replace("-", "−")
+
+
+def shortest(value: float) -> float:
+    """160.5374755859375 -> 160.53748: the shortest number that is the same as a float32, as versions compute."""
+    single = ctypes.c_float(value).value
+    nearby = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((short for short in nearby if ctypes.c_float(short).value == single), value)

@@ -29,6 +29,9 @@ _BLANK = re.compile(
 )
 """Letters and symbols without a picture: those that Unicode says may be ignored (Default_Ignorable_Code_Point), and
 blank ones. Selectors of a variant are taken behind the character that they vary, as in many an emoji."""
+FORMULAS = ("=", "+", "-", "@")
+"""With these a cell of a spreadsheet begins a formula."""
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of Unicode of which nothing is seen, or that begin another line."""
 
@@ -52,6 +55,14 @@ def has_unseen(name: str) -> bool:
 def seen(text: str) -> str:
     """A text that was stored before such characters were refused, each of them as its escape: \\u202e."""
     return "".join(c.encode("unicode_escape").decode() if has_unseen(f"a{c}") else c for c in text)
+
+
+def csv_cell(value: str | float) -> str | float:
+    """A cell of a CSV file that a spreadsheet shows as it is: a name that would begin a formula gets a ' before it, as
+    OWASP advises ("CSV Injection"). A number is no formula."""
+    if not isinstance(value, str) or not value.lstrip().startswith(FORMULAS) or NUMBER.fullmatch(value):
+        return seen(value) if isinstance(value, str) else value
+    return seen(f"'{value}")
 
 
 def clean_class_name(name: str, pointer: str) -> str:

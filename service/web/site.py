@@ -79,7 +79,8 @@ class Site:
             page = _not_ours
         elif upload is not None and upload.name and route is not None:
             if route.sends is not None and (to := route.sends(view, upload.name)) is not None:
-                view = replace(view, sent=await view.api.stream(to, upload.receive))
+                sent = await view.api.stream(to, upload.kept if route.looks else upload.receive)
+                view = replace(view, sent=sent, head=upload.beginning())
             else:
                 view = replace(view, head=await upload.head())
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))

@@ -21,6 +21,8 @@ from service.web.forms import FORM_BYTES, MOST_FIELDS, SECONDS
 
 HEAD_BYTES = 1024 * 1024
 """Of a file that is looked at."""
+KEPT_BYTES = 4 * 1024 * 1024
+"""Of a file that is sent and looked at, too."""
 _BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=?-]{1,70})"?\s*(?:;|$)', re.I)
 _DISPOSITION = re.compile(
     rb'content-disposition: *form-data; *name="([^"\r\n]*)"(; *filename="([^"\r\n]*)")?', re.I
@@ -72,6 +74,7 @@ class Upload:
         self._line = END + b"--" + match[1].encode()
         self._data = END  # the first boundary begins a line, too
         self._ended = self._gone = False
+        self._kept, self._is_all = bytearray(), False
 
     async def read_fields(self) -> None:
         """Reads up to the first byte of the file. Raises TooLarge, BodyTimeout, InvalidContent."""
@@ -128,6 +131,18 @@ class Upload:
                         data += message["body"]
                     more = message["more_body"]
         return Head(self.name, data[:HEAD_BYTES], not more and len(data) <= HEAD_BYTES)
+
+    async def kept(self) -> Message:
+        """As `receive`; what has come is kept, see `beginning`."""
+        message = await self.receive()
+        if message["type"] == "http.request" and len(self._kept) <= KEPT_BYTES:
+            self._kept += message["body"]
+            self._is_all = not message["more_body"]
+        return message
+
+    def beginning(self) -> Head:
+        """What was kept of a file that was sent."""
+        return Head(self.name, bytes(self._kept), self._is_all)
 
     async def receive(self) -> Message:
         """The next piece of the file, as an ASGI application receives the body of a request; a file that is cut off is

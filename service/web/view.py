@@ -94,7 +94,7 @@ def asks_again(ask: Page) -> Callable[[Page], Page]:
 class Route:
     """An address, {name} for what varies: how it is shown, and what a form that is sent there does. Of a form with a
     file, `sends`: where a file of that name goes, None where something is asked first; it asks the API nothing;
-    `looks`: `act` looks at its beginning."""
+    `looks`: `act` looks at its beginning, also of one that was sent."""
 
     path: str
     show: Page | None = None

@@ -18,8 +18,9 @@ import pytest
 
 from service.cli import main
 from service.cli.exits import DONE, ERROR, INTERRUPTED, REJECTED, USAGE
-from service.cli.output import csv_cell, plain
+from service.cli.output import plain
 from service.client import Client
+from service.contract.names import csv_cell
 from tests.running import Server
 
 CENTRES = {"apple": (7, 1, 3, 5), "pear": (2, 6, 4, 1), "plum": (4, 3, 9, 8)}

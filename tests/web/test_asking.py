@@ -6,6 +6,7 @@ import io
 import re
 from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -23,9 +24,10 @@ from service.web.estimates import Estimate, Pair, Side, share
 from service.web.kinds.class_kind import ClassKind
 from service.web.kinds.kind import AnyKind
 from service.web.kinds.number_kind import NumberKind
+from service.web.pages.answers import MOST_ROWS
 from service.web.pages.compare import pairs, sentence
 from service.web.pages.lineage import note
-from service.web.pages.predict import MOST_ROWS, Pad, Unreadable, pad, question
+from service.web.pages.predict import Pad, Unreadable, pad, question
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
@@ -137,13 +139,21 @@ def test_a_csv_file_is_asked_about(person: Person) -> None:
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown)}
     lines = [b"a,b,c", *(b"%d,2,3" % k for k in range(MOST_ROWS + 20))]
     for content, status, part in (
-        (b"\n".join(lines[:4]), 200, "It answers 3 rows."),
-        (b"\n".join(lines), 200, "It answers 120 rows. These are the first 100;"),
+        (b"\n".join(lines[:4]), 200, "It answers 3 rows.</b>"),
+        (b"\n".join(lines), 200, "It answers 120 rows.</b> The first 100 of them are below;"),
         (b"a,b\n1,2", 422, 'id="file-fault"'),
     ):
         answer = person.api("POST", PATH, data=hidden, files={"file": ("rows.csv", content, "text/csv")}, headers=HTML)
         assert (answer.status_code, part in answer.text) == (status, True), answer.text
-        assert answer.text.count("with a score of") <= MOST_ROWS
+        assert answer.text.count('<th scope="row">') <= MOST_ROWS
+        if status == 200:
+            assert len(taken(answer.text)) == 1 + content.count(b"\n")
+
+
+def taken(page: str) -> list[str]:
+    """The lines of the CSV file that a page of answers has."""
+    [address] = re.findall(r'href="data:text/csv;charset=utf-8,([^"]*)" download="[a-z]+.csv"', page)
+    return unquote(unescape(address)).removeprefix("\ufeff").splitlines()
 
 
 def test_any_version_can_be_asked_and_one_that_is_not_there_is_a_sentence(person: Person) -> None:
@@ -239,6 +249,18 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         answer = person.api("POST", path, data={**hidden, **fields}, files=files, headers=HTML)
         return answer.status_code, answer.text
 
+    named = lines.replace("x\n", "<i>id</i>\n").replace(";1\n", ";=a1\n")
+    for content, beside in ((named, True), (named + "\n" * 2**22, False)):  # too large to be kept
+        _, answered = sent(content)
+        [head, first, last] = taken(answered)
+        assert head.split(";") == ["row", *(["<i>id</i>"] if beside else []), "class", "score"]
+        assert first.startswith("1;'=a1;" if beside else "1;")
+        assert re.fullmatch(r"2;(1;)?[ab];0,\d+", last)
+        assert (
+            answered.count('<th scope="col">&lt;i&gt;id&lt;/i&gt;</th>')
+            == answered.count('<td class="name">=a1</td>')
+            == beside
+        )
     _, noted = sent(lines)
     assert "小数点はコンマとして読みました。日付は日を先に読みました。" in noted
     assert "「x」は stays の列ではないため、使いませんでした。" in noted
@@ -260,6 +282,11 @@ def test_a_number_is_shown_with_its_interval(person: Person) -> None:
     keep_version(runtime, "load", number_checkpoint(grid), [], True)
     page = person.sends(path, path, rows="1 2 3").text
     assert re.search(r"MW is \S+ It lies between \S+ and \S+ in 90% of such cases\.", page.replace("\xa0", ""))
+    page = person.sends(path, path, rows="1 2 3\n4 5 6").text
+    assert "In 90\xa0% of such cases the number lies between" in page
+    head, first, _ = taken(page)
+    assert head == "row,MW,MW from,MW to"
+    assert re.fullmatch(r"1(,-?\d+\.\d+){3}", first)
 
 
 def test_what_was_made_from_what_is_a_graph_with_the_live_line_at_its_left() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import ctypes
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,8 +21,9 @@ from service.cli.files.rows import Columns, columns_of, inputs_of, typed_cell
 from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
-from service.cli.output import csv_cell, plain, print_json, print_table, stdout
-from service.contract.figures import amount
+from service.cli.output import plain, print_json, print_table, stdout
+from service.contract.figures import amount, shortest
+from service.contract.names import csv_cell
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 
 if TYPE_CHECKING:
@@ -182,13 +182,6 @@ def cells_of(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
     if hasattr(rows[0], "class_"):
         return ["class", "score"], [[row.class_, round(row.score, 4)] for row in rows]
     if hasattr(rows[0], "value"):
-        ends = [map(_shortest, row.interval) if row.interval else ("", "") for row in rows]
-        return ["value", "from", "to"], [[_shortest(row.value), *end] for row, end in zip(rows, ends, strict=True)]
-    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(map(_shortest, row.values)) for row in rows]
-
-
-def _shortest(value: float) -> float:
-    """160.5374755859375 -> 160.53748: the shortest number that is the same as a float32, as versions compute."""
-    single = ctypes.c_float(value).value
-    nearby = (float(f"{value:.{digits}g}") for digits in range(6, 10))
-    return next((short for short in nearby if ctypes.c_float(short).value == single), value)
+        ends = [map(shortest, row.interval) if row.interval else ("", "") for row in rows]
+        return ["value", "from", "to"], [[shortest(row.value), *end] for row, end in zip(rows, ends, strict=True)]
+    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(map(shortest, row.values)) for row in rows]

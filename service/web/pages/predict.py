@@ -25,6 +25,7 @@ from service.guessing.csv_dialect import Dialect, SaidDialect, sign_of, with_dec
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of, words_in
+from service.web.pages.answers import Answers
 from service.web.pages.data.send import WRITTEN, unreadable
 from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
@@ -40,8 +41,8 @@ MOST_DRAWN = 64
 """Pixels of a side of an image that can be drawn."""
 TOP = 10
 """Best classes that are listed of a row."""
-MOST_ROWS, MOST_BYTES = 100, 4 * 1024 * 1024
-"""Rows of a file whose answers are shown; bytes of an answer that are read at all."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Bytes of an answer that are read at all."""
 TYPED = ("rows", "json")
 """Fields of rows as text: what the model takes, and JSON in their place."""
 MOST_ADDRESS = 8000
@@ -313,6 +314,7 @@ def _page(
     wrong: dict[str, str] | None = None,
     status: int = 200,
 ) -> Shown:
+    names = model.target.called if isinstance(model.target, NumberTarget) else ()
     facts = {
         "model": model,
         "kind": model.input.kind,
@@ -321,7 +323,12 @@ def _page(
         "form": dict.fromkeys((*WRITTEN, "gaps"), "") | {**view.form},
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
-        "sentences": sentences(view, model, answer) if answer is not None else [],
+        "sentence": sentence(view, names, answer) if answer is not None else "",
+        "answers": Answers.of(view, model, names, answer)
+        if answer is not None and len(answer.predictions) > 1
+        else None,
+        "names": names,
+        "level": round_percent(answer.level) if isinstance(answer, NumberPredictions) else "",
         "rows": len(answer.predictions) if answer is not None else 0,
         "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
         "call": call,
@@ -333,13 +340,12 @@ def _page(
     return Shown("predict.html", facts, json=same or view.path(), status=status)
 
 
-def sentences(view: View, model: Model, answer: Predictions | NumberPredictions) -> list[str]:
-    """What the version says of each row, the first of many."""
+def sentence(view: View, names: Sequence[str], answer: Predictions | NumberPredictions) -> str:
+    """What the version says of the first row."""
     if isinstance(answer, Predictions):
-        first = answer.predictions[:MOST_ROWS]
-        return [view.words("predict.class", name=row.class_, score=percent(row.score)) for row in first]
-    names = model.target.called if isinstance(model.target, NumberTarget) else ()
-    return [_numbers(view, names, row, answer.level) for row in answer.predictions[:MOST_ROWS]]
+        row = answer.predictions[0]
+        return view.words("predict.class", name=row.class_, score=percent(row.score))
+    return _numbers(view, names, answer.predictions[0], answer.level)
 
 
 def _numbers(view: View, names: Sequence[str], row: ValuePrediction | ValuesPrediction, level: float) -> str:
@@ -358,4 +364,4 @@ def _number(view: View, name: str, value: float, span: tuple[float, float] | Non
     )
 
 
-ROUTE = Route("/models/{model}/predict", ask, act, sending)
+ROUTE = Route("/models/{model}/predict", ask, act, sending, looks=True)

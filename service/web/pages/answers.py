@@ -1,0 +1,108 @@
+"""The answers to several rows: a table of the first, and all of them as a CSV file to take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import repeat
+from urllib.parse import quote
+
+from service.contract.figures import amount, shortest
+from service.contract.inputs import VectorInput
+from service.contract.names import csv_cell
+from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
+from service.contract.resources import Model
+from service.contract.tables import TableInput, value_text
+from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
+from service.guessing.csv_facts import LABELLED
+from service.guessing.unguessable import Unguessable
+from service.web.view import View
+from service.web.words import percent
+
+MOST_ROWS, MOST_BESIDE = 100, 6
+"""Rows of the table; columns of the file that it has beside their answers."""
+
+Cell = str | float | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`beside`: names of columns of the file that the model does not look at; `rows`: the first ones, each with its
+    number, its cells of these, and the answer; `csv`: the address of all in a file."""
+
+    beside: Sequence[str]
+    rows: Sequence[tuple[int, Sequence[str], Sequence[str]]]
+    csv: str
+
+    @classmethod
+    def of(cls, view: View, model: Model, names: Sequence[str], answer: Predictions | NumberPredictions) -> Answers:
+        """The answer to the rows of the file that was sent, or to other ones. names: of the numbers of a row."""
+        beside, lines, dialect = _beside(view, model)
+        if len(lines) != len(answer.predictions):
+            beside, lines = [], [()] * len(answer.predictions)
+        if isinstance(answer, Predictions):
+            columns = ["class", "score"]
+            cells: list[list[Cell]] = [[row.class_, round(row.score, 4)] for row in answer.predictions]
+        else:
+            columns = [column for name in names for column in (name, f"{name} from", f"{name} to")]
+            cells = [_numbers(row) for row in answer.predictions]
+        rows = list(enumerate(zip(lines, cells, strict=True), 1))
+        show = percent if isinstance(answer, Predictions) else amount
+        shown = [
+            (
+                number,
+                line[:MOST_BESIDE],
+                ["–" if cell is None else cell if isinstance(cell, str) else show(cell) for cell in row],
+            )
+            for number, (line, row) in rows[:MOST_ROWS]
+        ]
+        written = ([number, *line, *row] for number, (line, row) in rows)
+        return cls(beside[:MOST_BESIDE], shown, _address(["row", *beside, *columns], written, dialect))
+
+
+def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]], Dialect]:
+    """The columns of the file that the model does not look at, their cells row by row, and how it is written; no
+    columns of a file that is too large to be kept."""
+    written: list[list[str]] = []
+    dialect = PLAIN
+    if view.head is not None:
+        with suppress(Unguessable):
+            written, dialect = view.head.lines(SaidDialect.of(view.form))
+    if view.head is None or not view.head.whole or not written:
+        return [], [], dialect
+    header, *lines = written
+    names, spec = [value_text(name) for name in header], model.input
+    if isinstance(spec, TableInput):
+        aside = {*names} - {*spec.places}
+    else:
+        width = spec.size if isinstance(spec, VectorInput) else 1
+        aside = {*model.leave_out}
+        aside |= {*LABELLED} if len({*names} - aside) > width else set()
+    places = [place for place, name in enumerate(names) if name in aside]
+    return [names[place] for place in places], [[line[place] for place in places] for line in lines], dialect
+
+
+def _numbers(row: ValuePrediction | ValuesPrediction) -> list[Cell]:
+    """Each number of a row with both ends of its interval, None where that is not known."""
+    values = [row.value] if isinstance(row, ValuePrediction) else row.values
+    spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
+    return [cell for value, span in zip(values, spans, strict=True) for cell in (value, *(span or (None, None)))]
+
+
+def _address(names: Sequence[str], rows: Iterable[Sequence[Cell]], dialect: Dialect) -> str:
+    """The address of a CSV file that holds it, in the dialect of the file that was sent. A mark says that it is UTF-8:
+    spreadsheets take it for something else without."""
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=dialect.delimiter)
+    writer.writerow(map(csv_cell, names))
+    for row in rows:
+        writer.writerow(
+            str(shortest(cell)).replace(".", dialect.decimal)
+            if isinstance(cell, float)
+            else csv_cell("" if cell is None else cell)
+            for cell in row
+        )
+    return "data:text/csv;charset=utf-8," + quote("\ufeff" + written.getvalue(), safe=",;")
