@@ -202,7 +202,7 @@ class Settings(BodyLimits):
         600.0, description="An update without any progress for so long is ended."
     )
     save_seconds: Seconds = Field(
-        300.0, description="Time between two saves of a training, from which another attempt goes on."
+        300.0, description="Time between two saves of a training, or of features, from which another attempt goes on."
     )
 
     device: Device = Field(

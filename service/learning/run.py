@@ -1,14 +1,15 @@
 """A run is one execution of learning: its seed, progress, cancellation, device, and how its trainings are saved.
 
 An update is a function of its data and its seed, so another attempt does again what the first one did, in the same
-order. What takes long are its trainings (`training.fit`). One that was finished is taken from what was saved, and one
-that was cut short goes on at its step: on the same device the weights have the bits of an update that nobody stopped.
+order. What takes long are its trainings (`training.fit`) and the features of its rows. What was finished is taken from
+what was saved; a training that was cut short goes on at its step, and features at the first row that has none: on the
+same device weights and features have the bits of an update that nobody stopped.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Protocol, TypeVar
@@ -76,8 +77,12 @@ class Reached:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
 
+Saved = dict[int | str, Reached]
+"""How far trainings came, by their numbers, and features, by their names."""
+
+
 class Trainings:
-    """The trainings of one attempt, numbered in their order.
+    """The trainings of one attempt, numbered in their order, and features, by name.
 
     every: seconds between two saves, by `clock` · keep: stores how far each came, by number · earlier: what an earlier
     attempt has stored.
@@ -86,12 +91,14 @@ class Trainings:
     def __init__(
         self,
         every: float,
-        keep: Callable[[Mapping[int, Reached]], None],
-        earlier: Mapping[int, Reached] | None = None,
+        keep: Callable[[Saved], None],
+        earlier: Saved | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._every, self._keep, self._clock = every, keep, clock
-        self._earlier, self._finished = dict(earlier or {}), dict[int, Reached]()
+        self._earlier, self._features, self._finished = Saved(), Saved(), Saved()
+        for key, reached in (earlier or {}).items():
+            (self._earlier if isinstance(key, int) else self._features)[key] = reached
         self._number, self._saved, self._began = -1, clock(), 0.0
 
     def begin(self, course: Callable[[], Facts]) -> Reached | None:
@@ -109,9 +116,22 @@ class Trainings:
         return self._clock() - self._saved >= self._every
 
     def save(self, reached: Reached) -> None:
-        """Stores how far the training at hand came, beside those that are finished."""
-        self._keep({**self._finished, self._number: reached})
+        """Stores how far the training at hand came, beside what is finished."""
+        self._keep({**self._features, **self._finished, self._number: reached})
         self._saved = self._clock()
+
+    def features(self, name: str) -> Reached | None:
+        """How far an earlier attempt, or this one, came with features."""
+        return self._features.get(name)
+
+    def note_features(self, name: str, reached: Callable[[], Reached], finished: bool = False) -> None:
+        """Stores how far features came where that is due. `finished`: no more will come, and it has no tensors."""
+        due = self.due
+        if due or finished:
+            self._features[name] = reached()
+        if due:
+            self._keep({**self._features, **self._earlier, **self._finished})
+            self._saved = self._clock()
 
     def finish(self, reached: Callable[[], Reached], again: bool = False) -> None:
         """Ends the training at hand. `again`: an earlier attempt had finished it."""

@@ -3,7 +3,7 @@ device is told to what learns, and what was made on it says so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from service.contract.enums import UpdateKind
 from service.errors import Cancelled, DeviceFull, DeviceMissing, DiskFull, ImpossibleSettings, LeaseLost
 from service.learning import devices
-from service.learning.run import Run, Trainings
+from service.learning.ledger import feature_space
+from service.learning.run import IN_SEQUENCE, InSequence, Run, Tasks, Trainings
 from service.registry import leases, models, updates
 from service.registry.sql.tables import LedgerEntry, Update, Version
 from service.runtime import Runtime
@@ -23,6 +24,7 @@ from service.storage.artifacts import model_area
 from service.upkeep import gc
 from service.worker.assignment import Assignment, Result
 from service.worker.child import saves, train
+from service.worker.child.data import model_store, row_blocks
 from service.worker.child.train import Executor
 from service.worker.parent import assign, erasure
 from service.worker.parent.publish import finish_empty, publish
@@ -46,12 +48,12 @@ def _clock_of_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 class Attempt:
     """One attempt at the next update, in a process of its own that saves now and then."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime, self.update, self.checks = runtime, claimed(runtime), 0
+    def __init__(self, runtime: Runtime, tasks: Tasks = IN_SEQUENCE, every: float = EVERY) -> None:
+        self.runtime, self.update, self.checks, self.tasks = runtime, claimed(runtime), 0, tasks
         self.saved = SavedTrainings(runtime, self.update)
         with runtime.database.reading() as session:
             whole = assign.assignment(runtime, session, self.update)
-        self.assignment: Assignment = whole.model_copy(update={"save_seconds": EVERY})
+        self.assignment: Assignment = whole.model_copy(update={"save_seconds": every})
 
     def learn(self, stop: int | None = None) -> Result:
         steps = count()
@@ -61,7 +63,7 @@ class Attempt:
             if next(steps) == stop:
                 raise Cancelled("stop")
 
-        return Executor().execute(self.assignment, Run(check=check), self.saved)
+        return Executor(lambda: self.tasks).execute(self.assignment, Run(check=check), self.saved)
 
     def interrupted(self, stop: int) -> None:
         with pytest.raises(Cancelled):
@@ -124,6 +126,42 @@ def test_another_attempt_goes_on_and_makes_the_same_bits(
     assert shards(result) == shards(whole)
     assert result.report.cost.multiply_adds == whole.report.cost.multiply_adds
     assert result.report.notes == whole.report.notes
+    second.end(result)
+    assert named(runtime, second.update) is None
+
+
+@pytest.mark.parametrize("tasks", [IN_SEQUENCE, InSequence()], ids=["here", "in tasks"])
+def test_features_of_an_import_go_on_where_a_killed_worker_left_them(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tasks: Tasks
+) -> None:
+    """Of three batches of eight rows no more is computed twice than what came since the last save."""
+    extracted, blocks = list[int](), feature_space.feature_blocks
+
+    def counted(*asked: Any) -> Iterator[Any]:
+        for places, h in blocks(*asked):
+            extracted.extend(places)
+            yield places, h
+
+    monkeypatch.setattr(feature_space, "feature_blocks", counted)
+    monkeypatch.setattr(feature_space, "BLOCK", 1)
+    for module in (row_blocks, model_store):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(model_store, "SPREAD_ROWS", 1)
+    with runtime.database.writing() as session:
+        digits = model(session)
+        ids = [store_batch(runtime, session, seed=seed).id for seed in range(3)]
+        order = updates.Order(UpdateKind.LEARN, ids, {"name": "ridge", "lift": "none"})
+        updates.enqueue(session, digits, order, by="somebody")
+    first = Attempt(runtime, tasks, every=4.0)
+    whole = first.learn()
+    computed = len(extracted)
+    assert computed == 24
+    first.interrupted(first.checks // 2)
+    rescue(runtime, first.update)
+    second = Attempt(runtime, tasks, every=4.0)
+    result = second.learn()
+    assert len(extracted) - computed <= 24 + 4, "rows were extracted twice"
+    assert (shards(result), result.entries) == (shards(whole), whole.entries)
     second.end(result)
     assert named(runtime, second.update) is None
 

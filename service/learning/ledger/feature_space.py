@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
@@ -27,7 +27,7 @@ from service.learning.network.checkpoint import Checkpoint, Tensors, of_kinds
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Network, build, forward_cost, parts_of
 from service.learning.network.part_kinds import FROZEN
-from service.learning.run import UNWATCHED, Run
+from service.learning.run import UNWATCHED, Reached, Run
 
 BLOCK = 64
 """Rows that pass the extractor at once, the last block padded: a row's bits do not depend on its companions."""
@@ -108,25 +108,43 @@ def backbone_multiply_adds(network: Network) -> int:
     return forward_cost(nn.ModuleList([network.backbone, network.low_rank]))
 
 
-def rounded(space: Space, inputs: Array, run: Run = UNWATCHED) -> NDArray[np.int16]:
+def rounded(space: Space, inputs: Array, run: Run = UNWATCHED, name: str | None = None) -> NDArray[np.int16]:
     """Computes the features of raw inputs [n, ...] on the grid: clip(rint(h x 2^shift)). -> [n, M] int16
 
     In padded blocks of one shape on one thread, so that a row has the same bits whatever rows come with it. On another
-    device some are a step of the grid away.
+    device some are a step of the grid away. `name`: under which the run saves them as they are made.
     """
-    features, done = np.empty((len(inputs), space.features), np.int16), 0
-    for places, h in feature_blocks(space.network, inputs, run.device):
+    features, there = np.empty((len(inputs), space.features), np.int16), np.zeros(len(inputs) + 1, bool)
+    saved = saved_features(run, name, space.features)
+    features[: len(saved)], there[: len(saved)], done = saved, True, len(saved)
+    for places, h in feature_blocks(space.network, inputs[done:], run.device):
         run.check()
         on_grid = torch.round(h * 2.0**space.shift).clamp_(-GRID_LIMIT, GRID_LIMIT)
-        features[places] = on_grid.to(torch.int16).numpy()
+        features[len(saved) + places] = on_grid.to(torch.int16).numpy()
+        there[len(saved) + places] = True
         done += len(places)
         run.progress("features", done, len(inputs))
+        save_features(run, name, lambda: features[: int(there.argmin())])
     return features
 
 
-def feature_rows(space: Space, rows: Rows, run: Run = UNWATCHED) -> FeatureRows:
+def saved_features(run: Run, name: str | None, width: int) -> NDArray[np.int16]:
+    """What was saved of features of that name: those of the first rows. -> [k, width]"""
+    reached = run.trainings.features(name) if run.trainings is not None and name is not None else None
+    tensor = reached.tensors.get("features") if reached is not None else None
+    whole = tensor is not None and tensor.shape[1] == width
+    return cast(Tensor, tensor).numpy() if whole else np.empty((0, width), np.int16)
+
+
+def save_features(run: Run, name: str | None, first: Callable[[], Array]) -> None:
+    """Saves those of the first rows where that is due."""
+    if run.trainings is not None and name is not None:
+        run.trainings.note_features(name, lambda: Reached({}, {"features": torch.from_numpy(first())}))
+
+
+def feature_rows(space: Space, rows: Rows, run: Run = UNWATCHED, name: str | None = None) -> FeatureRows:
     """Computes the features of rows on the grid, see `rounded`; beside them the limbs of targets that are numbers."""
-    columns = rounded(space, rows.inputs, run)
+    columns = rounded(space, rows.inputs, run, name)
     if space.numbers is not None:
         columns = np.concatenate([columns, _limbs(space.numbers, rows)], 1)
     return rows.with_features(columns)

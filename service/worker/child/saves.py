@@ -1,10 +1,10 @@
-"""The trainings of an update in the store: saved every few minutes, and read by the attempt after this one."""
+"""Trainings and features of an update in the store: saved every few minutes, and read by the attempt after this one."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from service import __version__
 from service.errors import CorruptArtifact, DiskFull, NotWritable
 from service.learning.data.serialization import pack, unpack
 from service.learning.devices import described, device_named
-from service.learning.run import Reached, Trainings
+from service.learning.run import Reached, Saved, Trainings
 from service.storage.artifacts import Artifacts
 from service.worker.assignment import Assignment
 
@@ -31,7 +31,7 @@ def trainings_of(assignment: Assignment, store: Artifacts, saved: Callable[[str]
     """
     same = cache(partial(_same, assignment))
 
-    def keep(reached: Mapping[int, Reached]) -> None:
+    def keep(reached: Saved) -> None:
         try:
             saved(store.put(assignment.places.area, packed(reached, same())))
         except (DiskFull, NotWritable) as reason:
@@ -41,7 +41,7 @@ def trainings_of(assignment: Assignment, store: Artifacts, saved: Callable[[str]
     return Trainings(assignment.save_seconds, keep, earlier)
 
 
-def _earlier(assignment: Assignment, store: Artifacts, same: str) -> Mapping[int, Reached]:
+def _earlier(assignment: Assignment, store: Artifacts, same: str) -> Saved:
     """What an earlier attempt has saved; {} where it is damaged, or of another base, device or release."""
     try:
         reached, of = unpacked(store.get(assignment.places.area, str(assignment.trainings)))
@@ -63,21 +63,22 @@ def _same(assignment: Assignment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def packed(reached: Mapping[int, Reached], of: str) -> bytes:
-    """What was reached in each training, as bytes. of: what must be the same where it goes on"""
+def packed(reached: Saved, of: str) -> bytes:
+    """What was reached in each training, and of features, as bytes. of: what must be the same where it goes on"""
     tensors = {f"{number}.{name}": t.numpy() for number, one in reached.items() for name, t in one.tensors.items()}
     return pack(tensors, {"of": of, "trainings": {str(number): one.facts for number, one in reached.items()}})
 
 
-def unpacked(data: bytes) -> tuple[dict[int, Reached], str]:
+def unpacked(data: bytes) -> tuple[Saved, str]:
     """Inverse of `packed`. Raises CorruptArtifact."""
     arrays, meta = unpack(data)
     try:
-        tensors: dict[int, dict[str, torch.Tensor]] = {int(number): {} for number in meta["trainings"]}
+        tensors: dict[str, dict[str, torch.Tensor]] = {number: {} for number in meta["trainings"]}
         for key, array in arrays.items():
             number, _, name = key.partition(".")
-            tensors[int(number)][name] = torch.from_numpy(array)
+            tensors[number][name] = torch.from_numpy(array)
         facts: dict[str, dict[str, Any]] = meta["trainings"]
-        return {number: Reached(facts[str(number)], own) for number, own in tensors.items()}, str(meta["of"])
+        reached = {number: Reached(facts[number], own) for number, own in tensors.items()}
+        return {int(key) if key.isdigit() else key: one for key, one in reached.items()}, str(meta["of"])
     except (KeyError, ValueError, AttributeError) as error:
         raise CorruptArtifact(f"The stored bytes are no trainings: {error!r}.") from error

@@ -10,19 +10,20 @@ from operator import add
 
 import numpy as np
 
-from service.errors import MethodRefused, NotWritable
+from service.errors import CorruptArtifact, MethodRefused, NotWritable
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
 from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
-from service.learning.run import IN_SEQUENCE, Run
+from service.learning.run import IN_SEQUENCE, Reached, Run
 from service.storage.artifacts import Artifacts, there
 from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
 from service.worker.child.data.remembered import Memory, Remembered
 from service.worker.child.data.row_blocks import (
+    BLOCK_ROWS,
     SPREAD_ROWS,
     StoredSpace,
     blocks_of,
@@ -33,6 +34,11 @@ from service.worker.child.data.row_blocks import (
 
 HELD_BYTES = 2**20
 """The largest batch that is small."""
+
+
+def _name(batch_id: str, space: Space) -> str:
+    """Under which a run saves the features of a batch."""
+    return f"{batch_id} {space.id}"
 
 
 def _by_batch(facts: BatchFacts) -> dict[tuple[str, str], str]:
@@ -120,7 +126,10 @@ class ModelStore:
                 "without a lift of another kind, on a version that knows them; or retract the batch and send its rows "
                 "anew."
             )
-        return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run))
+        if (made := self._made_before(batch_id, space)) is not None:
+            return made
+        name = _name(batch_id, space)
+        return self._enter(batch_id, space, feature_space.feature_rows(space, self.batch(batch_id), self.run, name))
 
     def added(self, batch_id: str, space: Space) -> FeatureRows | SummedEntry:
         """The same for whom sums are enough: those of the last batch are held, see `hold_sums`."""
@@ -135,7 +144,21 @@ class ModelStore:
     def _enter(self, batch_id: str, space: Space, entry: FeatureRows) -> FeatureRows:
         digest = self.entries[batch_id, space.id] = self.store.put(self.area, pack_rows(entry))
         self.made.append(Entry(batch=batch_id, space=space.id, digest=digest, rows=len(entry), device=self.device))
+        if self.run.trainings is not None:
+            stored = Reached({"entry": digest}, {})
+            self.run.trainings.note_features(_name(batch_id, space), lambda: stored, finished=True)
         return entry
+
+    def _made_before(self, batch_id: str, space: Space) -> FeatureRows | None:
+        """The entry that an earlier attempt at this update has stored, entered anew; None where there is none."""
+        saved = self.run.trainings.features(_name(batch_id, space)) if self.run.trainings is not None else None
+        if saved is None or "entry" not in saved.facts:
+            return None
+        try:
+            entry = unpack_entry(self.store.get(self.area, saved.facts["entry"]))
+        except CorruptArtifact:
+            return None
+        return self._enter(batch_id, space, entry) if isinstance(entry, FeatureRows) else None
 
     def spreads(self, batch_ids: Sequence[str]) -> bool:
         """Whether these batches have so many rows that other processes work on them, if there are any."""
@@ -151,19 +174,23 @@ class ModelStore:
             return
         facts = self.facts(batch_ids)
         missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in facts.rows]
+        missing = [b for b in missing if self._made_before(b, space) is None]
         if not self.spreads(missing):
             return
-        blocks = {b: blocks_of(self._url, self.area, facts.rows[b], facts.counts[b]) for b in missing}
+        saved = {b: feature_space.saved_features(self.run, _name(b, space), space.width) for b in missing}
+        known = {b: rows[: len(rows) // BLOCK_ROWS * BLOCK_ROWS] for b, rows in saved.items()}
+        blocks = {b: blocks_of(self._url, self.area, facts.rows[b], facts.counts[b], len(known[b])) for b in missing}
         every = [block for of_batch in blocks.values() for block in of_batch]
         columns = self.run.tasks.each(partial(features_of, StoredSpace.of(space, self._url, self.store)), every)
         done = 0
         for batch_id, of_batch in blocks.items():
-            parts = []
+            parts, name = list[Array]([known[batch_id]]), _name(batch_id, space)
             for part in islice(columns, len(of_batch)):
                 self.run.check()
                 parts.append(part)
                 done += 1
                 self.run.progress("features", done, len(every))
+                feature_space.save_features(self.run, name, partial(np.concatenate, parts))
             self._enter(batch_id, space, self.batch(batch_id).with_features(np.concatenate(parts)))
 
     def total(self, batch_ids: Sequence[str], space: Space) -> SummedEntry:

@@ -72,9 +72,10 @@ def space_and_rows(space: StoredSpace, area: str, digest: str) -> tuple[Space, R
     return _space(space), unpack_rows(_opened(space.store).get(area, digest))
 
 
-def blocks_of(store: str, area: str, digest: str, rows: int) -> list[Block]:
-    """The blocks of a stored batch or entry of so many rows at most, one at least."""
-    return [Block(store, area, digest, first, first + BLOCK_ROWS) for first in range(0, max(rows, 1), BLOCK_ROWS)]
+def blocks_of(store: str, area: str, digest: str, rows: int, known: int = 0) -> list[Block]:
+    """The blocks of a stored batch or entry of so many rows at most, one at least; without those of the first `known`
+    rows, which are whole blocks."""
+    return [Block(store, area, digest, first, first + BLOCK_ROWS) for first in range(known, max(rows, 1), BLOCK_ROWS)]
 
 
 def features_of(space: StoredSpace, block: Block) -> Array:
