@@ -94,9 +94,10 @@ def queue(session: Session) -> Queue:
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     """Claims a queued update whose model has none running; its base is the version live at this moment.
 
-    Models take turns, so that many updates of one hold up no other; those of a model come in the order in which they
-    were queued. What learns waits for the retractions of its model: on a version with a retracted batch it could not go
-    live. A challenger waits until nothing else does; its base is that of the update it challenges.
+    Models take turns, so that many updates of one hold up no other, and one whose update was lost comes first; those of
+    a model come in the order in which they were queued. What learns waits for the retractions of its model: on a
+    version with a retracted batch it could not go live. A challenger waits until nothing else does; its base is that of
+    the update it challenges.
     """
     at = clock(session)
     update = session.scalars(_CLAIM, _times(at)).first()
@@ -193,6 +194,7 @@ def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) ->
         else:
             states.advance(session, update, UpdateState.QUEUED, "rescued", lost=update.worker)
             update.run_after = AT_ONCE
+            session.get_one(Model, update.model_id).claimed_at = None  # the turn that its model had was lost with it
     return rescued
 
 

@@ -16,6 +16,8 @@ from service.cli import main
 from service.cli.app import VERBS
 from service.cli.exits import DONE, ERROR, INTERRUPTED, USAGE
 from service.errors import NotFound
+from service.settings import Settings
+from service.worker.parent.child_process import WarmChild
 
 NAMES = [name for verbs in VERBS.values() for name in verbs]
 
@@ -134,9 +136,14 @@ def test_a_worker_answers_metrics_where_it_is_told_a_port(monkeypatch: pytest.Mo
     from service.server.metrics_port import answering
 
     asked: list[tuple[int | None, object]] = []
+    started: list[WarmChild] = []
+
+    def work(settings: Settings, *beside: object, child: WarmChild) -> None:
+        assert started[-1] is child, "it loads its libraries while the worker does"
+        asked.append((settings.metrics_port, beside))
+
     monkeypatch.setenv("TSUIKA_DATA", str(tmp_path))
-    monkeypatch.setattr(
-        "service.worker.parent.loop.work", lambda settings, *beside: asked.append((settings.metrics_port, beside))
-    )
+    monkeypatch.setattr(WarmChild, "warm", lambda child: started.append(child))
+    monkeypatch.setattr("service.worker.parent.loop.work", work)
     assert [main(["work"]), main(["work", "--metrics-port", "9100"])] == [DONE, DONE]
     assert asked == [(None, ()), (9100, (answering,))]

@@ -66,6 +66,23 @@ def test_models_take_turns_whatever_they_were_asked_and_whatever_the_clock_said(
         assert [update.id for update in turns] == [mine[0].id, retracted.id, mine[1].id, late.id]
 
 
+def test_an_update_that_was_lost_comes_before_those_of_models_that_wait_for_longer(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        learn(session, letters)
+        clock(1.0)
+        ended = claim(session)
+        waits, lost = learn(session, letters), learn(session, digits)
+        clock(1.0)
+        assert claim(session) is lost
+        states.advance(session, ended, UpdateState.CANCELLED, "cancelled")
+        clock(LEASE + 1)
+        assert leases.rescue(session, MOST) == [lost.id]
+        assert [claim(session).id for _ in range(2)] == [lost.id, waits.id]
+
+
 def test_the_database_itself_refuses_a_second_running_update(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)

@@ -18,12 +18,16 @@ def run(
     from service.settings import Settings
 
     settings = Settings.from_environment(metrics_port=metrics_port)
+    from service.worker.parent.child_process import WarmChild
+
+    child = WarmChild.of(settings)
+    child.warm()  # it loads its libraries while this process does
     from service.worker.parent.loop import work
 
     if settings.metrics_port is None:
-        work(settings)
+        work(settings, child=child)
     else:
         from service.server.metrics_port import answering
 
-        work(settings, answering)
+        work(settings, answering, child=child)
     return DONE

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from types import FrameType
 
 from service.contract.enums import Retention, UpdateState
 from service.errors import (
@@ -64,17 +63,21 @@ class Worker:
     """A thread that is the parent of one warm child. Its name is new at every start, never that of a host.
 
     on_end: called in that thread when it ends · kind: `SERVES` where its process holds the locks of `tsuika serve` ·
-    refused: why it ended by itself.
+    child: one that was started before · refused: why it ended by itself.
     """
 
-    def __init__(self, runtime: Runtime, on_end: Callable[[], None] = lambda: None, kind: str = "worker") -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        on_end: Callable[[], None] = lambda: None,
+        kind: str = "worker",
+        child: WarmChild | None = None,
+    ) -> None:
         self._runtime, self._settings = runtime, runtime.settings
         self._kind, self._name = kind, f"{kind}-{uuid.uuid4().hex}"
         self._stop, self._on_end = threading.Event(), on_end
         self.refused: SchemaMismatch | None = None
-        limits = self._settings.child_max_updates, self._settings.progress_deadline_seconds
-        threads, priority = self._settings.child_threads, self._settings.child_priority
-        self._child = WarmChild(threads, *limits, priority, self._settings.ray)
+        self._child = child or WarmChild.of(self._settings)
         self._away, self._put_offs = "", 0  # why the cluster took no update, and how often since it last did
         self._marks: tuple[object, ...] | None = None
         self._at_rest: int | None = None
@@ -217,6 +220,8 @@ class Worker:
             self._rescue(longest)
         else:
             self._ahead = {}
+        if not self._child.ready(self._settings.poll_seconds):
+            return True  # a worker whose child has started may claim it meanwhile
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
             name = session.get_one(Model, update.model_id).name if update is not None else ""
@@ -359,9 +364,13 @@ def _report(error: Exception) -> dict[str, str]:
     return {"type": f"/problems/{ChildFailed.slug}", "title": ChildFailed.title, "detail": detail}
 
 
-def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext) -> None:
-    """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile. It never migrates. Raises
-    SchemaMismatch and ImpossibleSettings."""
+def work(
+    settings: Settings,
+    beside: Callable[[Runtime], AbstractContextManager[object]] = nullcontext,
+    child: WarmChild | None = None,
+) -> None:
+    """`tsuika work`: a worker of its own, until TERM or INT; `beside` is entered meanwhile; `child`: as of `Worker`. It
+    never migrates. Raises SchemaMismatch and ImpossibleSettings."""
     settings.check_room()
     if settings.ray is None:
         require(settings.device, settings.update_devices)
@@ -374,13 +383,9 @@ def work(settings: Settings, beside: Callable[[Runtime], AbstractContextManager[
     runtime = Runtime(settings.model_copy(update={"serving_bytes": 0}))  # nobody asks here: each is loaded as a test
     runtime.database.require_writable()
     stopped = threading.Event()
-    worker = Worker(runtime, stopped.set)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    worker = Worker(runtime, stopped.set, child=child)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
     with beside(runtime):
         worker.start()
         stopped.wait()
