@@ -4,7 +4,7 @@ those that a version brought; class by class."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from service.contract.report import Confusion, Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
 from service.web.estimates import Estimate, Pair, Side, interval, share
-from service.web.kinds.kind import Bars, Fact, Kind, direction
+from service.web.kinds.kind import Bars, Cell, Fact, Kind, direction
 from service.web.words import Words, percent, round_percent
 
 MOST_CLASSES, MOST_COUNTED = 20, 6
@@ -25,7 +25,7 @@ VISIBLE = 1e-9
 
 
 @dataclass(frozen=True)
-class Cell:
+class Share:
     """Rows of a class with one answer. `level`: 0 to 5, the share of the class's rows; `right`: whether that is it."""
 
     rows: int
@@ -38,7 +38,7 @@ class Matrix:
     """Answers on trusted rows, in columns, by class."""
 
     answers: list[str]
-    classes: list[tuple[str, list[Cell]]]
+    classes: list[tuple[str, list[Share]]]
 
 
 class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
@@ -193,11 +193,21 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     def shown(self, row: BatchRow) -> str:
         return row.label or ""
 
-    def answers(self, answer: Predictions, target: ClassTarget, words: Words) -> Iterator[str]:
-        return (words("predict.class", name=row.class_, score=percent(row.score)) for row in answer.predictions)
+    def said(self, answer: Predictions, target: ClassTarget, words: Words) -> str:
+        [row] = answer.predictions
+        return words("predict.class", name=row.class_, score=percent(row.score))
 
     def others(self, answer: Predictions) -> Sequence[ClassShare]:
-        return answer.predictions[0].top if len(answer.predictions) == 1 else ()
+        return answer.predictions[0].top
+
+    def fields(self, target: ClassTarget) -> Sequence[str]:
+        return "class", "score"
+
+    def heads(self, target: ClassTarget, words: Words) -> Sequence[tuple[str, str]]:
+        return (words("version.class"), ""), (words("predict.score"), "n")
+
+    def answers(self, answer: Predictions) -> list[list[Cell]]:
+        return [[row.class_, round(row.score, 4)] for row in answer.predictions]
 
 
 def _note(of: Estimate, words: Words) -> str:
@@ -225,9 +235,9 @@ def matrix(score: Score | None) -> Matrix | None:
     counts = {(c.class_, c.answer): c.rows for c in score.confusions}
     counts |= {(name, name): round(of.accuracy * of.rows) for name, of in score.classes.items()}
 
-    def cell(name: str, answer: str) -> Cell:
+    def cell(name: str, answer: str) -> Share:
         rows = counts.get((name, answer), 0)
-        return Cell(rows, math.ceil(5 * rows / score.classes[name].rows), name == answer)
+        return Share(rows, math.ceil(5 * rows / score.classes[name].rows), name == answer)
 
     return Matrix(answers, [(name, [cell(name, answer) for answer in answers]) for name in score.classes])
 

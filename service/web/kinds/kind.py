@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.contract.report import Confusion, Rule
 from service.contract.resources import Batch, BatchRow
 from service.web.estimates import Estimate, Pair, Side
 from service.web.words import Words
+
+Cell = str | float | None
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -201,12 +203,28 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         """The same as one reads it."""
 
     @abstractmethod
-    def answers(self, answer: A, target: T, words: Words) -> Iterator[str]:
-        """A sentence on each row."""
+    def said(self, answer: A, target: T, words: Words) -> str:
+        """A sentence on the answer to one row."""
 
     def others(self, answer: A) -> Sequence[Any]:
-        """What else the one row could be."""
+        """What else that row could be."""
         return ()
+
+    @abstractmethod
+    def fields(self, target: T) -> Sequence[str]:
+        """Columns of a file of answers."""
+
+    @abstractmethod
+    def heads(self, target: T, words: Words) -> Sequence[tuple[str, str]]:
+        """The same as the page calls them, "n" beside those of numbers."""
+
+    @abstractmethod
+    def answers(self, answer: A) -> list[list[Cell]]:
+        """The answers in these columns, row by row."""
+
+    def note(self, answer: A, words: Words) -> str:
+        """What is to be said of all answers."""
+        return ""
 
 
 def _gained(forgetting: float, words: Words) -> str:

@@ -4,24 +4,26 @@ ones; by ranges of values, or by each of several numbers a row."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
 from service.contract.figures import amount
 from service.contract.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
-from service.contract.predictions import NumberPredictions, ValuePrediction
+from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
 from service.contract.report import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
 from service.web.estimates import Estimate, Pair, Side
-from service.web.kinds.kind import Bars, Fact, Kind, direction
+from service.web.kinds.kind import Bars, Cell, Fact, Kind, direction
 from service.web.words import MANY, Words, percent, round_percent
 
 SHOWN = 3
 """Of more numbers a row the errors of these stand in the table of versions."""
 REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
 """With what the factor of a report begins -> what mends targets in a wrong unit."""
+Ends = tuple[float | None, float | None]
+UNKNOWN: Ends = None, None
 RANGES, NUMBERS = Bars("range"), Bars("number", drawn=False)
 
 
@@ -167,13 +169,24 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     def shown(self, row: BatchRow) -> str:
         return "; ".join(map(amount, row.targets or ()))
 
-    def answers(self, answer: NumberPredictions, target: NumberTarget, words: Words) -> Iterator[str]:
+    def said(self, answer: NumberPredictions, target: NumberTarget, words: Words) -> str:
         """ "MW: 512, and with 90 % from 480 to 540." """
-        for row in answer.predictions:
-            values = [row.value] if isinstance(row, ValuePrediction) else row.values
-            spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
-            named = zip(target.called, values, spans, strict=True)
-            yield " ".join(_answer(name, value, span, answer.level, words) for name, value, span in named)
+        named = zip(target.called, _spans(answer.predictions[0]), strict=True)
+        return " ".join(_said(name, *of, answer.level, words) for name, of in named)
+
+    def fields(self, target: NumberTarget) -> Sequence[str]:
+        return [column for name in target.called for column in (name, f"{name} from", f"{name} to")]
+
+    def heads(self, target: NumberTarget, words: Words) -> Sequence[tuple[str, str]]:
+        ends = words("predict.from"), words("predict.to")
+        return [(head, "n") for name in target.called for head in (name, *ends)]
+
+    def answers(self, answer: NumberPredictions) -> list[list[Cell]]:
+        return [[cell for value, ends in _spans(row) for cell in (value, *ends)] for row in answer.predictions]
+
+    def note(self, answer: NumberPredictions, words: Words) -> str:
+        known = _spans(answer.predictions[0])[0][1] != UNKNOWN
+        return words("predict.ends", level=round_percent(answer.level)) if known else ""
 
 
 def _judged(report: NumberReport) -> Errors | None:
@@ -216,9 +229,16 @@ def _repair(factor: str | None, words: Words) -> str:
     return words(f"reason.repair.{key}", by=by)
 
 
-def _answer(name: str, value: float, span: tuple[float, float] | None, level: float, words: Words) -> str:
-    said = {"name": name, "value": amount(value)}
-    if span is None:
-        return words("predict.number", **said)
-    low, high = map(amount, span)
-    return words("predict.interval", **said, level=round_percent(level), low=low, high=high)
+def _spans(row: ValuePrediction | ValuesPrediction) -> list[tuple[float, Ends]]:
+    """Each number of a row with the ends of its interval."""
+    values = [row.value] if isinstance(row, ValuePrediction) else row.values
+    spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
+    return [(value, span or UNKNOWN) for value, span in zip(values, spans, strict=True)]
+
+
+def _said(name: str, value: float, ends: Ends, level: float, words: Words) -> str:
+    low, high = ends
+    if low is None or high is None:
+        return words("predict.number", name=name, value=amount(value))
+    span = {"level": round_percent(level), "low": amount(low), "high": amount(high)}
+    return words("predict.interval", name=name, value=amount(value), **span)

@@ -7,60 +7,57 @@ import io
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import repeat
 from urllib.parse import quote
 
-from service.contract.figures import amount, shortest
+from service.contract.figures import shortest
 from service.contract.inputs import VectorInput
 from service.contract.names import csv_cell
-from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
+from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.resources import Model
 from service.contract.tables import TableInput, value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.guessing.csv_facts import LABELLED
 from service.guessing.unguessable import Unguessable
+from service.web.kinds import kind_of
+from service.web.kinds.kind import Cell
 from service.web.view import View
-from service.web.words import percent
 
 MOST_ROWS, MOST_BESIDE = 100, 6
 """Rows of the table; columns of the file that it has beside their answers."""
 
-Cell = str | float | None
-
 
 @dataclass(frozen=True)
 class Answers:
-    """`beside`: names of columns of the file that the model does not look at; `rows`: the first ones, each with its
-    number, its cells of these, and the answer; `csv`: the address of all in a file."""
+    """`beside`: names of columns of the file that the model does not look at; `heads`: of the answers, each with its
+    class; `note`: what is to be said of them; `rows`: the first ones, each with its number, its cells of these columns,
+    and the answer; `csv`: the address of all in a file."""
 
     beside: Sequence[str]
+    heads: Sequence[tuple[str, str]]
+    note: str
     rows: Sequence[tuple[int, Sequence[str], Sequence[str]]]
     csv: str
 
     @classmethod
-    def of(cls, view: View, model: Model, names: Sequence[str], answer: Predictions | NumberPredictions) -> Answers:
-        """The answer to the rows of the file that was sent, or to other ones. names: of the numbers of a row."""
+    def of(cls, view: View, model: Model, answer: Predictions | NumberPredictions) -> Answers:
+        """The answer to the rows of the file that was sent, or to other ones."""
+        kind, words = kind_of(model.target), view.words
         beside, lines, dialect = _beside(view, model)
         if len(lines) != len(answer.predictions):
             beside, lines = [], [()] * len(answer.predictions)
-        if isinstance(answer, Predictions):
-            columns = ["class", "score"]
-            cells: list[list[Cell]] = [[row.class_, round(row.score, 4)] for row in answer.predictions]
-        else:
-            columns = [column for name in names for column in (name, f"{name} from", f"{name} to")]
-            cells = [_numbers(row) for row in answer.predictions]
-        rows = list(enumerate(zip(lines, cells, strict=True), 1))
-        show = percent if isinstance(answer, Predictions) else amount
+        rows = list(enumerate(zip(lines, kind.answers(answer), strict=True), 1))
         shown = [
             (
                 number,
                 line[:MOST_BESIDE],
-                ["–" if cell is None else cell if isinstance(cell, str) else show(cell) for cell in row],
+                ["–" if cell is None else cell if isinstance(cell, str) else kind.show(cell) for cell in row],
             )
             for number, (line, row) in rows[:MOST_ROWS]
         ]
         written = ([number, *line, *row] for number, (line, row) in rows)
-        return cls(beside[:MOST_BESIDE], shown, _address(["row", *beside, *columns], written, dialect))
+        address = _address(["row", *beside, *kind.fields(model.target)], written, dialect)
+        heads, note = kind.heads(model.target, words), kind.note(answer, words)
+        return cls(beside[:MOST_BESIDE], heads, note, shown, address)
 
 
 def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]], Dialect]:
@@ -83,13 +80,6 @@ def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]
         aside |= {*LABELLED} if len({*names} - aside) > width else set()
     places = [place for place, name in enumerate(names) if name in aside]
     return [names[place] for place in places], [[line[place] for place in places] for line in lines], dialect
-
-
-def _numbers(row: ValuePrediction | ValuesPrediction) -> list[Cell]:
-    """Each number of a row with both ends of its interval, None where that is not known."""
-    values = [row.value] if isinstance(row, ValuePrediction) else row.values
-    spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
-    return [cell for value, span in zip(values, spans, strict=True) for cell in (value, *(span or (None, None)))]
 
 
 def _address(names: Sequence[str], rows: Iterable[Sequence[Cell]], dialect: Dialect) -> str:

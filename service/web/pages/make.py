@@ -27,7 +27,7 @@ from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
 from service.web.forms import as_words, whole, words_in
-from service.web.pages.data.batches import counted
+from service.web.kinds.class_kind import counted
 from service.web.pages.data.send import WRITTEN, beside, unreadable, written
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words

@@ -8,28 +8,25 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
 
 from service.contract.enums import CSV, JPEG, PNG
-from service.contract.figures import amount
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
-from service.contract.predictions import NumberPredictions, Predictions, ValuePrediction, ValuesPrediction
+from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
-from service.contract.targets.number_target import NumberTarget
 from service.guessing.csv_dialect import Dialect, SaidDialect, sign_of, with_decimal, with_order
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of, words_in
+from service.web.kinds import kind_of
 from service.web.pages.answers import Answers
 from service.web.pages.data.send import WRITTEN, unreadable
 from service.web.pages.data.send import beside as beside_file
 from service.web.view import Answer, Route, Shown, View
-from service.web.words import percent, round_percent
 
 MOST_COLUMNS = 200
 """A table of more columns is asked for as JSON, not by a field a column."""
@@ -39,8 +36,6 @@ PIXELS = (0.0, 255.0)
 """Range of the pixels of an image file."""
 MOST_DRAWN = 64
 """Pixels of a side of an image that can be drawn."""
-TOP = 10
-"""Best classes that are listed of a row."""
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of an answer that are read at all."""
 TYPED = ("rows", "json")
@@ -113,8 +108,8 @@ def act(view: View) -> Answer:
     field = "json" if pasted else "rows"
     try:
         order = question(model, view.form)
-        if model.target.has_classes:
-            order.setdefault("top", TOP)
+        if (top := kind_of(model.target).top) is not None:
+            order.setdefault("top", top)
         body = json.dumps(order, ensure_ascii=False)
     except Unreadable as fault:
         sentence = view.words(fault.args[0], name=fault.name)
@@ -314,7 +309,8 @@ def _page(
     wrong: dict[str, str] | None = None,
     status: int = 200,
 ) -> Shown:
-    names = model.target.called if isinstance(model.target, NumberTarget) else ()
+    kind = kind_of(model.target)
+    rows = len(answer.predictions) if answer is not None else 0
     facts = {
         "model": model,
         "kind": model.input.kind,
@@ -323,45 +319,17 @@ def _page(
         "form": dict.fromkeys((*WRITTEN, "gaps"), "") | {**view.form},
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
-        "sentence": sentence(view, names, answer) if answer is not None else "",
-        "answers": Answers.of(view, model, names, answer)
-        if answer is not None and len(answer.predictions) > 1
-        else None,
-        "names": names,
-        "level": round_percent(answer.level) if isinstance(answer, NumberPredictions) else "",
-        "rows": len(answer.predictions) if answer is not None else 0,
-        "top": answer.predictions[0].top if isinstance(answer, Predictions) and len(answer.predictions) == 1 else [],
+        "sentence": kind.said(answer, model.target, view.words) if answer is not None and rows == 1 else "",
+        "answers": Answers.of(view, model, answer) if answer is not None and rows > 1 else None,
+        "rows": rows,
+        "top": kind.others(answer) if answer is not None and rows == 1 else [],
         "call": call,
         "files": files(model),
-        "most": TOP if model.target.has_classes and isinstance(model.input, ImageInput) else None,
+        "most": kind.top if isinstance(model.input, ImageInput) else None,
         "faults": wrong or {},
     }
     same = call[2] if call is not None else None
     return Shown("predict.html", facts, json=same or view.path(), status=status)
-
-
-def sentence(view: View, names: Sequence[str], answer: Predictions | NumberPredictions) -> str:
-    """What the version says of the first row."""
-    if isinstance(answer, Predictions):
-        row = answer.predictions[0]
-        return view.words("predict.class", name=row.class_, score=percent(row.score))
-    return _numbers(view, names, answer.predictions[0], answer.level)
-
-
-def _numbers(view: View, names: Sequence[str], row: ValuePrediction | ValuesPrediction, level: float) -> str:
-    """ "MW: 512, and with 90 % from 480 to 540." """
-    values = [row.value] if isinstance(row, ValuePrediction) else row.values
-    spans = [row.interval] if isinstance(row, ValuePrediction) else row.intervals or repeat(None, len(values))
-    return " ".join(_number(view, *of, level) for of in zip(names, values, spans, strict=True))
-
-
-def _number(view: View, name: str, value: float, span: tuple[float, float] | None, level: float) -> str:
-    if span is None:
-        return view.words("predict.number", name=name, value=amount(value))
-    low, high = (amount(end) for end in span)
-    return view.words(
-        "predict.interval", name=name, value=amount(value), level=round_percent(level), low=low, high=high
-    )
 
 
 ROUTE = Route("/models/{model}/predict", ask, act, sending, looks=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.contract.enums import BatchState
 from service.contract.resources import Batch, Model, Suspects, Update
-from service.web.pages.data.batches import COLOURS, holds
+from service.web.kinds import kind_of
+from service.web.pages.data.batches import COLOURS
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -17,6 +18,7 @@ ROWS = 20
 def show(view: View) -> Answer:
     """The page of a batch."""
     model, batch = _read(view)
+    kind = kind_of(model.target)
     there = batch.state is not BatchState.ERASED and batch.merged is None
     path = view.path("batches", batch.id)
     suspects = view.api.find(f"{path}/suspects", Suspects, limit=SUSPECTS) if there else None
@@ -29,7 +31,8 @@ def show(view: View) -> Answer:
         "looked": looked,
         "doubtful": {line.number: line for line in doubtful.lines} if doubtful else {},
         "corrects": there and batch.state is not BatchState.RETRACTED,
-        "holds": holds(batch, view.words),
+        "kind": kind,
+        "holds": kind.holds(batch, view.words),
         "labels": sorted(batch.label_counts.items(), key=lambda of: (-of[1], of[0])),
         "colour": COLOURS.get(batch.state, ""),
         "suspects": suspects,
@@ -49,7 +52,7 @@ def ask(view: View) -> Answer:
     facts = {
         "model": model,
         "batch": batch,
-        "holds": holds(batch, view.words),
+        "holds": kind_of(model.target).holds(batch, view.words),
         "reason": view.form.get("reason", ""),
         "erase": "erase" in view.form,
         "faults": view.faults,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 from service.contract.enums import BatchState
-from service.contract.report import SuspectRow
 from service.contract.resources import Batch, Suspects, Update
 from service.contract.tables import TableInput
 from service.web.forms import GENERAL
+from service.web.kinds import kind_of
 from service.web.pages.data.rows import look
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
@@ -27,13 +25,14 @@ LABEL, BEFORE = "label-", "before-"
 def ask(view: View) -> Answer:
     """Shows the rows that were chosen with what each may be, and says what correcting them changes."""
     model = view.model()
+    kind = kind_of(model.target)
     path = view.path("batches", view.params["batch"])
     batch = view.api.get(path, Batch)
     listed = None
     if batch.state is not BatchState.ERASED and batch.merged is None:
         listed = view.api.find(f"{path}/suspects", Suspects, limit=MOST)
     doubted = listed.items if listed else []
-    suggested = {row.row: row.suggested for row in doubted if isinstance(row, SuspectRow)}
+    suggested = {row.row: likely for row in doubted if (likely := kind.suggested(row)) is not None}
     chosen = [int(match[1]) for field in view.query if (match := CHOSEN.fullmatch(field))]
     if "suspects" in view.query:
         chosen = list(dict.fromkeys(row.row for row in doubted))
@@ -55,9 +54,9 @@ def ask(view: View) -> Answer:
 @asks_again(ask)
 def act(view: View) -> Answer:
     """Orders the correction, and shows its update."""
-    batch, numbers = view.params["batch"], not view.model().target.has_classes
+    batch, kind = view.params["batch"], kind_of(view.model().target)
     labels = {
-        number: (_number(label.strip()) if numbers else label.strip()) or None
+        number: kind.read(label.strip()) or None
         for field, label in view.form.items()
         if (number := _row_of(field)) and label.strip() != view.form.get(BEFORE + number)
     }
@@ -66,15 +65,6 @@ def act(view: View) -> Answer:
     order = {"rows": labels, "reason": view.form.get("reason", "")}
     update = view.api.post(view.path("batches", batch, "corrections"), Update, order)
     return Moved(f"/updates/{update.id}")
-
-
-def _number(typed: str) -> Any:
-    """A target, or several, parted by semicolons, as the form shows them; what is none, such as 1,5, stays text, for
-    the API says of it what is wrong."""
-    try:
-        return typed if "," in typed else json.loads(f"[{typed.replace(';', ',')}]", parse_constant=str)
-    except (ValueError, RecursionError):
-        return typed
 
 
 def _row_of(field: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.contract.figures import amount
@@ -12,6 +12,7 @@ from service.contract.resources import BatchRow, BatchRows, Model
 from service.contract.tables import CategoryColumn, TableInput
 from service.web.charts.picture import picture
 from service.web.client import Refused
+from service.web.kinds import kind_of
 from service.web.pages.predict import PIXELS
 from service.web.view import View
 from service.web.words import Words
@@ -54,18 +55,18 @@ def look(view: View, model: Model, **query: Any) -> Looked | None:
     if rows is None:
         return None
     columns, cells = _shown_by(model.input, view.words)
-    lines = [_line(row, model.input, cells) for row in rows.items]
+    lines = [_line(row, model, cells) for row in rows.items]
     tables = model.input.columns if isinstance(model.input, TableInput) else ()
     coded = [column.name for column in tables if isinstance(column, CategoryColumn) and column.many]
     return Looked(columns, lines, rows.next_cursor, coded=[name for name in coded if name in columns])
 
 
-def _line(row: BatchRow, spec: InputSpec, cells: Callable[[Any], Sequence[str]]) -> Line:
-    label = row.label if row.targets is None else "; ".join(map(repr, row.targets))
-    right = row.label if row.label is not None else "; ".join(map(amount, row.targets or ()))
-    if isinstance(spec, ImageInput):
-        return Line(row.row, label, right, image=_picture(row.input, spec))
-    return Line(row.row, label, right, cells(row.input))
+def _line(row: BatchRow, model: Model, cells: Callable[[Any], Sequence[str]]) -> Line:
+    kind = kind_of(model.target)
+    line = Line(row.row, kind.typed(row), kind.shown(row))
+    if isinstance(model.input, ImageInput):
+        return replace(line, image=_picture(row.input, model.input))
+    return replace(line, cells=cells(row.input))
 
 
 def _shown_by(spec: InputSpec, words: Words) -> tuple[list[str], Callable[[Any], Sequence[str]]]:

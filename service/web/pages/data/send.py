@@ -19,6 +19,7 @@ from service.guessing.label_column import label_column
 from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
+from service.web.kinds import kind_of
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -58,7 +59,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
-        "numbers": not model.target.has_classes,
+        "takes_new": kind_of(model.target).takes_new,
         "example": example(model),
         "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
         "others": others or [],
@@ -133,8 +134,7 @@ def written(dialect: Dialect, words: Words) -> str:
 def example(model: Model) -> str:
     """The beginning of a JSON file for the model."""
     rows = {"vector": "[0.5, 3, 7.25], …", "text": '"Where is my order?", …'}.get(model.input.kind, '{"png": "…"}, …')
-    right = '"labels": ["a", …], "new_classes": "refuse"' if model.target.has_classes else '"targets": [505.1, …]'
-    return f'{{"inputs": [{rows}], {right}}}'
+    return f'{{"inputs": [{rows}], {kind_of(model.target).example}}}'
 
 
 def sending(view: View, name: str) -> Sending:
