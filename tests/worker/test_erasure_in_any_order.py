@@ -190,7 +190,7 @@ class Service:
         """The same rows, so many times at once; with a method an update learns them."""
         inputs, labels = rows(kind)
         order = CreateBatch(inputs=[], labels=[], new_classes=NewClasses.ALLOW, again=again, groups=None)
-        decoded = RowsInMemory(np.asarray(inputs, np.float32), Annotations(labels=list(labels)))
+        decoded = RowsInMemory(np.asarray(inputs, np.float32), Annotations(list(labels), np.zeros((len(labels), 0))))
         left = iter(range(times))
 
         def begin(stored: set[Name]) -> Act:

@@ -19,8 +19,8 @@ from service.intake.kinds.targets import read_targets
 from service.learning.data.near_duplicates import near, parted
 from service.learning.data.rows import NAMELESS, Rows, lend
 
-Right = str | tuple[float, ...]
-"""The label of a row, or its target."""
+Right = tuple[str, tuple[float, ...]]
+"""The label of a row; or the nameless one, and its targets."""
 Rights = Mapping[int, Right | None]
 """Number of a row -> what is right; None takes the row out."""
 
@@ -29,13 +29,14 @@ def read_rights(values: Mapping[str, Any], due: Due) -> Rights:
     """What an order says of rows, by their numbers as text. Raises InvalidContent."""
     if not isinstance(due.target, NumberTarget):
         return {
-            int(row): None if label is None else clean_class_name(text_of(label, f"/rows/{row}"), f"/rows/{row}")
-            for row, label in values.items()
+            int(row): None if label is None else (clean_class_name(text_of(label, at), at), ())
+            for row, label, at in ((row, label, f"/rows/{row}") for row, label in values.items())
         }
     numbers = [int(row) for row in values]
     with _at_rows(numbers):
         targets = read_targets([*values.values()], len(numbers), due.target)
-    return {row: None if np.isnan(of[0]) else tuple(of.tolist()) for row, of in zip(numbers, targets, strict=True)}
+    known = zip(numbers, targets, strict=True)
+    return {row: None if np.isnan(of[0]) else (NAMELESS[0], tuple(of.tolist())) for row, of in known}
 
 
 @contextmanager
@@ -59,37 +60,36 @@ def check(rows: Rows, rights: Rights, due: Due) -> None:
         if row not in before:
             missing = f"Row {row + 1} of the batch has no {noun}, or is not there."
             raise InvalidContent.at(f"/rows/{row}", f"{missing} Rows without a {noun} are sent anew, with one.")
-        if before[row] == right:
-            says = f'"{own}"' if isinstance(own := before[row], str) else ", ".join(map(str, own))
+        if right is not None and right == before[row]:
+            says = ", ".join(map(str, right[1])) or f'"{right[0]}"'
             raise InvalidContent.at(f"/rows/{row}", f"Row {row + 1} is {says} already. Leave it out.")
     if sum(right is None for right in rights.values()) == len(rows):
         raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
-    targets = {row: right for row, right in rights.items() if isinstance(right, tuple)}
-    if targets and due.grid is not None and isinstance(due.target, NumberTarget):
+    targets = {row: right[1] for row, right in rights.items() if right is not None}
+    if targets and due.grid is not None:
         place = {row: k for k, row in enumerate(rows.row.tolist())}
         with _at_rows([*targets]):
             inputs = rows.inputs[[place[row] for row in targets]]
-            check_grid(np.array([*targets.values()]), inputs, due.grid, due.target)
+            check_grid(np.array([*targets.values()]), inputs, due.grid)
 
 
 def corrected(rows: Rows, rights: Rights, batch: str, held: Mapping[str, int]) -> Rows:
     """The rows of a new `batch`: those of the old one with other labels or targets. Each keeps its number and its fold,
     which does not depend on either. held: learning rows of each class in other batches, see `rows_of`."""
-    kept = rows.take(np.array([rights.get(row, "") is not None for row in rows.row.tolist()], bool))
+    kept = rows.take(np.array([rights.get(row, ()) is not None for row in rows.row.tolist()], bool))
     of_rows = [rights.get(row) or own for row, own in zip(kept.row.tolist(), _said(kept), strict=True)]
-    labels = [NAMELESS[0] if isinstance(right, tuple) else right for right in of_rows]
+    labels = [label for label, _ in of_rows]
     names = tuple(dict.fromkeys(labels))
     place = {name: k for k, name in enumerate(names)}
     codes = np.array([place[name] for name in labels], np.int64)
     lent = lend(names, codes, kept.folds, kept.hashes, held)
     alone = parted(kept.marks, kept.folds) | (near(kept.marks, kept.kin, lent) & ~lent)
-    targets = np.array(of_rows, np.float64) + 0.0 if rows.numeric else kept.targets
+    targets = np.array([numbers for _, numbers in of_rows], np.float64) + 0.0
     return replace(kept, names=names, labels=codes, lent=lent, parted=alone, batches=(batch,), targets=targets)
 
 
 def _said(rows: Rows) -> list[Right]:
-    """What each row says: its label or its target."""
-    return [*map(tuple, rows.targets.tolist())] if rows.numeric else [*rows.label_names()]
+    return [*zip(rows.label_names(), map(tuple, rows.targets.tolist()), strict=True)]
 
 
 def annotations_of(rows: Rows) -> Annotations:
@@ -97,4 +97,4 @@ def annotations_of(rows: Rows) -> Annotations:
     group and all have labels or targets."""
     grouped = rows.kin % np.uint64(2) == 1
     groups = [f"{kin:x}" for kin in rows.kin.tolist()] if grouped.any() else None
-    return Annotations(rows.label_names(), groups, rows.targets if rows.numeric else None)
+    return Annotations(rows.label_names(), rows.targets, groups)

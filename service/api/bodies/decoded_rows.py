@@ -49,7 +49,7 @@ class RowsInMemory:
         if self.file is not None:
             return {ROWS: self.digest()}
         targets = self.annotations.targets
-        return {ROWS: identity_of(self.inputs), **({} if targets is None else {TARGETS: identity_of(targets)})}
+        return {ROWS: identity_of(self.inputs), **({TARGETS: identity_of(targets)} if targets.shape[1] else {})}
 
     def places(self) -> Places | None:
         """Where they stand in a CSV file; None where they came as JSON."""

@@ -26,6 +26,7 @@ from service.api.validation import validated
 from service.contract.enums import CSV, SAFETENSORS
 from service.contract.inputs import ImageInput
 from service.contract.requests import CreateBatch, CreateUpdate, together
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.formats.csv_table import read_csv
@@ -126,7 +127,7 @@ def _large(reader: Reader, body: Spooled, read: JsonBody, report: Mapping[str, A
 def due_of(session: Session, model: Model) -> Due:
     """What rows of a model are due to be."""
     target = models.target_of(model)
-    live = None if target.has_classes else models.live(session, model)
+    live = models.live(session, model) if isinstance(target, NumberTarget) else None
     layout = live.layout if live is not None else None
     return Due.of(model.name, models.input_of(model), target, layout, model.leave_out or ())
 

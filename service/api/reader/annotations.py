@@ -75,46 +75,41 @@ DUE: Unlimited[Due] = Unlimited(Due)
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Of n rows: labels, None where one is not known; groups, None for a row in none; and in place of labels, which are
-    empty then, targets [n, k], NaN where they are not known. `values`: of open categories, where rows are of a table.
-    """
+    """Of n rows, as `Rows` have them: labels, None where one is not known, and targets [n, k], where labels are
+    nameless; groups, None for a row in none. `values`: of open categories, where rows are of a table."""
 
     labels: Sequence[str | None]
+    targets: Floats
     groups: Sequence[str | None] | None = None
-    targets: Floats | None = None
     values: BroughtValues = NONE_BROUGHT
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Rows that have a label or target. -> [n]"""
-        if self.targets is not None:
-            return ~np.isnan(self.targets[:, 0])
         return np.array([label is not None for label in self.labels], bool)
 
     def names(self) -> list[str]:
         """The label of each row that has one; of each that has a target the nameless one."""
-        if self.targets is not None:
-            return list(NAMELESS) * int(self.labelled.sum())
         return [label for label in self.labels if label is not None]
 
     def summary(self) -> Labels:
         """Which labels there are, and how many rows have one, or a target."""
-        return Labels.of(self.labels) if self.targets is None else Labels({}, int(self.labelled.sum()))
+        return Labels.of(self.labels)
 
     def digest(self, inputs: NDArray[Any]) -> str:
         """The digest of the content of a batch."""
-        if self.targets is not None:
+        if self.targets.shape[1]:
             return numbers_digest(inputs, self.targets, self.groups)
         return content_digest(inputs, self.labels, self.groups)
 
     def target_summary(self) -> list[dict[str, float]] | None:
         """Of each number of a row: rows, mean, std, min, max. None where classes are predicted or none is known."""
-        if self.targets is None or not (rows := int(self.labelled.sum())):
-            return None
         known = self.targets[self.labelled]
+        if not known.size:
+            return None
         figures = {"mean": known.mean(0), "std": known.std(0), "min": known.min(0), "max": known.max(0)}
         return [
-            {"rows": rows, **{name: float(figure[k]) for name, figure in figures.items()}}
+            {"rows": len(known), **{name: float(figure[k]) for name, figure in figures.items()}}
             for k in range(known.shape[1])
         ]
 
@@ -126,15 +121,15 @@ def read_annotations(
     fault."""
     listed, inputs = values[due.word], named.rows
     if isinstance(due.target, ClassTarget):
-        labels = read_labels(listed, len(inputs), clean_class_name)
-        annotations = Annotations(labels, read_groups(groups, len(inputs)))
+        labels, targets = read_labels(listed, len(inputs), clean_class_name), np.zeros((len(inputs), 0))
     else:
         targets = read_targets(listed, len(inputs), due.target)
         if isinstance(due.input, TableInput):
             _check_columns(targets, inputs, due.input, due.target)
         if due.grid is not None:
-            check_grid(targets, inputs, due.grid, due.target)
-        annotations = Annotations((), read_groups(groups, len(inputs)), canonical_targets(targets))
+            check_grid(targets, inputs, due.grid)
+        labels = [None if lacks else NAMELESS[0] for lacks in np.isnan(targets[:, 0])]
+    annotations = Annotations(labels, canonical_targets(targets), read_groups(groups, len(inputs)))
     if isinstance(due.input, TableInput):
         return replace(annotations, values=brought(named, due.input, annotations.labelled))
     return annotations
@@ -162,7 +157,7 @@ def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, targ
             )
 
 
-def check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: NumberTarget) -> None:
+def check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid) -> None:
     """Raises InvalidContent for the first target beyond the grid, with the least and the largest that fit there."""
     known = np.flatnonzero(~np.isnan(targets[:, 0]))
     fits = grid.fits(grid.goals(targets[known], inputs[known]))
@@ -177,4 +172,4 @@ def check_grid(targets: Floats, inputs: NDArray[Any], grid: NumberGrid, target: 
         f"This target is beyond the grid on which targets are summed: here {low:.6g} to {high:.6g} fits. Leave the row "
         "out if it is wrong; if such targets are right, make a new model whose `range` holds them."
     )
-    raise InvalidContent.at(pointer_of(np.array([row, column]), target.size), sentence)
+    raise InvalidContent.at(pointer_of(np.array([row, column]), targets.shape[1]), sentence)

@@ -61,8 +61,7 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
     labelled = annotations.labelled
     numbers = np.flatnonzero(labelled)
     groups = [annotations.groups[int(k)] for k in numbers] if annotations.groups else None
-    targets = None if annotations.targets is None else annotations.targets[numbers]
-    known = Known(making.source, making.held, numbers, groups, making.folding, targets)
+    known = Known(making.source, making.held, numbers, groups, making.folding, annotations.targets[numbers])
     rows = rows_of(making.batch, inputs[numbers], annotations.names(), bytes.fromhex(making.secret), known)
     packed = pack_rows(rows, inputs[~labelled])
     return Arrival(
@@ -73,13 +72,18 @@ def make(inputs: NDArray[Any], annotations: Annotations, making: Making, store: 
         rows=len(rows),
         unlabelled=len(inputs) - len(rows),
         target_summary=annotations.target_summary(),
-        label_counts=rows.counts() if targets is None else {},
+        label_counts=label_counts(rows),
         folds=folds_of(rows),
         lent=rows.row[rows.lent].tolist(),
         source=making.source,
         again=making.again,
         values=annotations.values.counts(),
     )
+
+
+def label_counts(rows: Rows) -> dict[str, int]:
+    """class -> its rows; none of the nameless one of numbers."""
+    return {name: count for name, count in rows.counts().items() if name}
 
 
 def folds_of(rows: Rows) -> Mapping[str, list[int]]:

@@ -163,7 +163,7 @@ def read(folder: Path, due: Due, media: str, limits: BodyLimits) -> dict[str, An
         if isinstance(values[due.word], list | msgspec.Raw):
             annotations = read_annotations(values, groups, named, due)
             _save_annotations(folder, annotations)
-            if annotations.targets is not None:
+            if annotations.targets.shape[1]:
                 whole[TARGETS] = identity_of(annotations.targets)
     except InvalidContent as fault:
         return {"fault": vars(Refused.of(fault))}
@@ -222,16 +222,13 @@ def _save_annotations(folder: Path, annotations: Annotations) -> None:
     (folder / VALUES).write_bytes(msgspec.json.encode(annotations.values))
     (folder / ANNOTATIONS).write_bytes(msgspec.json.encode((annotations.labels, annotations.groups)))
     (folder / LABELS_SUMMARY).write_bytes(msgspec.json.encode(summary))
-    if annotations.targets is not None:
-        np.save(folder / NUMBERS, annotations.targets, allow_pickle=False)
+    np.save(folder / NUMBERS, annotations.targets, allow_pickle=False)
 
 
 def _annotations(folder: Path) -> Annotations:
     """Inverse of `_save_annotations`."""
     labels, groups = msgspec.json.decode((folder / ANNOTATIONS).read_bytes())
-    file = folder / NUMBERS
-    targets = np.load(file, allow_pickle=False) if file.exists() else None
-    return Annotations(labels, groups, targets, load_values(folder))
+    return Annotations(labels, np.load(folder / NUMBERS, allow_pickle=False), groups, load_values(folder))
 
 
 def load_members(folder: Path) -> JsonBody:

@@ -179,10 +179,8 @@ def list_rows(
 
 
 def _shown(rows: Rows, k: int, value: object) -> resources.BatchRow:
-    row = int(rows.row[k])
-    if rows.numeric:
-        return resources.BatchRow(row=row, label=None, targets=rows.targets[k].tolist(), input=value)
-    return resources.BatchRow(row=row, label=rows.names[rows.labels[k]], targets=None, input=value)
+    label, targets = rows.names[rows.labels[k]] or None, rows.targets[k].tolist() or None
+    return resources.BatchRow(row=int(rows.row[k]), label=label, targets=targets, input=value)
 
 
 def _stored(session: Session, model: Model, batch: Batch) -> str:

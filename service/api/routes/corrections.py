@@ -12,7 +12,7 @@ from service.api.bodies.row_bodies import due_of
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
-from service.api.reader.store_rows import folds_of
+from service.api.reader.store_rows import folds_of, label_counts
 from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
@@ -130,7 +130,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
         with shared.runtime.database.reading() as session:
             model, old = _correctable(session, name, batch_id, rights)
             area, digest = model_area(model.id), old.stored_digest
-            names = [*old.folds, *(right for right in rights.values() if isinstance(right, str))]
+            names = [*old.folds, *(right[0] for right in rights.values() if right)]
             held = batches.learning_rows(session, model, list(dict.fromkeys(names)), LEARNING_ROWS, old.id)
         assert digest is not None
         return old, area, held, store.get(area, digest)
@@ -183,8 +183,8 @@ def _correctable(session: Session, name: str, batch_id: str, rights: corrected_r
         )
     if batch.id in batches.live_learned(session, model):
         check_rows(session, model, [batch.id])
-    for row, label in rights.items():
-        if isinstance(label, str) and label not in model.classes:
+    for row, (label, _) in ((row, right) for row, right in rights.items() if right):
+        if label and label not in model.classes:
             near = near_matches([label], model.classes)[label]
             like = f" Is it {near[0]!r}?" if near else ""
             raise InvalidContent.at(
@@ -207,7 +207,7 @@ def _arrival(rows: Rows, old: Batch, spec: InputSpec, stored_digest: str, size: 
         rows=len(rows),
         unlabelled=old.unlabelled,
         target_summary=annotations.target_summary(),
-        label_counts={} if rows.numeric else rows.counts(),
+        label_counts=label_counts(rows),
         folds=folds_of(rows),
         lent=rows.row[rows.lent].tolist(),
         source=old.source,

@@ -27,7 +27,6 @@ from service.api.reader.annotations import Due
 from service.contract import requests, resources
 from service.contract.enums import Expect, KeyScope, UpdateKind, UpdateState
 from service.errors import Conflict, Forbidden, InvalidContent
-from service.intake.json_body import TARGETS
 from service.registry import batches, models, states, updates
 from service.registry.callers import quotas
 from service.registry.sql.tables import Model, Update
@@ -103,10 +102,9 @@ def _check_expected(request: Request, due: Due, expect: Expect) -> None:
     if not access(request).may(KeyScope.PROMOTE):
         sentence = "expect needs the scope promote: who sends rows does not decide how they are judged. Leave it out."
         raise Forbidden(sentence, [("/expect", sentence)])
-    of_numbers = due.word == TARGETS
-    if of_numbers != (expect is Expect.MOVE):
-        kind, word = ("numbers", Expect.MOVE) if of_numbers else ("classes", Expect.RELABEL)
-        raise InvalidContent.at("/expect", f'{due.model} predicts {kind}: what it may expect is "{word}".')
+    if expect is not (word := due.target.expects):
+        sentence = f'{due.model} predicts {due.target.predicts}: what it may expect is "{word}".'
+        raise InvalidContent.at("/expect", sentence)
 
 
 def _stored(session: Session, model: Model, order: requests.CreateUpdate, method: requests.MethodChoice) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from service.contract.enums import Expect
 from service.contract.policy import GatePolicy
 from service.contract.targets.kind import TargetKind
 
@@ -16,6 +17,7 @@ class ClassTarget(TargetKind):
     predicts: ClassVar = "classes"
     has_classes: ClassVar = True
     suspects: ClassVar = "suspect_rows"
+    expects: ClassVar = Expect.RELABEL
     Policy: ClassVar = GatePolicy
 
     kind: Literal["class"] = "class"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
+from service.contract.enums import Expect
 from service.contract.inputs import InputSpec
 from service.contract.number_policy import NumberPolicy
 from service.contract.policy import GatePolicy
@@ -25,6 +26,8 @@ class TargetKind(Strict):
     """Whether there is a vocabulary: rows count by their label, classes are added."""
     suspects: ClassVar[Literal["suspect_rows", "outliers"]]
     """The member of `report.batch` that lists rows which may be wrong."""
+    expects: ClassVar[Expect]
+    """What an update may say beforehand of rows that change on purpose."""
     changes: ClassVar[tuple[str, ...]] = ()
     """Members that may change once the model is made."""
     Policy: ClassVar[type[AnyPolicy]]

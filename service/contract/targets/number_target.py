@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from service.contract.enums import Expect
 from service.contract.inputs import InputSpec, VectorInput
 from service.contract.names import LONGEST_NAME, clean_names, clean_number_name
 from service.contract.number_policy import NumberPolicy
@@ -47,6 +48,7 @@ class NumberTarget(TargetKind):
     predicts: ClassVar = "numbers"
     has_classes: ClassVar = False
     suspects: ClassVar = "outliers"
+    expects: ClassVar = Expect.MOVE
     changes: ClassVar = ("yardstick", "level")
     Policy: ClassVar = NumberPolicy
 

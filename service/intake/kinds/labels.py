@@ -33,8 +33,10 @@ class Labels:
 
     @classmethod
     def of(cls, labels: Sequence[str | None]) -> Labels:
-        """Summarizes a list. Raises InvalidContent where it has more names than a model may have classes."""
-        summary = cls(first_places(labels), len(labels) - labels.count(None))
+        """Summarizes a list; the nameless one of numbers is no label. Raises InvalidContent where it has more names
+        than a model may have classes."""
+        places = {name: row for name, row in first_places(labels).items() if name}
+        summary = cls(places, len(labels) - labels.count(None))
         if len(summary.places) > MOST_CLASSES:
             sentence = summary.of_numbers()
             raise InvalidContent.at("/labels", sentence) if sentence else too_many_classes("/labels")
