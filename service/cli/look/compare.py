@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 from typer import Argument, echo
@@ -23,6 +23,7 @@ from service.learning.wording import points
 
 if TYPE_CHECKING:
     from service.client import Client
+    from service.contract.number_report import AnyReport
     from service.contract.resources import Model, Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
@@ -103,14 +104,14 @@ def _compared(name: str, a: float | None, b: float | None) -> list[str | Text]:
     return [*cells, Text(change, "" if a == b else "green" if better else "red")]
 
 
-def _scores(report: Any) -> dict[str, float]:
+def _scores(report: AnyReport | None) -> dict[str, float]:
     """Shares that are right, in all and by class; of numbers the mean error."""
-    if report is None:
+    from service.contract.report import Report
+
+    if isinstance(report, Report):
+        classes = {f"class {name}": score.accuracy for name, score in class_scores(report).items()}
+        return ({"all classes": sum(classes.values()) / len(classes)} if classes else {}) | classes
+    if report is None or report.after is None:
         return {}
-    if report.old_classes is None:
-        after = report.after
-        of_each = {f"mean error, {number.name}": number.mae for number in after.numbers} if after is not None else {}
-        return of_each or ({} if after is None else {"mean error": after.mae})
-    classes = {f"class {name}": score.accuracy for name, score in class_scores(report).items()}
-    every = {"all classes": sum(classes.values()) / len(classes)} if classes else {}
-    return every | classes
+    of_each = {f"mean error, {number.name}": number.mae for number in report.after.numbers}
+    return of_each or {"mean error": report.after.mae}

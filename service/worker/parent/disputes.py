@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
-from service.contract.number_report import AnyReport, NumberReport
+from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
-from service.contract.report import BatchEvidence, ClassEvidence, Settled
+from service.contract.report import BatchEvidence, ClassEvidence, Report, Settled
 from service.contract.targets import CLASS_POLICY
 from service.learning.statistics import at_least
 from service.learning.wording import chance
@@ -19,9 +19,9 @@ from service.registry.sql.tables import Batch, Dispute, Model, Update
 
 
 def with_disputes(session: Session, model: Model, update: Update, report: AnyReport, held: bool) -> AnyReport:
-    """The report with the disputes that its batches settle, and those that they open where the version is held. Numbers
-    have none: a batch of them is compared with the last ones as a whole."""
-    if isinstance(report, NumberReport):
+    """The report with the disputes that its batches settle, and those that they open where the version is held. Classes
+    alone have any: a batch of numbers is compared with the last ones as a whole."""
+    if not isinstance(report, Report):
         return report
     settled = _settle(session, model, update, report.batch)
     notes = [*report.batch.notes, *map(_sentence, settled)]
@@ -65,7 +65,7 @@ def _independent(session: Session, opened: Update, update: Update, policy: GateP
 
 def outlook(session: Session, model: Model, update: Update, report: AnyReport) -> str:
     """A sentence on what will settle the disputes that a report opens; empty where it opens none."""
-    if isinstance(report, NumberReport) or not report.batch.disputes:
+    if not isinstance(report, Report) or not report.batch.disputes:
         return ""
     hours = CLASS_POLICY.as_stored(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"
