@@ -23,7 +23,7 @@ from service.client.answers import class_name
 from service.client.rows.guess import guess
 from service.client.rows.table_rows import is_frame
 from service.contract.enums import Verdict
-from service.contract.predictions import NumberPredictions, Predictions
+from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.contract.resources import Update
 
 HIDDEN = "…"
@@ -107,7 +107,7 @@ class _Face(BaseEstimator):
         check_is_fitted(self)
         return X if self._table else validate_data(self, X, reset=False, dtype=np.float32)
 
-    def _predicted(self, X: Any) -> Predictions | NumberPredictions:
+    def _predicted(self, X: Any) -> AnyPredictions:
         rows = self._asked(X)
         return self._handle().predict(rows, version=self.version_)
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 from service.client.errors import ClientError
 from service.client.result import amount, percent
-from service.contract.predictions import NumberPredictions, Predictions
+from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.contract.resources import AnySuspect, Version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Answer = Predictions | NumberPredictions
 MOST_CLASSES = 1000
 """Classes that an answer lists of a row."""
 
@@ -89,7 +88,7 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, versions: tuple[Version, Version], answers: tuple[Answer, Answer], labels: Sequence[Any] | None
+        cls, versions: tuple[Version, Version], answers: Sequence[AnyPredictions], labels: Sequence[Any] | None
     ) -> Comparison:
         """`labels`: plain ones, None where nobody knows."""
         predicts = "number" if isinstance(answers[0], NumberPredictions) else "class"
@@ -120,7 +119,7 @@ class Comparison:
         return self.sentence
 
 
-def _answered(answer: Answer) -> list[Any]:
+def _answered(answer: AnyPredictions) -> list[Any]:
     return list(answer.values) if isinstance(answer, NumberPredictions) else answer.classes
 
 

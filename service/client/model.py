@@ -18,7 +18,7 @@ from service.client.rows.table_rows import is_frame, split_frame
 from service.client.rows.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
-from service.contract.predictions import NumberPredictions, Predictions
+from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.contract.report import Certificate
 from service.contract.resources import (
     Alias,
@@ -41,7 +41,7 @@ WATCHED = 20
 WATCH_SECONDS = 1.0
 
 
-class AnyPredictions(RootModel[NumberPredictions | Predictions]):
+class Answer(RootModel[AnyPredictions]):
     """An answer to rows, of whichever kind the model is."""
 
 
@@ -87,7 +87,7 @@ class AsyncModel(Learning):
         level: float | None = None,
         version: int | str | None = None,
         **options: Unpack[AskOptions],
-    ) -> Predictions | NumberPredictions: ...
+    ) -> AnyPredictions: ...
 
     async def predict(
         self,
@@ -97,7 +97,7 @@ class AsyncModel(Learning):
         level: float | None = None,
         version: int | str | None = None,
         **options: Unpack[AskOptions],
-    ) -> Predictions | NumberPredictions:
+    ) -> AnyPredictions:
         """Predicts n rows by the live version, or by another one, named by its number or alias.
 
         -> Predictions of a model of classes, with `classes`: `top` lists more than the best class. NumberPredictions of
@@ -124,9 +124,9 @@ class AsyncModel(Learning):
         if file is None and (array := await self._array(inputs)) is not None:
             file = await self._transport.aside(partial(numpy_file, array))
         if file is not None:
-            return (await self._transport.call("POST", path, AnyPredictions, file, **query)).root
+            return (await self._transport.call("POST", path, Answer, file, **query)).root
         body = given(inputs=await self._rows(inputs, learns=False), **query)
-        return (await self._transport.call("POST", path, AnyPredictions, body)).root
+        return (await self._transport.call("POST", path, Answer, body)).root
 
     async def predict_proba(
         self, inputs: Any, *, version: int | str | None = None, source: str | None = None

@@ -164,7 +164,7 @@ AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""
 
 
-def nothing_left(report: Report | NumberReport) -> bool:
+def nothing_left(report: AnyReport) -> bool:
     """Whether a retraction took back all that was learned, and put nothing in its place."""
     proof = report.certificate
     return proof is not None and not proof.rows and not report.cost.rows

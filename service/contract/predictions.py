@@ -87,6 +87,8 @@ class NumberPredictions(Resource):
         return [none if ends is None else ends for ends in intervals] if any(intervals) else None
 
 
+AnyPredictions = Predictions | NumberPredictions
+
 Parameters = Annotated[dict[str, Any], Field(max_length=100)]
 Word = Annotated[str, Field(max_length=1000)]
 Shape = Annotated[list[int], Field(max_length=8)]

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.client import NumberPredictions, Predictions, RemoteModel
+from service.client import NumberPredictions, RemoteModel
+from service.contract.predictions import AnyPredictions
 from service.export.model_card import History, model_card
 from service.export.onnx_file import onnx_answers, onnx_file
 from service.export.program import Program, answers, exported, read_file
@@ -137,7 +138,7 @@ def _whole(program: Program, number: int) -> dict[str, Any]:
     return {"version": number} if numbers else {"version": number, "top": min(len(program.names), MOST_COLUMNS)}
 
 
-def _difference(answer: Predictions | NumberPredictions, own: NDArray[np.float64], program: Program) -> float:
+def _difference(answer: AnyPredictions, own: NDArray[np.float64], program: Program) -> float:
     """The largest difference between what the service and what the program answered; NaN where either is no number."""
     if isinstance(answer, NumberPredictions):
         values = np.array(answer.values, np.float64).reshape(own.shape)

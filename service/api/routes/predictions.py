@@ -24,7 +24,7 @@ from service.api.openapi import TIMEOUT, in_query, refusals, takes
 from service.api.reader.spool import Spooled
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, NPY, PNG, RAW
-from service.contract.predictions import NumberPredictions, Predictions
+from service.contract.predictions import AnyPredictions
 from service.contract.targets.number_target import LEAST_LEVEL, MOST_LEVEL
 from service.intake.kinds.numbers import not_finite
 from service.serving.answers import Answer, check_knows, is_long
@@ -126,7 +126,7 @@ QUERY = (
 )
 PARAMETERS = {"parameters": [*QUERY, TIMEOUT]}
 ANSWERS: dict[str, Any] = {
-    "response_model": Predictions | NumberPredictions,
+    "response_model": AnyPredictions,
     "responses": {
         200: {
             "description": "Best classes, or numbers with their intervals.",

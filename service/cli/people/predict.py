@@ -27,7 +27,7 @@ from service.contract.names import csv_cell
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 
 if TYPE_CHECKING:
-    from service.contract.predictions import NumberPredictions, Predictions
+    from service.contract.predictions import AnyPredictions
     from service.contract.resources import Model
 
 SHOWN = 20
@@ -143,7 +143,7 @@ def _due(info: Model) -> str:
     return f"{info.input.size:,} numbers" if info.input.kind == "vector" else f"a row of {info.input.kind}"
 
 
-def _print(answers: list[Predictions | NumberPredictions], dialect: Dialect, as_json: bool) -> None:
+def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool) -> None:
     """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked."""
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
