@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from service.client.errors import ClientError
 from service.client.result import amount, percent
@@ -91,15 +91,14 @@ class Comparison:
         cls, versions: tuple[Version, Version], answers: Sequence[AnyPredictions], labels: Sequence[Any] | None
     ) -> Comparison:
         """`labels`: plain ones, None where nobody knows."""
-        predicts = "number" if isinstance(answers[0], NumberPredictions) else "class"
         one, other = map(_answered, answers)
         differ = [k for k, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]
         known = [k for k, label in enumerate(labels or ()) if label is not None]
-        scores = None
+        kind, scores = answers[0].kind, None
         if labels is not None and known:
-            sums = [sum(_score(said[k], labels[k], predicts) for k in known) for said in (one, other)]
+            sums = [sum(SCORES[kind].of(said[k], labels[k]) for k in known) for said in (one, other)]
             scores = sums[0] / len(known), sums[1] / len(known)
-        return cls(*versions, len(one), differ, scores, predicts)
+        return cls(*versions, len(one), differ, scores, kind)
 
     @property
     def sentence(self) -> str:
@@ -109,9 +108,8 @@ class Comparison:
         lost = [name for name in self.first.classes if name not in self.second.classes]
         said = f"{names} answer {len(self.differ):,} of {self.rows:,} rows differently." if self.rows else f"{names}."
         if self.scores is not None:
-            shown = percent if self.predicts == "class" else amount
-            what = "Right" if self.predicts == "class" else "Mean error"
-            said += f" {what}: {shown(self.scores[0])} and {shown(self.scores[1])}."
+            score = SCORES[self.predicts]
+            said += f" {score.name}: {score.written(self.scores[0])} and {score.written(self.scores[1])}."
         said += f" The second also knows {', '.join(added)}." if added else ""
         return said + (f" It does not know {', '.join(lost)}." if lost else "")
 
@@ -123,10 +121,8 @@ def _answered(answer: AnyPredictions) -> list[Any]:
     return list(answer.values) if isinstance(answer, NumberPredictions) else answer.classes
 
 
-def _score(answered: Any, label: Any, predicts: str) -> float:
-    """1 for a right class, else 0; or the error of a number, the mean of those of a row."""
-    if predicts == "class":
-        return float(answered == class_name(label))
+def _error(answered: Any, label: Any) -> float:
+    """The error of a number, the mean of those of a row."""
     values, targets = (x if isinstance(x, list | tuple) else [x] for x in (answered, label))
     return float(sum(abs(value - target) for value, target in zip(values, targets, strict=True)) / len(values))
 
@@ -136,3 +132,17 @@ def class_name(label: Any) -> str:
     if isinstance(label, bool):
         return "true" if label else "false"
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+class Score(NamedTuple):
+    """How answers of a kind are scored: what the mean over rows is called, how it is written, and what a row has."""
+
+    name: str
+    written: Callable[[float], str]
+    of: Callable[[Any, Any], float]
+
+
+SCORES = {
+    "class": Score("Right", percent, lambda answered, label: float(answered == class_name(label))),
+    "number": Score("Mean error", amount, _error),
+}

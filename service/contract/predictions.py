@@ -32,6 +32,7 @@ Notes = Annotated[
 
 class Predictions(Resource):
     brief: ClassVar = ("model", "version", "classes", "notes")
+    kind: ClassVar = "class"
 
     model: str
     version: int
@@ -62,6 +63,7 @@ class NumberPredictions(Resource):
     """Of a model of numbers: one number a row, or several."""
 
     brief: ClassVar = ("model", "version", "values", "intervals", "level", "notes")
+    kind: ClassVar = "number"
 
     model: str
     version: int

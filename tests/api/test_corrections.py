@@ -61,7 +61,7 @@ def test_corrected_rows_are_those_that_right_labels_would_have_made(seed: int, s
     held = {"a": 1}
     known = Known("lab", held, None, [str(k // 4) if k < 20 else None for k in range(60)] if settled else None, folding)
     typed = rows_of("bat_1", inputs, wrong, b"s", known)
-    labels = {row: right[row] for row in range(60) if right[row] != wrong[row]}
+    labels = {row: (right[row], ()) for row in range(60) if right[row] != wrong[row]}
     made, expected = corrected(typed, labels, "bat_2", held), rows_of("bat_2", inputs, right, b"s", known)
     for column in fields(expected):
         assert np.array_equal(getattr(made, column.name), getattr(expected, column.name)), column.name
