@@ -1,7 +1,8 @@
-"""Keys of callers, and what was done by whom."""
+"""Keys of callers, which scope each call needs, and what was done by whom."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +15,73 @@ from service.contract.strict import Listed, Rate, Strict
 
 ReachedModels = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}\*?$", max_length=101)]
 """The name of a model, or how names begin, and a star."""
+
+Scopes = frozenset[KeyScope]
+"""Any one of them is enough; none: every key."""
+ANY: Scopes = frozenset()
+PREDICT, LEARN, PROMOTE, ADMIN = (frozenset({scope}) for scope in KeyScope)
+READ = LEARN | PROMOTE
+
+SCOPES: Mapping[str, Mapping[str, Scopes]] = {
+    "/v1/models": {"GET": ANY, "POST": PROMOTE},
+    "/v1/models/{model}": {"GET": ANY, "PATCH": PROMOTE, "DELETE": ADMIN},
+    "/v1/models/{model}/restore": {"POST": ADMIN},
+    "/v1/models/{model}/predictions": {"GET": PREDICT, "POST": PREDICT},
+    "/v1/models/{model}/versions/{version}/predictions": {"GET": PREDICT, "POST": PREDICT},
+    "/v1/models/{model}/invocations": {"POST": PREDICT},
+    "/v1/models/{model}/batches": {"GET": READ, "POST": LEARN},
+    "/v1/models/{model}/batches/{batch}": {"GET": READ},
+    "/v1/models/{model}/batches/{batch}/rows": {"GET": PROMOTE},
+    "/v1/models/{model}/batches/{batch}/suspects": {"GET": READ},
+    "/v1/models/{model}/batches/{batch}/corrections": {"POST": PROMOTE},
+    "/v1/models/{model}/classes": {"GET": ANY, "POST": LEARN},
+    "/v1/models/{model}/classes/{name:path}": {"DELETE": LEARN},
+    "/v1/models/{model}/updates": {"GET": READ, "POST": LEARN},
+    "/v1/updates/{update}": {"GET": READ},
+    "/v1/updates/{update}/events": {"GET": READ},
+    "/v1/updates/{update}/cancel": {"POST": READ},
+    "/v1/updates/{update}/retry": {"POST": READ},
+    "/v1/models/{model}/retractions": {"POST": PROMOTE},
+    "/v1/models/{model}/merges": {"POST": PROMOTE},
+    "/v1/models/{model}/disputes": {"GET": READ},
+    "/v1/models/{model}/disputes/{dispute}": {"GET": READ},
+    "/v1/models/{model}/disputes/{dispute}/settle": {"POST": PROMOTE},
+    "/v1/models/{model}/versions": {"GET": READ, "POST": PROMOTE},
+    "/v1/models/{model}/versions/{version}": {"GET": READ},
+    "/v1/models/{model}/versions/{version}/weights": {"GET": PROMOTE},
+    "/v1/models/{model}/versions/{version}/ledger": {"GET": PROMOTE},
+    "/v1/models/{model}/lineage": {"GET": READ},
+    "/v1/models/{model}/aliases": {"GET": READ},
+    "/v1/models/{model}/aliases/{name}": {"GET": READ, "PUT": PROMOTE, "DELETE": PROMOTE},
+    "/v1/models/{model}/deployments": {"GET": READ, "POST": PROMOTE},
+    "/v1/models/{model}/rollback": {"POST": PROMOTE},
+    "/v1/keys": {"GET": ADMIN, "POST": ADMIN},
+    "/v1/keys/current": {"GET": ANY},
+    "/v1/keys/{key}": {"GET": ADMIN, "DELETE": ADMIN},
+    "/v1/audit": {"GET": ADMIN},
+    "/v1/methods": {"GET": ANY},
+    "/v1/limits": {"GET": ANY},
+    "/v2": {"GET": ANY},
+    "/v2/": {"GET": ANY},
+    "/v2/models/{model}": {"GET": ANY},
+    "/v2/models/{model}/versions/{version}": {"GET": ANY},
+    "/v2/models/{model}/ready": {"GET": ANY},
+    "/v2/models/{model}/versions/{version}/ready": {"GET": ANY},
+    "/v2/models/{model}/infer": {"POST": PREDICT},
+    "/v2/models/{model}/versions/{version}/infer": {"POST": PREDICT},
+    "/invocations": {"POST": PREDICT},
+    "/metrics": {"GET": ANY},
+    "/version": {"GET": ANY},
+    "/healthz": {"GET": ANY},
+    "/livez": {"GET": ANY},
+    "/health": {"GET": ANY},
+    "/ping": {"GET": ANY},
+    "/readyz": {"GET": ANY},
+    "/v2/health/live": {"GET": ANY},
+    "/v2/health/ready": {"GET": ANY},
+    "/openapi.json": {"GET": ANY},
+}
+"""By the path of the route and the method. A route that is not here cannot be called."""
 
 
 def _seen(name: str | None) -> str | None:

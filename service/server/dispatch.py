@@ -18,7 +18,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import problems
-from service.api.access.scopes import PREDICT
 from service.api.application import route_at
 from service.api.bodies import request_body
 from service.api.context import Context, request_id
@@ -38,6 +37,7 @@ from service.api.limits.request_checks import (
 )
 from service.api.reader.spool import Spooled
 from service.api.routes import inference, predictions
+from service.contract.keys import PREDICT
 from service.errors import LongAddress, TooLarge, TooMany, TsuikaError, Unauthorized
 from service.registry.callers.actor import ANONYMOUS, Actor, act_as
 from service.server.fast_path import FastPath

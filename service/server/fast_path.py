@@ -17,7 +17,6 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api import problems
-from service.api.access.scopes import PREDICT
 from service.api.bodies import prediction_bodies
 from service.api.bodies.prediction_bodies import SMALL_BODY_BYTES
 from service.api.context import Context, request_id
@@ -25,6 +24,7 @@ from service.api.limits import bodies, request_checks
 from service.api.limits.request_checks import TRACE
 from service.api.problems import Headers
 from service.api.routes import predictions
+from service.contract.keys import PREDICT
 from service.errors import Busy, DeadlinePassed, TsuikaError
 from service.intake.kinds.rows import NO_NAMES
 from service.server.exchange import Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
-    environment.filters |= {"coded": coded, "within_chance": within_chance, "interval": interval}
+    environment.filters |= {"coded": coded, "anchor": anchor, "within_chance": within_chance, "interval": interval}
     environment.globals |= {
         "tsuika": __version__,
         "languages": LANGUAGES,
@@ -66,6 +66,11 @@ def coded(sentence: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(sentence))))
 
 
+def anchor(call: str) -> str:
+    """The place of a call on the page of all calls: "POST /v1/keys" -> "post-v1-keys"."""
+    return re.sub(r"\W+", "-", call.lower()).strip("-")
+
+
 def without_gaps(html: str) -> str:
     """The page without spaces beside full-width marks, as Japanese is written: templates part sentences by spaces. What
     people wrote stays as it is."""
@@ -77,13 +82,16 @@ def without_gaps(html: str) -> str:
     return "".join(made)
 
 
-def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str]) -> str:
-    """The page as HTML. query: of its address, which it keeps in another language."""
+def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str], lacks: Callable[[str], str]) -> str:
+    """The page as HTML. query: of its address, which it keeps in another language. lacks: what a form that is sent to
+    a path needs and the key of the browser lacks, in a sentence."""
     frame: dict[str, Any] = {
         "t": words,
         "token": browser.token,
         "attempt": secrets.token_urlsafe(18),
         "signed_in": browser.key is not None,
+        "lacks": lacks,
+        "calls": shown.calls,
         "same": ({"": shown.json} if shown.json is not None else {}) | {**shown.parts},
         "in_language": lambda code: "?" + urlencode({**query, "lang": code}),
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 from urllib.parse import quote, urlencode
 
@@ -12,12 +13,13 @@ import anyio
 import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.contract.enums import FORM_DATA
+from service.contract.enums import FORM_DATA, KeyScope
+from service.contract.keys import ADMIN, SCOPES, CurrentKey
 from service.contract.resources import Problem
 from service.errors import NotFound
 from service.web.addresses import wants_html
 from service.web.browser import Browser, headers_of, query_of
-from service.web.client import ApiClient, Refused
+from service.web.client import ApiClient, Refused, address
 from service.web.forms import read_form, slug_of
 from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
@@ -72,6 +74,7 @@ class Site:
             params=match.groupdict() if match else {},
             query=query_of(scope),
             form=form,
+            calls=route.calls if route else (),
         )
         if page is None:
             page = _no_page
@@ -116,9 +119,12 @@ async def _upload(scope: Scope, receive: Receive) -> Upload | None:
 
 def _made(page: Page, view: View, browser: Browser) -> _Made:
     """The answer of a page, with what the API refused as a page of its own."""
-    after = None
     try:
         answer = page(view)
+        if isinstance(answer, Shown):
+            calls = () if page in (_no_page, _not_ours) else view.calls
+            return _rendered(replace(answer, calls=calls), view, browser)
+        after = None
     except Refused as refused:
         answer, after = _of_problem(view, refused.problem), refused.retry_after
     if isinstance(answer, Moved):
@@ -129,9 +135,27 @@ def _made(page: Page, view: View, browser: Browser) -> _Made:
 
 
 def _rendered(shown: Shown, view: View, browser: Browser) -> _Made:
-    body = render(shown, browser, view.words, view.query).encode()
+    body = render(shown, browser, view.words, view.query, _lacking(view)).encode()
     cookies = (("set-cookie", cookie) for cookie in browser.cookies())
     return _Made(shown.status, body, (("content-language", browser.language), *cookies), HTML)
+
+
+def _lacking(view: View) -> Callable[[str], str]:
+    """What a form that is sent to a path needs and the key of the browser lacks, in a sentence; "" where it may."""
+
+    @cache
+    def scopes() -> set[KeyScope]:
+        return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
+
+    def lacks(path: str) -> str:
+        calls = next((route.calls for pattern, route in PATTERNS if pattern.fullmatch(path)), ())
+        if not calls:
+            return ""
+        needed = [SCOPES[at][method] for method, at in map(str.split, calls)]
+        missing = [sorted(of) for of in needed if not scopes() & (of | ADMIN)]
+        return view.words.lacks(missing) if missing else ""
+
+    return lacks
 
 
 def _of_problem(view: View, problem: Problem) -> Answer:

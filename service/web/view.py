@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
@@ -19,7 +19,7 @@ from service.web.words import Words
 class View:
     """One request of a page. `params`: what stands in the braces of its route; `form`: fields, where one was sent;
     `sent`: what the API answered to its file; `head`: the beginning of a file that is looked at; `faults`: what is
-    wrong with a form that was sent there, by field, and the `status` of that."""
+    wrong with a form that was sent there, by field, and the `status` of that; `calls`: those of its route."""
 
     api: ApiClient
     words: Words
@@ -30,6 +30,7 @@ class View:
     head: Head | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+    calls: Sequence[str] = ()
 
     def path(self, *parts: str | int) -> str:
         """The address in the API of the model of the page, and of what it has."""
@@ -52,13 +53,14 @@ class View:
 @dataclass(frozen=True)
 class Shown:
     """A page: a file of `templates/`, what it says, and the address of the same as JSON; what it has beside
-    that has its address in `parts`, by what it is."""
+    that has its address in `parts`, by what it is; `calls`: of the API that its form makes."""
 
     template: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     json: str | None = None
     status: int = 200
     parts: Mapping[str, str] = field(default_factory=dict)
+    calls: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,12 @@ def asks_again(ask: Page) -> Callable[[Page], Page]:
 class Route:
     """An address, {name} for what varies: how it is shown, and what a form that is sent there does. Of a form with a
     file, `sends`: where a file of that name goes, None where something is asked first; it asks the API nothing;
-    `looks`: `act` looks at its beginning, also of one that was sent."""
+    `looks`: `act` looks at its beginning, also of one that was sent. `calls`: what a form there asks of the API,
+    "POST /v1/keys", by whose scopes it is shown or not."""
 
     path: str
     show: Page | None = None
     act: Page | None = None
     sends: Callable[[View, str], Sending | None] | None = None
     looks: bool = False
+    calls: Sequence[str] = ()

@@ -80,6 +80,15 @@ class Words:
         slug = next((slug for slug, kind in KINDS.items() if kind.title == title), "learning-failed")
         return self.refusal(slug)
 
+    def lacks(self, scopes: Sequence[Sequence[str]]) -> str:
+        """What a key may not do. scopes: of each call, those of which one is enough."""
+        each = [self.either(of) for of in scopes]
+        return self("frame.lacks", scopes=self.either([self.listed(each), "admin"]))
+
+    def either(self, names: Sequence[str]) -> str:
+        """["learn", "promote"] -> "learn or promote"."""
+        return self("list.either").join(names)
+
     def named(self, kind: str, name: str) -> str:
         """What a rule or a phase (`kind`) is called: its own name where a newer service has one that we do not know."""
         return self.own(f"{kind}.{name}", name)

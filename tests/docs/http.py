@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.api import openapi
-from service.api.access.scopes import SCOPES
 from service.api.application import ALL
+from service.contract.keys import SCOPES
 from tests.docs.schema import Schema, cell, default, takes
 
 Operation = Mapping[str, Any]

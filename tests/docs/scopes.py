@@ -1,9 +1,9 @@
-"""The table of scopes, made from `service.api.access.scopes`."""
+"""The table of scopes, made from `service.contract.keys`."""
 
 from __future__ import annotations
 
-from service.api.access.scopes import SCOPES
 from service.contract.enums import KeyScope
+from service.contract.keys import SCOPES
 
 HEALTH = ("/v2/", "/v2/health/live", "/v2/health/ready")
 """Paths that need no line: health, which is open, and a second spelling of `/v2`."""

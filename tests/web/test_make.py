@@ -12,6 +12,7 @@ import pytest
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.web.upload import HEAD_BYTES, Head
 from tests.api.conftest import Api, MakeApi
+from tests.making import make_version
 from tests.web.test_pages import HTML, KEY, Person
 
 ROWS = b"".join(b"%d,Osaka,%d.5,2026-11-%02d,%s\n" % (k, k, k % 28 + 1, (b"yes", b"<b>no")[k % 2]) for k in range(30))
@@ -287,17 +288,31 @@ def _hidden(page: str) -> dict[str, str]:
     return {unescape(name): unescape(value) for name, value in pairs} | {"target": "again", "predicts": "class"}
 
 
-def test_who_may_make_no_models_is_told_before(make_api: MakeApi) -> None:
+def test_who_may_not_do_what_a_form_does_is_told_which_scope_it_takes_and_sees_none(make_api: MakeApi) -> None:
     api = make_api(key=KEY)
-    made = api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["learn"]}, headers={"authorization": f"Bearer {KEY}"})
-    cookies = f"tsuika_key={made['secret']}"
-    shown = api("GET", "/new", headers={**HTML, "cookie": cookies}).text
-    assert "may not make models" in shown
-    assert 'type="file"' not in shown
-    order = {"name": "team", "scopes": ["promote", "learn"], "models": ["team-a-*"]}
-    made = api.ok("POST", "/v1/keys", order, headers={"authorization": f"Bearer {KEY}"})
-    shown = api("GET", "/new", headers={**HTML, "cookie": f"tsuika_key={made['secret']}"}).text
-    assert 'type="file"' in shown, "it makes models of the names that it reaches"
+    order = {"name": "digits", "input": {"kind": "vector", "size": 3}}
+    api.ok("POST", "/v1/models", order, headers={"authorization": f"Bearer {KEY}"})
+    for seed in range(2):
+        make_version(api.runtime, seed=seed, promote=seed == 0)
+
+    def shown(path: str, **order: Any) -> str:
+        made = api.ok("POST", "/v1/keys", {"name": "till", **order}, headers={"authorization": f"Bearer {KEY}"})
+        return api("GET", path, headers={**HTML, "cookie": f"tsuika_key={made['secret']}"}).text
+
+    for path, scopes, takes in (
+        ("/new", ["learn"], "promote or admin"),
+        ("/new", ["predict"], "promote and learn or admin"),
+        ("/models/digits/send", ["predict"], "learn or admin"),
+        ("/models/digits/predict", ["learn"], "predict or admin"),
+        ("/models/digits/versions/2/promote", ["learn"], "promote or admin"),
+    ):
+        page = shown(path, scopes=scopes)
+        assert f"may not do this. One with the scope {takes} may." in page, path
+        assert f'action="{path}"' not in page
+        assert 'type="file"' not in page
+    assert "promote か admin の権限" in shown("/new?lang=ja", scopes=["learn"])
+    page = shown("/new", scopes=["promote", "learn"], models=["team-a-*"])
+    assert 'type="file"' in page, "it makes models of the names that it reaches"
 
 
 GERMAN = "größe;tag;preis;label\n" + "".join(

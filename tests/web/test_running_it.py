@@ -131,24 +131,29 @@ def test_the_same_as_json_is_linked_and_is_read_by_who_is_signed_in(admin: Perso
     key = admin.api.ok("POST", "/v1/keys", {"name": "till", "scopes": ["predict"]}, headers=bearer)
     filled = {"model": "digits", "version": "1", "dispute": dispute, "batch": batch["id"], "key": key["id"]}
     filled["update"] = admin.api.ok("GET", "/v1/models/digits/updates", headers=bearer)["items"][0]["id"]
-    linked = dict[str, list[str]]()
+    linked, docs = dict[str, list[str]](), admin.looks("/docs").text
     for route in ROUTES:
         if route.show is None or admin.looks(path := route.path.format(**filled)).status_code != 200:
             continue
-        links = re.findall(r'<a href="([^"]*)">JSON', admin.looks(path).text)
-        linked[route.path] = [unescape(link) for link in links]
-        assert links, path
+        page = admin.looks(path).text
+        linked[route.path] = [unescape(link) for link in re.findall(r'<a href="([^"]*)">JSON', page)]
+        calls = re.findall(r'<a href="/docs#([^"]*)">as a call: ([^<]*)</a>', page)
+        assert [call for _, call in calls] == list(route.calls), path
+        assert linked[route.path] or calls, path
+        assert all(f'id="{place}"' in docs for place, _ in calls)
         for link in linked[route.path]:
             assert admin.api("GET", link).status_code == 200, link
     at = f"/v1/models/digits/batches/{batch['id']}"
     assert linked["/models/{model}/batches/{batch}"] == [at, f"{at}/suspects?limit=100", f"{at}/rows?limit=20"]
+    for form in ("/new", "/models/{model}/send", "/models/{model}/batches/{batch}/correct", "/keys/{key}/revoke"):
+        assert linked[form] == []
     assert linked["/models/{model}/disputes/{dispute}"] == [f"/v1/models/digits/disputes/{dispute}"]
-    for page, same in (
+    for at, same in (
         ("/audit?model=digits", "/v1/audit?model=digits"),
         ("/models/digits/lineage?before=2", "/v1/models/digits/lineage?before=2"),
         ("/models/digits/compare?before=1&after=2", "/v1/models/digits/versions/2"),
     ):
-        assert same in [unescape(link) for link in re.findall('href="([^"]*)">JSON', admin.looks(page).text)]
+        assert same in [unescape(link) for link in re.findall('href="([^"]*)">JSON', admin.looks(at).text)]
     asked = admin.sends("/models/digits/predict", "/models/digits/predict", rows="[1,2,3]").text
     [same] = re.findall(r'<a href="([^"]*)">JSON', asked)
     assert admin.api.ok("GET", unescape(same))["predictions"][0]["class"] in asked

@@ -59,7 +59,7 @@ def make(view: View) -> Answer:
 def ask(view: View) -> Answer:
     """Says what revoking changes."""
     key = view.api.get(address("keys", view.params["key"]), Key)
-    return Shown("revoke.html", {"key": key, "faults": view.faults}, json=address("keys", key.id), status=view.status)
+    return Shown("revoke.html", {"key": key, "faults": view.faults}, status=view.status)
 
 
 @asks_again(ask)
@@ -69,4 +69,7 @@ def revoke(view: View) -> Answer:
     return Moved("/keys")
 
 
-ROUTES = (Route("/keys", show, make), Route("/keys/{key}/revoke", ask, revoke))
+ROUTES = (
+    Route("/keys", show, make, calls=["POST /v1/keys"]),
+    Route("/keys/{key}/revoke", ask, revoke, calls=["DELETE /v1/keys/{key}"]),
+)

@@ -14,8 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.contract.enums import CSV, KeyScope
-from service.contract.keys import CurrentKey
+from service.contract.enums import CSV
 from service.contract.requests import ModelName
 from service.contract.resources import Limits, Model, Update
 from service.guessing.class_counts import SHOWN_SLIPS, likely_slips, rare_classes
@@ -70,17 +69,10 @@ class Column:
 def ask(view: View) -> Answer:
     """Asks for a name and a file."""
     facts = {
-        "may": _may_make(view),
         "form": {name: view.form.get(name, "") for name in ("name", *WRITTEN)},
         "faults": view.faults,
     }
-    return Shown("make.html", facts, json=address("models"), status=view.status)
-
-
-def _may_make(view: View) -> bool:
-    """Whether the key has the scope; which names it reaches is said once one was sent."""
-    scopes = view.api.get(address("keys", "current"), CurrentKey).scopes
-    return KeyScope.PROMOTE in scopes or KeyScope.ADMIN in scopes
+    return Shown("make.html", facts, status=view.status)
 
 
 def look(view: View) -> Answer:
@@ -209,7 +201,7 @@ def _confirm(
         "looked": looked,
         "faults": wrong,
     }
-    return Shown("confirm.html", facts, json=address("models"), status=status)
+    return Shown("confirm.html", facts, status=status)
 
 
 def _unready(view: View) -> dict[str, str]:
@@ -287,4 +279,5 @@ def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], wo
     return " ".join([said, *slips])
 
 
-ROUTES = (Route("/new", ask, look, looks=True), Route("/new/send", ask, send, sending))
+CALLS = ("POST /v1/models", "POST /v1/models/{model}/updates")
+ROUTES = (Route("/new", ask, look, looks=True, calls=CALLS), Route("/new/send", ask, send, sending, calls=CALLS))

@@ -164,4 +164,4 @@ def _mark(line: Line) -> Mark:
     return Mark.WENT_LIVE if line.went_live or line.verdict is None else MARKS[line.verdict]
 
 
-ROUTES = (Route("/models/{model}", show), Route("/models/{model}/auto", show, act))
+ROUTES = (Route("/models/{model}", show), Route("/models/{model}/auto", show, act, calls=["PATCH /v1/models/{model}"]))

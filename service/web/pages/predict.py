@@ -329,7 +329,8 @@ def _page(
         "faults": wrong or {},
     }
     same = call[2] if call is not None else None
-    return Shown("predict.html", facts, json=same or view.path(), status=status)
+    return Shown("predict.html", facts, json=same, status=status)
 
 
-ROUTE = Route("/models/{model}/predict", ask, act, sending, looks=True)
+CALLS = ("POST /v1/models/{model}/predictions",)
+ROUTE = Route("/models/{model}/predict", ask, act, sending, looks=True, calls=CALLS)

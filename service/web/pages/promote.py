@@ -35,7 +35,7 @@ def ask(view: View) -> Answer:
         "auto": "auto" in view.form,
         "faults": view.faults,
     }
-    return Shown("promote.html", facts, json=view.path("versions", version.number), status=view.status)
+    return Shown("promote.html", facts, status=view.status)
 
 
 @asks_again(ask)
@@ -57,4 +57,5 @@ def act(view: View) -> Answer:
     return Moved(to)
 
 
-ROUTE = Route("/models/{model}/versions/{version}/promote", ask, act)
+CALLS = ("POST /v1/models/{model}/deployments",)
+ROUTE = Route("/models/{model}/versions/{version}/promote", ask, act, calls=CALLS)

@@ -35,7 +35,7 @@ def ask(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("rollback.html", facts, json=view.path("deployments"), status=view.status)
+    return Shown("rollback.html", facts, status=view.status)
 
 
 @asks_again(ask)
@@ -84,4 +84,4 @@ def taken_back(view: View) -> set[str]:
     return {batch.id for batch in listed.items if batch.state in GONE}
 
 
-ROUTE = Route("/models/{model}/rollback", ask, act)
+ROUTE = Route("/models/{model}/rollback", ask, act, calls=["POST /v1/models/{model}/rollback"])

@@ -89,7 +89,7 @@ def ask_cancel(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("cancel.html", facts, json=address("updates", update.id), status=view.status)
+    return Shown("cancel.html", facts, status=view.status)
 
 
 @asks_again(ask_cancel)
@@ -123,6 +123,6 @@ def seconds_left(update: Update, now: datetime) -> int | None:
 ROUTES = (
     Route("/models/{model}/updates", show_all),
     Route("/updates/{update}", show),
-    Route("/updates/{update}/cancel", ask_cancel, cancel),
-    Route("/updates/{update}/retry", show, retry),
+    Route("/updates/{update}/cancel", ask_cancel, cancel, calls=["POST /v1/updates/{update}/cancel"]),
+    Route("/updates/{update}/retry", show, retry, calls=["POST /v1/updates/{update}/retry"]),
 )

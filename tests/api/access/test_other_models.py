@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from service.api.access.scopes import SCOPES
 from service.contract.enums import KeyScope
+from service.contract.keys import SCOPES
 from service.registry.callers import keys
 from service.storage import local
 from service.storage.local import LocalArtifacts

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.api.access.keyring import PUBLIC
-from service.api.access.scopes import SCOPES
 from service.api.application import ROUTERS
 from service.contract.enums import KeyScope
+from service.contract.keys import SCOPES
 from service.web.pages import ROUTES as PAGES
 from tests.api.conftest import Api, MakeApi, pointers
 from tests.making import make_model, make_version

@@ -57,8 +57,7 @@ def ask(view: View) -> Answer:
         "erase": "erase" in view.form,
         "faults": view.faults,
     }
-    path = view.path("batches", batch.id)
-    return Shown("data/retract.html", facts, json=path, status=view.status)
+    return Shown("data/retract.html", facts, status=view.status)
 
 
 @asks_again(ask)
@@ -77,5 +76,5 @@ def _read(view: View) -> tuple[Model, Batch]:
 
 ROUTES = (
     Route("/models/{model}/batches/{batch}", show),
-    Route("/models/{model}/batches/{batch}/retract", ask, retract),
+    Route("/models/{model}/batches/{batch}/retract", ask, retract, calls=["POST /v1/models/{model}/retractions"]),
 )

@@ -49,4 +49,7 @@ def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
     return [(batch, k < NAMED and kept(batch)) for k, batch in enumerate(update.batches)]
 
 
-ROUTES = (Route("/models/{model}/batches", show), Route("/models/{model}/learn", show, learn))
+ROUTES = (
+    Route("/models/{model}/batches", show),
+    Route("/models/{model}/learn", show, learn, calls=["POST /v1/models/{model}/updates"]),
+)

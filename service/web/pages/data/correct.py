@@ -48,7 +48,7 @@ def ask(view: View) -> Answer:
         "form": view.form,
         "faults": {GENERAL if at == "rows" else at.replace("rows.", LABEL): said for at, said in view.faults.items()},
     }
-    return Shown("data/correct.html", facts, json=path, status=view.status)
+    return Shown("data/correct.html", facts, status=view.status)
 
 
 @asks_again(ask)
@@ -73,4 +73,5 @@ def _row_of(field: str) -> str:
     return match[1] if match else ""
 
 
-ROUTE = Route("/models/{model}/batches/{batch}/correct", ask, act)
+CALLS = ("POST /v1/models/{model}/batches/{batch}/corrections",)
+ROUTE = Route("/models/{model}/batches/{batch}/correct", ask, act, calls=CALLS)

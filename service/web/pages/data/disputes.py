@@ -43,4 +43,12 @@ def settle(view: View) -> Answer:
     return Moved(f"/models/{view.params['model']}/disputes/{which}")
 
 
-ROUTES = (Route("/models/{model}/disputes", show), Route("/models/{model}/disputes/{dispute}", ask, settle))
+ROUTES = (
+    Route("/models/{model}/disputes", show),
+    Route(
+        "/models/{model}/disputes/{dispute}",
+        ask,
+        settle,
+        calls=["POST /v1/models/{model}/disputes/{dispute}/settle"],
+    ),
+)

@@ -74,7 +74,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
         "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
-    return Shown("data/send.html", facts, json=view.path("updates"), status=view.status)
+    return Shown("data/send.html", facts, status=view.status)
 
 
 def of_file(faults: Mapping[str, str]) -> dict[str, str]:
@@ -204,4 +204,8 @@ def _of_page(sentence: str, words: Words) -> str:
     return sentence
 
 
-ROUTES = (Route("/models/{model}/send", ask, act, sending), Route("/models/{model}/send/look", ask, look, looks=True))
+CALLS = ("POST /v1/models/{model}/updates",)
+ROUTES = (
+    Route("/models/{model}/send", ask, act, sending, calls=CALLS),
+    Route("/models/{model}/send/look", ask, look, looks=True, calls=CALLS),
+)
