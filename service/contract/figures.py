@@ -6,8 +6,10 @@ import ctypes
 
 
 def amount(value: float) -> str:
-    """1190.4 -> "1,190", 15.43 -> "15.4", 1.2e-9 -> "1.2e-09": three digits, all before the point up to a billion."""
-    text = f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    """1190.4 -> "1,190", 15.43 -> "15.4", 2.2 -> "2.20", 20.0 -> "20", 0.5 -> "0.5", 1.2e-9 -> "1.2e-09": three digits,
+    up to a billion all before the point."""
+    size = abs(value)
+    text = f"{value:,.0f}" if 100 <= size < 1e9 else f"{value:#.3g}" if size > 1 and value % 1 else f"{value:.3g}"
     return text.replace("-", "−", int(value < 0))
 
 

@@ -87,8 +87,8 @@ def test_a_version_from_which_everything_was_taken_back_says_that_it_answers_not
 @pytest.mark.parametrize(
     ("rise", "limit", "said", "spoken"),
     [
-        (0.2, 0.3, "rose by 20.0 %, which is allowed (1 → 1.2 on 300 trusted rows).", "増加は許容の範囲です"),
-        (0.4, 0.3, "rose by 40.0 % (1 → 1.4 on", "平均誤差は増えました"),
+        (0.2, 0.3, "rose by 20.0 %, which is allowed (1 → 1.20 on 300 trusted rows).", "増加は許容の範囲です"),
+        (0.4, 0.3, "rose by 40.0 % (1 → 1.40 on", "平均誤差は増えました"),
         (11.097, None, "rose to 12.1 times what they were (1 → 12.1 on", "平均誤差は増えました"),
     ],
 )

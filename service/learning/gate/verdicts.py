@@ -20,7 +20,7 @@ VISIBLE = 0.02
 YARDSTICKS = {
     "mean": "always saying the mean of all targets",
     "last": "always saying the mean of the batch before",
-    "column": "saying the column as it stands",
+    "column": "answering with the yardstick's column itself",
 }
 """What a yardstick does, by name."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.contract.enums import Outcome
+from service.contract.figures import amount
 from service.contract.number_policy import NumberPolicy
 from service.contract.report import BY_CHANCE
 from service.contract.targets.number_target import NumberTarget
@@ -126,7 +127,8 @@ def test_a_few_targets_far_out_are_held_and_listed(stream: Stream, batch: tuple[
     value = a.grid.value(stream.answers(inputs[41:42]))[0, 0]
     assert report.why == (
         "Held: 4 of 96 targets are far beyond any error that version 7 made (row 42 says 1,190 where it expects "
-        f"{value:.3g}). Version 7 stays live. Look at the listed rows, then promote it or send the batch without them."
+        f"{amount(value)}). Version 7 stays live. Look at the listed rows, then promote it or send the batch without "
+        "them."
     )
 
 
