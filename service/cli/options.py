@@ -74,10 +74,8 @@ def written(delimiter: str | None, decimal: str | None, encoding: str | None, da
 
 
 def reason_of(reason: str | None) -> str:
-    """The reason that was given, or that somebody types now. Raises WrongUsage where nobody can."""
-    if reason is not None:
-        return reason
-    if not sys.stdin.isatty():
-        raise WrongUsage("Say why: --reason TEXT.")
+    """The reason that was given, or that somebody types now; "" where nobody can, as over HTTP."""
+    if reason is not None or not sys.stdin.isatty():
+        return reason or ""
     typed: str = typer.prompt("Reason", err=True)
     return typed

@@ -220,7 +220,7 @@ class Learning(Handle):
             await self.info()
             return False
         self._facts = Facts.of(made)
-        print(f"New model {self.name}: {guessed.sentence} To decide it yourself: create_model.", file=sys.stderr)
+        print(f"New model {self.name}: {guessed.sentence} {guessed.otherwise}", file=sys.stderr)
         return True
 
     async def _unmade(self) -> bool:

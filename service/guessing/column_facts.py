@@ -67,6 +67,8 @@ DOUBTS = {
     '"{cell}", are none. If it is a date, write {date}.',
     "sum": '"{column}" says "{cell}" in one row. If that row is a sum of the others and none itself, delete it.',
     "numbering": 'No cell of "{column}" comes again. If it only numbers rows, leave it out: {way}',
+    "ids": 'The numbers of "{column}" are learned as amounts. If they are names, as of machines or customers, leave it '
+    "out or make it a category: {way}",
     "names": '"{column}" has {cell} values, hardly one of which is in many rows. If they are names, as of people or '
     "orders, leave it out: {way}",
 }
@@ -78,6 +80,8 @@ SUMS = frozenset(
 )
 """What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
+NAMES_THINGS = re.compile(r"(?:(?:^|[\W_])(?:[iI][dD]|[nN][rR]|[cC]ode)|[a-z](?:I[dD]|Nr|Code)|番号|コード)\.?$")
+"""How a column is called whose numbers are names: machine_id, CustomerID, Kunden-Nr., zip_code; not acid or humid."""
 DOZENS = 24
 """From so many different names on, where they are a third of the cells, little is learned of each."""
 SEVERAL_WORDS, MOSTLY = 3, 0.5
@@ -231,6 +235,11 @@ class ColumnFacts:
         return ("names", f"{len(self.values):,}") if self._names_rows else None
 
     @property
+    def may_name(self) -> bool:
+        """Whether the cells are whole numbers that may be names, if the column is called so."""
+        return self.numbers and not self.fractions and self.cells >= FEWEST_NUMBERS and len(self.values) > 2
+
+    @property
     def _is_text(self) -> bool:
         """Whether cells are sentences, most of which do not come again."""
         if self.numbers or self.dates or self.cells < FEWEST_NUMBERS:
@@ -306,6 +315,8 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
         doubtful += [(slip, name, cell) for cell in cells]
         if not fact.phrases and not cells and fact.doubt is not None:
             doubtful.append((fact.doubt[0], name, fact.doubt[1]))
+        elif fact.may_name and NAMES_THINGS.search(name):
+            doubtful.append(("ids", name, ""))
     return doubtful
 
 

@@ -111,6 +111,9 @@ def test_a_doubt_says_the_command_to_repeat_before_one_that_teaches(tsuika: Tsui
     file = save(tmp_path / "rents.csv", [[cell, "ab"[k % 2]] for k, cell in enumerate(cells)], ["age", "label"])
     dry = tsuika("init", "mieten", file, "--target", "class", "--dry-run")
     assert f"say so: tsuika init mieten {file} --target class --gaps 'no data'\n" in dry.out
+    slip = save(tmp_path / "slip.csv", [["12 kg" if k == 7 else str(k), "ab"[k % 2]] for k in range(40)], ["age", "y"])
+    refused = tsuika("init", "mieten", slip).err
+    assert refused.rstrip().endswith(f"tsuika init mieten {slip} --category age"), "nothing was made: no --replace"
     made = tsuika("init", "mieten", file)
     [command] = re.findall(r"say so: tsuika (.*)", made.out)
     assert command == f"init mieten {file} --gaps 'no data' --replace"

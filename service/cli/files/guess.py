@@ -23,6 +23,9 @@ from service.guessing.csv_facts import by_cells, check_header, check_one_answer
 from service.guessing.label_column import LABELS, number_target
 from service.guessing.unguessable import SENTENCES, Unguessable
 
+AGAIN = " --replace"
+"""With this a command makes a model anew that is there."""
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -45,8 +48,9 @@ def guess(
     meant: str | None = "",
 ) -> Guess:
     """Looks through a file. target: "class" or "number", None to guess. repeat: the command that guesses it anew, with
-    {} in the place of one more option. categories: columns that are such, whatever their cells look like. meant:
-    classes that are no slips, with commas, None for all. Raises WrongUsage where there is no label."""
+    {} in the place of one more option; a refusal says it without AGAIN, since nothing was made. categories: columns
+    that are such, whatever their cells look like. meant: classes that are no slips, with commas, None for all. Raises
+    WrongUsage where there is no label."""
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
@@ -64,7 +68,7 @@ def guess(
     labels = count_labels(file.without((), list(gaps)), label_name)
     numbers = target == "number" or (target is None and facts[label_name].measures)
     if target is None and not numbers:
-        _require_classes(file, label_name, labels, facts[label_name], repeat)
+        _require_classes(file, label_name, labels, facts[label_name], repeat.removesuffix(AGAIN))
     body: dict[str, Any] = {"input": spec}
     lines = [f"{file.name}: {labels.rows:,} rows. Inputs: {takes}."]
     lines += [dialect.sentence] if dialect.sentence else []
@@ -79,11 +83,11 @@ def guess(
     lines += [f'"{gap}" in {quoted(names)} is taken for a gap: nothing is known there.' for gap, names in gaps.items()]
     lines += [lacking] if (lacking := labels.without_label(file, "number" if numbers else "label")) else []
     doubtful = doubts(spec, {name: fact for name, fact in inputs.items() if name not in categories})
-    _require_no_slip(file, doubtful, dialect, repeat)
+    _require_no_slip(file, doubtful, dialect, repeat.removesuffix(AGAIN))
     unknown = dict.fromkeys(cell for why, _, cell in doubtful if why == "gap")
     for why, name, cell in doubtful:
         option = " ".join(f"--gaps {word(c)}" for c in unknown) if why == "gap" else f"--leave-out {word(name)}"
-        way = repeat.replace("{}", option)
+        way = repeat.replace("{}", option) + (f", or --category {word(name)}" if why == "ids" else "")
         lines.append(DOUBTS[why].format(column=name, cell=cell, way=way, **dialect.forms))
     return Guess(body, lines, label_name, list(gaps), bool(doubtful))
 

@@ -62,7 +62,7 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Guesses inputs, columns and classes from a file, says so, and makes the model. Nothing is learned yet."""
-    from service.cli.files.guess import guess  # it imports the client
+    from service.cli.files.guess import AGAIN, guess  # it imports the client
 
     _check_name(model)
     check_left_out(leave_out, label=label)
@@ -72,7 +72,8 @@ def run(
     typed = _typed({"--target": [target], "--category": category or [], **said})
     if new_classes is not None:
         typed += " --new-classes" + ("" if new_classes == ASK else f"={word(new_classes)}")
-    repeat = f"tsuika init {model} {word(str(path))}{typed} {{}}{'' if dry_run else ' --replace'}"
+    repeat = f"tsuika init {model} {word(str(path))}{typed}{' --replace' if replace else ''} {{}}"
+    repeat += "" if dry_run or replace else AGAIN
     file = open_file(path, leave_out, gaps, SaidDialect.of(how))
     guessed = guess(file, label, target, repeat, category or (), None if new_classes == ASK else new_classes or "")
     body = {"name": model, **guessed.body, **({"leave_out": leave_out} if leave_out else {})}

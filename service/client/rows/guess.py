@@ -60,6 +60,13 @@ class Guess:
         return " ".join(filter(None, [said, self.dialect.sentence, *classes, *ways]))
 
     @property
+    def otherwise(self) -> str:
+        """How to have it otherwise, once the model is made."""
+        if not self.doubts:
+            return "To decide it yourself: create_model."
+        return "This model keeps its columns: to have them otherwise, say so in a push to a model of another name."
+
+    @property
     def slips(self) -> str:
         """The question whether rare classes are slips; "" where there are none."""
         return slips(self.classes, lambda name: f" (row {self.first[name] + 1:,})" if self.first else "")
@@ -280,6 +287,8 @@ def _picture(image: Any) -> tuple[int, int, int] | None:
 
 def _way(why: str, column: str, cell: str) -> str:
     """What to write where a column of rows may not be as it is guessed; of a file, gaps are asked about before."""
+    if why == "ids":
+        return f'leave_out="{column}", or of a frame frame["{column}"].astype("category").'
     return (
         f'read the file with na_values="{cell}".' if why in ("gap", "slip", "date_slip") else f'leave_out="{column}".'
     )

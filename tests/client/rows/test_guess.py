@@ -143,7 +143,22 @@ def test_a_column_that_may_only_number_rows_is_named() -> None:
         assert made.sentence.endswith(
             'No cell of "id" comes again. If it only numbers rows, leave it out: leave_out="id".'
         )
+        assert made.otherwise.endswith("in a push to a model of another name."), "rows are learned by then"
     assert guess(frame, leave_out=["id"]).doubts == ()
+
+
+def test_numbers_that_may_be_names_by_their_column_are_asked_about() -> None:
+    several = [700 + k * 7 % 13 for k in range(30)]
+    named = {name: several for name in ("machine_id", "CustomerID", "Kunden-Nr.", "zip code", "顧客番号", "nr")}
+    others = {name: several for name in ("acid", "humid", "paid", "age")} | {"gain_id": [0.5 + k for k in several]}
+    frame = pandas.DataFrame(named | others | {"label": ["a", "b"] * 15})
+    for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
+        assert made.doubts == tuple(("ids", name, "") for name in named)
+        assert (
+            'leave it out or make it a category: leave_out="machine_id", or of a frame frame["machine_id"].astype'
+        ) in made.sentence
+    as_category = frame[["machine_id", "age", "label"]].astype({"machine_id": "category"})
+    assert guess(as_category).doubts == ()
 
 
 def test_a_column_of_names_is_asked_about_and_categories_are_not() -> None:
