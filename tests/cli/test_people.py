@@ -212,7 +212,12 @@ def test_vectors_are_predicted_without_the_columns_that_their_model_leaves_out(t
     for words in ([bare], [whole], [other], [other, "--label", "kind"]):
         answer = tsuika("predict", "numbered", *words)
         assert answer.code == DONE, answer.err
-        assert [row["class"] for row in csv.DictReader(io.StringIO(answer.out))] == ["pear", "apple"] * 2
+        answered = list(csv.DictReader(io.StringIO(answer.out)))
+        assert [(row["nr"], row["class"]) for row in answered] == [(row[0], row[-1]) for row in asked], "to join by"
+    assert list(answered[0]) == ["nr", "kind", "class", "score"], "what the file says beside the inputs comes first"
+    named = save(tmp_path / "named.csv", asked, ["nr", *HEADER[:-1], "class"])
+    left = tsuika("predict", "numbered", named, "--leave-out", "nr").out
+    assert left.splitlines()[0] == "nr,given_class,class,score", "left out of the question, not of the answer"
 
 
 def test_bars_show_each_phase_where_somebody_looks(

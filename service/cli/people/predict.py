@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from rich.text import Text
 from typer import Argument, Option, echo
@@ -53,7 +53,8 @@ def run(
     dates: Dates = None,
     as_json: Json = False,
 ) -> int:
-    """Predicts rows by the live version, or by the one that is named. In a pipe it writes CSV, a line a row."""
+    """Predicts rows by the live version, or by the one that is named. In a pipe it writes CSV, a line a row: what the
+    file says beside the inputs, such as an id, and the answer."""
     if (path is None) == (row is None):
         raise WrongUsage("Name a file, or one row by --row.")
     check_left_out(leave_out, label=label)
@@ -63,13 +64,14 @@ def run(
         info = remote.info()
         if row is not None:
             parts: Iterable[Any] = [[_row(row, info)]]
-            dialect = PLAIN
+            dialect, beside = PLAIN, Beside()
         else:
             assert path is not None
-            file = open_file(path, leave_out, gaps, SaidDialect.of(how), info.input)
+            whole = open_file(path, said=SaidDialect.of(how), asked=info.input)
+            file = whole.without(leave_out or (), gaps or ())
             check_size(file)
             columns = columns_of(file, info, label)
-            dialect = columns.dialect
+            dialect, beside = columns.dialect, _beside(whole, {file.columns[place] for place in columns.inputs})
             named_here = leave_out or gaps or (label and info.input.kind != "table")
             parts = _parts(file, columns, info, as_it_is=not named_here)
         answers = [
@@ -77,8 +79,22 @@ def run(
         ]
     if not answers:
         raise WrongUsage(f"{path} has no row.")
-    _print(answers, dialect, as_json)
+    _print(answers, dialect, as_json, beside)
     return DONE
+
+
+class Beside(NamedTuple):
+    """Columns of a file that are no inputs, the name of a picture among them, and their cells of each row."""
+
+    names: Sequence[str] = ()
+    rows: Iterable[Sequence[Any]] = ((),)
+
+
+def _beside(file: DataFile, inputs: Collection[str]) -> Beside:
+    places = [place for place, name in enumerate(file.columns) if name not in inputs]
+    picture = ["picture"] if file.unit == "picture" else []
+    rows = ([*[record.place for _ in picture], *map(record.cells.__getitem__, places)] for record in file.records())
+    return Beside([*picture, *(file.columns[place] for place in places)], rows)
 
 
 def _parts(file: DataFile, columns: Columns, info: Model, as_it_is: bool) -> Iterator[Any]:
@@ -143,8 +159,9 @@ def _due(info: Model) -> str:
     return f"{info.input.size:,} numbers" if info.input.kind == "vector" else f"a row of {info.input.kind}"
 
 
-def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool) -> None:
-    """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked."""
+def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool, beside: Beside) -> None:
+    """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked, with what it says beside
+    them."""
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
     if as_json:
@@ -164,10 +181,10 @@ def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool) -> No
             echo(f"and {len(cells) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
     else:
         writer = csv.writer(sys.stdout, delimiter=dialect.delimiter, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow([*(csv_cell(f"given_{name}" if name in columns else name) for name in beside.names), *columns])
         writer.writerows(
             [str(cell).replace(".", dialect.decimal) if isinstance(cell, float) else csv_cell(cell) for cell in row]
-            for row in cells
+            for row in ([*said, *row] for said, row in zip(beside.rows, cells, strict=True))
         )
     for note in notes:
         echo(plain(note), err=True)

@@ -44,8 +44,8 @@ HALF = 0.5
 
 OTHER_SETTINGS = (
     "Chosen anew for all rows: {what}. That alone moves answers, so not all that changed from before to after is the "
-    "batch's doing. Whether it forgot (rule 5 of the report), made a class or region worse (8) or learned nothing (10) is "
-    "judged without that: decide by those."
+    "batch's doing. Whether it forgot (rule 5 of the report), made a class or region worse (8) or learned nothing (10) "
+    "is judged without that: decide by those."
 )
 
 

@@ -149,8 +149,8 @@ def test_a_column_that_may_only_number_rows_is_named() -> None:
 
 def test_numbers_that_may_be_names_by_their_column_are_asked_about() -> None:
     several = [700 + k * 7 % 13 for k in range(30)]
-    named = {name: several for name in ("machine_id", "CustomerID", "Kunden-Nr.", "zip code", "顧客番号", "nr")}
-    others = {name: several for name in ("acid", "humid", "paid", "age")} | {"gain_id": [0.5 + k for k in several]}
+    named = dict.fromkeys(("machine_id", "CustomerID", "Kunden-Nr.", "zip code", "顧客番号", "nr"), several)
+    others = dict.fromkeys(("acid", "humid", "paid", "age"), several) | {"gain_id": [0.5 + k for k in several]}
     frame = pandas.DataFrame(named | others | {"label": ["a", "b"] * 15})
     for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
         assert made.doubts == tuple(("ids", name, "") for name in named)
