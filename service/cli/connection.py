@@ -37,7 +37,7 @@ def in_options(sentence: str) -> str:
     """A sentence of the service with the options of the terminal in it."""
     sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
     sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
-    sentence = re.sub(r'"expect": "(\w+)"', r"--expect \1", sentence)
+    sentence = re.sub(r'(?:"expect": |expect=)"(\w+)"', r"--expect \1", sentence)
     sentence = re.sub(r'\btarget="([^"]+)"', lambda said: f"--label {shlex.quote(said[1])}", sentence)
     sentence = re.sub(r'POST \{"batches": "pending"\} to /v1/models/([^/\s]+)/updates', r"tsuika learn \1", sentence)
     nothing = r"(in (\S+)): POST a batch first, or send rows with the update"

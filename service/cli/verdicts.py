@@ -111,6 +111,8 @@ def _print_verdict(update: Update) -> None:
     elif update.verdict == "superseded":
         ways.insert(0, f"Learn it again on what is live: tsuika rebase {name}")
     if not result.can_roll_back and update.kind == "learn" and update.batches:
-        ways.append(f"Take the rows back: tsuika retract {update.model} {update.batches[0]}")
+        called, alone = result.to_learn
+        ways += [f"{called}: tsuika learn {update.model} {' '.join(alone)}"] if alone else []
+        ways.append(f"Take the rows back: tsuika retract {update.model} {' '.join(result.to_take_back)}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))

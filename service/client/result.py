@@ -5,6 +5,7 @@ The lines are made once (`lines_of`); a terminal, a notebook and a page draw the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple, Self
@@ -21,6 +22,8 @@ WAITING = "◌"
 """Stands before an update that has no verdict."""
 NOT_LIVE = 'It is not live: "after" is what it would answer.'
 """Stands below the table of a version that nobody is answered by."""
+EXPECT = re.compile(r'"expect": "(\w+)"')
+"""What a body says, and a call says otherwise."""
 MOST_NUMBERS = 10
 """Of more numbers a row these are listed."""
 
@@ -78,7 +81,8 @@ class Result:
         if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
             phase = f", {update.progress.phase}" if update.progress else ""
             return f"{update.id} is {update.state}{phase}."
-        return (update.report.gate.why if update.report else update.why) or "Nothing was left to do."
+        said = (update.report.gate.why if update.report else update.why) or "Nothing was left to do."
+        return EXPECT.sub(r'expect="\1"', said)
 
     @property
     def reason(self) -> str:
@@ -107,6 +111,27 @@ class Result:
         return self.verdict is Verdict.PROMOTED and self.update.kind is UpdateKind.LEARN and not first
 
     @property
+    def stands_out(self) -> str | None:
+        """Of several batches that were stopped together the one that the live version contradicts most."""
+        parts = self.update.report.batch.parts if self.update.report is not None else []
+        return parts[0].batch if parts and parts[0].stands_out else None
+
+    @property
+    def to_take_back(self) -> list[str]:
+        """The batches of an update that was stopped: the one that stands out, else all."""
+        return [self.stands_out] if self.stands_out is not None else self.batches
+
+    @property
+    def to_learn(self) -> tuple[str, list[str]]:
+        """Of several batches that were stopped, those to learn without the one that stands out, else the first one; and
+        what to call that. None of one batch."""
+        if self.verdict not in (Verdict.HELD, Verdict.REJECTED) or len(self.batches) < 2:
+            return "", []
+        if self.stands_out is None:
+            return "Learn one alone", self.batches[:1]
+        return "Learn the others", [batch for batch in self.batches if batch != self.stands_out]
+
+    @property
     def next_steps(self) -> dict[str, str]:
         """What can be done now -> the call that does it, or the address where it is done."""
         name, steps = self.update.model, dict[str, str]()
@@ -119,7 +144,9 @@ class Result:
         if self.update.state in (UpdateState.FAILED, UpdateState.CANCELLED):
             steps["Try it again"] = f'client.retry("{self.update.id}")'
         if self.verdict is not None and not self.can_roll_back and self.update.kind is UpdateKind.LEARN:
-            steps["Take the rows back"] = f'client.model("{name}").retract({self.batches}, "why")'
+            called, alone = self.to_learn
+            steps |= {called: f'client.model("{name}").update(batches={alone})'} if alone else {}
+            steps["Take the rows back"] = f'client.model("{name}").retract({self.to_take_back}, "why")'
         if self.verdict is not None:
             steps["Page"] = self.page
         return steps

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import TAKEN_BACK, Certificate, Cost, Fact, GateReport, NewValues, Report
+from service.contract.report import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues, Report
 
 
 class SourceError(Fact):
@@ -98,6 +98,7 @@ class NumberBatch(Fact):
     """What the batch itself says."""
 
     errors: BatchErrors | None = Field(default=None, description="Null for a first version.")
+    parts: list[BatchPart] = Field(default=[], description=PARTS)
     outliers: list[OutlierRow] = Field(default=[], description="At most 100 rows.")
     factor: str | None = Field(default=None, description="The repair that would make all targets fit.")
     unlabelled: int = Field(default=0, description="Rows that came without a target.")
@@ -126,7 +127,9 @@ class NumberReport(Fact):
     before: Errors | None
     after: Errors | None
     yardsticks: dict[str, YardstickError] = Field(
-        default={}, description="By name: mean, last, column and ridge, on tested rows."
+        default={},
+        description="By name: mean, last, column and ridge, on tested rows; of a first version the mean of "
+        "its targets, on rows of its own.",
     )
     rise: float | None = Field(description="Of the mean error on trusted rows, relative.")
     rise_interval: tuple[float, float] | None = Field(default=None, description="Bootstrap by row, 95 %.")

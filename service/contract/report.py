@@ -168,6 +168,21 @@ NewValues = dict[str, list[NewValue]]
 """New values by column, at most 100 of each, those with the most rows first."""
 
 
+class BatchPart(Fact):
+    """One of several batches that were learned together, beside the others."""
+
+    batch: str
+    rows: int
+    error: float = Field(
+        description="Mean error of the live version at its rows; of classes, the share that it answers otherwise."
+    )
+    others: float = Field(description="The same at the rows of the others.")
+    stands_out: bool = Field(description="Whether its error is surely, and at least twice, that of the others.")
+
+
+PARTS = "Of several batches that were stopped together, at most 100: those of the largest errors first."
+
+
 class BatchEvidence(Fact):
     """What the batch itself says."""
 
@@ -175,6 +190,7 @@ class BatchEvidence(Fact):
     familiar: int | None = None
     expected: float | None = Field(default=None, description="Expected share of conflicts.")
     unfamiliar_share: float | None = None
+    parts: list[BatchPart] = Field(default=[], description=PARTS)
     suspect_rows: list[SuspectRow] = []
     disputes: list[Dispute] = []
     settled: list[Settled] = []

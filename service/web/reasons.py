@@ -42,7 +42,8 @@ def verdict_sentence(
     elif verdict is Verdict.PROMOTED:
         key, gained = ("unproven", "") if report.gate.unproven else ("promoted", kind_of(report).gained(report, words))
     stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
-    return words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
+    said = words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
+    return f"{said}{_by_batch(report, base, words)}" if key in ("held", "rejected") else said
 
 
 def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
@@ -95,6 +96,17 @@ def taken_back(report: AnyReport | None, words: Words) -> str:
     """That its rows were taken back before they came again; "" where they were not."""
     at = None if report is None else report.batch.taken_back_at
     return "" if at is None else words("update.rows_taken_back", at=moment(at))
+
+
+def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:
+    """Which of several batches that were stopped together stands out; "" of one."""
+    if not report.batch.parts:
+        return ""
+    kind, of = kind_of(report), report.batch.parts[0]
+    if not of.stands_out:
+        return words("reason.batches.together")
+    error, others = kind.show(of.error), kind.show(of.others)
+    return words(f"reason.batches.{kind.name}", batch=of.batch, n=of.rows, base=base, error=error, others=others)
 
 
 def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:

@@ -188,6 +188,16 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
         client.model("fruits").add_batch([{"weight": 8, "sugar": 1, "acid": 3, "colour": 9}], ["apple"])
     waiting = tsuika("learn", "fruits", "--json")
     assert (waiting.code, waiting.json["kind"], waiting.json["state"]) == (DONE, "learn", "succeeded"), waiting
+    named = [dict(zip(HEADER[:-1], map(float, row), strict=False)) for row in rows(["apple", "pear"], 60, seed=9)]
+    with Client() as client:
+        good = client.model("fruits").add_batch(named[:60], ["apple", "pear"] * 30)
+        bad = client.model("fruits").add_batch(named[60:], ["pear", "apple"] * 30)
+    stopped = tsuika("learn", "fruits", "--method", "ridge")
+    assert (stopped.code, f"Of its batches {bad.id} stands out: " in stopped.out) == (REJECTED, True), stopped
+    assert f"Take the rows back: tsuika retract fruits {bad.id} " in stopped.out
+    [others] = re.findall(r"Learn the others: tsuika (learn fruits \S+)", stopped.out)
+    assert others.endswith(good.id)
+    assert tsuika(*others.split()).code == DONE, "as it was printed"
 
     file, other = tmp_path / "fruits.safetensors", tmp_path / "fruits.safetensors.part"
     other.write_text("of another export")

@@ -1,9 +1,11 @@
-"""`tsuika learn MODEL`: learns the batches that wait, such as those that a rollback left out."""
+"""`tsuika learn MODEL [BATCH...]`: learns the batches that wait, such as those that a rollback left out, or some."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
+
+from typer import Argument
 
 from service.cli.connection import connected
 from service.cli.names import ModelName
@@ -14,15 +16,19 @@ from service.cli.verdicts import print_update
 
 def run(
     model: ModelName,
+    batches: Annotated[
+        list[str] | None, Argument(metavar="[BATCH]...", help="Ids of the batches, bat_...; else all that wait.")
+    ] = None,
     method: Method = None,
     expect: Expect = None,
     as_json: Json = False,
 ) -> int:
-    """Learns all batches that wait in one update, such as those that a rollback left out, and says what came of it.
+    """Learns all batches that wait in one update, such as those that a rollback left out, or those that are named, and
+    says what came of it. They are judged together.
 
     Exit code 0: live, 3: rejected, 4: held.
     """
     with connected() as client, learning(None) as show:
         options: dict[str, Any] = {"method": method, "expect": expect, "wait": math.inf, "on_progress": show}
-        update = client.model(model).update(batches="pending", **options)
+        update = client.model(model).update(batches=batches or "pending", **options)
     return print_update("learn", update, as_json)

@@ -12,9 +12,10 @@ from service.contract.report import OldClasses, Report
 from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 
 REBASE = (
-    "If another version goes live first, learn this one again on that one, so that nothing is left out: tsuika rebase "
-    '{model}@{version}, or promote it with "rebase": true.'
+    "If another version goes live first, rebase this one: it is learned again on that one, and nothing is left out."
 )
+NAMED_ROWS, FEW_ROWS = 3, 10
+"""Rows that sentences name; so few far out may be why an update was stopped."""
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 YARDSTICKS = {
@@ -25,10 +26,8 @@ YARDSTICKS = {
 """What a yardstick does, by name."""
 
 
-def verdict_sentence(
-    report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None, model: str
-) -> str:
-    """Says why an update of that model ended as it did. `version`: the one it made, `base`: the one it started from."""
+def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
+    """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
     if verdict is None or version is None:
         return "Nothing to do: every batch of this update was already learned."
     if verdict is Verdict.SUPERSEDED:
@@ -37,10 +36,44 @@ def verdict_sentence(
         )
     if verdict is Verdict.PROMOTED:
         return promoted(report, version)
-    why = report.gate.why
+    why = f"{report.gate.why}{_where(report, base)}"
     if report.gate.outcome is Outcome.PASS:
         why = f"Ready: version {version} passed every check and waits for you."
-    return f"{why} {REBASE.format(model=model, version=version)}" if verdict is Verdict.HELD else why
+    return f"{why} {REBASE}" if verdict is Verdict.HELD else why
+
+
+def _where(report: AnyReport, base: int | None) -> str:
+    """Names the rows, where they are few, and the batch of several by which an update may have been stopped."""
+    parts = report.batch.parts
+    few = isinstance(report, NumberReport) and 0 < len(report.batch.outliers) <= FEW_ROWS
+    said = f" {rows_far_out(report)}" if isinstance(report, NumberReport) and few else ""
+    if not parts:
+        return said
+    first = parts[0]
+    if not first.stands_out:
+        return f"{said} Its batches were judged together: learned one by one, a good one does not wait for a bad one."
+    if isinstance(report, Report):
+        how = f"{percent(first.error)} of its {rows(first.rows)} say something else than version {base}, and "
+        how += f"{percent(first.others)} of the others"
+    elif report.after is not None and report.after.numbers:  # a mean over several numbers has no unit
+        how = f"version {base} is far more off at its {rows(first.rows)} than at the others"
+    else:
+        how = f"version {base} is off by {amount(first.error)} at its {rows(first.rows)}, and by "
+        how += f"{amount(first.others)} at the others"
+    return f"{said} Of its batches {first.batch} stands out: {how}. Learn the others without it, or take it back."
+
+
+def rows_far_out(report: NumberReport) -> str:
+    """Names rows of targets that are far out, the farthest first, and counts the others."""
+    far = report.batch.outliers
+    several, named = len({row.batch for row in far}) > 1, list[str]()
+    for row in far[:NAMED_ROWS]:
+        of, number = f" of {row.batch}" if several else "", f' for "{row.name}"' if row.name else ""
+        named.append(
+            f"row {row.row + 1:,}{of} says {amount(row.target)}{number} where {amount(row.value)} was expected"
+        )
+    more = f"; {len(far) - NAMED_ROWS:,} more are far out" if len(far) > NAMED_ROWS else ""
+    return f"R{', '.join(named)[1:]}{more}."
 
 
 def promoted(report: AnyReport, version: int) -> str:
@@ -91,21 +124,22 @@ def numbers_gained(report: NumberReport) -> str:
     """Says how far off it is on rows that it had not learned, beside what anybody could say, what became of old rows,
     and how many targets are far out."""
     off = _off(report)
-    if report.before is None:
-        return off
-    return f"{off} {_errors_on_old_rows(report)}{_far_out(report)}"
+    kept = "" if report.before is None else f" {_errors_on_old_rows(report)}"
+    return f"{off}{kept}{_far_out(report)}"
 
 
 def _off(report: NumberReport) -> str:
+    named = [name for name in YARDSTICKS if name in report.yardsticks]
+    beside = f" ({YARDSTICKS[named[-1]]} is off by {amount(report.yardsticks[named[-1]].mae)})" if named else ""
+    errors = report.tested or report.after
+    if errors is not None and errors.numbers:  # a mean over several has no unit to be compared in
+        beside = ""
     if report.tested is not None:
-        named = [name for name in YARDSTICKS if name in report.yardsticks]
-        several = bool(report.tested.numbers)  # a mean over them has no unit to be compared in
-        beside = f" ({YARDSTICKS[named[-1]]} is off by {amount(report.yardsticks[named[-1]].mae)})" if named else ""
         last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
         on = f"On {rows(report.tested.rows)} of {last}, as they came,"
-        return f"{on} it was off by {_errors(report.tested)}{'' if several else beside}."
+        return f"{on} it was off by {_errors(report.tested)}{beside}."
     if report.after is not None:
-        return f"It is off by {_errors(report.after)} on {rows(report.after.rows)} that it had not seen."
+        return f"It is off by {_errors(report.after)} on {rows(report.after.rows)} that it had not seen{beside}."
     return "There was nothing to compare it with."
 
 
@@ -136,7 +170,7 @@ def _far_out(report: NumberReport) -> str:
     if not far:
         return ""
     are = "target is" if far == 1 else "targets are"
-    return f" {far} of its {are} far from what was expected, and learned all the same: look at `batch.outliers`."
+    return f" {far} of its {are} far from what was expected, and learned all the same. {rows_far_out(report)}"
 
 
 GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}

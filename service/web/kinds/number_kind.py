@@ -19,7 +19,7 @@ from service.web.kinds.kind import Bars, Cell, Fact, Kind, direction
 from service.web.words import MANY, Words, percent, round_percent
 
 SHOWN = 3
-"""Of more numbers a row the errors of these stand in the table of versions."""
+"""Of more numbers a row the errors of these stand in the table of versions; so many rows far out are named."""
 REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
 """With what the factor of a report begins -> what mends targets in a wrong unit."""
 Ends = tuple[float | None, float | None]
@@ -143,8 +143,11 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         return f"{self.how_good(report, words)}{kept}"
 
     def notes(self, report: NumberReport, words: Words) -> list[str]:
-        counted = (("outliers", len(report.batch.outliers)), ("follows", report.batch.follows))
-        return [words(f"reason.note.{name}", n=n) for name, n in counted if n]
+        far = report.batch.outliers
+        named = [(of.row + 1, amount(of.target), amount(of.value)) for of in far[:SHOWN]]
+        said = [words("reason.note.outlier", row=row, target=target, value=value) for row, target, value in named]
+        counted = (("outliers", len(far)), ("follows", report.batch.follows))
+        return said + [words(f"reason.note.{name}", n=n) for name, n in counted if n]
 
     def holds(self, batch: Batch, words: Words) -> str:
         """The mean and the range of its targets."""

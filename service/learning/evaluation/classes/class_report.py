@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from service.contract.enums import Interference
+from service.contract.enums import Interference, Outcome
 from service.contract.report import (
     BatchEvidence,
+    BatchPart,
     GateReport,
     NewClassesScore,
     OldClasses,
@@ -22,6 +23,7 @@ from service.contract.report import (
 )
 from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Floats, Rows
+from service.learning.evaluation.batch_parts import batch_parts
 from service.learning.evaluation.classes.class_answers import (
     Answers,
     calibration_error,
@@ -67,6 +69,7 @@ def assess(assessment: ClassAssessment) -> Report:
         both = (answers.on_trusted.right(counted.trusted) for answers in (counted.base, counted.candidate))
         unmasked = Paired.of(*both)
     old = _old_classes(counted, harm, unmasked)
+    parts = _parts(every) if gate.outcome is not Outcome.PASS else []
     return Report(
         before=scored(counted.base.on_trusted, counted.trusted, _of_all(counted)) if counted.base else None,
         after=scored(counted.candidate.on_trusted, counted.trusted, _of_all(counted)),
@@ -80,7 +83,7 @@ def assess(assessment: ClassAssessment) -> Report:
         positive_flips=unmasked.better / unmasked.rows if unmasked else None,
         yardstick=_yardstick(counted),
         older=counted.older,
-        batch=_batch_evidence(counted, evidence, measured.contradiction).model_copy(update=copies),
+        batch=_batch_evidence(counted, evidence, measured.contradiction).model_copy(update=copies | {"parts": parts}),
         cost=counted.cost,
         gate=gate,
         exact=counted.exact,
@@ -108,6 +111,15 @@ def _tested(assessment: ClassAssessment) -> TestedScore | None:
     if not len(rows):
         return None
     return TestedScore(accuracy=float(own.right(rows).mean()), rows=len(rows), ece=calibration_error(own, rows))
+
+
+def _parts(assessment: ClassAssessment) -> list[BatchPart]:
+    """The batches of the update by what the base answers to rows of its classes."""
+    if not assessment.base:
+        return []
+    rows, answers = assessment.batch, assessment.base.on_batch
+    known = answers.judged & (rows.codes(answers.classes) >= 0)
+    return batch_parts(rows, np.where(known, ~answers.right(rows), np.nan))
 
 
 def with_batch(report: Report, **changes: Any) -> Report:

@@ -57,7 +57,6 @@ def measure(assessment: ClassAssessment, uncopied: ClassAssessment) -> tuple[Mea
         relabels=assessment.expected,
         foreign=tuple(name for name in assessment.foreign if name not in trusted),
         replaced=assessment.replaced,
-        batches=assessment.batch.batches,
         young=tuple(NewClass(name, like.rows, 0, None, like) for name, like in of_young.items()),
     )
     return measured, evidence

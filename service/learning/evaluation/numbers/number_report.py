@@ -17,12 +17,13 @@ from service.contract.number_report import (
     TestedErrors,
     YardstickError,
 )
-from service.contract.report import Cost, GateReport
+from service.contract.report import BatchPart, Cost, GateReport
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.near_duplicates import shared
 from service.learning.data.rows import Bools, Floats, Rows
 from service.learning.data.slips import slip_notes, value_notes
 from service.learning.data.target_grid import NumberGrid
+from service.learning.evaluation.batch_parts import batch_parts
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.recent_batches import farthest, outlying_from
@@ -31,7 +32,7 @@ from service.learning.evaluation.numbers.intervals import LAST_BATCHES, LEAST_RO
 from service.learning.evaluation.numbers.measure_numbers import SHRUNK, fifths, remembered
 from service.learning.evaluation.numbers.number_answers import as_targets, expected_targets
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
-from service.learning.evaluation.numbers.yardsticks import reported, skill
+from service.learning.evaluation.numbers.yardsticks import beside_mean, reported, skill
 from service.learning.gate.numbers.batch_rules import NOVEL
 from service.learning.gate.numbers.number_gate import follows
 from service.learning.gate.numbers.number_measurements import NumberMeasured
@@ -72,7 +73,8 @@ def number_report(
     latest = last_tested(assessment, memory)
     values = [as_targets(assessment.grid, t.value, t.value + t.error, t.target) for t in latest]
     before, after = _before_and_after(assessment, intervals, target.level)
-    tested, yardsticks = _tested(latest, values, target), reported(target, latest)
+    tested = _tested(latest, values, target)
+    yardsticks = reported(target, latest) if before is not None else beside_mean(after.rows.targets)
     rose = rise(np.abs(before.error), np.abs(after.error)) if before is not None else None
     return NumberReport(
         tested=tested,
@@ -198,6 +200,7 @@ def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, g
     came = f"{counted_rows(unlabelled)} came without a target and {'is' if unlabelled == 1 else 'are'} left aside."
     return NumberBatch(
         errors=batch_errors(measured),
+        parts=[] if gate.outcome is Outcome.PASS else _parts(assessment),
         outliers=_outliers(assessment),
         factor=next((repair.factor for repair in repairs if repair.after == left), None),
         unlabelled=unlabelled,
@@ -207,6 +210,14 @@ def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, g
         new_values=new_values,
         notes=[*([came] if unlabelled else []), *slip_notes(new_values), *named],
     )
+
+
+def _parts(assessment: NumberAssessment) -> list[BatchPart]:
+    """Its batches by what the live version is off by, a mean over the numbers of a row."""
+    if assessment.base is None:
+        return []
+    own = assessment.batch, assessment.batch_goals, assessment.base.on_batch
+    return batch_parts(assessment.batch, np.abs(ErrorRows(assessment.grid, *own, None, 0.0).error).mean(1))
 
 
 def batch_errors(measured: NumberMeasured) -> BatchErrors | None:

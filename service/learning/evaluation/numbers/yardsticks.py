@@ -62,6 +62,14 @@ def reported(target: NumberTarget, tested: Sequence[Tested]) -> dict[str, Yardst
     return errors
 
 
+def beside_mean(targets: Floats) -> dict[str, YardstickError]:
+    """What the mean of these targets is off by, as a first version has no rows before them. targets [n, k]"""
+    if not len(targets):
+        return {}
+    error = targets - targets.mean(0)
+    return {MEAN: YardstickError(mae=float(np.abs(error).mean()), rmse=float(np.sqrt((error**2).mean(0)).mean()))}
+
+
 def skill(target: NumberTarget, tested: Sequence[Tested], values: Sequence[Floats]) -> float | None:
     """1 - mean error / that of the model's yardstick, a mean over the numbers of a row; None without either. values:
     what the versions answered to these tested rows, as targets"""

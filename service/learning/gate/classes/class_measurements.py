@@ -206,11 +206,11 @@ class Measured:
     `exact`: the candidate's head is a function of all rows ever learned, which cannot forget by itself; `partial`: it
     would be, but rows were deleted or count less · `stuck`: a training whose loss did not fall · `relabels`: its
     sender says that labels of known inputs change on purpose. `foreign`: classes that came with an imported version
-    and have no trusted row · `replaced`: the candidate keeps none of their weights. `batches`: the update's
-    own. `young`: classes that earlier batches brought a few rows at a time, so that none of those was judged as a new
-    class; their rows are counted with those of this batch. `untested`: where the base learned many rows and none of
-    them can judge (all are of one group), how many of the batch's rows of known classes it answers, and how many of
-    these otherwise than their labels. `resettled`: harm and own are beside what its settings make without the batch.
+    and have no trusted row · `replaced`: the candidate keeps none of their weights. `young`: classes that earlier
+    batches brought a few rows at a time, so that none of those was judged as a new class; their rows are counted
+    with those of this batch. `untested`: where the base learned many rows and none of them can judge (all are of
+    one group), how many of the batch's rows of known classes it answers, and how many of these otherwise than their
+    labels. `resettled`: harm and own are beside what its settings make without the batch.
     """
 
     live: int | None
@@ -227,7 +227,6 @@ class Measured:
     relabels: bool = False
     foreign: tuple[str, ...] = ()
     replaced: bool = False
-    batches: tuple[str, ...] = ()
     young: tuple[NewClass, ...] = ()
     untested: tuple[int, int] | None = None
     resettled: bool = False

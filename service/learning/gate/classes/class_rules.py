@@ -226,15 +226,12 @@ def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Mea
     that a slip of the pen would pass for it later."""
     one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
     old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
-    few = len(measured.batches) <= MOST_NAMES
-    batches = ", ".join(f'"{batch}"' for batch in measured.batches) if few else "..."
     also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
     paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
     more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
     return (
-        f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old} "
-        f"(POST /v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with "
-        f'{{"batches": [{batches}]}}{also}) and remove {"the name" if one else "the names"}, which would stay known '
+        f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old}, take this "
+        f"batch{also} back, and remove {'the name' if one else 'the names'}, which would stay known "
         f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
         "this version."
     )

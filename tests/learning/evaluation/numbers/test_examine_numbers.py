@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.contract.enums import Outcome
+from service.contract import figures
+from service.contract.enums import Outcome, Verdict
 from service.contract.number_policy import NumberPolicy
 from service.contract.number_report import AnyReport, NumberReport
 from service.contract.tables import value_code
@@ -15,7 +16,7 @@ from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import Tested, still_learned
-from service.learning.gate.verdicts import numbers_gained
+from service.learning.gate.verdicts import numbers_gained, verdict_sentence
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -97,7 +98,8 @@ def test_targets_without_noise_are_learned_batch_by_batch() -> None:
 
 def test_a_sentence_says_a_large_error_in_three_digits() -> None:
     x, y = drawn(0)
-    assert numbers_gained(Lineage(3).grow(x, 1e140 * y)).startswith("It is off by 4.79e+140 on 120 rows")
+    said = numbers_gained(Lineage(3).grow(x, 1e140 * y))
+    assert said.startswith("It is off by 4.79e+140 on 120 rows that it had not seen (always saying the mean of all ")
 
 
 def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: Lineage) -> None:
@@ -211,6 +213,9 @@ def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
     assert first.error == pytest.approx(abs(first.value - first.target))
     assert first.error > 700
     assert report.gate.outcome is not Outcome.PASS
+    assert f"ow 8 says {figures.amount(y[7])} where {figures.amount(first.value)} was expected" in verdict_sentence(
+        report, Verdict.REJECTED, 9, 8
+    )
 
 
 def test_of_a_first_batch_targets_far_from_what_other_rows_say_are_listed() -> None:
@@ -228,9 +233,11 @@ def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> Non
     assert "outliers" not in numbers_gained(clean)
     y[[7, 30]] += np.array([900.0, -700.0])
     report = numbers(lineage.offer(lineage.offered(x, y)).report)
-    assert numbers_gained(report).endswith(
-        " 2 of its targets are far from what was expected, and learned all the same: look at `batch.outliers`."
+    says = f"row 8 says {figures.amount(y[7])} where"
+    told = numbers_gained(report).partition(
+        " 2 of its targets are far from what was expected, and learned all the same. R"
     )
+    assert says in f"r{told[2]}", told
 
 
 def test_a_retraction_drops_what_came_of_the_batch(lineage: Lineage) -> None:

@@ -491,7 +491,7 @@ def like(
 
 def named(**classes: Likeness) -> Measured:
     new = tuple(NewClass(name, 40, 36, 36, alike) for name, alike in classes.items())
-    return Measured(live=4, new_classes=new, batches=("bat_7",))
+    return Measured(live=4, new_classes=new)
 
 
 def test_an_old_class_under_a_new_name_is_held_with_what_to_send() -> None:
@@ -499,9 +499,8 @@ def test_an_old_class_under_a_new_name_is_held_with_what_to_send() -> None:
     assert report.outcome is Outcome.UNDECIDED
     assert report.why == (
         'Held: of 52 rows of "three", 49 are surely "3" for version 4, and nothing tells them from rows of "3". '
-        "Version 4 stays live. Is it another name? Then send these rows again under that name (POST "
-        '/v1/models/…/updates), take this batch back (POST /v1/models/…/retractions with {"batches": ["bat_7"]}) and '
-        "remove the name, which would stay known (DELETE /v1/models/…/classes/three). If it is a class of its own, "
+        "Version 4 stays live. Is it another name? Then send these rows again under that name, take this batch back, "
+        "and remove the name, which would stay known (DELETE /v1/models/…/classes/three). If it is a class of its own, "
         "promote this version."
     )
 
@@ -519,7 +518,7 @@ def test_a_class_that_came_a_few_rows_at_a_time_is_taken_back_with_its_earlier_b
     young = replace(named(), young=(NewClass("three", 12, 0, None, like(0.5, 12, 11)),))
     why = judge(young, POLICY).why
     assert fired(young) == {12: Severity.HELD}
-    assert '"batches": ["bat_7"]} and the earlier batches that brought "three") and remove the name' in why
+    assert 'take this batch and the earlier batches that brought "three" back, and remove the name' in why
 
 
 def test_a_first_batch_of_one_group_says_that_none_of_its_rows_can_judge() -> None:
