@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from service.client.result import Result
     from service.contract.number_report import AnyReport
-    from service.contract.report import ClassScore, Report
     from service.contract.resources import Update
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
@@ -84,11 +83,6 @@ def figure(report: AnyReport | None) -> str:
     errors = [number.mae for number in report.after.numbers[:SHOWN]] or [report.after.mae]
     more = " …" if len(report.after.numbers) > SHOWN else ""
     return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
-
-
-def class_scores(report: Report) -> dict[str, ClassScore]:
-    """How good a version was at each class, those that it brought among them."""
-    return {**(report.after.classes if report.after else {}), **report.new_classes.classes}
 
 
 def _print_verdict(update: Update) -> None:

@@ -155,6 +155,12 @@ class NumberReport(Fact):
     learning_curve: None = None
 
     @property
+    def figures(self) -> dict[str, float]:
+        """What versions are compared by, by name: the mean error, or that of each of several numbers."""
+        of_each = {f"mean error, {number.name}": number.mae for number in (self.after.numbers if self.after else ())}
+        return of_each or ({"mean error": self.after.mae} if self.after else {})
+
+    @property
     def yardstick_mae(self) -> float | None:
         """Mean error of the model's yardstick on tested rows; None where it is not known, and of several numbers a row,
         whose skill is a mean."""

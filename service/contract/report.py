@@ -349,3 +349,14 @@ class Report(Fact):
     certificate: Certificate | None = None
     method: dict[str, Any] = Field(default={}, description="What the method itself tells; docs/auto.md has the units.")
     notes: list[str] = []
+
+    @property
+    def classes(self) -> dict[str, ClassScore]:
+        """How good the version is at each class, those that it brought among them."""
+        return {**(self.after.classes if self.after else {}), **self.new_classes.classes}
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What versions are compared by, by name: shares that are right, in all and by class."""
+        of_each = {f"class {name}": score.accuracy for name, score in self.classes.items()}
+        return ({"all classes": sum(of_each.values()) / len(of_each)} if of_each else {}) | of_each

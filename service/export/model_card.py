@@ -178,9 +178,8 @@ def _quality(version: Version) -> Iterator[str]:
 
 
 def _classes(report: Report) -> Iterator[str]:
-    after, scores = report.after, dict(report.new_classes.classes)
-    if after is not None:
-        scores = {**after.classes, **scores}
+    scores = report.classes
+    if (after := report.after) is not None:
         right, mean = f"{after.accuracy:.1%}", f"{after.balanced_accuracy:.1%}"
         yield ""
         yield f"Right on {right} of {after.rows:,} trusted rows, which it did not learn; {mean} as a mean over classes."

@@ -16,14 +16,12 @@ from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, written
 from service.cli.output import plain, print_json, print_table, stdout
-from service.cli.verdicts import class_scores
 from service.contract.figures import amount, percent
 from service.guessing.csv_dialect import SaidDialect
 from service.learning.wording import points
 
 if TYPE_CHECKING:
     from service.client import Client
-    from service.contract.number_report import AnyReport
     from service.contract.resources import Model, Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
@@ -87,7 +85,7 @@ def _rows(a: Version, b: Version) -> list[list[str | Text]]:
     rows.append(["method", *((v.method or {}).get("name", "imported") for v in (a, b)), ""])
     rows.append(["batches", *(str(len(v.batches)) for v in (a, b)), ""])
     rows.append(["parameters", *(f"{v.parameters:,}" for v in (a, b)), ""])
-    scores = [_scores(v.report) for v in (a, b)]
+    scores = [v.report.figures if v.report is not None else {} for v in (a, b)]
     for name in dict.fromkeys([*scores[0], *scores[1]]):
         rows.append(_compared(name, scores[0].get(name), scores[1].get(name)))
     return rows
@@ -102,16 +100,3 @@ def _compared(name: str, a: float | None, b: float | None) -> list[str | Text]:
     better = (b < a) if of_error else (b > a)
     change = f"{b - a:+.3g}".replace("-", "−") if of_error else points(b - a)
     return [*cells, Text(change, "" if a == b else "green" if better else "red")]
-
-
-def _scores(report: AnyReport | None) -> dict[str, float]:
-    """Shares that are right, in all and by class; of numbers the mean error."""
-    from service.contract.report import Report
-
-    if isinstance(report, Report):
-        classes = {f"class {name}": score.accuracy for name, score in class_scores(report).items()}
-        return ({"all classes": sum(classes.values()) / len(classes)} if classes else {}) | classes
-    if report is None or report.after is None:
-        return {}
-    of_each = {f"mean error, {number.name}": number.mae for number in report.after.numbers}
-    return of_each or {"mean error": report.after.mae}

@@ -12,11 +12,11 @@ from service.cli.exits import DONE
 from service.cli.names import VersionName, version_of
 from service.cli.options import Json
 from service.cli.output import plain, print_json, print_table, stdout
-from service.cli.verdicts import class_scores, print_measured
+from service.cli.verdicts import print_measured
 from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
-    from service.contract.report import Cost
+    from service.contract.report import Cost, Report
     from service.contract.resources import Version
 
 BAR = 20
@@ -42,6 +42,8 @@ def run(name: VersionName, as_json: Json = False) -> int:
 
 
 def _print(console: Console, version: Version) -> None:
+    from service.contract.report import Report
+
     state = Text("live", "green") if version.live else Text("not live", "dim")
     method = (version.method or {}).get("name", "imported")
     parent = "" if version.parent is None else f", learned on version {version.parent}"
@@ -54,10 +56,10 @@ def _print(console: Console, version: Version) -> None:
         then = "" if version.live or not report.gate.why.startswith("Live") else "When it was judged: "
         console.print(plain(f"{then}{in_options(report.gate.why)}"))
     print_measured(console, report, live=version.live)
-    new = report.new_classes is not None and report.new_classes.names
+    new = isinstance(report, Report) and report.new_classes.names
     if rows := " ".join([*([BEFORE] if report.before is not None else []), *([BROUGHT] if new else [])]):
         console.print(Text(rows, "dim"))
-    if report.old_classes is not None:
+    if isinstance(report, Report):
         _classes(console, report)
     _rules(console, report)
     _batch(console, report)
@@ -74,11 +76,11 @@ def _work(cost: Cost) -> str:
     return f", {much}{' of' if share < 1 else ''} the work of training a network anew on all rows"
 
 
-def _classes(console: Console, report: Any) -> None:
+def _classes(console: Console, report: Report) -> None:
     """A bar a class: how many of its rows that judge are right."""
     before = report.before.classes if report.before else {}
     rows: list[list[str | Text]] = []
-    for name, score in sorted(class_scores(report).items(), key=lambda item: item[1].accuracy):
+    for name, score in sorted(report.classes.items(), key=lambda item: item[1].accuracy):
         was = percent(before[name].accuracy) if name in before else "–"
         bar = Text("━" * round(BAR * score.accuracy), "red" if score.accuracy < 0.5 else "cyan")
         rows.append([name, was, percent(score.accuracy), bar, f"{score.rows:,}"])
