@@ -12,7 +12,7 @@ import numpy as np
 
 from service.api.reader.annotations import Annotations, Due, check_grid
 from service.contract.names import clean_class_name
-from service.contract.targets.number_target import NumberTarget
+from service.contract.targets.class_target import ClassTarget
 from service.errors import InvalidContent
 from service.intake.kinds.labels import text_of
 from service.intake.kinds.targets import read_targets
@@ -27,7 +27,7 @@ Rights = Mapping[int, Right | None]
 
 def read_rights(values: Mapping[str, Any], due: Due) -> Rights:
     """What an order says of rows, by their numbers as text. Raises InvalidContent."""
-    if not isinstance(due.target, NumberTarget):
+    if isinstance(due.target, ClassTarget):
         return {
             int(row): None if label is None else (clean_class_name(text_of(label, at), at), ())
             for row, label, at in ((row, label, f"/rows/{row}") for row, label in values.items())
