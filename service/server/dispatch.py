@@ -135,8 +135,8 @@ class Dispatcher:
             if self._site is None:
                 await run_in_threadpool(self.load_pages)
             assert self._site is not None
-            answer.site, answer.taken = self._site, True
-            answer.route = await self._site(scope, receive, answer.send)
+            answer.site, answer.taken, answer.route = self._site, True, self._site.route_at(scope["path"])
+            await self._site(scope, receive, answer.send)
             return
         if (key := key_to_read_by(scope)) is not None:
             scope[SIGNED_IN] = f"Bearer {key}"

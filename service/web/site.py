@@ -53,14 +53,21 @@ class Site:
         self._door = door
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> str:
-        """Answers a request. -> its route, for figures and the log. Raises NotFound for what is no page, where no
-        browser asks for it, and what `read_form` raises."""
+    @staticmethod
+    def route_at(path: str) -> str:
+        """The route of a path, for figures and the log; "" where there is none."""
+        if path.startswith("/static/"):
+            return "/static/{file}"
+        return next((route.path for pattern, route in PATTERNS if pattern.fullmatch(path)), "")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request. Raises NotFound for what is no page, where no browser asks for it, and what `read_form`
+        raises."""
         path, asks = scope["path"], scope["method"]
         if path.startswith("/static/") and asks == "GET":
             media, data = static(path)
             await _send(send, _Made(200, data, media=media))
-            return "/static/{file}"
+            return
         match, route = next(((m, r) for pattern, r in PATTERNS if (m := pattern.fullmatch(path))), (None, None))
         page: Page | None = {"GET": route.show, "POST": route.act}.get(asks) if route is not None else None
         if (match is None or page is None) and not wants_html(scope):
@@ -87,7 +94,6 @@ class Site:
             else:
                 view = replace(view, head=await upload.head())
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))
-        return route.path if route else ""
 
     def refusal(self, scope: Scope, problem: Mapping[str, object]) -> Refusal | None:
         """What the door refuses of a page, as a page: media type, body, headers; None where no browser asks for it."""

@@ -76,7 +76,9 @@ def test_a_request_that_is_refused_before_its_route_is_counted_there(
     too_long = {**OPERATOR, "Content-Type": "application/json", "Content-Length": str(10**12)}
     assert api("POST", "/v1/models", content=b"{}", headers=too_long).status_code == 413
     assert api("POST", "/no/such", content="x", headers={**OPERATOR, "Content-Type": "text/html"}).status_code == 415
+    assert api("POST", "/models/digits/rollback", content=b"x" * (2**20 + 1), headers=OPERATOR).status_code == 413
     for route, status in (
+        ("/models/{model}/rollback", "413"),
         ("/v1/models/{model}/batches", "401"),
         ("/v1/models/{model}/updates", "415"),
         ("/v1/models", "413"),
