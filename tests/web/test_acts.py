@@ -326,7 +326,7 @@ def test_what_is_wrong_with_a_form_is_said_in_japanese(person: Person) -> None:
         "/models/digits/rollback": {"reason": "x" * 2001},
         f"{of_batch}/retract": {"reason": "a\x1bb"},
         "/models/digits/predict": {"rows": "[[1]]"},
-        "/keys": {"name": "a", "scope-admin": "yes", "models": "digits"},
+        "/keys": {"name": "a", "scope-admin": "yes", "models": "digits", "rate": "-1", "bytes": "1 GB", "queued": "0"},
     }
     for page, fields in forms.items():
         wrong = person.sends(page, page, **fields)

@@ -30,16 +30,22 @@ def test_a_key_is_made_with_scopes_and_models_and_its_secret_is_shown_once(admin
     made = admin.sends(
         "/keys",
         "/keys",
-        **{"name": "<i>till</i>", "scope-predict": "yes", "models": "digits, other", "expires_at": "2099-01-31"},
+        **{"name": "<i>till</i>", "scope-predict": "yes", "models": "digits, other t-*", "expires_at": "2099-01-31"},
+        rate="2.5",
+        bytes="10000000000",
+        queued="3",
     )
     [secret] = re.findall(r"<code>(\S+)</code></pre>", made.text)
     assert "shown this once" in made.text
     [key] = admin.api.ok("GET", "/v1/keys", headers=bearer)["items"]
-    assert (key["name"], key["scopes"], key["models"]) == ("<i>till</i>", ["predict"], ["digits", "other"])
+    assert (key["name"], key["scopes"], key["models"]) == ("<i>till</i>", ["predict"], ["digits", "other", "t-*"])
+    assert (key["rate"], key["bytes"], key["queued"]) == (2.5, 10**10, 3)
     assert key["expires_at"].startswith("2099-01-31T00:00:00")
     listed = admin.looks("/keys").text
     assert secret not in listed
     assert "One key here opens something now." in listed
+    for share in ("at most 2.5 requests a second", "bytes of batches", "at most 3 updates waiting", "other, t-*"):
+        assert share in listed
     assert "&lt;i&gt;till&lt;/i&gt;" in listed
     assert "<i>" not in made.text + listed
     assert admin.api("GET", "/v1/models", headers={"authorization": f"Bearer {secret}"}).status_code == 200
@@ -89,6 +95,9 @@ def test_a_key_that_cannot_be_made_is_answered_beside_its_fields(admin: Person) 
         "scopes": {"name": "till"},
         "models": {"name": "till", "scope-learn": "yes", "models": "NO!"},
         "expires_at": {"name": "till", "scope-learn": "yes", "expires_at": "tomorrow"},
+        "rate": {"name": "till", "scope-learn": "yes", "rate": "1,5"},
+        "bytes": {"name": "till", "scope-learn": "yes", "bytes": "1 GB"},
+        "queued": {"name": "till", "scope-learn": "yes", "queued": "1.5"},
     }.items():
         refused = admin.sends("/keys", "/keys", **sent)
         assert refused.status_code == 422, field

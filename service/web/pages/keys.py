@@ -9,10 +9,14 @@ from service.contract.enums import KeyScope
 from service.contract.keys import Key, NewKey
 from service.contract.resources import Page as Listed
 from service.web.client import Refused, address
+from service.web.forms import whole
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 KEYS = 50
 """Keys a page."""
+SHARES = ("rate", "bytes", "queued")
+"""How much a key may do, where the service is not asked."""
+FRACTION = re.compile(r"\d{1,9}\.\d{1,9}", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -32,6 +36,7 @@ def show(view: View, made: NewKey | None = None) -> Answer:
         "open": view.api.key is None,
         "signs_in": signs_in,
         "scopes": list(KeyScope),
+        "shares": SHARES,
         "form": {} if made is not None else view.form,
         "made": made,
         "faults": {place.partition(".")[0]: sentence for place, sentence in view.faults.items()},
@@ -49,11 +54,17 @@ def make(view: View) -> Answer:
         "scopes": [scope for scope in KeyScope if form.get(f"scope-{scope}")],
         "models": form.get("models", "").replace(",", " ").split() or None,
         "expires_at": f"{end}T00:00:00Z" if DAY.fullmatch(end) else end or None,
+        **{share: _number(form.get(share, "").strip()) for share in SHARES},
     }
     if view.api.key is None and KeyScope.ADMIN not in order["scopes"]:
         return show(view.wrong({"scopes": view.words("keys.first_may_all")}))
     asked = {name: value for name, value in order.items() if value is not None}
     return show(view, view.api.post(address("keys"), NewKey, asked))
+
+
+def _number(text: str) -> float | str | None:
+    """A number that was typed; what is none stays text, which the API refuses."""
+    return float(text) if FRACTION.fullmatch(text) else whole(text) if text else None
 
 
 def ask(view: View) -> Answer:
