@@ -53,8 +53,8 @@ DOUBTS = {
     "without a unit or anything between thousands.",
     "date": '"{column}" is a category as it is written, such as {cell}. If it is a date, write {date}. '
     f"{FOUR_DIGITS}",
-    "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column alone, or '
-    "leave it out: {way}",
+    "text": 'Words of "{column}" are not read: each cell is one value. Make a model of texts of that column '
+    "alone{cell}, or leave it out: {way}",
     "gap": '"{column}" is a category as it is written: nearly all of its cells are numbers, and others say "{cell}". '
     "If nothing is known there, say so: {way}",
     "slip": '"{cell}" is no number, and nearly all other cells of "{column}" are. Write it as 12500 or {number}, '
@@ -314,7 +314,10 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
         slip, cells = fact.slips
         doubtful += [(slip, name, cell) for cell in cells]
         if not fact.phrases and not cells and fact.doubt is not None:
-            doubtful.append((fact.doubt[0], name, fact.doubt[1]))
+            why, cell = fact.doubt
+            if why == "text" and len(facts) == 2:
+                cell = f' (leave out "{next(other for other in facts if other != name)}")'
+            doubtful.append((why, name, cell))
         elif fact.may_name and NAMES_THINGS.search(name):
             doubtful.append(("ids", name, ""))
     return doubtful

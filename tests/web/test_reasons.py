@@ -27,6 +27,7 @@ from service.learning.evaluation.context import OTHER_SETTINGS
 from service.learning.gate.classes.class_gate import RULES
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.gate.verdicts import promoted
+from service.learning.gate.verdicts import verdict_sentence as verdict_of
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.kinds import kind_of
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
@@ -44,7 +45,7 @@ OF = {Report: (REPORT, RULES), NumberReport: (NUMBERS, NUMBER_RULES)}
 
 
 def rule(name: str, passed: bool | None = False, severity: Severity | None = Severity.REJECTED, **of: Any) -> Rule:
-    facts = {"number": 1, "value": 0.25, "limit": 0.02, "why": f"The {name} sentence of the gate, in English.", **of}
+    facts = {"number": 5, "value": 0.25, "limit": 0.02, "why": f"The {name} sentence of the gate, in English.", **of}
     return Rule(name=name, passed=passed, severity=severity, **facts)
 
 
@@ -82,6 +83,27 @@ def test_a_version_from_which_everything_was_taken_back_says_that_it_answers_not
         left = made.model_copy(update={"certificate": proof, "cost": made.cost.model_copy(update={"rows": 0})})
         assert promoted(left, 2).endswith("Nothing that was learned is left, so it answers nothing until rows come.")
         assert "何も残っていないため" in verdict_sentence(Verdict.PROMOTED, 2, 1, left, JA)
+
+
+def test_the_batch_and_the_row_that_stand_out_are_named_in_each_language() -> None:
+    part = {"batch": "bat_2", "rows": 80, "error": 0.9, "others": 0.03}
+    row = {"batch": "bat_2", "row": 40, "target": 1190.0, "value": 118.0, "error": 1072.0}
+    for kind, figures in (
+        (Report, ("90.0\N{NO-BREAK SPACE}%", "3.0\N{NO-BREAK SPACE}%")),
+        (NumberReport, ("0.9", "0.03")),
+    ):
+        for apart, says in ((True, ("bat_2 が目立ちます", "80 行", *figures)), (False, ("1 個ずつ学習すれば",))):
+            outliers = {"outliers": [row]} if kind is NumberReport else {}
+            batch = {**OF[kind][0]["batch"], "parts": [{**part, "stands_out": apart}], **outliers}
+            made = report(kind, rule("forgets"), batch=batch)
+            spoken = verdict_sentence(Verdict.REJECTED, 3, 2, made, JA)
+            assert all(said in spoken for said in says), spoken
+            why = verdict_of(made, Verdict.REJECTED, 3, 2)
+            assert ("Of its batches bat_2 stands out" in why) == apart
+            assert ("Row 41 says 1,190 where 118 was expected." in why) == (kind is NumberReport)
+            whole = report(kind, rule("unlearnable", number=1), batch=batch)
+            assert "Row 41" not in verdict_of(whole, Verdict.REJECTED, 3, 2), "no single row is why"
+    assert note_sentences(made, JA)[0] == "行 41 の目標値は 1,190 ですが、予想は 118 です。"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +150,7 @@ def test_a_wrong_unit_is_said_of_its_number_with_what_mends_it() -> None:
 
 def test_the_figures_are_those_of_the_report() -> None:
     batch = {"conflicts": 1088, "familiar": 1208, "expected": 0.05}
-    shuffled = report(fires=rule("unlearnable"), batch=batch)
+    shuffled = report(fires=rule("unlearnable", number=1), batch=batch)
     said = verdict_sentence(Verdict.REJECTED, 3, 2, shuffled, JA)
     assert said.startswith("不採用：ラベルが入れ替わっているようです。1,208 行中 1,088 行がバージョン 2 と食い違い")
     assert said.endswith("公開中のバージョン 2 はそのままです。")

@@ -14,6 +14,8 @@ from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 REBASE = (
     "If another version goes live first, rebase this one: it is learned again on that one, and nothing is left out."
 )
+OF_ALL_ROWS = (1, 2, 13)
+"""Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
 NAMED_ROWS, FEW_ROWS = 3, 10
 """Rows that sentences name; so few far out may be why an update was stopped."""
 VISIBLE = 0.02
@@ -45,8 +47,10 @@ def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | 
 def _where(report: AnyReport, base: int | None) -> str:
     """Names the rows, where they are few, and the batch of several by which an update may have been stopped."""
     parts = report.batch.parts
-    few = isinstance(report, NumberReport) and 0 < len(report.batch.outliers) <= FEW_ROWS
-    said = f" {rows_far_out(report)}" if isinstance(report, NumberReport) and few else ""
+    said = ""
+    if isinstance(report, NumberReport) and 0 < len(report.batch.outliers) <= FEW_ROWS:
+        of_all = any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
+        said = "" if of_all else f" {rows_far_out(report)}"
     if not parts:
         return said
     first = parts[0]
@@ -169,8 +173,8 @@ def _far_out(report: NumberReport) -> str:
     far = len(report.batch.outliers)
     if not far:
         return ""
-    are = "target is" if far == 1 else "targets are"
-    return f" {far} of its {are} far from what was expected, and learned all the same. {rows_far_out(report)}"
+    are = "is" if far == 1 else "are"
+    return f" {far} of its targets {are} far from what was expected, and learned all the same. {rows_far_out(report)}"
 
 
 GAINED: Mapping[type[AnyReport], Callable[[Any], str]] = {Report: classes_gained, NumberReport: numbers_gained}

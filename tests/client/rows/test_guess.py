@@ -183,6 +183,8 @@ def test_a_column_of_sentences_is_named_whose_words_nobody_reads() -> None:
             'Words of "says" are not read: each cell is one value. Make a model of texts of that column alone, or '
             'leave it out: leave_out="says".'
         ) in made.sentence
+    with_id = guess(frame[["often", "says", "label"]])
+    assert 'texts of that column alone (leave out "often"), or leave it out' in with_id.sentence
 
 
 def test_numbers_and_dates_that_are_written_otherwise_are_told(tmp_path: Path) -> None:
