@@ -272,7 +272,7 @@ def test_numbers_are_said_by_their_mean_and_range(person: Person) -> None:
     model = {"name": "load", "input": {"kind": "vector", "size": 1}, "target": {"kind": "number"}}
     person.api.ok("POST", "/v1/models", model)
     batch = person.api.ok("POST", "/v1/models/load/batches", {"inputs": [[1], [2]], "targets": [1, 4]})["id"]
-    assert "mean 2.5, from 1 to 4" in person.looks("/models/load/batches").text
+    assert "mean 2.50, from 1 to 4" in person.looks("/models/load/batches").text
     assert person.looks(f"/models/load/batches/{batch}").status_code == 200
 
 
