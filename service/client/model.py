@@ -142,7 +142,7 @@ class AsyncModel(Learning):
         answers are right."""
         versions = await self.version(first), await self.version(second)
         if inputs is None:
-            return Comparison(*versions, 0, [], None, "class")
+            return Comparison(*versions, 0, [], None, (await self.facts()).predicts)
         one, other = [await self.predict(inputs, version=version.number) for version in versions]
         return Comparison.of(versions, (one, other), plain_labels(labels))
 

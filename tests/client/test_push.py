@@ -200,6 +200,7 @@ def test_frames_are_tables_and_a_missing_column_is_an_error(
     assert made.verdict == "promoted"
     assert 'a table of city (category), rooms (number); predicts numbers from column "rent"' in capsys.readouterr().err
     assert "mean error" in repr(made)
+    assert model.compare(1, 1).predicts == "number"
     asked = frame(rents(4))
     assert [round(value) for value in model.predict(asked).values] == pytest.approx([78, 96, 114, 132], abs=5)
     renamed = asked.rename(columns={"city": "town"}) if frame is pandas.DataFrame else asked.rename({"city": "town"})
