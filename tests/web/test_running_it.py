@@ -44,7 +44,12 @@ def test_a_key_is_made_with_scopes_and_models_and_its_secret_is_shown_once(admin
     listed = admin.looks("/keys").text
     assert secret not in listed
     assert "One key here opens something now." in listed
-    for share in ("at most 2.5 requests a second", "bytes of batches", "at most 3 updates waiting", "other, t-*"):
+    for share in (
+        "at most 2.5 requests a second",
+        "at most 10,000,000,000 bytes of batches",
+        "at most 3 updates waiting",
+        "other, t-*",
+    ):
         assert share in listed
     assert "&lt;i&gt;till&lt;/i&gt;" in listed
     assert "<i>" not in made.text + listed
