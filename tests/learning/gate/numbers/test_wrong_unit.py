@@ -47,6 +47,15 @@ def test_the_other_sign_of_targets_about_zero_is_no_order_the_other_way_round() 
     assert "all 96 targets look as if they had the other sign" in stream.judged(inputs, -targets).why
 
 
+def test_a_division_must_bring_errors_down_by_its_factor() -> None:
+    """In targets ten times too large noise is ten times as large; a few far out bring any division nearer."""
+    for noise, times, tail, named in ((0.3, 3, 4, False), (0.3, 10, 0, True), (0.6, 10, 0, True)):
+        stream = Stream(level=0.0, noise=noise)
+        inputs, targets = stream.draw(ROWS)
+        far = tail * targets.std() * (np.random.default_rng(0).exponential(size=targets.shape) - 0.7)
+        assert (stream.measured(inputs, times * targets + far).repair.factor == "/ 10") == named
+
+
 def test_targets_that_run_against_what_is_expected_are_turned_around(
     stream: Stream, batch: tuple[Floats, Floats]
 ) -> None:
