@@ -86,8 +86,8 @@ def _how_judged(version: Version, method: str, replaced: str | None, target: Tar
     """What the suspect rows of a report were judged by. replaced: the batch in whose place this one was learned."""
     if not target.has_classes and replaced is None:
         return (
-            f"Each target stands beside what the version before {version.number} expected; where no two batches before "
-            f"say what is usual, beside what {method} answers from other rows."
+            f"Each target stands beside what the version before {version.number} expected; of a first version "
+            f"beside what {method} answers from other rows."
         )
     if version.layout.get("exact"):
         return (

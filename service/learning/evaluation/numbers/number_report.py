@@ -26,7 +26,7 @@ from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.batch_parts import batch_parts
 from service.learning.evaluation.context import Exam
 from service.learning.evaluation.numbers.batch.comparison import figures_of
-from service.learning.evaluation.numbers.batch.recent_batches import farthest, outlying_from
+from service.learning.evaluation.numbers.batch.recent_batches import familiar, farthest, outlying_from
 from service.learning.evaluation.numbers.errors import ErrorRows, Part, explained, of_each, regions, rise
 from service.learning.evaluation.numbers.intervals import LAST_BATCHES, LEAST_ROWS, covered
 from service.learning.evaluation.numbers.measure_numbers import SHRUNK, fifths, remembered
@@ -239,17 +239,19 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _outliers(assessment: NumberAssessment) -> list[OutlierRow]:
-    """Targets beyond any error of the last batches; until these are known, far from what heads of other rows answer."""
+    """Targets beyond any error of the last batches; until these are known, far from what the version before answers to
+    values that it knows, and of a first version from what heads of other rows do."""
     if outlying_from(assessment) is None:
-        own = assessment.batch, assessment.batch_goals, assessment.candidate.on_batch
-        return left_out_outliers(assessment.grid, *own)
+        seen = familiar(assessment)
+        answers = seen.base or seen.candidate
+        return left_out_outliers(seen.grid, seen.batch, seen.batch_goals, answers.on_batch)
     far = farthest(assessment, MOST_OUTLIERS)
     return [_outlier(assessment.grid, assessment.batch, k, row, expected_targets(assessment, row)) for row, k in far]
 
 
 def left_out_outliers(grid: NumberGrid, rows: Rows, goals: Floats, answers: Floats) -> list[OutlierRow]:
-    """Rows whose target is far from what heads answer that learned other rows and not this one, farthest first.
-    goals, answers [n, k]: in units; NaN where there is no such head"""
+    """Rows whose target is far from what heads answer that did not learn this row, farthest first. goals, answers
+    [n, k]: in units; NaN where there is no such head"""
     error = np.abs(goals - answers)
     answered: Bools = np.asarray(np.isfinite(error).all(1))
     if not answered.any():

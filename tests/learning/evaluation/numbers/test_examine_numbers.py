@@ -227,6 +227,15 @@ def test_of_a_first_batch_targets_far_from_what_other_rows_say_are_listed() -> N
     assert all(row.target == y[row.row] and abs(row.value - 50) < 100 for row in listed[:3])
 
 
+def test_of_a_second_batch_targets_stand_beside_what_the_version_before_expected() -> None:
+    stream = Lineage(3)
+    stream.grow(*drawn(51))
+    x, y = drawn(52)
+    y[7] += 4e5
+    [row] = numbers(stream.offer(stream.offered(x, y)).report).batch.outliers
+    assert (row.row, row.value) == (7, pytest.approx(values(stream.checkpoint, x)[7, 0], abs=0.1))
+
+
 def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> None:
     x, y = drawn(51)
     clean = numbers(lineage.offer(lineage.offered(x, y)).report)
