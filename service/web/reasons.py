@@ -55,7 +55,8 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     if rule.passed and rule.value is None and rule.name != "sound":
         return words("reason.does_not_apply")
     kind = kind_of(report)
-    variants = _variants(rule, kind.is_known(rule, report))
+    finding = kind.finding(rule, report, words)
+    variants = _variants(rule, finding.is_known)
     keys = (f"reason.{name}.{rule.name}.{variant}" for name in kind.rules for variant in variants)
     key = next((key for key in keys if key in words), None)
     if key is None:
@@ -63,8 +64,8 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
     moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
-    said = words(key, **_figures(rule, base, report, words))
-    return f"{kind.subject(rule, report, words)}{said}{passes}{moved}{beside}"
+    said = words(key, **_figures(rule, base, report, words), **finding.figures)
+    return f"{finding.subject}{said}{passes}{moved}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
@@ -127,4 +128,4 @@ def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> d
         figures[f"{name}_points"] = f"{100 * value:.1f}".replace("-", "−") if value is not None else "–"
     gain = -(rule.value or 0.0)
     figures |= {"gain_points": f"{100 * gain:.1f}", "gain_percent": percent(gain)}
-    return figures | kind_of(report).figures(report, words)
+    return figures

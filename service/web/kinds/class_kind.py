@@ -6,14 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from service.contract.predictions import ClassShare, Predictions
-from service.contract.report import Confusion, Report, Rule, Score, SuspectRow
+from service.contract.predictions import Predictions
+from service.contract.report import Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
 from service.web.estimates import Estimate, Pair, Side, interval, share
-from service.web.kinds.kind import Bars, Cell, Fact, Kind, direction
+from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
 from service.web.words import Words, percent, round_percent
 
 MOST_CLASSES, MOST_COUNTED = 20, 6
@@ -53,30 +52,25 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     top = 10
     example = '"labels": ["a", …], "new_classes": "refuse"'
 
-    def good(self, report: Report, words: Words) -> str:
+    def good(self, report: Report, words: Words, target: ClassTarget | None = None) -> str:
         old, new = self.steps(report)
         if (right := old or new) is None:
             return ""
         key = "good.trusted" if old else "good.first"
         return words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
 
-    def facts(self, report: Report, words: Words, of_live: bool = False) -> list[Fact]:
+    def figures(self, report: Report, words: Words, of_live: bool = False) -> Figures:
         labels = "model.fact.accuracy", "model.fact.new" if of_live else "model.column.new"
-        facts = [
-            Fact(words(label), percent(of.value), _note(of, words))
-            for label, of in zip(labels, self.steps(report), strict=True)
-            if of is not None
-        ]
+        shown = zip(labels, self.steps(report), strict=True)
+        facts = [Fact(words(label), percent(of.value), _rests_on(of, words)) for label, of in shown if of is not None]
         if of_live:
             del facts[1:]
-        if (tested := report.tested) is not None:
-            rows = words("model.rows", n=tested.rows)
-            facts.append(Fact(words("model.fact.tested_share"), percent(tested.accuracy), rows))
-        return facts + self.forgotten(report.forgetting, words)
-
-    def measured(self, report: Report, words: Words) -> list[str]:
-        tested = [words("measured.tested_class")] if report.tested is not None else []
-        return tested + self.since(report.forgetting, words)
+        forgotten, since = self.forgotten(report.forgetting, words)
+        if (tested := report.tested) is None:
+            return facts + forgotten, since
+        rows = words("model.rows", n=tested.rows)
+        facts.append(Fact(words("model.fact.tested_share"), percent(tested.accuracy), rows))
+        return facts + forgotten, [words("measured.tested_class"), *since]
 
     def cells(self, report: Report, words: Words) -> Sequence[str]:
         return [percent(of.value) if of is not None else "–" for of in self.steps(report)]
@@ -90,20 +84,25 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             Estimate(brought.after, low, high, brought.rows) if brought.after is not None and brought.names else None,
         )
 
-    def lost(self, share: float, words: Words) -> str:
-        return words("model.points", points=f"{100 * share:.1f}")
-
     def bars(self, report: Report | None) -> Bars:
         return Bars("class")
 
-    def pairs(self, report: Report) -> list[Pair]:
-        before = _by_class(report.before)
-        old = [Pair(name, before.get(name), after) for name, after in _by_class(report.after).items()]
+    def changed(self, report: Report, words: Words) -> Changed:
+        before, after, of = _by_class(report.before), report.after, report.yardstick
+        old = [Pair(name, before.get(name), now) for name, now in _by_class(after).items()]
+        old.sort(key=lambda of: (-abs(of.change or 0.0), of.name))
         new = sorted(_brought(report).items(), key=lambda of: of[1].value)
-        return [
-            *(Pair(name, None, after, is_new=True) for name, after in new),
-            *sorted(old, key=lambda of: (-abs(of.change or 0.0), of.name)),
-        ]
+        said = []
+        if of is not None and of.accuracy is not None:
+            said = [words("version.yardstick_is", method=of.method, accuracy=percent(of.accuracy))]
+            said += [words("version.regret", points=f"{100 * of.regret:+.1f}")] if of.regret is not None else []
+        return Changed(
+            [*(Pair(name, None, now, is_new=True) for name, now in new), *old],
+            ([" ".join(said)] if said else [], []),
+            matrix(after),
+            after.confusions if after is not None else (),
+            list(dict.fromkeys(row.batch for row in report.batch.suspect_rows)),
+        )
 
     def side(self, score: Score | None) -> Side:
         if score is None or not score.rows:
@@ -115,55 +114,25 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         new = {name: estimate for name, estimate in _brought(report).items() if name not in side.groups}
         return Side(side.trusted, {**new, **side.groups}, new)
 
-    def own_rows(self, version: int, side: Side, words: Words) -> str:
-        names = [words("list.quoted", name=name) for name in sorted(side.own)]
-        return words("compare.own_rows", version=version, names=names)
-
-    def difference(self, first: Estimate, second: Estimate, words: Words, **versions: int) -> str:
-        """The difference may be chance where the intervals meet."""
-        points = f"{100 * abs(second.value - first.value):.1f}"
-        ends = (first.low, first.high, second.low, second.high)
-        meets = None not in ends and max(first.low or 0, second.low or 0) <= min(first.high or 0, second.high or 0)
-        chance = words("compare.chance") if meets else words("compare.no_chance")
-        return words("compare.more_right", points=points, **versions) + f" {chance}"
-
-    def confused(self, report: Report) -> tuple[Matrix | None, Sequence[Confusion]]:
-        return matrix(report.after), report.after.confusions if report.after is not None else ()
-
-    def yardsticks(self, report: Report, words: Words) -> tuple[list[str], list[str]]:
-        of = report.yardstick
-        if of is None or of.accuracy is None:
-            return [], []
-        said = words("version.yardstick_is", method=of.method, accuracy=percent(of.accuracy))
-        if of.regret is not None:
-            said += " " + words("version.regret", points=f"{100 * of.regret:+.1f}")
-        return [said], []
-
-    def suspected(self, report: Report) -> Sequence[str]:
-        return list(dict.fromkeys(row.batch for row in report.batch.suspect_rows))
-
-    def is_known(self, rule: Rule, report: Report) -> bool:
-        worst = report.worst_class
+    def finding(self, rule: Rule, report: Report, words: Words) -> Finding:
+        batch, worst = report.batch, report.worst_class
+        rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
         known = {
-            "contradicts_class": bool(report.batch.disputes),
-            "disagrees_broadly": report.batch.conflicts is not None,
+            "contradicts_class": bool(batch.disputes),
+            "disagrees_broadly": batch.conflicts is not None,
             # the class that lost most is the one that the rule speaks of
             "worst_class": worst is not None and abs(worst.drop - (rule.value or 0.0)) < VISIBLE,
         }
-        return known.get(rule.name, rule.value is not None)
-
-    def figures(self, report: Report, words: Words) -> dict[str, Any]:
-        batch = report.batch
-        rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
-        return {
+        figures = {
             "rows": rows,
             "conflicts": batch.conflicts or 0,
             "usual": round((batch.expected or 0.0) * rows),
             "names": words.listed([f"「{name}」" for name in report.new_classes.names]),
             "name": dispute.class_ if dispute is not None else "",
             "suggested": dispute.suggested if dispute is not None else "",
-            "worst": report.worst_class.name if report.worst_class is not None else "",
+            "worst": worst.name if worst is not None else "",
         }
+        return Finding(known.get(rule.name, rule.value is not None), figures)
 
     def gained(self, report: Report, words: Words) -> str:
         new, old = report.new_classes.names, report.old_classes
@@ -184,33 +153,23 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     def suggested(self, row: SuspectRow) -> str:
         return row.suggested
 
-    def typed(self, row: BatchRow) -> str | None:
-        return row.label
+    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
+        return row.label, row.label or ""
 
     def read(self, typed: str) -> str:
         return typed
 
-    def shown(self, row: BatchRow) -> str:
-        return row.label or ""
-
-    def said(self, answer: Predictions, target: ClassTarget, words: Words) -> str:
-        [row] = answer.predictions
-        return words("predict.class", name=row.class_, score=percent(row.score))
-
-    def others(self, answer: Predictions) -> Sequence[ClassShare]:
-        return answer.predictions[0].top
-
-    def fields(self, target: ClassTarget) -> Sequence[str]:
-        return "class", "score"
-
-    def heads(self, target: ClassTarget, words: Words) -> Sequence[tuple[str, str]]:
-        return (words("version.class"), ""), (words("predict.score"), "n")
-
-    def answers(self, answer: Predictions) -> list[list[Cell]]:
-        return [[row.class_, round(row.score, 4)] for row in answer.predictions]
+    def answered(self, answer: Predictions, target: ClassTarget, words: Words) -> Answered:
+        first = answer.predictions[0]
+        return Answered(
+            words("predict.class", name=first.class_, score=percent(first.score)),
+            [("class", words("version.class"), ""), ("score", words("predict.score"), "n")],
+            [(row.class_, round(row.score, 4)) for row in answer.predictions],
+            first.top,
+        )
 
 
-def _note(of: Estimate, words: Words) -> str:
+def _rests_on(of: Estimate, words: Words) -> str:
     """ "95.6 to 97.7 · 400 rows" """
     if of.low is None or of.high is None:
         return words("model.rows", n=of.rows)

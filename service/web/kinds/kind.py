@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.contract.report import Confusion, Rule
 from service.contract.resources import Batch, BatchRow
 from service.web.estimates import Estimate, Pair, Side
-from service.web.words import Words
-
-Cell = str | float | None
+from service.web.words import Words, percent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +26,10 @@ class Fact(NamedTuple):
     note: str = ""
 
 
+Figures = tuple[list[Fact], list[str]]
+"""Figures of a version, and sentences on which rows and versions they are of."""
+
+
 class Bars(NamedTuple):
     """What versions are compared by, one a bar. `of`: how keys of its sentences end; `drawn`: whether all have one
     unit, so that there is a chart of them and a mean."""
@@ -36,11 +38,42 @@ class Bars(NamedTuple):
     drawn: bool = True
 
 
+class Changed(NamedTuple):
+    """What a version changed. `pairs`: bar by bar, in the order of its page; `yardsticks`: sentences on it beside
+    these, and one on each; `matrix`, `confusions`: what it takes for what; `suspected`: batches with doubtful rows."""
+
+    pairs: list[Pair]
+    yardsticks: tuple[list[str], list[str]]
+    matrix: Any = None
+    confusions: Sequence[Confusion] = ()
+    suspected: Sequence[str] = ()
+
+
+class Finding(NamedTuple):
+    """What the sentence of a rule may name. `is_known`: whether there is anything; `subject`: what it is of, before
+    it."""
+
+    is_known: bool
+    figures: Mapping[str, Any]
+    subject: str = ""
+
+
+class Answered(NamedTuple):
+    """The answers to rows. `sentence`: on the first; `others`: what else that could be; `heads`: of columns, in a file,
+    on the page, and "n" of numbers; `rows`: in these columns; `note`: on all."""
+
+    sentence: str
+    heads: Sequence[tuple[str, str, str]]
+    rows: Sequence[Sequence[str | float | None]]
+    others: Sequence[Any] = ()
+    note: str = ""
+
+
 class Kind(ABC, Generic[T, R, S, A, D]):
     """What is shown of models whose targets T are of this kind, of their reports R with scores S, of answers A, of
     doubtful rows D.
 
-    name: as a target says it; keys of sentences which each kind has end with it. show, tick: a value as text, and on an
+    name: as a target says it; keys of sentences that each kind has end with it. show, tick: a value as text, and on an
     axis · ends: of that axis · less_is_better: values are errors · has_intervals: values have a 95 % interval.
     series: lines of the chart of versions · columns: of their table, keys of `model.column`.
     rules: kinds whose sentences of rules it takes, its own first.
@@ -64,33 +97,18 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     top: int | None = None
     example: str
 
-    # How good a version is
-
-    def sentences(self, report: R | None, target: T, words: Words) -> list[str]:
-        """How good a version is, and what anybody could say of the same rows, where that is known."""
-        beside = self.beside(report, target, words) if report is not None else ""
-        return [self.how_good(report, words), *([beside] if beside else [])]
-
-    def how_good(self, report: R | None, words: Words) -> str:
-        """A sentence on how good a version is."""
-        said = self.good(report, words) if report is not None else ""
+    def how_good(self, report: R | None, words: Words, target: T | None = None) -> str:
+        """A sentence on how good a version is; with a target, also on what anybody could say of the same rows."""
+        said = self.good(report, words, target) if report is not None else ""
         return said or words("good.unknown")
 
     @abstractmethod
-    def good(self, report: R, words: Words) -> str:
+    def good(self, report: R, words: Words, target: T | None = None) -> str:
         """The same; "" where nothing is measured."""
 
-    def beside(self, report: R, target: T, words: Words) -> str:
-        """A sentence on what anybody could say of the same rows; "" where that is not known."""
-        return ""
-
     @abstractmethod
-    def facts(self, report: R, words: Words, of_live: bool = False) -> list[Fact]:
-        """Its figures; of a version that is live, the most telling ones."""
-
-    @abstractmethod
-    def measured(self, report: R, words: Words) -> list[str]:
-        """Which rows and versions these figures are of."""
+    def figures(self, report: R, words: Words, of_live: bool = False) -> Figures:
+        """How good it is; of the version that is live, the most telling ones."""
 
     @abstractmethod
     def cells(self, report: R, words: Words) -> Sequence[str]:
@@ -100,31 +118,23 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     def steps(self, report: R) -> Sequence[Estimate | None]:
         """Its points on the lines of `series`."""
 
-    @abstractmethod
     def lost(self, share: float, words: Words) -> str:
-        """How much was forgotten."""
+        return words(f"model.lost_{self.name}", points=f"{100 * share:.1f}", percent=percent(share))
 
-    def forgotten(self, forgetting: float | None, words: Words) -> list[Fact]:
+    def forgotten(self, forgetting: float | None, words: Words) -> Figures:
         """What was forgotten; less than nothing is a gain."""
         if forgetting is None:
-            return []
-        lost = self.lost(abs(round(forgetting, 3)), words)
-        return [Fact(_gained(forgetting, words), lost, words("model.fact.forgotten_note"))]
-
-    def since(self, forgetting: float | None, words: Words) -> list[str]:
-        """Beside which versions that is."""
-        if forgetting is None:
-            return []
-        return [words(f"measured.since_{self.name}", label=_gained(forgetting, words))]
-
-    # What it changed
+            return [], []
+        share = round(forgetting, 3)
+        label = words("model.fact.gained" if share < 0 else "model.fact.forgotten")
+        fact = Fact(label, self.lost(abs(share), words), words("model.fact.forgotten_note"))
+        return [fact], [words(f"measured.since_{self.name}", label=label)]
 
     @abstractmethod
     def bars(self, report: R | None) -> Bars: ...
 
     @abstractmethod
-    def pairs(self, report: R) -> list[Pair]:
-        """By what it changed, those that come first on its page first."""
+    def changed(self, report: R, words: Words) -> Changed: ...
 
     @abstractmethod
     def side(self, score: S | None) -> Side:
@@ -135,38 +145,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         """The same, and what was judged on rows of its own batch, which it had not learned."""
 
     @abstractmethod
-    def own_rows(self, version: int, side: Side, words: Words) -> str:
-        """Which of its figures are of rows of its own."""
-
-    @abstractmethod
-    def difference(self, first: Estimate, second: Estimate, words: Words, **versions: int) -> str:
-        """By how much the `winner` is better than the `loser`, and whether that may be chance."""
-
-    def confused(self, report: R) -> tuple[Any, Sequence[Confusion]]:
-        """What is taken for what: as a matrix, None where it cannot be read, and as a list."""
-        return None, ()
-
-    @abstractmethod
-    def yardsticks(self, report: R, words: Words) -> tuple[list[str], list[str]]:
-        """What it is measured by: sentences on the version, and one on each yardstick."""
-
-    def suspected(self, report: R) -> Sequence[str]:
-        """Batches whose doubtful rows its notes are of."""
-        return ()
-
-    # Sentences of rules
-
-    def is_known(self, rule: Rule, report: R) -> bool:
-        """Whether there is something that the sentence of a rule that fired can name."""
-        return rule.value is not None
-
-    @abstractmethod
-    def figures(self, report: R, words: Words) -> dict[str, Any]:
-        """What sentences of rules may name, beside what all rules have."""
-
-    def subject(self, rule: Rule, report: R, words: Words) -> str:
-        """What the sentence of a rule is of, before it."""
-        return ""
+    def finding(self, rule: Rule, report: R, words: Words) -> Finding: ...
 
     @abstractmethod
     def gained(self, report: R, words: Words) -> str:
@@ -175,8 +154,6 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     def notes(self, report: R, words: Words) -> list[str]:
         """What its figures say, beside its notes."""
         return []
-
-    # Rows and answers
 
     @abstractmethod
     def holds(self, batch: Batch, words: Words) -> str:
@@ -191,44 +168,15 @@ class Kind(ABC, Generic[T, R, S, A, D]):
         return None
 
     @abstractmethod
-    def typed(self, row: BatchRow) -> str | None:
-        """What is right of a row, as one types it."""
+    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
+        """What is right of a row, as one types it, and as one reads it."""
 
     @abstractmethod
     def read(self, typed: str) -> Any:
-        """The same as the API takes it."""
+        """What was typed as right, as the API takes it."""
 
     @abstractmethod
-    def shown(self, row: BatchRow) -> str:
-        """The same as one reads it."""
-
-    @abstractmethod
-    def said(self, answer: A, target: T, words: Words) -> str:
-        """A sentence on the answer to one row."""
-
-    def others(self, answer: A) -> Sequence[Any]:
-        """What else that row could be."""
-        return ()
-
-    @abstractmethod
-    def fields(self, target: T) -> Sequence[str]:
-        """Columns of a file of answers."""
-
-    @abstractmethod
-    def heads(self, target: T, words: Words) -> Sequence[tuple[str, str]]:
-        """The same as the page calls them, "n" beside those of numbers."""
-
-    @abstractmethod
-    def answers(self, answer: A) -> list[list[Cell]]:
-        """The answers in these columns, row by row."""
-
-    def note(self, answer: A, words: Words) -> str:
-        """What is to be said of all answers."""
-        return ""
-
-
-def _gained(forgetting: float, words: Words) -> str:
-    return words("model.fact.gained" if round(forgetting, 3) < 0 else "model.fact.forgotten")
+    def answered(self, answer: A, target: T, words: Words) -> Answered: ...
 
 
 def direction(worse: tuple[float, float] | None) -> str:

@@ -15,7 +15,7 @@ from service.contract.report import Rule
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
 from service.web.estimates import Estimate, Pair, Side
-from service.web.kinds.kind import Bars, Cell, Fact, Kind, direction
+from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
 from service.web.words import MANY, Words, percent, round_percent
 
 SHOWN = 3
@@ -38,32 +38,31 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     doubts = (("target", "n"), ("expected", "n"), ("off", "n"))
     example = '"targets": [505.1, …]'
 
-    def good(self, report: NumberReport, words: Words) -> str:
+    def good(self, report: NumberReport, words: Words, target: NumberTarget | None = None) -> str:
         if (tested := report.tested) is not None:
-            return words("good.tested", error=_off(tested, words), rows=tested.rows, n=tested.batches)
-        if (after := _judged(report)) is None:
+            said = words("good.tested", error=_off(tested, words), rows=tested.rows, n=tested.batches)
+        elif (after := _judged(report)) is not None:
+            said = words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
+        else:
             return ""
-        return words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
-
-    def beside(self, report: NumberReport, target: NumberTarget, words: Words) -> str:
-        if (error := report.yardstick_mae) is None:
-            return ""
+        if target is None or (error := report.yardstick_mae) is None:
+            return said
         name = target.usual if isinstance(target.usual, str) else "column"
-        return words(f"good.beside.{name}", error=amount(error))
+        return " ".join((said, words(f"good.beside.{name}", error=amount(error))))
 
-    def facts(self, report: NumberReport, words: Words, of_live: bool = False) -> list[Fact]:
-        facts = []
+    def figures(self, report: NumberReport, words: Words, of_live: bool = False) -> Figures:
+        facts, tested = [], report.tested
         if (after := _judged(report)) is not None and not after.numbers:
-            if (tested := report.tested) is not None:
-                facts.append(_fact("model.fact.tested", tested, words))
-            facts.append(_fact("model.fact.error" if report.before else "model.fact.first_error", after, words))
-        return facts + self.forgotten(report.forgetting, words)
-
-    def measured(self, report: NumberReport, words: Words) -> list[str]:
-        tested = report.tested
-        alone = tested is not None and not tested.numbers
-        said = [words("measured.tested_number", n=tested.batches)] if tested is not None and alone else []
-        return said + self.since(report.forgetting, words)
+            own = "model.fact.error" if report.before else "model.fact.first_error"
+            shown = (("model.fact.tested", tested), (own, after))
+            facts = [
+                Fact(words(label), amount(errors.mae), words("model.rows", n=errors.rows))
+                for label, errors in shown
+                if errors is not None
+            ]
+        said = [words("measured.tested_number", n=tested.batches)] if tested is not None and not tested.numbers else []
+        forgotten, since = self.forgotten(report.forgetting, words)
+        return facts + forgotten, said + since
 
     def cells(self, report: NumberReport, words: Words) -> Sequence[str]:
         tested = amount(report.tested.mae) if report.tested is not None else "–"
@@ -81,21 +80,23 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
             _mean(yardstick, tested.rows) if tested is not None and yardstick is not None else None,
         )
 
-    def lost(self, share: float, words: Words) -> str:
-        return percent(share)
-
     def bars(self, report: NumberReport | None) -> Bars:
         return NUMBERS if report is not None and report.after is not None and report.after.numbers else RANGES
 
-    def pairs(self, report: NumberReport) -> list[Pair]:
-        before, after = report.before, report.after
-        if after is None:
-            return []
-        if after.numbers:
+    def changed(self, report: NumberReport, words: Words) -> Changed:
+        before, after, skill = report.before, report.after, report.skill if report.yardsticks else None
+        key = "version.skill" if skill is None or skill >= 0 else "version.skill_worse"
+        said = [] if skill is None else [words(key, skill=percent(abs(skill)))]
+        if after is not None and after.numbers:
             was = {of.name: _mean(of.mae, before.rows) for of in before.numbers} if before else {}
-            return [Pair(of.name, was.get(of.name), _mean(of.mae, after.rows), True) for of in after.numbers]
+            pairs = [Pair(of.name, was.get(of.name), _mean(of.mae, after.rows), True) for of in after.numbers]
+            return Changed(pairs, (said, []))
         errors = {(of.from_, of.to): _of_range(of) for of in before.regions} if before else {}
-        return [Pair(_name_of(of), errors.get((of.from_, of.to)), _of_range(of), True) for of in after.regions]
+        regions = after.regions if after is not None else []
+        return Changed(
+            [Pair(_name_of(of), errors.get((of.from_, of.to)), _of_range(of), True) for of in regions],
+            (said, [words(f"good.beside.{name}", error=amount(of.mae)) for name, of in report.yardsticks.items()]),
+        )
 
     def side(self, score: Errors | None) -> Side:
         if score is None or not score.rows:
@@ -108,29 +109,14 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         side = self.side(report.after)
         return side if report.before else Side(None, side.groups, side.groups)
 
-    def own_rows(self, version: int, side: Side, words: Words) -> str:
-        return words("compare.own_first", version=version)
-
-    def difference(self, first: Estimate, second: Estimate, words: Words, **versions: int) -> str:
-        return words("compare.less_error", size=amount(abs(second.value - first.value)), **versions)
-
-    def yardsticks(self, report: NumberReport, words: Words) -> tuple[list[str], list[str]]:
-        skill = report.skill if report.yardsticks else None
-        key = "version.skill" if skill is None or skill >= 0 else "version.skill_worse"
-        said = [] if skill is None else [words(key, skill=percent(abs(skill)))]
-        if self.bars(report) is NUMBERS:
-            return said, []
-        return said, [words(f"good.beside.{of}", error=amount(error.mae)) for of, error in report.yardsticks.items()]
-
-    def figures(self, report: NumberReport, words: Words) -> dict[str, Any]:
-        return {"outliers": len(report.batch.outliers), "repair": _repair(report.batch.factor, words)}
-
-    def subject(self, rule: Rule, report: NumberReport, words: Words) -> str:
-        """Which of several numbers a row the gate names, as `OneNumber.of` and `for_it` do."""
-        errors = report.after or report.tested
+    def finding(self, rule: Rule, report: NumberReport, words: Words) -> Finding:
+        """Its subject is that of several numbers a row which the gate names, as `OneNumber.of` and `for_it` do."""
+        errors, batch = report.after or report.tested, report.batch
         names = [number.name for number in errors.numbers] if errors is not None else []
         named = (name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why)
-        return next((words("reason.of_number", name=name) for name in named), "")
+        subject = next((words("reason.of_number", name=name) for name in named), "")
+        figures = {"outliers": len(batch.outliers), "repair": _repair(batch.factor, words)}
+        return Finding(rule.value is not None, figures, subject)
 
     def gained(self, report: NumberReport, words: Words) -> str:
         if report.before is None or report.after is None:
@@ -158,8 +144,9 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     def doubt(self, row: OutlierRow) -> Sequence[str]:
         return f"{row.name}: " * bool(row.name) + amount(row.target), amount(row.value), amount(row.error)
 
-    def typed(self, row: BatchRow) -> str | None:
-        return None if row.targets is None else "; ".join(map(repr, row.targets))
+    def right_of(self, row: BatchRow) -> tuple[str | None, str]:
+        typed = None if row.targets is None else "; ".join(map(repr, row.targets))
+        return typed, "; ".join(map(amount, row.targets or ()))
 
     def read(self, typed: str) -> Any:
         """A target, or several, parted by semicolons; what is none, such as 1,5, stays text, for the API says of it
@@ -169,27 +156,23 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         except (ValueError, RecursionError):
             return typed
 
-    def shown(self, row: BatchRow) -> str:
-        return "; ".join(map(amount, row.targets or ()))
-
-    def said(self, answer: NumberPredictions, target: NumberTarget, words: Words) -> str:
-        """ "MW: 512, and with 90 % from 480 to 540." """
-        named = zip(target.called, _spans(answer.predictions[0]), strict=True)
-        return " ".join(_said(name, *of, answer.level, words) for name, of in named)
-
-    def fields(self, target: NumberTarget) -> Sequence[str]:
-        return [column for name in target.called for column in (name, f"{name} from", f"{name} to")]
-
-    def heads(self, target: NumberTarget, words: Words) -> Sequence[tuple[str, str]]:
-        ends = words("predict.from"), words("predict.to")
-        return [(head, "n") for name in target.called for head in (name, *ends)]
-
-    def answers(self, answer: NumberPredictions) -> list[list[Cell]]:
-        return [[cell for value, ends in _spans(row) for cell in (value, *ends)] for row in answer.predictions]
-
-    def note(self, answer: NumberPredictions, words: Words) -> str:
-        known = _spans(answer.predictions[0])[0][1] != UNKNOWN
-        return words("predict.ends", level=round_percent(answer.level)) if known else ""
+    def answered(self, answer: NumberPredictions, target: NumberTarget, words: Words) -> Answered:
+        """The sentence is such as "MW: 512, and with 90 % from 480 to 540." """
+        rows, level = [_spans(row) for row in answer.predictions], round_percent(answer.level)
+        return Answered(
+            " ".join(_said(name, *of, level, words) for name, of in zip(target.called, rows[0], strict=True)),
+            [
+                head
+                for name in target.called
+                for head in (
+                    (name, name, "n"),
+                    (f"{name} from", words("predict.from"), "n"),
+                    (f"{name} to", words("predict.to"), "n"),
+                )
+            ],
+            [[cell for value, ends in row for cell in (value, *ends)] for row in rows],
+            note=words("predict.ends", level=level) if rows[0][0][1] != UNKNOWN else "",
+        )
 
 
 def _judged(report: NumberReport) -> Errors | None:
@@ -204,10 +187,6 @@ def _mean(error: float, rows: int) -> Estimate:
 
 def _of_range(region: Region) -> Estimate:
     return Estimate(region.mae, None, None, region.rows, region.from_)
-
-
-def _fact(label: str, errors: Errors | TestedErrors, words: Words) -> Fact:
-    return Fact(words(label), amount(errors.mae), words("model.rows", n=errors.rows))
 
 
 def _off(errors: Errors | TestedErrors, words: Words) -> str:
@@ -239,9 +218,9 @@ def _spans(row: ValuePrediction | ValuesPrediction) -> list[tuple[float, Ends]]:
     return [(value, span or UNKNOWN) for value, span in zip(values, spans, strict=True)]
 
 
-def _said(name: str, value: float, ends: Ends, level: float, words: Words) -> str:
+def _said(name: str, value: float, ends: Ends, level: str, words: Words) -> str:
     low, high = ends
     if low is None or high is None:
         return words("predict.number", name=name, value=amount(value))
-    span = {"level": round_percent(level), "low": amount(low), "high": amount(high)}
+    span = {"level": level, "low": amount(low), "high": amount(high)}
     return words("predict.interval", name=name, value=amount(value), **span)

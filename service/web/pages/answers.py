@@ -12,14 +12,13 @@ from urllib.parse import quote
 from service.contract.figures import shortest
 from service.contract.inputs import VectorInput
 from service.contract.names import csv_cell
-from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.resources import Model
 from service.contract.tables import TableInput, value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.guessing.csv_facts import LABELLED
 from service.guessing.unguessable import Unguessable
 from service.web.kinds import kind_of
-from service.web.kinds.kind import Cell
+from service.web.kinds.kind import Answered
 from service.web.view import View
 
 MOST_ROWS, MOST_BESIDE = 100, 6
@@ -28,36 +27,32 @@ MOST_ROWS, MOST_BESIDE = 100, 6
 
 @dataclass(frozen=True)
 class Answers:
-    """`beside`: names of columns of the file that the model does not look at; `heads`: of the answers, each with its
-    class; `note`: what is to be said of them; `rows`: the first ones, each with its number, its cells of these columns,
-    and the answer; `csv`: the address of all in a file."""
+    """`beside`: names of columns of the file that the model does not look at; `rows`: the first ones, each with its
+    number, its cells of these, and the answer; `csv`: the address of all in a file."""
 
     beside: Sequence[str]
-    heads: Sequence[tuple[str, str]]
-    note: str
     rows: Sequence[tuple[int, Sequence[str], Sequence[str]]]
     csv: str
 
     @classmethod
-    def of(cls, view: View, model: Model, answer: Predictions | NumberPredictions) -> Answers:
+    def of(cls, view: View, model: Model, answered: Answered) -> Answers:
         """The answer to the rows of the file that was sent, or to other ones."""
-        kind, words = kind_of(model.target), view.words
+        show = kind_of(model.target).show
         beside, lines, dialect = _beside(view, model)
-        if len(lines) != len(answer.predictions):
-            beside, lines = [], [()] * len(answer.predictions)
-        rows = list(enumerate(zip(lines, kind.answers(answer), strict=True), 1))
+        if len(lines) != len(answered.rows):
+            beside, lines = [], [()] * len(answered.rows)
+        rows = list(enumerate(zip(lines, answered.rows, strict=True), 1))
         shown = [
             (
                 number,
                 line[:MOST_BESIDE],
-                ["–" if cell is None else cell if isinstance(cell, str) else kind.show(cell) for cell in row],
+                ["–" if cell is None else cell if isinstance(cell, str) else show(cell) for cell in row],
             )
             for number, (line, row) in rows[:MOST_ROWS]
         ]
         written = ([number, *line, *row] for number, (line, row) in rows)
-        address = _address(["row", *beside, *kind.fields(model.target)], written, dialect)
-        heads, note = kind.heads(model.target, words), kind.note(answer, words)
-        return cls(beside[:MOST_BESIDE], heads, note, shown, address)
+        names = (name for name, _, _ in answered.heads)
+        return cls(beside[:MOST_BESIDE], shown, _address(["row", *beside, *names], written, dialect))
 
 
 def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]], Dialect]:
@@ -82,7 +77,7 @@ def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]
     return [names[place] for place in places], [[line[place] for place in places] for line in lines], dialect
 
 
-def _address(names: Sequence[str], rows: Iterable[Sequence[Cell]], dialect: Dialect) -> str:
+def _address(names: Sequence[str], rows: Iterable[Sequence[str | float | None]], dialect: Dialect) -> str:
     """The address of a CSV file that holds it, in the dialect of the file that was sent. A mark says that it is UTF-8:
     spreadsheets take it for something else without."""
     written = io.StringIO()

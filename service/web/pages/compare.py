@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.contract.figures import amount
 from service.contract.resources import Model, Version
 from service.contract.resources import Page as Listed
 from service.web.charts.changes import changes
@@ -51,6 +52,10 @@ def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | 
 
 
 def _compared(before: Version, after: Version, kind: AnyKind, words: Words) -> dict[str, object]:
+    def own_rows(version: int, side: Side) -> str:
+        names = [words("list.quoted", name=name) for name in sorted(side.own)]
+        return words(f"compare.own_{kind.name}", version=version, names=names)
+
     first, second, together = sides(before, after, kind)
     bars, numbers = kind.bars(after.report), (before.number, after.number)
     paired = pairs(first, second, kind)
@@ -60,7 +65,7 @@ def _compared(before: Version, after: Version, kind: AnyKind, words: Words) -> d
         "sentence": sentence(first, second, kind, numbers, words) if bars.drawn else _of_bars(paired, numbers, words),
         "bars": bars,
         "together": together,
-        "rows": [kind.own_rows(of.number, side, words) for of, side in ((before, first), (after, second)) if side.own],
+        "rows": [own_rows(of.number, side) for of, side in ((before, first), (after, second)) if side.own],
         "groups": groups,
         "chart": changes(groups, kind.tick, kind.ends, title) if bars.drawn else None,
         "only_before": len(set(before.batches) - set(after.batches)),
@@ -101,7 +106,7 @@ def pairs(first: Side, second: Side, kind: AnyKind) -> list[Pair]:
 
 
 def sentence(one: Side, other: Side, kind: AnyKind, numbers: tuple[int, int], words: Words) -> str:
-    """Which of the two was better, and whether that may be chance."""
+    """Which of the two was better, and whether that may be chance: a share is, where the intervals meet."""
     first, second = one.trusted, other.trusted
     if first is None or second is None:
         return words("compare.unknown")
@@ -110,7 +115,15 @@ def sentence(one: Side, other: Side, kind: AnyKind, numbers: tuple[int, int], wo
     if judged is None:
         return words("compare.same", before=before, after=after)
     winner, loser = (after, before) if judged else (before, after)
-    return kind.difference(first, second, words, winner=winner, loser=loser)
+    size = abs(second.value - first.value)
+    values = {"winner": winner, "loser": loser, "size": amount(size), "points": f"{100 * size:.1f}"}
+    said = words(f"compare.better_{kind.name}", **values)
+    if not kind.has_intervals:
+        return said
+    ends = (first.low, first.high, second.low, second.high)
+    meets = None not in ends and max(first.low or 0, second.low or 0) <= min(first.high or 0, second.high or 0)
+    chance = words("compare.chance") if meets else words("compare.no_chance")
+    return f"{said} {chance}"
 
 
 ROUTE = Route("/models/{model}/compare", show)

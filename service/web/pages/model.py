@@ -69,9 +69,8 @@ def show(view: View) -> Answer:
     facts = {
         "model": model,
         "live": live,
-        "good": kind.sentences(report, model.target, words) if live else [],
-        "facts": kind.facts(report, words, of_live=True) if report is not None else [],
-        "measured": kind.measured(report, words) if report is not None else [],
+        "good": kind.how_good(report, words, model.target) if live else "",
+        "figures": kind.figures(report, words, of_live=True) if report is not None else ([], []),
         "held": [line for line in lines if line.version.number in held],
         "failed": _failed(updates.items if updates else []),
         "disputes": disputes.items if disputes else [],

@@ -52,7 +52,7 @@ def _line(view: View, model: Model) -> Line:
     if model.live_version is not None:
         version = view.api.find(address("models", model.name, "versions", model.live_version), Version)
         if version is not None:
-            good = " ".join(kind_of(model.target).sentences(version.report, model.target, view.words))
+            good = kind_of(model.target).how_good(version.report, view.words, model.target)
     # the batches of a version that waits are pending: where none is, its lineage need not be asked for
     if not model.pending.batches:
         return Line(model, good, [])

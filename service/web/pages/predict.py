@@ -310,7 +310,7 @@ def _page(
     status: int = 200,
 ) -> Shown:
     kind = kind_of(model.target)
-    rows = len(answer.predictions) if answer is not None else 0
+    answered = kind.answered(answer, model.target, view.words) if answer is not None else None
     facts = {
         "model": model,
         "kind": model.input.kind,
@@ -319,10 +319,8 @@ def _page(
         "form": dict.fromkeys((*WRITTEN, "gaps"), "") | {**view.form},
         "version": view.form.get("version", view.query.get("version", "")),
         "answer": answer,
-        "sentence": kind.said(answer, model.target, view.words) if answer is not None and rows == 1 else "",
-        "answers": Answers.of(view, model, answer) if answer is not None and rows > 1 else None,
-        "rows": rows,
-        "top": kind.others(answer) if answer is not None and rows == 1 else [],
+        "answered": answered,
+        "answers": Answers.of(view, model, answered) if answered is not None and len(answered.rows) > 1 else None,
         "call": call,
         "files": files(model),
         "most": kind.top if isinstance(model.input, ImageInput) else None,

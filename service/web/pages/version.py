@@ -61,26 +61,18 @@ def _outdated(view: View, model: Model, version: Version) -> bool:
 
 def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) -> dict[str, Any]:
     """What a report says."""
-    bars, groups = kind.bars(report), kind.pairs(report)
-    noted = [(of, _note(of, words)) for of in groups]
-    matrix, confusions = kind.confused(report)
-    said, by_yardstick = kind.yardsticks(report, words)
+    bars, changed = kind.bars(report), kind.changed(report, words)
+    noted = [(of, _note(of, words)) for of in changed.pairs]
     return {
-        "facts": kind.facts(report, words),
-        "measured": kind.measured(report, words),
+        "figures": kind.figures(report, words),
         "bars": bars,
-        "groups": groups,
+        "changed": changed,
         "chart": changes(noted, kind.tick, kind.ends, words(f"version.chart_{bars.of}")) if bars.drawn else None,
-        "matrix": matrix,
-        "confusions": confusions,
         "rules": [
             (rule, rule_name(rule, report, words), rule_sentence(rule, version.parent, report, words))
             for rule in report.gate.rules
         ],
-        "yardsticks": said,
-        "by_yardstick": by_yardstick,
         "notes": note_sentences(report, words),
-        "suspected": kind.suspected(report),
     }
 
 

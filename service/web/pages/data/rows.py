@@ -62,8 +62,7 @@ def look(view: View, model: Model, **query: Any) -> Looked | None:
 
 
 def _line(row: BatchRow, model: Model, cells: Callable[[Any], Sequence[str]]) -> Line:
-    kind = kind_of(model.target)
-    line = Line(row.row, kind.typed(row), kind.shown(row))
+    line = Line(row.row, *kind_of(model.target).right_of(row))
     if isinstance(model.input, ImageInput):
         return replace(line, image=_picture(row.input, model.input))
     return replace(line, cells=cells(row.input))
