@@ -146,16 +146,16 @@ class Rows:
     @classmethod
     def concat(cls, parts: Sequence[Rows]) -> Self:
         """Returns all rows in the order of the parts, of which there is at least one."""
-        names = tuple(dict.fromkeys(n for p in parts for n in p.names))
-        batches = tuple(dict.fromkeys(b for p in parts for b in p.batches))
-        sources = tuple(dict.fromkeys(s for p in parts for s in p.sources))
+        names, labels = _coded([(p.names, p.labels) for p in parts])
+        batches, batch = _coded([(p.batches, p.batch) for p in parts])
+        sources, source = _coded([(p.sources, p.source) for p in parts])
         return cls(
             names=names,
-            labels=np.concatenate([lookup(p.names, names)[p.labels] for p in parts]),
+            labels=labels,
             batches=batches,
-            batch=np.concatenate([lookup(p.batches, batches)[p.batch] for p in parts]),
+            batch=batch,
             sources=sources,
-            source=np.concatenate([lookup(p.sources, sources)[p.source] for p in parts]),
+            source=source,
             marks=_side_by_side([p.marks for p in parts]),
             targets=_side_by_side([p.targets for p in parts]),
             **{column: np.concatenate([getattr(p, column) for p in parts]) for column in PLAIN},
@@ -194,7 +194,16 @@ Columns = TypeVar("Columns", Marks, Floats)
 def _side_by_side(parts: Sequence[Columns]) -> Columns:
     """Returns marks or targets of all parts, padded to the columns of the widest."""
     width = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+    padded = [p if p.shape[1] == width else np.pad(p, ((0, 0), (0, width - p.shape[1]))) for p in parts]
+    return np.concatenate(padded)
+
+
+def _coded(parts: Sequence[tuple[Sequence[str], Ints]]) -> tuple[tuple[str, ...], Ints]:
+    """Names of all parts, each once, in the order in which they come, and the codes of all rows in them. parts: names,
+    and the codes of rows in these"""
+    at: dict[str, int] = {}
+    codes = [np.array([at.setdefault(n, len(at)) for n in names], np.int64)[own] for names, own in parts]
+    return tuple(at), np.concatenate(codes)
 
 
 def lookup(names: Sequence[str], into: Sequence[str]) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,13 @@ def runtime_of(
     def make(address: str | None) -> Runtime:
         data = tmp_path / f"data-{len(opened)}"
         data.mkdir()
-        quick = {"lease_seconds": 4.0, "beat_seconds": 0.2, "poll_seconds": 0.05, "retry_delay_seconds": 0.2}
+        quick: dict[str, Any] = {
+            "lease_seconds": 4.0,
+            "beat_seconds": 0.2,
+            "poll_seconds": 0.05,
+            "retry_delay_seconds": 0.2,
+        }
+        quick |= {"child_priority": "normal"}  # what is idle gets nothing of a machine that others keep busy
         runtime = Runtime(Settings(data=data, database_url=fresh_database(data), ray=address, **quick))
         opened.append(runtime)
         with runtime.database.writing() as session:

@@ -250,13 +250,29 @@ def bridge(head: Node, _variables: None) -> Iterator[Bridge]:
     bridge.end()
 
 
-def test_an_update_for_a_gpu_is_refused_where_no_node_has_one_and_one_whose_store_no_node_sees_waits(
-    bridge: Bridge, tmp_path: Path
+def test_an_update_for_a_gpu_that_no_node_has_fails_at_once_with_the_remedy_and_one_on_the_cpu_goes_on(
+    head: Node, runtime_of: RuntimeOf, worker_of: WorkerOf
 ) -> None:
+    runtime = runtime_of(head.address)
+    update_id = order(runtime, "retrain")
+    with runtime.database.writing() as session:
+        session.get_one(Update, update_id).device = "cuda:1"
+    worker_of(runtime)
+    until(lambda: look(runtime, update_id).state == "failed")
+    error = look(runtime, update_id).error
+    assert error["type"] == "/problems/method-refused"
+    assert "no node of the Ray cluster has one. Add a node with a GPU, or ask for the device" in error["detail"]
+    assert events(runtime, update_id) == ["queued", "claimed", "failed"]
+    with runtime.database.writing() as session:
+        failed = session.get_one(Update, update_id)
+        failed.device = "auto"
+        updates.retry(session, failed)
+    until(lambda: look(runtime, update_id).state == "succeeded")
+    assert version_of(runtime, update_id).trained_on == "cpu"
+
+
+def test_an_update_whose_files_no_node_sees_waits(bridge: Bridge, tmp_path: Path) -> None:
     made = assignment("ridge").model_dump(mode="json")
-    error = bridge.refusal({**made, "device": "cuda"})
-    assert error.slug == "method-refused"
-    assert "no node of the Ray cluster has one" in error.detail
     (tmp_path / "store" / "tmp").mkdir(parents=True)
     (tmp_path / "cache").mkdir()
     places = {**made["places"], "store": (tmp_path / "store").as_uri(), "cache": str(tmp_path / "cache")}

@@ -52,14 +52,24 @@ class Correctness:
         kept = None if margin is None else margin.astype(np.float16)
         return Correctness(tuple(classes), rows.batches, batch, row, np.asarray(right, bool), kept)
 
+    def places(self, rows: Rows) -> tuple[Ints, Ints]:
+        """Rows that this version answered, too: their places, and their places here. -> [s], [s]"""
+        return places_of_same(rows, self.batches, self.batch, self.row)
+
     def against(
-        self, candidate: Answers, rows: Rows, few: int = 1, few_margins: int = 1
+        self,
+        candidate: Answers,
+        rows: Rows,
+        few: int = 1,
+        few_margins: int = 1,
+        places: tuple[Ints, Ints] | None = None,
     ) -> tuple[Paired, dict[str, Paired], dict[str, Narrowed]]:
         """Compares that version and the candidate on the rows that both answered, over the columns that version had;
         on those of each class that has `few` of these rows or more; and by the margins of each that has `few_margins`,
-        where both know the same classes: one that is added takes a part of its neighbours' scores.
+        where both know the same classes: one that is added takes a part of its neighbours' scores. `places`: those of
+        these rows, where they are known.
         """
-        both, of_self = places_of_same(rows, self.batches, self.batch, self.row)
+        both, of_self = self.places(rows) if places is None else places
         answered = candidate.judged[both]
         both, of_self = both[answered], of_self[answered]
         before, after = self.right[of_self], candidate.over(self.classes).right(rows)[both]
@@ -225,11 +235,12 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
     compared = [
         Since(
             number,
-            *then.against(candidate, rows, few, few_margins),
+            *then.against(candidate, rows, few, few_margins, places),
             _more(now, then.settings),
-            Since(number, *then.against(base, rows, few, few_margins)) if base else None,
+            Since(number, *then.against(base, rows, few, few_margins, places)) if base else None,
         )
         for number, then in assessment.past.correctness
+        for places in (then.places(rows),)
     ]
     if assessment.policy.trusted == "recent":
         compared = [replace(s, classes={}, margins={}) for s in compared]
