@@ -142,6 +142,11 @@ def round_percent(share: float) -> str:
     return f"{round(100 * share, 2):g}{SPACE}%"
 
 
+def round_amount(value: float) -> str:
+    """1.5 -> "1.5", for the ticks of an axis, which are round."""
+    return amount(value) if abs(value) >= 100 else f"{value:.3g}".replace("-", "−", int(value < 0))
+
+
 def plain(value: float) -> str:
     """`amount`; what is small without a power of ten: 1.2e-5 -> "0.000012"."""
     return f"{Decimal(f'{value:.3g}'):f}".replace("-", "−") if 0 < abs(value) < SMALL else amount(value)

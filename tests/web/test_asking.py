@@ -33,6 +33,7 @@ from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
 from tests.tables import table_of
 from tests.web.test_pages import HTML, Person
+from tests.web.test_reasons import report
 
 EN = Words("en")
 CLASSES, NUMBERS = ClassKind(), NumberKind()
@@ -350,6 +351,18 @@ def score(**classes: float) -> Score:
     of = {name: ClassScore(accuracy=value, rows=100) for name, value in classes.items()}
     mean = sum(classes.values()) / len(classes)
     return Score(accuracy=mean, balanced_accuracy=mean, rows=100 * len(of), classes=of)
+
+
+def test_two_accuracies_of_one_version_say_what_each_is() -> None:
+    def said(accuracy: float, words: Words) -> str:
+        after = score(a=1.0, b=0.9).model_copy(update={"accuracy": accuracy})
+        made = report(tested=None, forgetting=None).model_copy(update={"after": after})
+        return " ".join(CLASSES.figures(made, words)[1])
+
+    assert said(0.95, EN) == ""
+    assert "98.0\xa0% where each stands for its part" in said(0.98, EN)
+    assert "95.0\xa0% where all count alike, as in what the gate says" in said(0.98, EN)
+    assert "どの行も同じ重みにすると 95.0\xa0% です" in said(0.98, Words("ja"))
 
 
 def test_two_versions_are_compared_class_by_class() -> None:

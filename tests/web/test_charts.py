@@ -198,9 +198,7 @@ def test_changes_say_before_after_and_which_way() -> None:
     ).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-@pytest.mark.parametrize(
-    "note", ["−35.0 ポイント · 12,160 行", "was not measured before · 12,160 rows", "一方だけで測定"]
-)
+@pytest.mark.parametrize("note", ["−35.0 ポイント · 12,160 行", "not known before · 12,160 rows", "一方だけで測定"])
 def test_what_stands_beside_a_change_fits_on_a_phone(note: str) -> None:
     wide, narrow = re.findall(
         r"<svg.*?</svg>", changes([(Pair("a", share(0.9, 9), share(0.5, 9)), note)], percent, (0.9, 1.0), "x")

@@ -89,5 +89,5 @@ def grid(axis: Axis, values: Iterable[float], left: float, right: float, show: C
         piece
         for value in values
         for y in (axis.at(value),)
-        for piece in (line("grid", left, y, right, y), text("tick", left - 8, y + 4, show(value), "end"))
+        for piece in (line("grid", left, y, right, y), text("tick", left - 12, y + 4, show(value), "end"))
     ]

@@ -70,7 +70,7 @@ class _Frame:
 
 
 HEIGHT, TOP, BOTTOM = 250, 22, 206
-WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 262, 6)
+WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 250, 6)
 NOTE_WIDTH = 56
 """Room that the note below a version takes."""
 SIGN_WIDTH = 8

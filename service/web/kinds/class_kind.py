@@ -65,12 +65,16 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         facts = [Fact(words(label), percent(of.value), _rests_on(of, words)) for label, of in shown if of is not None]
         if of_live:
             del facts[1:]
-        forgotten, since = self.forgotten(report.forgetting, words)
+        forgotten, said = self.forgotten(report.forgetting, words)
+        if (after := report.after) is not None and after.rows:
+            alike = sum(of.accuracy * of.rows for of in after.classes.values()) / after.rows
+            if percent(alike) != percent(after.accuracy):
+                said = [words("measured.alike", accuracy=percent(after.accuracy), alike=percent(alike)), *said]
         if (tested := report.tested) is None:
-            return facts + forgotten, since
+            return facts + forgotten, said
         rows = words("model.rows", n=tested.rows)
         facts.append(Fact(words("model.fact.tested_share"), percent(tested.accuracy), rows))
-        return facts + forgotten, [words("measured.tested_class"), *since]
+        return facts + forgotten, [words("measured.tested_class"), *said]
 
     def cells(self, report: Report, words: Words) -> Sequence[str]:
         return [percent(of.value) if of is not None else "–" for of in self.steps(report)]

@@ -16,7 +16,7 @@ from service.contract.resources import Batch, BatchRow
 from service.contract.targets.number_target import NumberTarget
 from service.web.estimates import Estimate, Pair, Side
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
-from service.web.words import MANY, Words, percent, round_percent
+from service.web.words import MANY, Words, percent, round_amount, round_percent
 
 SHOWN = 3
 """Of more numbers a row the errors of these stand in the table of versions; so many rows far out are named."""
@@ -29,7 +29,7 @@ RANGES, NUMBERS = Bars("range"), Bars("number", drawn=False)
 
 class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, OutlierRow]):
     name = "number"
-    show = tick = staticmethod(amount)
+    show, tick = staticmethod(amount), staticmethod(round_amount)
     ends = (0.0, 0.0)
     less_is_better = True
     has_intervals = False

@@ -62,7 +62,7 @@ def _outdated(view: View, model: Model, version: Version) -> bool:
 def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) -> dict[str, Any]:
     """What a report says."""
     bars, changed = kind.bars(report), kind.changed(report, words)
-    noted = [(of, _note(of, words)) for of in changed.pairs]
+    noted = [(of, _note(of, report.before is None, words)) for of in changed.pairs]
     return {
         "figures": kind.figures(report, words),
         "bars": bars,
@@ -76,10 +76,12 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
     }
 
 
-def _note(of: Pair, words: Words) -> str:
+def _note(of: Pair, is_first: bool, words: Words) -> str:
     """ "+7.0 pt · 40 rows" """
-    what = of.said(words, "version.new" if of.is_new else "version.no_before")
-    return f"{what}{APART}{words('model.rows', n=of.second.rows if of.second else 0)}"
+    rows = words("model.rows", n=of.second.rows if of.second else 0)
+    if is_first and not of.is_new:
+        return rows
+    return f"{of.said(words, 'version.new' if of.is_new else 'version.no_before')}{APART}{rows}"
 
 
 ROUTE = Route("/models/{model}/versions/{version}", show)
