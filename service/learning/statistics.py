@@ -187,6 +187,12 @@ class Paired:
         return at_least(self.worse, self.worse + self.better, 0.5)
 
     @property
+    def gain(self) -> float:
+        """Accuracy after minus accuracy before; 0 of what may be luck."""
+        sure = min(self.p_harm, at_least(self.better, self.worse + self.better, 0.5)) < SURELY
+        return -self.drop if sure else 0.0
+
+    @property
     def interval(self) -> Interval | None:
         """95 % interval of after minus before (Agresti and Min 2005); None without rows."""
         if not self.rows:
@@ -195,6 +201,13 @@ class Paired:
         change = (better - worse) / n
         half = Z95 * math.sqrt(worse + better - (worse - better) ** 2 / n) / n
         return max(-1.0, change - half), min(1.0, change + half)
+
+
+def outweighs(lost: Paired, won: Paired) -> float:
+    """Chance that the drop on some rows is so much more than the gain on others, were both equal (normal, one side)."""
+    variance = sum((p.worse + p.better - (p.worse - p.better) ** 2 / p.rows) / p.rows**2 for p in (lost, won))
+    net = lost.drop + won.drop
+    return 0.5 * math.erfc(net / math.sqrt(2 * variance)) if variance else float(net <= 0)
 
 
 @dataclass(frozen=True)

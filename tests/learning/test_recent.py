@@ -91,8 +91,9 @@ def test_what_recent_rows_lose_is_excused_only_by_what_the_newest_win() -> None:
     def measured(own: Paired | None) -> Measured:
         return Measured(live=1, harm=harm, own=own, contradiction=Contradiction(0, 0, 0.0, 0))
 
-    assert moved_on(measured(won), RECENT)
-    for own in (lost, None, Paired(20, 0, 9)):
+    for own in (won, Paired(300, worse=10, better=34)):  # 8 points won for 10 lost: as many, within chance
+        assert moved_on(measured(own), RECENT)
+    for own in (lost, None, Paired(20, 0, 9), Paired(300, worse=2, better=12)):
         assert not moved_on(measured(own), RECENT)
     assert not moved_on(measured(won), GatePolicy())
     assert forgets(measured(won), RECENT).fires is None

@@ -34,7 +34,8 @@ class Correctness:
 
     `classes`: the columns it had. batch [n] indexes `batches`, row [n], right [n]; margin [n]: see `Answers.margins`,
     None in what an earlier release wrote. settings: share of the trusted rows, and of those of each class, that
-    settings alone have lost since the first version, where they changed.
+    settings alone have lost since the first version, where they changed · gained: share of their own rows that updates
+    have surely won since then, out of fold, less what they lost, added up.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +45,7 @@ class Correctness:
     right: Bools
     margin: NDArray[np.float16] | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
+    gained: float = 0.0
 
     @staticmethod
     def of(rows: Rows, right: Bools, classes: Sequence[str], margin: Floats | None = None) -> Correctness:
@@ -92,7 +94,8 @@ class Correctness:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Plain arrays, for a safetensors shard; names travel as the bytes of a JSON text."""
-        named = [self.classes, self.batches, *([dict(self.settings)] if self.settings else [])]
+        more = [dict(self.settings), self.gained] if self.settings or self.gained else []
+        named = [self.classes, self.batches, *more]
         names = json.dumps(named, ensure_ascii=False).encode()
         return {
             "batch": self.batch,
@@ -105,7 +108,7 @@ class Correctness:
     @staticmethod
     def load(arrays: Mapping[str, ArrayLike]) -> Correctness:
         """Reverses `arrays`; takes torch tensors too."""
-        classes, batches, *settings = json.loads(np.asarray(arrays["names"]).tobytes())
+        classes, batches, *more = json.loads(np.asarray(arrays["names"]).tobytes())
         return Correctness(
             tuple(classes),
             tuple(batches),
@@ -113,7 +116,7 @@ class Correctness:
             np.asarray(arrays["row"], np.int32),
             np.asarray(arrays["right"]).astype(bool),
             np.asarray(arrays["margin"], np.float16) if "margin" in arrays else None,
-            *settings,
+            *more,
         )
 
 
@@ -231,13 +234,14 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
         rows, candidate, base = rows.take(counts), candidate.take(counts), base and base.take(counts)
         least = counts.sum() / 2
     few, few_margins = assessment.policy.worst_class.min_rows, assessment.policy.slow_loss.min_margins
-    now = settings_lost(assessment)
+    now, gained = settings_lost(assessment), own_gained(assessment)
     compared = [
         Since(
             number,
             *then.against(candidate, rows, few, few_margins, places),
             _more(now, then.settings),
             Since(number, *then.against(base, rows, few, few_margins, places)) if base else None,
+            gained - then.gained,
         )
         for number, then in assessment.past.correctness
         for places in (then.places(rows),)
@@ -262,6 +266,25 @@ def settings_lost(assessment: ClassAssessment) -> Mapping[str, float]:
     for name, rows in ((ALL, every), *of_classes):
         lost[name] = lost.get(name, 0.0) + Paired.of(before[rows], after[rows]).drop - in_mean
     return lost
+
+
+def own(assessment: ClassAssessment) -> Paired | None:
+    """What it is compared with, and the candidate, on the update's own rows that both judged. None of a first one."""
+    if not assessment.before:
+        return None
+    before, after = assessment.before.on_batch, assessment.candidate.on_batch
+    both = before.judged & after.judged
+    return Paired.of(before.right(assessment.batch)[both], after.right(assessment.batch)[both])
+
+
+def own_gained(assessment: ClassAssessment) -> float:
+    """`Correctness.gained` of the candidate. What may be luck counts as nothing, as do few rows and a challenger, which
+    learned nothing new."""
+    so_far = assessment.past.correctness[-1][1].gained if assessment.past.correctness else 0.0
+    paired = None if assessment.challenges else own(assessment)
+    if paired is None or paired.rows < assessment.policy.learned_nothing.min_rows:
+        return so_far
+    return so_far + paired.gain
 
 
 def mean_drop(trusted: Rows, before: Bools, after: Bools) -> float:
@@ -289,7 +312,8 @@ def remember(assessment: ClassAssessment) -> Correctness:
     rows = Rows.concat([assessment.trusted.bare(), assessment.batch.take(judging).bare()])
     right = np.concatenate([trusted.right(assessment.trusted), batch.right(assessment.batch)[judging]])
     margin = np.concatenate([trusted.margins(assessment.trusted), batch.margins(assessment.batch)[judging]])
-    return replace(Correctness.of(rows, right, trusted.classes, margin), settings=settings_lost(assessment))
+    kept = Correctness.of(rows, right, trusted.classes, margin)
+    return replace(kept, settings=settings_lost(assessment), gained=own_gained(assessment))
 
 
 def by_code(codes: Ints, rows: Ints) -> dict[int, Ints]:

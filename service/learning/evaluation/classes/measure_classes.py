@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.learning.data.rows import Bools, alone
-from service.learning.evaluation.classes.class_assessment import ClassAssessment, pooled_before, since
+from service.learning.evaluation.classes.class_assessment import ClassAssessment, own, pooled_before, since
 from service.learning.evaluation.classes.evidence import Evidence, learnable, pooled, reconcile, weigh
 from service.learning.evaluation.classes.likeness import in_parts, likeness, of_its_own, young
 from service.learning.gate.classes.class_measurements import (
@@ -45,7 +45,7 @@ def measure(assessment: ClassAssessment, uncopied: ClassAssessment) -> tuple[Mea
         harm=_harm(uncopied, [name for name, like in alike.items() if of_its_own(like, assessment.policy.renames)]),
         contradiction=_contradiction(assessment, evidence) if evidence else None,
         new_classes=_new_classes(assessment, alike) if assessment.base else (),
-        own=_own(assessment),
+        own=own(assessment),
         untested=_untested(assessment),
         columns=assessment.columns,
         resettled=assessment.same is not None,
@@ -141,14 +141,6 @@ def _new_classes(assessment: ClassAssessment, alike: Mapping[str, Likeness]) -> 
         NewClass(name, rows[k], hits[k], best_hits[k] if judged[k] or not rows[k] else None, alike.get(name))
         for k, name in enumerate(assessment.new)
     )
-
-
-def _own(assessment: ClassAssessment) -> Paired | None:
-    if not assessment.before:
-        return None
-    before, after = assessment.before.on_batch, assessment.candidate.on_batch
-    both = before.judged & after.judged
-    return Paired.of(before.right(assessment.batch)[both], after.right(assessment.batch)[both])
 
 
 def _untested(assessment: ClassAssessment) -> tuple[int, int] | None:

@@ -172,7 +172,8 @@ class Since:
     """An earlier promoted version and the candidate, on the trusted rows that both answered, and on those of each class
     that has enough of them. `margins`: by how much they are right, where that version's are remembered. `settings`:
     share of rows, by class and of ALL, that another strength, form, decay or lift alone lost in between. `live`: the
-    live version beside that one, on the same rows."""
+    live version beside that one, on the same rows. `gained`: `Paired.gain` of all updates since, this one among them,
+    each on its own rows."""
 
     version: int
     paired: Paired
@@ -180,6 +181,7 @@ class Since:
     margins: Mapping[str, Narrowed] = field(default_factory=dict)
     settings: Mapping[str, float] = field(default_factory=dict)
     live: Since | None = None
+    gained: float = 0.0
 
     def drop(self, name: str = ALL) -> float:
         """What the settings do not explain, of all rows or of a class; what they won is not to be lost first."""

@@ -12,7 +12,7 @@ from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
 from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
 from service.learning.gate.gate import Finding, adds_up, silent_without
-from service.learning.statistics import SURELY, Narrowed, Paired, at_least, auc_at_most, holm, step_up, wilson
+from service.learning.statistics import SURELY, Narrowed, Paired, auc_at_most, holm, outweighs, step_up, wilson
 from service.learning.wording import counted, listed, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
@@ -80,21 +80,23 @@ def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:
 
 
 def moved_on(measured: Measured, policy: GatePolicy) -> bool:
-    """Whether, where recent rows alone are trusted, it surely won on the update's own rows what it lost on those.
+    """Whether, where recent rows alone are trusted, it surely won on the update's own rows, and not surely less than it
+    lost on those.
 
     That is how a world that changes looks. Wrong labels would look the same here; rules 1-4 judge those.
     """
     own, harm = measured.own, measured.harm
     if policy.trusted != "recent" or own is None or harm is None or own.rows < policy.learned_nothing.min_rows:
         return False
-    surely = at_least(own.better, own.better + own.worse, 0.5) < SURELY
-    return surely and -own.drop >= harm.masked.drop
+    return own.gain > 0 and outweighs(harm.masked, own) >= SURELY
 
 
 def _won(measured: Measured) -> str:
     assert measured.own is not None
-    won = f"On its own {rows(measured.own.rows)} it won as much ({points(-measured.own.drop)})"
-    return f"{won}: it follows the newer rows."
+    assert measured.harm is not None
+    gain = -measured.own.drop
+    chance = "" if gain >= measured.harm.masked.drop else ", within chance"
+    return f"On its own {rows(measured.own.rows)} it won as much{chance} ({points(gain)}): it follows the newer rows."
 
 
 def forgets(measured: Measured, policy: GatePolicy) -> Finding:
@@ -312,7 +314,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding("There is no earlier version to compare with.", limit=rule.max_drop, evidence=False)
     chances = step_up([s.paired.p_harm for s in tested])
     sure = [s for s, p in zip(tested, chances, strict=True) if p < rule.p]
-    lost = [s for s in sure if s.drop() > rule.max_drop and s.adds()]
+    lost = [s for s in sure if s.drop() > rule.max_drop and s.adds() and not _followed(s, policy)]
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
@@ -335,7 +337,14 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
+    if most in sure and most.drop() > rule.max_drop and _followed(most, policy):
+        what += f" Updates since won as much on their own rows ({points(most.gained)}): they follow the newer rows."
     return Finding(what, most.drop(), rule.max_drop)
+
+
+def _followed(since: Since, policy: GatePolicy) -> bool:
+    """Whether, where recent rows alone are trusted, updates since won on their own rows what those lost."""
+    return policy.trusted == "recent" and since.gained >= since.drop()
 
 
 def _by_settings(since: Since, name: str = ALL) -> str:

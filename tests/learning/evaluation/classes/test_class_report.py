@@ -397,6 +397,26 @@ def test_rows_that_all_others_contradict_are_listed_also_of_a_first_version() ->
     ]
 
 
+def test_what_updates_surely_won_on_their_own_rows_is_added_up() -> None:
+    """Of its 60 rows the version before is wrong on 30, or on one, which may be luck; and a challenger learned none."""
+    right = says("ab", "ab" * 30)
+    plain = assessment(trusted=rows("ab" * 30, "bat_0"), batch=rows("ab" * 30, "bat_1"), yardstick=None)
+    plain = changed(plain, base=right, base_on_batch=right, candidate=right, candidate_on_batch=right)
+    before = replace(remember(plain), gained=0.1)
+
+    def after(answered: str, **more: Any) -> ClassAssessment:
+        made = changed(plain, base_on_batch=says("ab", answered))
+        return replace(made, past=ClassPast(correctness=[(1, before)]), **more)
+
+    for made, won in (
+        (after("aa" * 30), 0.5),
+        (after("aa" + "ab" * 29), 0.0),
+        (after("aa" * 30, challenges=True), 0.0),
+    ):
+        assert remember(made).gained == pytest.approx(0.1 + won)
+        assert [s.gained for s in since(made)] == pytest.approx([won])
+
+
 def test_what_a_challenger_won_by_its_kind_goes_again_with_it_and_no_more() -> None:
     """An exact head is wrong on 20 of 400 rows, the net that beat it on none, the exact head after it on 20, or 40."""
     trusted, exact, net = rows("ab" * 200, "bat_0"), says("ab", "ab" * 180 + "bb" * 20), says("ab", "ab" * 200)

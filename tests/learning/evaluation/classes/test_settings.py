@@ -52,9 +52,10 @@ def test_settings_chosen_with_labels_in_other_shares_are_no_excuse() -> None:
     assert learned(10, all_buy)[1].without is None
 
 
-def test_what_settings_lost_is_remembered() -> None:
+def test_what_settings_lost_and_updates_gained_is_remembered() -> None:
     none = np.zeros(0, np.int32)
-    lost = Correctness(("a",), (), none, none, np.zeros(0, bool), None, {ALL: 0.05, "a": 0.1})
-    assert Correctness.load(lost.arrays()).settings == {ALL: 0.05, "a": 0.1}
+    lost = Correctness(("a",), (), none, none, np.zeros(0, bool), None, {ALL: 0.05, "a": 0.1}, 0.02)
+    kept = Correctness.load(lost.arrays())
+    assert (kept.settings, kept.gained) == ({ALL: 0.05, "a": 0.1}, 0.02)
     without = Correctness(("a",), (), none, none, np.zeros(0, bool))
-    assert Correctness.load(without.arrays()).settings == {}
+    assert (Correctness.load(without.arrays()).settings, Correctness.load(without.arrays()).gained) == ({}, 0.0)

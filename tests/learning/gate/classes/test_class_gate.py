@@ -464,6 +464,18 @@ def test_what_settings_alone_lost_is_taken_off() -> None:
         assert fired(Measured(live=15, since=(won,))) == {9: Severity.HELD}, "what they won is not to be lost first"
 
 
+def test_on_a_stream_that_moves_what_updates_won_since_is_no_loss() -> None:
+    for gained, trusted, outcome in (
+        (0.05, "recent", Outcome.PASS),
+        (0.04, "recent", Outcome.UNDECIDED),
+        (0.05, "all", Outcome.UNDECIDED),
+    ):
+        since = replace(lost(60, 17, 1000), gained=gained)
+        report = judge(Measured(live=15, since=(since,)), GatePolicy(trusted=trusted))
+        assert report.outcome is outcome
+        assert ("follow the newer rows" in report.rules[9].why) == (outcome is Outcome.PASS)
+
+
 def narrowed(worse: int, drop: float, p: float) -> Since:
     return Since(12, Paired(300, 2, 1), margins={"8": Narrowed(Paired(19, worse, 0), 1.1, 0.62, drop, p)})
 
