@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from service.contract.predictions import Predictions
 from service.contract.report import Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
@@ -51,6 +53,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     takes_new = True
     top = 10
     example = '"labels": ["a", …], "new_classes": "refuse"'
+    answer = TypeAdapter(Predictions)
 
     def good(self, report: Report, words: Words, target: ClassTarget | None = None) -> str:
         old, new = self.steps(report)

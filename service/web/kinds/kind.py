@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from pydantic import TypeAdapter
+
 from service.contract.report import Confusion, Rule
 from service.contract.resources import Batch, BatchRow
 from service.web.estimates import Estimate, Pair, Side
@@ -79,7 +81,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     rules: kinds whose sentences of rules it takes, its own first.
     doubts: columns of doubtful rows, keys of `batch`, "n" beside those of numbers · right: key of the column of what is
     right, where it can be corrected · takes_new: rows may bring answers that the model does not know · top: so many
-    answers are listed of a row · example: what is right, in a JSON file.
+    answers are listed of a row · example: what is right, in a JSON file · answer: reads what the API answers.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     takes_new = False
     top: int | None = None
     example: str
+    answer: TypeAdapter[A]
 
     def how_good(self, report: R | None, words: Words, target: T | None = None) -> str:
         """A sentence on how good a version is; with a target, also on what anybody could say of the same rows."""

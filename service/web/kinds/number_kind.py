@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from service.contract.figures import amount
 from service.contract.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
@@ -37,6 +39,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     rules = ("number", "class")
     doubts = (("target", "n"), ("expected", "n"), ("off", "n"))
     example = '"targets": [505.1, …]'
+    answer = TypeAdapter(NumberPredictions)
 
     def good(self, report: NumberReport, words: Words, target: NumberTarget | None = None) -> str:
         if (tested := report.tested) is not None:

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import TypeAdapter
-
 from service.contract.enums import CSV, JPEG, PNG
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
-from service.contract.predictions import NumberPredictions, Predictions
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
 from service.guessing.csv_dialect import Dialect, SaidDialect, sign_of, with_decimal, with_order
@@ -45,7 +42,6 @@ MOST_ADDRESS = 8000
 TAB = "\t"
 """Where it parts cells, either sign begins decimals, as in fields of their own."""
 _DECIMAL_COMMA = re.compile(r"\d,\d")
-PREDICTED: TypeAdapter[Predictions | NumberPredictions] = TypeAdapter(Predictions | NumberPredictions)
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def act(view: View) -> Answer:
         return _page(view, model, wrong=unreadable(fault, view.words), status=422)
     where = _path(view)
     try:
-        answer = PREDICTED.validate_json(view.api.send("POST", where, order))
+        answer = kind_of(model.target).answer.validate_json(view.api.send("POST", where, order))
     except Refused as refused:
         wrong = beside(model, refused.problem, pasted)
         return _page(view, model, wrong=wrong, status=refused.problem.status)
@@ -168,7 +164,7 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
     try:
         if len(sent.taken()) > MOST_BYTES:
             return _page(view, model, wrong={"file": view.words("predict.many")}, status=413)
-        return _page(view, model, answer=PREDICTED.validate_json(sent.body))
+        return _page(view, model, answer=kind_of(model.target).answer.validate_json(sent.body))
     except Refused as refused:
         fields = (GENERAL, *WRITTEN)
         said = beside_file(refused.problem, view.words)
@@ -304,7 +300,7 @@ def beside(model: Model, problem: Problem, pasted: bool = False) -> dict[str, st
 def _page(
     view: View,
     model: Model,
-    answer: Predictions | NumberPredictions | None = None,
+    answer: Any = None,
     call: tuple[str, str, str | None] | None = None,
     wrong: dict[str, str] | None = None,
     status: int = 200,
