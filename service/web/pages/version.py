@@ -46,7 +46,7 @@ def show(view: View) -> Answer:
         "batches": stopped(view, update) if update is not None else [],
         "outdated": verdict in WAITING and _outdated(view, model, version),
         "kind": kind,
-        "good": kind.how_good(report, words),
+        "good": kind.how_good(report, words, model.target if version.parent is None else None),
         **(_reported(report, version, kind, words) if report is not None else {}),
     }
     return Shown("version.html", facts, json=view.path("versions", version.number))
