@@ -70,6 +70,15 @@ def test_a_file_becomes_a_model_by_the_keyboard_alone(
     model = httpx.get(f"{site.url}/v1/models/stays-{width}").raise_for_status().json()
     assert [column["kind"] for column in model["input"]["columns"]] == ["number", "category", "category"]
     page.wait_for_selector("[href$='/versions/1']", timeout=60_000)
+    page.goto(f"{site.url}/models/stays-{width}/predict")
+    page.set_input_files("#file", file)
+    page.click(".primary")
+    page.wait_for_selector("a[download]")
+    check(page, axe, "answers", width)
+    with page.expect_download() as taken:
+        page.click("a[download]")
+    lines = Path(taken.value.path()).read_text("utf-8-sig").splitlines()
+    assert (len(lines), lines[0]) == (61, "row,label,class,score")
 
 
 @pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
