@@ -74,7 +74,7 @@ class WarmChild:
         self._threads, self._max_updates, self._deadline = threads, max_updates, progress_deadline_seconds
         self._priority, self._cluster = priority, cluster
         self._child: Child | None = None
-        self._done, self._started = 0, 0.0
+        self._done = 0
         self._ready = self._running = False
 
     @classmethod
@@ -96,22 +96,7 @@ class WarmChild:
             threads = self._threads
             program, where = (ON_CLUSTER, self._cluster) if self._cluster else (CHILD, self._priority)
             self._child = Child(program, str(threads), where, threads=threads, session=True)
-            self._started = time.monotonic()
         return self._child
-
-    def ready(self, seconds: float) -> bool:
-        """Whether it would begin an assignment at once, waiting so long for it; True as well where more waiting is of
-        no use, which `run` then finds out."""
-        child = self.warm()
-        try:
-            while not self._ready and time.monotonic() - self._started < START_SECONDS:
-                message = child.hear(seconds)
-                if message is None:
-                    return False
-                self._ready = isinstance(message, Ready)
-        except EOFError:
-            self.kill()
-        return True
 
     def run(
         self,

@@ -220,8 +220,6 @@ class Worker:
             self._rescue(longest)
         else:
             self._ahead = {}
-        if not self._child.ready(self._settings.poll_seconds):
-            return True  # a worker whose child has started may claim it meanwhile
         with self._runtime.database.writing() as session:
             update = leases.claim(session, self._name, self._settings.lease_seconds)
             name = session.get_one(Model, update.model_id).name if update is not None else ""

@@ -22,7 +22,6 @@ from service.worker.assignment import BatchFacts
 from service.worker.child import answering
 from service.worker.parent import child_process
 from service.worker.parent.child_process import NoProgress, WarmChild
-from tests.acceptance.service import until
 from tests.worker.made import assignment, result
 
 
@@ -81,20 +80,6 @@ def test_a_child_is_used_again_and_replaced_after_so_many_updates(
     assert not alive(first)
     child.run(assignment("answer", result=str(path)), 0.01, quiet)
     assert pid(child) != first
-
-
-def test_a_child_is_ready_once_it_says_so_and_one_that_never_will_is_not_waited_for(
-    child: WarmChild, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    until(lambda: child.ready(0.1))
-    with pytest.raises(MethodRefused):
-        child.run(assignment("refuse"), 0.01, quiet)
-    monkeypatch.setattr(child_process, "CHILD", "tests.worker")
-    child.kill()
-    until(lambda: child.ready(0.1))
-    assert child._child is None
-    monkeypatch.setattr(child_process, "START_SECONDS", 0.0)
-    assert child.ready(60.0)
 
 
 @pytest.mark.parametrize(("name", "error"), [("fail", ChildFailed), ("refuse", MethodRefused)])

@@ -25,7 +25,6 @@ from service.settings import Settings
 from service.storage.artifacts import SHARDS, model_area
 from service.worker.assignment import Entry, Result
 from service.worker.parent import child_process, erasure, loop
-from service.worker.parent.child_process import WarmChild
 from service.worker.parent.loop import SERVES, Worker
 from tests.registry.facts import learn, model, retract
 from tests.worker.made import result, store_batch
@@ -427,28 +426,6 @@ def test_a_worker_elsewhere_rescues_what_nobody_beats_for(
     wait_for(lambda: look(runtime, update.id).state == "succeeded")
     assert events(runtime, update.id) == ["queued", "claimed", "rescued", "claimed", "succeeded"]
     assert look(runtime, update.id).attempts == 2
-
-
-def test_nothing_is_claimed_before_the_child_has_started(
-    runtime: Runtime, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker whose child has started claims it meanwhile."""
-    started, looks = threading.Event(), list[float]()
-
-    def ready(_: WarmChild, seconds: float) -> bool:
-        looks.append(seconds)
-        return started.wait(seconds)
-
-    monkeypatch.setattr(WarmChild, "ready", ready)
-    with runtime.database.writing() as session:
-        model(session)
-    worker, update = Worker(runtime), answered(runtime, tmp_path)
-    worker.start()
-    wait_for(lambda: len(looks) > 2)
-    assert look(runtime, update).state == "queued"
-    started.set()
-    wait_for(lambda: look(runtime, update).state == "succeeded")
-    worker.stop(5.0)
 
 
 def test_what_another_worker_began_to_erase_is_finished_and_no_child_remembers_it(
