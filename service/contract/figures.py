@@ -8,8 +8,10 @@ import ctypes
 def amount(value: float) -> str:
     """1190.4 -> "1,190", 15.43 -> "15.4", 2.2 -> "2.20", 20.0 -> "20", 0.5 -> "0.5", 1.2e-9 -> "1.2e-09": three digits,
     up to a billion all before the point."""
+    value += 0.0  # no minus before a zero
     size = abs(value)
-    text = f"{value:,.0f}" if 100 <= size < 1e9 else f"{value:#.3g}" if size > 1 and value % 1 else f"{value:.3g}"
+    kept = f"{value:#.3g}" if 1 < size < 99.95 and value % 1 else f"{value:.3g}"
+    text = f"{value:,.0f}" if 99.95 <= size < 1e9 else kept
     return text.replace("-", "−", int(value < 0))
 
 

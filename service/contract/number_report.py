@@ -99,7 +99,10 @@ class NumberBatch(Fact):
 
     errors: BatchErrors | None = Field(default=None, description="Null for a first version.")
     parts: list[BatchPart] = Field(default=[], description=PARTS)
-    outliers: list[OutlierRow] = Field(default=[], description="At most 100 rows.")
+    outliers: list[OutlierRow] = Field(
+        default=[],
+        description="At most 100 targets, the farthest first; of several numbers a row may have more than one.",
+    )
     factor: str | None = Field(default=None, description="The repair that would make all targets fit.")
     unlabelled: int = Field(default=0, description="Rows that came without a target.")
     taken_back_at: datetime | None = Field(default=None, description=TAKEN_BACK)
@@ -114,6 +117,14 @@ class NumberBatch(Fact):
         default={}, description="By column of a table, at most 100 of each. Empty for a first version."
     )
     notes: list[str] = Field(default=[])
+
+    @property
+    def far_rows(self) -> list[OutlierRow]:
+        """The rows of `outliers`, each once: of its numbers the farthest."""
+        rows = dict[tuple[str, int], OutlierRow]()
+        for row in self.outliers:
+            rows.setdefault((row.batch, row.row), row)
+        return [*rows.values()]
 
 
 class NumberReport(Fact):

@@ -114,6 +114,19 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
     return float(ndtr(-(ranks[signed > 0].sum() - n * (n + 1) / 4) / math.sqrt(spread)))
 
 
+def high_by_chance(values: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    """Chance that values of each group lie so high among those of all (one-sided; Mann and Whitney 1947, normal with
+    ties). values, group [n] -> [groups]; 1.0 where a group has none or all of them"""
+    from scipy.special import ndtr
+
+    n = len(values)
+    ranks, counts = _ranks(values)
+    own = np.bincount(group, minlength=groups)
+    spread = own * (n - own) * (n + 1 - (counts**3 - counts).sum() / max(n * (n - 1), 1)) / 12
+    beyond = np.bincount(group, ranks, groups) - own * (n + 1) / 2
+    return np.where(spread > 0, ndtr(-beyond / np.sqrt(np.where(spread > 0, spread, 1))), 1.0)
+
+
 def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Spearman's rank correlation of a [n] and b [n]; 0 where one of them has but one value."""
     if len(a) < 2 or np.ptp(a) <= ONE_VALUE or np.ptp(b) <= ONE_VALUE:

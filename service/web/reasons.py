@@ -107,7 +107,9 @@ def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:
     if not of.stands_out:
         return words("reason.batches.together")
     error, others = kind.show(of.error), kind.show(of.others)
-    return words(f"reason.batches.{kind.name}", batch=of.batch, n=of.rows, base=base, error=error, others=others)
+    more = sum(part.stands_out for part in report.batch.parts) - 1
+    said = words(f"reason.batches.{kind.name}", batch=of.batch, n=of.rows, base=base, error=error, others=others)
+    return said + (words("reason.batches.more", n=more) if more else "")
 
 
 def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:

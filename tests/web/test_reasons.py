@@ -93,14 +93,14 @@ def test_the_batch_and_the_row_that_stand_out_are_named_in_each_language() -> No
         (NumberReport, ("0.9", "0.03")),
     ):
         for apart, says in ((True, ("bat_2 が目立ちます", "80 行", *figures)), (False, ("1 個ずつ学習すれば",))):
-            outliers = {"outliers": [row]} if kind is NumberReport else {}
+            outliers = {"outliers": [row, {**row, "error": 9.0}]} if kind is NumberReport else {}
             batch = {**OF[kind][0]["batch"], "parts": [{**part, "stands_out": apart}], **outliers}
             made = report(kind, rule("forgets"), batch=batch)
             spoken = verdict_sentence(Verdict.REJECTED, 3, 2, made, JA)
             assert all(said in spoken for said in says), spoken
             why = verdict_of(made, Verdict.REJECTED, 3, 2)
             assert ("Of its batches bat_2 stands out" in why) == apart
-            assert ("Row 41 says 1,190 where 118 was expected." in why) == (kind is NumberReport)
+            assert ("Row 41 of bat_2 says 1,190 where 118 was expected." in why) == (kind is NumberReport)
             whole = report(kind, rule("unlearnable", number=1), batch=batch)
             assert "Row 41" not in verdict_of(whole, Verdict.REJECTED, 3, 2), "no single row is why"
     assert note_sentences(made, JA)[0] == "行 41 の目標値は 1,190 ですが、予想は 118 です。"

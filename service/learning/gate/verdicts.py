@@ -48,12 +48,12 @@ def _where(report: AnyReport, base: int | None) -> str:
     """Names the rows, where they are few, and the batch of several by which an update may have been stopped."""
     parts = report.batch.parts
     said = ""
-    if isinstance(report, NumberReport) and 0 < len(report.batch.outliers) <= FEW_ROWS:
+    if isinstance(report, NumberReport) and 0 < len(report.batch.far_rows) <= FEW_ROWS:
         of_all = any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
         said = "" if of_all else f" {rows_far_out(report)}"
     if not parts:
         return said
-    first = parts[0]
+    first, more = parts[0], sum(part.stands_out for part in parts) - 1
     if not first.stands_out:
         return f"{said} Its batches were judged together: learned one by one, a good one does not wait for a bad one."
     if isinstance(report, Report):
@@ -64,13 +64,17 @@ def _where(report: AnyReport, base: int | None) -> str:
     else:
         how = f"version {base} is off by {amount(first.error)} at its {rows(first.rows)}, and by "
         how += f"{amount(first.others)} at the others"
-    return f"{said} Of its batches {first.batch} stands out: {how}. Learn the others without it, or take it back."
+    too = f" So do {more} others." if more > 1 else " So does another." if more else ""
+    it = "them" if more else "it"
+    return (
+        f"{said} Of its batches {first.batch} stands out: {how}.{too} Learn the others without {it}, or take {it} back."
+    )
 
 
 def rows_far_out(report: NumberReport) -> str:
     """Names rows of targets that are far out, the farthest first, and counts the others."""
-    far = report.batch.outliers
-    several, named = len({row.batch for row in far}) > 1, list[str]()
+    far = report.batch.far_rows
+    several, named = bool(report.batch.parts) or len({row.batch for row in far}) > 1, list[str]()
     for row in far[:NAMED_ROWS]:
         of, number = f" of {row.batch}" if several else "", f' for "{row.name}"' if row.name else ""
         named.append(
@@ -170,7 +174,7 @@ def _errors_on_old_rows(report: NumberReport) -> str:
 
 
 def _far_out(report: NumberReport) -> str:
-    far = len(report.batch.outliers)
+    far = len(report.batch.far_rows)
     if not far:
         return ""
     are = "is" if far == 1 else "are"

@@ -124,7 +124,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         names = [number.name for number in errors.numbers] if errors is not None else []
         named = (name for name in names if f' of "{name}"' in rule.why or f' for "{name}"' in rule.why)
         subject = next((words("reason.of_number", name=name) for name in named), "")
-        figures = {"outliers": len(batch.outliers), "repair": _repair(batch.factor, words)}
+        figures = {"outliers": len(batch.far_rows), "repair": _repair(batch.factor, words)}
         return Finding(rule.value is not None, figures, subject)
 
     def gained(self, report: NumberReport, words: Words) -> str:
@@ -138,7 +138,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         return f"{self.how_good(report, words)}{kept}"
 
     def notes(self, report: NumberReport, words: Words) -> list[str]:
-        far = report.batch.outliers
+        far = report.batch.far_rows
         named = [(of.row + 1, amount(of.target), amount(of.value)) for of in far[:SHOWN]]
         said = [words("reason.note.outlier", row=row, target=target, value=value) for row, target, value in named]
         counted = (("outliers", len(far)), ("follows", report.batch.follows))

@@ -545,6 +545,17 @@ def test_the_batch_of_several_that_stands_out_is_named_where_they_were_stopped()
         " Of its batches bad stands out: 90.0 % of its 40 rows say something else than version 1, and 0.0 % of the "
         "others. Learn the others without it, or take it back."
     )
+    four = Rows.concat([rows("ab" * 20, name) for name in ("good", "bad", "worse", "well")])
+    wrong = says("ab", "ab" * 20 + "ba" * 36 + "ab" * 24)
+    of_four = {"candidate_on_batch": says("ab", "ab" * 80), "yardstick_on_batch": None, "base_on_batch": wrong}
+    both_bad = changed(a, batch=four, **of_four)
+    assert [(part.batch, part.stands_out) for part in assess(both_bad).batch.parts][:2] == [
+        ("bad", True),
+        ("worse", True),
+    ]
+    assert "others. So does another. Learn the others without them, or take them back." in spoken(
+        both_bad, Verdict.REJECTED
+    )
     alike = changed(a, **own, base_on_batch=says("ab", "ba" * 3 + "ab" * 17 + "ba" * 4 + "ab" * 16))
     assert "learned one by one, a good one does not wait for a bad one." in spoken(alike, Verdict.REJECTED)
 
