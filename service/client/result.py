@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from service.client.errors import ClientError
 from service.contract import figures
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, NumberReport
+from service.contract.number_report import AnyReport, NumberBatch, NumberReport
 from service.contract.report import Report
 from service.contract.resources import Update
 
@@ -111,25 +111,29 @@ class Result:
         return self.verdict is Verdict.PROMOTED and self.update.kind is UpdateKind.LEARN and not first
 
     @property
-    def stands_out(self) -> str | None:
-        """Of several batches that were stopped together the one that the live version contradicts most."""
-        parts = self.update.report.batch.parts if self.update.report is not None else []
-        return parts[0].batch if parts and parts[0].stands_out else None
+    def named(self) -> list[str]:
+        """Of several batches those that the sentence names: the one that the live version contradicts most, and those
+        whose targets are far out."""
+        batch = self.update.report.batch if self.update.report is not None else None
+        bad = {part.batch for part in batch.parts[:1] if part.stands_out} if batch is not None else set[str]()
+        if isinstance(batch, NumberBatch):
+            bad |= {row.batch for row in batch.outliers}
+        return [name for name in self.batches if name in bad]
 
     @property
     def to_take_back(self) -> list[str]:
-        """The batches of an update that was stopped: the one that stands out, else all."""
-        return [self.stands_out] if self.stands_out is not None else self.batches
+        """The batches of an update that was stopped: those that are named, else all."""
+        return self.named or self.batches
 
     @property
     def to_learn(self) -> tuple[str, list[str]]:
-        """Of several batches that were stopped, those to learn without the one that stands out, else the first one; and
-        what to call that. None of one batch."""
+        """Of several batches that were stopped, those that are not named, else the first one; and what to call that.
+        None of one batch, and where all are named."""
         if self.verdict not in (Verdict.HELD, Verdict.REJECTED) or len(self.batches) < 2:
             return "", []
-        if self.stands_out is None:
+        if not self.named:
             return "Learn one alone", self.batches[:1]
-        return "Learn the others", [batch for batch in self.batches if batch != self.stands_out]
+        return "Learn the others", [batch for batch in self.batches if batch not in self.named]
 
     @property
     def next_steps(self) -> dict[str, str]:

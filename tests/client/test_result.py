@@ -64,11 +64,14 @@ def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
 
 ERRORS = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300}
 TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": 0.9, "rows": 1500, "batches": 5}
+NUMBERS: dict[str, Any] = {
+    **REPORT, **dict.fromkeys(("old_classes", "new_classes", "interference", "worst_class")),
+    "tested": None, "skill": None, "before": None, "after": None, "rise": None, "batch": {},
+}  # fmt: skip
 
 
 def test_errors_say_which_rows_and_versions_they_are_of() -> None:
-    empty = dict.fromkeys(("old_classes", "new_classes", "interference", "worst_class"))
-    numbers = {**REPORT, **empty, "batch": {}, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
+    numbers = {**NUMBERS, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
     later = lines_of(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
     tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
     assert later[:4] == [
@@ -107,6 +110,27 @@ def test_a_result_names_the_ways_that_there_are() -> None:
         ({"kind": "retract"}, ["Page"]),
     ]:
         assert list(result(**members).next_steps) == steps, members
+
+
+def test_of_several_batches_that_were_stopped_those_that_the_sentence_names_are_taken_back() -> None:
+    part = {"batch": "bat_2", "rows": 9, "error": 9.0, "others": 1.0}
+    far = [{"batch": f"bat_{k}", "row": k, "target": 9.0, "value": 1.0, "error": 8.0} for k in (4, 3, 4)]
+    apart = {"parts": [{**part, "stands_out": True}]}
+    together = {"parts": [{**part, "stands_out": False}]}
+    for batch, called, learned, back in [
+        ({**together, "outliers": far}, "Learn the others", [1, 2], [3, 4]),
+        (apart, "Learn the others", [1, 3, 4], [2]),
+        ({**apart, "outliers": far}, "Learn the others", [1], [2, 3, 4]),
+        (together, "Learn one alone", [1], [1, 2, 3, 4]),
+        ({**apart, "outliers": [*far, {**far[0], "batch": "bat_1"}]}, None, [], [1, 2, 3, 4]),
+    ]:
+        report = {**NUMBERS, "batch": batch}
+        stopped = result(verdict="rejected", batches=[f"bat_{k}" for k in (1, 2, 3, 4)], report=report)
+        steps = stopped.next_steps
+        ids, taken = ([f"bat_{k}" for k in of] for of in (learned, back))
+        step = {} if called is None else {called: f'client.model("digits").update(batches={ids})'}
+        said = {**step, "Take the rows back": f'client.model("digits").retract({taken}, "why")'}
+        assert {name: way for name, way in steps.items() if name != "Page"} == said
 
 
 def test_the_reason_is_the_sentence_without_the_verdict() -> None:
