@@ -112,10 +112,9 @@ class Result:
 
     @property
     def named(self) -> list[str]:
-        """Of several batches those that the sentence names: the one that the live version contradicts most, and those
-        whose targets are far out."""
+        """Of several batches that were stopped together those that stand out, and those with targets far out."""
         batch = self.update.report.batch if self.update.report is not None else None
-        bad = {part.batch for part in batch.parts[:1] if part.stands_out} if batch is not None else set[str]()
+        bad = {part.batch for part in batch.parts if part.stands_out} if batch is not None else set[str]()
         if isinstance(batch, NumberBatch):
             bad |= {row.batch for row in batch.outliers}
         return [name for name in self.batches if name in bad]

@@ -9,6 +9,11 @@ from pydantic import ConfigDict, Field
 
 from service.contract.report import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues, Report
 
+OF_ALL_ROWS = (1, 2, 13)
+"""Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
+FEW_ROWS = 10
+"""So many rows far out may be why an update was stopped."""
+
 
 class SourceError(Fact):
     mae: float
@@ -182,6 +187,13 @@ class NumberReport(Fact):
 
 AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""
+
+
+def few_far_out(report: AnyReport) -> bool:
+    """Whether few rows are far out and may be why an update was stopped: no rule says that all of a batch is wrong."""
+    if isinstance(report, Report) or not 0 < len(report.batch.far_rows) <= FEW_ROWS:
+        return False
+    return not any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
 
 
 def nothing_left(report: AnyReport) -> bool:

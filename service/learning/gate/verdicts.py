@@ -7,17 +7,15 @@ from typing import Any
 
 from service.contract.enums import Outcome, Verdict
 from service.contract.figures import amount, percent
-from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors, nothing_left
+from service.contract.number_report import AnyReport, Errors, NumberReport, TestedErrors, few_far_out, nothing_left
 from service.contract.report import OldClasses, Report
 from service.learning.wording import MANY, listed, lowered, rows, trusted_rows
 
 REBASE = (
     "If another version goes live first, rebase this one: it is learned again on that one, and nothing is left out."
 )
-OF_ALL_ROWS = (1, 2, 13)
-"""Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
-NAMED_ROWS, FEW_ROWS = 3, 10
-"""Rows that sentences name; so few far out may be why an update was stopped."""
+NAMED_ROWS = 3
+"""Rows that sentences name."""
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 YARDSTICKS = {
@@ -38,19 +36,22 @@ def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | 
         )
     if verdict is Verdict.PROMOTED:
         return promoted(report, version)
-    why = f"{report.gate.why}{_where(report, base)}"
+    why = f"{report.gate.why}{_where(report, verdict, base)}"
     if report.gate.outcome is Outcome.PASS:
         why = f"Ready: version {version} passed every check and waits for you."
     return f"{why} {REBASE}" if verdict is Verdict.HELD else why
 
 
-def _where(report: AnyReport, base: int | None) -> str:
-    """Names the rows, where they are few, and the batch of several by which an update may have been stopped."""
+def _where(report: AnyReport, verdict: Verdict, base: int | None) -> str:
+    """Names the rows, where they are few, and the batch of several by which an update may have been stopped; and says
+    that what was rejected for few rows waits all the same."""
     parts = report.batch.parts
     said = ""
-    if isinstance(report, NumberReport) and 0 < len(report.batch.far_rows) <= FEW_ROWS:
-        of_all = any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
-        said = "" if of_all else f" {rows_far_out(report)}"
+    if isinstance(report, NumberReport) and few_far_out(report):
+        several = len({row.batch for row in report.batch.far_rows}) > 1
+        waits, it = ("These batches wait, and are", "them") if several else ("The batch waits, and is", "it")
+        how = f" {waits} learned with all that waits: take {it} back once you have sent the rows mended."
+        said = f" {rows_far_out(report)}{how if verdict is Verdict.REJECTED else ''}"
     if not parts:
         return said
     first, more = parts[0], sum(part.stands_out for part in parts) - 1
