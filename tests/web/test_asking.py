@@ -65,7 +65,8 @@ def test_rows_are_read_as_people_write_them() -> None:
     for spec, typed, expected in [
         (VECTOR, "1 2.5 -3", [[1, 2.5, -3]]),
         (VECTOR, "1, 2,3\n\n4 5 6\n", [[1, 2, 3], [4, 5, 6]]),
-        (VECTOR, "[1, 2, 3]", [[1, 2, 3]]),
+        (VECTOR, "\u22121.5 ２ 3", [[-1.5, 2, 3]]),
+        (VECTOR, "\ufeff[1, 2, 3]", [[1, 2, 3]]),
         (VECTOR, "[[1, 2, 3], [4, 5, 6]]", [[1, 2, 3], [4, 5, 6]]),
         (IMAGE, "[[[0, 1], [2, 3]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, "[[[[0, 1], [2, 3]]]]", [[[[0, 1], [2, 3]]]]),
@@ -81,7 +82,19 @@ def test_rows_are_read_as_people_write_them() -> None:
 
 def test_what_is_no_row_gets_a_sentence() -> None:
     twice = '[{"a": 1, "a": 2}]'
-    for typed in ["", "  ", "1 2 three", "5,1 3,5 2,5", "1 nan 2", "1 1e999 2", "[1, 2", "{", "[" * 5000, twice]:
+    for typed in [
+        "",
+        "  ",
+        "1 2 three",
+        "1_0 2 3",
+        "5,1 3,5 2,5",
+        "1 nan 2",
+        "1 1e999 2",
+        "[1, 2",
+        "{",
+        "[" * 5000,
+        twice,
+    ]:
         with pytest.raises(Unreadable) as fault:
             question(model(VECTOR), {"rows": typed})
         assert EN(fault.value.args[0], name=fault.value.name), typed
@@ -201,6 +214,9 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     for field, written, read in (
         ("column-0", "1.234,50", '"nights": 1234.5,'),
         ("column-0", "１，５", '"nights": 1.5,'),
+        ("column-0", "\u22121,5", '"nights": -1.5,'),
+        ("column-0", "1,234.5", '"nights": 1234.5,'),
+        ("column-0", "1,234,567", '"nights": 1234567,'),
         ("column-2", "31.12.2024", '"booked": "2024-12-31"'),
         ("column-2", "2024年12月31日", '"booked": "2024-12-31"'),
         ("column-2", "5/31/2024 9:30", '"booked": "2024-05-31T09:30"'),
@@ -216,17 +232,22 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         assert f'<a href="#{asks}">' in refused.text
         for said, read in readings.items():
             assert read in unescape(person.sends(path, path, **{**typed, field: written, asks: said}).text)
-    for language, said in (("en", "“nights” takes a number, such as"), ("ja", "「nights」は数値です（")):
+    said_in = ("en", "12,34.50", "“nights” takes a number, such as"), ("ja", "1_000", "「nights」は数値です（")
+    for language, wrong, said in said_in:
         person.looks(f"{path}?lang={language}")
-        refused = person.sends(path, path, **{**typed, "column-0": "1,234.50"})
+        refused = person.sends(path, path, **{**typed, "column-0": wrong})
         assert refused.status_code == 422
         assert said in refused.text
         assert "null where" not in refused.text
-        assert 'value="1,234.50"' in refused.text
+        assert f'value="{wrong}"' in refused.text
     hidden = {n: unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', refused.text)}
     person.looks(f"{path}?lang=en")
     row = '{"nights": 3, "city/ward": "Osaka"}'
-    answers = (row, "Answered by"), (f"[{row}, {row}]", "2 rows."), (f'{{"inputs": [{row}, {row}]}}', "2 rows.")
+    answers = (
+        ("\ufeff" + row, "Answered by"),
+        (f"[{row}, {row}]", "2 rows."),
+        (f'{{"inputs": [{row}, {row}]}}', "2 rows."),
+    )
     for pasted, shown in answers:
         assert shown in person.sends(path, path, json=pasted, **{"column-0": "three"}).text
     for pasted in (

@@ -41,7 +41,10 @@ MOST_ADDRESS = 8000
 """Characters of an address that browsers and proxies take."""
 TAB = "\t"
 """Where it parts cells, either sign begins decimals, as in fields of their own."""
+BYTE_ORDER_MARK, MINUS = "\ufeff", "\u2212"
 _DECIMAL_COMMA = re.compile(r"\d,\d")
+_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(,\d{3}|\.\d*)", re.ASCII)
+"""A number with commas that can only part thousands."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,11 @@ class Cell:
     options: Sequence[str]
 
     def typed(self, form: Mapping[str, str]) -> str:
-        """What stands in it; digits and marks of numbers and dates may be full-width ones."""
+        """What stands in it; digits and marks of numbers and dates may be full-width ones. Commas of a number that can
+        only part thousands are left out."""
         text = form.get(self.field, "").strip()
-        return unicodedata.normalize("NFKC", text) if self.kind in ("number", "date") else text
+        text = _as_typed(text) if self.kind in ("number", "date") else text
+        return text.replace(",", "") if self.kind == "number" and _COMMAS.fullmatch(text) else text
 
     def read(self, typed: str, dialect: Dialect) -> Any:
         """What was typed as JSON has it, None where nothing was."""
@@ -175,7 +180,8 @@ def _of_file(view: View, model: Model, sent: Sent) -> Answer:
 def question(model: Model, form: Mapping[str, str]) -> dict[str, Any]:
     """What a form asks, as the API takes it: a body with `inputs`. Raises Unreadable, and Unguessable for a number or a
     date that can be read in two ways."""
-    columns, typed, pasted = cells(model), form.get("rows", "").strip(), form.get("json", "").strip()
+    columns = cells(model)
+    typed, pasted = (form.get(field, "").removeprefix(BYTE_ORDER_MARK).strip() for field in TYPED)
     if pasted:
         return _read(model, pasted)
     if columns:
@@ -186,6 +192,7 @@ def question(model: Model, form: Mapping[str, str]) -> dict[str, Any]:
     if not typed:
         raise Unreadable("predict.nothing")
     if isinstance(model.input, VectorInput) and typed[0] not in "[{":
+        typed = _as_typed(typed)
         numbers = [[_number_of(number) for number in line.replace(",", " ").split()] for line in typed.splitlines()]
         if any(None in line for line in numbers):
             raise Unreadable("predict.no_numbers")
@@ -249,18 +256,22 @@ def cells(model: Model) -> list[Cell]:
     ]
 
 
+def _as_typed(text: str) -> str:
+    """A number or a date in digits and marks of a keyboard."""
+    return unicodedata.normalize("NFKC", text).replace(MINUS, "-")
+
+
 def _number_of(typed: str, decimal: str = ".") -> float | int | None:
     """A finite number that was typed, a whole one as such; None where it is none. decimal: the sign of decimals, where
     the number does not show it."""
     sign = sign_of(typed, TAB)
+    if sign is None:
+        return None
     if sign == "?":
         typed, sign = typed.replace("." if decimal == "," else ",", ""), decimal
     if sign == ",":
         typed = Dialect(decimal=sign).number(typed)
-    try:
-        number = float(typed)
-    except ValueError:
-        return None
+    number = float(typed)
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() and abs(number) < EXACT else number
