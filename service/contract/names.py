@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from service.errors import InvalidContent
 
@@ -63,6 +63,16 @@ def csv_cell(value: str | float) -> str | float:
     if not isinstance(value, str) or not value.lstrip().startswith(FORMULAS) or NUMBER.fullmatch(value):
         return seen(value) if isinstance(value, str) else value
     return seen(f"'{value}")
+
+
+def names_beside(names: Iterable[str], answer: Collection[str]) -> list[str]:
+    """Names of columns of a file beside an answer: one that is a name of the answer, too, becomes given_..."""
+    beside = dict[str, None]()
+    for name in names:
+        while name in answer or name in beside:
+            name = f"given_{name}"
+        beside[name] = None
+    return [*beside]
 
 
 def clean_class_name(name: str, pointer: str) -> str:

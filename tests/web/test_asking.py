@@ -271,6 +271,8 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         answer = person.api("POST", path, data={**hidden, **fields}, files=files, headers=HTML)
         return answer.status_code, answer.text
 
+    clash = lines.replace("x\n", "class;score;row;given_row\n").replace("true;1", "true;1;2;3;4")
+    assert taken(sent(clash)[1])[0] == "row;given_class;given_score;given_row;given_given_row;class;score"
     named = lines.replace("x\n", "<i>id</i>\n").replace(";1\n", ";=a1\n")
     for content, beside in ((named, True), (named + "\n" * 2**22, False)):  # too large to be kept
         _, answered = sent(content)

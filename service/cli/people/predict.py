@@ -23,7 +23,7 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import plain, print_json, print_table, stdout
 from service.contract.figures import amount, shortest
-from service.contract.names import csv_cell
+from service.contract.names import csv_cell, names_beside
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool, besid
             echo(f"and {len(cells) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
     else:
         writer = csv.writer(sys.stdout, delimiter=dialect.delimiter, lineterminator="\n")
-        writer.writerow([*(csv_cell(f"given_{name}" if name in columns else name) for name in beside.names), *columns])
+        writer.writerow([*map(csv_cell, names_beside(beside.names, columns)), *columns])
         writer.writerows(
             [str(cell).replace(".", dialect.decimal) if isinstance(cell, float) else csv_cell(cell) for cell in row]
             for row in ([*said, *row] for said, row in zip(beside.rows, cells, strict=True))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from service.contract.figures import shortest
 from service.contract.inputs import VectorInput
-from service.contract.names import csv_cell
+from service.contract.names import csv_cell, names_beside
 from service.contract.resources import Model
 from service.contract.tables import TableInput, value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
@@ -51,8 +51,9 @@ class Answers:
             for number, (line, row) in rows[:MOST_ROWS]
         ]
         written = ([number, *line, *row] for number, (line, row) in rows)
-        names = (name for name, _, _ in answered.heads)
-        return cls(beside[:MOST_BESIDE], shown, _address(["row", *beside, *names], written, dialect))
+        names = [name for name, _, _ in answered.heads]
+        header = ["row", *names_beside(beside, ["row", *names]), *names]
+        return cls(beside[:MOST_BESIDE], shown, _address(header, written, dialect))
 
 
 def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]], Dialect]:
