@@ -44,8 +44,11 @@ LOOK_SECONDS, AWAY_SECONDS = 2.0, 1.0
 """How old the last news may be before `trouble` asks for more, and how long calls believe that the store is away."""
 FULL = "The object store is full, or its quota is used up."
 REMEDY = "Free some (tsuika gc; docs/upkeep.md, a full disk), or have the bucket hold more."
-NO_ROOM = re.compile(r"507 Insufficient Storage|StorageFull|Quota ?Exceeded|quota (exceed|is reach)|cap exceeded", re.I)
-"""What stores answer that have no room: MinIO 507, or 400 for the quota of a bucket; Ceph, Garage and Backblaze 403."""
+NO_ROOM = re.compile(
+    r"status code: 507 |<(Code|Message)>[^<]*(StorageFull|Quota ?Exceeded|quota (exceed|is reach)|cap exceeded)", re.I
+)
+"""What stores answer that have no room: MinIO 507, or 400 for the quota of a bucket; Ceph, Garage and Backblaze 403.
+Addresses have such words where a bucket is called so."""
 METADATA = "http://169.254.169.254/"
 """Where a machine of Amazon's tells the credentials of its role."""
 

@@ -168,16 +168,23 @@ def test_a_store_without_room_says_so_and_takes_bytes_once_it_has_some(
         ("PermissionDenied", "403 Forbidden: <Code>QuotaExceeded</Code>"),
         ("PermissionDenied", "403 Forbidden: <Message>Forbidden: Bucket size quota is reached, maximum total size: 9"),
         ("PermissionDenied", "403 Forbidden: <Message>Cannot upload files, storage cap exceeded.</Message>"),
+        ("PermissionDenied", "403 Forbidden: <Code>AccessDenied</Code><Resource>/quotaexceeded-logs/k</Resource>"),
+        ("Generic", "HTTP error: error sending request"),
     ],
 )
-def test_a_quota_that_is_used_up_is_no_lack_of_credentials(s3: S3Server, kind: str, answer: str) -> None:
+def test_a_quota_that_is_used_up_is_no_lack_of_credentials_and_no_name_of_a_bucket(
+    s3: S3Server, kind: str, answer: str
+) -> None:
     import obstore.exceptions
 
     def refused() -> None:
-        raise getattr(obstore.exceptions, f"{kind}Error")(f"Server returned non-2xx status code: {answer}")
+        status = "Server returned non-2xx status code: " if answer[0] == "4" else ""
+        place = "PUT http://127.0.0.1:9/quotaexceeded-logs/storagefull"
+        raise getattr(obstore.exceptions, f"{kind}Error")(f"Error performing {place} in 1 ms - {status}{answer}")
 
-    with pytest.raises(DiskFull, match="or its quota is used up"):
-        S3Artifacts("s3://bucket")._once(refused)
+    full = not answer.endswith(("</Resource>", "request"))
+    with pytest.raises(DiskFull if full else StoreAway, match="quota is used up" if full else "refuses|reached"):
+        S3Artifacts("s3://quotaexceeded-logs")._once(refused)
 
 
 def test_where_no_credentials_are_set_the_store_is_not_said_to_be_away(s3: S3Server) -> None:
