@@ -360,10 +360,13 @@ def test_a_page_shows_what_the_key_may_see(shut: Person) -> None:
     for name in ("digits", "secret"):
         shut.api.ok("POST", "/v1/models", {"name": name, "input": {"kind": "vector", "size": 3}}, **admin)
         make_version(shut.api.runtime, name)
-    till = {"name": "till", "scopes": ["predict"], "models": ["digits"], "bytes": 10**6, "queued": 20}
+    till = {"name": "till", "scopes": ["predict"], "models": ["digits"], "bytes": 2**53, "queued": 20}
     made = shut.api.ok("POST", "/v1/keys", till, **admin)
     shut.sends("/sign-in", "/sign-in", key=KEY)
-    assert "predict · at most 1,000,000 bytes of batches · at most 20 updates waiting" in shut.looks("/keys").text
+    assert (
+        "predict · at most 9,007,199,254,740,992 bytes of batches · at most 20 updates waiting"
+        in shut.looks("/keys").text
+    )
     shut.api.http.cookies.clear()
     shut.sends("/sign-in", "/sign-in", key=made["secret"])
     listed = shut.looks("/").text
