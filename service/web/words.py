@@ -83,7 +83,7 @@ class Words:
     def lacks(self, scopes: Sequence[Sequence[str]]) -> str:
         """What a key may not do. scopes: of each call, those of which one is enough."""
         each = [self.either(of) for of in scopes]
-        return self("frame.lacks", scopes=self.either([self.listed(each), "admin"]))
+        return self("frame.lacks", n=len(each), scopes=self.listed(each))
 
     def either(self, names: Sequence[str]) -> str:
         """["learn", "promote"] -> "learn or promote"."""

@@ -175,14 +175,19 @@ def test_an_update_is_stopped_and_tried_again(person: Person) -> None:
 
 
 def test_what_waits_is_learned_by_one_button(person: Person) -> None:
-    send(person.api)
+    batch, other = send(person.api), send(person.api, 5)
+    moved = person.sends("/models/digits/learn", f"/models/digits/batches/{other}")
+    [alone] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
+    assert (moved.headers["location"], alone["batches"]) == (f"/updates/{alone['id']}", [other])
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [other]})
+    assert 'action="/models/digits/learn"' not in person.looks(f"/models/digits/batches/{other}").text
     listed = person.looks("/models/digits/batches").text
     assert "One batch waits to be learned: 2 rows." in listed
     assert "&lt;b&gt;: 1, a: 1" in listed
     assert "&lt;i&gt;till&lt;/i&gt;" in listed
     moved = person.sends("/models/digits/learn", "/models/digits/batches")
-    [update] = person.api.ok("GET", "/v1/models/digits/updates")["items"]
-    assert moved.headers["location"] == f"/updates/{update['id']}"
+    update = person.api.ok("GET", "/v1/models/digits/updates")["items"][0]
+    assert (moved.headers["location"], update["batches"]) == (f"/updates/{update['id']}", [batch])
 
 
 def test_a_batch_that_no_version_learned_is_said_to_be_taken_back(person: Person) -> None:

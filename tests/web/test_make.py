@@ -300,17 +300,17 @@ def test_who_may_not_do_what_a_form_does_is_told_which_scope_it_takes_and_sees_n
         return api("GET", path, headers={**HTML, "cookie": f"tsuika_key={made['secret']}"}).text
 
     for path, scopes, takes in (
-        ("/new", ["learn"], "promote or admin"),
-        ("/new", ["predict"], "promote and learn or admin"),
-        ("/models/digits/send", ["predict"], "learn or admin"),
-        ("/models/digits/predict", ["learn"], "predict or admin"),
-        ("/models/digits/versions/2/promote", ["learn"], "promote or admin"),
+        ("/new", ["learn"], "scope promote"),
+        ("/new", ["predict"], "scopes promote and learn"),
+        ("/models/digits/send", ["predict"], "scope learn"),
+        ("/models/digits/predict", ["learn"], "scope predict"),
+        ("/models/digits/versions/2/promote", ["learn"], "scope promote"),
     ):
         page = shown(path, scopes=scopes)
-        assert f"may not do this. One with the scope {takes} may." in page, path
+        assert f"may not do this. One with the {takes} may, and so may one with admin." in page, path
         assert f'action="{path}"' not in page
         assert 'type="file"' not in page
-    assert "promote か admin の権限" in shown("/new?lang=ja", scopes=["learn"])
+    assert "promote の権限を持つキーか、admin の権限" in shown("/new?lang=ja", scopes=["learn"])
     page = shown("/new", scopes=["promote", "learn"], models=["team-a-*"])
     assert 'type="file"' in page, "it makes models of the names that it reaches"
 

@@ -10,7 +10,7 @@ from service.contract.resources import Model, Update
 from service.contract.resources import Page as Listed
 from service.web.charts.losses import losses
 from service.web.client import address
-from service.web.pages.data.batches import stopped
+from service.web.pages.data.batches import others, stopped
 from service.web.reasons import method_sentence, note_sentences, taken_back, verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -38,6 +38,7 @@ def show(view: View) -> Answer:
         "why": verdict_sentence(update.verdict, update.version, update.base_version, update.report, view.words),
         "notes": note_sentences(update.report, view.words) if update.report is not None else [],
         "stopped": stopped(view, update),
+        "others": others(view, update),
         "taken_back": taken_back(update.report, view.words),
         "method": method_sentence(update, update.report, view.words),
         "colour": _colour(update),

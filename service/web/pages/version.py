@@ -12,7 +12,7 @@ from service.web.client import address
 from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
-from service.web.pages.data.batches import stopped
+from service.web.pages.data.batches import others, stopped
 from service.web.pages.rollback import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, rule_name, short
@@ -44,6 +44,7 @@ def show(view: View) -> Answer:
         "waits": verdict is Verdict.HELD,
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
         "batches": stopped(view, update) if update is not None else [],
+        "others": others(view, update) if update is not None else [],
         "outdated": verdict in WAITING and _outdated(view, model, version),
         "kind": kind,
         "good": kind.how_good(report, words, model.target if version.parent is None else None),

@@ -96,6 +96,25 @@ def test_what_waits_is_learned_and_an_update_is_stopped_and_tried_again(site: Se
         page = open_page(f"{site.url}/models/pressed/batches")
         enter(page, "Learn the batch that waits")
         page.wait_for_selector("[href$='/versions/1']", timeout=60_000)
+        swapped = {**ROWS, "inputs": [[x + 0.1, y] for x, y in ROWS["inputs"]], "labels": ROWS["labels"][::-1]}
+        good = {**ROWS, "inputs": [[x + 0.2, y] for x, y in ROWS["inputs"]]}
+        for rows in (swapped, good):
+            http.post("/v1/models/pressed/batches", json=rows).raise_for_status()
+        page.goto(f"{site.url}/models/pressed/batches")
+        enter(page, "Learn the 2 batches that wait")
+        page.wait_for_selector("text=stands out", timeout=60_000)
+        stopped = page.url
+        enter(page, "Learn the others")
+        page.wait_for_selector("[href$='/versions/3']", timeout=60_000)
+        assert http.get("/v1/models/pressed").json()["live_version"] == 3
+        page.goto(stopped)
+        assert page.locator("text=Learn the others without it").count() == 1
+        assert page.locator("button:text-is('Learn the others')").count() == 0, "they are learned"
+        late = {**ROWS, "inputs": [[x + 0.3, y] for x, y in ROWS["inputs"]]}
+        batch = http.post("/v1/models/pressed/batches", json=late).raise_for_status().json()["id"]
+        page.goto(f"{site.url}/models/pressed/batches/{batch}")
+        enter(page, "Learn this batch")
+        page.wait_for_selector("[href$='/versions/4']", timeout=60_000)
         many = {"inputs": [[k % 97, k % 89] for k in range(5000)], "labels": ["ab"[k % 2] for k in range(5000)]}
         slow = {**many, "method": {"name": "retrain", "backbone": {"name": "mlp"}, "epochs": 1000}}
         before, update = (

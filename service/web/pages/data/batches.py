@@ -6,11 +6,13 @@ from service.contract.enums import BatchState, UpdateKind, Verdict
 from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address
+from service.web.forms import GENERAL, words_in
 from service.web.kinds import kind_of
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
 
 BATCHES_A_PAGE = 50
 GONE = (BatchState.RETRACTED, BatchState.ERASED)
+UNLEARNED = (BatchState.PENDING, BatchState.REJECTED)
 NAMED = 10
 """Batches of an update that its page names."""
 COLOURS = {BatchState.PENDING: "warn", BatchState.LEARNED: "good", BatchState.REJECTED: "bad"}
@@ -25,15 +27,16 @@ def show(view: View) -> Answer:
         "model": model,
         "lines": [(batch, kind.holds(batch, view.words), COLOURS.get(batch.state, "")) for batch in listed.items],
         "next_cursor": listed.next_cursor,
-        "faults": view.faults,
+        "faults": {GENERAL: next(iter(view.faults.values()))} if view.faults else {},
     }
     return Shown("data/batches.html", facts, json=view.same(path), status=view.status)
 
 
 @asks_again(show)
 def learn(view: View) -> Answer:
-    """Orders an update of all that waits, and shows it."""
-    update = view.api.post(view.path("updates"), Update, {"batches": "pending"})
+    """Orders an update of the batches that the form names, else of all that wait, and shows it."""
+    named = words_in(view.form.get("batches", ""))
+    update = view.api.post(view.path("updates"), Update, {"batches": named or "pending"})
     return Moved(f"/updates/{update.id}")
 
 
@@ -41,12 +44,26 @@ def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
     """Batches of an update that the gate stopped, and of the first ones whether they can be taken back still."""
     if update.kind is not UpdateKind.LEARN or update.verdict in (Verdict.PROMOTED, None):
         return []
+    gone = (None, *GONE)
+    return [(batch, k < NAMED and _state(view, update, batch) not in gone) for k, batch in enumerate(update.batches)]
 
-    def kept(batch: str) -> bool:
-        read = view.api.find(address("models", update.model, "batches", batch), Batch)
-        return read is not None and read.state not in GONE
 
-    return [(batch, k < NAMED and kept(batch)) for k, batch in enumerate(update.batches)]
+def others(view: View, update: Update) -> list[str]:
+    """Of batches that the gate stopped together, those to learn without any that stands out; none where none does, or
+    where the first ones have been learned or taken back since."""
+    parts = update.report.batch.parts if update.report is not None else []
+    apart = {part.batch for part in parts if part.stands_out}
+    if update.verdict not in (Verdict.HELD, Verdict.REJECTED) or not apart:
+        return []
+    rest = [batch for batch in update.batches if batch not in apart]
+    known = [batch for batch in rest[:NAMED] if _state(view, update, batch) in UNLEARNED]
+    return known and known + rest[NAMED:]
+
+
+def _state(view: View, update: Update, batch: str) -> BatchState | None:
+    """None where the key may not read it."""
+    read = view.api.find(address("models", update.model, "batches", batch), Batch)
+    return read.state if read is not None else None
 
 
 ROUTES = (
