@@ -340,12 +340,12 @@ def resource_of(
     )
 
 
-def judged_by(session: Session, model: Model, batch: Batch) -> Version | None:
-    """The newest version whose report judges the rows of the batch as its own, and is still there."""
+def judged_by(session: Session, model: Model, batch: Batch) -> list[Version]:
+    """The versions whose reports judge the rows of the batch as their own, and are still there, newest first."""
     ids = _named_by(session, model, [batch.id])[batch.id]
     made = select(Version).where(Version.update_id.in_(ids))
     newest_first = session.scalars(made.order_by(Version.number.desc()))
-    return next((v for v in newest_first if v.report is not None and batch.id in v.learned), None)
+    return [v for v in newest_first if v.report is not None and batch.id in v.learned]
 
 
 def _target_summary(batch: Batch) -> resources.TargetSummary | None:

@@ -184,6 +184,18 @@ def test_rows_that_may_be_mislabelled_are_listed_with_what_they_are_taken_for(ap
     assert api("GET", f"{MODEL}/batches/bat_1/suspects").status_code == 404
 
 
+def test_rows_that_a_version_named_stay_listed_once_a_later_one_names_none(api: Api, batch: str) -> None:
+    judged(api, batch, 2)
+    make_version(api.runtime, learned=[batch])
+    with api.runtime.database.writing() as session:
+        later = session.query(Version).filter_by(number=2).one()
+        later.report = {"batch": {"suspect_rows": [{"batch": "bat_0", "row": 5}]}}
+        session.get_one(Update, later.update_id).method = {"name": "ridge"}
+    page = api.ok("GET", f"{MODEL}/batches/{batch}/suspects")
+    assert ([row["row"] for row in page["items"]], page["version"]) == ([0, 1], 1)
+    assert "Version 2 learned the batch later and names no row of it." in page["note"]
+
+
 def test_where_no_row_of_a_corrected_batch_was_judged_the_note_says_so(api: Api, batch: str) -> None:
     typed = api.ok("POST", f"{MODEL}/batches", {"inputs": [[1, 2, 9]], "labels": ["a"]})["id"]
     judged(api, batch, 0)

@@ -47,8 +47,8 @@ LARGEST_BYTES = 64 * 2**20
 )
 def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Response:
     """Rows that most likely carry a wrong label, the likeliest first, or a target far from what was expected, the
-    farthest first; at most 100 of an update: by the report of the last version that learned them. `POST
-    .../corrections` gives them other labels or targets, or takes them out."""
+    farthest first; at most 100 of an update: by the report of the last version that learned the batch and lists rows of
+    it. `POST .../corrections` gives them other labels or targets, or takes them out."""
     with shared.runtime.database.reading() as session:
         record = models.get(session, model)
         sent = batches.get(session, record, batch)
@@ -59,14 +59,19 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
                 f"Batch {batch} is a merged ledger: its rows are elsewhere, and none of them was looked at here."
             )
         target = models.target_of(record)
-        version = batches.judged_by(session, record, sent)
+        judged = batches.judged_by(session, record, sent)
+        of_each = [(v, (v.report or {})["batch"][target.suspects]) for v in judged]
+        listed = {v: [row for row in named if row["batch"] == batch] for v, named in of_each}
+        version = next((v for v in judged if listed[v]), judged[0] if judged else None)
         update = None if version is None else session.get_one(Update, version.update_id)
         method = None if update is None else update.method
         replaced = sent.corrects if update is not None and update.kind == UpdateKind.RETRACT else None
-    if version is None or version.report is None or method is None:
+    if version is None or method is None:
         note = "No version that is still there has learned this batch: order an update, and ask again."
         return answer(resources.Suspects(items=[], version=None, note=note))
-    rows = [row for row in version.report["batch"][target.suspects] if row["batch"] == batch]
+    rows, note = listed[version], _how_judged(version, method["name"], replaced, target)
+    if version is not judged[0]:
+        note += f" Version {judged[0].number} learned the batch later and names no row of it."
     cursor = page.cursor or "0"
     if not cursor.isdigit():
         raise InvalidContent.at("/cursor", "The cursor is not one that a page of this list gave.")
@@ -76,8 +81,7 @@ def list_suspects(shared: Shared, page: Page, model: str, batch: str) -> Respons
             items=SUSPECTS.validate_python(rows[first:after]),
             next_cursor=str(after) if after < len(rows) else None,
             version=version.number,
-            note=f"{_how_judged(version, method['name'], replaced, target)} POST .../corrections gives rows other "
-            f"{target.member}, or takes them out.",
+            note=f"{note} POST .../corrections gives rows other {target.member}, or takes them out.",
         )
     )
 
