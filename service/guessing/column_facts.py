@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from service.contract.names import MOST_CLASSES
@@ -80,8 +81,16 @@ SUMS = frozenset(
 )
 """What spreadsheets write beside a sum, in small letters."""
 WORD = re.compile(r"[^\s、。！？]+")
-NAMES_THINGS = re.compile(r"(?:(?:^|[\W_])(?:[iI][dD]|[nN][rR]|[cC]ode)|[a-z](?:I[dD]|Nr|Code)|番号|コード)\.?$")
-"""How a column is called whose numbers are names: machine_id, CustomerID, Kunden-Nr., zip_code; not acid or humid."""
+NAMES_THINGS = re.compile(
+    r"(?:(?:^|[\W_])(?:[iI][dD]|[nN]umber|[cC]ode|No|SKU|sku)|[\W_](?:no|NO)|[nN]r|NR|[nN]ummer|"
+    r"[a-z](?:I[dD]|No|Number|Code)|番号|品番|コード)\.?$"
+)
+"""How a column is called whose numbers are names: machine_id, CustomerID, Artikelnr., zip_code; not acid or casino."""
+RISING, ROOM = 50, 4
+"""From so many whole numbers on, each above the one before, of which so many times as many lie between the first and
+the last, they number rows, some of which are gone: of amounts some would come again."""
+DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+"""A day as one number, such as 20260131; days rise as well."""
 DOZENS = 24
 """From so many different names on, where they are a third of the cells, little is learned of each."""
 SEVERAL_WORDS, MOSTLY = 3, 0.5
@@ -250,13 +259,15 @@ class ColumnFacts:
     @property
     def _counts_rows(self) -> bool:
         """Whether it may be a number or name of the row, of which nothing is learned: whole numbers one after the
-        other, or names, of which none comes again."""
+        other, with a few left out where they rise, or names, of which none comes again."""
         if self.gaps or self.cells < FEWEST_NUMBERS or len(self.values) < min(self.cells, COUNTED_VALUES):
             return False
         if not self.numbers:
             return not self.dates
         numbers = [self._value(value) for value in self.values]
-        return not self.fractions and max(numbers) - min(numbers) == len(numbers) - 1
+        width, steps = max(numbers) - min(numbers), len(numbers) - 1
+        rise = steps >= RISING - 1 and width <= ROOM * steps and all(a < b for a, b in pairwise(numbers))
+        return not self.fractions and (width == steps or (rise and not all(map(DAY.fullmatch, self.values))))
 
     @property
     def _names_rows(self) -> bool:

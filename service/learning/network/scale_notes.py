@@ -36,13 +36,15 @@ def scale_notes(scale: AnyScale, inputs: Array, fitted: bool) -> list[str]:
     table, columns = isinstance(scale, TableScale), _columns(scale, inputs)
     beyond = rows_beyond(scale, inputs) if isinstance(scale, InputScale) else columns and _columns_beyond(columns)
     still = columns and fitted and _still(columns, table)
-    return [note for note in (still, beyond, columns and _narrow(columns)) if note]
+    numbering = columns and _numbering(columns)
+    return [note for note in (still, beyond, numbering, columns and _narrow(columns)) if note]
 
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
     """Columns of numbers, without what is missing. names, and of each [columns]: count of values, their spread, whether
-    that is more than rounding, the farthest from their mean, how many are at the clip, and the std of the scale."""
+    that is more than rounding, the farthest from their mean, how many are at the clip, the std of the scale, and
+    whether they are whole numbers, each above that of the row before."""
 
     names: Sequence[str]
     count: NDArray[np.intp]
@@ -51,6 +53,7 @@ class _Columns:
     farthest: Floats
     clipped: NDArray[np.intp]
     unit: Floats
+    rising: Bools
 
     @property
     def beyond(self) -> Bools:
@@ -88,7 +91,9 @@ def _columns(scale: AnyScale, inputs: Array) -> _Columns | None:
     spread = np.sqrt((apart**2).sum(0) / np.maximum(count, 1))
     centre, unit = (t.double().expand(len(names)).numpy() for t in (scale.mean, scale.std))
     clipped = (present & (np.abs(x - centre) / unit >= CLIP)).sum(0)
-    return _Columns(names, count, spread, spread > rounding * np.abs(mean), np.abs(apart).max(0), clipped, unit)
+    rising = (np.diff(x, axis=0) > 0).all(0) & (x == np.rint(x)).all(0)
+    varies, farthest = spread > rounding * np.abs(mean), np.abs(apart).max(0)
+    return _Columns(names, count, spread, varies, farthest, clipped, unit, rising)
 
 
 def _still(columns: _Columns, table: bool) -> str | None:
@@ -118,6 +123,16 @@ def _columns_beyond(columns: _Columns) -> str | None:
         f"like that, make a new model that declares a wider `scale` for {them}, or a target with `from` where a level "
         "grows."
     )
+
+
+def _numbering(columns: _Columns) -> str | None:
+    """On columns beyond the scale that rise as numbers of rows do: no scale is wide enough for long."""
+    rising = columns.beyond & columns.rising
+    if not (named := columns.naming(rising)):
+        return None
+    many = rising.sum() > 1
+    rise, they, them = ("rise", "they only number", "them") if many else ("rises", "it only numbers", "it")
+    return f"{named} {rise} from row to row. If {they} rows, leave {them} out of a new model."
 
 
 def rows_beyond(scale: InputScale, inputs: Array) -> str | None:

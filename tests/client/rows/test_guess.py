@@ -147,10 +147,32 @@ def test_a_column_that_may_only_number_rows_is_named() -> None:
     assert guess(frame, leave_out=["id"]).doubts == ()
 
 
+def test_whole_numbers_that_rise_with_gaps_may_number_rows_and_amounts_and_days_do_not() -> None:
+    rising = [1000 + 3 * k + k % 2 for k in range(60)]
+    for numbers, doubtful in (
+        (rising, True),
+        (rising[:49], False),
+        (rising[::-1], False),
+        ([*rising[:-1], rising[0]], False),
+        ([5 * k + k % 2 for k in range(60)], False),
+        ([k + 0.5 for k in rising], False),
+        ([20260101 + 100 * (k // 28) + k % 28 for k in range(300)], False),
+    ):
+        frame = pandas.DataFrame({"n": numbers, "age": [k % 13 for k in range(len(numbers))]})
+        frame["label"] = ["ab"[k % 2] for k in range(len(numbers))]
+        for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
+            assert made.doubts == ((("numbering", "n", ""),) if doubtful else ()), numbers[:9]
+
+
 def test_numbers_that_may_be_names_by_their_column_are_asked_about() -> None:
     several = [700 + k * 7 % 13 for k in range(30)]
-    named = dict.fromkeys(("machine_id", "CustomerID", "Kunden-Nr.", "zip code", "顧客番号", "nr"), several)
-    others = dict.fromkeys(("acid", "humid", "paid", "age"), several) | {"gain_id": [0.5 + k for k in several]}
+    names = "machine_id", "CustomerID", "Kunden-Nr.", "zip code", "顧客番号", "nr"
+    named = dict.fromkeys(
+        (*names, "Artikelnr", "Artikelnummer", "SKU", "article_no", "KUNDENNR", "OrderNo", "order number"), several
+    )
+    others = dict.fromkeys(("acid", "humid", "paid", "age", "casino", "NO", "sku_price"), several) | {
+        "gain_id": [0.5 + k for k in several]
+    }
     frame = pandas.DataFrame(named | others | {"label": ["a", "b"] * 15})
     for made in (guess(frame), guess(frame.to_csv(index=False).encode())):
         assert made.doubts == tuple(("ids", name, "") for name in named)

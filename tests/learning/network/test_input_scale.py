@@ -18,6 +18,7 @@ from service.learning.network.input_scale import (
     scale_for,
 )
 from service.learning.network.scale_notes import rows_beyond, scale_notes
+from service.web.catalogue.said import said
 from tests.learning.memory_data import Stream
 from tests.learning.number_streams import NumberStream, values, vector
 from tests.learning.samples import accuracy, digits
@@ -157,6 +158,18 @@ def test_rows_are_clipped_and_leaving_the_scale_is_told_with_the_remedy() -> Non
     assert note.startswith("5 of 100 rows")
     assert "declares a wider `scale`" in note
     assert rows_beyond(scale, rows[:0]) is None
+
+
+def test_columns_that_rise_beyond_the_scale_may_only_number_rows() -> None:
+    scale, rows = InputScale(torch.tensor(0.0), torch.tensor(1.0)), np.zeros((50, 3), np.float32)
+    rows[:, 0], rows[:, 1], rows[:, 2] = np.arange(100, 200, 2), 100, np.arange(50) + 0.5
+    [beyond, note] = scale_notes(scale, rows, fitted=False)
+    assert beyond == rows_beyond(scale, rows)
+    assert note == "Column 1 rises from row to row. If it only numbers rows, leave it out of a new model."
+    assert "行の番号" in said(note, "ja")
+    rows[:, 1] = rows[:, 0]
+    assert scale_notes(scale, rows, fitted=False)[1].startswith("Columns 1 and 2 rise from row to row. If they only")
+    assert len(scale_notes(scale, rows[::-1], fitted=False)) == 1
 
 
 def test_a_scale_is_loaded_as_it_was_stored() -> None:

@@ -46,7 +46,9 @@ LARGE = 100.0
 PART_OF_FACTOR = 1 / 3
 """... brings errors down by at least this part of it ..."""
 NEAR = 3.0
-"""... to at most so many times the usual."""
+"""... to at most so many times the usual ..."""
+CUT = 3.0
+"""... or three times as many, where inputs are cut off: right targets of such rows lie farther off, too."""
 NEARLY = 0.95
 """Part of the targets beyond which a few that are right as they were sent may be so by chance."""
 NOVEL = "of a category that version"
@@ -100,11 +102,12 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     plain = gained and surprises(batch, policy) and not batch.novel  # another shop may well be 3.6 times as dear
     slip = repair is not None and repair.slip and batch.follows  # that others erred alike shows no move
     gross = gained and repair is not None and repair.slip and repair.no_shift and batch.novel >= NEW_ROWS
-    large = repair is not None and _divided_by_much(repair, median)
+    near = NEAR * CUT if measured.beyond else NEAR
+    large = repair is not None and _divided_by_much(repair, median, near)
     if not off and not plain and not slip and not gross and not large:
         return Finding(_as_usual(batch), limit=rule.max_after)
     limit = rule.min_gain * median
-    limit = limit if gross else min(NEAR if large else rule.max_after * (WIDER if plain else 1.0), limit)
+    limit = limit if gross else min(near if large else rule.max_after * (WIDER if plain else 1.0), limit)
     if repair is None or repair.after >= limit:
         what = f"{_as_usual(batch)} No change of the unit would mend that."
         return Finding(what, repair.after if repair else None, rule.max_after)
@@ -120,10 +123,10 @@ def wrong_unit(batch: BatchFigures, measured: NumberMeasured, number: OneNumber,
     return Finding(what, repair.after, limit if gross or large else rule.max_after, Severity.REJECTED, remedy)
 
 
-def _divided_by_much(repair: Repair, median: float) -> bool:
+def _divided_by_much(repair: Repair, median: float, near: float) -> bool:
     """Whether it divides by a large power of ten, and errors fall by about as much, as by no shift of all targets."""
     much = repair.slip and repair.no_shift and repair.divides >= LARGE
-    return much and repair.after <= NEAR and repair.after * repair.divides * PART_OF_FACTOR <= median
+    return much and repair.after <= near and repair.after * repair.divides * PART_OF_FACTOR <= median
 
 
 @silent_without(_batch)

@@ -83,8 +83,12 @@ def _of_inputs(name: str, finding: Finding, measured: NumberMeasured) -> Finding
         return finding
     if name in OF_TARGETS:  # which no head could follow, where it sees rows that differ as the same
         right = "it sees them cut off, which may be all that is wrong: make a new model that declares a wider `scale`"
-        return replace(finding, remedy=f"But first: {_inputs(measured, right)}")
-    return replace(finding, remedy=_inputs(measured, "promote this version")) if MOVE in finding.remedy else finding
+        return replace(finding, remedy=f"{finding.remedy} But first: {_inputs(measured, right)}")
+    if MOVE not in finding.remedy:
+        return finding
+    if finding.fires is Severity.REJECTED:  # the inputs alone do not clear targets that are so far off
+        return replace(finding, remedy=f"{finding.remedy} {measured.beyond}: are they a mistake, too?")
+    return replace(finding, remedy=_inputs(measured, "promote this version"))
 
 
 def _inputs(measured: NumberMeasured, right: str) -> str:

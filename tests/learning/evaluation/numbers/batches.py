@@ -129,9 +129,9 @@ class Stream:
         """What the gate sees of a batch, of its first number."""
         return measure(self.assessment(inputs, targets, **changes)).numbers[0].batch
 
-    def judged_with(self, batch: tuple[Floats, Floats], **seen: object) -> GateReport:
+    def judged_with(self, batch: tuple[Floats, Floats], beyond: str = "", **seen: object) -> GateReport:
         """What the gate says of a batch of which it sees this in the place of what there is."""
-        measured = measure(self.assessment(*batch))
+        measured = replace(measure(self.assessment(*batch)), beyond=beyond)
         [one] = measured.numbers
         assert one.batch is not None
         return judge_numbers(replace(measured, numbers=[replace(one, batch=replace(one.batch, **seen))]), self.policy)

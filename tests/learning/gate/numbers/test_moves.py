@@ -88,8 +88,15 @@ def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(
         'Column "p" has values far off. If they are a mistake, send the rows again; if they are right, promote this '
         "version."
     )
+    no_answers = judge_numbers(
+        replace(measure(stream.assessment(inputs, targets + 700)), beyond=off.beyond), stream.policy
+    )
+    assert no_answers.why.endswith(
+        'learn them with "expect": "move". Column "p" has values far off: are they a mistake, too?'
+    ), "nothing says that targets which are rejected become right with the inputs"
     unit = replace(measure(stream.assessment(inputs, targets * 10)), beyond='Column "p" has values far off')
-    assert 'But first: Column "p" has values far off. If' in judge_numbers(unit, stream.policy).why
+    but_first = 'in the usual unit. But first: Column "p" has values far off. If'
+    assert but_first in judge_numbers(unit, stream.policy).why
     report = stream.judged(inputs, targets + 9, expected=True)
     assert report.outcome is Outcome.PASS
     assert any("That was expected: targets move at once." in rule.why for rule in report.rules)

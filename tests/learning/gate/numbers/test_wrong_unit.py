@@ -102,15 +102,18 @@ def test_a_power_of_ten_is_one_for_new_values_too(stream: Stream, batch: tuple[F
 
 def test_a_thousand_is_one_though_the_batch_is_not_quite_usual(stream: Stream, batch: tuple[Floats, Floats]) -> None:
     far = Beside(29000.0, 1.0, 1e-6)
-    for after, median, divides, rejected in (
-        (1.65, far, 1000.0, True),
-        (3.1, far, 1000.0, False),
-        (1.65, Beside(500.0, 1.0, 1e-6), 1000.0, False),
-        (1.65, far, 10.0, False),
-        (1.65, far, 0.001, False),
+    for after, median, divides, cut, rejected in (
+        (1.65, far, 1000.0, "", True),
+        (3.1, far, 1000.0, "", False),
+        (8.9, far, 1000.0, "Column p is far off", True),
+        (9.1, far, 1000.0, "Column p is far off", False),
+        (8.9, far, 10.0, "Column p is far off", False),
+        (1.65, Beside(500.0, 1.0, 1e-6), 1000.0, "", False),
+        (1.65, far, 10.0, "", False),
+        (1.65, far, 0.001, "", False),
     ):
         repair = Repair("/ 1,000", "look large", "taken so", after, slip=True, divides=divides, no_shift=True)
-        report = stream.judged_with(batch, mean=far, median=median, repair=repair)
+        report = stream.judged_with(batch, cut, mean=far, median=median, repair=repair)
         assert ("wrong_unit" in fired(report)) == rejected, repair
     inputs, targets = batch
     off = targets + 8 * np.sign(stream.random.normal(size=targets.shape))
