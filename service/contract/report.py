@@ -87,6 +87,13 @@ class Older(Fact):
     rows: int
 
 
+class Commonest(Fact):
+    """The class that most of some rows are of; always saying it is right on that share of them."""
+
+    class_: str = Field(serialization_alias="class", validation_alias="class")
+    accuracy: float
+
+
 class NewClassesScore(Fact):
     """Out-of-fold recall of the classes that this update brought. `interval` is Wilson's, 95 %."""
 
@@ -95,6 +102,11 @@ class NewClassesScore(Fact):
     interval: tuple[float, float] | None
     rows: int = 0
     classes: dict[str, ClassScore] = {}
+    commonest: Commonest | None = Field(
+        default=None,
+        description="Of a first version of several classes: what always saying the commonest is right on, of the same "
+        "rows.",
+    )
 
 
 class WorstClassDrop(Fact):

@@ -299,3 +299,16 @@ def test_of_several_numbers_each_has_its_error(language: str, errors: str) -> No
     said = kind_of(of).how_good(of, Words(language))
     assert errors in said
     assert "11" not in said
+
+
+@pytest.mark.parametrize(
+    ("language", "beside"),
+    [("en", "Always saying “no” is right on 77.5 %."), ("ja", "常に「no」と答えた場合の正解率は 77.5 % です。")],
+)
+def test_a_first_version_of_classes_stands_beside_its_commonest_one(language: str, beside: str) -> None:
+    brought = {"names": ["no", "yes"], "after": 0.81, "interval": (0.758, 0.853), "rows": 258}
+    of = report(new_classes={**brought, "commonest": {"class": "no", "accuracy": 0.775}})
+    said = kind_of(of).how_good(of, Words(language))
+    assert said.replace("\N{NO-BREAK SPACE}", " ").endswith(beside)
+    assert said in verdict_sentence(Verdict.PROMOTED, 1, None, of, JA) or language != JA.language
+    assert beside[:5] not in kind_of(of).how_good(report(new_classes=brought), Words(language))

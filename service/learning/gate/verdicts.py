@@ -104,6 +104,8 @@ def classes_gained(report: Report) -> str:
         how = ", cross-validated" if report.exact else " it had not seen"
         if not knows:
             return "There was nothing to compare it with."
+        if new.commonest is not None:
+            how += f' (always saying "{new.commonest.class_}" is right on {percent(new.commonest.accuracy)})'
         return f"{knows}, right on {percent(new.after)} of {rows(new.rows)}{how}." if new.after else f"{knows}."
     if len(new.names) > MANY:
         knows = f"It knows {len(new.names)} new classes"  # a count alone would be taken for all that it knows

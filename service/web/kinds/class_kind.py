@@ -60,7 +60,11 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         if (right := old or new) is None:
             return ""
         key = "good.trusted" if old else "good.first"
-        return words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
+        said = words(key, accuracy=percent(right.value), interval=interval(right, words), n=right.rows)
+        if old or (most := report.new_classes.commonest) is None:
+            return said
+        beside = words("good.beside.commonest", name=most.class_, accuracy=percent(most.accuracy))
+        return " ".join((said, beside))
 
     def figures(self, report: Report, words: Words, of_live: bool = False) -> Figures:
         labels = "model.fact.accuracy", "model.fact.new" if of_live else "model.column.new"

@@ -11,6 +11,7 @@ from service.contract.enums import Interference, Outcome
 from service.contract.report import (
     BatchEvidence,
     BatchPart,
+    Commonest,
     GateReport,
     NewClassesScore,
     OldClasses,
@@ -186,12 +187,17 @@ def _interference(gate: GateReport) -> Interference:
 def _new_classes_score(assessment: ClassAssessment) -> NewClassesScore:
     which = new_rows(assessment)
     rows, right = assessment.batch.take(which), assessment.candidate.on_batch.right(assessment.batch)[which]
+    classes, commonest = class_scores(right, rows), None
+    if not assessment.base and len(assessment.new) > 1 and classes:
+        most = max(sorted(classes), key=lambda name: classes[name].rows)
+        commonest = Commonest(class_=most, accuracy=classes[most].rows / len(rows))
     return NewClassesScore(
         names=list(assessment.new),
         after=float(right.mean()) if len(rows) else None,
         interval=wilson(int(right.sum()), len(rows)),
         rows=len(rows),
-        classes=class_scores(right, rows),
+        classes=classes,
+        commonest=commonest,
     )
 
 

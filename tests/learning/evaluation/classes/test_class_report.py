@@ -515,7 +515,19 @@ def test_many_new_classes_are_counted_as_new_and_not_as_all_that_it_knows() -> N
 
 
 def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
-    assert spoken(first()) == "Live: version 2. It knows a and b, right on 100.0 % of 40 rows, cross-validated."
+    knows = "Live: version 2. It knows a and b, right on 100.0 % of 40 rows, cross-validated"
+    assert spoken(first()) == f'{knows} (always saying "a" is right on 50.0 %).'
+    uneven = "aabb" * 7 + "bbbb" * 3
+    more = changed(
+        first(),
+        batch=replace(rows(uneven, "bat_1"), folds=np.arange(40) % 10),
+        candidate_on_batch=says("ab", uneven),
+        yardstick_on_batch=says("ab", uneven),
+    )
+    assert spoken(more) == f'{knows} (always saying "b" is right on 65.0 %).'
+    old = assess(more).model_dump(mode="json")
+    del old["new_classes"]["commonest"]  # as an older service stored it
+    assert promoted(Report.model_validate(old), 2) == f"{knows}."
 
 
 def test_an_unproven_version_says_why() -> None:
