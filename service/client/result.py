@@ -81,8 +81,7 @@ class Result:
         if update.state in (UpdateState.QUEUED, UpdateState.RUNNING):
             phase = f", {update.progress.phase}" if update.progress else ""
             return f"{update.id} is {update.state}{phase}."
-        said = (update.report.gate.why if update.report else update.why) or "Nothing was left to do."
-        return EXPECT.sub(r'expect="\1"', said)
+        return EXPECT.sub(r'expect="\1"', update.sentence or "Nothing was left to do.")
 
     @property
     def reason(self) -> str:

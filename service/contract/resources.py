@@ -185,7 +185,7 @@ class Failure(Resource):
 
 
 class Update(Resource):
-    brief: ClassVar = ("id", "model", "state", "verdict", "version", "why")
+    brief: ClassVar = ("id", "model", "state", "verdict", "version", "sentence")
 
     id: str
     model: str
@@ -219,6 +219,11 @@ class Update(Resource):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def sentence(self) -> str | None:
+        """What became of it: the verdict with the evidence, of one without a report why it ended."""
+        return self.report.gate.why if self.report else self.why
 
 
 class Event(Resource):

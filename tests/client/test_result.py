@@ -143,6 +143,7 @@ def test_the_reason_is_the_sentence_without_the_verdict() -> None:
         ("No colon.", "No colon."),
     ]:
         assert (result(why).sentence, result(why).reason) == (why, reason), why
+        assert f"version=2, sentence={why!r})" in repr(result(why).update), why
 
 
 def test_what_somebody_called_a_class_is_no_markup() -> None:

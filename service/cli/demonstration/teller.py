@@ -108,7 +108,7 @@ class Teller:
 
 def reason(update: Update) -> str:
     """The reason for the verdict, as the service gives it."""
-    return (update.report.gate.why if update.report else update.why) or ""
+    return update.sentence or ""
 
 
 def percent(share: float) -> str:
