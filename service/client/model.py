@@ -13,7 +13,7 @@ from service.client.answers import MOST_CLASSES, Comparison, Probabilities, Susp
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
-from service.client.rows.csv_file import CsvFile, check_no_file, csv_file, header_of
+from service.client.rows.csv_file import CsvFile, check_no_file, column_beside, csv_file, header_of
 from service.client.rows.table_rows import is_frame, split_frame
 from service.client.rows.values import Bytes, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
@@ -34,7 +34,6 @@ from service.contract.resources import (
     Version,
 )
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
-from service.guessing.label_column import label_column
 
 WATCHED = 20
 """Latest updates of a model that `watch` looks at."""
@@ -115,10 +114,12 @@ class AsyncModel(Learning):
         else:
             check_no_file(**of_file)
         if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
-            names = header_of(file, SaidDialect.of(options))
+            said = SaidDialect.of(options)
+            names = header_of(file, said)
             left_out = await self._left_out(names, ())
-            names = [name for name in names if name not in left_out]
-            query |= given(target=label_column(names) if len(names) > (facts.size or 1) else None)
+            if len(names) - len(left_out) == (facts.size or 1) + 1:
+                known = (left_out, facts.size is None, (await self.info()).classes, facts.called)
+                query |= given(target=await self._transport.aside(partial(column_beside, file, said, *known)))
         if is_frame(inputs) and (left_out := await self._left_out([str(name) for name in inputs.columns], ())):
             inputs = split_frame(inputs, None, None, None, None, left_out)[0]
         if file is None and (array := await self._array(inputs)) is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from service.contract.names import LONGEST_NAME
+
+if TYPE_CHECKING:
+    from service.guessing.column_facts import ColumnFacts
 
 LABELS = ("label", "target", "class", "y", "category", "ラベル", "正解", "クラス", "分類")
 """What the column of labels or targets is called, the likeliest first."""
@@ -35,3 +38,29 @@ def named_label(names: Sequence[str]) -> str | None:
     """The column that is called as columns of labels are, the likeliest first."""
     by_name = {name.strip().casefold(): name for name in reversed(names)}
     return next((by_name[word] for word in LABELS if word in by_name), None)
+
+
+def column_aside(
+    facts: Mapping[str, ColumnFacts], texts: bool, classes: Collection[str], called: Sequence[str] = ()
+) -> tuple[str | None, bool]:
+    """Which column of rows to be predicted is no input, where a file has one more than texts or rows of numbers take;
+    and whether it holds what is right. facts: of each column · classes: that the model knows · called: its numbers.
+
+    By the numbering of the others (p0, p1, ...), by its name, or by its cells: numbers beside texts, what only numbers
+    the rows, or known classes in the last column. None where that is no column, or more than one.
+    """
+    names = [*facts]
+    stems = [name.rstrip("0123456789") for name in names]
+    odd = [name for name, stem in zip(names, stems, strict=True) if stems.count(stem) == 1]
+    named = called[0] if len(called) == 1 and called[0] in names else named_label(names)
+    counts = [name for name, fact in facts.items() if (fact.numbers if texts else fact.doubt == ("numbering", ""))]
+    last = set(map(str.casefold, facts[names[-1]].values))
+    known = names[-1:] if classes and last <= set(map(str.casefold, classes)) else []
+    if not texts and len(names) > 2 and len(odd) == 1 and len({*stems}) == 2:
+        found = odd
+    else:
+        found = [named] if named is not None else list(dict.fromkeys(counts + known))
+    if len(found) != 1:
+        return None, False
+    right = found == [named] or found == known or (not classes and found == names[-1:] and found != counts)
+    return found[0], right

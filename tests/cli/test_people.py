@@ -19,7 +19,7 @@ import pytest
 from service.cli import main
 from service.cli.exits import DONE, ERROR, INTERRUPTED, REJECTED, USAGE
 from service.cli.output import plain
-from service.client import Client
+from service.client import Client, InvalidContent
 from service.contract.names import csv_cell
 from tests.running import Server
 
@@ -228,6 +228,23 @@ def test_vectors_are_predicted_without_the_columns_that_their_model_leaves_out(t
     named = save(tmp_path / "named.csv", asked, ["nr", *HEADER[:-1], "class"])
     left = tsuika("predict", "numbered", named, "--leave-out", "nr").out
     assert left.splitlines()[0] == "nr,given_class,class,score", "left out of the question, not of the answer"
+    places = [f"p{k}" for k in range(4)]
+    ids = save(tmp_path / "ids.csv", [["7", *row[1:-1]] for row in asked], ["id", *places])
+    for more in ((), ("--gaps", "NA")):
+        answer = tsuika("predict", "numbered", ids, *more)
+        assert [row["class"] for row in csv.DictReader(io.StringIO(answer.out))] == [row[-1] for row in asked]
+        assert (answer.err.count('"id"'), answer.err.count("and left out.")) == (1, 1)
+    with Client() as client:
+        answered_here = client.model("numbered").predict(ids)
+    assert answered_here.classes == [row[-1] for row in asked]
+    assert answered_here.notes == ['"id" is no column of numbered, and left out.']
+    compared = tsuika("compare", "numbered@1", "numbered@1", ids)
+    assert (compared.code, "Right:" in compared.out) == (DONE, False), "an id is no label"
+    unclear = save(tmp_path / "unclear.csv", [["7", *row[1:-1]] for row in asked], ["id", *HEADER[:-1]])
+    refused = tsuika("predict", "numbered", unclear)
+    assert (refused.code, "--leave-out COLUMN" in refused.err) == (USAGE, True), "who is left out, nobody can tell"
+    with Client() as client, pytest.raises(InvalidContent, match="takes 4 numbers a row, and there are 5 columns"):
+        client.model("numbered").predict(unclear)
 
 
 def test_bars_show_each_phase_where_somebody_looks(

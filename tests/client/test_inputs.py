@@ -67,6 +67,8 @@ def test_texts_are_learned_and_recognised(client: Client) -> None:
     assert model.update(rows, names, new_classes="allow").verdict == Verdict.PROMOTED
     predictions = model.predict(["is it going to snow?", "send money to my landlord"]).predictions
     assert [p.class_ for p in predictions] == ["weather", "money"]
+    asked = b"ticket,text\n4711,is it going to snow?\n4890,send money to my landlord\n"
+    assert model.predict(asked).classes == ["weather", "money"], "numbers beside texts are none"
     with pytest.raises(InvalidContent, match="101 characters"):
         model.predict(["x" * 101])
 

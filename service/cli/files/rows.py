@@ -14,6 +14,7 @@ from service.cli.files.labels import label_text
 from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
 from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
+from service.guessing.label_column import column_aside
 from service.guessing.numbering import what_is_missing
 from service.guessing.unguessable import Unguessable
 
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Columns:
     """Which columns of a file are what. inputs: those of the model in its order, by their places · dialect: how numbers
-    and dates are written"""
+    and dates are written · aside: the one that was found to be neither"""
 
     inputs: tuple[int, ...]
     label: str | None
     group: str | None
     dialect: Dialect = PLAIN
+    aside: str | None = None
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is said of it, where rows are asked about."""
+        aside = f'"{self.aside}" is taken for no input, and left out.' if self.aside is not None else ""
+        return [sentence for sentence in (self.dialect.sentence, aside) if sentence]
 
 
 def columns_of(
@@ -45,13 +53,18 @@ def columns_of(
     due = spec.size if spec.kind == "vector" else 1
     label_name = file.label_column(label, [*inputs, *model.leave_out], model.target.named)
     looked_at = [name for name in file.columns if name not in model.leave_out]
+    aside = None
     if spec.kind != "table" and label is None and not learns and len(looked_at) == due:
         label_name = None
+    elif spec.kind in ("vector", "text") and label is None and not learns and len(looked_at) == due + 1:
+        facts = _facts(file, looked_at)
+        aside, right = column_aside(facts, spec.kind == "text", model.classes, model.target.named)
+        label_name, aside = (aside, None) if right else (None, aside)
     elif spec.kind != "table" and label_name is None and len(looked_at) == due + 1:
         label_name = looked_at[-1]
     if group is not None:
         file.check_column(group)
-    others = [name for name in looked_at if name not in (label_name, group)]
+    others = [name for name in looked_at if name not in (label_name, group, aside)]
     if spec.kind == "table":
         places = _table_places(file, inputs, others, model.name)
         more = [name for name in others if name not in inputs]
@@ -66,13 +79,15 @@ def columns_of(
     if len(others) != due:
         beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
-        way = f" {only_numbers(file, others)}".rstrip() if spec.kind != "image" and len(others) > due else ""
+        way = ""
+        if spec.kind != "image" and len(others) > due:
+            way = f" {only_numbers(file, others) or 'Leave out what is no input: --leave-out COLUMN.'}"
         if spec.kind == "vector" and len(others) < due:
             way = f" {what_is_missing(others, due)}"
         raise WrongUsage(
             f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row.{way}"
         )
-    return _read_as(file, Columns(tuple(map(file.columns.index, others)), label_name, group), model)
+    return _read_as(file, Columns(tuple(map(file.columns.index, others)), label_name, group, aside=aside), model)
 
 
 def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
@@ -117,15 +132,21 @@ def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], 
 
 
 def only_numbers(file: DataFile, columns: Sequence[str]) -> str:
-    """Which of these columns only number or name the rows, and how to leave them out; "" where none does."""
+    """Which of these columns only number or name the rows, and how to leave them out; "" where none does, or all."""
+    names = [name for name, fact in _facts(file, columns).items() if fact.doubt == ("numbering", "")]
+    options = " ".join(f"--leave-out {word(name)}" for name in names[:10])
+    some = 0 < len(names) < len(columns)
+    return f"{quoted(names)} only number{'s'[: len(names) == 1]} rows: {options}." if some else ""
+
+
+def _facts(file: DataFile, columns: Sequence[str]) -> dict[str, ColumnFacts]:
+    """What the cells of these columns are."""
     facts = {name: ColumnFacts(file.dialect) for name in columns}
     for record in file.records():
         for name, cell in zip(file.columns, record.cells, strict=True):
             if name in facts:
                 facts[name].add(cell)
-    names = [name for name, fact in facts.items() if fact.doubt == ("numbering", "")]
-    options = " ".join(f"--leave-out {word(name)}" for name in names[:10])
-    return f"{quoted(names)} only number{'s'[: len(names) == 1]} rows: {options}." if names else ""
+    return facts
 
 
 def inputs_of(file: DataFile, columns: Columns, spec: InputSpec) -> Iterator[Any]:

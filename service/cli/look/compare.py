@@ -71,8 +71,8 @@ def _asked(client: Client, versions: list[Version], info: Model, file: DataFile)
     if a.model != b.model:
         raise WrongUsage(f"{a.model} and {b.model} are two models: a file is asked of two versions of one.")
     columns = columns_of(file, info)
-    if columns.dialect.sentence:
-        echo(plain(columns.dialect.sentence), err=True)
+    for sentence in columns.sentences:
+        echo(plain(sentence), err=True)
     known = None
     if columns.label is not None:
         known = annotations_of(file, columns.label, not info.target.has_classes, columns.dialect)

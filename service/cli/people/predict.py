@@ -102,8 +102,8 @@ def _parts(file: DataFile, columns: Columns, info: Model, as_it_is: bool) -> Ite
     if as_it_is and file.is_csv and info.input.kind != "image":
         yield file.path
         return
-    if columns.dialect.sentence:
-        echo(plain(columns.dialect.sentence), err=True)
+    for sentence in columns.sentences:
+        echo(plain(sentence), err=True)
     each = inputs_of(file, columns, info.input)
     while part := list(islice(each, AT_ONCE)):
         yield part

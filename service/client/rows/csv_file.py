@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from service.client.errors import WrongFile
 from service.client.rows.values import FILES
 from service.contract.enums import CSV
 from service.guessing.csv_dialect import SaidDialect, dialect_in
-from service.guessing.csv_facts import lines_of
+from service.guessing.csv_facts import facts_of, lines_of
 from service.guessing.csv_records import Pieces
 from service.guessing.file_kinds import HEAD_BYTES, other_file
+from service.guessing.label_column import column_aside
+from service.guessing.unguessable import Unguessable
 
 
 class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -53,6 +55,24 @@ def header_of(file: CsvFile, said: SaidDialect) -> list[str]:
     """The names of the columns. Raises WrongFile."""
     with naming(file.content):
         return next(lines_of(file, dialect_in(file, said)), [])
+
+
+def column_beside(
+    file: CsvFile,
+    said: SaidDialect,
+    left_out: Sequence[str],
+    texts: bool,
+    classes: Sequence[str],
+    called: Sequence[str],
+) -> str | None:
+    """The one column of rows to be predicted that is no input, as `column_aside` finds it."""
+    try:
+        dialect = dialect_in(file, said)
+        facts = facts_of(lines_of(file, dialect), (), dialect)
+    except Unguessable:
+        return None  # the service refuses it, with the line
+    free = {name: fact for name, fact in facts.items() if name not in left_out}
+    return column_aside(free, texts, classes, called)[0]
 
 
 @contextmanager

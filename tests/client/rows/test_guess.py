@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from service.cli.files import guess as files
 from service.cli.files.readers import open_file
 from service.client.rows.guess import guess, target_of
 from service.client.rows.values import plain
-from service.guessing.label_column import label_column
+from service.guessing.column_facts import ColumnFacts
+from service.guessing.label_column import column_aside, label_column
 
 TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"
 
@@ -393,6 +395,33 @@ def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left() -> None:
         (["a"], ("a",), None),
     ]:
         assert label_column(names, inputs) == column, names
+
+
+def test_what_is_no_input_of_rows_to_be_predicted_is_left_aside_or_nobody_can_tell() -> None:
+    ids, few, words = range(5, 30), [7, 9] * 13, [f"a text of row {k}" for k in range(25)]
+    known, short = ["a", "b"] * 13, [f"w{k}" for k in range(25)]
+    cases: list[tuple[dict[str, Iterable[object]], bool, tuple[str | None, bool]]] = [
+        ({"id": few, "p0": ids, "p1": few}, False, ("id", False)),
+        ({"p0": ids, "p1": few, "kind": short}, False, ("kind", False)),
+        ({"p0": ids, "p1": few, "kind": known}, False, ("kind", True)),
+        ({"id": ids, "size": few, "age": few}, False, ("id", False)),
+        ({"size": few, "age": few, "kind": known}, False, ("kind", True)),
+        ({"id": ids, "size": few, "label": short}, False, ("label", True)),
+        ({"id": ids, "size": few, "kind": known}, False, (None, False)),
+        ({"size": few, "age": few, "id": few}, False, (None, False)),
+        ({"ticket": few, "text": words}, True, ("ticket", False)),
+        ({"text": short, "ticket": ids}, True, ("ticket", False)),
+        ({"text": words, "intent": known}, True, ("intent", True)),
+        ({"text": words, "intent": ["B", None] * 13}, True, ("intent", True)),
+        ({"text": short, "customer": [*known[1:], "c"]}, True, (None, False)),
+        ({"ticket": short, "text": words}, True, (None, False)),
+    ]
+    for columns, texts, expected in cases:
+        facts = {name: ColumnFacts() for name in columns}
+        for name, cells in columns.items():
+            for cell in cells:
+                facts[name].add(cell)
+        assert column_aside(facts, texts, ["a", "b"]) == expected, columns
 
 
 def test_labels_are_classes_unless_they_measure() -> None:
