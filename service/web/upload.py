@@ -40,6 +40,11 @@ class Head:
 
     def lines(self, said: SaidDialect) -> tuple[list[list[str]], Dialect]:
         """Its whole lines as cells, where it is a CSV file, and how it is written. Raises Unguessable."""
+        lines, dialect = self.cells(said)
+        return lines, by_cells(lines, dialect, said)
+
+    def cells(self, said: SaidDialect) -> tuple[list[list[str]], Dialect]:
+        """The same where nothing looks at how its numbers and dates are written."""
         pieces = [self.data if self.whole else self.data[: self._last_break(said)]]
         dialect = dialect_in(pieces, said)
         lines = list[list[str]]()
@@ -48,7 +53,7 @@ class Head:
         except Unguessable as fault:
             if self.whole or fault.why != "open_quote":  # a cell of the last line may go on behind it
                 raise
-        return lines, by_cells(lines, dialect, said)
+        return lines, dialect
 
     def _last_break(self, said: SaidDialect) -> int:
         """Where the last line break ends, of a file of UTF-16 with both of its bytes."""

@@ -311,6 +311,9 @@ def test_who_may_not_do_what_a_form_does_is_told_which_scope_it_takes_and_sees_n
         assert f'action="{path}"' not in page
         assert 'type="file"' not in page
     assert "promote の権限を持つキーか、admin の権限" in shown("/new?lang=ja", scopes=["learn"])
+    for scopes, leads in (["predict"], ["predict"]), (["learn"], ["send", "batches"]), (["promote"], ["batches"]):
+        page = shown("/models/digits", scopes=scopes)
+        assert re.findall('href="/models/digits/(send|predict|batches)"', page) == leads, scopes
     page = shown("/new", scopes=["promote", "learn"], models=["team-a-*"])
     assert 'type="file"' in page, "it makes models of the names that it reaches"
 

@@ -202,6 +202,21 @@ def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(perso
     assert "?target=" not in asked
 
 
+def test_dates_that_can_be_read_in_two_ways_are_asked_about_at_once_and_the_label_column_is_kept(
+    person: Person,
+) -> None:
+    columns = [{"name": "day", "kind": "date"}, {"name": "nights", "kind": "number"}]
+    dated = {**STAYS, "name": "dated", "input": {"kind": "table", "columns": columns}}
+    person.api.ok("POST", "/v1/models", dated)
+    rows = (b"%d/%d/2026,%d,%s\n" % (k % 9 + 1, k % 7 + 1, k, (b"yes", b"no")[k % 2]) for k in range(20))
+    content, chosen = b"day,nights,churned\n" + b"".join(rows), {"target": "churned", "extra": '["churned"]'}
+    for fields in ({"look": "/look"}, {}, chosen, {**chosen, "look": "/look"}):
+        asked = send(person, content, model="dated", **fields).text
+        assert re.findall('id="([a-z]*)-fault"', asked) == ["dates"], fields
+        assert '<option value="churned" selected>' in asked, fields
+    assert send(person, content, model="dated", **chosen, dates="day-first").status_code == 303
+
+
 def test_what_is_wrong_with_a_file_stands_beside_it_and_nothing_is_kept(person: Person) -> None:
     for content, fields, status, sentence in [
         (GOOD.replace(b"5,Osaka,no", b"5,Osaka,on"), {}, 422, "Line 7"),

@@ -13,7 +13,7 @@ from service.contract.resources import Model, Problem, Update
 from service.contract.tables import TableInput
 from service.guessing.column_facts import gap_words
 from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
-from service.guessing.csv_facts import facts_of
+from service.guessing.csv_facts import by_cells, facts_of
 from service.guessing.csv_letters import ENCODING_NAMES, UTF8
 from service.guessing.label_column import label_column
 from service.guessing.unguessable import MENDED_BY, Unguessable
@@ -86,16 +86,20 @@ def look(view: View) -> Answer:
     """Fills in which column of a CSV file is predicted: of a table the one that the model does not know."""
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
+    model, said = view.model(), SaidDialect.of(view.form)
+    known = [*(model.input.places if isinstance(model.input, TableInput) else ()), *model.leave_out]
+    unknown = list[str]()
+    several = getattr(model.target, "size", 1) > 1
     try:
-        lines, dialect = view.head.lines(SaidDialect.of(view.form))
+        lines, dialect = view.head.cells(said)
+        unknown = [name for name in lines[0] if name not in known] if lines else []
+        dialect = by_cells(lines, dialect, said)
         facts = facts_of(lines, dialect=dialect)
     except Unguessable as fault:
-        return ask(view.wrong(unreadable(fault, view.words)))
-    model = view.model()
-    known = [*(model.input.places if isinstance(model.input, TableInput) else ()), *model.leave_out]
-    unknown = [name for name in facts if name not in known]
+        others = [] if several else _choices(label_column(unknown) or "", unknown)
+        return ask(view.wrong(unreadable(fault, view.words)), others)
     gaps = list(gap_words(facts)) if model.input.kind == "table" else []
-    if not unknown or getattr(model.target, "size", 1) > 1:
+    if not unknown or several:
         return ask(view, [], gaps, dialect)
     called = getattr(model.target, "names", None) or [""]
     classes = {*model.classes}
@@ -169,7 +173,13 @@ def act(view: View) -> Answer:
         wrong = view.wrong(beside(refused.problem, view.words), refused.problem.status)
         free = (refused.problem.model_extra or {}).get("columns", [])
         inputs = getattr(view.model().input, "places", ())
-        return ask(wrong, _extra(view.form) or _choices(label_column(free, inputs) or "", free) or None)
+        others = _extra(view.form) or _choices(label_column(free, inputs) or "", free)
+        if "target" in wrong.faults and others and others[0] and view.head is not None:
+            try:  # it is filled in: what else there is to say is asked for at once
+                view.head.lines(SaidDialect.of(view.form))
+            except Unguessable as fault:
+                wrong = view.wrong(unreadable(fault, view.words), wrong.status)
+        return ask(wrong, others or None)
     return Moved(f"/updates/{update.id}")
 
 
@@ -206,6 +216,6 @@ def _of_page(sentence: str, words: Words) -> str:
 
 CALLS = ("POST /v1/models/{model}/updates",)
 ROUTES = (
-    Route("/models/{model}/send", ask, act, sending, calls=CALLS),
+    Route("/models/{model}/send", ask, act, sending, looks=True, calls=CALLS),
     Route("/models/{model}/send/look", ask, look, looks=True, calls=CALLS),
 )
