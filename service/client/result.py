@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from service.client.errors import ClientError
 from service.contract import figures
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, NumberBatch, NumberReport
+from service.contract.number_report import AnyReport, NumberReport, batches_apart
 from service.contract.report import Report
 from service.contract.resources import Update
 
@@ -112,10 +112,7 @@ class Result:
     @property
     def named(self) -> list[str]:
         """Of several batches that were stopped together those that stand out, and those with targets far out."""
-        batch = self.update.report.batch if self.update.report is not None else None
-        bad = {part.batch for part in batch.parts if part.stands_out} if batch is not None else set[str]()
-        if isinstance(batch, NumberBatch):
-            bad |= {row.batch for row in batch.outliers}
+        bad = batches_apart(self.update.report) if self.update.report is not None else ()
         return [name for name in self.batches if name in bad]
 
     @property

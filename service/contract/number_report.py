@@ -196,6 +196,12 @@ def few_far_out(report: AnyReport) -> bool:
     return not any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
 
 
+def batches_apart(report: AnyReport) -> set[str]:
+    """Of batches that were judged together those that stand out, and those with targets far out."""
+    far = set[str]() if isinstance(report, Report) else {row.batch for row in report.batch.outliers}
+    return far | {part.batch for part in report.batch.parts if part.stands_out}
+
+
 def nothing_left(report: AnyReport) -> bool:
     """Whether a retraction took back all that was learned, and put nothing in its place."""
     proof = report.certificate

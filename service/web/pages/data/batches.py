@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.contract.enums import BatchState, UpdateKind, Verdict
+from service.contract.number_report import batches_apart
 from service.contract.resources import Batch, Update
 from service.contract.resources import Page as Listed
 from service.web.client import address
@@ -49,10 +50,9 @@ def stopped(view: View, update: Update) -> list[tuple[str, bool]]:
 
 
 def others(view: View, update: Update) -> list[str]:
-    """Of batches that the gate stopped together, those to learn without any that stands out; none where none does, or
-    where the first ones have been learned or taken back since."""
-    parts = update.report.batch.parts if update.report is not None else []
-    apart = {part.batch for part in parts if part.stands_out}
+    """Of batches that the gate stopped together, those to learn without any that stands out or has targets far out;
+    none where none does, or where the first ones have been learned or taken back since."""
+    apart = batches_apart(update.report) if update.report is not None else set[str]()
     if update.verdict not in (Verdict.HELD, Verdict.REJECTED) or not apart:
         return []
     rest = [batch for batch in update.batches if batch not in apart]
