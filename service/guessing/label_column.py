@@ -57,10 +57,11 @@ def column_aside(
     last = set(map(str.casefold, facts[names[-1]].values))
     known = names[-1:] if classes and last <= set(map(str.casefold, classes)) else []
     if not texts and len(names) > 2 and len(odd) == 1 and len({*stems}) == 2:
-        found = odd
+        candidates = odd
     else:
-        found = [named] if named is not None else list(dict.fromkeys(counts + known))
-    if len(found) != 1:
+        candidates = [named] if named is not None else list(dict.fromkeys(counts + known))
+    if len(candidates) != 1:
         return None, False
-    right = found == [named] or found == known or (not classes and found == names[-1:] and found != counts)
-    return found[0], right
+    aside = candidates[0]
+    last_of_numbers = not classes and aside == names[-1] and candidates != counts
+    return aside, aside == named or candidates == known or last_of_numbers

@@ -20,7 +20,7 @@ behind the API. The server imports pages once it is ready, beside its work.
                    contract. Pages ask `kind_of(model.target)`, and none knows which kinds there are. Keys of sentences
                    that each kind has end with its name, or with that of its bars
     charts/        SVG of numbers: pure functions
-    pages/         one file a page, those of rows in data/; and ROUTES, the list of them
+    pages/         one file a page, those of rows in data/, of versions in versions/; and ROUTES, the list of them
     templates/     base.html frames a page, parts.html has what several are made of
     catalogue/     en.toml and ja.toml: the same keys with the same placeholders, but for `reason`, which the gate says
                    itself in English; said.ja.toml: patterns of notes, details of problems and reasons of methods,
@@ -49,8 +49,8 @@ behind the API. The server imports pages once it is ready, beside its work.
    button in the template, and `act(view) -> Moved | Shown` in the route. It makes one call, `view.api.post(...)`,
    whose Idempotency-Key is the form's, with `if_live` in a hidden field where the call takes it. `@asks_again(show)`
    shows the page again with what the API refuses in `view.faults`: `parts.field` puts each sentence beside its field.
-   A new kind of error gets a sentence in both catalogues, `refusal.KIND`. `pages/rollback.py` is the example. What
-   changes what is live has a page of its own, which says beforehand what will change.
+   A new kind of error gets a sentence in both catalogues, `refusal.KIND`. `pages/versions/rollback.py` is the example.
+   What changes what is live has a page of its own, which says beforehand what will change.
 5. Links to the page come with the page: from the page above it, and into the frame's navigation if it is not of one
    model.
 6. Tests: what is pure in tests/web in milliseconds; the page through the door in tests/web/test_pages.py; and its

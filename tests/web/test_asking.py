@@ -25,9 +25,9 @@ from service.web.kinds.class_kind import ClassKind
 from service.web.kinds.kind import AnyKind
 from service.web.kinds.number_kind import NumberKind
 from service.web.pages.answers import MOST_ROWS
-from service.web.pages.compare import pairs, sentence
-from service.web.pages.lineage import note
 from service.web.pages.predict import Pad, Unreadable, pad, question
+from service.web.pages.versions.compare import pairs, sentence
+from service.web.pages.versions.lineage import note
 from service.web.words import Words
 from tests.api.conftest import Api
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
@@ -428,7 +428,7 @@ def test_two_versions_have_a_page_without_reports_too(person: Person, monkeypatc
     page = person.looks(path).text
     assert "Which one is better is not known" in page
     assert "<option selected>2</option>" in page
-    monkeypatch.setattr("service.web.pages.compare.CHOICES", 1)
+    monkeypatch.setattr("service.web.pages.versions.compare.CHOICES", 1)
     typed = person.looks(path).text
     assert ("<select" in typed, 'name="before" type="text" value="1"' in typed) == (False, True), "of many versions"
     same = person.looks(f"{path}?before=2&after=1")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from service.web.pages import (
     audit,
-    compare,
     docs,
     keys,
     limits,
-    lineage,
     make,
     model,
     models,
     predict,
-    promote,
-    rollback,
     sign_in,
     update,
-    version,
 )
 from service.web.pages.data import batch, batches, correct, disputes, send
+from service.web.pages.versions import compare, lineage, promote, rollback, version
 from service.web.view import Route
 
 ROUTES: tuple[Route, ...] = (

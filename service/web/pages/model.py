@@ -14,7 +14,7 @@ from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.models import held_now
-from service.web.pages.rollback import goes_back_to, taken_back
+from service.web.pages.versions.rollback import goes_back_to, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again

@@ -7,7 +7,7 @@ from service.contract.enums import Promotion, Verdict
 from service.contract.resources import Deployment, Update, Version
 from service.web.client import address
 from service.web.forms import whole
-from service.web.pages.rollback import learned_by, taken_back
+from service.web.pages.versions.rollback import learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again

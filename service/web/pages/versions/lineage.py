@@ -9,7 +9,7 @@ from service.contract.resources import Deployment, Lineage, LineageNode
 from service.contract.resources import Page as Listed
 from service.web.charts.history import Mark
 from service.web.charts.lanes import Node, lineage
-from service.web.pages.rollback import MOVES
+from service.web.pages.versions.rollback import MOVES
 from service.web.verdicts import COLOURS
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
