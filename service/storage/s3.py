@@ -84,9 +84,11 @@ class S3Artifacts:
         digest = hashlib.sha256(data).hexdigest()
         key = _key(area, digest)
         self._crash("after_blob_temp")
-        if len(data) > AT_ONCE_BYTES or not self._asked(lambda: self._write(key, data, create=True)):
+        if anew:  # as many requests, whether somebody has the same or not
+            self._asked(lambda: self._write(key, data, create=False))
+        elif len(data) > AT_ONCE_BYTES or not self._asked(lambda: self._write(key, data, create=True)):
             before = self._head(key)
-            if anew or before is None or not _whole(before, data):
+            if before is None or not _whole(before, data):
                 self._asked(lambda: self._write(key, data, create=before is None))
         self._crash("after_blob_rename")
         if area == SHARDS and self._cache is not None:
