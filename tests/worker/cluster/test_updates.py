@@ -108,12 +108,15 @@ def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str
         for update_id in made:
             session.get_one(Update, update_id).seed = 7
     worker.start()
-    until(lambda: all(look(runtime, update_id).state == "succeeded" for update_id in made))
-    worker.stop(10.0)
+    try:
+        until(lambda: all(look(runtime, update_id).state == "succeeded" for update_id in made), len(made) * SECONDS)
+    finally:
+        worker.stop(10.0)
     versions = [version_of(runtime, update_id) for update_id in made]
     return [(v.ledger_digest, [s["digest"] for s in v.shards], (v.report or {})["method"]) for v in versions]
 
 
+@pytest.mark.timeout(900)
 def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_one_with_tasks_on_any_number_of_nodes(
     head: Node, runtime_of: RuntimeOf
 ) -> None:
