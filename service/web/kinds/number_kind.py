@@ -4,7 +4,6 @@ ones; by ranges of values, or by each of several numbers a row."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
@@ -25,8 +24,6 @@ SHOWN = 3
 """Of more numbers a row the errors of these stand in the table of versions; so many rows far out are named."""
 REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
 """With what the factor of a report begins -> what mends targets in a wrong unit."""
-CONSTANT = re.compile(r"always saying (\S+) is off by ([0-9][0-9.,e+-]*[0-9]|[0-9])")
-"""What the gate holds a first version against, before any batch came to be answered first."""
 Ends = tuple[float | None, float | None]
 UNKNOWN: Ends = None, None
 RANGES, NUMBERS = Bars("range"), Bars("number", drawn=False)
@@ -51,13 +48,13 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
             said = words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
         else:
             return ""
-        first = next((rule.why for rule in report.gate.rules if rule.name == "first_version"), "")
-        if target is not None and (constant := CONSTANT.search(first)) and target.size == 1:
-            return " ".join((said, words("good.beside.constant", value=constant[1], error=constant[2])))
-        if target is None or (error := report.yardstick_mae) is None:
+        if target is None or target.size > 1:
             return said
         name = target.usual if isinstance(target.usual, str) else "column"
-        return " ".join((said, words(f"good.beside.{name}", error=amount(error))))
+        error = report.yardstick_mae
+        if report.before is None and "mean" in report.yardsticks:  # no batch came yet to be answered before
+            name, error = "mean", report.yardsticks["mean"].mae
+        return said if error is None else f"{said} {words(f'good.beside.{name}', error=amount(error))}"
 
     def figures(self, report: NumberReport, words: Words, of_live: bool = False) -> Figures:
         facts, tested = [], report.tested

@@ -31,7 +31,7 @@ def first_version(measured: NumberMeasured, number: OneNumber, policy: NumberPol
     if first.rows < rule.min_rows:
         return Finding(too_few(first.rows), limit=rule.p, evidence=False, unproven=True)
     off = f"On {rows(first.rows)} it had not seen it is off by {number.error(first.error)}"
-    beside = f"always saying {amount(first.median)} is off by {number.error(first.median_error)}"
+    beside = f"always saying their median, {amount(first.median)}, is off by {number.error(first.median_error)}"
     if first.p <= rule.p:
         return Finding(f"{off}; {beside}.", first.p, rule.p)
     if first.p_skill < SURELY:
