@@ -184,6 +184,20 @@ class NumberReport(Fact):
             return None
         return self.tested.mae / (1 - self.skill)
 
+    @property
+    def beside(self) -> tuple[str, float] | None:
+        """What its error stands beside, by name, and the mean error of that: the model's yardstick on tested rows; of a
+        first version the mean of its targets. None where neither is known, and of several numbers a row."""
+        if self.tested is None:
+            mean = self.yardsticks.get("mean")
+            known = mean is not None and self.before is None and self.after is not None and not self.after.numbers
+            return ("mean", mean.mae) if known and mean is not None else None
+        if (error := self.yardstick_mae) is None:
+            return None
+        names = [name for name in self.yardsticks if name in ("mean", "last", "column")]
+        name = min(names, key=lambda each: abs(self.yardsticks[each].mae - error), default=None)
+        return None if name is None else (name, error)
+
 
 AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import ImageInput, TextInput
 from service.contract.number_report import NumberReport
-from service.contract.report import Report
+from service.contract.report import ClassScore, Report
 from service.contract.resources import Batch, Lineage, Model, Version
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
 from service.learning.network.checkpoint import Layout
@@ -183,6 +183,11 @@ def _classes(report: Report) -> Iterator[str]:
         right, mean = f"{after.accuracy:.1%}", f"{after.balanced_accuracy:.1%}"
         yield ""
         yield f"Right on {right} of {after.rows:,} trusted rows, which it did not learn; {mean} as a mean over classes."
+        yield _commonest(after.classes)
+    elif report.new_classes.after is not None:
+        yield ""
+        yield f"Right on {report.new_classes.after:.1%} of {report.new_classes.rows:,} rows that it had not learned."
+        yield _commonest(report.new_classes.classes)
     if report.tested is not None:
         right = f"{report.tested.accuracy:.1%}"
         yield ""
@@ -191,6 +196,13 @@ def _classes(report: Report) -> Iterator[str]:
         yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
     for name, score in list(scores.items())[:MOST_CLASSES]:
         yield f"| {_code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
+
+
+def _commonest(scores: Mapping[str, ClassScore]) -> str:
+    """What anybody could say of the same rows."""
+    rows = {name: score.rows for name, score in scores.items()}
+    most = max(sorted(rows), key=lambda name: rows[name])
+    return f"Always saying {_code(most)} is right on {rows[most] / sum(rows.values()):.1%} of them."
 
 
 def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[str]:

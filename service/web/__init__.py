@@ -12,6 +12,7 @@ behind the API. The server imports pages once it is ready, beside its work.
     view           what a page gets (View) and answers with (Shown, Moved); Route
     client         the API: get, find, post; address() makes paths of parts
     browser        cookies: key, token against forgery, language
+    typed_rows     numbers and dates as people type them
     forms          fields of a form; faults() puts a refusal beside its fields
     upload         a form with a file, which streams through to the API
     words          sentences by key, in the language of the browser; percent, amount, moment

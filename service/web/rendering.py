@@ -83,8 +83,8 @@ def without_gaps(html: str) -> str:
 
 
 def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str], lacks: Callable[[str], str]) -> str:
-    """The page as HTML. query: of its address, which it keeps in another language. lacks: what a form that is sent to
-    a path needs and the key of the browser lacks, in a sentence."""
+    """The page as HTML. query: of its address, which it keeps in another language. lacks: what the page of a path,
+    or a form that is sent there, needs and the key of the browser lacks, in a sentence."""
     frame: dict[str, Any] = {
         "t": words,
         "token": browser.token,

@@ -101,7 +101,8 @@ class Site:
             return None
         api, browser = ApiClient(self._door, scope), Browser.of(scope)
         view = View(api, Words(browser.language), {}, query_of(scope))
-        made = _rendered(_of_refusal(view, Problem.model_validate(problem)), view, browser)
+        shown = _of_refusal(view, Problem.model_validate(problem))
+        made = _rendered(shown, view, browser, lambda path: "")  # no thread, in which the API could be asked
         return HTML.encode(), made.body, encoded(made.headers)
 
 
@@ -140,25 +141,30 @@ def _made(page: Page, view: View, browser: Browser) -> _Made:
     return made if after is None else replace(made, headers=(*made.headers, ("retry-after", after)))
 
 
-def _rendered(shown: Shown, view: View, browser: Browser) -> _Made:
-    body = render(shown, browser, view.words, view.query, _lacking(view)).encode()
+def _rendered(shown: Shown, view: View, browser: Browser, lacks: Callable[[str], str] | None = None) -> _Made:
+    body = render(shown, browser, view.words, view.query, lacks or _lacking(view)).encode()
     cookies = (("set-cookie", cookie) for cookie in browser.cookies())
     return _Made(shown.status, body, (("content-language", browser.language), *cookies), HTML)
 
 
 def _lacking(view: View) -> Callable[[str], str]:
-    """What a form that is sent to a path needs and the key of the browser lacks, in a sentence; "" where it may."""
+    """What a page, or a form that is sent there, needs and the key of the browser lacks, in a sentence; "" where it
+    may, and where nobody knows: who has no good key signs in first."""
 
     @cache
-    def scopes() -> set[KeyScope]:
-        return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
+    def scopes() -> set[KeyScope] | None:
+        try:
+            return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
+        except Refused:
+            return None
 
+    @cache
     def lacks(path: str) -> str:
-        calls = next((route.calls for pattern, route in PATTERNS if pattern.fullmatch(path)), ())
-        if not calls:
-            return ""
+        calls = next(((*route.calls, *route.reads) for pattern, route in PATTERNS if pattern.fullmatch(path)), ())
         needed = [SCOPES[at][method] for method, at in map(str.split, calls)]
-        missing = [sorted(of) for of in needed if not scopes() & (of | ADMIN)]
+        if not needed or (has := scopes()) is None:
+            return ""
+        missing = [sorted(of) for of in needed if not has & (of | ADMIN)]
         return view.words.lacks(missing) if missing else ""
 
     return lacks

@@ -97,7 +97,8 @@ class Route:
     """An address, {name} for what varies: how it is shown, and what a form that is sent there does. Of a form with a
     file, `sends`: where a file of that name goes, None where something is asked first; it asks the API nothing;
     `looks`: `act` looks at its beginning, also of one that was sent. `calls`: what a form there asks of the API,
-    "POST /v1/keys", by whose scopes it is shown or not."""
+    "POST /v1/keys", by whose scopes it and links to it are shown or not; `reads`: what the page itself asks, by whose
+    scopes links to it are."""
 
     path: str
     show: Page | None = None
@@ -105,3 +106,4 @@ class Route:
     sends: Callable[[View, str], Sending | None] | None = None
     looks: bool = False
     calls: Sequence[str] = ()
+    reads: Sequence[str] = ()

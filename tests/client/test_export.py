@@ -185,6 +185,7 @@ def test_card_says_what_it_is_and_escapes_names(client: Client, tmp_path: Path) 
         r"No version came before it\.\n\n\| source .*\n.*\n\| not named \| 1 \| \d+ \| \d{4}-\d\d-\d\d \|", card
     )
     assert "Live: version 1. It knows in, o\\`u\\|t and on" in card
+    assert re.search(r"Right on \d+\.\d% of \d+ rows that it had not learned\.\nAlways saying `.+ is right on \d", card)
     assert json.dumps(["in", "o`u|t", "on"]) in card
 
 

@@ -68,6 +68,8 @@ def test_rows_are_read_as_people_write_them() -> None:
         (VECTOR, "\u22121.5 ２ 3", [[-1.5, 2, 3]]),
         (VECTOR, "\ufeff[1, 2, 3]", [[1, 2, 3]]),
         (VECTOR, "[[1, 2, 3], [4, 5, 6]]", [[1, 2, 3], [4, 5, 6]]),
+        (VECTOR, "5,1 3,5 2\n-0,5; 1,234; ７", [[5.1, 3.5, 2], [-0.5, 1.234, 7]]),
+        (VECTOR, "1,5, 2", [[1, 5, 2]]),
         (IMAGE, "[[[0, 1], [2, 3]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, "[[[[0, 1], [2, 3]]]]", [[[[0, 1], [2, 3]]]]),
         (IMAGE, '{"png": "iVBO"}', [{"png": "iVBO"}]),
@@ -80,6 +82,26 @@ def test_rows_are_read_as_people_write_them() -> None:
         assert question(model({"kind": "text"}), {"rows": "left alone", "json": pasted}) == {"inputs": expected}
 
 
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("17. August 2026", "2026-08-17"),
+        ("17 Aug. 26", "2026-08-17"),
+        ("August 17, 2026 9:30", "2026-08-17T09:30"),
+        ("3. März 1999 18:05", "1999-03-03T18:05"),
+        ("1.2.26", "2026-02-01"),
+        ("1. 2. 1999", "1999-02-01"),
+        ("31/12/69", "1969-12-31"),
+        ("2026-11-30 11:42", "2026-11-30T11:42"),
+        ("2026/1/2", "2026-01-02"),
+        ("17. Brumaire 2026", "17. Brumaire 2026"),
+    ],
+)
+def test_a_date_is_read_as_people_type_it(typed: str, read: str) -> None:
+    spec = model(table_of({"booked": "date"}).model_dump())
+    assert question(spec, {"column-0": typed}) == {"inputs": [{"booked": read}]}
+
+
 def test_what_is_no_row_gets_a_sentence() -> None:
     twice = '[{"a": 1, "a": 2}]'
     for typed in [
@@ -87,7 +109,8 @@ def test_what_is_no_row_gets_a_sentence() -> None:
         "  ",
         "1 2 three",
         "1_0 2 3",
-        "5,1 3,5 2,5",
+        "5,1 3,5",
+        "1,234 5,678 9,000",
         "1 nan 2",
         "1 1e999 2",
         "[1, 2",

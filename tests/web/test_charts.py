@@ -108,6 +108,22 @@ def test_a_value_at_the_edge_that_is_not_of_the_newest_version_names_its_own() -
         ]
 
 
+def test_labels_at_the_edge_stand_above_the_names_of_versions_and_apart() -> None:
+    low = [
+        Step(1, Mark.WENT_LIVE, None, Estimate(53.0, None, None, 300)),
+        Step(2, Mark.LIVE, Estimate(49.0, None, None, 300), beside=Estimate(514.0, None, None, 300)),
+        Step(3, Mark.REJECTED, Estimate(107.0, None, None, 300)),
+    ]
+    drawn = history(History(low, [], amount, ("error", "own", "yardstick"), Words("en")))
+    for picture in re.findall(r"<svg.*?</svg>", drawn):
+        found = re.findall(r'<text class="(?:lab \w+|note)" x="\d+" y="([\d.]+)" text-anchor="start"', picture)
+        names = re.findall(r'<text class="tick"[^>]*y="([\d.]+)"[^>]*>v3<', picture)
+        places = [float(y) for y in found]
+        assert len(places) == 6
+        assert max(places) <= float(names[0]) - 12
+        assert min(b - a for a, b in pairwise(sorted(places))) >= 14
+
+
 def test_a_rejected_version_does_not_stretch_the_scale() -> None:
     marked = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', history(of(steps())))
     assert "10\N{NO-BREAK SPACE}%" not in marked

@@ -314,8 +314,20 @@ def test_who_may_not_do_what_a_form_does_is_told_which_scope_it_takes_and_sees_n
     for scopes, leads in (["predict"], ["predict"]), (["learn"], ["send", "batches"]), (["promote"], ["batches"]):
         page = shown("/models/digits", scopes=scopes)
         assert re.findall('href="/models/digits/(send|predict|batches)"', page) == leads, scopes
+    rows = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
+    batch = api.ok("POST", "/v1/models/digits/batches", rows, headers={"authorization": f"Bearer {KEY}"})["id"]
+    for scopes in (["learn"], ["promote"]):
+        page = shown("/models/digits/versions/2", scopes=scopes)
+        assert ("versions/2/promote" in page) == (scopes == ["promote"])
+        assert "/predict" not in page
+        page = shown(f"/models/digits/batches/{batch}", scopes=scopes)
+        assert (f"{batch}/retract" in page) == (scopes == ["promote"])
     page = shown("/new", scopes=["promote", "learn"], models=["team-a-*"])
     assert 'type="file"' in page, "it makes models of the names that it reaches"
+    for scopes, leads in ((["predict"], []), (["promote", "learn"], ["new"]), (["admin"], ["new", "keys", "audit"])):
+        page = shown("/", scopes=scopes)
+        assert re.findall('href="/(new|keys|audit)"', page.partition("<main")[0]) == leads, scopes
+        assert ('class="button primary" href="/new"' in page) == ("new" in leads)
 
 
 GERMAN = "größe;tag;preis;label\n" + "".join(

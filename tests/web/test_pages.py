@@ -543,7 +543,7 @@ def test_an_error_on_other_rows_is_told_from_those_on_trusted_rows(person: Perso
     make_number_model(person.api.runtime, "prices", grid)
     tested = {"mae": 50297, "rmse": 60000, "r2": None, "coverage": None, "rows": 300, "batches": 1}
     later = number_report(34981, 32985, rise=0.06, rise_interval=(-0.02, 0.13), tested=tested, forgetting=-0.061)
-    later["skill"] = 0.5
+    later |= {"skill": 0.5, "yardsticks": {"mean": {"mae": 100594, "rmse": 120000}}}
     first = number_report(50178)
     first["yardsticks"] = {"mean": {"mae": 90000, "rmse": 95000}}
     for number, report in ((1, first), (2, later), (3, later)):
@@ -619,6 +619,21 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
     japanese = person.looks("/models/digits/versions/2?lang=ja").text
     of = {"label": Words("ja")("model.fact.forgotten")}
     assert all(Words("ja")(f"measured.{key}", **of) in japanese for key in ("before", "new", "since_class", "not_live"))
+
+
+def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Person) -> None:
+    brought = {"names": ["a", "b"], "after": 0.9, "interval": (0.8, 0.95), "rows": 258, "classes": {}}
+    none = dict.fromkeys(("tested", "before", "after", "forgetting", "worst_class", "negative_flips", "yardstick"))
+    report = {**REPORT, **none, "new_classes": brought, "cost": {**REPORT["cost"], "rows": 400}}
+    make_version(person.api.runtime)
+    for copies, says in ((0, False), (142, True)):
+        with person.api.runtime.database.writing() as session:
+            of = {**report, "batch": {**REPORT["batch"], "near_duplicates": copies}}
+            session.scalars(select(Version).where(Version.number == 1)).one().report = of
+        for path in ("/models/digits", "/models/digits/versions/1"):
+            shown = person.looks(path).text
+            assert "Rows it had not learned: 258 of its 400, kept back or answered in cross-validation." in shown
+            assert ("142 rows repeat others with their label, or nearly, and are not counted." in shown) == says
 
 
 def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:

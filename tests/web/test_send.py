@@ -188,6 +188,15 @@ def test_a_form_that_was_refused_keeps_what_was_found_and_says_what_is_wrong_onc
         assert "One label is new to the model." in fault
 
 
+def test_words_for_gaps_are_asked_for_only_where_they_would_mend_what_is_wrong(person: Person) -> None:
+    short = GOOD.replace(b"\n7,Osaka", b"\n7", 1)
+    for content, asks in ((short, False), (b"", False), (GOOD.replace(b"\n7,", b"\nold,", 1), True)):
+        for language in ("en", "ja"):
+            person.looks(f"/models/stays/send?lang={language}")
+            refused = send(person, content, new_classes="on", gaps="")
+            assert (refused.status_code, 'name="gaps"' in refused.text) == (422, asks), (content, language)
+
+
 def test_gaps_are_filled_in_and_a_column_is_asked_for_in_words_of_the_page(person: Person) -> None:
     gaps = GOOD.replace(b"\n7,", b"\nNA,")
     assert 'name="gaps" type="text" value="NA"' in send(person, gaps, look="/look").text

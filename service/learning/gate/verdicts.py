@@ -140,11 +140,10 @@ def numbers_gained(report: NumberReport) -> str:
 
 
 def _off(report: NumberReport) -> str:
-    named = [name for name in YARDSTICKS if name in report.yardsticks]
-    beside = f" ({YARDSTICKS[named[-1]]} is off by {amount(report.yardsticks[named[-1]].mae)})" if named else ""
-    errors = report.tested or report.after
-    if errors is not None and errors.numbers:  # a mean over several has no unit to be compared in
-        beside = ""
+    beside = ""
+    if report.beside is not None:
+        name, error = report.beside
+        beside = f" ({YARDSTICKS[name]} is off by {amount(error)})"
     if report.tested is not None:
         last = "the last batch" if report.tested.batches == 1 else f"the last {report.tested.batches} batches"
         on = f"On {rows(report.tested.rows)} of {last}, as they came,"

@@ -73,6 +73,8 @@ HEIGHT, TOP, BOTTOM = 250, 22, 206
 WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 250, 6)
 NOTE_WIDTH = 56
 """Room that the note below a version takes."""
+LABEL_HEIGHT, NOTE_HEIGHT = 16, 14
+"""Of what a line is, and of the version below it."""
 SIGN_WIDTH = 8
 """Room that a sign of a version's number takes; as much stands between two."""
 HIGHEST_FLOOR = 0.95
@@ -190,7 +192,7 @@ def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) ->
 
 def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list[str]:
     """What the lines are, at the right end, with their last values, and the version where it is not the last; apart by
-    a line's height at least."""
+    a line's height at least, and above the names of versions."""
     last = [
         next(((e, s.number) for s in reversed(steps) if (e := choose(s)) and s.mark is not Mark.REJECTED), None)
         for choose in CHOICES
@@ -200,14 +202,21 @@ def _labels(of: History, steps: Sequence[Step], frame: _Frame, up: Axis) -> list
         for shown, kind, name in zip(last, KINDS, of.names, strict=False)
         if shown
     ]
-    labels, below = [], 0.0
-    for y, kind, name, estimate, version in sorted(places, key=lambda place: place[0]):
-        below = max(y + 4, below + 16)
+    places.sort(key=lambda place: place[0])
+    heights = [0 if version == steps[-1].number else NOTE_HEIGHT for *_, version in places]
+    at, above, below = list[float](), 0.0, BOTTOM + 4.0
+    for (y, *_), height in zip(places, heights, strict=True):
+        at.append(max(y + 4, above + LABEL_HEIGHT))
+        above = at[-1] + height
+    for place in reversed(range(len(at))):
+        at[place] = min(at[place], below - heights[place])
+        below = at[place] - LABEL_HEIGHT
+    labels = []
+    for y, height, (_, kind, name, estimate, version) in zip(at, heights, places, strict=True):
         label = of.words(f"chart.{name}", value=of.show(estimate.value))
-        labels.append(text(f"lab {kind}", frame.right + 14, below, label))
-        if version != steps[-1].number:
-            below += 14
-            labels.append(text("note", frame.right + 14, below, of.words("version.path", version=version)))
+        labels.append(text(f"lab {kind}", frame.right + 14, y, label))
+        if height:
+            labels.append(text("note", frame.right + 14, y + height, of.words("version.path", version=version)))
     return labels
 
 

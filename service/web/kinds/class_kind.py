@@ -13,7 +13,7 @@ from service.contract.predictions import Predictions
 from service.contract.report import Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
-from service.web.estimates import Estimate, Pair, Side, interval, share
+from service.web.estimates import SAME, Estimate, Pair, Side, interval, share
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
 from service.web.words import Words, percent, round_percent
 
@@ -73,6 +73,11 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         if of_live:
             del facts[1:]
         forgotten, said = self.forgotten(report.forgetting, words)
+        if report.before is None and 0 < report.new_classes.rows < report.cost.rows:
+            copies = report.batch.near_duplicates
+            of_its = words("measured.of_its", n=report.new_classes.rows, rows=report.cost.rows)
+            copied = words("measured.copies", n=copies) if copies else ""
+            said = [f"{of_its} {copied}".rstrip(), *said]
         if (after := report.after) is not None and after.rows:
             alike = sum(of.accuracy * of.rows for of in after.classes.values()) / after.rows
             if percent(alike) != percent(after.accuracy):
@@ -106,7 +111,10 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         said = []
         if of is not None and of.accuracy is not None:
             said = [words("version.yardstick_is", method=of.method, accuracy=percent(of.accuracy))]
-            said += [words("version.regret", points=f"{100 * of.regret:+.1f}")] if of.regret is not None else []
+            if of.regret is not None:
+                points = f"{100 * of.regret:+.1f}".replace("-", "−")
+                same = abs(of.regret) < SAME
+                said += [words("version.regret_none") if same else words("version.regret", points=points)]
         return Changed(
             [*(Pair(name, None, now, is_new=True) for name, now in new), *old],
             ([" ".join(said)] if said else [], []),

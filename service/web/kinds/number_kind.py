@@ -48,13 +48,10 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
             said = words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
         else:
             return ""
-        if target is None or target.size > 1:
+        if target is None or report.beside is None:
             return said
-        name = target.usual if isinstance(target.usual, str) else "column"
-        error = report.yardstick_mae
-        if report.before is None and "mean" in report.yardsticks:  # no batch came yet to be answered before
-            name, error = "mean", report.yardsticks["mean"].mae
-        return said if error is None else f"{said} {words(f'good.beside.{name}', error=amount(error))}"
+        name, error = report.beside
+        return f"{said} {words(f'good.beside.{name}', error=amount(error))}"
 
     def figures(self, report: NumberReport, words: Words, of_live: bool = False) -> Figures:
         facts, tested = [], report.tested

@@ -55,4 +55,4 @@ def reason(entry: AuditEntry, words: Words) -> str:
     return words.said(entry.reason) if entry.action in COUNTED else ""
 
 
-ROUTE = Route("/audit", show)
+ROUTE = Route("/audit", show, reads=["GET /v1/audit"])

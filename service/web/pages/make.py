@@ -27,7 +27,7 @@ from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
 from service.web.forms import as_words, whole, words_in
 from service.web.kinds.class_kind import counted
-from service.web.pages.data.send import WRITTEN, beside, unreadable, written
+from service.web.pages.data.send import WRITTEN, asks_gaps, beside, unreadable, written
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -200,6 +200,7 @@ def _confirm(
         "column_kinds": [*KINDS, OUT],
         "looked": looked,
         "faults": wrong,
+        "asks_gaps": asks_gaps(wrong),
     }
     return Shown("confirm.html", facts, status=status)
 

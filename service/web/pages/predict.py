@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +12,19 @@ from service.contract.enums import CSV, JPEG, PNG
 from service.contract.inputs import ImageInput, MomentsScale, TextInput, VectorInput
 from service.contract.resources import Model, Problem
 from service.contract.tables import TableInput
-from service.guessing.csv_dialect import Dialect, SaidDialect, sign_of, with_decimal, with_order
+from service.guessing.csv_dialect import Dialect, SaidDialect, with_decimal, with_order
 from service.guessing.unguessable import Unguessable
 from service.web.client import Refused, Sending, Sent
 from service.web.forms import GENERAL, Said, faults, slug_of, words_in
 from service.web.kinds import kind_of
 from service.web.pages.answers import Answers
-from service.web.pages.data.send import WRITTEN, unreadable
+from service.web.pages.data.send import WRITTEN, asks_gaps, unreadable
 from service.web.pages.data.send import beside as beside_file
+from service.web.typed_rows import TAB, as_typed, number_of, numbers_of, typed_date, typed_number
 from service.web.view import Answer, Route, Shown, View
 
 MOST_COLUMNS = 200
 """A table of more columns is asked for as JSON, not by a field a column."""
-EXACT = 2**53
-"""Whole numbers below it are exact."""
 PIXELS = (0.0, 255.0)
 """Range of the pixels of an image file."""
 MOST_DRAWN = 64
@@ -39,12 +35,7 @@ TYPED = ("rows", "json")
 """Fields of rows as text: what the model takes, and JSON in their place."""
 MOST_ADDRESS = 8000
 """Characters of an address that browsers and proxies take."""
-TAB = "\t"
-"""Where it parts cells, either sign begins decimals, as in fields of their own."""
-BYTE_ORDER_MARK, MINUS = "\ufeff", "\u2212"
-_DECIMAL_COMMA = re.compile(r"\d,\d")
-_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(,\d{3}|\.\d*)", re.ASCII)
-"""A number with commas that can only part thousands."""
+BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -68,16 +59,16 @@ class Cell:
     options: Sequence[str]
 
     def typed(self, form: Mapping[str, str]) -> str:
-        """What stands in it; digits and marks of numbers and dates may be full-width ones. Commas of a number that can
-        only part thousands are left out."""
+        """What stands in it; digits and marks of numbers and dates may be full-width ones."""
         text = form.get(self.field, "").strip()
-        text = _as_typed(text) if self.kind in ("number", "date") else text
-        return text.replace(",", "") if self.kind == "number" and _COMMAS.fullmatch(text) else text
+        if self.kind == "number":
+            return typed_number(as_typed(text))
+        return typed_date(as_typed(text)) if self.kind == "date" else text
 
     def read(self, typed: str, dialect: Dialect) -> Any:
         """What was typed as JSON has it, None where nothing was."""
         if self.kind == "number":
-            return _number_of(typed, dialect.decimal)
+            return number_of(typed, dialect.decimal)
         if self.kind == "date":
             typed = dialect.date(typed)
         return {"true": True, "false": False}.get(typed, typed or None) if self.kind == "boolean" else typed or None
@@ -143,7 +134,7 @@ def _no_numbers(view: View, model: Model) -> dict[str, str]:
     return {
         cell.field: view.words("predict.no_number", name=cell.name)
         for cell, text in typed.items()
-        if text and _number_of(text) is None
+        if text and number_of(text) is None
     }
 
 
@@ -192,12 +183,12 @@ def question(model: Model, form: Mapping[str, str]) -> dict[str, Any]:
     if not typed:
         raise Unreadable("predict.nothing")
     if isinstance(model.input, VectorInput) and typed[0] not in "[{":
-        typed = _as_typed(typed)
-        numbers = [[_number_of(number) for number in line.replace(",", " ").split()] for line in typed.splitlines()]
+        try:
+            numbers = [numbers_of(line, model.input.size) for line in as_typed(typed).splitlines()]
+        except ValueError:
+            raise Unreadable("predict.decimal_comma") from None
         if any(None in line for line in numbers):
             raise Unreadable("predict.no_numbers")
-        if _DECIMAL_COMMA.search(typed) and any(len(line) not in (0, model.input.size) for line in numbers):
-            raise Unreadable("predict.decimal_comma")
         return {"inputs": [line for line in numbers if line]}
     return _read(model, typed)
 
@@ -256,27 +247,6 @@ def cells(model: Model) -> list[Cell]:
     ]
 
 
-def _as_typed(text: str) -> str:
-    """A number or a date in digits and marks of a keyboard."""
-    return unicodedata.normalize("NFKC", text).replace(MINUS, "-")
-
-
-def _number_of(typed: str, decimal: str = ".") -> float | int | None:
-    """A finite number that was typed, a whole one as such; None where it is none. decimal: the sign of decimals, where
-    the number does not show it."""
-    sign = sign_of(typed, TAB)
-    if sign is None:
-        return None
-    if sign == "?":
-        typed, sign = typed.replace("." if decimal == "," else ",", ""), decimal
-    if sign == ",":
-        typed = Dialect(decimal=sign).number(typed)
-    number = float(typed)
-    if not math.isfinite(number):
-        return None
-    return int(number) if number.is_integer() and abs(number) < EXACT else number
-
-
 def pad(model: Model) -> Pad | None:
     """Where an image for the model can be drawn; None where it takes none, or a large one, or says no range."""
     spec = model.input
@@ -332,6 +302,7 @@ def _page(
         "files": files(model),
         "most": kind.top if isinstance(model.input, ImageInput) else None,
         "faults": wrong or {},
+        "asks_gaps": asks_gaps(wrong or {}),
     }
     same = call[2] if call is not None else None
     return Shown("predict.html", facts, json=same, status=status)

@@ -34,16 +34,17 @@ PLACES = (*FIELDS, "name")
 """Fields that a sentence stands beside; the last one is of a model that is made from the file."""
 UNKNOWN_LABELS = "unknown-labels"
 IN_QUERY = ': say which, target="NAME".'
+GAPS_FIELD = "into the field for what cells say where nothing is known"
 OF_PAGE = (
     (r'Say which: delimiter="\S+" or delimiter="\S+"\.', "Choose here what parts cells."),
     (r'Say what they begin with: decimal="," or decimal="."\.', "Choose here what decimals begin with."),
     (r'Say which: dates="\S+" or dates="\S+"\.', "Choose here what stands first."),
     (r'say how its letters are stored, such as encoding="\S+"', "choose here how its letters are stored"),
     (r'say decimal="([,.])"', r"choose \1 as what decimals begin with"),
-    (r'say gaps=("[^"]+")', r"write \1 into the field for what cells say where nothing is known,"),
+    (r'say gaps=("[^"]+")', rf"write \1 {GAPS_FIELD},"),
     (r'make the model with "target": \{"kind": "number"\}', "choose “A number” as what is predicted"),
     (r'make a model whose column (\S+) has "many": true', r"choose “category of many values” for column \1"),
-    (r"name (\S+) in gaps", r"write \1 into the field for what cells say where nothing is known"),
+    (r"name (\S+) in gaps", rf"write \1 {GAPS_FIELD}"),
 )
 """What a program is told to say in the query -> what somebody does on the page."""
 LONG_QUERY = "address-too-long"
@@ -67,7 +68,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         | {"gaps": view.form.get("gaps") or as_words(gaps)},
         "written": written(dialect, view.words),
         "guessed": dialect.word != "",
-        "asks_gaps": "gaps" in view.form or getattr(view.faults.get("file"), "slug", UNKNOWN_LABELS) != UNKNOWN_LABELS,
+        "asks_gaps": asks_gaps(view.faults),
         "extra": json.dumps(others) if others else "",
         "is_table": model.input.kind == "table",
         "leave_out": "extra" not in view.form or "leave_out" in view.form,
@@ -75,6 +76,11 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
     return Shown("data/send.html", facts, status=view.status)
+
+
+def asks_gaps(faults: Mapping[str, str]) -> bool:
+    """Whether words for gaps would mend what is wrong: the service, or a sentence of the page for it, says so."""
+    return any("gaps" in said or GAPS_FIELD in said for said in faults.values())
 
 
 def of_file(faults: Mapping[str, str]) -> dict[str, str]:

@@ -85,4 +85,5 @@ def _note(of: Pair, is_first: bool, words: Words) -> str:
     return f"{of.said(words, 'version.new' if of.is_new else 'version.no_before')}{APART}{rows}"
 
 
-ROUTE = Route("/models/{model}/versions/{version}", show)
+READS = ("GET /v1/models/{model}/versions/{version}",)
+ROUTE = Route("/models/{model}/versions/{version}", show, reads=READS)

@@ -110,6 +110,9 @@ def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: L
     assert f" on {report.before.rows} trusted rows" in sentence
     one = report.model_copy(update={"tested": report.tested.model_copy(update={"batches": 1, "rows": 120})})
     assert numbers_gained(one).startswith("On 120 rows of the last batch, as they came, it was off by ")
+    assert report.beside is not None
+    assert report.beside == (report.beside[0], pytest.approx(report.yardsticks[report.beside[0]].mae))
+    assert f"is off by {figures.amount(report.beside[1])})" in sentence, "the model's yardstick, as its skill"
 
 
 def test_rows_of_a_source_are_tested_by_its_own_head(lineage: Lineage) -> None:
