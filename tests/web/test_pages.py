@@ -233,6 +233,9 @@ def test_a_rollback_says_what_changes_and_is_done_once(person: Person) -> None:
 
 
 def test_a_model_answers_the_classes_of_its_live_version(person: Person) -> None:
+    planned = {"name": "planned", "input": {"kind": "vector", "size": 2}, "classes": ["a", "b"]}
+    person.api.ok("POST", "/v1/models", planned)
+    assert "It knows of 2 classes." in person.looks("/models/planned").text
     make_version(person.api.runtime, classes=["a", "b"])
     make_version(person.api.runtime, classes=["a", "b", "c"], seed=1)
     assert "It answers 3 classes." in person.looks("/models/digits").text
@@ -622,7 +625,8 @@ def test_figures_say_which_rows_and_versions_they_are_of(person: Person) -> None
 
 
 def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Person) -> None:
-    brought = {"names": ["a", "b"], "after": 0.9, "interval": (0.8, 0.95), "rows": 258, "classes": {}}
+    brought = {"names": ["a", "b"], "after": 0.9, "interval": (0.8, 0.95), "rows": 258}
+    brought["classes"] = {name: {"accuracy": 0.9, "rows": 129} for name in ("a", "b")}
     none = dict.fromkeys(("tested", "before", "after", "forgetting", "worst_class", "negative_flips", "yardstick"))
     report = {**REPORT, **none, "new_classes": brought, "cost": {**REPORT["cost"], "rows": 400}}
     make_version(person.api.runtime)
@@ -634,6 +638,9 @@ def test_a_first_version_says_of_how_many_of_its_rows_its_figure_is(person: Pers
             shown = person.looks(path).text
             assert "Rows it had not learned: 258 of its 400, kept back or answered in cross-validation." in shown
             assert ("142 rows repeat others with their label, or nearly, and are not counted." in shown) == says
+    assert "How good it is, class by class" in shown
+    assert "Grey bar: where the true value may lie." in shown
+    assert "Hollow: before" not in shown
 
 
 def test_lists_of_many_are_read_to_their_end_a_page_at_a_time(person: Person) -> None:

@@ -299,6 +299,8 @@ def test_of_several_numbers_each_has_its_error(language: str, errors: str) -> No
     said = kind_of(of).how_good(of, Words(language))
     assert errors in said
     assert "11" not in said
+    tested = {"mae": 11, "rmse": 14, "r2": None, "coverage": None, "rows": 300, "batches": 2, "numbers": numbers}
+    assert kind_of(of).cells(report(NumberReport, after=after, tested=tested), Words(language))[0] == "22 · 0.02"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_the_first_key_of_a_service_that_asks_nobody_may_do_all_and_its_secret_i
     person = Person(make_api())
     page = person.looks("/keys").text
     assert "asks nobody for a key yet" in page
-    assert re.search(r'value="yes" checked> <label for="scope-admin">', page)
+    assert re.search(r'value="yes" checked>\s<label for="scope-admin">', page)
     refused = person.sends("/keys", "/keys", **{"name": "till", "scope-predict": "yes"})
     assert refused.status_code == 422
     assert "nobody could make keys here any more" in refused.text
@@ -177,7 +177,7 @@ def test_the_same_as_json_is_linked_and_is_read_by_who_is_signed_in(admin: Perso
 
 
 def test_limits_are_those_of_the_service(admin: Person) -> None:
-    page = unescape(admin.looks("/limits").text)
+    page = unescape(admin.looks("/limits").text).replace("<code>", "`").replace("</code>", "`")
     limits = admin.api.ok("GET", "/v1/limits", headers={"authorization": f"Bearer {KEY}"})["items"]
     assert f"{len(limits)} limits" in page
     assert all(limit["bounds"] in page and limit["beyond"] in page for limit in limits)

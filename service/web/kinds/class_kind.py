@@ -67,7 +67,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         return " ".join((said, beside))
 
     def figures(self, report: Report, words: Words, of_live: bool = False) -> Figures:
-        labels = "model.fact.accuracy", "model.fact.new" if of_live else "model.column.new"
+        labels = "model.fact.accuracy", "model.fact.new" if of_live or report.before is None else "model.column.new"
         shown = zip(labels, self.steps(report), strict=True)
         facts = [Fact(words(label), percent(of.value), _rests_on(of, words)) for label, of in shown if of is not None]
         if of_live:

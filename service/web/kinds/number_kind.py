@@ -68,11 +68,10 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         return facts + forgotten, said + since
 
     def cells(self, report: NumberReport, words: Words) -> Sequence[str]:
-        tested = amount(report.tested.mae) if report.tested is not None else "–"
+        tested = _of_each(report.tested) if report.tested is not None else "–"
         if (after := _judged(report)) is None:
             return tested, "–"
-        errors = [of.mae for of in after.numbers[:SHOWN]] or [after.mae]
-        off = " · ".join(map(amount, errors)) + " …" * (len(after.numbers) > SHOWN)
+        off = _of_each(after)
         return tested, off if report.before else words("model.column.of_own", error=off)
 
     def steps(self, report: NumberReport) -> Sequence[Estimate | None]:
@@ -198,6 +197,12 @@ def _off(errors: Errors | TestedErrors, words: Words) -> str:
         return amount(errors.mae)
     said = [words("good.of_number", name=of.name, error=amount(of.mae)) for of in errors.numbers[:MANY]]
     return words("list.comma").join(said) + "…" * (len(errors.numbers) > MANY)
+
+
+def _of_each(errors: Errors | TestedErrors) -> str:
+    """ "15.4"; of several numbers "15.4 · 0.2", those of the first."""
+    each = [of.mae for of in errors.numbers[:SHOWN]] or [errors.mae]
+    return " · ".join(map(amount, each)) + " …" * (len(errors.numbers) > SHOWN)
 
 
 def _name_of(region: Region) -> str:
