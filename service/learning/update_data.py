@@ -58,6 +58,10 @@ class Data(Protocol):
     def known_batches(self) -> tuple[str, ...]:
         """Batches of base.learned."""
 
+    @property
+    def everything(self) -> frozenset[str]:
+        """Batches of base.learned and of the update's own rows: there may be many, so one set serves for all parts."""
+
     def unknown_sources(self, names: Collection[str]) -> set[str]:
         """Which of these sources have no batch in base.learned."""
 

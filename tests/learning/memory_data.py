@@ -65,6 +65,10 @@ class MemoryData:
     def known_batches(self) -> tuple[str, ...]:
         return tuple(batch for rows in self.base_rows for batch in rows.batches)
 
+    @property
+    def everything(self) -> frozenset[str]:
+        return frozenset((*self.known_batches, *self.batch.batches))
+
     def unknown_sources(self, names: Collection[str]) -> set[str]:
         return set(names) - {source for rows in self.base_rows for source in rows.sources if source}
 

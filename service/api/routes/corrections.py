@@ -24,7 +24,7 @@ from service.errors import Conflict, Erased, InvalidContent
 from service.intake.kinds.brought_values import lacked_cells
 from service.intake.near import near_matches
 from service.learning.data.rows import LEARNING_ROWS, Rows
-from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import pack_rows, unpack_batch
 from service.registry import batches, models, updates
 from service.registry.callers import quotas
 from service.registry.rows.arrival import Arrival
@@ -141,11 +141,11 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
 
     def begin(stored: set[Name]) -> Act:
         old, area, held, data = read_twice(read)
-        rows = unpack_rows(data)
+        rows, unlabelled = unpack_batch(data)
         corrected_rows.check(rows, rights, due)
         new = batches.new_batch_id()
         rows = corrected_rows.corrected(rows, rights, new, held)
-        packed = pack_rows(rows, unpack_unlabelled(data))
+        packed = pack_rows(rows, unlabelled)
         arrival = _arrival(rows, old, due.input, store.put(area, packed), len(packed))
         stored.add((area, arrival.stored_digest))
 

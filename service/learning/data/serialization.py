@@ -126,8 +126,18 @@ def pack_rows(rows: Rows, unlabelled: Array | None = None, **meta: str) -> bytes
 
 
 def unpack_rows(data: bytes) -> Rows:
-    """Inverse of `pack_rows`. Raises CorruptArtifact."""
+    """Inverse of `pack_rows`, but for rows without a label. Raises CorruptArtifact."""
+    return _rows(*unpack(data))
+
+
+def unpack_batch(data: bytes) -> tuple[Rows, Array | None]:
+    """Inverse of `pack_rows`: labelled rows, and inputs of those without a label, None where there are none. Raises
+    CorruptArtifact."""
     columns, meta = unpack(data)
+    return _rows(columns, meta), _unlabelled(columns)
+
+
+def _rows(columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> Rows:
     try:
         return Rows(
             inputs=_inputs(columns),
@@ -155,7 +165,10 @@ def unpack_features(data: bytes) -> FeatureRows:
 
 def unpack_unlabelled(data: bytes) -> Array | None:
     """Unpacks the inputs of the rows without a label of a batch, None where it has none. Raises CorruptArtifact."""
-    columns, _ = unpack(data)
+    return _unlabelled(unpack(data)[0])
+
+
+def _unlabelled(columns: Mapping[str, NDArray[Any]]) -> Array | None:
     try:
         return _inputs(columns, UNLABELLED) if any(name.startswith(UNLABELLED) for name in columns) else None
     except (KeyError, ValueError) as error:

@@ -50,9 +50,8 @@ class FrozenFeatures:
         """The version that learned all of base and update, with these heads on the features. outputs: of each head ·
         facts: what else its layout says"""
         head = [BlockLayout(rows=(0, outputs), columns=(0, self.space.features), part="head.0")] if outputs else []
-        learned = frozenset((*data.known_batches, *data.batch.batches))
         layout = self.layout.model_copy(update={"neck": [], "head": head, **facts})
-        return Checkpoint(layout, {**self.parts, **heads}, {**self.learned, **dict.fromkeys(heads, learned)})
+        return Checkpoint(layout, {**self.parts, **heads}, {**self.learned, **dict.fromkeys(heads, data.everything)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,7 @@ def frozen_features_for(
     if base is not None and not fading:
         frozen = features_of_base(base, data)
         if (score := trial.stays(base.layout, lambda: data.grown(frozen.space), number)) is not None:
-            learned = _decided_anew(frozen.learned, frozenset((*data.known_batches, *data.batch.batches)))
+            learned = _decided_anew(frozen.learned, data.everything)
             return replace(frozen, learned=learned, lift_rows=number, lift_ahead=False, details={"lifts_tried": score})
     rows = Rows.concat([data.kept(), data.batch]) if data.known_rows else data.batch
     if fading:
@@ -239,8 +238,7 @@ def unlifted(base: Checkpoint | None, data: Data, frozen: FrozenFeatures) -> Fro
 
 def kept_by(stays: FrozenFeatures, data: Data, tried: FrozenFeatures) -> FrozenFeatures:
     """Returns features that stay though others were tried beside them, by all batches."""
-    everything = frozenset((*data.known_batches, *data.batch.batches))
-    learned = _decided_anew(stays.learned, everything)
+    learned = _decided_anew(stays.learned, data.everything)
     return replace(stays, learned=learned, lift_rows=tried.lift_rows, lift_ahead=False, details=tried.details)
 
 

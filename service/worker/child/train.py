@@ -249,10 +249,13 @@ def _store(execution: Execution, model_store: ModelStore) -> Result:
     candidate, checkpoint = execution.candidate, execution.candidate.checkpoint
     shards = []
     of_base = {s.digest: s for s in assignment.base.shards} if assignment.base else {}
-    everything = frozenset(execution.data.learned)
+    everything = execution.data.everything  # parts that learned all of it have this very set, which may be large
+    if len(everything) < len(execution.data.learned):  # a merged ledger, too
+        everything = frozenset(execution.data.learned)
     for part, tensors in checkpoint.parts.items() if execution.lost is None else ():
         of_part = checkpoint.learned.get(part, frozenset())
-        learned = None if of_part and of_part == everything else sorted(of_part)
+        whole = of_part and (of_part is everything or of_part == everything)
+        learned = None if whole else sorted(of_part)
         shared = tensors if isinstance(tensors, SharedWeights) and tensors.digest in of_base else None
         data = b"" if shared is not None else pack_shard(tensors)
         digest = hashlib.sha256(data).hexdigest() if shared is None else shared.digest

@@ -98,7 +98,7 @@ class NumberContext(UpdateContext):
         unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))
         first = base is None and learned.checkpoint.layout.exact is not None
         memory = remember(assessment, space, assessment.intervals, yardsticks, moved, unmade() if first else None)
-        known = frozenset((*data.known_batches, *data.batch.batches))
+        known = data.everything
         made, note = _with_intervals(learned.checkpoint, [*tested, memory], known, unmade)
         notes = [
             *learned.notes,

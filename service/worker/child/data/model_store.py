@@ -12,7 +12,7 @@ import numpy as np
 
 from service.errors import CorruptArtifact, MethodRefused, NotWritable
 from service.learning.data.rows import Array, FeatureRows, Rows
-from service.learning.data.serialization import pack_rows, unpack_rows, unpack_unlabelled
+from service.learning.data.serialization import pack_rows, unpack_batch, unpack_rows
 from service.learning.devices import described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
@@ -32,8 +32,9 @@ from service.worker.child.data.row_blocks import (
     sums_of_block,
 )
 
-HELD_BYTES = 2**20
-"""The largest batch that is small."""
+HELD_BYTES = 8 * 2**20
+"""What several batches of an update may take as they are stored for their rows to be held until features are made of
+them: 8,000 batches of 8 rows of 64 numbers. Those beyond are read again."""
 
 
 def _name(batch_id: str, space: Space) -> str:
@@ -68,7 +69,7 @@ class ModelStore:
         self._history = history if assignment.brief else None
         self.entries = _by_batch(assignment)
         self.made: list[Entry] = []
-        self._last = "", b""
+        self._own: dict[str, Rows] = {}
 
     def facts(self, batch_ids: Iterable[str]) -> BatchFacts:
         """What is known of batches, of these at least: what a brief assignment lacks is asked for."""
@@ -89,21 +90,30 @@ class ModelStore:
 
     def batch(self, batch_id: str) -> Rows:
         """Rows of a batch that are still kept, raw inputs. At least one must be."""
-        return unpack_rows(self._stored(self.facts((batch_id,)).rows[batch_id]))
+        if batch_id in self._own:
+            return self._own[batch_id]
+        return unpack_rows(self.store.get(self.area, self.facts((batch_id,)).rows[batch_id]))
 
-    def unlabelled(self, batch_id: str) -> Array | None:
-        """Raw inputs of the rows of a batch that have no label, where there are any and they are kept."""
-        digest = self.facts((batch_id,)).rows.get(batch_id)
-        return unpack_unlabelled(self._stored(digest)) if digest is not None else None
+    def own(self, batch_ids: Sequence[str]) -> tuple[Rows, list[Array]]:
+        """Rows of batches, at least one, that an update learns, and inputs of those without a label: one read of each
+        serves whoever asks for them. What `batch` then holds beside these rows is bounded by HELD_BYTES."""
+        read, unlabelled, held = list[Rows](), list[Array](), 0
+        for batch_id in batch_ids:
+            rows, without, size = self._read(batch_id)
+            read.append(rows)
+            unlabelled.extend([] if without is None else [without])
+            held += size
+            if held <= HELD_BYTES:
+                self._own[batch_id] = rows
+        whole = Rows.concat(read)
+        if len(read) == 1:
+            self._own[batch_ids[0]] = whole  # the same rows, which the update holds anyway
+        return whole, unlabelled
 
-    def _stored(self, digest: str) -> bytes:
-        """Stored rows. Those of the last small batch are held: an update asks three times for its own."""
-        if self._last[0] != digest:
-            data = self.store.get(self.area, digest)
-            if len(data) > HELD_BYTES:
-                return data
-            self._last = digest, data
-        return self._last[1]
+    def _read(self, batch_id: str) -> tuple[Rows, Array | None, int]:
+        """Rows of a batch, inputs of those without a label, and its bytes as they are stored."""
+        data = self.store.get(self.area, self.facts((batch_id,)).rows[batch_id])
+        return *unpack_batch(data), len(data)
 
     def entry(self, batch_id: str, space: Space) -> FeatureRows:
         """Rounded features of a batch; where rows were deleted, of those that judge and select alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from service.learning.data.rows import Rows
@@ -79,6 +80,29 @@ def _bytes(thing: Thing) -> int:
     return 5 * thing.learn.G.nbytes + thing.exam.inputs.nbytes + thing.selected.inputs.nbytes
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Sorted batches as names are made of them: there may be many, and an update asks for many names.
+
+    text: each behind a line feed · ends: n -> bytes of the first n, of all and of up to some fewer
+    """
+
+    text: memoryview
+    ends: Mapping[int, int]
+
+    @classmethod
+    def of(cls, batches: Sequence[str], fewer: int = 0) -> Listing:
+        text = "\n".join(["", *batches]).encode()
+        ends = {len(batches): len(text)}
+        for n in range(len(batches), max(len(batches) - fewer, 0), -1):
+            ends[n - 1] = ends[n] - len(batches[n - 1].encode()) - 1
+        return cls(memoryview(text), ends)
+
+    def first(self, n: int) -> Listing:
+        """Of the first n batches, an `n` of its ends."""
+        return Listing(self.text[: self.ends[n]], {k: end for k, end in self.ends.items() if k <= n})
+
+
 class Remembered:
     """What memory and cache have of the batches of one model. area: of the model, in the store"""
 
@@ -87,18 +111,17 @@ class Remembered:
 
     def name(self, *words: str, learned: Iterable[str]) -> str:
         """The name of something that is a function of a set of batches."""
-        ordered = sorted(learned)
-        return self.names(*words, learned=ordered, last=0)[len(ordered)]
+        [name] = self.names(*words, of=Listing.of(sorted(learned))).values()
+        return name
 
-    def names(self, *words: str, learned: Sequence[str], last: int) -> dict[int, str]:
-        """n -> the name of something that is a function of the first n of these sorted batches: of all, and of up to
-        `last` fewer. Costs little more than one name."""
-        first = max(len(learned) - last, 0)
-        hashed = hashlib.sha256("\n".join([self.area, *words, *learned[:first]]).encode())
-        names = {first: hashed.hexdigest()}
-        for n in range(first, len(learned)):
-            hashed.update(f"\n{learned[n]}".encode())
-            names[n + 1] = hashed.hexdigest()
+    def names(self, *words: str, of: Listing) -> dict[int, str]:
+        """n -> the name of something that is a function of the first n of sorted batches, for all n that the listing
+        knows. Costs little more than one name."""
+        hashed, at = hashlib.sha256("\n".join([self.area, *words]).encode()), 0
+        names = {}
+        for n in sorted(of.ends):
+            hashed.update(of.text[at : of.ends[n]])
+            names[n], at = hashed.hexdigest(), of.ends[n]
         return names
 
     def latest(self, names: Mapping[int, str], kind: type[Kept]) -> tuple[Kept | None, int]:

@@ -27,7 +27,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.worker.assignment import Trusted
 from service.worker.child.data.model_store import ModelStore
 from service.worker.child.data.new_values import new_values
-from service.worker.child.data.remembered import Kept, Memory
+from service.worker.child.data.remembered import Kept, Listing, Memory
 from service.worker.child.data.tested_batches import Score, TestedBatches
 from service.worker.child.data.weighted_sums import WeightedSums
 
@@ -93,15 +93,21 @@ class StoredData:
         return sorted([*self._known, *self._new])
 
     @cached_property
-    def batch(self) -> Rows:
-        if rows := [self._store.batch(b) for b in self._new if b not in self._merged]:
-            return Rows.concat(rows)
-        return replace(Rows.empty(self.input.shape), batches=tuple(self._new))  # of a merged ledger there is no row
+    def _read(self) -> tuple[Rows, Array]:
+        """The update's own rows, and inputs of those without a label. Of a merged ledger there is neither."""
+        if here := [batch for batch in self._new if batch not in self._merged]:
+            rows, unlabelled = self._store.own(here)
+        else:
+            rows, unlabelled = replace(Rows.empty(self.input.shape), batches=tuple(self._new)), []
+        return rows, np.concatenate(unlabelled) if unlabelled else Rows.empty(self.input.shape).inputs
 
-    @cached_property
+    @property
+    def batch(self) -> Rows:
+        return self._read[0]
+
+    @property
     def unlabelled(self) -> Array:
-        batches = [inputs for b in self._new if (inputs := self._store.unlabelled(b)) is not None]
-        return np.concatenate(batches) if batches else Rows.empty(self.input.shape).inputs
+        return self._read[1]
 
     @property
     def exam(self) -> Rows:
@@ -129,15 +135,25 @@ class StoredData:
     def _latest(self, kind: type[Kept], *words: str) -> tuple[Kept | None, list[str]]:
         """What memory or the cache has of the known batches, or of all but the last few, which another worker may have
         learned; -> that, and the batches it lacks."""
-        names = self._remembered.names(*words, learned=self._known, last=UNSAVED_ROWS // UNSAVED_LEAST - 1)
-        known, summed = self._remembered.latest(names, kind)
+        known, summed = self._remembered.latest(self._remembered.names(*words, of=self._listings[0]), kind)
         return known, self._known[summed:]
+
+    @cached_property
+    def _listings(self) -> tuple[Listing, Listing]:
+        """The known batches, and all but the last few; and all batches. There may be many: those that are known are the
+        beginning of all where the new ones are the latest, as nearly always."""
+        known, fewer = len(self._known), UNSAVED_ROWS // UNSAVED_LEAST - 1
+        everything = Listing.of(self.learned, len(self._new) + fewer)
+        if self.learned[:known] == self._known:
+            return everything.first(known), everything
+        return Listing.of(self._known, fewer), everything
 
     def _name(self, *words: str, known: bool) -> str:
         """The name of what is a function of the known batches, or of all. It is asked for again and again."""
         if (known, words) not in self._names:
-            learned = self._known if known else self.learned
-            self._names[known, words] = self._remembered.name(*words, learned=learned)
+            of_known, of_all = self._listings
+            names = self._remembered.names(*words, of=of_known if known else of_all)
+            self._names[known, words] = names[len(self._known if known else self.learned)]
         return self._names[known, words]
 
     def pretrained(self) -> SharedWeights:
@@ -157,6 +173,10 @@ class StoredData:
     @property
     def known_batches(self) -> tuple[str, ...]:
         return tuple(self._known)
+
+    @cached_property
+    def everything(self) -> frozenset[str]:
+        return frozenset((*self._known, *self.batch.batches))
 
     def values(self, base: Checkpoint | None) -> LearnedValues | None:
         if not isinstance(self.input, TableInput):

@@ -18,6 +18,7 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.ledger.sums import Sums
 from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.remembered import Listing
 from service.worker.child.data.weighted_sums import CACHED_EVERY, LOOKED_BACK, at_hand, texts_of
 
 Score = Callable[[Sums, FeatureRows], list[float]]
@@ -34,8 +35,9 @@ class TestedBatches:
     def __init__(self, model_store: ModelStore, space: Space, batches: Weighted, last: int) -> None:
         self._store, self._space, self._batches = model_store, space, batches
         self._remembered = model_store.remembered
-        self._texts = texts_of(batches)
         self._tests = [k for k, (_, weight) in enumerate(batches) if weight and k][-last:]
+        back = len(batches) - min(self._tests, default=0) + LOOKED_BACK
+        self._listing = Listing.of(texts_of(batches), back)
 
     def scores(self, decays: Sequence[float], key: str, score: Score) -> dict[float, list[list[float]]]:
         """`score` of each of the last batches that weigh something, by each decay; those of a batch are remembered
@@ -91,5 +93,4 @@ class TestedBatches:
 
     def _names(self, what: str, decays: Sequence[float], *key: str) -> dict[int, str]:
         """n -> the name of what is a function of the first n batches, for all n that tests go back to."""
-        back = len(self._batches) - min(self._tests, default=0) + LOOKED_BACK
-        return self._remembered.names(what, self._space.id, *map(repr, decays), *key, learned=self._texts, last=back)
+        return self._remembered.names(what, self._space.id, *map(repr, decays), *key, of=self._listing)

@@ -9,6 +9,7 @@ from service.learning.ledger.batch_weights import BatchWeights, Weighted, add_up
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.worker.child.data.model_store import ModelStore
+from service.worker.child.data.remembered import Listing
 
 CACHED_EVERY = 8
 """Batches after which sums are written to the cache again: what a new process must add up at most."""
@@ -34,9 +35,8 @@ class WeightedSums:
         return weights.weighted(batches, lambda batch: sources.get(batch, ""), () if own else self._new)
 
     def sums(self, space: Space, decay: float, weighted: Weighted, keep: bool = False) -> Ledger:
-        names = self._store.remembered.names(
-            "weighted", space.id, repr(decay), learned=texts_of(weighted), last=LOOKED_BACK + len(self._new)
-        )
+        of = Listing.of(texts_of(weighted), LOOKED_BACK + len(self._new))
+        names = self._store.remembered.names("weighted", space.id, repr(decay), of=of)
         ledger = self._summed(space, decay, weighted, names)
         if keep:
             name = names[len(weighted)]

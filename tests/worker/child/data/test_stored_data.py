@@ -16,7 +16,7 @@ from service.learning.run import UNWATCHED
 from service.storage.artifacts import exam_area, model_area
 from service.storage.cache import Cache
 from service.storage.local import LocalArtifacts
-from service.worker.child.data import stored_data
+from service.worker.child.data import model_store, stored_data
 from service.worker.child.data.model_store import ModelStore
 from service.worker.child.data.remembered import Memory
 from service.worker.child.data.stored_data import StoredData
@@ -110,6 +110,33 @@ def test_sums_of_the_last_batch_are_held_where_targets_are_numbers(data: Data) -
     anew = data.of(8, 1).weighted(space(), weights)
     assert np.array_equal(anew.all.G, weighted.all.G)
     assert len(anew.selected) > len(weighted.selected) == 0
+
+
+@pytest.mark.parametrize(("new", "held_bytes", "reads"), [(1, 0, 1), (3, 2**20, 1), (3, 0, 2)])
+def test_one_read_of_a_new_batch_serves_rows_and_features(
+    data: Data, monkeypatch: pytest.MonkeyPatch, new: int, held_bytes: int, reads: int
+) -> None:
+    """Of several that are too much to be held together, features are made from another read."""
+    monkeypatch.setattr(model_store, "HELD_BYTES", held_bytes)
+    for name in [*data.rows][-new:]:
+        x, y = labelled(20, seed=int(name[-1]))
+        data.rows[name] = data.store.put(AREA, pack_rows(make_rows(name, x, y, SECRET), x[:2] + 1))
+    expected = data.of(9 - new, new)
+    entry = expected.entry(space())
+    got, get = list[str](), LocalArtifacts.get
+
+    def reading(store: LocalArtifacts, area: str, digest: str) -> bytes:
+        got.append(digest)
+        return get(store, area, digest)
+
+    monkeypatch.setattr(LocalArtifacts, "get", reading)
+    data.entries, data.memory = {}, Memory()
+    update = data.of(9 - new, new)
+    rows, without = update.batch, update.unlabelled
+    assert pack_rows(update.entry(space())) == pack_rows(entry)
+    assert [got.count(data.rows[name]) for name in [*data.rows][-new:]] == [reads] * new
+    assert (len(rows), len(without)) == (20 * new, 2 * new)
+    assert pack_rows(rows, without) == pack_rows(expected.batch, expected.unlabelled)
 
 
 def test_without_a_cache_everything_is_summed(data: Data) -> None:
