@@ -25,6 +25,8 @@ LONGEST_DELAY_SECONDS = 300.0
 """The longest wait before another attempt."""
 LONGEST_PAUSE_SECONDS = 60.0
 """The longest wait before an update asks again for what is away."""
+RESCUED = "rescued"
+"""The kind of the event that an update was queued again since its worker was lost."""
 AT_ONCE = 0.0
 """`run_after` of what waits for nothing."""
 
@@ -94,10 +96,10 @@ def queue(session: Session) -> Queue:
 def claim(session: Session, worker: str, lease_seconds: float) -> Update | None:
     """Claims a queued update whose model has none running; its base is the version live at this moment.
 
-    Models take turns, so that many updates of one hold up no other, and one whose update was lost comes first; those of
-    a model come in the order in which they were queued. What learns waits for the retractions of its model: on a
-    version with a retracted batch it could not go live. A challenger waits until nothing else does; its base is that of
-    the update it challenges.
+    Models take turns, so that many updates of one hold up no other, and one whose update was lost once comes first;
+    those of a model come in the order in which they were queued. What learns waits for the retractions of its model: on
+    a version with a retracted batch it could not go live. A challenger waits until nothing else does; its base is that
+    of the update it challenges.
     """
     at = clock(session)
     update = session.scalars(_CLAIM, _times(at)).first()
@@ -177,8 +179,13 @@ def owned(session: Session, update_id: str, fence: int) -> Update:
 
 def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) -> list[str]:
     """Queues again the updates whose lease has expired, or that are known to be `silent`; those out of attempts fail.
-    -> their ids"""
-    lost = (Update.lease_until < clock(session)) | Update.id.in_(silent)
+    -> their ids
+
+    An update whose worker was lost comes next, since the turn of its model was lost with it. One that loses another may
+    be what its workers die of: it waits until all other models that have something to do had a turn.
+    """
+    at = clock(session)
+    lost = (Update.lease_until < at) | Update.id.in_(silent)
     expired = session.scalars(select(Update).where(Update.state == UpdateState.RUNNING, lost))
     rescued = []
     for update in expired:
@@ -192,9 +199,11 @@ def rescue(session: Session, max_attempts: int, silent: Collection[str] = ()) ->
             update.error = {"type": f"/problems/{LeaseLost.slug}", "title": "The worker was lost", "detail": detail}
             states.advance(session, update, UpdateState.FAILED, "failed", reason=why)
         else:
-            states.advance(session, update, UpdateState.QUEUED, "rescued", lost=update.worker)
+            before = UpdateEvent.update_id == update.id, UpdateEvent.kind == RESCUED
+            again = session.scalar(select(UpdateEvent.id).where(*before).limit(1)) is not None
+            session.get_one(Model, update.model_id).claimed_at = at if again else None
+            states.advance(session, update, UpdateState.QUEUED, RESCUED, lost=update.worker)
             update.run_after = AT_ONCE
-            session.get_one(Model, update.model_id).claimed_at = None  # the turn that its model had was lost with it
     return rescued
 
 

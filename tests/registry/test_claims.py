@@ -83,6 +83,23 @@ def test_an_update_that_was_lost_comes_before_those_of_models_that_wait_for_long
         assert [claim(session).id for _ in range(2)] == [lost.id, waits.id]
 
 
+def test_an_update_that_loses_a_second_worker_waits_for_those_of_other_models(
+    database: Database, clock: Callable[[float], None]
+) -> None:
+    """It may be what its workers die of; alone, it is tried again at once."""
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        lost = learn(session, digits)
+        for others in ([], [lost.id]):
+            assert claim(session) is lost
+            clock(LEASE + 1)
+            if others:
+                waits = learn(session, letters)
+            assert leases.rescue(session, MOST) == [lost.id]
+        assert [claim(session).id for _ in range(2)] == [waits.id, lost.id]
+        assert lost.attempts == MOST
+
+
 def test_the_database_itself_refuses_a_second_running_update(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
