@@ -311,6 +311,7 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     _, noted = sent(lines)
     assert "小数点はコンマとして読みました。日付は日を先に読みました。" in noted
     assert "「x」は stays の列ではないため、使いませんでした。" in noted
+    assert "行 1 はファイルの 2 行目です" in noted
     assert "まだ学習していない" not in noted
     both = sent(lines, **typed)
     assert (both[0], "上の欄にも入力があります" in both[1], 'id="file-fault"' in both[1]) == (422, True, True)

@@ -316,7 +316,12 @@ def test_who_may_not_do_what_a_form_does_is_told_which_scope_it_takes_and_sees_n
         assert re.findall('href="/models/digits/(send|predict|batches)"', page) == leads, scopes
     rows = {"inputs": [[1, 2, 3]], "labels": ["a"], "new_classes": "allow"}
     batch = api.ok("POST", "/v1/models/digits/batches", rows, headers={"authorization": f"Bearer {KEY}"})["id"]
+    manual = {"promotion": "manual"}
+    api.ok("PATCH", "/v1/models/digits", manual, headers={"authorization": f"Bearer {KEY}"})
     for scopes in (["learn"], ["promote"]):
+        page = shown("/models/digits", scopes=scopes)
+        assert ('action="/models/digits/auto"' in page) == (scopes == ["promote"])
+        assert "may not do this" not in page
         page = shown("/models/digits/versions/2", scopes=scopes)
         assert ("versions/2/promote" in page) == (scopes == ["promote"])
         assert "/predict" not in page

@@ -299,6 +299,7 @@ def _page(
         "answered": answered,
         "answers": Answers.of(view, model, answered) if answered is not None and len(answered.rows) > 1 else None,
         "call": call,
+        "of_file": view.sent is not None,
         "files": files(model),
         "most": kind.top if isinstance(model.input, ImageInput) else None,
         "faults": wrong or {},
