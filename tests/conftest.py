@@ -87,6 +87,7 @@ TOGETHER = [
         "acceptance/test_table_values.py",
         "acceptance/test_tables.py",
         "acceptance/test_taking_back.py",
+        "acceptance/test_three_mistakes.py",
         "api/routes/test_inference.py",
         "api/routes/test_number_predictions.py",
         "cli/test_people.py",

@@ -47,6 +47,7 @@ VERBS = {
         "rebase": ("people.rebase", "learn a version again on the live one"),
         "retry": ("people.retry", "try an update again that failed"),
         "retract": ("people.retract", "take a batch back out"),
+        "delete-class": ("people.delete_class", "take out a class that no row has"),
         "export": ("people.exporting", "write a version to a file"),
         "import": ("people.importing", "take in a version from a file"),
     },

@@ -39,6 +39,7 @@ def in_options(sentence: str) -> str:
     sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
     sentence = re.sub(r'(?:"expect": |expect=)"(\w+)"', r"--expect \1", sentence)
     sentence = re.sub(r'\btarget="([^"]+)"', lambda said: f"--label {shlex.quote(said[1])}", sentence)
+    sentence = re.sub(r'\bleave_out="([^"]+)"', lambda said: f"--leave-out {shlex.quote(said[1])}", sentence)
     sentence = re.sub(r'POST \{"batches": "pending"\} to /v1/models/([^/\s]+)/updates', r"tsuika learn \1", sentence)
     nothing = r"(in (\S+)): POST a batch first, or send rows with the update"
     sentence = re.sub(nothing, r"\1. Send rows: tsuika push \2 FILE", sentence)

@@ -83,13 +83,13 @@ def _line(update: Update) -> str:
 
 
 def _now_and_then(console: Console) -> Callable[[str], None]:
-    """A function that prints a line unless the one before is too fresh."""
-    last = time.monotonic()
+    """A function that prints a line, unless it is that of before, or the one before is too fresh."""
+    last, printed = time.monotonic(), ""
 
     def say(line: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LINE_SECONDS:
-            last = time.monotonic()
+        nonlocal last, printed
+        if line != printed and time.monotonic() - last >= LINE_SECONDS:
+            last, printed = time.monotonic(), line
             console.print(line, highlight=False, soft_wrap=True)
 
     return say

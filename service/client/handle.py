@@ -13,7 +13,7 @@ from service.client.rows.table_rows import are_dicts, is_frame, table_rows
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
 from service.contract.resources import Model, Update
-from service.guessing.numbering import missing_columns, what_is_missing
+from service.guessing.numbering import missing_columns, what_is_missing, what_is_too_much
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Facts:
     """What never changes of a model: the kind of its input and of its target, the columns of a table, the size of a
-    vector, what the numbers are called that it predicts."""
+    vector, what the numbers are called that it predicts, and which columns are dates."""
 
     takes: str
     predicts: str
     columns: tuple[str, ...]
     size: int | None = None
     called: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Model) -> Facts:
@@ -39,6 +40,7 @@ class Facts:
             tuple(column.name for column in columns),
             getattr(model.input, "size", None),
             tuple(getattr(model.target, "names", None) or ()),
+            tuple(column.name for column in columns if column.kind == "date"),
         )
 
 
@@ -92,20 +94,31 @@ class Handle:
         array = many_numbers(inputs)
         return array if array is not None and (await self.facts()).takes in ("vector", "image") else None
 
-    async def _rows(self, inputs: Any, learns: bool) -> Any:
-        """Rows that are no array as JSON. A frame is rows of a table or of numbers: the service says once which the
-        model takes. Of rows to be predicted, columns that the model lacks stay here."""
+    async def _rows(self, inputs: Any, learns: bool, order: str | None = None) -> Any:
+        """Rows that are no array as JSON. A frame is rows of a table or of numbers, or one column of texts: the service
+        says once which the model takes. Of rows to be predicted, columns that the model lacks stay here. order: of day
+        and month in dates of a frame, where somebody says it."""
         if are_dicts(inputs):
             return table_rows(inputs)
-        if not is_frame(inputs) or (facts := await self.facts()).takes != "table":
+        if not is_frame(inputs):
             return plain(inputs)
-        rows = table_rows(inputs)
+        facts = await self.facts()
+        if facts.takes != "table":
+            return list(inputs[inputs.columns[0]]) if facts.takes == "text" else plain(inputs)
+        rows = table_rows(inputs, facts.dates, order)
         return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
 
     def _check_columns(self, names: Sequence[str], facts: Facts) -> None:
         """Raises MissingColumns where a frame lacks columns of a table, or numbered ones of a vector."""
         if missing := [name for name in facts.columns if name not in names]:
             raise MissingColumns.of_table(self.name, missing, [name for name in names if name not in facts.columns])
+        due = facts.size or 1
+        if facts.takes in ("vector", "text") and len(names) > due:
+            takes = f"{due:,} numbers" if facts.takes == "vector" else "one text"
+            raise ValueError(
+                f"This frame has {len(names):,} columns, and {self.name} takes {takes} a row. "
+                f"{what_is_too_much(names, due)} It has {', '.join(names)[:1000]}."
+            )
         if facts.takes == "vector" and facts.size and (missing := missing_columns(names, facts.size)):
             takes = f"This frame has {len(names):,} columns, and {self.name} takes {facts.size:,} numbers a row."
             raise MissingColumns(f"{takes} {what_is_missing(names, facts.size)}", missing)

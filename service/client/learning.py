@@ -29,14 +29,16 @@ from service.guessing.label_column import label_column
 class AskOptions(TypedDict, total=False):
     """What may be said of rows, to be predicted or stored.
 
-    source: where they come from; a source whose rows differ has an own head, which answers. gaps: what cells of a CSV
-    file say where nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and what
-    decimals begin with ("," or "."), where its first line and its numbers can be read in two ways. dates: "day-first"
-    or "month-first" in such as 3/4/2026. encoding: how its letters are stored, such as "windows-1250", where a guess is
+    source: where they come from; a source whose rows differ has an own head, which answers. leave_out: columns of a CSV
+    file or a frame that are no inputs, such as a number or name of the row. gaps: what cells of a CSV file say where
+    nothing is known, such as "NA". delimiter, decimal: what parts its cells (",", ";" or "tab") and what decimals begin
+    with ("," or "."), where its first line and its numbers can be read in two ways. dates: "day-first" or "month-first"
+    in such as 3/4/2026, of a frame, too. encoding: how its letters are stored, such as "windows-1250", where a guess is
     wrong.
     """
 
     source: str | None
+    leave_out: str | Sequence[str] | None
     gaps: str | Sequence[str] | None
     delimiter: str | None
     decimal: str | None
@@ -48,16 +50,14 @@ class RowOptions(AskOptions, total=False):
     """What may be said of rows that are stored.
 
     target, group: of a CSV file or a frame, the column of the labels or targets (or of each of several), and that of
-    the groups. leave_out: its columns that are none of these and no inputs, such as a number of the row.
-    groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a document): n
-    names, None for a row in none, or one name for all. new_classes: "allow" adds all labels that the model does not
-    know, a list of names these alone. new_values: "refuse" refuses values of a category that no batch of the model has
-    had, "take" takes them. again: count the same content and source a second time.
+    the groups. groups: what rows belong to that must not be learned from and judged by at once (a patient, a video, a
+    document): n names, None for a row in none, or one name for all. new_classes: "allow" adds all labels that the model
+    does not know, a list of names these alone. new_values: "refuse" refuses values of a category that no batch of the
+    model has had, "take" takes them. again: count the same content and source a second time.
     """
 
     target: str | Sequence[str] | None
     group: str | None
-    leave_out: str | Sequence[str] | None
     groups: Any
     new_classes: NewClasses | str | Sequence[str] | None
     new_values: NewValues | str | None
@@ -142,6 +142,11 @@ class Learning(Handle):
     async def declare(self, *names: str) -> list[str]:
         """Add classes to the vocabulary before any rows of them. -> the vocabulary"""
         return (await self._transport.call("POST", f"{self._path}/classes", Classes, {"names": names})).classes
+
+    async def delete_class(self, name: str) -> None:
+        """Take a name out of the vocabulary: rows with that label are refused again. Raises NotFound, and Conflict
+        while a batch that is not taken back has such rows."""
+        await self._transport.send("DELETE", f"{self._path}/classes/{quote(name, safe='')}")
 
     async def retract(
         self,
@@ -261,7 +266,8 @@ class Learning(Handle):
             named = method if method is None or isinstance(method, str) else json.dumps(method)
             columns = given(target=target, group=group, leave_out=leave_out or None, **of_file)
             return file, {**rest, **columns, **given(method=named)}
-        check_no_file(**of_file)
+        order = SaidDialect.of(of_file).dates if is_frame(inputs) else None
+        check_no_file(**{name: value for name, value in of_file.items() if name != "dates" or order is None})
         if is_frame(inputs):
             said = [*several(target), *several(group), *leave_out]
             leave_out = (*leave_out, *await self._left_out([str(name) for name in inputs.columns], said))
@@ -273,7 +279,7 @@ class Learning(Handle):
         members = given(**await self._annotated(labels), groups=plain_labels(groups), method=chosen) | rest
         if (array := await self._array(inputs)) is not None:
             return await self._transport.aside(partial(rows_file, array, members)), {}
-        return {**given(inputs=await self._rows(inputs, learns=True)), **members}, {}
+        return {**given(inputs=await self._rows(inputs, learns=True, order=order)), **members}, {}
 
     async def _annotated(self, labels: Any) -> dict[str, Any]:
         """Labels; or targets where the model predicts numbers, as the service says once of what may be either."""

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Self, Unpack, overload
 from urllib.parse import quote
 
 from pydantic import RootModel
 
+from service.client.answer_table import (
+    Aside,
+    Beside,
+    ClassAnswers,
+    NumberAnswers,
+    beside_frame,
+    beside_in,
+    with_table,
+)
 from service.client.answers import MOST_CLASSES, Comparison, Probabilities, SuspectRows
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
-from service.client.rows.csv_file import CsvFile, check_no_file, column_beside, csv_file, header_of
-from service.client.rows.table_rows import is_frame, split_frame
-from service.client.rows.values import Bytes, numpy_file, plain_labels
+from service.client.rows.csv_file import (
+    CsvFile,
+    check_no_columns,
+    check_no_file,
+    column_beside,
+    csv_file,
+    header_of,
+)
+from service.client.rows.table_rows import is_frame, names_of, split_frame
+from service.client.rows.values import Bytes, numpy_file, plain_labels, several
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
-from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
+from service.contract.predictions import AnyPredictions, NumberPredictions
 from service.contract.report import Certificate
 from service.contract.resources import (
     Alias,
@@ -70,12 +86,12 @@ class AsyncModel(Learning):
     @overload
     async def predict(
         self, inputs: Any, *, top: int, version: int | str | None = None, **options: Unpack[AskOptions]
-    ) -> Predictions: ...
+    ) -> ClassAnswers: ...
 
     @overload
     async def predict(
         self, inputs: Any, *, level: float, version: int | str | None = None, **options: Unpack[AskOptions]
-    ) -> NumberPredictions: ...
+    ) -> NumberAnswers: ...
 
     @overload
     async def predict(
@@ -86,7 +102,7 @@ class AsyncModel(Learning):
         level: float | None = None,
         version: int | str | None = None,
         **options: Unpack[AskOptions],
-    ) -> AnyPredictions: ...
+    ) -> ClassAnswers | NumberAnswers: ...
 
     async def predict(
         self,
@@ -96,45 +112,67 @@ class AsyncModel(Learning):
         level: float | None = None,
         version: int | str | None = None,
         **options: Unpack[AskOptions],
-    ) -> AnyPredictions:
+    ) -> ClassAnswers | NumberAnswers:
         """Predicts n rows by the live version, or by another one, named by its number or alias.
 
         -> Predictions of a model of classes, with `classes`: `top` lists more than the best class. NumberPredictions of
         a model of numbers, with `values` and `intervals`; `level` is the share of rows to come whose value an interval
         is meant to hold. Rows of numbers, texts or a table may be a CSV file, by its path or as bytes. Many numbers
         travel as bytes, not as JSON. options: `AskOptions`.
+
+        `to_frame()` and `to_csv(path)` of an answer have the columns of a frame or file that are no inputs, such as an
+        id, beside it.
         """
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=options.get("source"))
+        said, leave_out = SaidDialect.of(options), several(options.get("leave_out"))
+        beside: Callable[[], Beside] = Beside
         file: CsvFile | Bytes | None = csv_file(inputs)
         of_file = given(**{name: options.get(name) for name in ("gaps", *SAYABLE)})
-        if file is not None:
-            query |= of_file
+        if isinstance(file, CsvFile):
+            query |= {**of_file, **given(leave_out=leave_out or None)}
+            aside = await self._aside(file, said, leave_out)
+            query |= given(target=aside.target)
+            beside = beside_in(file, said, aside.are_inputs)
+        elif is_frame(inputs):
+            check_no_file(**{name: value for name, value in of_file.items() if name != "dates"})
+            names = names_of(inputs)
+            left_out = [*leave_out, *await self._left_out([*names], leave_out)]
+            aside = Aside(await self.facts(), left_out)
+            beside = partial(beside_frame, inputs, [name for name in names if not aside.is_input(name)])
+            inputs = split_frame(inputs, None, None, None, None, left_out)[0] if left_out else inputs
         else:
             check_no_file(**of_file)
-        if isinstance(file, CsvFile) and not (facts := await self.facts()).columns:
-            said = SaidDialect.of(options)
-            names = header_of(file, said)
-            left_out = await self._left_out(names, ())
-            if len(names) - len(left_out) == (facts.size or 1) + 1:
-                known = (left_out, facts.size is None, (await self.info()).classes, facts.called)
-                query |= given(target=await self._transport.aside(partial(column_beside, file, said, *known)))
-        if is_frame(inputs) and (left_out := await self._left_out([str(name) for name in inputs.columns], ())):
-            inputs = split_frame(inputs, None, None, None, None, left_out)[0]
+            check_no_columns(leave_out=leave_out or None)
         if file is None and (array := await self._array(inputs)) is not None:
             file = await self._transport.aside(partial(numpy_file, array))
         if file is not None:
-            return (await self._transport.call("POST", path, Answer, file, **query)).root
-        body = given(inputs=await self._rows(inputs, learns=False), **query)
-        return (await self._transport.call("POST", path, Answer, body)).root
+            answer = (await self._transport.call("POST", path, Answer, file, **query)).root
+        else:
+            body = given(inputs=await self._rows(inputs, learns=False, order=said.dates), **query)
+            answer = (await self._transport.call("POST", path, Answer, body)).root
+        called = (await self.facts()).called if isinstance(answer, NumberPredictions) else ()
+        return with_table(answer, called, beside)
+
+    async def _aside(self, file: CsvFile, said: SaidDialect, leave_out: Sequence[str]) -> Aside:
+        """Which columns of a file of rows to be predicted are no inputs."""
+        facts = await self.facts()
+        if facts.columns:
+            return Aside(facts)
+        names, target = header_of(file, said), None
+        left_out = [*leave_out, *await self._left_out(names, leave_out)]
+        if len(names) - len(left_out) == (facts.size or 1) + 1:
+            known = (left_out, facts.size is None, (await self.info()).classes, facts.called)
+            target = await self._transport.aside(partial(column_beside, file, said, *known))
+        return Aside(facts, left_out, target)
 
     async def predict_proba(
-        self, inputs: Any, *, version: int | str | None = None, source: str | None = None
+        self, inputs: Any, *, version: int | str | None = None, **options: Unpack[AskOptions]
     ) -> Probabilities:
         """The probability of each class, [n, classes], as an array with the names of its columns. Of models of classes
         alone."""
-        return Probabilities.of(await self.predict(inputs, top=MOST_CLASSES, version=version, source=source))
+        return Probabilities.of(await self.predict(inputs, top=MOST_CLASSES, version=version, **options))
 
     async def compare(
         self, first: int | str, second: int | str = "live", inputs: Any = None, labels: Any = None
@@ -318,6 +356,7 @@ class RemoteModel(Blocking[AsyncModel]):
     update = blocking(AsyncModel.update)
     add_batch = blocking(AsyncModel.add_batch)
     declare = blocking(AsyncModel.declare)
+    delete_class = blocking(AsyncModel.delete_class)
     retract = blocking(AsyncModel.retract)
     erase = blocking(AsyncModel.erase)
     correct = blocking(AsyncModel.correct)

@@ -24,7 +24,7 @@ READ = LEARN | PROMOTE
 
 SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models": {"GET": ANY, "POST": PROMOTE},
-    "/v1/models/{model}": {"GET": ANY, "PATCH": PROMOTE, "DELETE": ADMIN},
+    "/v1/models/{model}": {"GET": ANY, "PATCH": PROMOTE, "DELETE": PROMOTE},
     "/v1/models/{model}/restore": {"POST": ADMIN},
     "/v1/models/{model}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/versions/{version}/predictions": {"GET": PREDICT, "POST": PREDICT},

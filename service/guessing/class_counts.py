@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 
 SHOWN = 10
 """Classes that are listed with their rows."""
@@ -12,7 +13,8 @@ SHOWN_SLIPS = 5
 FEW_ROWS, TIMES = 5, 10
 """A class of at most so many rows may be a slip of one with so many times as many."""
 FEWEST_LETTERS, MOST_LETTERS = 4, 40
-"""Names of so many letters are compared letter by letter: of three, one is a third of the word."""
+"""Names of so many letters are compared letter by letter: of three, one is a third of the word. In shorter ones
+a letter that stands there twice, as in "noo", is a slip alone."""
 CODES = re.compile(r"\d+|(?<![^\W\d_])[^\W\d_](?![^\W\d_])")
 """Numbers and single letters in a name: those of "type A" and "type B" are meant to differ."""
 
@@ -69,6 +71,8 @@ def _spellings(name: str) -> Iterator[str]:
     yield folded
     if FEWEST_LETTERS <= len(folded) <= MOST_LETTERS:
         yield from (folded[:k] + folded[k + 1 :] for k in range(len(folded)))
+    elif len(set(filter(str.isalpha, folded))) > 1:
+        yield "".join(letter for letter, _ in groupby(folded))
 
 
 def _may_be(name: str, larger: str) -> bool:

@@ -32,7 +32,7 @@ def create(session: Session, request: CreateModel) -> Model:
     """Creates a model without versions. Raises Conflict when the name is taken, also by an archived model that ever had
     rows or versions."""
     taken = session.scalar(select(Model).where(Model.name == request.name))
-    if taken is not None and taken.archived_at is not None and not _was_used(session, taken):
+    if taken is not None and taken.archived_at is not None and not was_used(session, taken):
         taken.name = f"{taken.name}/{taken.id}"  # no model can be called so
         session.flush()
     elif taken is not None:
@@ -72,7 +72,7 @@ def _left_out(names: Sequence[str], spec: InputSpec, target: Target) -> list[str
     return list(dict.fromkeys(names)) or None
 
 
-def _was_used(session: Session, model: Model) -> bool:
+def was_used(session: Session, model: Model) -> bool:
     """Whether anything was ever sent to a model."""
     return any(session.scalar(select(of.id).where(of.model_id == model.id).limit(1)) for of in (Batch, Update, Version))
 
@@ -86,7 +86,7 @@ def get(session: Session, name: str, archived_too: bool = False, locked: bool = 
     archived model unless `archived_too`."""
     model = session.scalar(_LOCKED if locked else _NAMED, {"name": name})
     if model is not None and model.archived_at is not None and not archived_too:
-        if _was_used(session, model):
+        if was_used(session, model):
             sentence = f'The model "{name}" was archived. POST /v1/models/{name}/restore brings it back.'
             raise NotFound(sentence, archived=True)
         raise unknown(name)

@@ -229,6 +229,12 @@ def test_columns_that_a_model_leaves_out_are_left_out_of_questions(
     numbered = "id," + bare.replace("\n1", "\n7,1")
     refused = send(api, asked, numbered)
     assert (refused.status_code, "there are 4 columns" in refused.text) == (422, True)
+    assert 'Leave out what is no input: leave_out="id".' in refused.json()["detail"]
+    assert send(api, f"{asked}?leave_out=id", numbered).json()["predictions"] == answer
+    unknown = send(api, f"{asked}?leave_out=nr", numbered)
+    assert (unknown.status_code, pointers(unknown)) == (422, ["/leave_out"])
+    lacking = send(api, asked, "id,x0,x2\n7,1,3\n").json()["detail"]
+    assert '"x1" is missing in their numbering, and "id" is no part of it: add it' in lacking, "an id is no x1"
     api.ok("PATCH", "/v1/models/digits", {"leave_out": ["id"]})
     labelled = numbered.replace("x2", "x2,label").replace(",3", ",3,a")
     for text in (bare, numbered, labelled):

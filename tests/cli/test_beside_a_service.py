@@ -145,8 +145,9 @@ def test_how_far_a_long_command_is_stands_in_lines_where_nobody_looks(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with progress.progress("Hashing") as show:
-        show(1000, 2000)
-    assert capsys.readouterr() == ("", "Hashing: 1,000 of 2,000\n")
+        for done in (1000, 1000, 2000):
+            show(done, 2000)
+    assert capsys.readouterr() == ("", "Hashing: 1,000 of 2,000\nHashing: 2,000 of 2,000\n"), "what changed alone"
 
 
 def test_digests_that_differ_are_both_shown() -> None:

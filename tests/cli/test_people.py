@@ -78,7 +78,13 @@ def stored(tsuika: Tsuika, model: str) -> tuple[int, int]:
     return len(tsuika("updates", model, "--json").json["items"]), info["pending"]["rows"]
 
 
-def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuika, tmp_path: Path) -> None:
+def refusing(*arguments: Any, **options: Any) -> None:
+    raise ValueError("refused")
+
+
+def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = save(tmp_path / "first.csv", rows(["apple", "pear"]))
     only_said = tsuika("init", "fruits", first, "--dry-run")
     assert only_said.code == DONE
@@ -96,6 +102,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(tsuika: Tsuik
     assert "Report: tsuika report fruits@1   Take the rows back: tsuika retract fruits bat_" in pushed.out
     assert "Undo" not in pushed.out, "there is no version before the first one"
     assert 'first.csv: 120 rows, 4 columns, labels in "label".' in pushed.err
+    assert tsuika("init", "meant", first).code == DONE
+    with monkeypatch.context() as lacking:
+        lacking.setattr("service.client.Client.create_model", refusing)
+        assert tsuika("init", "meant", first, "--replace").code == USAGE
+    assert "meant" in tsuika("models").out, "what is refused takes the place of nothing"
     kept = tsuika("init", "fruits", first, "--replace")
     assert (kept.code, "fruits has had rows" in kept.err) == (USAGE, True)
 
@@ -283,6 +294,31 @@ def test_a_slip_in_a_label_of_the_first_file_becomes_no_class_unless_it_is_meant
         client.create_model("meadow", {"kind": "vector", "size": 4})
     pushed = tsuika("push", "meadow", file)
     assert (pushed.code, "1 label may be a slip of another. Nothing was sent." in pushed.err) == (USAGE, True)
+
+
+def test_a_class_that_no_row_has_is_deleted_and_what_changes_is_said(
+    tsuika: Tsuika, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(tmp_path / "hill.csv", rows(["apple", "pear"], 40))
+    assert tsuika("init", "hill", file).code == DONE
+    assert tsuika("push", "hill", file, "--method", "ridge").code == DONE
+    with Client() as client:
+        client.model("hill").declare("plum", "aple")
+        batch = next(iter(client.model("hill").batches())).id
+    held = tsuika("delete-class", "hill", "pear")
+    assert (held.code, f"tsuika retract hill {batch}" in held.err) == (ERROR, True), "rows have it"
+    unknown = tsuika("delete-class", "hill", "fig")
+    assert (unknown.code, 'is not a class of hill. It has "apple", "pear"' in unknown.err) == (USAGE, True)
+    gone = tsuika("delete-class", "hill", "aple")
+    assert (gone.code, gone.out.startswith('"aple" is deleted. Rows with the label "aple" are refused')) == (DONE, True)
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda question, err: asked.append(question))
+    assert tsuika("delete-class", "hill", "plum").err.endswith("Nothing was changed.\n")
+    assert asked[0].endswith("unless a push says that it is new. Delete it?")
+    assert tsuika("delete-class", "hill", "plum", "--yes").code == DONE
+    with Client() as client:
+        assert client.model("hill").info().classes == ["apple", "pear"]
 
 
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pandas
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -69,6 +70,15 @@ def test_texts_are_learned_and_recognised(client: Client) -> None:
     assert [p.class_ for p in predictions] == ["weather", "money"]
     asked = b"ticket,text\n4711,is it going to snow?\n4890,send money to my landlord\n"
     assert model.predict(asked).classes == ["weather", "money"], "numbers beside texts are none"
+    named = asked.replace(b"4711", b"T-1001").replace(b"4890", b"T-1002").replace(b"ticket", b"ticket_id")
+    with pytest.raises(InvalidContent, match=r'takes one text a row, and there are 2 columns.*: leave_out="ticket_id"'):
+        model.predict(named)
+    answer = model.predict(named, leave_out="ticket_id")
+    assert (answer.classes, answer.to_dict()["ticket_id"]) == (["weather", "money"], ["T-1001", "T-1002"])
+    frame = pandas.read_csv(io.BytesIO(named))
+    with pytest.raises(ValueError, match=r'This frame has 2 columns, and intents takes .*leave_out="ticket_id"'):
+        model.predict(frame)
+    assert model.predict(frame, leave_out=["ticket_id"]).to_dict() == answer.to_dict()
     with pytest.raises(InvalidContent, match="101 characters"):
         model.predict(["x" * 101])
 

@@ -212,6 +212,48 @@ def test_frames_are_tables_and_a_missing_column_is_an_error(
     assert [batch.id for batch in model.batches()] == before
 
 
+def test_answers_are_joined_to_their_rows(client: Client, tmp_path: Path) -> None:
+    columns = {**rents(), "id": [f"R-{k}" for k in range(len(rents()["rent"]))]}
+    model = client.model("rents-with-ids")
+    assert model.push(pandas.DataFrame(columns), target="rent", leave_out="id").verdict == "promoted"
+    asked = pandas.DataFrame(columns).iloc[[3, 1]]
+    answer = model.predict(asked)
+    table = answer.to_frame()
+    assert [*table.columns] == ["given_rent", "id", "rent", "rent from", "rent to"], "as pages and the terminal have it"
+    assert ([*table.index], [*table["id"]], [*table["rent"]]) == ([3, 1], ["R-3", "R-1"], answer.values)
+    assert type(model.predict(polars.DataFrame(columns)[:2]).to_frame()).__module__.startswith("polars")
+    assert [*model.predict([{"city": "Kyoto", "rooms": 2}]).to_dict()] == ["rent", "rent from", "rent to"]
+
+    file = tmp_path / "rents.csv"
+    asked.drop(columns="rent").to_csv(file, index=False, sep=";")
+    of_file, written = model.predict(file), tmp_path / "answers.csv"
+    assert of_file.to_frame()["id"].tolist() == ["R-3", "R-1"]
+    of_file.to_csv(written)
+    lines = [line.split(";") for line in written.read_text().splitlines()]
+    assert (lines[0], [line[0] for line in lines[1:]]) == (["id", "rent", "rent from", "rent to"], ["R-3", "R-1"])
+    assert [float(line[1].replace(",", ".")) for line in lines[1:]] == pytest.approx(answer.values)
+    file.write_text(file.read_text() + "R-9;Kyoto;4\n")
+    with pytest.raises(ValueError, match="has changed since it was asked about"):
+        of_file.to_frame()
+
+
+def test_dates_of_a_frame_are_read_as_those_of_a_file(client: Client) -> None:
+    columns = {**rents(), "since": [f"{k % 28 + 1}.{k % 12 + 1}.2024" for k in range(len(rents()["rent"]))]}
+    model = client.model("rents-with-dates")
+    for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
+        model.push(frame, target="rent", again=True)
+    [since] = [column for column in (model.info().input.columns) if column.name == "since"]  # type: ignore[union-attr]
+    assert since.kind == "date"
+    asked = pandas.DataFrame(columns).head(2)[["city", "rooms", "since"]]
+    due = model.predict(asked.assign(since=["2024-05-01", "2024-06-02"])).values
+    assert model.predict(asked.assign(since=["1.5.2024", "02/06/2024"]), dates="day-first").values == due
+    assert model.predict(asked.assign(since=pandas.to_datetime(["2024-05-01", "2024-06-02"]))).values == due
+    with pytest.raises(ValueError, match=r'2/6/2024 in "since" is .* Say which: dates="day-first"'):
+        model.predict(asked.assign(since="2/6/2024"))
+    with pytest.raises(ValueError, match=r'Row 1, column "since": "1 May 2024" is no date .*pandas.to_datetime\('):
+        model.push(asked.assign(since="1 May 2024", rent=70.5))
+
+
 def test_a_file_is_pushed_by_its_path(client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     columns, file = rents(), tmp_path / "rents.csv"
     lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]

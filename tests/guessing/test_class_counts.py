@@ -16,6 +16,7 @@ from service.guessing.class_counts import likely_slips, rare_classes, slips
         ("versicolour", "versicolor"),
         ("Yes", "yes"),
         ("newyork", "new york"),
+        ("noo", "no"),
         ("ﾘﾝｺﾞ", "リンゴ"),
     ],
 )
@@ -35,6 +36,7 @@ def test_a_rare_class_but_for_a_letter_is_a_likely_slip_of_a_larger_one(rare: st
         ("atypical", "typical"),
         ("不良品", "良品"),
         ("cat", "car"),
+        ("BBB", "BB"),
         ("A", "a"),
     ],
 )

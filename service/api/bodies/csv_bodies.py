@@ -178,6 +178,11 @@ GAP_WORDS = file_parameter(
     "What cells of the file say where nothing is known, such as NA: they count as empty; named again for each of "
     "several.",
 )
+LEFT_OUT = file_parameter(
+    LEAVE_OUT,
+    SEVERAL_TEXTS,
+    "A column that is none of all these, such as a number of the row; named again for each of several.",
+)
 _COLUMNS = (
     file_parameter(
         TARGET,
@@ -186,11 +191,7 @@ _COLUMNS = (
         "model's target, else target or label.",
     ),
     file_parameter(GROUP, {"type": "string"}, "The column that holds the groups."),
-    file_parameter(
-        LEAVE_OUT,
-        SEVERAL_TEXTS,
-        "A column that is none of all these, such as a number of the row; named again for each of several.",
-    ),
+    LEFT_OUT,
     GAP_WORDS,
     *WRITTEN,
 )
@@ -201,6 +202,7 @@ TO_PREDICT = (
         "A column that is no input, since it holds what is right; named again for each of several. By default target "
         "and label.",
     ),
+    LEFT_OUT,
     GAP_WORDS,
     *WRITTEN,
 )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.types import Scope
 
-from service.api.bodies.csv_bodies import GAPS, TARGET, in_lines, said_of, several
+from service.api.bodies.csv_bodies import SEVERAL, in_lines, said_of, several
 from service.api.limits.bodies import media_type
 from service.api.limits.request_checks import header
 from service.api.queries import once, pairs_of
@@ -237,19 +237,21 @@ def options_of_query(query: bytes) -> PredictOptions:
 
 
 def asked_of_file(scope: Scope, loaded: Loaded) -> tuple[PredictOptions, Meant]:
-    """The same of a CSV file, its columns that hold what is right, its gaps, and how it is written. Raises
-    InvalidContent, LongAddress."""
-    pairs = _pairs(scope["query_string"], (*OPTIONS, TARGET, GAPS, *SAYABLE))
-    members = once(pair for pair in pairs if pair[0] not in (TARGET, GAPS))
-    targets, gaps, left_out = several(pairs, TARGET), several(pairs, GAPS), tuple(loaded.leave_out())
-    return _options(members), Meant(targets=targets, gaps=gaps, said=said_of(members, scope), remembered=left_out)
+    """The same of a CSV file, its columns that hold what is right or are left out, its gaps, and how it is written.
+    Raises InvalidContent, LongAddress."""
+    pairs = _pairs(scope["query_string"], (*OPTIONS, *SEVERAL, *SAYABLE))
+    members = once(pair for pair in pairs if pair[0] not in SEVERAL)
+    targets, left_out, gaps = (several(pairs, name) for name in SEVERAL)
+    remembered = tuple(name for name in loaded.leave_out() if name not in left_out)
+    said = said_of(members, scope)
+    return _options(members), Meant(targets=targets, leave_out=left_out, gaps=gaps, said=said, remembered=remembered)
 
 
 def refuse_query(query: bytes) -> None:
     """Raises InvalidContent where a query has members that belong into its JSON body, or are of a CSV file,
     LongAddress where it is long."""
     for name, _ in pairs_of(query) if query else ():
-        if name in (TARGET, GAPS, *SAYABLE):
+        if name in (*SEVERAL, *SAYABLE):
             raise InvalidContent.at(f"/{name}", f"{name} is said of a CSV file alone. {IS_CSV}")
     for name, _ in _pairs(query, OPTIONS) if query else ():
         raise InvalidContent.at(f"/{name}", f"A JSON body says {name} itself: put it there, not into the query.")

@@ -24,6 +24,7 @@ from service.api.preconditions import (
     etag,
 )
 from service.contract import requests, resources
+from service.contract.keys import ADMIN
 from service.contract.requests import MethodChoice
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Forbidden
@@ -134,9 +135,11 @@ def patch_model(request: Request, shared: Shared, model: str) -> Response:
 @routes.delete("/v1/models/{model}", status_code=204, responses=refusals(404, 412), openapi_extra=takes(None, IF_MATCH))
 def archive_model(request: Request, shared: Shared, model: str) -> Response:
     """Archive: predictions answer 404, queued updates are cancelled, the name stays taken unless it never had rows.
-    `POST …/restore` brings it back."""
+    `POST …/restore` brings it back. Once it had rows, the key needs the scope admin."""
     with shared.runtime.database.writing() as session:
-        record = models.get(session, model)
+        record = models.get(session, model, locked=True)
+        if models.was_used(session, record):
+            access(request).require(ADMIN)
         check_if_match(request, session, record)
         models.archive(session, record)
     shared.runtime.live.drop_model(model)

@@ -15,7 +15,7 @@ from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
 from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
 from service.guessing.label_column import column_aside
-from service.guessing.numbering import what_is_missing
+from service.guessing.numbering import missing_columns, what_is_missing
 from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def columns_of(
             )
         return _read_as(file, Columns(places, label_name, group), model)
     takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
-    if len(others) != due:
+    if len(others) != due or (spec.kind == "vector" and missing_columns(others, due)):
         beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
         way = ""
         if spec.kind != "image" and len(others) > due:
             way = f" {only_numbers(file, others) or 'Leave out what is no input: --leave-out COLUMN.'}"
-        if spec.kind == "vector" and len(others) < due:
+        if spec.kind == "vector" and len(others) <= due:
             way = f" {what_is_missing(others, due)}"
         raise WrongUsage(
             f"{file.name}{f', line {file.header}' if file.header else ''}: there {are}{beside}; {takes} a row.{way}"

@@ -112,15 +112,18 @@ def _make(client: Client, body: dict[str, Any], replace: bool) -> None:
     """Makes the model. Raises WrongUsage where it would replace one that has had rows."""
     from service.client.errors import ClientError, Conflict, NotFound
 
-    if replace:
-        try:
-            there = client.model(body["name"])
-            if any(next(listed, None) for listed in (there.updates(), there.batches(), there.versions())):
-                raise WrongUsage(f"{there.name} has had rows, so nothing takes its place. Choose another name.")
-            there.archive()
-        except NotFound:
-            pass  # its name is free
     try:
         client.create_model(**body)
-    except Conflict as taken:
-        raise ClientError(f"{taken.detail} If that model never had rows: --replace.") from taken
+        return
+    except Conflict as taken:  # all else is right: what is refused takes the place of nothing
+        if not replace:
+            raise ClientError(f"{taken.detail} If that model never had rows: --replace.") from taken
+        there = client.model(body["name"])
+        try:
+            used = any(next(listed, None) for listed in (there.updates(), there.batches(), there.versions()))
+        except NotFound:
+            raise taken from None  # an archived one has its name
+    if used:
+        raise WrongUsage(f"{there.name} has had rows, so nothing takes its place. Choose another name.")
+    there.archive()
+    client.create_model(**body)

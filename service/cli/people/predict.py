@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
 from typer import Argument, Option, echo
@@ -22,11 +22,11 @@ from service.cli.files.sizes import check_size
 from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import plain, print_json, print_table, stdout
-from service.contract.figures import amount, shortest
-from service.contract.names import csv_cell, names_beside
-from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
+from service.contract.figures import amount
+from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
+    from service.client.answer_table import Beside
     from service.contract.predictions import AnyPredictions
     from service.contract.resources import Model
 
@@ -64,14 +64,14 @@ def run(
         info = remote.info()
         if row is not None:
             parts: Iterable[Any] = [[_row(row, info)]]
-            dialect, beside = PLAIN, Beside()
+            beside = None
         else:
             assert path is not None
             whole = open_file(path, said=SaidDialect.of(how), asked=info.input)
             file = whole.without(leave_out or (), gaps or ())
             check_size(file)
             columns = columns_of(file, info, label)
-            dialect, beside = columns.dialect, _beside(whole, {file.columns[place] for place in columns.inputs})
+            beside = _beside(whole, columns, {file.columns[place] for place in columns.inputs})
             named_here = leave_out or gaps or (label and info.input.kind != "table")
             parts = _parts(file, columns, info, as_it_is=not named_here)
         answers = [
@@ -79,22 +79,18 @@ def run(
         ]
     if not answers:
         raise WrongUsage(f"{path} has no row.")
-    _print(answers, dialect, as_json, beside)
+    _print(answers, info.target.named, as_json, beside)
     return DONE
 
 
-class Beside(NamedTuple):
-    """Columns of a file that are no inputs, the name of a picture among them, and their cells of each row."""
+def _beside(file: DataFile, columns: Columns, inputs: Collection[str]) -> Beside:
+    """Columns of a file that are no inputs, the name of a picture among them."""
+    from service.client.answer_table import Beside
 
-    names: Sequence[str] = ()
-    rows: Iterable[Sequence[Any]] = ((),)
-
-
-def _beside(file: DataFile, inputs: Collection[str]) -> Beside:
     places = [place for place, name in enumerate(file.columns) if name not in inputs]
     picture = ["picture"] if file.unit == "picture" else []
     rows = ([*[record.place for _ in picture], *map(record.cells.__getitem__, places)] for record in file.records())
-    return Beside([*picture, *(file.columns[place] for place in places)], rows)
+    return Beside([*picture, *(file.columns[place] for place in places)], rows, columns.dialect)
 
 
 def _parts(file: DataFile, columns: Columns, info: Model, as_it_is: bool) -> Iterator[Any]:
@@ -159,9 +155,11 @@ def _due(info: Model) -> str:
     return f"{info.input.size:,} numbers" if info.input.kind == "vector" else f"a row of {info.input.kind}"
 
 
-def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool, beside: Beside) -> None:
+def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, beside: Beside | None) -> None:
     """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked, with what it says beside
     them."""
+    from service.client.answer_table import WRITTEN, Beside, cells_of, head_of, write_csv
+
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
     if as_json:
@@ -170,35 +168,21 @@ def _print(answers: list[AnyPredictions], dialect: Dialect, as_json: bool, besid
         print_json("predict", members)
         return
     console = stdout()
-    columns, cells = cells_of(rows)
     if console.is_terminal:
-        barred = columns[:2] == ["class", "score"]
-        shown: list[list[str | Text]] = [[str(k + 1), *map(_short, row)] for k, row in enumerate(cells[:SHOWN])]
-        for row, cell in zip(shown, cells, strict=False):
-            row += [Text("━" * round(BAR * float(cell[1])), "cyan")] if barred else []
-        print_table(console, ["row", *columns, *([""] if barred else [])], shown, "row score")
-        if len(cells) > SHOWN:
-            echo(f"and {len(cells) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
+        columns, barred, digits = head_of(first, called), first.kind == "class", WRITTEN[first.kind]
+        shown = list[list[str | Text]]()
+        for k, cells in enumerate(map(cells_of, rows[:SHOWN])):
+            written = [digits(cell) if isinstance(cell, float) else cell for cell in cells]
+            shown.append([str(k + 1), *map(_short, written)])
+            shown[-1] += [Text("━" * round(BAR * cells[1]), "cyan")] if barred else []
+        print_table(console, ["row", *map(plain, columns), *([""] if barred else [])], shown, "row score")
+        if len(rows) > SHOWN:
+            echo(f"and {len(rows) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
     else:
-        writer = csv.writer(sys.stdout, delimiter=dialect.delimiter, lineterminator="\n")
-        writer.writerow([*map(csv_cell, names_beside(beside.names, columns)), *columns])
-        writer.writerows(
-            [str(cell).replace(".", dialect.decimal) if isinstance(cell, float) else csv_cell(cell) for cell in row]
-            for row in ([*said, *row] for said, row in zip(beside.rows, cells, strict=True))
-        )
+        write_csv(sys.stdout, answers, beside or Beside(), called)
     for note in notes:
         echo(plain(note), err=True)
 
 
 def _short(cell: Any) -> str:
-    return amount(cell) if isinstance(cell, float) else plain(str(cell))
-
-
-def cells_of(rows: list[Any]) -> tuple[list[str], list[list[Any]]]:
-    """The columns of the answer, and its cells."""
-    if hasattr(rows[0], "class_"):
-        return ["class", "score"], [[row.class_, round(row.score, 4)] for row in rows]
-    if hasattr(rows[0], "value"):
-        ends = [map(shortest, row.interval) if row.interval else ("", "") for row in rows]
-        return ["value", "from", "to"], [[shortest(row.value), *end] for row, end in zip(rows, ends, strict=True)]
-    return [f"value_{k + 1}" for k in range(len(rows[0].values))], [list(map(shortest, row.values)) for row in rows]
+    return "" if cell is None else amount(cell) if isinstance(cell, float) else plain(str(cell))

@@ -36,6 +36,14 @@ class CsvFile(httpx.SyncByteStream, httpx.AsyncByteStream):
             if (other := other_file(next(iter(self), b"")[:HEAD_BYTES])) is not None:
                 raise other
 
+    @property
+    def state(self) -> tuple[int, int] | None:
+        """Changes with what is in the file; None of bytes in memory."""
+        if not isinstance(self.content, Path):
+            return None
+        of = self.content.stat()
+        return of.st_size, of.st_mtime_ns
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(Pieces(self.content))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from service.client.rows.csv_file import CsvFile, csv_file, naming
-from service.client.rows.table_rows import are_dicts, is_category, is_frame, names_of, table_columns, whole
+from service.client.rows.table_rows import are_dicts, is_category, is_frame, names_of, read_dates, table_columns, whole
 from service.client.rows.values import FILES, is_missing, is_picture, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
@@ -110,11 +110,13 @@ def guess(
             )
     taken = {name: cells for name, cells in table.items() if name not in columns and name not in leave_out}
     of_frame = names_of(inputs) if is_frame(inputs) else {}
+    said = {name for name, at in of_frame.items() if is_category(inputs[at])}
+    if of_frame:
+        taken |= read_dates({name: cells for name, cells in taken.items() if name not in said}, written.dates)
     rows = (
         inputs[[of_frame[name] for name in taken]] if of_frame else [{n: row.get(n) for n in taken} for row in inputs]
     )
-    spec = {"kind": "table", "columns": table_columns(rows)}
-    said = {name for name, at in of_frame.items() if is_category(inputs[at])}
+    spec = {"kind": "table", "columns": table_columns(rows, written.dates)}
     doubtful = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items() if name not in said}))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)

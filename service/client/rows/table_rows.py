@@ -12,9 +12,14 @@ from typing import Any
 from service.client.rows.csv_file import check_in_file
 from service.client.rows.values import is_missing, several
 from service.guessing.column_facts import MANY_VALUES
+from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
 
 LARGEST_WHOLE = 2.0**53
 """Floats up to here that are whole numbers are meant as such."""
+NO_DATE = (
+    'Row {row:,}, column "{column}": "{cell}" is no date that can be read. Make the column one of dates first, as '
+    'pandas.to_datetime(frame["{column}"], format="%d %b %Y") does, with None where it is missing.'
+)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
 
 
@@ -44,24 +49,53 @@ def are_dicts(rows: Any) -> bool:
     return isinstance(rows, list | tuple) and bool(rows) and isinstance(rows[0], Mapping)
 
 
-def table_rows(rows: Any) -> list[dict[str, Any]]:
-    """A frame, or a list of dicts, as objects of JSON: dates as text; what is missing is left out."""
+def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -> list[dict[str, Any]]:
+    """A frame, or a list of dicts, as objects of JSON: dates as text; what is missing is left out. dates: columns of a
+    frame that are such, which may be written as people do; order: of day and month in them, where somebody says it.
+    Raises ValueError for what is no date, or can be read in two ways."""
     if is_frame(rows):
         columns = _columns(rows)
+        columns |= _as_iso({name: columns[name] for name in dates if name in columns}, order)
+        for name in dates:
+            for row, cell in enumerate(columns.get(name, ())):
+                if isinstance(cell, str) and DATE.fullmatch(cell) is None:
+                    raise ValueError(NO_DATE.format(row=row + 1, column=name, cell=cell[:100]))
         return [_present(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
 
 
-def table_columns(rows: Any) -> list[dict[str, Any]]:
+def read_dates(columns: Mapping[str, Sequence[Any]], order: str | None) -> dict[str, list[Any]]:
+    """Those of the columns all of whose cells are dates as people write them, as ISO 8601 has them. order: of day and
+    month, where somebody says it. Raises ValueError where all can be read in two ways."""
+    return _as_iso({name: cells for name, cells in columns.items() if _are_dates(cells)}, order)
+
+
+def _are_dates(cells: Sequence[Any]) -> bool:
+    there = [cell for cell in cells if cell is not None]
+    return bool(there) and all(isinstance(cell, str) and order_in(cell) is not None for cell in there)
+
+
+def _as_iso(columns: Mapping[str, Sequence[Any]], order: str | None) -> dict[str, list[Any]]:
+    texts = [(name, cell) for name, cells in columns.items() for cell in cells if isinstance(cell, str)]
+    order = order or order_of(texts)
+    return {
+        name: [iso_date(cell, order) if isinstance(cell, str) else cell for cell in cells]
+        for name, cells in columns.items()
+    }
+
+
+def table_columns(rows: Any, dates: str | None = None) -> list[dict[str, Any]]:
     """Columns for a model of such rows, a frame or a list of dicts: a proposal to look at before it is taken.
 
     Where all that is there is true or false, it is a boolean; a number; a date; else a category, and one of many values
     where there are hundreds that hardly ever come twice; so is a column of a frame whose dtype says so. Leave out what
-    is to be predicted. Raises ValueError for anything else, such as the path of a file.
+    is to be predicted. dates: "day-first" or "month-first" in dates of a frame such as 3/4/2026, where none of them
+    says so. Raises ValueError for anything else, such as the path of a file.
     """
     if is_frame(rows):
         columns = _columns(rows)
         said = {name for name, at in names_of(rows).items() if is_category(rows[at])}
+        columns |= read_dates({name: cells for name, cells in columns.items() if name not in said}, dates)
     else:
         said = set()
         rows = list(rows) if isinstance(rows, Iterable) else [rows]

@@ -54,7 +54,7 @@ def class_notes(rows: Mapping[str, int], known: Collection[str], batches: Sequen
     notes = [
         f'"{name}" is a new class, in {rows[name]} row{"s"[: rows[name] != 1]}, and like "{like}": is it a slip? '
         f'If so, give these rows the label "{like}" (the page of their batch, or POST .../batches/{batch}/corrections)'
-        f", then delete the class (DELETE .../classes/{quote(name, safe='')})."
+        f", then delete the class (tsuika delete-class, or DELETE .../classes/{quote(name, safe='')})."
         for name, like in likely[:NAMED]
     ]
     if (more := len(likely) - NAMED) > 0:

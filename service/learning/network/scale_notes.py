@@ -108,10 +108,11 @@ def _still(columns: _Columns, table: bool) -> str | None:
     )
 
 
-def far_off(scale: AnyScale, inputs: Array) -> str:
-    """A sentence without its end that names the columns whose values are cut; "" for none, texts, images, few rows."""
+def far_off(scale: AnyScale, inputs: Array) -> tuple[str, str]:
+    """A sentence without its end that names the columns whose values are cut, and one on those of them that may only
+    number rows; "" for none, texts, images, few rows."""
     columns = _columns(scale, inputs)
-    return columns.far_off if columns is not None else ""
+    return ("", "") if columns is None else (columns.far_off, _numbering(columns) or "")
 
 
 def _columns_beyond(columns: _Columns) -> str | None:

@@ -133,6 +133,19 @@ def test_a_column_of_a_frame_that_says_it_is_of_categories_is_one_whatever_its_c
     )
 
 
+def test_dates_of_a_frame_are_such_however_they_are_written() -> None:
+    frame = pandas.DataFrame({"day": ["31.12.2026", None, "1.2.2027"], "at": ["2/28/2026", "3/4/2026", "3/5/2026"]})
+    assert {column["kind"] for column in table_columns(frame)} == {"date"}
+    assert table_rows(frame, ["day", "at"])[0] == {"day": "2026-12-31", "at": "2026-02-28"}
+    assert table_rows(frame)[0]["day"] == "31.12.2026", "a value of a category"
+    assert guess(frame.assign(y=[1.5, 2.5, 3.5]), columns=["y"]).doubts == ()
+    unclear = frame[1:]
+    with pytest.raises(ValueError, match='3/4/2026 in "at" is 2026-04-03 if the day stands first'):
+        table_columns(unclear)
+    assert table_columns(unclear, "day-first") == table_columns(frame)
+    assert table_rows(unclear, ["at"], "day-first")[0] == {"at": "2026-04-03"}
+
+
 def test_two_columns_of_one_name_are_refused_and_names_need_not_be_text() -> None:
     twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
     for call in (table_rows, table_columns, guess, lambda frame: split_frame(frame, None, None, "a", None)):

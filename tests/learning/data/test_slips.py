@@ -33,7 +33,7 @@ def test_a_new_class_that_is_like_a_larger_one_is_asked_about_with_the_way_out()
     assert note == (
         '"grignolinno" is a new class, in 1 row, and like "grignolino": is it a slip? If so, give these rows the label '
         '"grignolino" (the page of their batch, or POST .../batches/bat_1/corrections), then delete the class '
-        "(DELETE .../classes/grignolinno)."
+        "(tsuika delete-class, or DELETE .../classes/grignolinno)."
     )
     assert "in 2 rows" in class_notes({"grignolinno": 2}, ["grignolino"], ())[0]
     assert class_notes({"grignolinno": 2}, ["grignolino", "grignolinno"], ()) == []

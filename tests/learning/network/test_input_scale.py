@@ -17,7 +17,7 @@ from service.learning.network.input_scale import (
     input_reach,
     scale_for,
 )
-from service.learning.network.scale_notes import rows_beyond, scale_notes
+from service.learning.network.scale_notes import far_off, rows_beyond, scale_notes
 from service.web.catalogue.said import said
 from tests.learning.memory_data import Stream
 from tests.learning.number_streams import NumberStream, values, vector
@@ -166,6 +166,7 @@ def test_columns_that_rise_beyond_the_scale_may_only_number_rows() -> None:
     [beyond, note] = scale_notes(scale, rows, fitted=False)
     assert beyond == rows_beyond(scale, rows)
     assert note == "Column 1 rises from row to row. If it only numbers rows, leave it out of a new model."
+    assert far_off(scale, rows)[1] == note
     assert "行の番号" in said(note, "ja")
     rows[:, 1] = rows[:, 0]
     assert scale_notes(scale, rows, fitted=False)[1].startswith("Columns 1 and 2 rise from row to row. If they only")

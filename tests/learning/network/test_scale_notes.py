@@ -25,12 +25,12 @@ def test_columns_that_leave_their_scale_are_named() -> None:
     [note] = scale_notes(SCALE, grown, fitted=False)
     assert note.startswith('Column "price" has values far from what this model takes for usual, in more than one row')
     assert note.index("If that is a mistake, as columns mixed up") < note.index("make a new model")
-    assert note.startswith(far_off(SCALE, grown) + ", ")
+    assert note.startswith(far_off(SCALE, grown)[0] + ", ")
     grown[:, 2] *= 2
     [note] = scale_notes(SCALE, grown, fitted=False)
     assert note.startswith('Columns "price" and "year" have values far from')
     assert "scale" in note
-    assert (scale_notes(SCALE, grown[5:10], fitted=False), far_off(SCALE, grown[5:10])) == ([], ""), "few rows"
+    assert (scale_notes(SCALE, grown[5:10], fitted=False), far_off(SCALE, grown[5:10])) == ([], ("", "")), "few rows"
 
 
 def test_columns_whose_values_fall_together_are_named() -> None:

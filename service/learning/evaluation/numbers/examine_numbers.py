@@ -92,7 +92,8 @@ class NumberContext(UpdateContext):
         if base is not None and (ridge := ridge_values(base, space, exam.rows.ledger, assessment.batch)) is not None:
             yardsticks[RIDGE] = ridge
         scale = load_scale(data.input, learned.checkpoint.parts["scale"])
-        measured = replace(measure(assessment), beyond=far_off(scale, data.batch.inputs) if base is not None else "")
+        beyond, numbering = far_off(scale, data.batch.inputs) if base is not None else ("", "")
+        measured = replace(measure(assessment), beyond=beyond, numbering=numbering)
         gate = judge_numbers(measured, self.policy)
         moved = self.expected or follows(measured, self.policy, gate) > 0
         unmade = cache(lambda: _unmade_errors(learned.checkpoint, data, space, assessment))

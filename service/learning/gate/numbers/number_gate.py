@@ -92,7 +92,8 @@ def _of_inputs(name: str, finding: Finding, measured: NumberMeasured) -> Finding
 
 
 def _inputs(measured: NumberMeasured, right: str) -> str:
-    return f"{measured.beyond}. If they are a mistake, send the rows again; if they are right, {right}."
+    ways = f"{measured.beyond}. If they are a mistake, send the rows again; if they are right, {right}."
+    return f"{ways} {measured.numbering}".rstrip()
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:

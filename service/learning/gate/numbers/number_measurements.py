@@ -270,7 +270,8 @@ class NumberMeasured:
     fades: in base and candidate older batches count less; a batch that has just brought a decay does not excuse itself
     · moved: one of the last promoted batches showed that the stream has moved · new_source: that of all rows of the
     update, where the base has learned none of it · resettled: harm, regions and own are beside what its settings make
-    without the batch · beyond: which columns are far off the scale, as a sentence without its end.
+    without the batch · beyond: which columns are far off the scale, as a sentence without its end · numbering: a
+    sentence on those of them that may only number rows.
     """
 
     live: int | None
@@ -283,3 +284,4 @@ class NumberMeasured:
     resettled: bool = False
     columns: ColumnSlips | None = None
     beyond: str = ""
+    numbering: str = ""

@@ -97,6 +97,8 @@ def test_targets_whose_sender_says_that_they_move_are_not_held_for_it(
     unit = replace(measure(stream.assessment(inputs, targets * 10)), beyond='Column "p" has values far off')
     but_first = 'in the usual unit. But first: Column "p" has values far off. If'
     assert but_first in judge_numbers(unit, stream.policy).why
+    nr = 'Column "nr" rises from row to row. If it only numbers rows, leave it out of a new model.'
+    assert f"wider `scale`. {nr}" in judge_numbers(replace(unit, numbering=nr), stream.policy).why
     report = stream.judged(inputs, targets + 9, expected=True)
     assert report.outcome is Outcome.PASS
     assert any("That was expected: targets move at once." in rule.why for rule in report.rules)

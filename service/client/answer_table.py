@@ -1,0 +1,204 @@
+"""Answers to rows as a table: what a file or frame says beside the inputs first, such as an id, then the answer."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import BaseModel, PrivateAttr
+
+from service.client.handle import Facts
+from service.client.rows.csv_file import CsvFile, naming
+from service.client.rows.table_rows import names_of
+from service.contract.figures import shortest
+from service.contract.names import csv_cell, names_beside
+from service.contract.predictions import (
+    AnyPredictions,
+    NumberPredictions,
+    Prediction,
+    Predictions,
+    ValuePrediction,
+    ValuesPrediction,
+)
+from service.contract.tables import value_text
+from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
+from service.guessing.csv_facts import LABELLED, by_cells, lines_of
+
+ENDS = ("", " from", " to")
+"""What stands behind the name of a number in its columns: itself, and both ends of its interval."""
+UNKNOWN = None, None
+WRITTEN: dict[str, Callable[[float], float | int]] = {"class": partial(round, ndigits=4), "number": shortest}
+"""By the kind of a model, how many digits its answers have in a file."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """names: columns that are no inputs · rows: their cells, row by row · dialect: how the file is written that has
+    them · frame: that has them, or None"""
+
+    names: Sequence[str] = ()
+    rows: Iterable[Sequence[Any]] | None = None
+    dialect: Dialect = PLAIN
+    frame: Any = None
+
+
+class AnswerTable(BaseModel):
+    """What an answer of the client has beside that of the service."""
+
+    _called: Sequence[str] = PrivateAttr(default=())
+    _beside: Callable[[], Beside] = PrivateAttr(default=Beside)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The columns of the table by name -> their cells: those of the file or frame that are no inputs, such as an
+        id, then "class" and "score", or each number by its name with both ends of its interval. A column that is
+        called as one of these becomes given_... Raises ValueError where the file has changed since it was asked."""
+        return self._columns(self._beside())
+
+    def to_frame(self) -> Any:
+        """The same as a frame: of polars where one of polars was asked about, else of pandas, with the index of the one
+        that was. Raises as `to_dict`."""
+        beside = self._beside()
+        package = type(beside.frame).__module__.partition(".")[0] if beside.frame is not None else "pandas"
+        index = {"index": beside.frame.index} if hasattr(beside.frame, "index") else {}
+        return import_module(package).DataFrame(self._columns(beside), **index)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Writes the same as a CSV file, in UTF-8, as the file is written that was asked about: as `tsuika predict`
+        does. Raises as `to_dict`."""
+        beside = self._beside()
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            write_csv(file, [self._answer], beside, self._called)
+
+    @property
+    def _answer(self) -> AnyPredictions:
+        assert isinstance(self, Predictions | NumberPredictions)
+        return self
+
+    def _columns(self, beside: Beside) -> dict[str, list[Any]]:
+        head = head_of(self._answer, self._called)
+        rows = list(_joined([self._answer], beside))
+        return {name: [row[k] for row in rows] for k, name in enumerate([*names_beside(beside.names, head), *head])}
+
+
+class ClassAnswers(Predictions, AnswerTable):
+    """Classes of rows; `to_frame`, `to_csv` and `to_dict` have them beside what names the rows."""
+
+    def __repr_name__(self) -> str:
+        return "Predictions"
+
+
+class NumberAnswers(NumberPredictions, AnswerTable):
+    """Numbers of rows; likewise."""
+
+    def __repr_name__(self) -> str:
+        return "NumberPredictions"
+
+
+def with_table(
+    answer: AnyPredictions, called: Sequence[str], beside: Callable[[], Beside]
+) -> ClassAnswers | NumberAnswers:
+    """The answer with its table. called: the names of the numbers that are predicted, if any."""
+    kind: type[ClassAnswers | NumberAnswers] = NumberAnswers if isinstance(answer, NumberPredictions) else ClassAnswers
+    made = kind.model_construct(answer.model_fields_set, **dict(answer))
+    made._called, made._beside = called, beside
+    return made
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Which columns of rows to be predicted are no inputs: those that are left out, and the one that holds what is
+    right."""
+
+    facts: Facts
+    left_out: Sequence[str] = ()
+    target: str | None = None
+
+    def is_input(self, name: str) -> bool:
+        """Whether a column is one of the model, as far as its name alone says so."""
+        return name in self.facts.columns if self.facts.columns else name not in (*self.left_out, self.target)
+
+    def are_inputs(self, names: Sequence[str]) -> list[bool]:
+        """Of all columns of a file. The service passes over those called target or label, where they are too many."""
+        due = [self.is_input(name) for name in names]
+        if not self.facts.columns and sum(due) > (self.facts.size or 1):
+            return [inputs and name not in LABELLED for name, inputs in zip(names, due, strict=True)]
+        return due
+
+
+def beside_frame(frame: Any, names: Sequence[str]) -> Beside:
+    """Columns of a frame that are no inputs."""
+    of_frame = names_of(frame)
+    rows = zip(*(list(frame[of_frame[name]]) for name in names), strict=True) if names else None
+    return Beside(names, rows, frame=frame)
+
+
+def beside_in(
+    file: CsvFile, said: SaidDialect, is_input: Callable[[Sequence[str]], Sequence[bool]]
+) -> Callable[[], Beside]:
+    """Gives the columns of a file that are no inputs, once they are asked for. is_input: of each of its names.
+
+    What it gives raises ValueError where the file has changed meanwhile."""
+    known = file.state
+
+    def beside() -> Beside:
+        if file.state != known:
+            raise ValueError(f"{file.name} has changed since it was asked about. Ask again.")
+        with naming(file.content):
+            lines = lines_of(file, dialect := dialect_in(file, said))
+            names = [value_text(name) for name in next(lines)]
+            places = [place for place, due in enumerate(is_input(names)) if not due]
+            dialect = by_cells(lines_of(file, dialect), dialect, said, leave_out=[names[place] for place in places])
+            return Beside([names[k] for k in places], [[line[k] for k in places] for line in lines], dialect)
+
+    return beside
+
+
+def head_of(answer: AnyPredictions, called: Sequence[str]) -> list[str]:
+    """The names of the columns of an answer. called: the numbers that are predicted, where they have names."""
+    if isinstance(answer, Predictions):
+        return ["class", "score"]
+    first = next(iter(answer.predictions), None)
+    size = len(first.values) if isinstance(first, ValuesPrediction) else 1
+    names = called or ["value" if k == 0 else f"value_{k + 1}" for k in range(size)]
+    return [f"{name}{end}" for name in names for end in ENDS]
+
+
+def cells_of(prediction: Prediction | ValuePrediction | ValuesPrediction) -> list[Any]:
+    """The cells of one row; None where it has no interval."""
+    if isinstance(prediction, Prediction):
+        return [prediction.class_, prediction.score]
+    if isinstance(prediction, ValuePrediction):
+        return [prediction.value, *(prediction.interval or UNKNOWN)]
+    intervals: Sequence[Sequence[float | None]] = prediction.intervals or [UNKNOWN] * len(prediction.values)
+    return [cell for value, ends in zip(prediction.values, intervals, strict=True) for cell in (value, *ends)]
+
+
+def write_csv(file: TextIO, answers: Sequence[AnyPredictions], beside: Beside, called: Sequence[str]) -> None:
+    """Writes answers to the rows of one file, which came in parts. Raises ValueError where it has other rows now."""
+    head, digits = head_of(answers[0], called), WRITTEN[answers[0].kind]
+    writer = csv.writer(file, delimiter=beside.dialect.delimiter, lineterminator="\n")
+    writer.writerow(map(csv_cell, [*names_beside(beside.names, head), *head]))
+    width = len(beside.names)
+    for row in _joined(answers, beside):
+        cells = [*row[:width], *(digits(cell) if isinstance(cell, float) else cell for cell in row[width:])]
+        writer.writerow(
+            str(cell).replace(".", beside.dialect.decimal) if isinstance(cell, float) else csv_cell(cell)
+            for cell in cells
+        )
+
+
+def _joined(answers: Sequence[AnyPredictions], beside: Beside) -> Iterator[list[Any]]:
+    """The rows of the table. Raises ValueError where there are not as many rows as answers."""
+    each = chain.from_iterable(map(cells_of, answer.predictions) for answer in answers)
+    if beside.rows is None:
+        yield from each
+        return
+    for said, cells in zip(beside.rows, each, strict=True):
+        yield [*said, *cells]
