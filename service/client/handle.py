@@ -105,6 +105,9 @@ class Handle:
         facts = await self.facts()
         if facts.takes != "table":
             return list(inputs[inputs.columns[0]]) if facts.takes == "text" else plain(inputs)
+        if more := [str(name) for name in inputs.columns if learns and str(name) not in facts.columns]:
+            named = ", ".join(f'"{name}"' for name in more)
+            raise ValueError(f"{self.name} has no column {named[:1000]}. Leave it out: leave_out={more}.")
         rows = table_rows(inputs, facts.dates, order)
         return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
 

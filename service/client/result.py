@@ -194,7 +194,7 @@ def _of_classes(report: Report) -> list[Line]:
         within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
         lines.append(Line("new classes", "–", percent(new.after), within))
     if report.tested is not None:
-        note = f"on {report.tested.rows:,} rows of the batch, answered before any version had learned them"
+        note = f"on {_rows(report.tested.rows)} of the batch, answered before any version had learned them"
         lines.append(Line("new rows", percent(report.tested.accuracy), "–", note))
     return lines
 
@@ -204,7 +204,7 @@ def _of_numbers(report: NumberReport) -> list[Line]:
     lines = []
     if tested is not None:
         last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
-        note = f"on {tested.rows:,} rows of {last}, answered before any version had learned them"
+        note = f"on {_rows(tested.rows)} of {last}, answered before any version had learned them"
         lines += [
             Line(f"new rows, {number.name}", amount(number.mae), "–", note) for number in tested.numbers[:MOST_NUMBERS]
         ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
@@ -225,6 +225,10 @@ def _of_numbers(report: NumberReport) -> list[Line]:
             Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
         ]
     return lines
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s'[: count != 1]}"
 
 
 def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:

@@ -79,6 +79,11 @@ def test_texts_are_learned_and_recognised(client: Client) -> None:
     with pytest.raises(ValueError, match=r'This frame has 2 columns, and intents takes .*leave_out="ticket_id"'):
         model.predict(frame)
     assert model.predict(frame, leave_out=["ticket_id"]).to_dict() == answer.to_dict()
+    assert model.predict(frame["text"]).classes == answer.classes
+    asked_for = pandas.DataFrame({"ticket": "T-1", "text": rows, "label": names})
+    made = client.model("intents-of-a-frame").push(asked_for, leave_out="ticket", wait=None)
+    assert client.model("intents-of-a-frame").info().input.kind == "text", "as a file of it"
+    assert made.update.requested_method is not None
     with pytest.raises(InvalidContent, match="101 characters"):
         model.predict(["x" * 101])
 

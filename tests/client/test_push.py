@@ -203,6 +203,8 @@ def test_frames_are_tables_and_a_missing_column_is_an_error(
     assert model.compare(1, 1).predicts == "number"
     asked = frame(rents(4))
     assert [round(value) for value in model.predict(asked).values] == pytest.approx([78, 96, 114, 132], abs=5)
+    with pytest.raises(ValueError, match=r"has no column \"shop\". Leave it out: leave_out=\['shop'\]"):
+        model.push(frame({**rents(4), "shop": [1, 2, 3, 4]}), target="rent")
     renamed = asked.rename(columns={"city": "town"}) if frame is pandas.DataFrame else asked.rename({"city": "town"})
     before = [batch.id for batch in model.batches()]
     for call in (model.predict, model.push):

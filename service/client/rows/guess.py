@@ -12,7 +12,7 @@ from typing import Any
 
 from service.client.rows.csv_file import CsvFile, csv_file, naming
 from service.client.rows.table_rows import are_dicts, is_category, is_frame, names_of, read_dates, table_columns, whole
-from service.client.rows.values import FILES, is_missing, is_picture, plain_labels
+from service.client.rows.values import FILES, is_missing, is_picture, plain, plain_labels
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
@@ -116,8 +116,10 @@ def guess(
     rows = (
         inputs[[of_frame[name] for name in taken]] if of_frame else [{n: row.get(n) for n in taken} for row in inputs]
     )
-    spec = {"kind": "table", "columns": table_columns(rows, written.dates)}
-    doubtful = tuple(doubts(spec, {name: _facts(cells) for name, cells in taken.items() if name not in said}))
+    facts = {name: _facts(cells) for name, cells in taken.items() if name not in said}
+    of_texts = bool(of_frame) and len(taken) == len(facts) == 1 and input_of(facts)["kind"] == "text"
+    spec = {"kind": "text"} if of_texts else {"kind": "table", "columns": table_columns(rows, written.dates)}
+    doubtful = tuple(doubts(spec, facts))
     if len(columns) > 1:
         target: dict[str, Any] | None = number_target(*columns)
     else:
@@ -237,6 +239,7 @@ def _columns_of(inputs: Any) -> dict[str, list[Any]] | None:
 
 
 def _input_of_rows(rows: Any) -> dict[str, Any]:
+    rows = plain(rows) if len(getattr(rows, "shape", ())) == 1 else rows  # a series, or an array of texts
     shape = _shape(rows)
     first = rows[0] if isinstance(rows, list | tuple) and rows else None
     if isinstance(first, str):

@@ -200,7 +200,8 @@ class Header:
             meant = [name for names in near.values() for name in names[:1]]
             sentences.append(
                 f"{model} has no column {listed(unknown)}: "
-                + (f"is {listed(list(dict.fromkeys(meant)))} meant?" if meant else "leave it out.")
+                + (f"is {listed(list(dict.fromkeys(meant)))} meant?" if meant else "leave it out: ")
+                + ("" if meant else f"leave_out={quoted(unknown[0])}.")
             )
         if missing:
             sentences.append(

@@ -347,6 +347,14 @@ def test_prices_that_come_again_are_numbers_and_numbers_of_classes_are_none() ->
         guess(file([*(f"{age}" for age in ages), "4O"]))
 
 
+def test_a_column_of_texts_is_texts_in_a_frame_or_alone() -> None:
+    frame = pandas.DataFrame({"id": ["T-1", "T-2"], "text": ["where is my order?", "I was charged twice for it"]})
+    frame = pandas.concat([frame] * 15).assign(label=["a", "b"] * 15)
+    for made in (guess(frame, leave_out=["id"]), guess(frame["text"], frame["label"]), guess(frame["text"].to_numpy())):
+        assert made.input == {"kind": "text"}
+    assert guess(frame).input["kind"] == "table", "two columns"
+
+
 def test_frames_and_dicts_are_tables() -> None:
     frame = pandas.DataFrame({"age": [31, None], "label": ["a", "b"]})
     made = guess(frame)

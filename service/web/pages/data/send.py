@@ -44,6 +44,7 @@ OF_PAGE = (
     (r'say gaps=("[^"]+")', rf"write \1 {GAPS_FIELD},"),
     (r'make the model with "target": \{"kind": "number"\}', "choose “A number” as what is predicted"),
     (r'make a model whose column (\S+) has "many": true', r"choose “category of many values” for column \1"),
+    (r': leave it out: leave_out="[^"]*"\.', ": leave it out."),
     (r'Leave out what is no input: leave_out="COLUMN"', "Leave out what is no input"),
     (r'Leave out what is no input: leave_out=("[^"]+")', r"Leave out what is no input, such as \1"),
     (r"name (\S+) in gaps", rf"write \1 {GAPS_FIELD}"),
