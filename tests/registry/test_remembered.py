@@ -14,7 +14,8 @@ OTHERS = (deployments.BY_GATE, deployments.BY_ORDER)
 
 
 def numbers(session: Session, digits: Model) -> list[int]:
-    return [versions.by_id(session, version_id).number for version_id in versions.promoted(session, digits)]
+    standing = versions.promoted(session, digits, deployments.BY_GATE)
+    return [versions.by_id(session, version_id).number for version_id in standing]
 
 
 def judged(session: Session, digits: Model, outcome: Outcome) -> Version:

@@ -48,7 +48,7 @@ LINEAGES: Mapping[type[TargetKind], Callable[[Session, Model, Update, Version], 
 
 def _remembered(session: Session, model: Model, last: int) -> list[Bits]:
     """What promoted versions of spaced ages, and the last one that a person promoted, left behind; oldest first."""
-    standing = versions.promoted(session, model)
+    standing = versions.promoted(session, model, deployments.BY_GATE)
     by_person = versions.promoted_by_person(session, model, (deployments.BY_GATE, deployments.BY_ORDER))
     positions = {age - 1 for age in ages(last, len(standing))} | {k for k, v in enumerate(standing) if v == by_person}
     chosen = [standing[k] for k in sorted(positions, reverse=True)]
