@@ -50,7 +50,7 @@ BY_OTHERS = {
 }
 """Pages that a test of their own takes: it, and the languages of which it takes every block."""
 NOT_TYPED = {
-    "&& .venv/bin/tsuika demo": "It installs what .ci/run installs; cli/test_demonstration.py runs the demonstration.",
+    "&& .venv/bin/tsuika demo": "It installs what .ci/run installs; test_package.py runs the demonstration.",
     "&& .venv/bin/pytest": "It runs these tests.",
     ".ci/run  ": "It runs these tests.",
     "python -m tests.soak": "Minutes each; .ci/run runs the same for a shorter time (soak/test_short.py).",

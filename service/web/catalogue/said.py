@@ -22,6 +22,8 @@ REST, OTHER = "rest", "other"
 """Places of whole sentences; no other place holds the end of one."""
 NAMES = re.compile(r'"[^"]*"(?:, "[^"]*")*(?: and "[^"]*")?')
 """Names in quotes, as the service lists them."""
+MORE = re.compile(r'(.*") and ([\d,]+) more')
+"""The first of many names."""
 LONGEST, MOST = 4000, 12
 """Characters and sentences of what is looked up; what is longer stays English."""
 SENTENCES = re.compile(r"(?<=[.?!]) (?=\S)")
@@ -107,6 +109,8 @@ def _one(sentence: str, language: str) -> str:
 
 def _listed(value: str) -> str:
     """Names in quotes as Japanese quotes them; all else as it is."""
+    if many := MORE.fullmatch(value):
+        return f"{_listed(many[1])}ほか {many[2]} 個"
     if not NAMES.fullmatch(value):
         return value
     return value.replace('", "', "」、「").replace('" and "', "」と「").replace('"', "「", 1)[:-1] + "」"

@@ -77,7 +77,7 @@ def check_links(page: Page, addresses: Iterable[str]) -> None:
     for address in addresses:
         page.goto(address)
         links |= set(page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)"))
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         answers = {link: client.get(link).status_code for link in links}
     assert {link: status for link, status in answers.items() if status != 200} == {}
 
