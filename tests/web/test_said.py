@@ -117,7 +117,9 @@ def test_figures_and_names_stay_as_they_are() -> None:
         == "1,042 行目、列「label」：「{0}<b>」は digits のクラスではありません。近いもの：「a」、「b b」。"
     )
     assert said('Line 7, column "x": In words of tomorrow.', "ja") == "7 行目の列「x」に誤りがあります。"
-    assert "「p0」、「p1」ほか 53 個）。" in said('d takes 64 numbers a row, and there are 55 columns: "p0", "p1" and 53 more.', "ja")
+    assert "「p0」、「p1」ほか 53 個）。" in said(
+        'd takes 64 numbers a row, and there are 55 columns: "p0", "p1" and 53 more.', "ja"
+    )
 
 
 def test_what_has_no_words_is_not_said_in_part() -> None:

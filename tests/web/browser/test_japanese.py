@@ -80,7 +80,9 @@ def crawled(client: httpx.Client, first: list[str]) -> Iterator[tuple[str, Text]
 def test_no_sentence_is_english_or_has_gaps(site: Server, pages: dict[str, str]) -> None:
     english, gaps = dict[str, str](), dict[str, str]()
     read = 0
-    with httpx.Client(base_url=site.url, headers={"accept": "text/html", "accept-language": "ja"}) as client:
+    with httpx.Client(
+        base_url=site.url, timeout=60, headers={"accept": "text/html", "accept-language": "ja"}
+    ) as client:
         for path, text in crawled(client, ["/", *pages.values()]):
             read += 1
             english |= dict.fromkeys(text.english, path)
