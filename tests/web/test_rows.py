@@ -116,6 +116,7 @@ def test_doubtful_targets_are_listed_and_corrected(person: Person) -> None:
     assert "差</th>" in person.looks(f"{page}?lang=ja").text
     asked = person.looks(f"{page}/correct?suspects=on&lang=en").text
     assert f'name="label-4" value="{4 / 7!r}"' in asked
+    assert re.search(r'scope="row">5</th>\s*<td>0\.571</td>\s*<td><input', asked), "on a phone the field is in sight"
     same = {"before-4": repr(4 / 7)}
     wrong = person.sends(f"{page}/correct", f"{page}/correct?row-4=on", **same, **{"label-4": "1,5"})
     assert (wrong.status_code, 'id="label-4-fault"' in wrong.text) == (422, True)
