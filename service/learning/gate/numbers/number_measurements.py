@@ -157,7 +157,8 @@ class Apart:
 
     side: its mean error beyond theirs, in usual errors; off: the same in the targets' unit, moved: in standard
     deviations of the targets, steps: in standard errors, by how mean errors differ from one fifth of a batch, and from
-    one batch, to the next · order, usual: rank correlation of target and value, now and before · order_lost: standard
+    one batch, to the next · shown: part of this by which targets themselves lie beyond trusted ones, 1.0 where their
+    spread does not tell · order, usual: rank correlation of target and value, now and before · order_lost: standard
     errors by which it fell; lost: the same, or less where that of a head of the batch alone fell less · learned: errors
     once learned, out of fold, in usual ones; worse: how many standard errors they are beyond usual ones.
     """
@@ -166,6 +167,7 @@ class Apart:
     off: float
     moved: float
     steps: float
+    shown: float
     order: float
     usual: float
     order_lost: float

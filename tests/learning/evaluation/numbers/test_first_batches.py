@@ -98,6 +98,25 @@ def test_the_first_batches_are_held_for_a_step_to_one_side_where_they_begin(
 
 
 @pytest.mark.parametrize(
+    ("targets_by", "answers_by", "stopped"), [(20, 0, True), (14, -6, True), (6, -14, False), (0, -20, False)]
+)
+def test_a_step_that_the_targets_do_not_show_is_the_versions(
+    stream: Stream, batch: tuple[Floats, Floats], targets_by: float, answers_by: float, stopped: bool
+) -> None:
+    inputs, targets = batch
+    first = {"intervals": intervals(2.0), "past": first_version(stream)}
+    a = stream.assessment(inputs, targets + targets_by)
+    assert a.base is not None
+    base = replace(a.base, on_batch=a.base.on_batch + answers_by / stream.grid.unit)
+    made = {**first, "base": base, "candidate": learned(replace(a, base=base), 0.5)}
+    report = stream.judged(inputs, targets + targets_by, **made)
+    assert ("disagrees_broadly" in fired(report)) == stopped, report.why
+    wanders = a.trusted_goals + np.linspace(-100, 100, len(a.trusted))[:, None]
+    unsure = stream.judged(inputs, targets + targets_by, **made, trusted_goals=wanders)
+    assert "disagrees_broadly" in fired(unsure), "where targets wander they may have been moved back"
+
+
+@pytest.mark.parametrize(
     ("tested", "moved", "asked"), [(0, False, True), (3, False, True), (3, True, False), (4, False, False)]
 )
 def test_the_rows_before_are_asked_until_four_batches_were_tested_or_the_stream_has_moved(

@@ -18,6 +18,7 @@ from service.learning.evaluation.numbers.batch.figures import PARTS, ROUNDING, E
 from service.learning.evaluation.numbers.batch.recent_batches import just_moved, recent
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
+from service.learning.gate.numbers.first_batch_rules import STEPS
 from service.learning.gate.numbers.number_measurements import Apart, FirstBatches, OwnOrder
 from service.learning.statistics import fisher_z
 
@@ -73,6 +74,7 @@ def _apart(assessment: NumberAssessment, k: int, own: OwnOrder | None, learned: 
         off=float(assessment.grid.unit[k]) * (now.side - side),
         moved=abs(now.side - side) / max(float(goals.std()), ROUNDING),
         steps=abs(now.side - side) / math.sqrt(max(float(spread), np.finfo(float).tiny)),
+        shown=_shown(assessment, k, goals, now.side - side),
         order=now.order,
         usual=usual,
         order_lost=base_lost,
@@ -80,6 +82,16 @@ def _apart(assessment: NumberAssessment, k: int, own: OwnOrder | None, learned: 
         learned=float(learned.mean()) / size if len(learned) else 0.0,
         worse=_beyond(learned, size),
     )
+
+
+def _shown(assessment: NumberAssessment, k: int, goals: Floats, step: float) -> float:
+    """Part of a step that goals [n], as they came, show beside those of trusted rows; 1.0 where it would not be seen
+    beside how their own means differ from one fifth to the next."""
+    trusted = assessment.trusted_goals[np.lexsort((assessment.trusted.row, assessment.trusted.batch)), k]
+    now, before = (ErrorCourse.of(np.zeros_like(g), g, np.zeros_like(g)) for g in (goals, trusted))
+    if now is None or before is None or abs(step) <= STEPS * math.sqrt((now.spread + before.spread) / PARTS):
+        return 1.0
+    return (now.side - before.side) / step
 
 
 def _beyond(errors: Floats, size: float) -> float:
