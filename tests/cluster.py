@@ -32,9 +32,10 @@ nothing of a core."""
 
 
 class Node:
-    """A node, alone the head of a cluster, or one that joins the head at `address`. `variables`: of its environment."""
+    """A node, alone the head of a cluster, or one that joins the head at `address`. `gpus` are said to be
+    there; `variables`: of its environment."""
 
-    def __init__(self, cpus: int, address: str = "", port: int = 0, **variables: str) -> None:
+    def __init__(self, cpus: int, address: str = "", port: int = 0, gpus: int = 0, **variables: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # names of sockets must be short
         self.log = self._folder / "start.log"
         self.address = address or f"127.0.0.1:{port or free_port()}"
@@ -44,7 +45,8 @@ class Node:
             else ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
         )
         command = [str(Path(sys.executable).with_name("ray")), "start", *role, "--block", "--disable-usage-stats"]
-        command += ["--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", f"--object-store-memory={STORE_BYTES}"]
+        command += ["--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
+        command += [f"--object-store-memory={STORE_BYTES}"]
         command += [] if address else [f"--temp-dir={self._folder / 's'}"]
         with self.log.open("wb") as sink:
             self._process = subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from service.learning.devices import CPU
 from service.learning.run import InSequence, R, T
 
 
@@ -39,7 +40,10 @@ class Elsewhere(InSequence):
     def __init__(self) -> None:
         self.asked, self.given_arrays, self.gave_arrays = list[str](), set[str](), set[str]()
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    def has(self, device: torch.device) -> bool:
+        return True
+
+    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
         name = getattr(function, "func", function).__name__
         self.asked += [name] * len(items)
         for item in items:

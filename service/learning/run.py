@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+
+from service.learning.devices import CPU
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,8 +39,11 @@ class Tasks(Protocol):
     """A place where parts of a run are worked on that do not need one another. Functions and items can be pickled, and
     results are the same wherever that is."""
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """The results, in the order of the items."""
+    def has(self, device: torch.device) -> bool:
+        """Whether there is another process with a device of that type."""
+
+    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
+        """The results, in the order of the items. device: what each is computed on, the same kind everywhere."""
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         """The results added up in the order of the items, of which there is one at least; `add` is associative."""
@@ -47,7 +52,10 @@ class Tasks(Protocol):
 class InSequence:
     """Works on them one after another, here, each once its result is asked for."""
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    def has(self, device: torch.device) -> bool:
+        return False
+
+    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
         return map(function, items)
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
@@ -154,7 +162,7 @@ class Run:
     seed: int = 0
     progress: Callable[[str, int, int], None] = no_progress
     check: Callable[[], None] = no_check
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = CPU
     trainings: Trainings | None = None
     tasks: Tasks = IN_SEQUENCE
     losses: Callable[[int, float, float | None], None] = no_losses

@@ -15,7 +15,7 @@ from service.contract.enums import UpdateKind
 from service.errors import Cancelled, DeviceFull, DeviceMissing, DiskFull, ImpossibleSettings, LeaseLost
 from service.learning import devices
 from service.learning.ledger import feature_space
-from service.learning.run import IN_SEQUENCE, InSequence, Run, Tasks, Trainings
+from service.learning.run import IN_SEQUENCE, Run, Tasks, Trainings
 from service.registry import leases, models, updates
 from service.registry.sql.tables import LedgerEntry, Update, Version
 from service.runtime import Runtime
@@ -30,6 +30,7 @@ from service.worker.parent import assign, erasure
 from service.worker.parent.publish import finish_empty, publish
 from service.worker.parent.saved_trainings import SavedTrainings
 from tests.devices import Beside, beside
+from tests.elsewhere import Elsewhere
 from tests.registry.facts import model, retract
 from tests.worker.made import claimed, store_batch
 
@@ -130,7 +131,7 @@ def test_another_attempt_goes_on_and_makes_the_same_bits(
     assert named(runtime, second.update) is None
 
 
-@pytest.mark.parametrize("tasks", [IN_SEQUENCE, InSequence()], ids=["here", "in tasks"])
+@pytest.mark.parametrize("tasks", [IN_SEQUENCE, Elsewhere()], ids=["here", "in tasks"])
 def test_features_of_an_import_go_on_where_a_killed_worker_left_them(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tasks: Tasks
 ) -> None:
@@ -144,8 +145,7 @@ def test_features_of_an_import_go_on_where_a_killed_worker_left_them(
 
     monkeypatch.setattr(feature_space, "feature_blocks", counted)
     monkeypatch.setattr(feature_space, "BLOCK", 1)
-    for module in (row_blocks, model_store):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 2)
     monkeypatch.setattr(model_store, "SPREAD_ROWS", 1)
     with runtime.database.writing() as session:
         digits = model(session)

@@ -26,7 +26,7 @@ from service.learning.network.checkpoint import Layout, LiftLayout
 from service.learning.network.input_scale import scaled_shape
 from service.learning.network.lifts import WIDE_ROWS, Lift, candidate_lifts, lift_of, twice_the_filters
 from service.learning.network.network import lift_layouts
-from service.learning.run import IN_SEQUENCE, Run
+from service.learning.run import Run
 from service.learning.update_data import Data
 
 TRIED_ROWS = 4000
@@ -160,7 +160,7 @@ def scores_of(
     no accelerator."""
     here, scores = partial(score_of, unlifted, tried, run), list[float]()
     trials: Iterator[float] = map(here, candidates)
-    spread = len(tried) >= SPREAD_TRIALS and run.device.type == "cpu" and run.tasks is not IN_SEQUENCE
+    spread = len(tried) >= SPREAD_TRIALS and run.device.type == "cpu" and run.tasks.has(run.device)
     with data.shared(unlifted, tried) if spread else nullcontext() as read:
         if read is not None:
             trials = run.tasks.each(partial(score_elsewhere, score_of, read, run), [*map(lift_layouts, candidates)])

@@ -1,50 +1,81 @@
-"""Parts of an update as tasks of the cluster, side by side: `learning.run.Tasks` on Ray."""
+"""Parts of an update on other processes of the cluster, side by side: `learning.run.Tasks` on Ray."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
-from itertools import islice
+from contextlib import contextmanager
+from functools import partial, reduce
 from typing import Any
 
 import ray
+import torch
 
 from service import __version__
-from service.errors import ClusterAway
+from service.errors import ClusterAway, DeviceMissing
+from service.learning.devices import CPU, described, device_named
 from service.learning.run import IN_SEQUENCE, R, T, Tasks
 
 PATIENCE_SECONDS = 60.0
 """A part that no node has done in that time is done here: nothing waits for a cluster that is full, or gone."""
 AHEAD = 2
-"""Parts that are asked for at once, for each CPU of the cluster: results that nobody has taken yet use memory."""
+"""Parts that are asked for at once, for each CPU or GPU of the cluster: the next one is there once one is done."""
 
 log = logging.getLogger("tsuika.ray")
 
 
 def tasks() -> Tasks:
     """What works on parts of this process's updates: the cluster, if it has CPUs besides those of this process."""
-    own = ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0)
-    others = int(ray.cluster_resources().get("CPU", 0.0) - own)
-    return OnCluster(others) if others >= 1 else IN_SEQUENCE
+    own, there = ray.get_runtime_context().get_assigned_resources(), ray.cluster_resources()
+    cpus, gpus = (int(there.get(kind, 0.0) - own.get(kind, 0.0)) for kind in ("CPU", "GPU"))
+    return OnCluster(cpus, gpus) if cpus >= 1 else IN_SEQUENCE
 
 
 class OnCluster:
-    """Ray tasks of one CPU each. One whose process dies is tried again by Ray, three times; what a function raises is
-    raised here."""
+    """Ray tasks of one CPU each, and helpers of one GPU each. A part whose process dies is tried again by Ray, three
+    times; what a function raises is raised here. cpus, gpus: those of the cluster besides this process's own."""
 
-    def __init__(self, cpus: int) -> None:
-        self._at_once = AHEAD * cpus
+    def __init__(self, cpus: int, gpus: int = 0) -> None:
+        self._at_once, self._gpus = AHEAD * cpus, gpus
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        waiting: deque[tuple[Any, Callable[[], R]]] = deque()
-        rest = iter(items)
-        while True:
-            waiting += [self._ask(function, item) for item in islice(rest, self._at_once - len(waiting))]
-            if not waiting:
-                return
-            yield _value(self._done(*waiting.popleft()))
+    def has(self, device: torch.device) -> bool:
+        return device.type == "cpu" or self._gpus > 0
+
+    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
+        """While the first part that is out is not done, this process works on one that nobody has."""
+        rest, waiting = deque(items), deque[tuple[Any, Callable[[], R]]]()
+        since, late = time.monotonic(), False  # the first one waits; whether the one before was waited for in vain
+        with self._others(device, len(items)) as others:
+            while rest or waiting:
+                for _ in range(min(others.room(), len(rest))):
+                    call = partial(function, rest.popleft())
+                    waiting.append((others.ask(call), call))
+                patience = 0.0 if late else since + PATIENCE_SECONDS - time.monotonic()
+                if rest and not (waiting and (_is_there(waiting[0][0]) or patience <= 0)):
+                    call = partial(function, rest.popleft())
+                    waiting.append((call(), call))
+                    continue
+                reference, here = waiting.popleft()
+                done = self._done(reference, here, patience)
+                since = time.monotonic()
+                late = done is not reference if isinstance(reference, ray.ObjectRef) else late
+                value = _value(done)
+                yield here() if value is None else value
+
+    @contextmanager
+    def _others(self, device: torch.device, parts: int) -> Iterator[Others]:
+        """Who takes parts besides this process. Helpers have their GPUs until the end."""
+        if device.type == "cpu":
+            yield Others([_CALL.remote] * self._at_once, device)
+            return
+        helpers = [_HELPER.remote() for _ in range(min(self._gpus, parts))]
+        try:
+            yield Others([], device, {helper.kind.remote(str(device)): helper for helper in helpers})
+        finally:
+            for helper in helpers:
+                ray.kill(helper)
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         """As a tree, whose partial sums stay on the nodes: this process gets the last one alone. Of neighbours a task
@@ -63,13 +94,58 @@ class OnCluster:
         reference = _CALL.remote(__version__, function, *arguments)
         return reference, lambda: function(*map(_value, arguments))
 
-    def _done(self, reference: Any, here: Callable[[], R]) -> Any:
+    def _done(self, reference: Any, here: Callable[[], R], patience: float | None = None) -> Any:
         """The reference once its result is there; that of a result made here, where no node has made it in time."""
-        if ray.wait([reference], timeout=PATIENCE_SECONDS, fetch_local=False)[0]:
+        if _is_there(reference, PATIENCE_SECONDS if patience is None else patience):
             return reference
         log.warning("no node has done a part of the update in %g s: it is done here", PATIENCE_SECONDS)
         ray.cancel(reference)
         return ray.put(here())
+
+
+class Others:
+    """Processes that take parts. free: who takes one now, once for each · device: what it is to be made on · starting:
+    helpers by the reference to what their device is; one with another kind would round otherwise, and is let go."""
+
+    def __init__(self, free: Sequence[Any], device: torch.device, starting: dict[Any, Any] | None = None) -> None:
+        self._free, self._asked, self._starting = deque(free), dict[Any, Any](), starting or {}
+        self._device = str(device), described(device)
+
+    def room(self) -> int:
+        """How many parts may be asked for."""
+        for reference in _there(self._starting):
+            helper = self._starting.pop(reference)
+            try:
+                kind = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                kind = str(error).partition("\n")[0][:300]
+            if kind == self._device[1]:
+                self._free.extend([partial(helper.part.remote, *self._device)] * AHEAD)
+            else:
+                log.warning("a GPU of the cluster is not used for this update on %s: %s", self._device[1], kind)
+                ray.kill(helper)
+        self._free.extend(self._asked.pop(reference) for reference in _there(self._asked))
+        return len(self._free)
+
+    def ask(self, call: Callable[[], R]) -> Any:
+        """Has one of those that are free make a call. -> a reference to its result"""
+        ask = self._free.popleft()
+        reference = ask(__version__, call)
+        self._asked[reference] = ask
+        return reference
+
+
+def _there(references: dict[Any, Any]) -> list[Any]:
+    """Those whose results are there."""
+    every = list(references)
+    return list(ray.wait(every, num_returns=len(every), timeout=0, fetch_local=False)[0]) if every else []
+
+
+def _is_there(reference: Any, patience: float = 0.0) -> bool:
+    """Whether a result is there, or will be in time."""
+    if not isinstance(reference, ray.ObjectRef):
+        return True
+    return bool(ray.wait([reference], timeout=max(patience, 0.0), fetch_local=False)[0])
 
 
 def _added(function: Callable[[T], R], add: Callable[[R, R], R], items: Sequence[T]) -> R:
@@ -93,4 +169,20 @@ def _call(version: str, function: Callable[..., R], *arguments: Any) -> R:
     return function(*arguments)
 
 
+class _Helper:
+    """A process that has a GPU, and makes one part after another: a task's would end with it, CUDA and all."""
+
+    def kind(self, name: str) -> str:
+        """The device of that name here, with its kind."""
+        try:
+            return described(device_named(name))
+        except DeviceMissing as missing:
+            return missing.detail
+
+    def part(self, name: str, kind: str, version: str, call: Callable[[], R]) -> R | None:
+        """None on a GPU of another kind, where Ray may begin it anew after it has died."""
+        return _call(version, call) if self.kind(name) == kind else None
+
+
 _CALL: Any = ray.remote(_call)
+_HELPER: Any = ray.remote(num_cpus=1, num_gpus=1, max_restarts=3, max_task_retries=3)(_Helper)

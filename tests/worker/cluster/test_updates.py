@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -143,34 +141,43 @@ def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_
         node.leave()
 
 
-def doubled_by_another(once: str, number: int) -> int:
-    """Twice the number; whoever is the first to be asked dies as a killed process does."""
-    with suppress(FileExistsError):
-        Path(once).touch(exist_ok=False)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 2 * number
-
-
-@pytest.mark.usefixtures("_variables")
-def test_a_task_whose_process_is_killed_is_done_by_another(head: Node, tmp_path: Path) -> None:
-    once = tmp_path / "once"
-    script = f"""
-from functools import partial
-from operator import add
-from service.worker.cluster.connection import Attempt
-from service.worker.cluster.tasks import OnCluster
-from tests.worker.cluster.test_updates import doubled_by_another
-Attempt({head.address!r}, 1).wait()
-function = partial(doubled_by_another, {str(once)!r})
-print(OnCluster(2).total(function, range(10), add), list(OnCluster(2).each(function, range(3))))
-"""
-    command = [sys.executable, "-c", script]
-    variables = {**environment(), "PYTHONPATH": str(ROOT)}
+def spread(program: str, head: Node, folder: Path, **variables: str) -> None:
+    """Runs a program of `spread` on a cluster."""
+    folder.mkdir()
+    command = f"from pathlib import Path; from tests.worker.cluster import spread; spread.{program}"
     said = subprocess.run(
-        command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", f"{command}({head.address!r}, Path({str(folder)!r}))"],
+        env={**environment(), "PYTHONPATH": str(ROOT), **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
-    assert "90 [0, 2, 4]" in said.stdout.splitlines(), said.stderr  # Ray reports the death there, too
-    assert once.exists()
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_variables")
+def test_a_block_whose_process_is_killed_is_made_by_another_and_the_update_has_the_same_bits(
+    head: Node, tmp_path: Path
+) -> None:
+    spread("with_kills", head, tmp_path / "made")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"data", "features_of", "sums_of_block"}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_variables")
+def test_features_of_an_update_on_a_gpu_are_made_on_others_of_its_kind_too(tmp_path: Path) -> None:
+    """GPUs that Ray counts, and that are none: their features are computed on the CPU."""
+    (notes := tmp_path / "notes").mkdir()
+    one, other = ({"KIND_OF_GPU": kind, "FOLDER_OF_NOTES": str(notes)} for kind in ("one", "other"))
+    with ExitStack() as nodes:
+        nodes.callback((head := Node(4, gpus=2, **one)).kill)
+        nodes.callback(Node(1, head.address, gpus=1, **other).kill)
+        spread("on_gpus", head, tmp_path / "made", **one)
+    assert list(notes.glob("made * one"))
+    assert not list(notes.glob("made * other"))
 
 
 def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_is_killed_is_learned_by_another(

@@ -13,19 +13,20 @@ import numpy as np
 from service.errors import CorruptArtifact, MethodRefused, NotWritable
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_rows, unpack_batch, unpack_rows
-from service.learning.devices import described
+from service.learning.devices import CPU, described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
-from service.learning.run import IN_SEQUENCE, Reached, Run
+from service.learning.run import Reached, Run
 from service.storage.artifacts import Artifacts, there
 from service.storage.cache import Cache
 from service.worker.assignment import Assignment, BatchFacts, Entry
 from service.worker.child.data.remembered import Memory, Remembered
 from service.worker.child.data.row_blocks import (
-    BLOCK_ROWS,
+    SPREAD_BLOCKS,
     SPREAD_ROWS,
     StoredSpace,
+    block_rows,
     blocks_of,
     features_of,
     space_and_rows,
@@ -172,26 +173,30 @@ class ModelStore:
 
     def spreads(self, batch_ids: Sequence[str]) -> bool:
         """Whether these batches have so many rows that other processes work on them, if there are any."""
-        if self.run.tasks is IN_SEQUENCE:
+        if not self.run.tasks.has(CPU):
             return False
         counts = self.facts(batch_ids).counts
         return sum(counts[b] for b in batch_ids) >= SPREAD_ROWS
 
     def prepare(self, batch_ids: Sequence[str], space: Space) -> None:
-        """Makes the entries that are missing, block by block on other processes, where these are many rows and features
-        are not those of an accelerator, which others lack."""
-        if self.run.device.type != "cpu" or self.run.tasks is IN_SEQUENCE:
+        """Makes the entries that are missing, block by block on other processes that have such a device, where these
+        are many rows."""
+        if not self.run.tasks.has(self.run.device):
             return
         facts = self.facts(batch_ids)
         missing = [b for b in batch_ids if (b, space.id) not in self.entries and b in facts.rows]
         missing = [b for b in missing if self._made_before(b, space) is None]
-        if not self.spreads(missing):
+        size = block_rows(space)
+        if sum(facts.counts[b] for b in missing) < min(SPREAD_ROWS, SPREAD_BLOCKS * size):
             return
         saved = {b: feature_space.saved_features(self.run, _name(b, space), space.width) for b in missing}
-        known = {b: rows[: len(rows) // BLOCK_ROWS * BLOCK_ROWS] for b, rows in saved.items()}
-        blocks = {b: blocks_of(self._url, self.area, facts.rows[b], facts.counts[b], len(known[b])) for b in missing}
+        known = {b: rows[: len(rows) // size * size] for b, rows in saved.items()}
+        blocks = {
+            b: blocks_of(self._url, self.area, facts.rows[b], facts.counts[b], len(known[b]), size) for b in missing
+        }
         every = [block for of_batch in blocks.values() for block in of_batch]
-        columns = self.run.tasks.each(partial(features_of, StoredSpace.of(space, self._url, self.store)), every)
+        make = partial(features_of, StoredSpace.of(space, self._url, self.store), self.run.device)
+        columns = self.run.tasks.each(make, every, self.run.device)
         done = 0
         for batch_id, of_batch in blocks.items():
             parts, name = list[Array]([known[batch_id]]), _name(batch_id, space)

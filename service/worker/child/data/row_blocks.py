@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from service.errors import Incomplete
 from service.learning.data.rows import Array, FeatureRows, Rows
 from service.learning.data.serialization import pack_shard, unpack_rows
+from service.learning.devices import deterministic
 from service.learning.ledger.entry import SummedEntry, unpack_entry
-from service.learning.ledger.feature_space import Space, feature_rows
+from service.learning.ledger.feature_space import BLOCK, Space, feature_rows
 from service.learning.network.checkpoint import of_kinds
 from service.learning.network.network import parts_of
 from service.learning.network.part_kinds import FROZEN
+from service.learning.run import Run
 from service.storage.artifacts import SHARDS, Artifacts
 from service.storage.opening import open_store
 from service.worker.assignment import Shard, Stored
@@ -27,8 +31,14 @@ from service.worker.child.load import load
 
 SPREAD_ROWS = 32_768
 """Rows from which on blocks go to other processes."""
+SPREAD_BLOCKS = 4
+"""Blocks from which on features are made there, where that is fewer rows: those of a backbone take long."""
 BLOCK_ROWS = 8_192
-"""Rows of a block."""
+"""Rows of a block at most."""
+BLOCK_WORK = 2e11
+"""Multiplications for the features of a block at most: 7 s of a core by vit_tiny, 8 by resnet18, 25 by
+efficientnet_lite0 (28, 24 and 8 billion a second, one thread, beside much other work). What takes others a minute is
+made again by the process that asked."""
 PATIENCE_SECONDS = 60.0
 """For so long a store that is away is tried again."""
 
@@ -72,16 +82,23 @@ def space_and_rows(space: StoredSpace, area: str, digest: str) -> tuple[Space, R
     return _space(space), unpack_rows(_opened(space.store).get(area, digest))
 
 
-def blocks_of(store: str, area: str, digest: str, rows: int, known: int = 0) -> list[Block]:
+def block_rows(space: Space) -> int:
+    """Rows of a block whose features are made: fewer where a row takes long, so that no block takes a minute."""
+    return min(BLOCK_ROWS, max(BLOCK, int(BLOCK_WORK // max(space.multiply_adds, 1)) // BLOCK * BLOCK))
+
+
+def blocks_of(store: str, area: str, digest: str, rows: int, known: int = 0, size: int = 0) -> list[Block]:
     """The blocks of a stored batch or entry of so many rows at most, one at least; without those of the first `known`
-    rows, which are whole blocks."""
-    return [Block(store, area, digest, first, first + BLOCK_ROWS) for first in range(known, max(rows, 1), BLOCK_ROWS)]
+    rows, which are whole blocks. size: rows of a block, if not BLOCK_ROWS."""
+    size = size or BLOCK_ROWS
+    return [Block(store, area, digest, first, first + size) for first in range(known, max(rows, 1), size)]
 
 
-def features_of(space: StoredSpace, block: Block) -> Array:
-    """Rounded features of a block of a batch, with the limbs of its targets. -> [n, M] int16"""
-    rows = _rows(block.store, block.area, block.digest)
-    return feature_rows(_space(space), rows.take(slice(block.first, block.last))).inputs
+def features_of(space: StoredSpace, device: torch.device, block: Block) -> Array:
+    """Rounded features of a block of a batch, made on that device, with the limbs of its targets. -> [n, M] int16"""
+    rows = _rows(block.store, block.area, block.digest).take(slice(block.first, block.last))
+    with deterministic(device):
+        return feature_rows(_space(space), rows, Run(device=device)).inputs
 
 
 def sums_of_block(block: Block) -> SummedEntry:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from service.contract.inputs import Architecture, VectorInput
 from service.contract.number_policy import NumberPolicy
@@ -16,6 +17,7 @@ from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.number_target import NumberTarget
 from service.learning.data.rows import Known, rows_of
 from service.learning.data.serialization import pack_rows
+from service.learning.devices import CPU
 from service.learning.exact import lift_choice
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
@@ -41,16 +43,16 @@ def _small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(lift_choice, "SPREAD_TRIALS", ROWS // 2)
 
 
-def stored(folder: Path, numbers: bool) -> dict[str, Any]:
-    """Three batches in a store; -> what an assignment says of them."""
+def stored(folder: Path, numbers: bool, count: int = ROWS) -> dict[str, Any]:
+    """Three batches of so many rows in a store; -> what an assignment says of them."""
     folder.mkdir()
     store = LocalArtifacts(folder / "store")
     rows = {}
     for k, batch in enumerate(BATCHES):
         random = np.random.default_rng(k)
-        inputs = random.normal(size=(ROWS, 3)).astype(np.float32)
-        labels = [""] * ROWS if numbers else [f"class {c}" for c in (inputs[:, 0] > 0).astype(int) + (k == 2)]
-        targets = (inputs @ [[1.0], [-2.0], [0.5]] + random.normal(size=(ROWS, 1))) if numbers else None
+        inputs = random.normal(size=(count, 3)).astype(np.float32)
+        labels = [""] * count if numbers else [f"class {c}" for c in (inputs[:, 0] > 0).astype(int) + (k == 2)]
+        targets = (inputs @ [[1.0], [-2.0], [0.5]] + random.normal(size=(count, 1))) if numbers else None
         made = rows_of(batch, inputs, labels, b"secret", Known(f"source {k}", targets=targets))
         rows[batch] = store.put(AREA, pack_rows(made))
     places = Places(store=(folder / "store").as_uri(), cache=str(folder / "cache"), cache_bytes=0, area=AREA)
@@ -60,8 +62,8 @@ def stored(folder: Path, numbers: bool) -> dict[str, Any]:
         "target": NumberTarget(kind="number") if numbers else ClassTarget(),
         "policy": NumberPolicy() if numbers else GatePolicy(),
         "rows": rows,
-        "counts": dict.fromkeys(BATCHES, ROWS),
-        "kept": dict.fromkeys(BATCHES, ROWS),
+        "counts": dict.fromkeys(BATCHES, count),
+        "kept": dict.fromkeys(BATCHES, count),
     }
 
 
@@ -129,8 +131,8 @@ class Swept(Elsewhere):
         super().__init__()
         self._store, self._named, self.stored = store, named, set[str]()
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        for result in super().each(function, items):
+    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
+        for result in super().each(function, items, device):
             yield result
             if self.asked[-1] == "score_elsewhere":
                 self.stored = {digest for area, digest, _ in self._store.names() if area == AREA}
@@ -149,6 +151,18 @@ def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_a
         assert bits(learn(facts, tasks, BATCHES, {"name": "ridge"}, None)) == bits(expected)
         assert {digest for area, digest, _ in store.names() if area == AREA} == named
     assert len(swept.stored - named) == 1
+
+
+def test_features_that_take_long_are_made_in_smaller_blocks_and_of_fewer_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, lifted, elsewhere = stored(tmp_path / "one", numbers=False), {"name": "ridge", "lift": "relu"}, Elsewhere()
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 1_000)
+    monkeypatch.setattr(row_blocks, "BLOCK_WORK", 70 * 3 * 16)
+    monkeypatch.setattr(model_store, "SPREAD_ROWS", 1_000)
+    made = [bits(learn(facts, tasks, BATCHES, lifted | {"width": 16}, None)) for tasks in (IN_SEQUENCE, elsewhere)]
+    assert made[0] == made[1]
+    assert elsewhere.asked == ["features_of"] * 6, "of three batches of 90 rows, in blocks of 64"
 
 
 def test_a_batch_whose_rows_are_not_here_counts_once_in_however_many_blocks(tmp_path: Path) -> None:
