@@ -21,6 +21,7 @@ from starlette.types import Scope
 from service.api.access.keyring import Keyring
 from service.api.limits.request_checks import AFTERWARDS
 from service.api.live_scores import LiveScores
+from service.api.waiting_rows import WaitingRows
 from service.contract.enums import UpdateState, Verdict
 from service.errors import Busy, TsuikaError
 from service.registry import batches, leases, states
@@ -75,6 +76,7 @@ class Watcher:
         self._nudge = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watcher")
         self.scores = LiveScores(runtime)
+        self.waiting_rows = WaitingRows()
         self._mark: int | None = None
         self._queue, self._queue_at = Queue(), time.monotonic()
         """The queue as of that mark of the database, and when it was read."""
@@ -177,6 +179,7 @@ class Watcher:
             try:
                 # a thread would hold up the loop for longer than it takes to know that it is not needed
                 up_to_date = self._runtime.live.up_to_date and self._keyring.up_to_date and self._sees_all
+                up_to_date = up_to_date and not self.waiting_rows.is_due(self._runtime.database.mark())
                 if self._followers or not up_to_date:
                     seen = await loop.run_in_executor(self._thread, self._poll, list(self._followers))
                 refusal = ""
@@ -212,6 +215,7 @@ class Watcher:
                     live.read(session, mark)
                 self.scores.refresh(session)
                 self._queue, self._queue_at = leases.queue(session), time.monotonic()
+            self.waiting_rows.refresh(session, mark)
             rows = _rows(session, update_ids) if update_ids else []
         live.follow(mark)
         self._mark = mark

@@ -29,6 +29,8 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/versions/{version}/predictions": {"GET": PREDICT, "POST": PREDICT},
     "/v1/models/{model}/invocations": {"POST": PREDICT},
+    "/v1/models/{model}/ping": {"GET": ANY},
+    "/v1/models/{model}/version": {"GET": ANY},
     "/v1/models/{model}/batches": {"GET": READ, "POST": LEARN},
     "/v1/models/{model}/batches/{batch}": {"GET": READ},
     "/v1/models/{model}/batches/{batch}/rows": {"GET": PROMOTE},

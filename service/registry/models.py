@@ -264,12 +264,7 @@ def resources_of(
 ) -> list[resources.Model]:
     """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
-    live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
-    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM, load_only(Version.classes))
-    live = {version.id: version for version in session.scalars(facts)}
-    read(session, [*live.values()])
-    learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
-    pending = batches.pending_counts(session, learned)
+    live, pending = _live_and_pending(session, models)
     by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids))
     counts = Counter[tuple[int, str]]()
     for model_id, state, count in session.execute(by_state.group_by(Update.model_id, Update.state)):
@@ -292,3 +287,23 @@ def resources_of(
         )
         for model in models
     ]
+
+
+def waiting_rows(session: Session, asked: Callable[[str], bool]) -> dict[str, int]:
+    """Rows that wait to be learned, by the name of each model that is asked for."""
+    rows = session.scalars(select(Model).where(Model.archived_at.is_(None)).order_by(Model.id))
+    there = [model for model in rows if asked(model.name)]
+    _, pending = _live_and_pending(session, there)
+    return {model.name: pending[model.id].rows for model in there}
+
+
+def _live_and_pending(
+    session: Session, models: Sequence[Model]
+) -> tuple[dict[int, Version], dict[int, resources.Pending]]:
+    """The live versions of models by their ids, and what waits by the ids of models."""
+    live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
+    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM, load_only(Version.classes))
+    live = {version.id: version for version in session.scalars(facts)}
+    read(session, [*live.values()])
+    learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
+    return live, batches.pending_counts(session, learned)

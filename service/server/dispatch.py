@@ -70,6 +70,7 @@ class Dispatcher:
         self._open = 0
         self._site: Site | None = None
         self._loading = threading.Lock()
+        self._shown = False
 
     @property
     def open_requests(self) -> int:
@@ -97,7 +98,7 @@ class Dispatcher:
                 from service.web.site import Site
 
                 warm()
-                self._site = Site(self)
+                self._site = Site(self, self.context.runtime.settings.max_body_bytes)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
         """Answers, with a problem where something is wrong."""
@@ -137,6 +138,9 @@ class Dispatcher:
             assert self._site is not None
             answer.site, answer.taken, answer.route = self._site, True, self._site.route_at(scope["path"])
             await self._site(scope, receive, answer.send)
+            if not self._shown:  # somebody looks at pages: the one of all calls is made of what takes most of a second
+                self._shown = True
+                asyncio.get_running_loop().run_in_executor(None, getattr, self.app, "written_description")
             return
         if (key := key_to_read_by(scope)) is not None:
             scope[SIGNED_IN] = f"Bearer {key}"

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.contract.enums import FORM_DATA, KeyScope
 from service.contract.keys import ADMIN, SCOPES, CurrentKey
 from service.contract.resources import Problem
-from service.errors import NotFound
+from service.errors import NotFound, TooLarge
 from service.web.addresses import wants_html
 from service.web.browser import Browser, headers_of, query_of
 from service.web.client import ApiClient, Refused, address
-from service.web.forms import read_form, slug_of
+from service.web.forms import FORM_BYTES, read_form, slug_of
 from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
 from service.web.rendering import render
@@ -47,10 +47,11 @@ Refusal = tuple[bytes, bytes, list[tuple[bytes, bytes]]]
 
 
 class Site:
-    """All pages of a service. `door`: the whole application, which each page asks for what it shows."""
+    """All pages of a service. `door`: the whole application, which each page asks for what it shows; `most_bytes`: of
+    a file."""
 
-    def __init__(self, door: ASGIApp) -> None:
-        self._door = door
+    def __init__(self, door: ASGIApp, most_bytes: int) -> None:
+        self._door, self._most_bytes = door, most_bytes
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 
     @staticmethod
@@ -61,8 +62,8 @@ class Site:
         return next((route.path for pattern, route in PATTERNS if pattern.fullmatch(path)), "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request. Raises NotFound for what is no page, where no browser asks for it, and what `read_form`
-        raises."""
+        """Answers a request. Raises NotFound for what is no page, where no browser asks for it, TooLarge, and what
+        `read_form` raises."""
         path, asks = scope["path"], scope["method"]
         if path.startswith("/static/") and asks == "GET":
             media, data = static(path)
@@ -73,7 +74,10 @@ class Site:
         if (match is None or page is None) and not wants_html(scope):
             raise NotFound("There is nothing at this address. The interface is described at /docs.")
         browser = Browser.of(scope)
-        upload = await _upload(scope, receive) if asks == "POST" and route and (route.sends or route.looks) else None
+        upload = None
+        if asks == "POST" and route and (route.sends or route.looks):
+            self._check_length(scope)
+            upload = await _upload(scope, receive)
         form = upload.fields if upload else await read_form(receive) if asks == "POST" else {}
         view = View(
             api=ApiClient(self._door, scope, browser.key, _attempt(form, upload.name if upload else "")),
@@ -94,6 +98,14 @@ class Site:
             else:
                 view = replace(view, head=await upload.head())
         await _send(send, await anyio.to_thread.run_sync(_made, page, view, browser, limiter=self._threads))
+
+    def _check_length(self, scope: Scope) -> None:
+        """Raises TooLarge for a form that says itself that its file is over the limit, before it is read."""
+        declared = headers_of(scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > self._most_bytes + FORM_BYTES:
+            limit = self._most_bytes
+            sentence = f"The file is over {limit:,} bytes (TSUIKA_MAX_BODY_BYTES). Send it in several files."
+            raise TooLarge(sentence, limit=limit)
 
     def refusal(self, scope: Scope, problem: Mapping[str, object]) -> Refusal | None:
         """What the door refuses of a page, as a page: media type, body, headers; None where no browser asks for it."""

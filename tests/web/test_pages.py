@@ -27,6 +27,7 @@ from service.web.pages import ROUTES
 from service.web.pages.sign_in import OURS
 from service.web.pages.update import seconds_left
 from service.web.words import Words
+from tests.acceptance.service import until
 from tests.api.conftest import Api, MakeApi
 from tests.client.test_result import REPORT
 from tests.making import keep_version, make_number_model, make_version, number_checkpoint
@@ -69,8 +70,10 @@ def test_every_page_lies_beneath_a_root_that_the_server_knows() -> None:
 def test_nothing_of_the_pages_is_made_before_one_is_asked_for(person: Person) -> None:
     person.api.ok("GET", "/v1/models")
     assert person.api.door._site is None
+    assert "written_description" not in vars(person.api.door.app)
     person.looks("/")
     assert person.api.door._site is not None
+    until(lambda: "written_description" in vars(person.api.door.app))  # what the page of all calls is made of
 
 
 def test_the_first_page_says_how_to_begin(make_api: MakeApi) -> None:

@@ -348,3 +348,20 @@ def test_what_is_wrong_with_a_file_is_said_in_japanese(person: Person) -> None:
         wrong = send(person, content)
         assert (wrong.status_code, sentence in wrong.text) == (422, True), wrong.text.partition("file-fault")[2][:900]
         assert Text(wrong.text).english == [], content
+
+
+async def unread(*_: object) -> Message:
+    raise AssertionError("a body that says how large it is was read")
+
+
+@pytest.mark.parametrize("path", ["/new", "/models/stays/send", "/models/stays/predict"])
+def test_a_file_that_says_itself_that_it_is_too_large_is_refused_before_it_is_read(person: Person, path: str) -> None:
+    person.api.door.load_pages()
+    site = person.api.door._site
+    assert site is not None
+    headers = [(b"content-type", KIND.encode()), (b"content-length", b"2000000000"), (b"accept", b"text/html")]
+    with pytest.raises(TooLarge, match="300,000 bytes"):
+        asyncio.run(site({"type": "http", "method": "POST", "path": path, "headers": headers}, unread, unread))
+    refused = person.api("POST", path, content=b"x" * 2 * FORM_BYTES, headers={**HTML, "Content-Type": KIND})
+    assert (refused.status_code, "Send a smaller file, or less at once." in refused.text) == (413, True)
+    assert "300,000 bytes" in refused.text

@@ -52,6 +52,7 @@ def _families(shared: Context) -> Iterator[Family]:
         yield gauge(f"tsuika_oldest_{state}_update_seconds", f"How long {what}.", max(0.0, seconds or 0.0))
     yield from runtime.live.figures()
     yield from shared.watcher.scores.families()
+    yield from shared.watcher.waiting_rows.families()
     yield from metrics.counted()
 
 

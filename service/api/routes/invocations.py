@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from service import __version__
 from service.api.bodies.csv_bodies import TO_PREDICT
 from service.api.bodies.invocation_bodies import native_body, predictions_alone
 from service.api.context import Context, Shared, access
@@ -23,6 +24,7 @@ from service.contract import predictions as contract
 from service.contract.enums import CSV, JSON
 from service.errors import Conflict, NotFound
 from service.registry import models
+from service.serving.answers import check_knows
 
 routes = APIRouter(tags=["predictions"])
 
@@ -57,6 +59,21 @@ async def invoke(request: Request, shared: Shared, model: str) -> Response:
 async def invoke_only(request: Request, shared: Shared) -> Response:
     """The same of the only model that there is for the key; 409 where there are several."""
     return await _invoke(request, shared, await run_in_threadpool(_only_model, request, shared))
+
+
+@routes.get("/v1/models/{model}/ping", include_in_schema=False)
+async def ping(shared: Shared, model: str) -> dict[str, str]:
+    """200 where the live version answers, for which clients of a scoring server wait; refused as a prediction is."""
+    check_knows(await shared.runtime.live.fetch(model, None))
+    return {"status": "ready"}
+
+
+@routes.get("/v1/models/{model}/version", include_in_schema=False)
+def get_version(shared: Shared, model: str) -> dict[str, str]:
+    """Which Tsuika this is: such a client asks it at the address of the model."""
+    with shared.runtime.database.reading() as session:
+        models.get(session, model)
+    return {"version": __version__}
 
 
 def _only_model(request: Request, shared: Context) -> str:

@@ -16,7 +16,8 @@ import pytest
 from service.api.bodies.invocation_bodies import native_body
 from service.contract.inputs import ImageInput, TextInput
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
-from tests.api.conftest import Api
+from tests.api.conftest import Api, MakeApi
+from tests.api.routes.test_metrics import OPERATOR
 from tests.api.routes.test_table_predictions import LEARNED, ROW, TABLE
 from tests.making import keep_version, make_model, make_number_model, make_version, number_checkpoint, table_checkpoint
 
@@ -170,3 +171,22 @@ def test_the_short_address_is_of_the_only_model(api: Api) -> None:
         api.ok("DELETE", f"/v1/models/{name}")
     refused = api("POST", "/invocations", {"inputs": ROWS})
     assert (refused.status_code, refused.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_a_model_says_at_its_own_address_that_it_answers(make_api: MakeApi) -> None:
+    api = make_api(key="secret")
+    for name in ("digits", "letters"):
+        make_model(api.runtime, name)
+    order = {"name": "caller", "scopes": ["predict"], "models": ["digits"]}
+    theirs = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
+    assert api("GET", "/v1/models/digits/ping", headers=theirs).status_code == 409, "nothing is live"
+    make_version(api.runtime)
+    api.runtime.live.refresh()
+    assert api.ok("GET", "/v1/models/digits/ping", headers=theirs) == {"status": "ready"}
+    assert api.ok("GET", "/v1/models/digits/version", headers=theirs) == api.ok("GET", "/version", headers=theirs)
+    for path, headers, status in (
+        ("letters/ping", theirs, 404),
+        ("letters/version", theirs, 404),
+        ("digits/ping", {}, 401),
+    ):
+        assert api("GET", f"/v1/models/{path}", headers=headers).status_code == status, path

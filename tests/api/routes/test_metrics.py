@@ -123,19 +123,46 @@ def test_how_good_the_live_version_is_follows_the_pointer(make_api: MakeApi) -> 
     assert figure(api, "tsuika_skill", model="digits") is None
 
 
+def test_rows_that_wait_are_counted_and_again_once_it_has_rested(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make_api()
+    for name in ("digits", "letters"):
+        make_model(api.runtime, name)
+    rows = {"inputs": [[1.0, 2.0, 3.0]] * 4, "labels": ["a"] * 4}
+    api.ok("POST", "/v1/models/digits/batches", rows)
+    api.door.context.watcher._poll([])
+    assert figure(api, "tsuika_pending_rows", model="digits") == 4
+    assert figure(api, "tsuika_pending_rows", model="letters") == 0
+    rests = api.door.context.watcher.waiting_rows
+    monkeypatch.setattr(rests, "_next", float("inf"))
+    api.ok("POST", "/v1/models/letters/batches", rows)
+    api.door.context.watcher._poll([])
+    assert not rests.is_due(api.runtime.database.mark())
+    assert figure(api, "tsuika_pending_rows", model="letters") == 0
+    monkeypatch.setattr(rests, "_next", 0.0)
+    assert rests.is_due(api.runtime.database.mark())
+    api.door.context.watcher._poll([])
+    assert figure(api, "tsuika_pending_rows", model="letters") == 4
+    api.ok("DELETE", "/v1/models/letters")
+    monkeypatch.setattr(rests, "_next", 0.0)
+    api.door.context.watcher._poll([])
+    assert figure(api, "tsuika_pending_rows", model="letters") is None
+
+
 def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi) -> None:
     api = make_api(key="secret")
     for name in ("digits", "letters"):
         make_model(api.runtime, name)
         make_version(api.runtime, name)
-    api.runtime.live.refresh()
+    api.door.context.watcher._poll([])
     order = {"name": "prometheus", "scopes": ["predict"], "models": ["digits"]}
     theirs = {"Authorization": f"Bearer {api.ok('POST', '/v1/keys', order, headers=OPERATOR)['secret']}"}
     assert api("GET", "/metrics").status_code == 401
     answers = [api("GET", "/metrics", headers=headers) for headers in (OPERATOR, theirs)]
     assert [answer.status_code for answer in answers] == [200, 200]
     everything, some = (answer.text for answer in answers)
-    for part in ('model="digits"', 'model="letters"', "tsuika_requests_total"):
+    for part in ('model="digits"', 'model="letters"', "tsuika_requests_total", 'tsuika_pending_rows{model="letters"}'):
         assert part in everything
     lines = [line for line in some.splitlines() if not line.startswith("#")]
     assert lines
