@@ -13,7 +13,7 @@ from service.client.rows.table_rows import are_dicts, is_frame, table_rows
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
 from service.contract.resources import Model, Update
-from service.guessing.numbering import missing_columns, what_is_missing, what_is_too_much
+from service.guessing.numbering import lacks_columns, missing_columns, what_is_missing, what_is_too_much
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,6 +122,7 @@ class Handle:
                 f"This frame has {len(names):,} columns, and {self.name} takes {takes} a row. "
                 f"{what_is_too_much(names, due)} It has {', '.join(names)[:1000]}."
             )
-        if facts.takes == "vector" and facts.size and (missing := missing_columns(names, facts.size)):
-            takes = f"This frame has {len(names):,} columns, and {self.name} takes {facts.size:,} numbers a row."
-            raise MissingColumns(f"{takes} {what_is_missing(names, facts.size)}", missing)
+        missing = missing_columns(names, facts.size) if facts.takes == "vector" and facts.size else []
+        if missing or (facts.takes == "vector" and lacks_columns(names, due)):
+            takes = f"This frame has {len(names):,} columns, and {self.name} takes {due:,} numbers a row."
+            raise MissingColumns(f"{takes} {what_is_missing(names, due)}", missing)

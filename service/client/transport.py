@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from service import __version__
 from service.client.errors import ClientError, InvalidContent, Unreachable, refuse
 from service.client.rows.csv_file import CsvFile
-from service.client.rows.values import Bytes
+from service.client.rows.values import Bytes, find_not_finite, not_finite
 from service.contract.resources import Page
 
 R = TypeVar("R", bound=BaseModel)
@@ -93,9 +93,9 @@ class Transport(ABC):
             try:
                 request = self._http.build_request(method, path, params=present, json=body)
             except (TypeError, ValueError) as wrong:
-                missing = isinstance(wrong, ValueError)
-                ask = "Are there missing values (NaN)?" if missing else "Send lists, dicts or a frame."
-                raise ValueError(f"This cannot be sent as JSON: {wrong}. {ask}") from None
+                if (found := find_not_finite(body)) is not None:
+                    raise not_finite(*found) from None
+                raise ValueError(f"This cannot be sent as JSON: {wrong}. Send lists, dicts or a frame.") from None
         try:
             return await self._sent(request)
         except InvalidContent as refused:

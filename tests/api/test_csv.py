@@ -235,6 +235,10 @@ def test_columns_that_a_model_leaves_out_are_left_out_of_questions(
     assert (unknown.status_code, pointers(unknown)) == (422, ["/leave_out"])
     lacking = send(api, asked, "id,x0,x2\n7,1,3\n").json()["detail"]
     assert '"x1" is missing in their numbering, and "id" is no part of it: add it' in lacking, "an id is no x1"
+    in_its_place = send(api, asked, "x0,x2,label\n1,3,2\n")
+    assert (in_its_place.status_code, '"x1" is missing' in in_its_place.text.replace("\\", "")) == (422, True)
+    at_the_end = send(api, asked, "x1,x2,label\n2,3,2\n").json()["detail"]
+    assert 'missing, and "label" is no part of it' in at_the_end
     api.ok("PATCH", "/v1/models/digits", {"leave_out": ["id"]})
     labelled = numbered.replace("x2", "x2,label").replace(",3", ",3,a")
     for text in (bare, numbered, labelled):

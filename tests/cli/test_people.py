@@ -240,6 +240,10 @@ def test_vectors_are_predicted_without_the_columns_that_their_model_leaves_out(t
     left = tsuika("predict", "numbered", named, "--leave-out", "nr").out
     assert left.splitlines()[0] == "nr,given_class,class,score", "left out of the question, not of the answer"
     places = [f"p{k}" for k in range(4)]
+    lacks = save(tmp_path / "lacks.csv", [row[1:] for row in asked], ["p0", "p1", "p3", "label"])
+    in_its_place = tsuika("predict", "numbered", lacks)
+    assert (in_its_place.code, in_its_place.out) == (USAGE, "")
+    assert '"p2" is missing in their numbering, and "label" is no part of it: add it' in in_its_place.err
     ids = save(tmp_path / "ids.csv", [["7", *row[1:-1]] for row in asked], ["id", *places])
     for more in ((), ("--gaps", "NA")):
         answer = tsuika("predict", "numbered", ids, *more)

@@ -34,7 +34,7 @@ from service.client import (
     Unreachable,
 )
 from service.client.rows.guess import Guess, guess
-from service.client.rows.values import plain, plain_labels
+from service.client.rows.values import find_not_finite, not_finite, numpy_file, plain, plain_labels
 from service.client.waiting import doing
 from service.contract.number_policy import NumberPolicy
 from service.contract.resources import EpochLosses, Progress, Update
@@ -385,8 +385,19 @@ def test_a_model_that_predicts_numbers_is_made_and_configured() -> None:
 def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
     assert plain([np.array([1, 2]), (3, np.float32(0.5))]) == [[1, 2], [3, 0.5]]
     door = Door()
-    with pytest.raises(ValueError, match="NaN"):
-        client(door).model("digits").predict(np.array([[np.nan]]))
+    lacking, beyond = np.ones((400, 4)), np.ones((400, 4))
+    lacking[2, 1], beyond[2, 1] = np.nan, 1e39
+    asks = client(door).model("digits")
+    for rows in ([[1, 2, 3]] * 2 + [[1, np.nan, 3]], (np.ones(4), np.ones(4), lacking[2]), lacking[:5]):
+        with pytest.raises(ValueError, match=r"^inputs, row 3, number 2 is NaN. Fill it in, or leave the row out.$"):
+            asks.predict(rows)
+    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is inf, which is not finite"):
+        asks.predict([[np.inf]])
+    for array, said in ((lacking, "NaN"), (beyond, r"1e\+39, which is not finite as float32")):
+        with pytest.raises(ValueError, match=f"^inputs, row 3, number 2 is {said}"):
+            numpy_file(array)
+    with pytest.raises(ValueError, match=r'^inputs, row 2, column "fee" is NaN'):
+        raise not_finite(*find_not_finite({"inputs": [{"fee": 1.0}, {"fee": np.nan}]}) or ((), 0.0))
     assert door.requests == []
 
 

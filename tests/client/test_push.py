@@ -86,7 +86,7 @@ def test_many_numbers_travel_as_bytes_and_are_answered_alike(flowers: RemoteMode
     assert sent == ["application/x-npy", "application/x-npy", "application/json"]
     assert as_bytes[0].classes == as_bytes[1].classes == as_json.classes
     assert np.allclose([p.score for p in as_bytes[0].predictions], [p.score for p in as_json.predictions], atol=1e-5)
-    with pytest.raises(ValueError, match="not all are finite"):
+    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is NaN. Fill it in"):
         flowers.predict(np.full((1200, 4), np.nan))
 
 
@@ -101,7 +101,7 @@ def test_many_numbers_are_learned_as_bytes_and_are_the_batch_that_json_is(client
     assert model.update(np.asarray(rows, np.float64), labels, method="ridge", source="shop").batches == [as_json.id]
     model._core._transport._http.event_hooks["request"] = []
     assert sent == ["application/json", *["application/x-safetensors"] * 4]
-    with pytest.raises(ValueError, match="not all are finite"):
+    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is NaN. Fill it in"):
         model.add_batch(np.full((400, 4), np.nan), labels)
 
 
@@ -301,6 +301,16 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
             with pytest.raises(MissingColumns, match=f"3 columns, and .* takes 4 numbers a row. {missing}") as refused:
                 call(few)
             assert refused.value.columns == ["p2"]
+    file.write_text("p0,p1,p3,label\n1,2,4,0")
+    others = '"p2" is missing in their numbering, and "label" is no part of it: add it'
+    with pytest.raises(InvalidContent, match=others):
+        model.predict(file)
+    for frame in (pandas.DataFrame, polars.DataFrame):
+        with pytest.raises(MissingColumns, match=others) as refused:
+            model.predict(frame({"p0": [1.0], "p1": [2.0], "p3": [4.0], "label": [0]}))
+        assert refused.value.columns == ["p2"]
+        with pytest.raises(ValueError, match='leave_out="label"'):
+            model.predict(frame({"p0": [1.0], "p1": [2.0], "p2": [2.0], "p3": [4.0], "label": [0]}))
     file.write_text("p0,p1,p2,p3,label\n1,2,three,4,0")
     with pytest.raises(InvalidContent, match=r'^corners\.csv: Line 2, column "p2": "three" is not a number'):
         model.push(file)

@@ -360,8 +360,9 @@ def test_a_file_that_says_itself_that_it_is_too_large_is_refused_before_it_is_re
     site = person.api.door._site
     assert site is not None
     headers = [(b"content-type", KIND.encode()), (b"content-length", b"2000000000"), (b"accept", b"text/html")]
+    asked = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
     with pytest.raises(TooLarge, match="300,000 bytes"):
-        asyncio.run(site({"type": "http", "method": "POST", "path": path, "headers": headers}, unread, unread))
+        asyncio.run(site(asked, unread, unread))
     refused = person.api("POST", path, content=b"x" * 2 * FORM_BYTES, headers={**HTML, "Content-Type": KIND})
     assert (refused.status_code, "Send a smaller file, or less at once." in refused.text) == (413, True)
     assert "300,000 bytes" in refused.text

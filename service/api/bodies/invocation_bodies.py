@@ -14,6 +14,7 @@ from typing import Any
 from service.contract.body_limits import MOST_DEPTH
 from service.contract.inputs import InputSpec
 from service.errors import BrokenJSON, InvalidContent
+from service.guessing.numbering import lacks_columns, what_is_missing
 from service.intake.json_body import ROWS, check_depth
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -80,9 +81,17 @@ def _named(columns: Any, row: Any, pointer: str) -> dict[str, Any]:
 
 
 def _shaped(rows: list[Any], spec: InputSpec) -> list[Any]:
-    """Rows as the model takes them: those of a table keep their names, those of others have columns in their order."""
+    """Rows as the model takes them: those of a table keep their names, those of others have columns in their order.
+    Raises InvalidContent where a numbered column of a vector is missing and another stands in its place."""
     if spec.kind == "table":
         return rows
+    if (
+        spec.kind == "vector"
+        and isinstance(rows[0] if rows else None, Mapping)
+        and lacks_columns([*rows[0]], spec.size)
+    ):
+        takes = f"A row has {spec.size:,} numbers, and there are {len(rows[0]):,} columns."
+        raise InvalidContent.at(f"/{ROWS}", f"{takes} {what_is_missing([*rows[0]], spec.size)}")
     if spec.kind == "image":
         return [_only_value(row) if _is_tensor(row) else row for row in rows]
     alone = spec.kind == "text" or any(map(_is_tensor, rows[:1]))

@@ -15,7 +15,7 @@ from service.cli.output import word
 from service.guessing.column_facts import ColumnFacts
 from service.guessing.csv_dialect import PLAIN, Dialect, with_decimal, with_order
 from service.guessing.label_column import column_aside
-from service.guessing.numbering import missing_columns, what_is_missing
+from service.guessing.numbering import lacks_columns, what_is_missing
 from service.guessing.unguessable import Unguessable
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def columns_of(
             )
         return _read_as(file, Columns(places, label_name, group), model)
     takes = f"{model.name} takes {due:,} numbers" if spec.kind == "vector" else f"{model.name} takes one {spec.kind}"
-    if len(others) != due or (spec.kind == "vector" and missing_columns(others, due)):
+    if len(others) != due or (spec.kind == "vector" and lacks_columns(others, due)):
         beside = f' beside "{label_name}"' if label_name else ""
         are = "is 1 column" if len(others) == 1 else f"are {len(others):,} columns"
         way = ""

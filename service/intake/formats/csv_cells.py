@@ -27,7 +27,7 @@ KEPT_TEXTS, KEPT_OF_COLUMN = 65_536, 4_096
 EMPTY = "Leave the cell empty where nothing is known."
 GAP = "Leave the cell empty where nothing is known, or name {0} in gaps."
 OR_WORD = 'leave the cell empty, or say gaps="{0}" if it says that nothing is known'
-NO_GAPS = "Numbers of a vector are all there: fill it in, or leave the row out."
+NO_GAPS = "There is no rule for missing values: fill it in, or leave the row out."
 BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OF_NUMBERS = re.compile(r"[0-9+\-.eE ]*")

@@ -11,7 +11,7 @@ from service.contract.targets import Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
 from service.guessing.csv_facts import LABELLED, are_cells, check_names
-from service.guessing.numbering import missing_columns, what_is_missing, what_is_too_much
+from service.guessing.numbering import lacks_columns, what_is_missing, what_is_too_much
 from service.guessing.unguessable import Unguessable
 from service.intake.json_body import LABELS, ROWS, TARGETS
 from service.intake.near import near_matches
@@ -120,7 +120,7 @@ class Header:
         width = width_of(spec)
         aside = () if self._learned else (*meant.targets, *(LABELLED if len(free) > width else ()))
         inputs = tuple(name for name in free if name not in aside)
-        if len(inputs) != width or missing_columns(inputs, width):
+        if len(inputs) != width or (isinstance(spec, VectorInput) and lacks_columns(inputs, width)):
             takes = f"{width:,} numbers" if isinstance(spec, VectorInput) else "one text"
             here = f"there are {len(inputs):,} columns" if len(inputs) != 1 else "there is 1 column"
             beside = f" beside {listed(self.targets)}" if self.targets else ""

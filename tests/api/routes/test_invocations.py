@@ -66,6 +66,16 @@ def test_every_form_gives_the_native_answer(answering: Api) -> None:
         assert answer.headers["tsuika-version"] == "1"
 
 
+def test_a_column_takes_the_place_of_no_numbered_one(answering: Api) -> None:
+    named = {"x0": 1.0, "x2": 3.25, "label": 2.0}
+    for body in (
+        {"dataframe_records": [named]},
+        {"dataframe_split": {"columns": [*named], "data": [[1.0, 3.25, 2.0]]}},
+    ):
+        refused = answering("POST", "/v1/models/digits/invocations", body)
+        assert (refused.status_code, '"x1" is missing' in refused.json()["message"]) == (422, True)
+
+
 def test_many_rows_are_answered_whole(answering: Api) -> None:
     rows = np.random.default_rng(0).normal(0, 1, (2000, 3)).round(3).tolist()
     assert invoke(answering, {"inputs": rows}) == classes(answering, rows)

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as read
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
+from service.api.waiting_rows import WaitingRows
 from service.contract.enums import UpdateKind
 from service.registry.sql.tables import Model, Version
 from service.registry.updates import Order, enqueue
@@ -129,25 +130,29 @@ def test_rows_that_wait_are_counted_and_again_once_it_has_rested(
     api = make_api()
     for name in ("digits", "letters"):
         make_model(api.runtime, name)
-    rows = {"inputs": [[1.0, 2.0, 3.0]] * 4, "labels": ["a"] * 4}
-    api.ok("POST", "/v1/models/digits/batches", rows)
-    api.door.context.watcher._poll([])
-    assert figure(api, "tsuika_pending_rows", model="digits") == 4
-    assert figure(api, "tsuika_pending_rows", model="letters") == 0
-    rests = api.door.context.watcher.waiting_rows
-    monkeypatch.setattr(rests, "_next", float("inf"))
-    api.ok("POST", "/v1/models/letters/batches", rows)
-    api.door.context.watcher._poll([])
-    assert not rests.is_due(api.runtime.database.mark())
-    assert figure(api, "tsuika_pending_rows", model="letters") == 0
-    monkeypatch.setattr(rests, "_next", 0.0)
-    assert rests.is_due(api.runtime.database.mark())
-    api.door.context.watcher._poll([])
-    assert figure(api, "tsuika_pending_rows", model="letters") == 4
+    watcher, rows = api.door.context.watcher, {"inputs": [[1.0, 2.0, 3.0]] * 4, "labels": ["a"] * 4}
+
+    def counted(model: str) -> float | None:
+        watcher._thread.submit(watcher._poll, []).result()  # behind one that the request before began
+        return figure(api, "tsuika_pending_rows", model=model)
+
+    monkeypatch.setattr("service.api.waiting_rows.REST", -1)
+    api.ok("POST", "/v1/models/digits/batches", {**rows, "new_classes": "allow"})
+    assert (counted("digits"), counted("letters")) == (4, 0)
+    api.ok("POST", "/v1/models/letters/batches", {**rows, "new_classes": "allow"})
+    assert counted("letters") == 4
     api.ok("DELETE", "/v1/models/letters")
-    monkeypatch.setattr(rests, "_next", 0.0)
-    api.door.context.watcher._poll([])
-    assert figure(api, "tsuika_pending_rows", model="letters") is None
+    assert (counted("letters"), counted("digits")) == (None, 4)
+
+
+def test_a_look_at_rows_that_wait_is_followed_by_a_rest(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = WaitingRows()
+    with api.runtime.database.reading() as session:
+        monkeypatch.setattr("service.api.waiting_rows.REST", 10**9)
+        looks.refresh(session, 1)
+        assert (looks.is_due(1), looks.is_due(2)) == (False, False)
+        monkeypatch.setattr(looks, "_next", 0.0)
+        assert (looks.is_due(1), looks.is_due(2)) == (False, True)
 
 
 def test_a_key_of_some_models_sees_their_figures_and_no_others(make_api: MakeApi) -> None:

@@ -21,7 +21,6 @@ from service.client.rows.guess import guess, target_of
 from service.client.rows.values import plain
 from service.guessing.column_facts import ColumnFacts
 from service.guessing.label_column import column_aside, label_column
-from service.guessing.numbering import missing_columns
 
 TABLE = b"\xef\xbb\xbfcity,postcode,rooms,balcony,since,rent\nOsaka,01234,2,true,2026-01-02,5.5\nKyoto,,,false,,7\n"
 
@@ -390,21 +389,6 @@ def test_words_among_numbers_of_a_file_or_frame_are_asked_about() -> None:
         guess(frame.to_csv(index=False).encode())
     told = guess(frame.to_csv(index=False).encode(), gaps=["no data"])
     assert told.input == {"kind": "table", "columns": [{"name": "age", "kind": "number"}]}
-
-
-@pytest.mark.parametrize(
-    ("names", "missing"),
-    [
-        (["p0", "p1", "p3"], ["p2"]),
-        (["id", "p0", "p1", "p3"], ["p2"]),
-        (["p0", "p1", "p3", "label"], ["p2"]),
-        (["age", "p0", "p1", "p3"], []),
-        (["id", "p0", "p1", "p2"], []),
-        (["id", "p0", "p1", "p2", "p3"], []),
-    ],
-)
-def test_an_id_or_a_label_stands_in_the_place_of_no_number(names: list[str], missing: list[str]) -> None:
-    assert missing_columns(names, 4) == missing
 
 
 def test_the_column_of_labels_has_a_usual_name_or_is_the_one_left() -> None:
