@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.running.beside import beside
+from benchmarks.running.background import in_background
 from benchmarks.running.memory import pss_of_children
 from benchmarks.streams.steps import INK_VECTOR, noisy_digits
 from benchmarks.streams.stream import Rows
@@ -135,7 +135,7 @@ def _predictions(url: str) -> Iterator[Asked]:
                 except httpx.HTTPError as error:
                     asked.failed.append(repr(error))
 
-    with beside(ask):
+    with in_background(ask):
         yield asked
 
 

@@ -51,7 +51,7 @@ LONG = [
     "learning/test_number_conformance.py",
     "acceptance/test_door.py",
     "acceptance/test_costly_bodies.py",
-    "cli/test_beside_a_service.py",
+    "cli/test_upkeep.py",
     "api/test_large_bodies.py",
     "learning/training/test_unfreezing.py",
     "registry/test_migrations.py",
@@ -237,7 +237,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     """One service with its own worker for all tests that do not end it; files that use it stand in TOGETHER. Short
     delays, so that retries are seen."""
     from tests.acceptance.service import QUICK
-    from tests.learning.backbones.made import named_weights
+    from tests.learning.backbones.weight_files import named_weights
     from tests.running import Server
 
     folder = tmp_path_factory.mktemp("shared")

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.running.beside import beside
+from benchmarks.running.background import in_background
 from benchmarks.servers.contenders import CONTENDERS, MODEL
 from benchmarks.servers.network import CLASSES, SHAPES
 from benchmarks.servers.ours import client, expect, exported, input_of, serving
@@ -179,7 +179,7 @@ def _again_and_again(
                     meanwhile.faults.append(str(error) or repr(error))
                 k += 1
 
-    with beside(work):
+    with in_background(work):
         yield meanwhile
 
 

@@ -38,7 +38,7 @@ behind the API. The server imports pages once it is ready, beside its work.
    `addresses.ROOTS`.
 2. `templates/NAME.html` extends base.html and fills `title`, which is its heading, too, `path` and `main`. What lists
    is `parts.rows`. Order: what is live and how good, what waits for you, how it went, everything else. A sentence
-   before each number; one button of class `primary`, or a reason in `WITHOUT` (tests/web/browser/looking.py). Put
+   before each number; one button of class `primary`, or a reason in `WITHOUT` (tests/web/browser/page_checks.py). Put
    every sentence into both catalogues, `t("name.key", n=3)`. A
    verdict's sentence is `reasons.verdict_sentence`, shown by `parts.why`; what else comes from the service in English
    (notes, details of problems) is shown by `parts.told`, and gets a line in said.ja.toml; what people wrote by

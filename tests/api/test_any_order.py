@@ -33,7 +33,7 @@ from service.worker.parent.assign import assignment
 from service.worker.parent.publish import finish_empty, publish
 from tests.acceptance import invariants
 from tests.api.conftest import Api
-from tests.worker.made import result
+from tests.worker.sample_updates import result
 
 EXAMPLES = int(os.environ.get("ORDER_EXAMPLES", "0"))
 """Of the run by hand."""

@@ -33,7 +33,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import build
 from service.learning.run import Run
 from service.web.catalogue.said import said
-from tests.learning.backbones.made import TINIEST, files_of
+from tests.learning.backbones.weight_files import TINIEST, files_of
 from tests.learning.memory_data import MemoryData, Stream
 from tests.learning.samples import load_digits
 

@@ -27,7 +27,7 @@ from service.worker.parent.publish import publish
 from service.worker.parent.saved_trainings import SavedTrainings
 from tests.learning.exact_help import entry_of as rows_of
 from tests.registry.facts import arrival, model
-from tests.worker.made import SPACE, claimed, store_batch
+from tests.worker.sample_updates import SPACE, claimed, store_batch
 
 
 def stored(runtime: Runtime) -> set[Name]:

@@ -27,7 +27,7 @@ from service.worker.parent import assign
 from service.worker.parent.publish import finish_lost, publish
 from tests.registry.facts import model, retract
 from tests.updating import make_rows
-from tests.worker.made import claimed
+from tests.worker.sample_updates import claimed
 
 RIDGE, AUTO = {"name": "ridge", "lift": "none"}, {"name": "auto"}
 METHODS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -32,7 +32,7 @@ from service.worker.parent.saved_trainings import SavedTrainings
 from tests.devices import Beside, beside
 from tests.elsewhere import Elsewhere
 from tests.registry.facts import model, retract
-from tests.worker.made import claimed, store_batch
+from tests.worker.sample_updates import claimed, store_batch
 
 LONG = {"name": "fine_tune", "epochs": 30, "batch_size": 2}
 EVERY = 40.0

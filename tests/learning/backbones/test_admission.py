@@ -14,7 +14,7 @@ from service.errors import ImpossibleSettings, InvalidContent, MethodRefused
 from service.learning import backbones
 from service.learning.backbones import admission
 from service.settings import Settings
-from tests.learning.backbones.made import IMAGE, TEXT, files_of
+from tests.learning.backbones.weight_files import IMAGE, TEXT, files_of
 from tests.running import ROOT
 
 VECTOR = VectorInput(kind="vector", size=8)

@@ -18,7 +18,7 @@ from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.input_scale import declared_scale
 from service.learning.network.lifts import UNLIFTED, NamedLifts
 from service.learning.network.network import build, parts_of
-from tests.learning.backbones.made import IMAGE, TEXT, TINY, classifier, files_of
+from tests.learning.backbones.weight_files import IMAGE, TEXT, TINY, classifier, files_of
 
 LITE = PretrainedBackbone(name="efficientnet_lite0", side=64)
 MINILM = PretrainedBackbone(name="minilm")

@@ -19,7 +19,7 @@ from service.learning.network.network import build
 from service.learning.retraction import blank
 from service.learning.run import Run
 from service.serving.predictor import Predictor
-from tests.learning.backbones.made import IMAGE, LITE, TEXT, TINY, files_of
+from tests.learning.backbones.weight_files import IMAGE, LITE, TEXT, TINY, files_of
 from tests.learning.memory_data import Stream
 from tests.learning.samples import load_digits
 from tests.updating import run_update

@@ -22,7 +22,7 @@ from service.learning.backbones import admission, program
 from service.learning.backbones.program_graph import read_archive, unpacked
 from service.learning.methods import METHODS
 from service.learning.update_data import Setting
-from tests.learning.backbones.made import classifier
+from tests.learning.backbones.weight_files import classifier
 
 IMAGE = ImageInput(kind="image", channels=3, height=16, width=16)
 ANY = PretrainedBackbone(name="program/mynet")

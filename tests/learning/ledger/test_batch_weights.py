@@ -33,7 +33,7 @@ from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, random_entry, space
 from tests.learning.memory_data import MemoryData, Stream, in_space
 from tests.updating import make_rows
-from tests.worker.made import assignment
+from tests.worker.sample_updates import assignment
 
 NAMED = {"lift": "relu", "width": 24}
 NORTH = {"north": 0.25, "*": 1.5}

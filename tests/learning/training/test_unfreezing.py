@@ -30,7 +30,7 @@ from service.learning.methods.freeze import linear_probe, ridge
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.update_data import Setting
-from tests.learning.backbones.made import classifier
+from tests.learning.backbones.weight_files import classifier
 from tests.learning.memory_data import Stream
 
 SPEC = ImageInput(kind="image", channels=3, height=16, width=16)

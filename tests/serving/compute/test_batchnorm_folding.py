@@ -24,7 +24,7 @@ from service.serving.compute import batchnorm_folding
 from service.serving.compute.batchnorm_folding import foldable, served
 from service.serving.compute.onednn import Packed, available
 from service.serving.predictor import load
-from tests.learning.backbones.made import IMAGE, files_of
+from tests.learning.backbones.weight_files import IMAGE, files_of
 
 LITE = PretrainedBackbone(name="efficientnet_lite0", side=64)
 RESIDUAL = PretrainedBackbone(name="small_resnet/4-8x1", side=16)

@@ -10,7 +10,7 @@ import pytest
 from service.web import starting
 from tests.running import Server
 from tests.web.browser.conftest import Look, Open
-from tests.web.browser.looking import check_links, check_looks, check_tab_order, enter
+from tests.web.browser.page_checks import check_links, check_looks, check_tab_order, enter
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ from service.web.rendering import TEMPLATES
 from service.web.words import LANGUAGES, catalogue
 from tests.running import Server
 from tests.web.browser.conftest import Look, Open
-from tests.web.browser.looking import check_looks, check_tab_order, enter, tab_to
+from tests.web.browser.page_checks import check_looks, check_tab_order, enter, tab_to
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.running import Server
 from tests.web.browser.conftest import PICTURES, Look, Open
-from tests.web.browser.looking import enter
+from tests.web.browser.page_checks import enter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import Server
 from tests.web.browser.conftest import Look, Open
-from tests.web.browser.looking import check_links, check_looks, check_tab_order, enter, tab_to
+from tests.web.browser.page_checks import check_links, check_looks, check_tab_order, enter, tab_to
 
 pytestmark = pytest.mark.browser
 

@@ -18,7 +18,7 @@ from service.worker.child import phase_times
 from service.worker.child.answering import Parent
 from service.worker.child.phase_times import PhaseTimes
 from service.worker.child.write_behind import WriteBehind
-from tests.worker.made import report, result
+from tests.worker.sample_updates import report, result
 
 AREA = model_area(1)
 

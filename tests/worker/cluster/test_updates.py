@@ -29,8 +29,8 @@ from service.worker.parent.loop import Worker
 from tests.cluster import Node
 from tests.running import ROOT, environment, free_port
 from tests.updating import make_rows
-from tests.worker.made import assignment
 from tests.worker.parent.test_loop import events, look, order
+from tests.worker.sample_updates import assignment
 
 pytestmark = pytest.mark.ray
 

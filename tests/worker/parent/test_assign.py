@@ -20,7 +20,7 @@ from service.worker.parent import assign
 from service.worker.parent.assign import assignment
 from service.worker.parent.plan import replay
 from tests.registry.facts import learn, made, promoted, retract, roll_back, version
-from tests.worker.made import claimed, with_batches
+from tests.worker.sample_updates import claimed, with_batches
 
 RIDGE, TUNE = {"name": "ridge"}, {"name": "fine_tune", "epochs": 3}
 

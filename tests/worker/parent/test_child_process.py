@@ -22,7 +22,7 @@ from service.worker.assignment import BatchFacts
 from service.worker.child import answering
 from service.worker.parent import child_process
 from service.worker.parent.child_process import NoProgress, WarmChild
-from tests.worker.made import assignment, result
+from tests.worker.sample_updates import assignment, result
 
 
 @pytest.fixture(autouse=True)

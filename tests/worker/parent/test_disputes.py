@@ -13,7 +13,7 @@ from service.registry.sql.tables import ApiKey, Batch, Update, Version
 from service.runtime import Runtime
 from service.worker.parent.publish import publish
 from tests.registry.facts import learn
-from tests.worker.made import claimed, result, with_batches
+from tests.worker.sample_updates import claimed, result, with_batches
 
 DAY = 24 * 3600.0
 SAYS_B = ClassEvidence(confident=10, conflicts=9, expected=0.02, toward={"b": 9})

@@ -18,7 +18,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.worker.parent import erasure
 from service.worker.parent.publish import finish_empty, give_up, publish
 from tests.registry.facts import learn, model, retract, version
-from tests.worker.made import claimed, entry, result, store_batch
+from tests.worker.sample_updates import claimed, entry, result, store_batch
 
 AREA = model_area(1)
 

@@ -17,7 +17,7 @@ from service.tuning.messages import Progress
 from service.worker.parent.child_process import Yielding
 from service.worker.parent.heartbeat import Heartbeat, LossCurve
 from tests.registry.facts import model
-from tests.worker.made import claimed, store_batch
+from tests.worker.sample_updates import claimed, store_batch
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from service.worker.assignment import Entry, Result
 from service.worker.parent import child_process, erasure, loop
 from service.worker.parent.loop import SERVES, Worker
 from tests.registry.facts import learn, model, retract
-from tests.worker.made import result, store_batch
 from tests.worker.parent.test_child_process import alive
+from tests.worker.sample_updates import result, store_batch
 
 WaitFor = Callable[[Callable[[], bool]], None]
 

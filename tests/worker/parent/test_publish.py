@@ -19,7 +19,7 @@ from service.storage.artifacts import SHARDS, model_area
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import finish_empty, publish
 from tests.registry.facts import learn, live, model, retract, roll_back
-from tests.worker.made import SPACE, claimed, entry, result, store_batch, with_batches
+from tests.worker.sample_updates import SPACE, claimed, entry, result, store_batch, with_batches
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from service.runtime import Runtime
 from service.worker.parent.assign import assignment
 from service.worker.parent.publish import publish
 from tests.registry.facts import learn
-from tests.worker.made import COST, claimed, result, with_batches
+from tests.worker.sample_updates import COST, claimed, result, with_batches
 
 
 @pytest.fixture

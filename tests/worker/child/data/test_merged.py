@@ -33,7 +33,7 @@ from service.worker.child.data.remembered import Memory
 from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled
 from tests.updating import make_rows
-from tests.worker.made import assignment
+from tests.worker.sample_updates import assignment
 
 AREA = model_area(1)
 METHOD = {"lift": "none", "alpha": 0.1, "decay": 1.0}

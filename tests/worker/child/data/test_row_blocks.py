@@ -29,7 +29,7 @@ from service.worker.child.data import model_store, row_blocks
 from service.worker.child.train import Executor
 from tests.elsewhere import Elsewhere
 from tests.learning.exact_help import random_entry
-from tests.worker.made import assignment
+from tests.worker.sample_updates import assignment
 
 AREA, ROWS = model_area(1), 90
 BATCHES = ["bat_1", "bat_2", "bat_3"]

@@ -23,7 +23,7 @@ from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
 from tests.learning.number_streams import number_rows
 from tests.updating import make_rows
-from tests.worker.made import assignment
+from tests.worker.sample_updates import assignment
 
 AREA = model_area(1)
 

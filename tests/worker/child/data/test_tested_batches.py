@@ -23,7 +23,7 @@ from service.worker.child.data.stored_data import StoredData
 from tests.learning.exact_help import SECRET, VECTOR, labelled, space
 from tests.learning.memory_data import MemoryData
 from tests.updating import make_rows
-from tests.worker.made import assignment
+from tests.worker.sample_updates import assignment
 
 AREA, BATCHES = model_area(1), 20
 WEIGHTS = [BatchWeights(decay, {"odd": 0.5, "none": 0}) for decay in (1.0, 0.9, 0.5)]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+def in_background(work: Callable[[threading.Event], None]) -> Iterator[None]:
     """Runs `work` until the block ends, which sets its event; then waits until it returns."""
     stop = threading.Event()
     thread = threading.Thread(target=work, args=(stop,))
