@@ -32,6 +32,8 @@ def verdict_sentence(
     why = rule_sentence(rule, base, report, words) if rule is not None else ""
     if verdict is None:
         return why
+    if verdict is Verdict.SUPERSEDED and (spoken := words.said(report.gate.why)):
+        return spoken
     key, gained = str(verdict), ""
     if verdict is Verdict.HELD and report.gate.outcome is Outcome.PASS:
         key = "ready"

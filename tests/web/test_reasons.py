@@ -183,6 +183,10 @@ def test_every_verdict_has_a_sentence() -> None:
                     assert not said.isascii()
     assert verdict_sentence(Verdict.HELD, 8, 7, report(), JA).startswith("確認待ち：バージョン 8")
     assert "バージョン 7 が公開中でなくなりました" in verdict_sentence(Verdict.SUPERSEDED, 8, 7, report(), JA)
+    why = verdict_of(report(), Verdict.SUPERSEDED, 8, 7, live=6)
+    moved = report().model_copy(update={"gate": GateReport(outcome=Outcome.PASS, rules=[], why=why)})
+    assert why.endswith("Learn it again on version 6.")
+    assert verdict_sentence(Verdict.SUPERSEDED, 8, 7, moved, JA).endswith("バージョン 6 の上で学習し直してください。")
     gained = verdict_sentence(Verdict.PROMOTED, 2, 1, report(before=SCORE), JA)
     assert gained.startswith(
         "バージョン 2 を公開しました。クラス 「8」 と 「9」を覚えました。これまでのクラスの変化は誤差の範囲です"

@@ -29,10 +29,7 @@ def run(
     with connected() as client:
         remote = client.model(model)
         if reason is None and sys.stdin.isatty():
-            live = remote.info().live_version
-            echo(
-                f"Version {live} of {model} stops answering; its rows stay and wait. New versions wait, too.", err=True
-            )
+            echo(_changes(remote, to), err=True)
         done = _back(remote, reason_of(reason), to)
     lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
     if done.left_out:
@@ -45,6 +42,21 @@ def run(
     )
     print_result("rollback", done.model_dump(mode="json"), lines, as_json)
     return DONE
+
+
+def _changes(remote: RemoteModel, to: int | None) -> str:
+    """What going back changes: the rows of batches that the live version alone has learned wait again."""
+    from service.contract.enums import BatchState, DeploymentKind
+
+    live, moves = remote.version(), [*remote.deployments()]
+    undone = {move.undoes for move in moves}
+    promotions = (move for move in moves if move.kind is DeploymentKind.PROMOTE and move.id not in undone)
+    before = to or next((move.previous_version for move in promotions), None)
+    lost = set(live.batches).difference(remote.version(before).batches if before is not None else ())
+    left = (batch for batch in remote.batches() if batch.id in lost)
+    n = sum(batch.rows for batch in left if batch.state not in (BatchState.RETRACTED, BatchState.ERASED))
+    wait = f"; its {counted(n, 'row stays and waits', 'rows stay and wait')}" if n else ""
+    return f"Version {live.number} of {remote.name} stops answering{wait}. New versions wait, too."
 
 
 def _back(remote: RemoteModel, reason: str, to: int | None) -> RolledBack:

@@ -26,14 +26,16 @@ YARDSTICKS = {
 """What a yardstick does, by name."""
 
 
-def verdict_sentence(report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None) -> str:
-    """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from."""
+def verdict_sentence(
+    report: AnyReport, verdict: Verdict | None, version: int | None, base: int | None, live: int | None = None
+) -> str:
+    """Says why an update ended as it did. `version`: the one it made, `base`: the one it started from, `live`: the one
+    that was live at its end."""
     if verdict is None or version is None:
         return "Nothing to do: every batch of this update was already learned."
     if verdict is Verdict.SUPERSEDED:
-        return (
-            f"Set aside: version {base} stopped being live while this was learning. Learn it again on what is live now."
-        )
+        on = "what is live now" if live is None else f"version {live}"
+        return f"Set aside: version {base} stopped being live while this was learning. Learn it again on {on}."
     if verdict is Verdict.PROMOTED:
         return promoted(report, version)
     why = f"{report.gate.why}{_where(report, verdict, base)}"

@@ -188,7 +188,8 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
         if read:
             told = report.batch.model_copy(update={"notes": [*report.batch.notes, *list(read)[:NOTES]]})
             report = report.model_copy(update={"batch": told})
-    why = verdicts.verdict_sentence(report, verdict, number, before)
+    live = versions.by_id(session, model.live_version_id).number if model.live_version_id is not None else None
+    why = verdicts.verdict_sentence(report, verdict, number, before, live)
     gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
     others = {field.name for field in fields(versions.Made)} - {"report", "learned"}
     with_gate = report.model_copy(update={"gate": gate}).model_dump(mode="json")

@@ -98,53 +98,59 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
 
 
 @pytest.fixture(scope="session")
-def pages(site: Server) -> dict[str, str]:
+def http(site: Server) -> Iterator[httpx.Client]:
+    """Asks the API of the service, and waits as long as a busy machine takes."""
+    with site.client(timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def pages(http: httpx.Client) -> dict[str, str]:
     """Addresses of pages that act, by the name of their picture."""
-    with httpx.Client(base_url=site.url, timeout=60) as http:
 
-        def first(path: str, place: int = 0) -> Any:
-            return http.get(path).raise_for_status().json()["items"][place]["id"]
+    def first(path: str, place: int = 0) -> Any:
+        return http.get(path).raise_for_status().json()["items"][place]["id"]
 
-        def made(path: str, body: dict[str, Any]) -> Any:
-            return http.post(path, json=body).raise_for_status().json()
+    def made(path: str, body: dict[str, Any]) -> Any:
+        return http.post(path, json=body).raise_for_status().json()
 
-        columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
-        made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
-        columns = [{"name": "x" * 180, "kind": "number"}]
-        made("/v1/models", {"name": "wide", "input": {"kind": "table", "columns": columns}})
-        rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
-        wrong = [[x + 0.01, y] for x, y in rows]
-        for name in ("contested", "disputed"):
-            made("/v1/models", {"name": name, "input": {"kind": "vector", "size": 2}})
-            updates = f"/v1/models/{name}/updates?wait=60"
-            made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
-            made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
-        made(updates, {"inputs": [[x + 0.02, y] for x, y in rows], "labels": ["a"] * 200, "source": "till"})
-        waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
-        batch = made("/v1/models/empty/batches", waiting)["id"]
-        of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
-        return {
-            "promote": "/models/grown/versions/2/promote",
-            "promote-taken-back": "/models/mistakes/versions/3/promote",
-            "cancel-ended": f"/updates/{first('/v1/models/mistakes/updates')}/cancel",
-            "batches": "/models/mistakes/batches",
-            "batches-numbers": "/models/prices/batches",
-            "batches-hostile": "/models/empty/batches",
-            "batch": of,
-            "batch-hostile": f"/models/empty/batches/{batch}",
-            "correct": f"{of}/correct?row-0=on&row-1=on",
-            "retract": f"{of}/retract",
-            "predict-columns": "/models/wide/predict",
-            "new": "/new",
-            "send": "/models/guests/send",
-            "send-json": "/models/grown/send",
-            "disputes": "/models/disputed/disputes",
-            "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
-            "dispute-settled": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes', 1)}",
-            "dispute-contested": f"/models/contested/disputes/{first('/v1/models/contested/disputes')}",
-            "batch-doubtful": f"/models/disputed/batches/{first('/v1/models/disputed/batches')}",
-            "update": f"/updates/{first('/v1/models/mistakes/updates')}",
-        }
+    columns = [{"name": "nights", "kind": "number"}, {"name": "<b>city</b>", "kind": "category"}]
+    made("/v1/models", {"name": "guests", "input": {"kind": "table", "columns": columns}, "classes": ["yes", "no"]})
+    columns = [{"name": "x" * 180, "kind": "number"}]
+    made("/v1/models", {"name": "wide", "input": {"kind": "table", "columns": columns}})
+    rows = [[k % 2 * 9 + k % 7 / 9, k % 5 / 9 + k / 999] for k in range(200)]
+    wrong = [[x + 0.01, y] for x, y in rows]
+    for name in ("contested", "disputed"):
+        made("/v1/models", {"name": name, "input": {"kind": "vector", "size": 2}})
+        updates = f"/v1/models/{name}/updates?wait=60"
+        made(updates, {"inputs": rows, "labels": ["ab"[k % 2] for k in range(200)], "new_classes": "allow"})
+        made(updates, {"inputs": wrong, "labels": ["bb"[k % 2] for k in range(200)], "source": "<b>lab</b>"})
+    made(updates, {"inputs": [[x + 0.02, y] for x, y in rows], "labels": ["a"] * 200, "source": "till"})
+    waiting = {"inputs": [[1, 2, 3]], "labels": ["<b>a</b>"], "new_classes": "allow", "source": '"><img src=x>'}
+    batch = made("/v1/models/empty/batches", waiting)["id"]
+    of = f"/models/mistakes/batches/{first('/v1/models/mistakes/batches')}"
+    return {
+        "promote": "/models/grown/versions/2/promote",
+        "promote-taken-back": "/models/mistakes/versions/3/promote",
+        "cancel-ended": f"/updates/{first('/v1/models/mistakes/updates')}/cancel",
+        "batches": "/models/mistakes/batches",
+        "batches-numbers": "/models/prices/batches",
+        "batches-hostile": "/models/empty/batches",
+        "batch": of,
+        "batch-hostile": f"/models/empty/batches/{batch}",
+        "correct": f"{of}/correct?row-0=on&row-1=on",
+        "retract": f"{of}/retract",
+        "predict-columns": "/models/wide/predict",
+        "new": "/new",
+        "send": "/models/guests/send",
+        "send-json": "/models/grown/send",
+        "disputes": "/models/disputed/disputes",
+        "dispute": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes')}",
+        "dispute-settled": f"/models/disputed/disputes/{first('/v1/models/disputed/disputes', 1)}",
+        "dispute-contested": f"/models/contested/disputes/{first('/v1/models/contested/disputes')}",
+        "batch-doubtful": f"/models/disputed/batches/{first('/v1/models/disputed/batches')}",
+        "update": f"/updates/{first('/v1/models/mistakes/updates')}",
+    }
 
 
 @pytest.fixture(scope="session")

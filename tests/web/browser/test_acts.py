@@ -31,7 +31,7 @@ def test_every_link_leads_somewhere_and_the_tab_key_reaches_it(
     check_tab_order(page, [site.url + path for path in pages.values()])
 
 
-def test_a_version_is_promoted_by_the_keyboard_alone(site: Server, open_page: Open) -> None:
+def test_a_version_is_promoted_by_the_keyboard_alone(site: Server, http: httpx.Client, open_page: Open) -> None:
     page = open_page(f"{site.url}/models/grown/versions/2/promote")
     page.focus("#reason")
     page.keyboard.type("I <b>know</b> better")
@@ -39,7 +39,7 @@ def test_a_version_is_promoted_by_the_keyboard_alone(site: Server, open_page: Op
     page.wait_for_url("**/models/grown")
     assert "Version 2 is live." in page.inner_text("main")
     assert "I <b>know</b> better" in page.inner_text("main")
-    httpx.post(f"{site.url}/v1/models/grown/rollback").raise_for_status()
+    http.post("/v1/models/grown/rollback").raise_for_status()
 
 
 def test_a_dispute_is_settled_by_the_keyboard_alone(site: Server, open_page: Open, pages: dict[str, str]) -> None:
@@ -57,9 +57,9 @@ def test_a_dispute_is_settled_by_the_keyboard_alone(site: Server, open_page: Ope
     page.wait_for_selector("text=Settled: the labels are right.")
 
 
-def test_a_batch_is_taken_back_and_watched(site: Server, open_page: Open) -> None:
+def test_a_batch_is_taken_back_and_watched(site: Server, http: httpx.Client, open_page: Open) -> None:
     sent = {"inputs": [[[[0] * 8] * 8]] * 20, "labels": ["0"] * 20, "source": "to go"}
-    batch = httpx.post(f"{site.url}/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
+    batch = http.post("/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
     page = open_page(f"{site.url}/models/grown/batches/{batch}/retract")
     enter(page, "Take it back")
     page.wait_for_selector("text=It is taken back, and no new version was needed.", timeout=60_000)
@@ -73,7 +73,13 @@ def test_a_batch_is_taken_back_and_watched(site: Server, open_page: Open) -> Non
 
 
 def test_a_file_is_refused_with_its_line_and_then_learned(
-    site: Server, open_page: Open, axe: Look, pages: dict[str, str], request: pytest.FixtureRequest, tmp_path: Path
+    site: Server,
+    http: httpx.Client,
+    open_page: Open,
+    axe: Look,
+    pages: dict[str, str],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     request.node.expected_complaints = ["422 (Unprocessable"]
     page = open_page(site.url + pages["send"])
@@ -90,7 +96,7 @@ def test_a_file_is_refused_with_its_line_and_then_learned(
             assert axe(page) == ""
     assert "/updates/" in page.url
     page.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
-    assert httpx.get(f"{site.url}/v1/models/guests/batches").json()["items"][0]["rows"] == 41
+    assert http.get("/v1/models/guests/batches").json()["items"][0]["rows"] == 41
 
 
 def test_what_stands_for_a_page_can_be_read_by_everybody(

@@ -49,7 +49,7 @@ def test_keys_are_made_and_revoked(
 ) -> None:
     request.node.expected_complaints = ["401 (Unauthorized)"]
     with Server(tmp_path, migrated=migrated, worker=False) as server:
-        with httpx.Client(base_url=server.url) as http:
+        with server.client() as http:
             http.post("/v1/models", json={"name": "waits", "input": VECTOR}).raise_for_status()
             orders = ({**ROWS, "new_classes": "allow", "again": True} for _ in range(2))
             runs, waits = (http.post("/v1/models/waits/updates", json=order).json()["id"] for order in orders)

@@ -42,6 +42,7 @@ def check(page: Page, axe: Look, name: str, width: int) -> None:
 @pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (320, "dark", "ja")])
 def test_a_file_becomes_a_model_by_the_keyboard_alone(
     site: Server,
+    http: httpx.Client,
     open_page: Open,
     axe: Look,
     width: int,
@@ -67,7 +68,7 @@ def test_a_file_becomes_a_model_by_the_keyboard_alone(
     page.focus(".primary")
     page.keyboard.press("Enter")
     page.wait_for_url("**/updates/*")
-    model = httpx.get(f"{site.url}/v1/models/stays-{width}").raise_for_status().json()
+    model = http.get(f"/v1/models/stays-{width}").raise_for_status().json()
     assert [column["kind"] for column in model["input"]["columns"]] == ["number", "category", "category"]
     page.wait_for_selector("[href$='/versions/1']", timeout=60_000)
     page.goto(f"{site.url}/models/stays-{width}/predict")
@@ -132,10 +133,12 @@ def test_without_a_script_the_file_is_chosen_twice(
     page.wait_for_selector("select#target, input#target[value=label]")
 
 
-def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Look, pages: dict[str, str]) -> None:
+def test_a_row_is_looked_at_and_corrected(
+    site: Server, http: httpx.Client, open_page: Open, axe: Look, pages: dict[str, str]
+) -> None:
     images = [[[[16 * (k % 2 == (row + column) % 2) for column in range(8)] for row in range(8)]] for k in range(30)]
     sent = {"inputs": images, "labels": ["01"[k % 2] for k in range(29)] + ["0"], "source": "to correct"}
-    batch = httpx.post(f"{site.url}/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
+    batch = http.post("/v1/models/grown/batches", json=sent).raise_for_status().json()["id"]
     page = open_page(f"{site.url}/models/grown/batches/{batch}?from=20")
     assert page.evaluate("document.querySelectorAll('img.pixels').length") == 10
     assert page.evaluate("[...document.images].every(image => image.naturalWidth === 8)")
@@ -152,7 +155,7 @@ def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Lo
     check(page, axe, "correct-row", 1280)
     enter(page, "Make these corrections")
     page.wait_for_url("**/updates/*")
-    made = httpx.get(f"{site.url}/v1/models/grown/batches").raise_for_status().json()["items"][0]
+    made = http.get("/v1/models/grown/batches").raise_for_status().json()["items"][0]
     assert (made["corrects"], made["label_counts"]) == (batch, {"0": 15, "1": 15})
     page.goto(site.url + pages["batch-doubtful"])
     page.click("text=/Correct the [0-9]+ doubtful rows…/")
@@ -161,12 +164,12 @@ def test_a_row_is_looked_at_and_corrected(site: Server, open_page: Open, axe: Lo
 
 
 def test_the_column_that_is_predicted_is_filled_in_once_a_file_is_chosen(
-    site: Server, open_page: Open, axe: Look, request: pytest.FixtureRequest, tmp_path: Path
+    site: Server, http: httpx.Client, open_page: Open, axe: Look, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     request.node.expected_complaints = ["422 (Unprocessable"]
     columns = [{"name": "nights", "kind": "number"}, {"name": "city", "kind": "category"}]
     model = {"name": "again", "input": {"kind": "table", "columns": columns}}
-    httpx.post(f"{site.url}/v1/models", json=model).raise_for_status()
+    http.post("/v1/models", json=model).raise_for_status()
     file = tmp_path / "again.csv"
     page = open_page(f"{site.url}/models/again/send")
     page.fill("#source", "the desk")

@@ -76,10 +76,10 @@ def test_the_first_tab_skips_to_the_content(site: Server, open_page: Open) -> No
 
 
 def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
-    site: Server, open_page: Open, axe: Look
+    site: Server, http: httpx.Client, open_page: Open, axe: Look
 ) -> None:
     page = open_page(f"{site.url}/models/grown")
-    httpx.post(f"{site.url}/v1/models/grown/deployments", json={"version": 2}).raise_for_status()
+    http.post("/v1/models/grown/deployments", json={"version": 2}).raise_for_status()
     page.reload()
     enter(page, "Roll back…")
     page.wait_for_url("**/rollback")
@@ -97,7 +97,7 @@ def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
     page.go_back()
     enter(page, "Let new ones go live by themselves")
     page.wait_for_selector("form[action='/models/grown/auto']", state="detached")
-    assert httpx.get(f"{site.url}/v1/models/grown").json()["promotion"] == "auto"
+    assert http.get("/v1/models/grown").json()["promotion"] == "auto"
 
 
 def test_a_model_is_asked_by_the_keyboard_alone(
@@ -162,12 +162,12 @@ def test_a_digit_is_drawn_and_recognised(site: Server, open_page: Open, axe: Loo
     assert axe(page) == ""
 
 
-def test_an_update_is_followed_to_its_end(site: Server, open_page: Open) -> None:
+def test_an_update_is_followed_to_its_end(site: Server, http: httpx.Client, open_page: Open) -> None:
     """With a script and without one: the page of an update that waits becomes that of its verdict by itself."""
     page = open_page(f"{site.url}/models/grown")
     other = open_page(f"{site.url}/models/grown", java_script_enabled=False)
     sent = {"inputs": [[[[0] * 8] * 8]] * 300, "labels": ["0"] * 300, "method": {"name": "fine_tune"}}
-    update = httpx.post(f"{site.url}/v1/models/grown/updates", json=sent, timeout=30).raise_for_status().json()["id"]
+    update = http.post("/v1/models/grown/updates", json=sent).raise_for_status().json()["id"]
     for shown in (page, other):
         shown.goto(f"{site.url}/updates/{update}")
         shown.wait_for_selector("text=/Look at version|It failed/", timeout=60_000)
@@ -194,10 +194,10 @@ def test_a_long_name_of_a_class_is_whole_in_a_matrix_that_scrolls_by_itself(site
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
-def test_a_page_needs_no_script_and_loads_little(site: Server, open_page: Open) -> None:
+def test_a_page_needs_no_script_and_loads_little(site: Server, http: httpx.Client, open_page: Open) -> None:
     page = open_page(f"{site.url}/models/mistakes", java_script_enabled=False)
     assert "Versions" in page.inner_text("main")
-    html, style = (httpx.get(site.url + path).content for path in ("/models/mistakes", "/static/style.css"))
+    html, style = (http.get(path).content for path in ("/models/mistakes", "/static/style.css"))
     assert len(html) + len(style) < 40_000
 
 

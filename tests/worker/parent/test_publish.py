@@ -136,6 +136,10 @@ def test_after_a_rollback_meanwhile_the_version_is_superseded(runtime: Runtime, 
         row, digits = rows_of(session, update)
         assert live(session, digits) == 1
         assert row.verdict == "superseded"
+        why = (versions.by_id(session, row.version_id or 0).report or {})["gate"]["why"]
+        assert why.startswith(
+            "Set aside: version 2 stopped being live while this was learning. Learn it again on version 1."
+        )
         waiting = [b.id for b in batches.pending(session, digits)]
         assert waiting == ids[1:]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from service.contract.enums import BatchState, DeploymentKind
 from service.contract.resources import Batch, Deployment, RolledBack, Version
@@ -31,7 +31,7 @@ def ask(view: View) -> Answer:
         "before": version.number if version is not None else None,
         "passed": passed,
         "nothing": not way,
-        "left_out": len(learned_by(view, model.live_version).difference(version.batches if version else ())),
+        "rows": _rows(view, learned_by(view, model.live_version).difference(version.batches if version else ())),
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
@@ -70,6 +70,16 @@ def _first_clean(view: View, way: Sequence[int]) -> tuple[list[int], Version | N
             return passed, version
         passed.append(number)
     return passed, None
+
+
+def _rows(view: View, batches: Set[str]) -> int:
+    """Rows of these batches, but for what was taken back: so many wait again."""
+    if not batches:
+        return 0
+    listed = view.api.get(view.path("batches"), Listed[Batch], limit=BATCHES).items
+    latest = {batch.id: batch for batch in listed}
+    each = (latest.get(id) or view.api.get(view.path("batches", id), Batch) for id in batches)
+    return sum(batch.rows for batch in each if batch.state not in GONE)
 
 
 def learned_by(view: View, version: int | None) -> set[str]:
