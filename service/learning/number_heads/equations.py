@@ -24,9 +24,11 @@ from service.learning.ledger.feature_space import Space
 from service.learning.ledger.sums import Sums
 
 LIMB = 2.0**LIMB_BITS
-FLOOR, CLIPPED_FLOOR = 1e-6, 1e-9
+FLOOR, CLIPPED_FLOOR = 1e-2, 1e-9
 """Least variance of a feature, as a part of the mean variance and of its own mean square: that of a feature at its
-clip is rounding, and may be below 0."""
+clip is rounding, and may be below 0. With a millionth of the mean variance a random feature that hardly any recent row
+has was hardly shrunk where older batches count less, and jumped: hotel rooms, in weeks that begin five days later, were
+answered by 1,900 too little for weeks (mean error 119.6; 14.7 with a hundredth)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ class NumberMoments:
         """The variance of each feature, floored: the D of ridge. [m]"""
         square = self.products.diagonal() / self.mass
         variance = square - self.mean**2
-        mean = float(variance.sum()) / self.features if variance.size else 0.0
+        mean = float(variance.mean()) if variance.size else 0.0
         if mean <= 0:
             return np.ones_like(variance)
         return np.maximum(variance, np.maximum(FLOOR * mean, CLIPPED_FLOOR * square))

@@ -27,7 +27,8 @@ z_k  = w_k' h + b_k + g log(n_k / n),    p = softmax(z / T)
 What it rests on, sums of h h' and of h by class, are integers: so w does not depend on the order in which rows and
 classes arrived, a batch can be taken out again exactly, and in one feature space alpha, T and g are functions of the
 rows, too. With `decay` or `source_weights` rows count less, in n_k as in the sums. Where targets are numbers y, w =
-(S + alpha D)^-1 cov(h, y) and b = mean(y) - w' mean(h), with S the covariance of h over all rows.
+(S + alpha D)^-1 cov(h, y) and b = mean(y) - w' mean(h), with S the covariance of h over all rows, and D at least a
+hundredth of its mean: a feature that hardly any row has must not jump on the next.
 
 What a fitted `prior` trades: more answers are right, but rare classes are answered less often. On nine streams of two
 classes, the rare one of 4 to 20 %, accuracy is 0.954, in place of 0.945 with `prior` 0.25, its mean over the classes
