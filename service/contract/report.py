@@ -285,6 +285,11 @@ class Rule(Fact):
     passed: bool | None
     severity: Severity | None = None
     why: str
+    figures: dict[str, int | float | str | list[str]] = Field(
+        default={},
+        description="What `why` counts and names, for a sentence in another language: rows and other counts, shares in "
+        "[0, 1], a class, a version. Which there are differs by rule; docs/gate.md lists them.",
+    )
 
 
 class GateReport(Fact):

@@ -43,6 +43,8 @@ def verdict_sentence(
         key = "by_order"
     elif verdict is Verdict.PROMOTED:
         key, gained = ("unproven", "") if report.gate.unproven else ("promoted", kind_of(report).gained(report, words))
+        few = (rule.figures["rows"] for rule in report.gate.rules if rule.passed is None and "rows" in rule.figures)
+        why = words("reason.too_few", n=n) if (n := next(few, None)) else words("reason.few")
     stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
     said = words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
     if key == "rejected" and few_far_out(report):
@@ -55,20 +57,21 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     if words.language == OWN:
         return rule.why
     if rule.passed is None:
-        return words("reason.no_evidence")
+        return words("reason.too_few", n=rows) if (rows := rule.figures.get("rows")) else words("reason.no_evidence")
     if rule.passed and rule.value is None and rule.name != "sound":
         return words("reason.does_not_apply")
     kind = kind_of(report)
     finding = kind.finding(rule, report, words)
     variants = _variants(rule, finding.is_known)
+    figures = {**_figures(rule, base, report, words), **finding.figures, **_told(rule, words)}
     keys = (f"reason.{name}.{rule.name}.{variant}" for name in kind.rules for variant in variants)
-    key = next((key for key in keys if key in words), None)
+    key = next((key for key in keys if key in words and figures.keys() >= words.takes(key)), None)
     if key is None:
         return rule.why
     passes = words("reason.passes_by_chance") if rule.why.endswith(BY_CHANCE) else ""
     moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
-    said = words(key, **_figures(rule, base, report, words), **finding.figures)
+    said = words(key, **figures)
     return f"{finding.subject}{said}{passes}{moved}{beside}"
 
 
@@ -117,12 +120,26 @@ def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:
 
 
 def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:
-    """Names of the sentences of a rule, that which says most first."""
+    """Names of the sentences of a rule, that which says most first: of each that with all of its own figures, that with
+    most, and that without, which older reports have."""
     if rule.severity is None:
-        return ("gains", "passes") if (rule.value or 0.0) < 0 else ("passes",)
-    if not is_known:
-        return ("unmeasured", "fires")
-    return ("held", "fires") if rule.severity is Severity.HELD else ("fires",)
+        ends = ("gains", "passes") if (rule.value or 0.0) < 0 else ("passes",)
+    elif not is_known:
+        ends = ("unmeasured", "fires")
+    else:
+        ends = ("held", "fires") if rule.severity is Severity.HELD else ("fires",)
+    return tuple(f"{end}{told}" for end in ends for told in ("_told", "_counted", ""))
+
+
+def _told(rule: Rule, words: Words) -> dict[str, Any]:
+    """The rule's own figures: shares as percentages, and as whole ones without the sign; names as they are listed."""
+    told = dict[str, Any](rule.figures)
+    for name, value in rule.figures.items():
+        if isinstance(value, float):
+            told |= {name: percent(value), f"{name}_whole": f"{100 * value:.0f}"}
+        elif isinstance(value, list):
+            told[name] = words.listed([f"「{each}」" for each in value])
+    return told
 
 
 def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from service.contract import figures
@@ -70,6 +71,10 @@ class Words:
     def __contains__(self, key: str) -> bool:
         """Whether the catalogue has a sentence of that key."""
         return key in self._sentences
+
+    def takes(self, key: str) -> set[str]:
+        """Names of the placeholders of a sentence that has no plural."""
+        return {name for _, name, _, _ in Formatter().parse(str(self._sentences[key])) if name}
 
     def refusal(self, slug: str) -> str:
         """What a refusal of that kind means, and what helps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
 from service.contract.number_report import NumberReport
+from service.contract.policy import GatePolicy
 from service.contract.report import (
     BESIDE_SETTINGS,
     BY_CHANCE,
     MOVE,
     Certificate,
+    ClassEvidence,
     Dispute,
     GateReport,
     Report,
@@ -24,10 +27,20 @@ from service.contract.report import (
 from service.contract.resources import Update
 from service.learning import auto
 from service.learning.evaluation.context import OTHER_SETTINGS
-from service.learning.gate.classes.class_gate import RULES
+from service.learning.gate.classes.class_gate import RULES, judge
+from service.learning.gate.classes.class_measurements import (
+    Contradiction,
+    First,
+    Group,
+    Harm,
+    Measured,
+    NewClass,
+    Since,
+)
 from service.learning.gate.numbers.number_gate import NUMBER_RULES
 from service.learning.gate.verdicts import promoted
 from service.learning.gate.verdicts import verdict_sentence as verdict_of
+from service.learning.statistics import Agreement, Paired
 from service.learning.training.learner import FROM_SCRATCH
 from service.web.kinds import kind_of
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
@@ -35,7 +48,7 @@ from service.web.verdicts import short, within_chance
 from service.web.words import LANGUAGES, Words
 from tests.client.test_result import REPORT
 
-JA = Words("ja")
+JA, POLICY = Words("ja"), GatePolicy()
 NUMBERS: dict[str, Any] = {
     **dict.fromkeys(("tested", "skill", "before", "after", "rise")),
     "batch": {},
@@ -189,9 +202,55 @@ def test_every_verdict_has_a_sentence() -> None:
     assert verdict_sentence(Verdict.SUPERSEDED, 8, 7, moved, JA).endswith("バージョン 6 の上で学習し直してください。")
     gained = verdict_sentence(Verdict.PROMOTED, 2, 1, report(before=SCORE), JA)
     assert gained.startswith(
-        "バージョン 2 を公開しました。クラス 「8」 と 「9」を覚えました。これまでのクラスの変化は誤差の範囲です"
+        "バージョン 2 を公開しました。「8」 と 「9」を覚え、これまでのクラスの低下は誤差の範囲です"
     )
     assert gained.endswith("（97.4 → 97.2\N{NO-BREAK SPACE}%、確認用の 1,180 行）。")
+
+
+def judged(measured: Measured, verdict: Verdict) -> str:
+    """What a Japanese page says of what the gate found, after its report was stored and read."""
+    gate = GateReport.model_validate_json(judge(measured, POLICY).model_dump_json())
+    drop = max((of.paired.drop for of in measured.harm.groups), default=0.0) if measured.harm else 0.0
+    made = report(worst_class=WorstClassDrop(name="3", drop=drop)).model_copy(update={"gate": gate})
+    return verdict_sentence(verdict, 8, measured.live, made, JA)
+
+
+def test_the_japanese_sentences_count_what_the_english_ones_count() -> None:
+    first = First(Agreement(240, 24, 0.1), 10, "1")
+    held = judged(Measured(live=None, first=first), Verdict.HELD)
+    assert held.startswith("保留：入力からラベルを予測できません。240 行で、常に「1」と答えるのと変わりませんでした。")
+    few = judged(Measured(live=None, first=replace(first, agreement=Agreement(12, 6, 0.1))), Verdict.PROMOTED)
+    assert few == "バージョン 8 を公開しました（未検証）：12 行では良し悪しを判断できません。"
+    few_of_9 = judged(Measured(live=7, new_classes=(NewClass("9", 4, 0, 0),)), Verdict.PROMOTED)
+    assert few_of_9 == "バージョン 8 を公開しました（未検証）：4 行では良し悪しを判断できません。"
+    sure = {"8": ClassEvidence(confident=52, conflicts=14, expected=0.01, toward={"3": 14})}
+    disputed = judged(Measured(live=7, contradiction=Contradiction(80, 14, 0.05, 3, sure)), Verdict.HELD)
+    assert disputed.startswith(
+        "保留：52 行中 14 行のラベルは「3」ですが、バージョン 7 は「8」と強く判断しています。"
+        "どちらが正しいか、人の確認が必要です。"
+    )
+    forgot = judged(Measured(live=2, harm=Harm(1180, Paired(1180, 61, 8))), Verdict.REJECTED)
+    assert forgot.startswith(
+        "不採用：覚えていたことを忘れました。1,180 行のうち新たに 61 行を間違え、8 行が正しくなりました"
+        "（−4.5 ポイント、許容は 2.0）。"
+    )
+    missed = judged(Measured(live=2, new_classes=(NewClass("9", 40, 3, 31),)), Verdict.HELD)
+    assert missed.startswith(
+        "保留：「9」を覚えられていません。40 行中 3 行しか認識できません（31 行は可能なはずです）。"
+    )
+    lost = judged(Measured(live=2, new_classes=(NewClass("8", 99, 95, None), NewClass("9", 30, 0, None))), Verdict.HELD)
+    assert lost.startswith("保留：「9」を覚えられていません。30 行中 0 行しか認識できません。行を増やすか")
+    groups = tuple(Group(n, f'"{n}"', 0.95, 0.8, Paired(60, 9, 0)) for n in "35")
+    alone = Group("4", '"4"', 0.9, 0.9, Paired(200, 1, 1))
+    worse = [
+        judged(Measured(live=2, harm=Harm(1000, Paired(1000, 2, 2), of)), Verdict.HELD)
+        for of in ((groups[0], alone), (*groups, alone))
+    ]
+    assert worse[0].startswith("保留：「3」だけが悪くなりました（60 行で 95 → 80 %）。ほかのクラスは変わりません。")
+    assert worse[1].startswith("保留：「3」とほかの 1 個が悪くなりました（「3」は 60 行で 95 → 80 %）。")
+    since = (Since(12, Paired(1000, 60, 17)),)
+    slow = judged(Measured(live=2, since=since), Verdict.HELD)
+    assert slow.startswith("保留：小さな低下が重なり、バージョン 12 から 4.3 ポイント下がりました")
 
 
 SCORE = {"accuracy": 0.974, "balanced_accuracy": 0.97, "rows": 1180, "classes": {}}

@@ -8,7 +8,7 @@ the update's rows vote for the bad version.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -18,6 +18,7 @@ from service.learning.wording import lowered, stays
 
 Evidence = TypeVar("Evidence")
 Asked = ParamSpec("Asked")
+Figure = int | float | str | list[str]
 
 COLUMNS = (13, "wrong_columns")
 """The rule that is told where it fires, whichever decides: wrong inputs explain what others measured, and not the other
@@ -31,7 +32,7 @@ class Finding:
     """What one rule finds. `what`: the event and its evidence; `remedy`: what a person can do about it.
 
     `fires` is None: it passes; without `evidence` it passes with a flag; `unproven`: rows were too few to judge by.
-    `beside_live`: it compares with the live version whatever its settings.
+    `beside_live`: it compares with the live version whatever its settings. `figures`: what `what` counts and names.
     """
 
     what: str
@@ -42,12 +43,13 @@ class Finding:
     evidence: bool = True
     unproven: bool = False
     beside_live: bool = False
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
     """What was lost since that version, little by little."""
     remedy = f"Go back to version {version}, or promote this one: then it is what later ones are compared with."
-    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy)
+    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy, figures={"version": version})
 
 
 def silent_without(
@@ -125,4 +127,5 @@ def _listed(number: int, name: str, finding: Finding) -> Rule:
         passed=finding.fires is None if finding.evidence else None,
         severity=finding.fires,
         why=f"{finding.what} {finding.remedy}".rstrip(),
+        figures=dict(finding.figures),
     )

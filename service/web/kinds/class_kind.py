@@ -137,7 +137,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         batch, worst = report.batch, report.worst_class
         rows, dispute = batch.familiar or 0, next(iter(batch.disputes), None)
         known = {
-            "contradicts_class": bool(batch.disputes),
+            "contradicts_class": bool(batch.disputes) or "class" in rule.figures,
             "disagrees_broadly": batch.conflicts is not None,
             # the class that lost most is the one that the rule speaks of
             "worst_class": worst is not None and abs(worst.drop - (rule.value or 0.0)) < VISIBLE,
@@ -155,12 +155,14 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
 
     def gained(self, report: Report, words: Words) -> str:
         new, old = report.new_classes.names, report.old_classes
-        knows = words("reason.kept.knows", names=[f"「{name}」" for name in sorted(new)]) if new else ""
+        names = [f"「{name}」" for name in sorted(new)]
         if report.before is None or old.before is None or old.after is None or old.interval is None:
-            return knows + self.how_good(report, words)
+            return (words("reason.kept.knows", names=names) if new else "") + self.how_good(report, words)
         change = {"before": f"{100 * old.before:.1f}", "after": percent(old.after), "n": report.before.rows}
         low, high = old.interval
-        return knows + words(f"reason.kept.accuracy_{direction((-high, -low))}", **change)
+        knows, way = words("reason.kept.knows_and", names=names) if new else "", direction((-high, -low))
+        slightly = way == "same" and old.after < old.before
+        return knows + words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""

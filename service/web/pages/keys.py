@@ -70,7 +70,7 @@ def _number(text: str) -> float | str | None:
 def ask(view: View) -> Answer:
     """Says what revoking changes."""
     key = view.api.get(address("keys", view.params["key"]), Key)
-    return Shown("revoke.html", {"key": key, "faults": view.faults}, status=view.status)
+    return Shown("revoke.html", {"key": key, "faults": view.faults}, json=address("keys", key.id), status=view.status)
 
 
 @asks_again(ask)

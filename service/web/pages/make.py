@@ -72,7 +72,7 @@ def ask(view: View) -> Answer:
         "form": {name: view.form.get(name, "") for name in ("name", *WRITTEN)},
         "faults": view.faults,
     }
-    return Shown("make.html", facts, status=view.status)
+    return Shown("make.html", facts, json=address("models"), status=view.status)
 
 
 def look(view: View) -> Answer:
@@ -202,7 +202,7 @@ def _confirm(
         "faults": wrong,
         "asks_gaps": asks_gaps(wrong),
     }
-    return Shown("confirm.html", facts, status=status)
+    return Shown("confirm.html", facts, json=address("models"), status=status)
 
 
 def _unready(view: View) -> dict[str, str]:

@@ -305,7 +305,7 @@ def _page(
         "faults": wrong or {},
         "asks_gaps": asks_gaps(wrong or {}),
     }
-    same = call[2] if call is not None else None
+    same = call[2] if call is not None else view.path()
     return Shown("predict.html", facts, json=same, status=status)
 
 

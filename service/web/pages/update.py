@@ -90,7 +90,7 @@ def ask_cancel(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("cancel.html", facts, status=view.status)
+    return Shown("cancel.html", facts, json=address("updates", update.id), status=view.status)
 
 
 @asks_again(ask_cancel)

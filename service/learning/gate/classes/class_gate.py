@@ -10,6 +10,7 @@ from service.contract.report import GateReport
 from service.learning.gate.classes import class_rules as rules
 from service.learning.gate.classes import contradiction_rules
 from service.learning.gate.classes.class_measurements import Measured
+from service.learning.gate.classes.renames import renames
 from service.learning.gate.gate import Finding, decided, sound
 from service.learning.gate.wrong_columns import wrong_columns
 
@@ -20,7 +21,7 @@ RULES: tuple[tuple[int, str, Callable[[Measured, GatePolicy], Finding]], ...] = 
     (2, "contradicts_everything", contradiction_rules.contradicts_everything),
     (3, "contradicts_class", contradiction_rules.contradicts_class),
     (4, "disagrees_broadly", contradiction_rules.disagrees_broadly),
-    (12, "renames", rules.renames),
+    (12, "renames", renames),
     (5, "forgets", rules.forgets),
     (6, "intrudes", rules.intrudes),
     (7, "new_class_not_learned", rules.new_class_not_learned),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from urllib.parse import quote
 
 from service.contract.enums import Severity
 from service.contract.figures import percent
 from service.contract.policy import GatePolicy, SlowLoss
 from service.contract.report import BESIDE_SETTINGS
-from service.learning.gate.classes.class_measurements import ALL, Harm, Likeness, Measured, NewClass, Since
-from service.learning.gate.gate import Finding, adds_up, silent_without
-from service.learning.statistics import SURELY, Narrowed, Paired, auc_at_most, holm, outweighs, step_up, wilson
-from service.learning.wording import counted, listed, points, rows, too_few, whole_percent
+from service.learning.gate.classes.class_measurements import ALL, Harm, Measured, NewClass, Since
+from service.learning.gate.gate import Figure, Finding, adds_up, silent_without
+from service.learning.statistics import SURELY, Narrowed, Paired, holm, outweighs, step_up, wilson
+from service.learning.wording import listed, points, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 LOOK_AT_LABELS = (
@@ -26,8 +25,6 @@ COUNT_OLD = (
 )
 SOFTENED = 0.8
 """Soft edges make a drop smaller: so much of the limit is as much as all of it where rows are counted."""
-MOST_NAMES = 3
-"""More classes than this that a new one is taken for are counted."""
 ONE_GROUP = "All rows are of one group, so none of them can judge what is learned from the others."
 STUCK = "The training loss did not fall: try another lr, or more epochs."
 
@@ -58,21 +55,27 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding(ONE_GROUP, limit=rule.p, evidence=False, unproven=True)
     if unseen.rows < rule.min_rows:
         what = f"Nothing was tested: {too_few(unseen.rows)}"
-        return Finding(what, limit=rule.p, evidence=False, unproven=True)
+        return Finding(what, limit=rule.p, evidence=False, unproven=True, figures={"rows": unseen.rows})
     right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
+    told: dict[str, Figure] = {
+        "rows": unseen.rows,
+        "right": unseen.right / unseen.rows,
+        "chance": unseen.chance,
+        "class": first.commonest,
+    }
     _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
         what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
-        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True)
+        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True, figures=told)
     remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
     if unseen.p > rule.p:
         no_better = f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
         what = f"The labels cannot be predicted from the inputs. {no_better}"
-        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy)
+        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy, figures=told)
     if best < unseen.chance + rule.least_gain * (1 - unseen.chance):
         what = f"It knows next to nothing. {right}; chance would give {percent(unseen.chance)}."
-        return Finding(what, None, rule.p, Severity.HELD, remedy)
-    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p)
+        return Finding(what, None, rule.p, Severity.HELD, remedy, figures=told)
+    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p, figures=told)
 
 
 def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:
@@ -117,7 +120,8 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
         what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {_newly(in_all, most)}."
         remedy = "Learn these rows by the method of the live version, or promote this one."
-        return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True)
+        told = _changed(harm.rows, in_all)
+        return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=told)
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"Of {rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
     if moved_on(measured, policy):
@@ -125,7 +129,11 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     fires = Severity.REJECTED if masked.p_harm < rule.p_reject else Severity.HELD
     forgot = "It forgot" if fires is Severity.REJECTED else "It may have forgotten"
     what = f"{forgot}. Of {rows(harm.rows)} {_newly(masked, limit)}."
-    return Finding(what, masked.drop, limit, fires, _remedy(measured))
+    return Finding(what, masked.drop, limit, fires, _remedy(measured), figures=_changed(harm.rows, masked))
+
+
+def _changed(judged: int, paired: Paired) -> dict[str, Figure]:
+    return {"rows": judged, "worse": paired.worse, "better": paired.better}
 
 
 def _newly(paired: Paired, limit: float | None = None) -> str:
@@ -160,85 +168,6 @@ def intrudes(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     return Finding(f"{percent(share)} of the old rows are answered with a new class.", share, usual + rule.margin)
 
 
-def renames(measured: Measured, policy: GatePolicy) -> Finding:
-    """Rule 12: rows of a new class are rows of old classes, and nothing but the name tells them apart."""
-    rule, new = policy.renames, (*measured.new_classes, *measured.young)
-    if not new:
-        return Finding("No class is new.")
-    compared = _like_old_ones(measured, policy)
-    if not compared:
-        what = f"Version {measured.live} takes too few rows of new classes for old ones to compare them."
-        return Finding(what, limit=rule.min_separation, evidence=any(c.like is not None for c in new))
-    alike = [item for item in compared if _is_alike(item[1], policy, len(compared))]
-    if not alike:
-        names, like = min(compared, key=lambda item: item[1].separation or 0.0)
-        apart = whole_percent(like.separation or 0.0)
-        what = f"{_taken_for(names, like, measured)}; now {apart} of pairs of an old and a new row can be told apart."
-        return Finding(what, like.separation, rule.min_separation)
-    names, like = max(alike, key=lambda item: item[1].compared)
-    what = f"{_taken_for(names, like, measured)}, and nothing tells them from rows of {_called(like)}."
-    renamed = [name for names, _ in alike for name in names]
-    if len(alike) > 1:
-        what += f" So it is with {counted(len(alike) - 1, 'other class', 'other classes')}."
-    remedy = _other_name(renamed, [like for _, like in alike], measured)
-    return Finding(what, like.separation, rule.min_separation, Severity.HELD, remedy)
-
-
-def _is_alike(like: Likeness, policy: GatePolicy, tested: int) -> bool:
-    rule, apart = policy.renames, like.separation
-    if apart is None or apart >= rule.min_separation:
-        return False
-    return auc_at_most(apart, like.compared, like.beside, rule.usual_separation) < rule.p / tested
-
-
-def _like_old_ones(measured: Measured, policy: GatePolicy) -> list[tuple[tuple[str, ...], Likeness]]:
-    """Names of new classes whose rows can be compared with old ones. Those of too few rows are taken together, and
-    count where the base is as sure of most of their rows as of old ones."""
-    rule, compared, few = policy.renames, list[tuple[tuple[str, ...], Likeness]](), list[tuple[str, Likeness]]()
-    for c in (*measured.new_classes, *measured.young):
-        if c.like is None or c.like.separation is None:
-            continue
-        least = rule.min_share_of_many if c.like.rows >= rule.many_rows else rule.min_share
-        enough = c.like.compared >= rule.min_sure and (c.like.all or c.like.share >= least)
-        if c.like.rows >= rule.min_rows and enough:
-            compared.append(((c.name,), c.like))
-        elif not c.like.all:
-            few.append((c.name, c.like))
-    if len(few) > 1:
-        both = Likeness.together([like for _, like in few])
-        if both.compared >= rule.min_sure and both.share >= rule.min_share:
-            compared.append((tuple(name for name, _ in few), both))
-    return compared
-
-
-def _called(like: Likeness) -> str:
-    """The classes that most of its rows are taken for: "3", or "3", "5" and 2 more."""
-    names = [f'"{name}"' for name in like.mostly]
-    return listed(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:2])} and {len(names) - 2} more"
-
-
-def _taken_for(names: Sequence[str], like: Likeness, measured: Measured) -> str:
-    """Counts the rows that are taken for one of the classes that are named."""
-    new, taken, surely = listed(names, quote=True), sum(like.mostly.values()), "" if like.all else "surely "
-    return f"Of {rows(like.rows)} of {new}, {taken:,} are {surely}{_called(like)} for version {measured.live}"
-
-
-def _other_name(renamed: Sequence[str], alike: Sequence[Likeness], measured: Measured) -> str:
-    """Says what to send where they are other names, and where they are not. A name that is left behind stays known, so
-    that a slip of the pen would pass for it later."""
-    one, earlier = len(renamed) == 1, [c.name for c in measured.young if c.name in renamed]
-    old = "that name" if len({name for like in alike for name in like.mostly}) == 1 else "those names"
-    also = f" and the earlier batches that brought {listed(earlier, quote=True)}" if earlier else ""
-    paths = [f"DELETE /v1/models/…/classes/{quote(name, safe='')}" for name in renamed[:MOST_NAMES]]
-    more = f" and {len(renamed) - MOST_NAMES} more" if len(renamed) > MOST_NAMES else ""
-    return (
-        f"{'Is it another name' if one else 'Are they other names'}? Then send these rows again under {old}, take this "
-        f"batch{also} back, and remove {'the name' if one else 'the names'}, which would stay known "
-        f"({', '.join(paths)}{more}). If {'it is a class of its' if one else 'they are classes of their'} own, promote "
-        "this version."
-    )
-
-
 def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     """Rule 7: rows of a new class are not recognised, out of fold."""
     rule, new = policy.new_class_not_learned, measured.new_classes
@@ -247,7 +176,7 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     total = NewClass.together(new)
     if total.rows < rule.min_rows:
         of = f" of {listed([c.name for c in new], quote=True)}"
-        return Finding(too_few(total.rows, of), evidence=False, unproven=True)
+        return Finding(too_few(total.rows, of), evidence=False, unproven=True, figures={"rows": total.rows})
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
     lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
@@ -258,7 +187,10 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
         recognised = f"{missed.hits:,} of {missed.rows:,} of {'its' if one else 'their'} rows are recognised{could}"
         what = f"{names} {'was' if one else 'were'} not learned: {recognised}."
-        return Finding(what, recall, limit, Severity.HELD, "Send more rows, or use another method, such as ridge.")
+        told: dict[str, Figure] = {"rows": missed.rows, "hits": missed.hits, "classes": [c.name for c in lost or new]}
+        told |= {"could": missed.yardstick_hits} if missed.yardstick_hits else {}
+        remedy = "Send more rows, or use another method, such as ridge."
+        return Finding(what, recall, limit, Severity.HELD, remedy, figures=told)
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
     open_ = [
         f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
@@ -267,7 +199,8 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     ]
     if open_:
         what += f" Too few rows to judge by: {listed(open_)}."
-    return Finding(what, recall, limit, unproven=bool(open_))
+    counts: dict[str, Figure] = {"rows": total.rows, "hits": total.hits}
+    return Finding(what, recall, limit, unproven=bool(open_), figures=counts)
 
 
 def _too_hard(new: NewClass, policy: GatePolicy) -> bool:
@@ -298,7 +231,10 @@ def worst_class(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     others = len(worse) - 1
     rest = f" So did {others} more." if others else " The others did not." if len(harm.groups) > 1 else ""
     remedy = f"Send more rows of {worst.phrase}, or look at {'their' if worst.several else 'its'} rows in this batch."
-    return Finding(f"{name} got worse, {change}.{rest}", worst.paired.drop, rule.max_drop, fires, remedy)
+    told: dict[str, Figure] = {"rows": worst.paired.rows, "before": worst.before, "after": worst.after}
+    told |= {"others": others} if others else {}
+    what = f"{name} got worse, {change}.{rest}"
+    return Finding(what, worst.paired.drop, rule.max_drop, fires, remedy, figures=told)
 
 
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:

@@ -9,7 +9,7 @@ from service.contract.enums import Severity
 from service.contract.policy import ContradictsEverything, DisagreesBroadly, GatePolicy, Unlearnable
 from service.contract.report import BY_CHANCE, ClassEvidence
 from service.learning.gate.classes.class_measurements import Contradiction, Measured
-from service.learning.gate.gate import Finding, silent_without
+from service.learning.gate.gate import Figure, Finding, silent_without
 from service.learning.statistics import at_least
 from service.learning.wording import rows, whole_percent
 
@@ -243,7 +243,9 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
     remedy = "Either the labels or the model is wrong; only a person can tell."
-    return Finding(what, value, limit, Severity.HELD, remedy)
+    told: dict[str, Figure] = {"rows": evidence.confident, "conflicts": count, "class": name}
+    told |= {"label": max(evidence.toward, key=lambda label: evidence.toward[label])} if agree else {}
+    return Finding(what, value, limit, Severity.HELD, remedy, figures=told if not when else {})
 
 
 @silent_without(_familiar)

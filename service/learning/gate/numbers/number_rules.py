@@ -29,7 +29,7 @@ def first_version(measured: NumberMeasured, number: OneNumber, policy: NumberPol
         what = f"All targets{number.of} are {amount(first.median)}, so nothing shows whether they can be predicted."
         return Finding(what, limit=rule.p, evidence=False, unproven=True)
     if first.rows < rule.min_rows:
-        return Finding(too_few(first.rows), limit=rule.p, evidence=False, unproven=True)
+        return Finding(too_few(first.rows), limit=rule.p, evidence=False, unproven=True, figures={"rows": first.rows})
     off = f"On {rows(first.rows)} it had not seen it is off by {number.error(first.error)}"
     beside = f"always saying their median, {amount(first.median)}, is off by {number.error(first.median_error)}"
     if first.p <= rule.p:

@@ -57,7 +57,7 @@ def ask(view: View) -> Answer:
         "erase": "erase" in view.form,
         "faults": view.faults,
     }
-    return Shown("data/retract.html", facts, status=view.status)
+    return Shown("data/retract.html", facts, json=view.path("batches", batch.id), status=view.status)
 
 
 @asks_again(ask)

@@ -48,7 +48,7 @@ def ask(view: View) -> Answer:
         "form": view.form,
         "faults": {GENERAL if at == "rows" else at.replace("rows.", LABEL): said for at, said in view.faults.items()},
     }
-    return Shown("data/correct.html", facts, status=view.status)
+    return Shown("data/correct.html", facts, json=path, status=view.status)
 
 
 @asks_again(ask)

@@ -78,7 +78,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
         "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
-    return Shown("data/send.html", facts, status=view.status)
+    return Shown("data/send.html", facts, json=view.path(), status=view.status)
 
 
 def asks_gaps(faults: Mapping[str, str]) -> bool:

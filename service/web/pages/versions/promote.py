@@ -35,7 +35,7 @@ def ask(view: View) -> Answer:
         "auto": "auto" in view.form,
         "faults": view.faults,
     }
-    return Shown("promote.html", facts, status=view.status)
+    return Shown("promote.html", facts, json=view.path("versions", version.number), status=view.status)
 
 
 @asks_again(ask)

@@ -35,7 +35,7 @@ def ask(view: View) -> Answer:
         "reason": view.form.get("reason", ""),
         "faults": view.faults,
     }
-    return Shown("rollback.html", facts, status=view.status)
+    return Shown("rollback.html", facts, json=view.path(), status=view.status)
 
 
 @asks_again(ask)
