@@ -1,4 +1,4 @@
-"""Models of one test in the service that the tests share."""
+"""What tests share: the service, several in the other environment, and models of one test alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.acceptance.environments import BOTH, Environment, scaled
 from tests.acceptance.service import Caller
+from tests.postgres import PostgresServer
 from tests.running import Server
+from tests.s3 import S3Server
 
 NewModel = Callable[..., Caller]
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, s3: S3Server) -> Iterator[Environment]:
+    """Two services and two workers for all tests that do not end them."""
+    environment = scaled(tmp_path_factory.mktemp("several"), postgres, s3, lease_seconds=30.0)  # no stall ends a lease
+    yield environment
+    environment.stop()
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def environment(request: pytest.FixtureRequest) -> Environment:
+    """The service that tests share, or several of them."""
+    if request.param == "embedded":
+        shared: Server = request.getfixturevalue("shared")
+        return Environment("embedded", [shared], (shared.data / "store").as_uri())
+    several: Environment = request.getfixturevalue("several")
+    return several
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from service.registry.sql.engines import migrate
+from service.runtime import Runtime
+from service.settings import Settings
 from tests.acceptance import invariants
 from tests.acceptance.service import QUICK, WorkProcess
 from tests.postgres import PostgresServer
@@ -51,6 +53,11 @@ class Environment:
         self._started += 1
         self.workers.append(worker)
         return worker
+
+    def runtime(self) -> Runtime:
+        """Opens the same registry and store in this process."""
+        data = self.services[0].data
+        return Runtime(Settings(data=data, database_url=self.database_url, store_url=self.store_url))
 
     def hold(self, acknowledged: Iterable[str] = ()) -> None:
         """Asserts the invariants."""

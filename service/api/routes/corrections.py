@@ -23,7 +23,7 @@ from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent
 from service.intake.kinds.brought_values import lacked_cells
 from service.intake.near import near_matches
-from service.learning.data.rows import LEARNING_ROWS, Rows
+from service.learning.data.rows import EXAM_ROWS, LEARNING_ROWS, NUMBER_EXAM_ROWS, Rows
 from service.learning.data.serialization import pack_rows, unpack_batch
 from service.registry import batches, models, updates
 from service.registry.callers import quotas
@@ -94,8 +94,12 @@ def _how_judged(version: Version, method: str, replaced: str | None, target: Tar
             f"beside what {method} answers from other rows."
         )
     if version.layout.get("exact"):
+        most = f"{EXAM_ROWS} rows of each class" if target.has_classes else f"{NUMBER_EXAM_ROWS} rows of each source"
+        before = " The version before it, where there was one, judged all rows of classes that it knew."
         return (
-            f"Version {version.number} ({method}) judged each row by a head that had learned others, and not this one."
+            f"Version {version.number} ({method}) judged at most {most}, each by a head that had learned others: "
+            "neither the row nor its copies, its group and its fifth of all rows."
+            + (before if replaced is None else "")
         )
     if replaced is not None:
         return (
@@ -104,7 +108,7 @@ def _how_judged(version: Version, method: str, replaced: str | None, target: Tar
         )
     return (
         f"{method} trains on rows, so version {version.number} judges by itself those alone that test it; the "
-        "others were judged by the version before it, where there was one. ridge and lda judge every row."
+        "others were judged by the version before it, where there was one. ridge and lda judge others, too."
     )
 
 
