@@ -20,6 +20,7 @@ from service.learning.run import Run
 from service.registry import models, versions
 from service.registry.sql.engines import open_database
 from tests.acceptance.conftest import NewModel
+from tests.acceptance.environments import Environment
 from tests.acceptance.service import SPEC, blobs, slow
 from tests.learning.memory_data import MemoryData
 from tests.running import Server
@@ -32,6 +33,11 @@ CASES = [
     (MLP, {"name": "l2_sp", "strength": 0.5, "epochs": 4}),
     (MLP, {"name": "den", "epochs": 2}),
 ]
+
+
+@pytest.fixture
+def service(environment: Environment) -> Server:
+    return environment.services[0]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +53,7 @@ def _one_thread() -> Iterator[None]:
     ("architecture", "method"), CASES, ids=[str(c[1]["name"]) + str(k) for k, c in enumerate(CASES)]
 )
 def test_the_service_learns_the_bits_of_the_same_calls_in_process(
-    shared: Server, new_model: NewModel, architecture: dict[str, Any], method: dict[str, Any]
+    environment: Environment, new_model: NewModel, architecture: dict[str, Any], method: dict[str, Any]
 ) -> None:
     fields = {"architecture": architecture} if architecture else {}
     caller = new_model(promotion="manual", **fields)
@@ -58,7 +64,7 @@ def test_the_service_learns_the_bits_of_the_same_calls_in_process(
         caller.ok("POST", f"{caller.path}/deployments", {"version": k + 1})
         sent.append((done["batches"][0], *blobs(k, classes=classes)))
 
-    with closing(open_database(shared.database_url)) as database, database.reading() as session:
+    with closing(open_database(environment.database_url)) as database, database.reading() as session:
         secret, model = models.installation_secret(session), models.get(session, caller.name)
         folding = Folding.model_validate({"input": model.input, **(model.folding or {})})
         stored = [versions.get(session, models.get(session, caller.name), k + 1) for k in range(2)]

@@ -13,12 +13,12 @@ from service.registry.rows import ledger
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Batch, Version
 from service.runtime import Runtime
-from service.settings import Settings
-from service.storage.artifacts import model_area
+from service.storage.artifacts import SHARDS, model_area
+from service.storage.opening import open_store
 from service.upkeep.verify import verify
 from service.worker.parent import erasure
-from tests.acceptance import invariants
 from tests.acceptance.conftest import NewModel
+from tests.acceptance.environments import Environment
 from tests.acceptance.service import ENDLESS, RIDGE, Caller, blobs, slow, stored_version, until
 from tests.running import Server
 
@@ -26,9 +26,14 @@ MLP = {"backbone": {"name": "mlp", "hidden": [8]}}
 TUNE = slow(5)
 
 
-def parts(server: Server, caller: Caller, number: int) -> dict[str, str]:
+@pytest.fixture
+def service(environment: Environment) -> Server:
+    return environment.services[0]
+
+
+def parts(caller: Caller, number: int) -> dict[str, str]:
     """Part -> digest of its bytes."""
-    return {shard["part"]: shard["digest"] for shard in stored_version(server, caller, number).shards}
+    return {shard["part"]: shard["digest"] for shard in stored_version(caller.server, caller, number).shards}
 
 
 def taken_back(caller: Caller, ids: list[str], **fields: Any) -> dict[str, Any]:
@@ -39,8 +44,21 @@ def taken_back(caller: Caller, ids: list[str], **fields: Any) -> dict[str, Any]:
     return done
 
 
+def heard(caller: Caller, version: int | None) -> list[str]:
+    """What it answers to three rows once the service has heard which version is live; None: no version that answers."""
+    body = {"inputs": blobs(5, rows=3)[0]}
+
+    def answered() -> list[dict[str, Any]]:
+        answer = caller.http.post(f"{caller.path}/predictions", json=body)
+        due = (200, version) if version is not None else (409, None)
+        return [answer.json()] if (answer.status_code, answer.json().get("version")) == due else []
+
+    [answer] = until(answered, what=f"the news of version {version}")
+    return [prediction["class"] for prediction in answer.get("predictions", [])]
+
+
 def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
-    shared: Server, new_model: NewModel
+    environment: Environment, new_model: NewModel
 ) -> None:
     with_it, without = new_model(), new_model()
     for caller, seeds in ((with_it, (0, 1, 2)), (without, (0, 2))):
@@ -50,9 +68,12 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     before = with_it.live()
     assert before == 3
     done = taken_back(with_it, [bad])
-    after, never = stored_version(shared, with_it, 4), stored_version(shared, without, 2)
+    after, never = (
+        stored_version(environment.services[0], with_it, 4),
+        stored_version(environment.services[0], without, 2),
+    )
     assert after.ledger_digest == never.ledger_digest
-    assert parts(shared, with_it, 4)["head.0"] == parts(shared, without, 2)["head.0"]
+    assert parts(with_it, 4)["head.0"] == parts(without, 2)["head.0"]
     assert with_it.state(bad) == "retracted"
     assert bad not in with_it.version(4)["batches"]
 
@@ -63,8 +84,8 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     statuses = {fact["part"]: fact["status"] for fact in certificate["shards"]}
     assert statuses["head.0"] == "recomputed"
     assert certificate["decided"] == [], "the first batch alone brings the same order of classes"
-    assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(shared, with_it, 4)
-    with closing(Runtime(Settings(data=shared.data))) as runtime:
+    assert {fact["part"]: fact["digest"] for fact in certificate["shards"]} == parts(with_it, 4)
+    with closing(environment.runtime()) as runtime:
         for number in (before, 4):
             assert verify(runtime, with_it.name, number).holds
 
@@ -72,24 +93,22 @@ def test_a_batch_that_is_taken_back_leaves_the_digest_of_never_having_seen_it(
     assert refused.status_code == 409
     again = with_it.http.post(f"{with_it.path}/deployments", json={"version": before, "reason": "I liked it"})
     assert (again.status_code, again.json()["nearest_clean"]) == (409, 1)
-    invariants.hold(shared.data, list(learned.values()))
+    environment.hold(list(learned.values()))
 
 
-def test_a_class_that_is_left_without_rows_leaves_the_columns(shared: Server, new_model: NewModel) -> None:
+def test_a_class_that_is_left_without_rows_leaves_the_columns(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     caller.learn(0, classes="ab")
     typo = caller.learn(1, classes="abz")["batches"]
     assert "z" in caller.version(2)["classes"]
     done = taken_back(caller, typo)
     assert sorted(caller.version(done["version"])["classes"]) == ["a", "b"]
-    inputs, _ = blobs(5, rows=3)
-    answer = caller.predict(inputs)
-    assert {p["class"] for p in answer["predictions"]} <= {"a", "b"}
-    assert parts(shared, caller, done["version"])["head.0"] == parts(shared, caller, 1)["head.0"]
+    assert set(heard(caller, done["version"])) <= {"a", "b"}
+    assert parts(caller, done["version"])["head.0"] == parts(caller, 1)["head.0"]
 
 
 def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_it(
-    shared: Server, new_model: NewModel
+    environment: Environment, new_model: NewModel
 ) -> None:
     caller = new_model()
     first = caller.learn(0, classes="ba")["batches"]
@@ -98,7 +117,7 @@ def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_i
     assert caller.version(done["version"])["classes"] == list("bacd")
     assert done["report"]["certificate"]["decided"] == ["class order"]
     assert taken_back(caller, last)["report"]["certificate"]["decided"] == []
-    invariants.hold(shared.data)
+    environment.hold()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +125,7 @@ def test_a_batch_that_brought_another_order_of_classes_is_told_to_have_decided_i
     [(0, [TUNE] * 3), (2, [TUNE] * 3), (1, [TUNE, TUNE, RIDGE])],
 )
 def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
-    shared: Server, new_model: NewModel, which: int, methods: list[dict[str, Any]]
+    environment: Environment, new_model: NewModel, which: int, methods: list[dict[str, Any]]
 ) -> None:
     with_it, without = new_model(architecture=MLP), new_model(architecture=MLP)
     for caller in (with_it, without):
@@ -120,27 +139,26 @@ def test_a_trained_lineage_is_the_same_bit_by_bit_without_the_batch(
     done = taken_back(with_it, [b for b in bad if b not in earlier])
     made = len(methods) + 1
     assert done["version"] == made
-    assert parts(shared, with_it, made) == parts(shared, without, len(methods) - 1)
+    assert parts(with_it, made) == parts(without, len(methods) - 1)
     certificate = done["report"]["certificate"]
     assert {fact["status"] for fact in certificate["shards"]} <= {"recomputed", "never saw it"}
     assert not set(done["batches"]) & set(with_it.version(made)["batches"])
-    invariants.hold(shared.data)
+    environment.hold()
 
 
 @pytest.mark.parametrize("method", [RIDGE, {"name": "linear_probe", "epochs": 2}, {"name": "auto"}])
 def test_everything_can_be_taken_back_and_learned_anew(
-    shared: Server, new_model: NewModel, method: dict[str, Any]
+    environment: Environment, new_model: NewModel, method: dict[str, Any]
 ) -> None:
     caller = new_model(method=method)
     first = caller.learn(0)["batches"]
     done = taken_back(caller, first)
     assert caller.version(done["version"])["classes"] == []
     assert "Nothing that was learned is left, so it answers nothing until rows come." in done["report"]["gate"]["why"]
-    inputs, _ = blobs(5, rows=3)
-    assert caller.http.post(f"{caller.path}/predictions", json={"inputs": inputs}).status_code == 409
+    heard(caller, None)
     again = caller.learn(1)
     assert (again["verdict"], caller.live()) == ("promoted", 3)
-    assert len(caller.predict(inputs)["predictions"]) == 3
+    assert len(heard(caller, 3)) == 3
     more = caller.learn(2)
     newest = taken_back(caller, caller.learn(3)["batches"])["why"]
     assert newest.startswith("Version 4 stands" if method["name"] == "linear_probe" else "Subtracted")
@@ -148,11 +166,11 @@ def test_everything_can_be_taken_back_and_learned_anew(
     assert ("method" in certificate["decided"]) == (method["name"] == "auto")
     taken_back(caller, more["batches"])
     assert caller.version(8)["classes"] == []
-    invariants.hold(shared.data)
+    environment.hold()
 
 
 def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
-    shared: Server, new_model: NewModel
+    environment: Environment, new_model: NewModel
 ) -> None:
     caller = new_model()
     ids = [caller.learn(k)["batches"][0] for k in range(3)]
@@ -169,10 +187,10 @@ def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
     assert live is not None
     assert not set(ids[:2]) & set(caller.version(live)["batches"])
     assert [caller.state(b) for b in ids] == ["retracted", "retracted", "learned"]
-    invariants.hold(shared.data, [*ids, new])
+    environment.hold([*ids, new])
 
 
-def test_what_live_never_learned_is_taken_back_without_a_version(shared: Server, new_model: NewModel) -> None:
+def test_what_live_never_learned_is_taken_back_without_a_version(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     caller.learn(0)
     waiting = caller.batch(1)
@@ -183,7 +201,7 @@ def test_what_live_never_learned_is_taken_back_without_a_version(shared: Server,
 
 
 def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_again(
-    shared: Server, new_model: NewModel
+    environment: Environment, new_model: NewModel
 ) -> None:
     caller = new_model()
     bad = caller.learn(0)["batches"]
@@ -201,11 +219,11 @@ def test_a_cancelled_retraction_leaves_everything_as_it_was_until_it_is_tried_ag
     assert caller.state(bad[0]) == "retracted"
 
 
-def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_model: NewModel) -> None:
+def test_what_is_erased_leaves_no_byte_and_the_number_stays(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     first = caller.learn(30)["batches"]
     bad = caller.learn(31)["batches"]  # rows of no other model here: weights are shared
-    with closing(open_database(shared.database_url)) as database, database.reading() as session:
+    with closing(open_database(environment.database_url)) as database, database.reading() as session:
         model = models.get(session, caller.name)
         area = model_area(model.id)
         entries = [digest for of in ledger.digests(session, bad).values() for digest in of.values()]
@@ -214,29 +232,29 @@ def test_what_is_erased_leaves_no_byte_and_the_number_stays(shared: Server, new_
         digests = {s["digest"] for s in versions.get(session, model, 2).shards}
     assert entries
     done = taken_back(caller, bad, erase=True)
-    caller.learn(2)  # whatever the worker had left to do is done
+    caller.learn(2)
+    with closing(environment.runtime()) as runtime:
+        until(lambda: not unfinished(runtime), what="the deletion")
 
     assert caller.http.get(f"{caller.path}/batches/{bad[0]}").json()["state"] == "erased"
     assert caller.http.get(f"{caller.path}/versions/2").json()["erased_at"] is not None
     inputs, _ = blobs(5, rows=1)
-    assert caller.http.post(f"{caller.path}/versions/2/predictions", json={"inputs": inputs}).status_code == 410
+    old = f"{caller.path}/versions/2/predictions"
+    until(lambda: caller.http.post(old, json={"inputs": inputs}).status_code == 410, what="the news")
     assert caller.http.post(f"{caller.path}/deployments", json={"version": 2}).status_code == 410
     assert caller.versions() == [1, 2, 3, 4]
-    store = shared.data / "store"
-    for digest in gone:
-        assert not (store / area / digest[:2] / digest[2:]).exists()
-    for digest in kept:
-        assert (store / area / digest[:2] / digest[2:]).exists()
-    left = {s["digest"] for n in (1, 3, 4) for s in stored_version(shared, caller, n).shards}
+    store = open_store(environment.store_url)
+    assert not [digest for digest in gone if store.has(area, digest)]
+    assert all(store.has(area, digest) for digest in kept)
+    left = {s["digest"] for n in (1, 3, 4) for s in stored_version(environment.services[0], caller, n).shards}
     assert digests - left
-    for digest in digests - left:
-        assert not (store / "shards" / digest[:2] / digest[2:]).exists()
-    with closing(Runtime(Settings(data=shared.data))) as runtime:
+    assert not [digest for digest in digests - left if store.has(SHARDS, digest)]
+    with closing(environment.runtime()) as runtime:
         assert verify(runtime, caller.name, done["version"]).holds
-    invariants.hold(shared.data)
+    environment.hold()
 
 
-def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model: NewModel) -> None:
+def test_an_archived_model_can_still_be_made_to_forget(environment: Environment, new_model: NewModel) -> None:
     caller = new_model()
     first, second = (caller.learn(seed)["batches"][0] for seed in (1, 2))
     assert caller.http.delete(caller.path).status_code == 204
@@ -249,7 +267,7 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
     assert (done["state"], done["version"]) == ("succeeded", None), done
     assert "archived" in done["why"]
 
-    with closing(Runtime(Settings(data=shared.data))) as runtime:
+    with closing(environment.runtime()) as runtime:
         with runtime.database.reading() as session:
             model = models.get(session, caller.name, archived_too=True)
             remaining = session.query(Version).where(Version.model_id == model.id, Version.erased_at.is_(None))
@@ -264,7 +282,7 @@ def test_an_archived_model_can_still_be_made_to_forget(shared: Server, new_model
         assert {digest for where, digest, _ in runtime.store.names() if where == area} <= named
     assert caller.http.get(caller.path).status_code == 404
     assert caller.state(second) == "erased"
-    invariants.hold(shared.data)
+    environment.hold()
 
 
 def unfinished(runtime: Runtime) -> list[int]:
