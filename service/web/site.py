@@ -154,20 +154,23 @@ def _made(page: Page, view: View, browser: Browser) -> _Made:
 
 
 def _rendered(shown: Shown, view: View, browser: Browser, lacks: Callable[[str], str] | None = None) -> _Made:
-    body = render(shown, browser, view.words, view.query, lacks or _lacking(view)).encode()
+    body = render(shown, browser, view.words, view.query, lacks or _lacking(view, bool(shown.calls))).encode()
     cookies = (("set-cookie", cookie) for cookie in browser.cookies())
     return _Made(shown.status, body, (("content-language", browser.language), *cookies), HTML)
 
 
-def _lacking(view: View) -> Callable[[str], str]:
+def _lacking(view: View, changes: bool) -> Callable[[str], str]:
     """What a page, or a form that is sent there, needs and the key of the browser lacks, in a sentence; "" where it
-    may, and where nobody knows: who has no good key signs in first."""
+    may. changes: a form stands on the page, so who has no good key signs in first: raises Refused. On other pages that
+    ask nothing, as the one to sign in, it leaves nothing out."""
 
     @cache
     def scopes() -> set[KeyScope] | None:
         try:
             return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
         except Refused:
+            if changes:
+                raise
             return None
 
     @cache
