@@ -55,6 +55,10 @@ class AnswerTable(BaseModel):
     _called: Sequence[str] = PrivateAttr(default=())
     _beside: Callable[[], Beside] = PrivateAttr(default=Beside)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the service answered the same, whatever it was asked with."""
+        return isinstance(other, BaseModel) and self.model_dump() == other.model_dump()
+
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns of the table by name -> their cells: those of the file or frame that are no inputs, such as an
         id, then "class" and "score", or each number by its name with both ends of its interval. A column that is
