@@ -17,7 +17,7 @@ import psutil
 
 from tests.running import ROOT, free_port
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STORE_BYTES = 100 * 2**20
 """Memory for objects of a node."""
 VARIABLES = {
@@ -70,10 +70,13 @@ class Node:
         """What `ray start` printed."""
         return self.log.read_text(errors="replace")
 
+    def processes(self) -> list[psutil.Process]:
+        """What runs on it, but for the process that started it."""
+        return psutil.Process(self._process.pid).children(recursive=True)
+
     def leave(self) -> None:
         """Has it say good-bye to the head, and ends what is left of it."""
-        start = psutil.Process(self._process.pid)
-        processes = start.children(recursive=True)
+        processes = self.processes()
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
@@ -87,8 +90,7 @@ class Node:
         """KILL, as when its machine is switched off."""
         if self._process.poll() is not None:
             return
-        start = psutil.Process(self._process.pid)
-        processes = [*start.children(recursive=True), start]
+        processes = [*self.processes(), psutil.Process(self._process.pid)]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)

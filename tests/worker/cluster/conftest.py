@@ -39,7 +39,7 @@ def runtime_of(
         data = tmp_path / f"data-{len(opened)}"
         data.mkdir()
         quick: dict[str, Any] = {
-            "lease_seconds": 4.0,
+            "lease_seconds": 120.0,  # no worker is lost here, and one that gets no turn for a while keeps its update
             "beat_seconds": 0.2,
             "poll_seconds": 0.05,
             "retry_delay_seconds": 0.2,

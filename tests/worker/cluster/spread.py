@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def with_kills(address: str, folder: Path) -> None:
     made = [bits(learn(facts, each, BATCHES, RIDGE, None)) for each in (IN_SEQUENCE, on_cluster)]
     assert made[0] == made[1]
     assert made[0]["ledger_digest"] is not None
+
+
+def doubled_here(caller: int, number: int) -> int:
+    """Twice the number; elsewhere it is never done."""
+    if os.getpid() != caller:
+        time.sleep(SECONDS)
+    return 2 * number
+
+
+def never_done(address: str, _: Path) -> None:
+    """Parts that no other process ever has done."""
+    tasks.PATIENCE_SECONDS = 1.0
+    Attempt(address, 1).wait()
+    doubled, cluster = partial(doubled_here, os.getpid()), OnCluster(2)
+    assert list(cluster.each(doubled, range(20))) == [2 * number for number in range(20)]
+    assert cluster.total(doubled, range(20), add) == 380
 
 
 def has_gpus() -> None:

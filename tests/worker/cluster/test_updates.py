@@ -32,11 +32,12 @@ from tests.updating import make_rows
 from tests.worker.parent.test_loop import events, look, order
 from tests.worker.sample_updates import assignment
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 RuntimeOf = Callable[[str | None], Runtime]
 WorkerOf = Callable[[Runtime], Worker]
-SECONDS = 60.0
+SECONDS = 180.0
+"""A net: what takes a second alone takes a minute on a machine that has much else to do."""
 
 
 def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
@@ -46,10 +47,10 @@ def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
         time.sleep(0.05)
 
 
-def learners() -> list[psutil.Process]:
-    """Processes of Ray that learn, as Ray names them."""
+def learners(head: Node) -> list[psutil.Process]:
+    """Processes of this node that learn, as Ray names them."""
     learning = []
-    for process in psutil.process_iter():
+    for process in head.processes():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if "ray::Learner" in " ".join(process.cmdline()):
                 learning.append(process)
@@ -114,7 +115,6 @@ def learned(worker: Worker, runtime: Runtime, made: list[str]) -> list[tuple[str
     return [(v.ledger_digest, [s["digest"] for s in v.shards], (v.report or {})["method"]) for v in versions]
 
 
-@pytest.mark.timeout(900)
 def test_updates_on_the_cluster_make_the_same_bits_as_beside_the_worker_a_large_one_with_tasks_on_any_number_of_nodes(
     head: Node, runtime_of: RuntimeOf
 ) -> None:
@@ -157,7 +157,6 @@ def spread(program: str, head: Node, folder: Path, **variables: str) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_variables")
 def test_a_block_whose_process_is_killed_is_made_by_another_and_the_update_has_the_same_bits(
     head: Node, tmp_path: Path
@@ -166,7 +165,11 @@ def test_a_block_whose_process_is_killed_is_made_by_another_and_the_update_has_t
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"data", "features_of", "sums_of_block"}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_variables")
+def test_parts_that_no_node_has_done_in_time_are_done_by_the_process_that_asks(head: Node, tmp_path: Path) -> None:
+    spread("never_done", head, tmp_path / "made")
+
+
 @pytest.mark.usefixtures("_variables")
 def test_features_of_an_update_on_a_gpu_are_made_on_others_of_its_kind_too(tmp_path: Path) -> None:
     """GPUs that Ray counts, and that are none: their features are computed on the CPU."""
@@ -187,16 +190,16 @@ def test_an_update_that_is_cancelled_ends_on_the_cluster_and_one_whose_process_i
     worker_of(runtime)
     update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
     until(lambda: training(runtime, update_id))
-    [learner] = learners()
+    [learner] = learners(head)
     with runtime.database.writing() as session:
         session.get_one(Update, update_id).cancel_requested = True
-    until(lambda: look(runtime, update_id).state == "cancelled", 10.0)
-    until(lambda: learner not in learners(), 10.0)
+    until(lambda: look(runtime, update_id).state == "cancelled")
+    until(lambda: learner not in learners(head))
     update_id = order(runtime, "retrain", epochs=1000, batch_size=1)
     until(lambda: training(runtime, update_id))
-    [learner] = learners()
+    [learner] = learners(head)
     learner.kill()
-    until(lambda: events(runtime, update_id).count("claimed") == 2, runtime.settings.lease_seconds + 5)
+    until(lambda: events(runtime, update_id).count("claimed") == 2)
     until(lambda: look(runtime, update_id).state == "succeeded")
     assert events(runtime, update_id) == ["queued", "claimed", "retried", "claimed", "succeeded"]
 
@@ -230,7 +233,7 @@ def test_without_a_cluster_an_update_waits_and_says_why_and_goes_on_once_there_i
         until(lambda: look(runtime, update_id).state == "queued")
         assert look(runtime, update_id).error is not None
         head = Node(2, port=int(address.rpartition(":")[2]))
-        until(lambda: look(runtime, update_id).state == "succeeded", 90.0)
+        until(lambda: look(runtime, update_id).state == "succeeded")
     finally:
         head.kill()
 
@@ -245,7 +248,7 @@ class Bridge:
     def refusal(self, assignment: dict[str, object]) -> Refused:
         """How it refuses an assignment; `phases`: those of its progress until then."""
         self._child.tell(assignment=assignment)
-        while not isinstance(message := self._child.hear(120), Refused):
+        while not isinstance(message := self._child.hear(SECONDS), Refused):
             self.phases += [message.phase] if isinstance(message, Progress) else []
         return message
 
@@ -309,4 +312,6 @@ def tsuika_ray(address: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service.cli", "ray"]
     (folder / "store").mkdir(exist_ok=True)
     settings = {**environment(ray=address, data=folder), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=settings, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
