@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Unpack
 from river import base
 
 from service.client import Client, NotFound, NotLive, RemoteModel, Result
-from service.client.answers import class_name
+from service.client.kinds.classes import class_name
 from service.client.learning import UpdateOptions
 from service.client.rows.guess import guess
 

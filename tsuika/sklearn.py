@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from service.client import Client, NotFound, RemoteModel
-from service.client.answers import class_name
+from service.client.kinds.classes import class_name
 from service.client.rows.guess import guess
 from service.client.rows.table_rows import is_frame
 from service.contract.enums import Verdict

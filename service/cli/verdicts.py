@@ -9,7 +9,6 @@ from rich.text import Text
 from service.cli.connection import in_options, url
 from service.cli.exits import DONE, ERROR, HELD, REJECTED
 from service.cli.output import MARKS, plain, print_json, print_table, stderr, stdout
-from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
 """Exit codes of the verdicts."""
-SHOWN = 3
-"""Of more numbers a row the errors of these are listed in one cell."""
 
 
 def print_update(schema: str, update: Update, as_json: bool) -> int:
@@ -61,9 +58,10 @@ def marked(verdict: str, sentence: str) -> Text:
 
 def print_measured(console: Console, report: AnyReport | None, indent: str = "", live: bool = True) -> None:
     """What was measured before and after, a line each; of a version that is not `live`, that nobody got it so."""
-    from service.client.result import NOT_LIVE, lines_of
+    from service.client.kinds import kind_of
+    from service.client.result import NOT_LIVE
 
-    if report is not None and (lines := lines_of(report)):
+    if report is not None and (lines := kind_of(report).lines(report)):
         rows = [[indent + line.name, *line[1:]] for line in lines]
         print_table(console, ["", "before", "after", ""], rows, "before after")
         if not live:
@@ -71,18 +69,10 @@ def print_measured(console: Console, report: AnyReport | None, indent: str = "",
 
 
 def figure(report: AnyReport | None) -> str:
-    """How good a version was when it was judged, in a figure: the share that was right, or the mean error, of a first
-    version on rows of its own."""
-    from service.contract.report import Report
+    """How good a version was when it was judged, in a figure; a dash where it was not."""
+    from service.client.kinds import kind_of
 
-    if isinstance(report, Report):
-        share = report.new_classes.after if report.after is None else report.after.accuracy
-        return "–" if share is None else percent(share)
-    if report is None or report.after is None:
-        return "–"
-    errors = [number.mae for number in report.after.numbers[:SHOWN]] or [report.after.mae]
-    more = " …" if len(report.after.numbers) > SHOWN else ""
-    return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
+    return "–" if report is None else kind_of(report).figure(report)
 
 
 def _print_verdict(update: Update) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from service.client.errors import ClientError
-from service.client.result import amount, percent
-from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
+from service.client.kinds import KINDS
+from service.contract.predictions import AnyPredictions, Predictions
 from service.contract.resources import AnySuspect, Version
 
 if TYPE_CHECKING:
@@ -91,14 +91,15 @@ class Comparison:
         cls, versions: tuple[Version, Version], answers: Sequence[AnyPredictions], labels: Sequence[Any] | None
     ) -> Comparison:
         """`labels`: plain ones, None where nobody knows."""
-        one, other = map(_answered, answers)
+        kind = KINDS[answers[0].kind]
+        one, other = map(kind.answered, answers)
         differ = [k for k, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]
         known = [k for k, label in enumerate(labels or ()) if label is not None]
-        kind, scores = answers[0].kind, None
+        scores = None
         if labels is not None and known:
-            sums = [sum(SCORES[kind].of(said[k], labels[k]) for k in known) for said in (one, other)]
+            sums = [sum(kind.scored(said[k], labels[k]) for k in known) for said in (one, other)]
             scores = sums[0] / len(known), sums[1] / len(known)
-        return cls(*versions, len(one), differ, scores, kind)
+        return cls(*versions, len(one), differ, scores, answers[0].kind)
 
     @property
     def sentence(self) -> str:
@@ -108,41 +109,10 @@ class Comparison:
         lost = [name for name in self.first.classes if name not in self.second.classes]
         said = f"{names} answer {len(self.differ):,} of {self.rows:,} rows differently." if self.rows else f"{names}."
         if self.scores is not None:
-            score = SCORES[self.predicts]
-            said += f" {score.name}: {score.written(self.scores[0])} and {score.written(self.scores[1])}."
+            kind = KINDS[self.predicts]
+            said += f" {kind.score}: {' and '.join(map(kind.written, self.scores))}."
         said += f" The second also knows {', '.join(added)}." if added else ""
         return said + (f" It does not know {', '.join(lost)}." if lost else "")
 
     def __repr__(self) -> str:
         return self.sentence
-
-
-def _answered(answer: AnyPredictions) -> list[Any]:
-    return list(answer.values) if isinstance(answer, NumberPredictions) else answer.classes
-
-
-def _error(answered: Any, label: Any) -> float:
-    """The error of a number, the mean of those of a row."""
-    values, targets = (x if isinstance(x, list | tuple) else [x] for x in (answered, label))
-    return float(sum(abs(value - target) for value, target in zip(values, targets, strict=True)) / len(values))
-
-
-def class_name(label: Any) -> str:
-    """A label as the name of a class: whole numbers and booleans as JSON writes them."""
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
-
-
-class Score(NamedTuple):
-    """How answers of a kind are scored: what the mean over rows is called, how it is written, and what a row has."""
-
-    name: str
-    written: Callable[[float], str]
-    of: Callable[[Any, Any], float]
-
-
-SCORES = {
-    "class": Score("Right", percent, lambda answered, label: float(answered == class_name(label))),
-    "number": Score("Mean error", amount, _error),
-}

@@ -1,6 +1,6 @@
 """What became of an update, as people read it: the verdict's sentence, what was gained and what was lost.
 
-The lines are made once (`lines_of`); a terminal, a notebook and a page draw them as they like.
+The lines are made once (`lines` of its kind of target); a terminal, a notebook and a page draw them as they like.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple, Self
+from typing import Self
 
 from service.client.errors import ClientError
-from service.contract import figures
+from service.client.kinds import kind_of
 from service.contract.enums import UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, NumberReport, batches_apart
-from service.contract.report import Report
+from service.contract.number_report import AnyReport, batches_apart
 from service.contract.resources import Update
 
 MARKS = {Verdict.PROMOTED: "●", Verdict.HELD: "◐", Verdict.REJECTED: "✕", Verdict.SUPERSEDED: "○"}
@@ -24,17 +23,6 @@ NOT_LIVE = 'It is not live: "after" is what it would answer.'
 """Stands below the table of a version that nobody is answered by."""
 EXPECT = re.compile(r'"expect": "(\w+)"')
 """What a body says, and a call says otherwise."""
-MOST_NUMBERS = 10
-"""Of more numbers a row these are listed."""
-
-
-class Line(NamedTuple):
-    """A line of a report card. Shares are in per cent, errors in the targets' own unit; "–" where nothing is known."""
-
-    name: str
-    before: str
-    after: str
-    note: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,7 +140,7 @@ class Result:
 
     def __repr__(self) -> str:
         mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
-        lines = lines_of(self.report) if self.report else []
+        lines = kind_of(self.report).lines(self.report) if self.report else []
         wide = max((len(line.name) for line in lines), default=0)
         table = [f"    {line.name:<{wide}}  {line.before:>8}  {line.after:>8}   {line.note}".rstrip() for line in lines]
         head = [f"    {'':<{wide}}  {'before':>8}  {'after':>8}"] if lines else []
@@ -163,7 +151,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         mark = MARKS.get(self.verdict, WAITING) if self.verdict else WAITING
-        lines = lines_of(self.report) if self.report else []
+        lines = kind_of(self.report).lines(self.report) if self.report else []
         rows = "".join(
             f"<tr><th scope='row'>{escape(line.name)}</th><td>{escape(line.before)}</td><td>{escape(line.after)}</td>"
             f"<td>{escape(line.note)}</td></tr>"
@@ -175,86 +163,6 @@ class Result:
         steps = "".join(f"<br>{escape(name)}: <code>{escape(step)}</code>" for name, step in self.next_steps.items())
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<div><p>{mark} <strong>{escape(self.sentence)}</strong></p>{table}{notes}<p>{steps[4:]}</p></div>"
-
-
-def lines_of(report: AnyReport) -> list[Line]:
-    """The lines of a report card: old and new classes, or the errors of numbers; before and after. Before and after are
-    of the same trusted rows; a note says so of a line that is of others."""
-    return _of_numbers(report) if isinstance(report, NumberReport) else _of_classes(report)
-
-
-def _of_classes(report: Report) -> list[Line]:
-    old, new = report.old_classes, report.new_classes
-    lines = []
-    if old.before is not None:
-        lines.append(
-            Line("old classes", percent(old.before), percent(old.after), _change(old.before, old.after, old.interval))
-        )
-    if new.names:
-        within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
-        lines.append(Line("new classes", "–", percent(new.after), within))
-    if report.tested is not None:
-        note = f"on {_rows(report.tested.rows)} of the batch, answered before any version had learned them"
-        lines.append(Line("new rows", percent(report.tested.accuracy), "–", note))
-    return lines
-
-
-def _of_numbers(report: NumberReport) -> list[Line]:
-    before, after, tested = report.before, report.after, report.tested
-    lines = []
-    if tested is not None:
-        last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
-        note = f"on {_rows(tested.rows)} of {last}, answered before any version had learned them"
-        lines += [
-            Line(f"new rows, {number.name}", amount(number.mae), "–", note) for number in tested.numbers[:MOST_NUMBERS]
-        ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
-        if tested.coverage is not None:
-            lines.append(Line("within their interval", percent(tested.coverage), "–", "of these new rows"))
-    if tested is not None and report.skill is not None:
-        plain = "" if report.yardstick_mae is None else f", which is off by {amount(report.yardstick_mae)}"
-        lines.append(Line("skill", percent(report.skill), "–", f"less error than the model's yardstick{plain}"))
-    if after is not None:
-        whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
-        on_rows = f"on {after.rows:,} {whose}"
-        was = {number.name: number.mae for number in before.numbers} if before is not None else {}
-        lines += [
-            Line(f"mean error, {number.name}", amount(was.get(number.name)), amount(number.mae), on_rows)
-            for number in after.numbers[:MOST_NUMBERS]
-        ] or [
-            Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
-            Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
-        ]
-    return lines
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s'[: count != 1]}"
-
-
-def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:
-    """ "−0.2, within chance"."""
-    if after is None or interval is None:
-        return ""
-    low, high = interval
-    chance = ", within chance" if low <= 0 <= high else ""
-    change = 100 * (after - before)
-    sign = "+" if round(change, 1) > 0 else "−" if round(change, 1) < 0 else ""
-    return f"{sign}{abs(change):.1f}{chance}"
-
-
-def percent(share: float | None) -> str:
-    """0.974 -> "97.4 %"; a dash where it is not known."""
-    return "–" if share is None else figures.percent(share)
-
-
-def points(share: float) -> str:
-    """0.974 -> "97.4"."""
-    return f"{100 * share:.1f}".replace("-", "−")
-
-
-def amount(value: float | None) -> str:
-    """1190.4 -> "1,190", 15.43 -> "15.4"; a dash where it is not known."""
-    return "–" if value is None else figures.amount(value)
 
 
 class NotLearned(ClientError):

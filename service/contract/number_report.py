@@ -137,6 +137,7 @@ class NumberReport(Fact):
     are null."""
 
     brief: ClassVar = ("gate", "tested", "before", "after", "skill", "notes")
+    kind: ClassVar = "number"
 
     tested: TestedErrors | None = Field(description="The honest number: rows of batches to come, as they came.")
     skill: float | None = Field(description="1 - mean error / that of the model's yardstick, on tested rows.")
@@ -177,6 +178,18 @@ class NumberReport(Fact):
         return of_each or ({"mean error": self.after.mae} if self.after else {})
 
     @property
+    def few_far_out(self) -> bool:
+        """Whether few rows are far out and may be why an update was stopped: no rule says that all of a batch is
+        wrong."""
+        stopped = any(rule.severity and rule.number in OF_ALL_ROWS for rule in self.gate.rules)
+        return 0 < len(self.batch.far_rows) <= FEW_ROWS and not stopped
+
+    @property
+    def batches_far_out(self) -> set[str]:
+        """Batches with targets far out."""
+        return {row.batch for row in self.batch.outliers}
+
+    @property
     def yardstick_mae(self) -> float | None:
         """Mean error of the model's yardstick on tested rows; None where it is not known, and of several numbers a row,
         whose skill is a mean."""
@@ -203,17 +216,9 @@ AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""
 
 
-def few_far_out(report: AnyReport) -> bool:
-    """Whether few rows are far out and may be why an update was stopped: no rule says that all of a batch is wrong."""
-    if isinstance(report, Report) or not 0 < len(report.batch.far_rows) <= FEW_ROWS:
-        return False
-    return not any(rule.severity and rule.number in OF_ALL_ROWS for rule in report.gate.rules)
-
-
 def batches_apart(report: AnyReport) -> set[str]:
     """Of batches that were judged together those that stand out, and those with targets far out."""
-    far = set[str]() if isinstance(report, Report) else {row.batch for row in report.batch.outliers}
-    return far | {part.batch for part in report.batch.parts if part.stands_out}
+    return {*report.batches_far_out} | {part.batch for part in report.batch.parts if part.stands_out}
 
 
 def nothing_left(report: AnyReport) -> bool:

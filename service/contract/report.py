@@ -340,6 +340,7 @@ class Report(Fact):
     count once."""
 
     brief: ClassVar = ("gate", "tested", "before", "after", "notes")
+    kind: ClassVar = "class"
 
     tested: TestedScore | None = Field(
         default=None, description="The honest number: rows as they came, before any version had learned them."
@@ -366,6 +367,9 @@ class Report(Fact):
     certificate: Certificate | None = None
     method: dict[str, Any] = Field(default={}, description="What the method itself tells; docs/auto.md has the units.")
     notes: list[str] = []
+
+    few_far_out: ClassVar = False
+    batches_far_out: ClassVar = frozenset[str]()
 
     @property
     def classes(self) -> dict[str, ClassScore]:

@@ -11,28 +11,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from service.client import NumberPredictions, RemoteModel
-from service.contract.predictions import AnyPredictions
+from service.client import RemoteModel
 from service.export.model_card import History, model_card
 from service.export.onnx_file import onnx_answers, onnx_file
 from service.export.program import Program, answers, exported, read_file
 from service.export.sample_rows import sample_rows
 
 WEIGHTS, PROGRAM, ONNX, CARD = "weights.safetensors", "program.pt2", "program.onnx", "README.md"
-MOST_COLUMNS = 1000
-"""Most classes that the service lists of a row: of more, those with the highest scores are compared."""
 CLOSE = 1e-4
 """Largest difference of a score, and of a number as a part of its size or of the spread of the answers: the service
 folds layers together and packs them, and rounds in another order."""
-ROUNDINGS = 16 * 2.0**-23
-"""Largest difference of a score as a part of the largest logit, where that is more: float32 holds 24 bits of a logit,
-and `lda` on labels of chance has logits of 100,000."""
 
 
 class ProgramDiffers(Exception):
@@ -63,14 +55,14 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
     data = model.weights(facts.number)
     checkpoint = read_file(data)
     program = Program(checkpoint)
-    rows, inputs = sample_rows(checkpoint)
+    rows, inputs = sample_rows(checkpoint, program.kind.added_back)
     prepared = program.prepared(inputs)
     graph = exported(program, prepared[:2])
     file = onnx_file(graph) if onnx else None
-    answered = model.predict(rows, **_whole(program, facts.number))
+    answered = model.predict(rows, version=facts.number, **program.kind.options())
     own = [answers(graph, prepared), *([onnx_answers(file, prepared)] if file is not None else [])]
-    difference = float(np.max([_difference(answered, each, program) for each in own]))
-    allowed = max(CLOSE, ROUNDINGS * program.largest_logit(prepared))
+    difference = float(np.max([program.kind.difference(answered, each) for each in own]))
+    allowed = max(CLOSE, program.rounded(prepared))
     if not difference <= allowed:
         raise ProgramDiffers(
             f"The program of version {facts.number} answers up to {difference:.2g} differently from the service on "
@@ -78,7 +70,7 @@ def export_version(model: RemoteModel, version: int | str, folder: Path, onnx: b
         )
     learned = frozenset(facts.batches)
     history = History(model.lineage(), [batch for batch in model.batches() if batch.id in learned])
-    card = model_card(model.info(), facts, history, checkpoint.layout, difference, len(rows), onnx)
+    card = model_card(model.info(), facts, history, program, difference, len(rows), onnx)
     whole = folder.resolve()
     with _beside(whole) as beside:
         try:
@@ -130,20 +122,3 @@ def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
 def _require_free(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} has files in it. Name another folder.")
-
-
-def _whole(program: Program, number: int) -> dict[str, Any]:
-    """How the service is asked for all that the program answers."""
-    numbers = program.grid is not None
-    return {"version": number} if numbers else {"version": number, "top": min(len(program.names), MOST_COLUMNS)}
-
-
-def _difference(answer: AnyPredictions, own: NDArray[np.float64], program: Program) -> float:
-    """The largest difference between what the service and what the program answered; NaN where either is no number."""
-    if isinstance(answer, NumberPredictions):
-        values = np.array(answer.values, np.float64).reshape(own.shape)
-        size = np.maximum(np.abs(values), np.ptp(values, axis=0))
-        return float(np.max(np.abs(values - own) / np.where(size > 0, size, 1.0)))
-    place = {name: k for k, name in enumerate(program.names)}
-    shares = [(row, share) for row, prediction in enumerate(answer.predictions) for share in prediction.top]
-    return float(np.max([abs(share.score - float(own[row, place[share.class_]])) for row, share in shares]))

@@ -6,22 +6,18 @@ A page of Markdown with the header that model hubs read (Mitchell et al., "Model
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.contract.inputs import ImageInput, TextInput
-from service.contract.number_report import NumberReport
-from service.contract.report import ClassScore, Report
 from service.contract.resources import Batch, Lineage, Model, Version
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
+from service.export.kinds.kind import Kind
+from service.export.markdown import PIPE, code, plain
+from service.export.program import Program
 from service.learning.network.checkpoint import Layout
 
-MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&~]")
-PIPE = "\\|"
-"""A | that does not end a cell of a table."""
-MOST_CLASSES = 200
-"""Classes that the card lists with their accuracy."""
 MOST_SOURCES, MOST_PARENTS = 50, 20
 LOAD = """```python
 import torch
@@ -71,7 +67,7 @@ def model_card(
     model: Model,
     version: Version,
     history: History,
-    layout: Layout,
+    program: Program,
     difference: float,
     rows: int,
     onnx: bool = False,
@@ -80,35 +76,28 @@ def model_card(
     there is an ONNX file."""
     return "\n".join(
         [
-            *_header(model, version),
-            *_facts(model, version, layout),
+            *_header(model, version, program.kind),
+            *_facts(version, program.kind),
             *_data(version, history),
-            *_quality(version),
-            *_use(layout, difference, rows, onnx),
+            *_quality(version, program.kind),
+            *_use(program, difference, rows, onnx),
         ]
     )
 
 
-def _header(model: Model, version: Version) -> Iterator[str]:
+def _header(model: Model, version: Version, kind: Kind[Any, Any]) -> Iterator[str]:
     task = {"image": "image-classification", "text": "text-classification"}.get(
         model.input.kind, "tabular-classification"
     )
-    if not model.target.has_classes:
+    if kind.regression:
         task = "tabular-regression"
     yield from ("---", "library_name: tsuika", f"pipeline_tag: {task}", "tags: [incremental-learning]", "---", "")
     yield f"# {model.name}, version {version.number}"
     yield ""
 
 
-def _facts(model: Model, version: Version, layout: Layout) -> Iterator[str]:
-    if not model.target.has_classes:
-        several = len(layout.outputs) > 1
-        yield f"It predicts {'numbers' if several else 'a number'}: {', '.join(map(_code, layout.outputs))}."
-    else:
-        named = ", ".join(map(_code, version.classes[:MOST_CLASSES]))
-        more = len(version.classes) - MOST_CLASSES
-        others = f" and {more:,} more" if more > 0 else ""
-        yield f"It predicts one of {len(version.classes):,} classes: {named}{others}."
+def _facts(version: Version, kind: Kind[Any, Any]) -> Iterator[str]:
+    yield kind.predicts(version)
     yield ""
     method = (version.method or {}).get("name")
     parent = f"version {version.parent}" if version.parent is not None else "nothing before it"
@@ -145,73 +134,33 @@ def _data(version: Version, history: History) -> Iterator[str]:
     for name, came in sorted(sources.items(), key=lambda item: -sum(batch.rows for batch in item[1]))[:MOST_SOURCES]:
         days = sorted({f"{batch.received_at:%Y-%m-%d}" for batch in came})
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        named = "not named" if name is None else _code(name).replace("|", PIPE)
+        named = "not named" if name is None else code(name).replace("|", PIPE)
         yield f"| {named} | {len(came):,} | {sum(batch.rows for batch in came):,} | {when} |"
     if len(sources) > MOST_SOURCES:
         yield f"| {len(sources) - MOST_SOURCES:,} more | | | |"
     yield ""
 
 
-def _quality(version: Version) -> Iterator[str]:
+def _quality(version: Version, kind: Kind[Any, Any]) -> Iterator[str]:
     yield "## How good it is"
     yield ""
     report = version.report
     if report is None:
         yield "It came with weights from elsewhere, and was not judged."
     else:
-        yield _plain(report.gate.why) or f"The gate's outcome: {report.gate.outcome}."
-        if isinstance(report, Report):
-            yield from _classes(report)
-        elif isinstance(report, NumberReport) and report.tested is not None:
-            tested = report.tested
-            yield ""
-            rows = f"{tested.rows:,} rows of {tested.batches:,} batches, before it learned them"
-            if tested.numbers:
-                errors = ", ".join(f"{_plain(number.name)} {number.mae:.6g}" for number in tested.numbers)
-            else:
-                errors = f"{tested.mae:.6g}"
-            yield f"Mean error {errors} on {rows}."
-            if report.skill is not None:
-                yield f"Skill {report.skill:.3f}: the part of the yardstick's error that it does not make."
-        yield from ("", *(f"- {_plain(note)}" for note in report.notes))
+        yield plain(report.gate.why) or f"The gate's outcome: {report.gate.outcome}."
+        yield from kind.quality(report)
+        yield from ("", *(f"- {plain(note)}" for note in report.notes))
     yield ""
 
 
-def _classes(report: Report) -> Iterator[str]:
-    scores = report.classes
-    if (after := report.after) is not None:
-        right, mean = f"{after.accuracy:.1%}", f"{after.balanced_accuracy:.1%}"
-        yield ""
-        yield f"Right on {right} of {after.rows:,} trusted rows, which it did not learn; {mean} as a mean over classes."
-        yield _commonest(after.classes)
-    elif report.new_classes.after is not None:
-        yield ""
-        yield f"Right on {report.new_classes.after:.1%} of {report.new_classes.rows:,} rows that it had not learned."
-        yield _commonest(report.new_classes.classes)
-    if report.tested is not None:
-        right = f"{report.tested.accuracy:.1%}"
-        yield ""
-        yield f"The version before was right on {right} of {report.tested.rows:,} rows of its batch, as they came."
-    if scores:
-        yield from ("", "| class | right | of rows |", "| --- | --- | --- |")
-    for name, score in list(scores.items())[:MOST_CLASSES]:
-        yield f"| {_code(name).replace('|', PIPE)} | {score.accuracy:.1%} | {score.rows:,} |"
-
-
-def _commonest(scores: Mapping[str, ClassScore]) -> str:
-    """What anybody could say of the same rows."""
-    rows = {name: score.rows for name, score in scores.items()}
-    most = max(sorted(rows), key=lambda name: rows[name])
-    return f"Always saying {_code(most)} is right on {rows[most] / sum(rows.values()):.1%} of them."
-
-
-def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[str]:
+def _use(program: Program, difference: float, rows: int, onnx: bool) -> Iterator[str]:
+    layout, shape = program.network.layout, program.kind.shape
     yield "## How to run it"
     yield ""
     if isinstance(layout.input, TableInput):
         yield from _cells(layout.input)
-    names = json.dumps(list(layout.outputs), ensure_ascii=False)
-    shape = "[n, k]: the numbers" if layout.numbers else "[n, classes]: probabilities"
+    names = json.dumps(program.kind.names, ensure_ascii=False)
     yield LOAD.format(rows=_rows(layout, "torch"), shape=shape, names=names)
     yield ""
     if onnx:
@@ -229,7 +178,7 @@ def _use(layout: Layout, difference: float, rows: int, onnx: bool) -> Iterator[s
 def _cells(spec: TableInput) -> Iterator[str]:
     yield "The cells of a row, float64, nan where one is missing:"
     yield ""
-    yield from (f"{k}. {_code(column.name)}: {CELLS[type(column)]}" for k, column in enumerate(spec.columns))
+    yield from (f"{k}. {code(column.name)}: {CELLS[type(column)]}" for k, column in enumerate(spec.columns))
     yield ""
     if any(isinstance(column, CategoryColumn) for column in spec.columns):
         yield CODE
@@ -247,15 +196,3 @@ def _rows(layout: Layout, library: str) -> str:
         raw = "pixels" if isinstance(spec, ImageInput) else "numbers"
         line = f"zeros({(1, *spec.shape)}, dtype={{}}.float32)  # raw {raw}: the program scales them"
     return f"rows = {library}.{line.format(library)}"
-
-
-def _plain(text: str) -> str:
-    """A sentence in which nothing is markup: it may hold names that people gave."""
-    return MARKUP.sub(r"\\\g<0>", text)
-
-
-def _code(name: str) -> str:
-    """A name as code, whatever is in it: no markup begins."""
-    fence = "`" * (max(map(len, re.findall("`+", name)), default=0) + 1)
-    pad = " " if "`" in name else ""
-    return f"{fence}{pad}{name}{pad}{fence}"

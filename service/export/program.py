@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from service.contract.inputs import TextInput
+from service.export import kinds
 from service.learning.backbones.extractor import Extractor
 from service.learning.data.rows import Array
 from service.learning.data.serialization import unpack
@@ -39,23 +40,15 @@ def read_file(data: bytes) -> Checkpoint:
 class Program(nn.Module):
     """What a version answers, as a module.
 
-    Rows [n, ...] as `prepared` makes them -> of classes: probabilities [n, C] float64, columns as `names`; of numbers:
-    values [n, k] float64.
+    Rows [n, ...] as `prepared` makes them -> what its `kind` makes of them [n, columns] float64, columns as its names:
+    probabilities of classes, values of numbers.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         layout = checkpoint.layout
-        self.names = list(checkpoint.outputs)
         self.network: Network = build(checkpoint).requires_grad_(False)
-        self.temperature = layout.temperature
-        self.grid = layout.numbers
-        if self.grid is not None:
-            self.register_buffer("unit", torch.tensor(self.grid.unit, dtype=torch.float64))
-            self.register_buffer("offset", torch.tensor(self.grid.offset, dtype=torch.float64))
-        self._reach = layout.exact.reach if layout.exact is not None else []
-        if self._reach:
-            self.register_buffer("ends", torch.tensor(self._reach, dtype=torch.float64))
+        self.kind = kinds.kind_of(layout)
         self._learned: list[int] = []
         if VALUES in checkpoint.parts:
             for place, codes in checkpoint.learned_values().codes.items():
@@ -68,24 +61,16 @@ class Program(nn.Module):
         return self.network.prepare(inputs)
 
     def forward(self, rows: Tensor) -> Tensor:
-        answers = self.network.logits(self._features(self._known(rows)))
-        if self.grid is None:
-            return torch.softmax(answers / self.temperature, 1, dtype=torch.float64)
-        answers = answers.to(torch.float64)
-        if self._reach:
-            answers = answers.clamp(*cast(Tensor, self.ends).unbind(1))
-        goals = answers * cast(Tensor, self.unit) + cast(Tensor, self.offset)
-        if self.grid.scale == "log":
-            return goals.exp()
-        column = self.grid.from_
-        return goals if column is None else goals + rows[:, column, None]
+        return cast(Tensor, self.kind(self._given(rows), rows))
 
-    def largest_logit(self, rows: Tensor) -> float:
-        """Of these rows, by what the softmax is given; 0 where numbers are predicted."""
-        if self.grid is not None:
-            return 0.0
+    def rounded(self, rows: Tensor) -> float:
+        """How far rounding alone may move an answer to these rows, where that is more than is allowed anyway."""
         with torch.no_grad():
-            return float(self.network.logits(self._features(self._known(rows))).abs().max()) / self.temperature
+            return self.kind.rounded(self._given(rows))
+
+    def _given(self, rows: Tensor) -> Tensor:
+        """What the head gives."""
+        return self.network.logits(self._features(self._known(rows)))
 
     def _known(self, rows: Tensor) -> Tensor:
         """Rows of a table in which values of categories that were never learned are missing."""

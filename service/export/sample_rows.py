@@ -23,8 +23,8 @@ BLANK = 0.1
 """Share of the cells of a table that are empty."""
 
 
-def sample_rows(checkpoint: Checkpoint) -> tuple[Any, Array]:
-    """Rows as the client takes them, and the same rows as arrays."""
+def sample_rows(checkpoint: Checkpoint, due: int | None = None) -> tuple[Any, Array]:
+    """Rows as the client takes them, and the same rows as arrays. due: a column of a table that no row lacks"""
     rng, spec = np.random.default_rng(0), checkpoint.layout.input
     scale = checkpoint.parts["scale"]
     rows: list[Any]
@@ -33,8 +33,8 @@ def sample_rows(checkpoint: Checkpoint) -> tuple[Any, Array]:
     elif isinstance(spec, TableInput):
         mean, std = scale["mean"].numpy(), scale["std"].numpy()
         rows = [_table_row(spec, mean, std, rng) for _ in range(ROWS)]
-        if (grid := checkpoint.layout.numbers) is not None and grid.from_ is not None:
-            base = spec.columns[grid.from_].name
+        if due is not None:
+            base = spec.columns[due].name
             for row in rows:  # the service refuses a row without what its answer is added to
                 row[base] = 0.0 if row[base] is None else row[base]
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.contract.enums import Outcome, Severity, UpdateKind, Verdict
-from service.contract.number_report import AnyReport, few_far_out, nothing_left
+from service.contract.number_report import AnyReport, nothing_left
 from service.contract.report import BESIDE_SETTINGS, BY_CHANCE, MOVE, Rule
 from service.contract.resources import Update
 from service.web.kinds import kind_of
@@ -47,7 +47,7 @@ def verdict_sentence(
         why = words("reason.too_few", n=n) if (n := next(few, None)) else words("reason.few")
     stays = words("reason.verdict.stays", live=base) if base is not None else words("models.not_live")
     said = words(f"reason.verdict.{key}", version=version, base=base, why=why, gained=gained, stays=stays)
-    if key == "rejected" and few_far_out(report):
+    if key == "rejected" and report.few_far_out:
         said += words("reason.batches.waits")
     return f"{said}{_by_batch(report, base, words)}" if key in ("held", "rejected") else said
 

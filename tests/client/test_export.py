@@ -23,6 +23,7 @@ from service.client import Client, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
 from service.contract.tables import TableInput
 from service.export import folder
+from service.export.kinds.classes import ROUNDINGS, ClassKind
 from service.export.onnx_file import NoOnnx, onnx_answers, onnx_file
 from service.export.sample_rows import sample_rows
 from service.learning.data.serialization import pack
@@ -144,7 +145,7 @@ def test_large_logits_differ_by_what_float32_holds_of_them(client: Client, tmp_p
     scale = {"mean": 3.0, "std": 7.0}
     model.import_version(pack(tensors), architecture=backbone, classes=classes, scale=scale, promote=True)
     done = export_version(model, 1, tmp_path / "out")
-    assert done.difference < folder.ROUNDINGS * 500_100
+    assert done.difference < ROUNDINGS * 500_100
 
 
 def card_parts(exported: Path) -> list[dict[str, Any]]:
@@ -322,8 +323,8 @@ def test_an_export_deletes_what_a_killed_one_of_its_name_left_and_nothing_that_s
 def test_program_that_answers_with_no_number_differs() -> None:
     shares = [SimpleNamespace(class_=name, score=0.5) for name in ("a", "b")]
     answer: Any = SimpleNamespace(predictions=[SimpleNamespace(top=shares)])
-    program: Any = SimpleNamespace(names=["a", "b"])
-    assert np.isnan(folder._difference(answer, np.array([[0.5, np.nan]]), program))
+    layout: Any = SimpleNamespace(outputs=["a", "b"], temperature=1.0)
+    assert np.isnan(ClassKind(layout).difference(answer, np.array([[0.5, np.nan]])))
 
 
 def test_rows_to_compare_are_such_as_the_service_takes() -> None:
@@ -331,13 +332,13 @@ def test_rows_to_compare_are_such_as_the_service_takes() -> None:
         {"kind": "table", "columns": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number"}]}
     )
     scale = {"mean": torch.zeros(2), "std": torch.ones(2)}
-    layout = SimpleNamespace(input=table, numbers=SimpleNamespace(from_=1))
-    rows, _ = sample_rows(cast(Any, SimpleNamespace(layout=layout, parts={"scale": scale})))
+    layout = SimpleNamespace(input=table)
+    rows, _ = sample_rows(cast(Any, SimpleNamespace(layout=layout, parts={"scale": scale})), due=1)
     assert any(row["a"] is None for row in rows)
     assert all(row["b"] is not None for row in rows)
     image = ImageInput(kind="image", channels=3, height=512, width=512)
     scale = {"mean": torch.tensor(127.5), "std": torch.tensor(127.5)}
-    layout = SimpleNamespace(input=image, numbers=None)
+    layout = SimpleNamespace(input=image)
     pixels, _ = sample_rows(cast(Any, SimpleNamespace(layout=layout, parts={"scale": scale})))
     assert pixels.nbytes < 2**26
 

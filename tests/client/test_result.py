@@ -12,7 +12,8 @@ import pytest
 
 from service.client import AsyncClient, AsyncModel, Client, NotLearned, Rejected, RemoteModel, Result
 from service.client.blocking import finish
-from service.client.result import lines_of
+from service.client.kinds.classes import ClassKind
+from service.client.kinds.numbers import NumberKind
 from service.contract.number_report import NumberReport
 from service.contract.report import Report
 from service.contract.resources import Update
@@ -53,7 +54,7 @@ def test_a_result_reads_as_its_report_card() -> None:
         '  Undo: client.model("digits").rollback("why")\n'
         "  Page: http://service/models/digits"
     )
-    assert [line.name for line in lines_of(Report.model_validate(REPORT))] == ["old classes", "new classes"]
+    assert [line.name for line in ClassKind().lines(Report.model_validate(REPORT))] == ["old classes", "new classes"]
 
 
 def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
@@ -72,7 +73,7 @@ NUMBERS: dict[str, Any] = {
 
 def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     numbers = {**NUMBERS, "rise": 0.1, "before": {**ERRORS, "mae": 10}, "after": ERRORS}
-    later = lines_of(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
+    later = NumberKind().lines(NumberReport.model_validate({**numbers, "tested": TESTED, "skill": 0.4}))
     tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
     assert later[:4] == [
         ("mean error, new rows", "12.5", "–", tested),
@@ -82,7 +83,7 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     ]
     several = {"numbers": [{"name": "salt", "mae": 21.9}, {"name": "heat", "mae": 0.1}]}
     members = {"before": {**ERRORS, **several}, "after": {**ERRORS, **several}, "tested": {**TESTED, **several}}
-    each = lines_of(NumberReport.model_validate({**numbers, **members, "skill": None}))
+    each = NumberKind().lines(NumberReport.model_validate({**numbers, **members, "skill": None}))
     assert [line[:3] for line in each] == [
         ("new rows, salt", "21.9", "–"),
         ("new rows, heat", "0.1", "–"),
@@ -90,7 +91,7 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
         ("mean error, salt", "21.9", "21.9"),
         ("mean error, heat", "0.1", "0.1"),
     ]
-    first = lines_of(
+    first = NumberKind().lines(
         NumberReport.model_validate({**numbers, "tested": None, "skill": None, "rise": None, "before": None})
     )
     assert [line[1:] for line in first] == [

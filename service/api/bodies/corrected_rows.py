@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from service.api.reader.annotations import Annotations, Due, check_grid
-from service.contract.names import clean_class_name
-from service.contract.targets.class_target import ClassTarget
+from service.api.reader.annotations import Annotations, Due
+from service.api.reader.kinds.kind import Right, Rights
 from service.errors import InvalidContent
-from service.intake.kinds.labels import text_of
-from service.intake.kinds.targets import read_targets
 from service.learning.data.near_duplicates import near, parted
-from service.learning.data.rows import NAMELESS, Rows, lend
-
-Right = tuple[str, tuple[float, ...]]
-"""The label of a row; or the nameless one, and its targets."""
-Rights = Mapping[int, Right | None]
-"""Number of a row -> what is right; None takes the row out."""
-
-
-def read_rights(values: Mapping[str, Any], due: Due) -> Rights:
-    """What an order says of rows, by their numbers as text. Raises InvalidContent."""
-    if isinstance(due.target, ClassTarget):
-        return {
-            int(row): None if label is None else (clean_class_name(text_of(label, at), at), ())
-            for row, label, at in ((row, label, f"/rows/{row}") for row, label in values.items())
-        }
-    numbers = [int(row) for row in values]
-    with _at_rows(numbers):
-        targets = read_targets([*values.values()], len(numbers), due.target)
-    known = zip(numbers, targets, strict=True)
-    return {row: None if np.isnan(of[0]) else (NAMELESS[0], tuple(of.tolist())) for row, of in known}
-
-
-@contextmanager
-def _at_rows(numbers: Sequence[int]) -> Iterator[None]:
-    """Refusals of a target name the row of that place among these numbers."""
-    try:
-        yield
-    except InvalidContent as fault:
-        [(pointer, sentence)] = fault.errors
-        place, *column = pointer.split("/")[2:]
-        row = numbers[int(place)]
-        sentence = re.sub(r"^Target \d+", f"Target {row + 1}", sentence)
-        raise InvalidContent.at("/".join(["/rows", str(row), *column]), sentence) from None
+from service.learning.data.rows import Rows, lend
 
 
 def check(rows: Rows, rights: Rights, due: Due) -> None:
@@ -65,12 +27,7 @@ def check(rows: Rows, rights: Rights, due: Due) -> None:
             raise InvalidContent.at(f"/rows/{row}", f"Row {row + 1} is {says} already. Leave it out.")
     if sum(right is None for right in rights.values()) == len(rows):
         raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
-    targets = {row: right[1] for row, right in rights.items() if right is not None}
-    if targets and due.grid is not None:
-        place = {row: k for k, row in enumerate(rows.row.tolist())}
-        with _at_rows([*targets]):
-            inputs = rows.inputs[[place[row] for row in targets]]
-            check_grid(np.array([*targets.values()]), inputs, due.grid)
+    due.kind.check_rights(rows, rights)
 
 
 def corrected(rows: Rows, rights: Rights, batch: str, held: Mapping[str, int]) -> Rows:

@@ -26,7 +26,6 @@ from service.api.validation import validated
 from service.contract.enums import CSV, SAFETENSORS
 from service.contract.inputs import ImageInput
 from service.contract.requests import CreateBatch, CreateUpdate, together
-from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.csv_header import Meant, Spec
 from service.intake.formats.csv_table import read_csv
@@ -126,10 +125,12 @@ def _large(reader: Reader, body: Spooled, read: JsonBody, report: Mapping[str, A
 
 def due_of(session: Session, model: Model) -> Due:
     """What rows of a model are due to be."""
-    target = models.target_of(model)
-    live = models.live(session, model) if isinstance(target, NumberTarget) else None
-    layout = live.layout if live is not None else None
-    return Due.of(model.name, models.input_of(model), target, layout, model.leave_out or ())
+
+    def live() -> Mapping[str, Any] | None:
+        version = models.live(session, model)
+        return version.layout if version is not None else None
+
+    return Due.of(model.name, models.input_of(model), models.target_of(model), live, model.leave_out or ())
 
 
 def _check_words(order: CreateBatch | CreateUpdate, body: JsonBody, due: Due) -> None:

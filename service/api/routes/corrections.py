@@ -12,6 +12,7 @@ from service.api.bodies.row_bodies import due_of
 from service.api.context import Context, Page, Shared, Wait, answer, attempt, body_of, caller
 from service.api.idempotent_posts import Act, Done, Effect
 from service.api.openapi import KEY, refusals, takes
+from service.api.reader.kinds.kind import Rights
 from service.api.reader.store_rows import folds_of, label_counts
 from service.api.routes.retractions import check_rows
 from service.api.routes.updates import ORDERS, announce, answer_update
@@ -131,7 +132,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     order, body = body_of(request, requests.CreateCorrection)
     with shared.runtime.database.reading() as session:
         due = due_of(session, models.get(session, name))
-    rights = corrected_rows.read_rights(order.rows, due)
+    rights = due.kind.read_rights(order.rows)
     store, by = shared.runtime.store, caller(request)
 
     def read() -> tuple[Batch, str, dict[str, int], bytes]:
@@ -173,7 +174,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
     return shared.posts.run(attempt(request, body.members), begin, brings=True)
 
 
-def _correctable(session: Session, name: str, batch_id: str, rights: corrected_rows.Rights) -> tuple[Model, Batch]:
+def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> tuple[Model, Batch]:
     """The model and the batch, if its rows can be corrected. Raises NotFound, Conflict, InvalidContent."""
     model = models.get(session, name)
     batch = batches.get(session, model, batch_id)

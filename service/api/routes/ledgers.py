@@ -215,8 +215,7 @@ def _base_of(session: Session, model: Model, sent: SentLedger) -> Version:
 def _columns(base: Version) -> tuple[int, int]:
     """Columns of an entry in the version's feature space, and how many numbers it predicts of a row: 0 of classes."""
     layout = LAYOUT.as_stored(base.layout)
-    numbers = layout.numbers.size if layout.numbers is not None else 0
-    return layout.head[0].columns[1] + 2 * numbers, numbers
+    return layout.head[0].columns[1] + layout.limbs, layout.limbs // 2
 
 
 def _check_vocabulary(model: Model, sent: SentLedger, new_classes: NewClasses, most: int) -> None:

@@ -19,7 +19,6 @@ from service.contract import requests, resources
 from service.contract.enums import FORM_DATA, RAW, SAFETENSORS
 from service.contract.inputs import BUILT_IN
 from service.contract.requests import Reason
-from service.contract.targets.class_target import ClassTarget
 from service.errors import Conflict, InvalidContent, NotFound
 from service.learning.data.serialization import pack, pack_shard, unpack
 from service.learning.network.checkpoint import Checkpoint
@@ -159,7 +158,7 @@ def import_version(
 
     def begin(stored: set[Name]) -> Act:
         media = request.headers.get("content-type", "")
-        if not isinstance(target := models.target_of(record), ClassTarget):
+        if not (target := models.target_of(record)).has_classes:
             sentence = f"{model} predicts {target.predicts}, and takes in no versions. Let it learn from rows with "
             raise Conflict(f"{sentence}{target.member}.")
         checkpoint = read_import(

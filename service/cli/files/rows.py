@@ -96,7 +96,7 @@ def _read_as(file: DataFile, columns: Columns, model: Model) -> Columns:
     kinds = {column.name: column.kind for column in model.input.columns} if model.input.kind == "table" else {}
     each = {place: kinds.get(file.columns[place], model.input.kind) for place in columns.inputs}
     numbers = [place for place, kind in each.items() if kind in ("number", "vector")]
-    if columns.label is not None and not model.target.has_classes:
+    if columns.label is not None and model.target.measured:
         numbers.append(file.columns.index(columns.label))
     try:
         dialect = with_decimal(file.dialect, file.said, _cells(file, numbers))

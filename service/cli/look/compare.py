@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
 from typer import Argument, echo
@@ -16,12 +16,11 @@ from service.cli.files.rows import annotations_of, columns_of, inputs_of
 from service.cli.names import version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, written
 from service.cli.output import plain, print_json, print_table, stdout
-from service.contract.figures import amount, percent
 from service.guessing.csv_dialect import SaidDialect
-from service.learning.wording import points
 
 if TYPE_CHECKING:
     from service.client import Client
+    from service.client.kinds.kind import Kind
     from service.contract.resources import Model, Version
 
 Name = Annotated[str, Argument(metavar="MODEL@VERSION", help="A version: @3, @live, @previous or an alias.")]
@@ -75,28 +74,28 @@ def _asked(client: Client, versions: list[Version], info: Model, file: DataFile)
         echo(plain(sentence), err=True)
     known = None
     if columns.label is not None:
-        known = annotations_of(file, columns.label, not info.target.has_classes, columns.dialect)
+        known = annotations_of(file, columns.label, info.target.measured, columns.dialect)
     asked = client.model(a.model).compare(a.number, b.number, list(inputs_of(file, columns, info.input)), known)
     return asked.sentence
 
 
 def _rows(a: Version, b: Version) -> list[list[str | Text]]:
+    from service.client.kinds import kind_of
+
     rows: list[list[str | Text]] = [["live", *("yes" if v.live else "no" for v in (a, b)), ""]]
     rows.append(["method", *((v.method or {}).get("name", "imported") for v in (a, b)), ""])
     rows.append(["batches", *(str(len(v.batches)) for v in (a, b)), ""])
     rows.append(["parameters", *(f"{v.parameters:,}" for v in (a, b)), ""])
     scores = [v.report.figures if v.report is not None else {} for v in (a, b)]
-    for name in dict.fromkeys([*scores[0], *scores[1]]):
-        rows.append(_compared(name, scores[0].get(name), scores[1].get(name)))
+    kinds = {name: kind_of(v.report) for v in (a, b) if v.report is not None for name in v.report.figures}
+    for name, kind in kinds.items():
+        rows.append(_compared(name, scores[0].get(name), scores[1].get(name), kind))
     return rows
 
 
-def _compared(name: str, a: float | None, b: float | None) -> list[str | Text]:
-    of_error = name.startswith("mean error")
-    write = amount if of_error else percent
-    cells: list[str | Text] = [name, *("–" if value is None else write(value) for value in (a, b))]
+def _compared(name: str, a: float | None, b: float | None, kind: Kind[Any, Any]) -> list[str | Text]:
+    cells: list[str | Text] = [name, *("–" if value is None else kind.written(value) for value in (a, b))]
     if a is None or b is None:
         return [*cells, ""]
-    better = (b < a) if of_error else (b > a)
-    change = f"{b - a:+.3g}".replace("-", "−") if of_error else points(b - a)
-    return [*cells, Text(change, "" if a == b else "green" if better else "red")]
+    better = kind.falls == (b < a)
+    return [*cells, Text(kind.change(a, b), "" if a == b else "green" if better else "red")]

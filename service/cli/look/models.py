@@ -48,8 +48,6 @@ def takes(model: Model) -> str:
 
 def predicts(model: Model) -> str:
     """What it says of a row."""
-    if model.target.has_classes:
-        live = model.live_classes if model.live_classes is not None else len(model.classes)
-        known = f"{live:,} of " if live != len(model.classes) else ""
-        return f"{known}{len(model.classes):,} classes"
-    return "a number" if model.target.columns == 1 else f"{model.target.columns} numbers"
+    from service.client.kinds import kind_of
+
+    return kind_of(model.target).predicts(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,7 +17,8 @@ from service.cli.verdicts import print_measured
 from service.contract.figures import amount, percent
 
 if TYPE_CHECKING:
-    from service.contract.report import Cost, Report
+    from service.client.kinds.kind import Part, Suspected
+    from service.contract.report import Cost
     from service.contract.resources import Version
 
 BAR = 20
@@ -42,7 +44,7 @@ def run(name: VersionName, as_json: Json = False) -> int:
 
 
 def _print(console: Console, version: Version) -> None:
-    from service.contract.report import Report
+    from service.client.kinds import kind_of
 
     state = Text("live", "green") if version.live else Text("not live", "dim")
     method = (version.method or {}).get("name", "imported")
@@ -56,13 +58,15 @@ def _print(console: Console, version: Version) -> None:
         then = "" if version.live or not report.gate.why.startswith("Live") else "When it was judged: "
         console.print(plain(f"{then}{in_options(report.gate.why)}"))
     print_measured(console, report, live=version.live)
-    new = isinstance(report, Report) and report.new_classes.names
-    if rows := " ".join([*([BEFORE] if report.before is not None else []), *([BROUGHT] if new else [])]):
+    kind = kind_of(report)
+    if rows := " ".join(
+        [*([BEFORE] if report.before is not None else []), *([BROUGHT] if kind.brings(report) else [])]
+    ):
         console.print(Text(rows, "dim"))
-    if isinstance(report, Report):
-        _classes(console, report)
+    if parts := kind.parts(report):
+        _parts(console, parts)
     _rules(console, report)
-    _batch(console, report)
+    _batch(console, report, kind.suspected(report, SUSPECTS))
     cost = report.cost
     console.print(Text(f"\nCost: {amount(cost.seconds)} s to learn {cost.rows:,} rows{_work(cost)}.", "dim"))
 
@@ -76,14 +80,13 @@ def _work(cost: Cost) -> str:
     return f", {much}{' of' if share < 1 else ''} the work of training a network anew on all rows"
 
 
-def _classes(console: Console, report: Report) -> None:
+def _parts(console: Console, parts: Sequence[Part]) -> None:
     """A bar a class: how many of its rows that judge are right."""
-    before = report.before.classes if report.before else {}
     rows: list[list[str | Text]] = []
-    for name, score in sorted(report.classes.items(), key=lambda item: item[1].accuracy):
-        was = percent(before[name].accuracy) if name in before else "–"
-        bar = Text("━" * round(BAR * score.accuracy), "red" if score.accuracy < 0.5 else "cyan")
-        rows.append([name, was, percent(score.accuracy), bar, f"{score.rows:,}"])
+    for part in parts:
+        was = "–" if part.before is None else percent(part.before)
+        bar = Text("━" * round(BAR * part.after), "red" if part.after < 0.5 else "cyan")
+        rows.append([part.name, was, percent(part.after), bar, f"{part.rows:,}"])
     console.print()
     print_table(console, ["class", "before", "after", "", "rows"], rows, "before after rows")
 
@@ -99,16 +102,10 @@ def _rules(console: Console, report: Any) -> None:
     print_table(console, ["rule", "", ""], rows)
 
 
-def _batch(console: Console, report: Any) -> None:
+def _batch(console: Console, report: Any, suspected: Suspected) -> None:
     """Notes, and rows that look wrong."""
     for note in [*report.notes, *report.batch.notes]:
         console.print(plain(f"Note: {note}"))
-    suspects = getattr(report.batch, "suspect_rows", [])[:SUSPECTS]
-    if suspects:
-        console.print("\nRows whose label looks wrong, the likeliest first:")
-        rows = [[row.batch, str(row.row + 1), row.label, row.suggested, percent(row.score)] for row in suspects]
-        print_table(console, ["batch", "row", "label", "rather", "sure"], rows, "row sure")
-    if outliers := getattr(report.batch, "outliers", [])[:SUSPECTS]:
-        console.print("\nRows whose target is far from what was expected, the farthest first:")
-        rows = [[o.batch, str(o.row + 1), *map(amount, (o.target, o.value)), o.name or ""] for o in outliers]
-        print_table(console, ["batch", "row", "target", "expected", ""], rows, "row target expected")
+    if suspected.cells:
+        console.print(f"\n{suspected.heading}")
+        print_table(console, suspected.columns, suspected.cells, suspected.numbers)

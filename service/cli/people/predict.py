@@ -159,6 +159,7 @@ def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, 
     """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked, with what it says beside
     them."""
     from service.client.answer_table import WRITTEN, Beside, cells_of, head_of, write_csv
+    from service.client.kinds import kind_of
 
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
@@ -169,7 +170,7 @@ def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, 
         return
     console = stdout()
     if console.is_terminal:
-        columns, barred, digits = head_of(first, called), first.kind == "class", WRITTEN[first.kind]
+        columns, barred, digits = head_of(first, called), kind_of(first).barred, WRITTEN[first.kind]
         shown = list[list[str | Text]]()
         for k, cells in enumerate(map(cells_of, rows[:SHOWN])):
             written = [digits(cell) if isinstance(cell, float) else cell for cell in cells]

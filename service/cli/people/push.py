@@ -164,7 +164,7 @@ def _sent(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **
     assert columns.label is not None
     if file.is_csv and info.input.kind != "image":
         return remote.update(file.path, target=columns.label, group=columns.group, **options)
-    numbers = not info.target.has_classes
+    numbers = info.target.measured
     groups = None if columns.group is None else annotations_of(file, columns.group, numbers=False)
     rows = list(inputs_of(file, columns, info.input))
     return remote.update(rows, annotations_of(file, columns.label, numbers), groups=groups, **options)

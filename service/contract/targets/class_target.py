@@ -16,6 +16,7 @@ class ClassTarget(TargetKind):
     noun: ClassVar = "label"
     predicts: ClassVar = "classes"
     has_classes: ClassVar = True
+    measured: ClassVar = False
     suspects: ClassVar = "suspect_rows"
     expects: ClassVar = Expect.RELABEL
     Policy: ClassVar = GatePolicy

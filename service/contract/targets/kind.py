@@ -24,6 +24,9 @@ class TargetKind(Strict):
     """What answers are, in the plural."""
     has_classes: ClassVar[bool]
     """Whether there is a vocabulary: rows count by their label, classes are added."""
+    measured: ClassVar[bool]
+    """Whether it is a measurement, or several: cells of files that hold it are read as numbers, and inputs are scaled
+    for a regression."""
     suspects: ClassVar[Literal["suspect_rows", "outliers"]]
     """The member of `report.batch` that lists rows which may be wrong."""
     expects: ClassVar[Expect]

@@ -47,6 +47,7 @@ class NumberTarget(TargetKind):
     noun: ClassVar = "target"
     predicts: ClassVar = "numbers"
     has_classes: ClassVar = False
+    measured: ClassVar = True
     suspects: ClassVar = "outliers"
     expects: ClassVar = Expect.MOVE
     changes: ClassVar = ("yardstick", "level")

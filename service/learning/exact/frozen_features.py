@@ -125,7 +125,7 @@ def _lifts_still_fit(base: Checkpoint, data: Data, fading: bool) -> bool:
 def _scale(base: Checkpoint | None, data: Data) -> tuple[AnyScale, frozenset[str]]:
     if base is not None:
         return load_scale(base.layout.input, base.parts["scale"]), base.learned.get("scale", frozenset())
-    scale, declared = scale_for(data.input, data.batch.inputs, data.target.kind == "number")
+    scale, declared = scale_for(data.input, data.batch.inputs, data.target.measured)
     return scale, frozenset() if declared else frozenset(data.batch.batches)
 
 

@@ -59,7 +59,7 @@ class Space:
     @property
     def features(self) -> int:
         """Columns of an entry that are features."""
-        return self.width - (2 * self.numbers.size if self.numbers is not None else 0)
+        return self.width - self.network.layout.limbs
 
     @classmethod
     def of(cls, version: Network | Checkpoint) -> Space:
@@ -69,8 +69,7 @@ class Space:
         network, shift = version, version.layout.shift
         if shift is None:
             raise ValueError("This version has no grid: its layout states no shift.")
-        numbers = network.layout.numbers
-        width = feature_width(network) + (2 * numbers.size if numbers is not None else 0)
+        width = feature_width(network) + network.layout.limbs
         return cls(space_id(network), width, shift, network.eval())
 
     @property

@@ -121,11 +121,21 @@ class Layout(Strict):
     )
 
     @property
+    def kind(self) -> str:
+        """The name of the kind of target that it predicts, as `contract.targets` has it."""
+        return "class" if self.numbers is None else "number"
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What the columns of the head stand for, in order: classes, or the numbers of a row once any were learned."""
         if self.numbers is None:
             return tuple(self.classes)
         return tuple(self.numbers.names) if self.head else ()
+
+    @property
+    def limbs(self) -> int:
+        """Columns of a ledger entry, behind the features, that hold what is learned of targets: none of classes."""
+        return 2 * self.numbers.size if self.numbers is not None else 0
 
     def within_reach(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Answers of its head, in units: none goes beyond its reach. [n, k]"""

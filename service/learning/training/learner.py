@@ -154,7 +154,7 @@ class Learner:
         if base is not None:
             scale = load_scale(data.input, base.parts["scale"])
         else:
-            scale, _ = scale_for(data.input, data.batch.inputs, data.target.kind == "number")
+            scale, _ = scale_for(data.input, data.batch.inputs, data.target.measured)
         moves, generator = isinstance(architecture.backbone, TRAINED_HERE), run.generator(INIT)
         if moves:
             network = fresh(data.input, architecture, scale, aim.names, generator)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from service.contract.targets.class_target import ClassTarget
 from service.errors import InvalidContent
 from service.learning.data.rows import Array, Floats
+from service.learning.network.checkpoint import Checkpoint
 from service.serving.kinds.kind import Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, NameTensor, OutputShape, OutputTensor
 from service.serving.unusual import Marks, joined, of_any, some
@@ -112,11 +114,6 @@ def largest(values: Floats, top: int) -> Columns:
     return np.argsort(-values, axis=1, kind="stable")[:, :top]
 
 
-def shapes(columns: int) -> list[OutputShape]:
-    """The outputs of a version with so many classes; -1: of any number."""
-    return [OutputShape(CLASS, "BYTES", [-1]), OutputShape(SCORES, "FP32", [-1, columns])]
-
-
 class ClassKind(Kind[Probabilities]):
     """A version that predicts classes. `quoted`: their names as JSON."""
 
@@ -128,6 +125,14 @@ class ClassKind(Kind[Probabilities]):
         self.names = [classes[k] for k in self.order]
         self.quoted = [msgspec.json.encode(name).decode() for name in self.names]
         self.last = partial(torch.softmax, dim=1, dtype=torch.float64)
+
+    @classmethod
+    def of(cls, version: Checkpoint) -> Self:
+        return cls(version.classes)
+
+    @staticmethod
+    def shapes(target: ClassTarget, known: int, parts: Collection[str] | None) -> list[OutputShape]:
+        return [OutputShape(CLASS, "BYTES", [-1]), OutputShape(SCORES, "FP32", [-1, known])]
 
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Probabilities:
         values = given.numpy()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor
 
 from service.learning.data.matrices import Array, Floats
-from service.serving.kinds.output_tensors import OutputTensor
+from service.learning.network.checkpoint import Checkpoint
+from service.serving.kinds.output_tensors import OutputShape, OutputTensor
 from service.serving.unusual import Marks
 
 
@@ -90,6 +91,16 @@ class Kind(ABC, Generic[A]):
     outputs: Sequence[str]
     unlearned_lacks = False
     ignorance: str
+
+    @classmethod
+    @abstractmethod
+    def of(cls, version: Checkpoint) -> Self:
+        """How a version answers. Raises ValueError where its parts do not fit together."""
+
+    @staticmethod
+    @abstractmethod
+    def shapes(target: Any, known: int, parts: Collection[str] | None) -> list[OutputShape]:
+        """The outputs of a model, or of a version that is not loaded; see `outputs_of`."""
 
     @abstractmethod
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> A:

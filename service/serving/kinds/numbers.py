@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import repeat
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 import numpy as np
 from torch import Tensor
 
+from service.contract.targets.number_target import NumberTarget
 from service.errors import InvalidContent
 from service.learning.data.learned_values import LearnedValues
 from service.learning.data.rows import Array, Bools, Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.bounds import GROUPS, INTERVAL, NO_ROWS, bounds
-from service.learning.network.checkpoint import Tensors
+from service.learning.network.checkpoint import VALUES, Checkpoint, Tensors
 from service.serving.kinds.kind import Kind, Listing, PredictOptions
 from service.serving.kinds.output_tensors import FloatTensor, OutputShape, OutputTensor
 from service.serving.unusual import LACKING, Marks, joined, of_any, some
@@ -128,12 +129,6 @@ class Values(NamedTuple):
         )
 
 
-def shapes(columns: int, intervals: bool) -> list[OutputShape]:
-    """The outputs of a version that predicts so many numbers a row."""
-    value, interval = OutputShape(VALUE, "FP64", [-1, columns]), OutputShape(INTERVAL, "FP64", [-1, columns, 2])
-    return [value, interval] if intervals else [value]
-
-
 class NumberKind(Kind[Values]):
     """A version that predicts numbers. names: what the numbers of a row are called; none where it learned no row.
     interval: the part that intervals are read from; None where the version has none. values: that it has learned; None
@@ -162,6 +157,21 @@ class NumberKind(Kind[Values]):
         self._known = (
             {place: frozenset(codes.tolist()) for place, codes in values.codes.items()} if apart and values else {}
         )
+
+    @classmethod
+    def of(cls, version: Checkpoint) -> Self:
+        layout = version.layout
+        if layout.numbers is None:
+            raise ValueError("a version of numbers has a grid")
+        values = version.learned_values() if VALUES in version.parts else None
+        reach = layout.exact.reach if layout.exact is not None else ()
+        return cls(layout.numbers, version.outputs, version.parts.get(INTERVAL), values, reach)
+
+    @staticmethod
+    def shapes(target: NumberTarget, known: int, parts: Collection[str] | None) -> list[OutputShape]:
+        value = OutputShape(VALUE, "FP64", [-1, target.size])
+        interval = OutputShape(INTERVAL, "FP64", [-1, target.size, 2])
+        return [value, interval] if parts is None or INTERVAL in parts else [value]
 
     def answers(self, given: Tensor, inputs: Array, options: PredictOptions) -> Values:
         answers = given.numpy().astype(np.float64)

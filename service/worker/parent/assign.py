@@ -22,8 +22,8 @@ from service.registry.sql.tables import Model, Update, Version
 from service.runtime import Runtime
 from service.storage.artifacts import model_area
 from service.telemetry import logs, tracing
-from service.worker.assignment import Assignment, BatchFacts, Places, Shard, Stored
-from service.worker.parent.lineage import lineage
+from service.worker.assignment import Assignment, BatchFacts, Lineage, Places, Shard, Stored
+from service.worker.parent.kinds import kind_of
 from service.worker.parent.plan import Plan, batches_of, planned
 
 LATEST = 256
@@ -43,7 +43,7 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
     brief = brief and base is not None and update.kind == UpdateKind.LEARN and plan.champion is None
     known = base.learned if base is not None else ()
     needed = [*(known[-LATEST:] if brief else known), *batches_of(plan.steps)]
-    spec = models.input_of(model)
+    spec, compared = models.input_of(model), plan.champion or base
     return Assignment(
         **dict(_facts(session, needed)),
         brief=brief,
@@ -65,7 +65,7 @@ def assignment(runtime: Runtime, session: Session, update: Update, brief: bool =
         appeared={b.id: list(b.label_counts) for b in batches.by_id(session, plan.order)},
         **(_of_table(session, model, plan, update, base) if isinstance(spec, TableInput) else {}),
         weights=_weights(runtime, model, plan.start),
-        lineage=lineage(session, model, update, plan.champion or base),
+        lineage=kind_of(model).lineage(session, model, update, compared) if compared is not None else Lineage(),
         retention=Retention(model.retention),
         expected=update.expect is not None,
         champion=stored(plan.champion) if plan.champion else None,

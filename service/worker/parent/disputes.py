@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.contract.enums import UpdateKind
-from service.contract.number_report import AnyReport
 from service.contract.policy import GatePolicy
 from service.contract.report import BatchEvidence, ClassEvidence, Report, Settled
 from service.contract.targets import CLASS_POLICY
@@ -18,11 +17,8 @@ from service.registry import disputes, states
 from service.registry.sql.tables import Batch, Dispute, Model, Update
 
 
-def with_disputes(session: Session, model: Model, update: Update, report: AnyReport, held: bool) -> AnyReport:
-    """The report with the disputes that its batches settle, and those that they open where the version is held. Classes
-    alone have any: a batch of numbers is compared with the last ones as a whole."""
-    if not isinstance(report, Report):
-        return report
+def with_disputes(session: Session, model: Model, update: Update, report: Report, held: bool) -> Report:
+    """The report with the disputes that its batches settle, and those that they open where the version is held."""
     settled = _settle(session, model, update, report.batch)
     notes = [*report.batch.notes, *map(_sentence, settled)]
     confirmed = {(each.class_, each.suggested) for each in settled if each.verdict == "confirmed"}
@@ -63,9 +59,9 @@ def _independent(session: Session, opened: Update, update: Update, policy: GateP
     return update.created_at - opened.created_at >= timedelta(hours=policy.disputes.hours).total_seconds()
 
 
-def outlook(session: Session, model: Model, update: Update, report: AnyReport) -> str:
+def outlook(session: Session, model: Model, update: Update, report: Report) -> str:
     """A sentence on what will settle the disputes that a report opens; empty where it opens none."""
-    if not isinstance(report, Report) or not report.batch.disputes:
+    if not report.batch.disputes:
         return ""
     hours = CLASS_POLICY.as_stored(model.gate).disputes.hours
     later = f"{hours:g} hours later or more" if hours else "later"

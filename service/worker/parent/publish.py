@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Outcome, Promotion, UpdateKind, UpdateState, Verdict
-from service.contract.number_report import AnyReport, NumberReport
+from service.contract.number_report import AnyReport
 from service.errors import CorruptArtifact, Incomplete
 from service.learning.gate import verdicts
 from service.registry import batches, deployments, leases, models, states, updates, versions
@@ -23,8 +23,8 @@ from service.serving.loaded_versions import Loaded
 from service.storage.artifacts import SHARDS, model_area, there
 from service.upkeep import gc
 from service.worker.assignment import Result
-from service.worker.parent import disputes, erasure
-from service.worker.parent.stopped import learn_again
+from service.worker.parent import erasure
+from service.worker.parent.kinds import kind_of
 
 log = logging.getLogger("tsuika.worker")
 
@@ -180,7 +180,8 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
     base_is_live = model.live_version_id == expected
     verdict = states.verdict(kind, result.outcome, Promotion(model.promotion), base_is_live)
     number = versions.next_number(session, model)
-    report = disputes.with_disputes(session, model, update, result.report, verdict is Verdict.HELD)
+    of_kind = kind_of(model)
+    report = of_kind.settled(session, model, update, result.report, verdict is Verdict.HELD)
     if kind is UpdateKind.LEARN:
         report = _with_taken_back(session, model, brought, report)
         noted = (batch for batch in brought if batch.notes and batch.id in result.learned)
@@ -190,7 +191,7 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
             report = report.model_copy(update={"batch": told})
     live = versions.by_id(session, model.live_version_id).number if model.live_version_id is not None else None
     why = verdicts.verdict_sentence(report, verdict, number, before, live)
-    gate = report.gate.model_copy(update={"why": f"{why}{disputes.outlook(session, model, update, report)}"})
+    gate = report.gate.model_copy(update={"why": f"{why}{of_kind.outlook(session, model, update, report)}"})
     others = {field.name for field in fields(versions.Made)} - {"report", "learned"}
     with_gate = report.model_copy(update={"gate": gate}).model_dump(mode="json")
     made = versions.Made(**result.model_dump(include=others), learned=result.learned, report=with_gate)
@@ -214,8 +215,7 @@ def _record(session: Session, update: Update, model: Model, base: Version | None
     if verdict is Verdict.PROMOTED:
         by = deployments.BY_GATE if kind is UpdateKind.LEARN else deployments.BY_ORDER
         deployments.promote(session, model, version, update.reason or gate.why, by)
-        if isinstance(report, NumberReport) and report.batch.follows:
-            learn_again(session, model, update)
+        of_kind.went_live(session, model, update, report)
     states.advance(session, update, UpdateState.SUCCEEDED, "succeeded", verdict=verdict, version=version.number)
     if verdict is Verdict.PROMOTED and result.challenge is not None:
         updates.challenge(session, model, update, result.challenge.method, f"auto: {result.challenge.why} challenges.")

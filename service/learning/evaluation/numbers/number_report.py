@@ -36,7 +36,7 @@ from service.learning.evaluation.numbers.yardsticks import beside_mean, reported
 from service.learning.gate.numbers.batch_rules import NOVEL
 from service.learning.gate.numbers.number_gate import follows
 from service.learning.gate.numbers.number_measurements import NumberMeasured
-from service.learning.gate.verdicts import YARDSTICKS
+from service.learning.gate.numbers.number_words import YARDSTICKS
 from service.learning.ledger.batch_weights import weights_of
 from service.learning.update_data import Data
 from service.learning.wording import rows as counted_rows

@@ -16,7 +16,8 @@ from service.learning.data.rows import Floats, Rows
 from service.learning.evaluation.numbers.batch.figures import Figures
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import Tested, still_learned
-from service.learning.gate.verdicts import numbers_gained, verdict_sentence
+from service.learning.gate.numbers.number_words import NumberWords
+from service.learning.gate.verdicts import verdict_sentence
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
@@ -98,18 +99,18 @@ def test_targets_without_noise_are_learned_batch_by_batch() -> None:
 
 def test_a_sentence_says_a_large_error_in_three_digits() -> None:
     x, y = drawn(0)
-    said = numbers_gained(Lineage(3).grow(x, 1e140 * y))
+    said = NumberWords().gained(Lineage(3).grow(x, 1e140 * y))
     assert said.startswith("It is off by 4.79e+140 on 120 rows that it had not seen (always saying the mean of all ")
 
 
 def test_a_sentence_says_of_how_many_rows_and_batches_its_numbers_are(lineage: Lineage) -> None:
     """Of a batch at most 1,000 rows are tested: these are not "the last rows"."""
     report = numbers(lineage.candidates[-1].report)
-    sentence = numbers_gained(report)
+    sentence = NumberWords().gained(report)
     assert sentence.startswith("On 600 rows of the last 5 batches, as they came, it was off by ")
     assert f" on {report.before.rows} trusted rows" in sentence
     one = report.model_copy(update={"tested": report.tested.model_copy(update={"batches": 1, "rows": 120})})
-    assert numbers_gained(one).startswith("On 120 rows of the last batch, as they came, it was off by ")
+    assert NumberWords().gained(one).startswith("On 120 rows of the last batch, as they came, it was off by ")
     assert report.beside is not None
     assert report.beside == (report.beside[0], pytest.approx(report.yardsticks[report.beside[0]].mae))
     assert f"is off by {figures.amount(report.beside[1])})" in sentence, "the model's yardstick, as its skill"
@@ -242,12 +243,14 @@ def test_of_a_second_batch_targets_stand_beside_what_the_version_before_expected
 def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> None:
     x, y = drawn(51)
     clean = numbers(lineage.offer(lineage.offered(x, y)).report)
-    assert "outliers" not in numbers_gained(clean)
+    assert "outliers" not in NumberWords().gained(clean)
     y[[7, 30]] += np.array([900.0, -700.0])
     report = numbers(lineage.offer(lineage.offered(x, y)).report)
     says = f"row 8 says {figures.amount(y[7])} where"
-    told = numbers_gained(report).partition(
-        " 2 of its targets are far from what was expected, and learned all the same. R"
+    told = (
+        NumberWords()
+        .gained(report)
+        .partition(" 2 of its targets are far from what was expected, and learned all the same. R")
     )
     assert says in f"r{told[2]}", told
 
@@ -337,7 +340,7 @@ def test_several_numbers_a_row_are_means_over_them_and_each_has_its_error() -> N
         assert salt.mae > 100 * heat.mae
         assert errors.mae == pytest.approx((salt.mae + heat.mae) / 2)
     said = r'it was off by "salt" [\d.]+, "heat" [\d.]+\. .* \(on \d+ trusted rows'
-    assert re.search(said, numbers_gained(report))
+    assert re.search(said, NumberWords().gained(report))
     assert stream.checkpoint.parts["interval"]["quantiles"].shape == (2, 5, 99)
     x, y = drawn(4)
     salt, heat = y.copy(), 1e-2 * y[::-1]

@@ -1,0 +1,86 @@
+"""Models of classes, outside the pages: answers are right or not, and versions are shown class by class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
+from service.contract.predictions import Predictions
+from service.contract.report import Report
+from service.contract.resources import Model
+
+
+def class_name(label: Any) -> str:
+    """A label as the name of a class: whole numbers and booleans as JSON writes them."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+class ClassKind(Kind[Report, Predictions]):
+    score = "Right"
+    barred = True
+
+    def predicts(self, model: Model) -> str:
+        live = model.live_classes if model.live_classes is not None else len(model.classes)
+        known = f"{live:,} of " if live != len(model.classes) else ""
+        return f"{known}{len(model.classes):,} classes"
+
+    def answered(self, answer: Predictions) -> list[Any]:
+        return [*answer.classes]
+
+    def scored(self, answered: Any, label: Any) -> float:
+        return float(answered == class_name(label))
+
+    def written(self, score: float) -> str:
+        return percent(score)
+
+    def change(self, first: float, second: float) -> str:
+        return points(second - first)
+
+    def lines(self, report: Report) -> list[Line]:
+        """Old and new classes, and rows as they came."""
+        old, new = report.old_classes, report.new_classes
+        lines = []
+        if old.before is not None:
+            change = _change(old.before, old.after, old.interval)
+            lines.append(Line("old classes", percent(old.before), percent(old.after), change))
+        if new.names:
+            within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
+            lines.append(Line("new classes", "–", percent(new.after), within))
+        if report.tested is not None:
+            note = f"on {rows_of(report.tested.rows)} of the batch, answered before any version had learned them"
+            lines.append(Line("new rows", percent(report.tested.accuracy), "–", note))
+        return lines
+
+    def figure(self, report: Report) -> str:
+        return percent(report.new_classes.after if report.after is None else report.after.accuracy)
+
+    def brings(self, report: Report) -> bool:
+        return bool(report.new_classes.names)
+
+    def parts(self, report: Report) -> list[Part]:
+        before = report.before.classes if report.before else {}
+        return [
+            Part(name, before[name].accuracy if name in before else None, score.accuracy, score.rows)
+            for name, score in sorted(report.classes.items(), key=lambda item: item[1].accuracy)
+        ]
+
+    def suspected(self, report: Report, most: int) -> Suspected:
+        cells = [
+            [row.batch, str(row.row + 1), row.label, row.suggested, percent(row.score)]
+            for row in report.batch.suspect_rows[:most]
+        ]
+        heading = "Rows whose label looks wrong, the likeliest first:"
+        return Suspected(heading, ["batch", "row", "label", "rather", "sure"], "row sure", cells)
+
+
+def _change(before: float, after: float | None, interval: tuple[float, float] | None) -> str:
+    """ "−0.2, within chance"."""
+    if after is None or interval is None:
+        return ""
+    low, high = interval
+    chance = ", within chance" if low <= 0 <= high else ""
+    change = 100 * (after - before)
+    sign = "+" if round(change, 1) > 0 else "−" if round(change, 1) < 0 else ""
+    return f"{sign}{abs(change):.1f}{chance}"

@@ -1,0 +1,82 @@
+"""Models of numbers, outside the pages: answers are off by so much, and versions are shown by their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, rows_of
+from service.contract.number_report import NumberReport
+from service.contract.predictions import NumberPredictions
+from service.contract.resources import Model
+
+MOST_NUMBERS = 10
+"""Of more numbers a row these are listed."""
+SHOWN = 3
+"""Of more numbers a row the errors of these are listed in one cell."""
+
+
+class NumberKind(Kind[NumberReport, NumberPredictions]):
+    score = "Mean error"
+    falls = True
+
+    def predicts(self, model: Model) -> str:
+        return "a number" if model.target.columns == 1 else f"{model.target.columns} numbers"
+
+    def answered(self, answer: NumberPredictions) -> list[Any]:
+        return [*answer.values]
+
+    def scored(self, answered: Any, label: Any) -> float:
+        """The error of a number, the mean of those of a row."""
+        values, targets = (x if isinstance(x, list | tuple) else [x] for x in (answered, label))
+        return float(sum(abs(value - target) for value, target in zip(values, targets, strict=True)) / len(values))
+
+    def written(self, score: float) -> str:
+        return amount(score)
+
+    def change(self, first: float, second: float) -> str:
+        return f"{second - first:+.3g}".replace("-", "−")
+
+    def lines(self, report: NumberReport) -> list[Line]:
+        """Errors on rows as they came and on trusted ones, of each number where there are several."""
+        before, after, tested = report.before, report.after, report.tested
+        lines = []
+        if tested is not None:
+            last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
+            note = f"on {rows_of(tested.rows)} of {last}, answered before any version had learned them"
+            lines += [
+                Line(f"new rows, {number.name}", amount(number.mae), "–", note)
+                for number in tested.numbers[:MOST_NUMBERS]
+            ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
+            if tested.coverage is not None:
+                lines.append(Line("within their interval", percent(tested.coverage), "–", "of these new rows"))
+        if tested is not None and report.skill is not None:
+            plain = "" if report.yardstick_mae is None else f", which is off by {amount(report.yardstick_mae)}"
+            note = f"less error than the model's yardstick{plain}"
+            lines.append(Line("skill", percent(report.skill), "–", note))
+        if after is not None:
+            whose = "trusted rows" if before is not None else "rows of its own that it had not seen"
+            on_rows = f"on {after.rows:,} {whose}"
+            was = {number.name: number.mae for number in before.numbers} if before is not None else {}
+            lines += [
+                Line(f"mean error, {number.name}", amount(was.get(number.name)), amount(number.mae), on_rows)
+                for number in after.numbers[:MOST_NUMBERS]
+            ] or [
+                Line("mean error", amount(before.mae if before else None), amount(after.mae), on_rows),
+                Line("root mean square error", amount(before.rmse if before else None), amount(after.rmse), on_rows),
+            ]
+        return lines
+
+    def figure(self, report: NumberReport) -> str:
+        if report.after is None:
+            return "–"
+        errors = [number.mae for number in report.after.numbers[:SHOWN]] or [report.after.mae]
+        more = " …" if len(report.after.numbers) > SHOWN else ""
+        return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
+
+    def suspected(self, report: NumberReport, most: int) -> Suspected:
+        cells = [
+            [row.batch, str(row.row + 1), amount(row.target), amount(row.value), row.name or ""]
+            for row in report.batch.outliers[:most]
+        ]
+        heading = "Rows whose target is far from what was expected, the farthest first:"
+        return Suspected(heading, ["batch", "row", "target", "expected", ""], "row target expected", cells)

@@ -1,0 +1,30 @@
+"""Classes: answers of earlier versions are remembered, and batches that contradict them open disputes."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from service.contract.report import Report
+from service.contract.targets import CLASS_POLICY
+from service.registry import versions
+from service.registry.sql.tables import Model, Update, Version
+from service.worker.assignment import Lineage
+from service.worker.parent import disputes
+from service.worker.parent.kinds.kind import Kind
+from service.worker.parent.lineage import remembered
+
+
+class ClassKind(Kind[Report]):
+    def lineage(self, session: Session, model: Model, update: Update, base: Version) -> Lineage:
+        """Answers of promoted versions, best accuracies, evidence of batches."""
+        policy = CLASS_POLICY.as_stored(model.gate)
+        return Lineage(
+            bits=remembered(session, model, policy.slow_loss.versions),
+            evidence=versions.evidence(session, base, policy.contradicts_class.pooled_batches - 1),
+        )
+
+    def settled(self, session: Session, model: Model, update: Update, report: Report, held: bool) -> Report:
+        return disputes.with_disputes(session, model, update, report, held)
+
+    def outlook(self, session: Session, model: Model, update: Update, report: Report) -> str:
+        return disputes.outlook(session, model, update, report)
