@@ -36,7 +36,8 @@ class ClassKind(Kind[Report, Predictions]):
         return percent(score)
 
     def change(self, first: float, second: float) -> str:
-        return points(second - first)
+        change = second - first
+        return f"{'−' if change < 0 else '+'}{abs(100 * change):.1f} points"
 
     def lines(self, report: Report) -> list[Line]:
         """Old and new classes, and rows as they came."""
