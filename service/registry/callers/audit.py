@@ -23,7 +23,7 @@ from service.contract import keys as contract_keys
 from service.contract.enums import Action
 from service.registry import paging
 from service.registry.callers.actor import acting
-from service.registry.sql.database import Reader, now
+from service.registry.sql.database import CLOCK, Reader, clock
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import AuditEntry
 
@@ -33,6 +33,7 @@ AT_ONCE = 1000
 """Rows that `verify` reads at once."""
 _audit = AuditEntry.metadata.tables[AuditEntry.__tablename__]
 _LAST = select(_audit.c.id, _audit.c.hash).order_by(_audit.c.id.desc()).limit(1)  # made once: each change runs both
+_LAST_AND_CLOCK = _LAST.add_columns(CLOCK.label("clock"))
 _INSERT = insert(_audit)
 
 
@@ -64,11 +65,11 @@ def record(
     """Writes down a change of state, in the caller's transaction. `subject`: an id, the number of a version, or the
     name of an alias; `reason`: the caller's words, or how many of what, but nothing of rows or labels; `ordered_by`: an
     earlier request that this follows from, where none is at work."""
-    number, last_hash = _last(session)
+    number, last_hash, at = _last(session)
     actor = acting()
     row = {
         "id": number + 1,
-        "at": round(now(), 6),
+        "at": round(at, 6),
         "by": actor.by,
         "request_id": actor.request_id or ordered_by,
         "action": action.value,
@@ -128,10 +129,13 @@ def verify(reader: Reader, head: str | None = None) -> Verified:
     return Verified(rows, last_hash, None, head_holds)
 
 
-def _last(session: Session) -> tuple[int, str]:
-    """Number and hash of the last row. Nobody else writes one until a transaction that writes ends: they take turns."""
-    last = session.connection().execute(_LAST).one_or_none()
-    return (0, FIRST) if last is None else (last.id, last.hash)
+def _last(session: Session) -> tuple[int, str, float]:
+    """Number and hash of the last row, and the time by the clock of the database. Nobody else writes one until a
+    transaction that writes ends: they take turns."""
+    beside = session.get_bind().dialect.name != "sqlite"
+    last = session.connection().execute(_LAST_AND_CLOCK if beside else _LAST).one_or_none()
+    at = float(last.clock) if beside and last is not None else clock(session)
+    return (0, FIRST, at) if last is None else (last.id, last.hash, at)
 
 
 def _follows(row: Mapping[str, Any], before: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
-from service.registry.sql.database import now
+from service.registry.sql.database import clock
 from service.registry.sql.tables import IdempotencyKey, Model
 
 KEEP_SECONDS = 24 * 3600.0
@@ -46,7 +46,7 @@ class Recorded:
 def recorded(session: Session, attempt: Attempt) -> Recorded | None:
     """The answer of the first try; None where this is it. Raises Conflict where the key was used for something else."""
     row = session.get(IdempotencyKey, (attempt.caller, attempt.key))
-    if row is None or row.created_at < now() - KEEP_SECONDS:
+    if row is None or row.created_at < clock(session) - KEEP_SECONDS:
         return None
     same_body = row.body_hash in (FORGOTTEN, attempt.body_hash)
     if (row.method, row.path) != (attempt.method, attempt.path) or not same_body:
@@ -59,8 +59,9 @@ def recorded(session: Session, attempt: Attempt) -> Recorded | None:
 def record(session: Session, attempt: Attempt, status: int, resource: dict[str, Any]) -> None:
     """Stores the answer, in the transaction of the effect in which `recorded` has none, and deletes a few keys older
     than a day, this one and the oldest first: other writes wait for this."""
-    session.execute(_PRUNE, {"before": now() - KEEP_SECONDS, "by": attempt.caller, "again": attempt.key})
-    session.add(IdempotencyKey(**vars(attempt), status=status, resource=resource, created_at=now()))
+    at = clock(session)
+    session.execute(_PRUNE, {"before": at - KEEP_SECONDS, "by": attempt.caller, "again": attempt.key})
+    session.add(IdempotencyKey(**vars(attempt), status=status, resource=resource, created_at=at))
     session.flush()
 
 

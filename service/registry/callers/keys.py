@@ -24,7 +24,7 @@ from service.errors import Conflict, InvalidContent, NotFound
 from service.registry import models, paging
 from service.registry.callers import audit
 from service.registry.callers.reach import ANY_ENDING, Reach
-from service.registry.sql.database import now
+from service.registry.sql.database import clock, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import ApiKey
@@ -94,7 +94,7 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     for place, model in enumerate(order.models or ()):
         if not model.endswith(ANY_ENDING):
             _require_model(session, model, f"/models/{place}")
-    expires_at = _end(order)
+    expires_at = _end(session, order)
     prefix = f"{BRAND}{secrets.token_hex(6)}"
     secret = f"{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey(
@@ -116,7 +116,7 @@ def create(session: Session, order: CreateKey, by: str) -> tuple[ApiKey, str]:
     session.flush()
     audit.record(session, Action.KEY_CREATED, subject=key.id, reason=f"{key.name}: {', '.join(key.scopes)}")
     if old is not None:
-        end = now() + 3600.0 * order.overlap_hours
+        end = clock(session) + 3600.0 * order.overlap_hours
         old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
         audit.record(session, Action.KEY_REPLACED, subject=old.id, reason=f"by {key.id}")
     return key, secret
@@ -242,12 +242,12 @@ def _require_model(session: Session, name: str, pointer: str) -> None:
         raise InvalidContent.at(pointer, error.detail) from None
 
 
-def _end(order: CreateKey) -> float | None:
+def _end(session: Session, order: CreateKey) -> float | None:
     """When a new key ends, in seconds since the epoch."""
     if order.expires_at is None:
         return None
     at: datetime = order.expires_at if order.expires_at.tzinfo else order.expires_at.replace(tzinfo=UTC)
-    if at.timestamp() <= now():
+    if at.timestamp() <= clock(session):
         raise InvalidContent.at("/expires_at", "That moment has passed. Name one to come, as 2027-12-31T00:00:00Z.")
     if at >= NEVER:
         raise InvalidContent.at("/expires_at", "Name a moment before the year 9999, or leave it out for no end.")

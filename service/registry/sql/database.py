@@ -239,12 +239,16 @@ def now() -> float:
     return time.time()
 
 
+CLOCK = func.extract("epoch", func.clock_timestamp())
+"""That of PostgreSQL, as a column of what is asked anyway."""
+
+
 def clock(session: Session) -> float:
     """Seconds since the epoch, UTC, by the clock that all who use the database share: its own; that of the host where
     it is a file, since one host alone uses it."""
     if session.get_bind().dialect.name == "sqlite":
         return now()
-    return float(session.scalars(select(func.extract("epoch", func.clock_timestamp()))).one())
+    return float(session.scalars(select(CLOCK)).one())
 
 
 def elements(session: Session, texts: InstrumentedAttribute[Any] | ColumnElement[Any]) -> TableValuedAlias:

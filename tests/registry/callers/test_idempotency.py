@@ -53,7 +53,7 @@ def test_a_key_is_kept_for_a_day_and_can_be_used_again_afterwards(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = [1000.0]
-    monkeypatch.setattr(idempotency, "now", lambda: at[0])
+    monkeypatch.setattr(idempotency, "clock", lambda _: at[0])
     with database.writing() as session:
         record(session, ATTEMPT, 202, {"update": "upd_1"})
         at[0] += 24 * 3600 - 1
@@ -69,7 +69,7 @@ def test_a_key_of_yesterday_can_be_used_again_while_many_others_wait_to_be_delet
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = [1000.0]
-    monkeypatch.setattr(idempotency, "now", lambda: at[0])
+    monkeypatch.setattr(idempotency, "clock", lambda _: at[0])
     tries = [replace(ATTEMPT, key=str(k)) for k in range(idempotency.PRUNED + 1)]
     with database.writing() as session:
         for attempt in tries:

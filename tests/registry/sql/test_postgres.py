@@ -20,14 +20,17 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import JSON, Boolean, MetaData, create_engine, event, make_url, select, text
 from sqlalchemy import Table as SqlTable
 
+from service.contract.enums import Action
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, SchemaMismatch
 from service.registry import models, versions
+from service.registry.callers import audit, idempotency
+from service.registry.callers.idempotency import Attempt
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql import postgres as postgres_module
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
-from service.registry.sql.tables import Batch, Installation, Model, Table, Version
+from service.registry.sql.tables import AuditEntry, Batch, IdempotencyKey, Installation, Model, Table, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
 from tests.registry import facts
@@ -418,6 +421,13 @@ def test_times_are_of_its_clock(database: Database, monkeypatch: pytest.MonkeyPa
     assert now() == 1000.0
     with database.reading() as session:
         assert clock(session) > 1_000_000_000.0
+    with database.writing() as session:
+        for subject in (1, 2):
+            audit.record(session, Action.MODEL_CREATED, "digits", subject)
+        idempotency.record(session, Attempt("anybody", "key-1", "POST", "/v1/models", ""), 201, {})
+        times = [*session.scalars(select(AuditEntry.at)), *session.scalars(select(IdempotencyKey.created_at))]
+        assert len(times) == 3
+        assert min(times) > 1_000_000_000.0
 
 
 @pytest.mark.parametrize(
