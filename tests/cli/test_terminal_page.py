@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.cli import main
 from service.cli.app import VERBS
+from service.client import Client
 from tests.running import ROOT, Server
 
 PAGE = (ROOT / "docs" / "terminal.md").read_text()
@@ -49,6 +52,24 @@ def test_what_is_typed_prints_what_stands_there(
             lines = iter([*map(alike, printed.err.splitlines()), *map(alike, printed.out.splitlines())])
             for line in due:
                 assert alike(line) in lines, (typed, line, printed)
+
+
+def test_doctor_says_what_stands_there_of_a_service_with_keys(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = re.search(r"^```text\n\$ tsuika doctor\n(.*?)^```", PAGE, re.M | re.S)
+    assert block is not None
+    with Server(tmp_path, migrated=migrated, key="of-the-operator", worker=False) as server:
+        with Client(server.url, "of-the-operator") as operator:
+            operator.create_model("wine", {"kind": "vector", "size": 2})
+            until = f"{date.today().year + 1}-12-31T00:00:00Z"
+            key = {"name": "till", "scopes": ["predict", "learn"], "models": ["wine", "team-a-*"], "expires_at": until}
+            made = httpx.post(f"{server.url}/v1/keys", json=key, headers={"Authorization": "Bearer of-the-operator"})
+        monkeypatch.setenv("TSUIKA_URL", server.url)
+        monkeypatch.setenv("TSUIKA_KEY", made.raise_for_status().json()["secret"])
+        assert main(["doctor"]) == 0
+    shown, printed = (re.sub(r"tsuika_\w+", "tsuika_", text) for text in (block[1], capsys.readouterr().out))
+    assert [*map(alike, printed.splitlines())] == [*map(alike, shown.splitlines())]
 
 
 def test_the_page_names_each_verb() -> None:

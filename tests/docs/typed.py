@@ -39,7 +39,7 @@ SEVERAL_MACHINES = ("postgres", "replicas", "upkeep")
 WHOLE = {*SITUATIONS, *REFERENCE, *SEVERAL_MACHINES, "operations", "ray", "../README"}
 """Pages of which every block is typed, or compared with what was printed: `Newcomer.follows`."""
 BY_OTHERS = {
-    "terminal": ("cli/test_terminal_page.py", {"console", "python"}),
+    "terminal": ("cli/test_terminal_page.py", {"console", "python", "text"}),
     "client": ("client/test_page.py", {"python"}),
     "exporting": ("client/test_export.py", {"python"}),
     "certificate": ("learning/ledger/test_ledger.py", {"python"}),
@@ -51,14 +51,18 @@ BY_OTHERS = {
 """Pages that a test of their own takes: it, and the languages of which it takes every block."""
 NOT_TYPED = {
     "&& .venv/bin/tsuika demo": "It installs what .ci/run installs; test_package.py runs the demonstration.",
-    "&& .venv/bin/pytest": "It runs these tests.",
+    "&& .venv/bin/pip install --no-deps": "It installs what .ci/run installs, which runs these tests then.",
+    ".venv/bin/pytest tests/learning/gate ": "It runs these tests; its words are read.",
+    ".venv/bin/pytest --ray": "It runs these tests; its words are read.",
     ".ci/run  ": "It runs these tests.",
     "python -m tests.soak": "Minutes each; .ci/run runs the same for a shorter time (soak/test_short.py).",
+    "pytest -n 0 --timeout 0 tests/api/test_any_order.py": "It runs these tests with more examples.",
     "python -m benchmarks.scale": "An hour; its words are read.",
-    "pip-audit": "It asks the network what is known of each package.",
-    "$ tsuika doctor": "It says what is wrong with a machine; cli/test_people.py asks it.",
+    "pip install pip-audit": "It asks the network for a package that nothing here needs.",
+    "pip-audit --local": "It asks the network what is known of each package.",
 }
-"""Words of blocks that no test types as they stand, and why."""
+"""Words of lines that no test types as they stand, and why. Commands in the text are not typed either, but their words
+are read (test_commands.py): most are benchmarks, which take minutes to days."""
 TYPED = {"sh", "console", "python", "json"}
 SHOWN = {"text", "yaml", "nginx", "caddy"}
 """What was printed, and configuration of other programs."""

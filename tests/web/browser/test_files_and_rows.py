@@ -133,6 +133,39 @@ def test_without_a_script_the_file_is_chosen_twice(
     page.wait_for_selector("select#target, input#target[value=label]")
 
 
+def test_from_a_file_to_a_rollback_by_the_pages_alone(site: Server, open_page: Open, tmp_path: Path) -> None:
+    """Each page is reached by a link or a button of the one before, and nothing is asked of the API."""
+    first, second, asked = tmp_path / "stays.csv", tmp_path / "more.csv", tmp_path / "asked.csv"
+    first.write_text(STAYS)
+    second.write_text(STAYS.replace(".5,", ".7,"))
+    asked.write_text("nights,<b>city</b>,price\n3,Osaka,3.2\n4,Kyoto,7.9\n")
+    page = open_page(site.url)
+    page.click("text=New model")
+    page.fill("#name", "whole-way")
+    for version, file in enumerate((first, second), 1):
+        page.set_input_files("#file", file)
+        page.click(".primary")
+        if file == first:
+            page.wait_for_selector("#target")
+            page.click(".primary")
+        page.wait_for_url("**/updates/*")
+        page.wait_for_selector(f"[href$='/versions/{version}']", timeout=60_000)
+        page.click("a:text-is('whole-way')")
+        assert f"Version {version} is live." in page.inner_text("main")
+        page.click("text=Send a file…" if file == first else "text=Try it")
+    page.set_input_files("#file", asked)
+    page.click(".primary")
+    page.wait_for_selector("a[download]")
+    assert page.locator("main tbody tr").count() == 2
+    page.click("a:text-is('whole-way')")
+    page.click("text=Roll back…")
+    page.fill("#reason", "the second file was of another house")
+    page.click("text=Go back to version 1")
+    page.wait_for_url("**/models/whole-way")
+    assert "Version 1 is live." in page.inner_text("main")
+    assert "the second file was of another house" in page.inner_text("main")
+
+
 def test_a_row_is_looked_at_and_corrected(
     site: Server, http: httpx.Client, open_page: Open, axe: Look, pages: dict[str, str]
 ) -> None:
