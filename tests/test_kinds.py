@@ -39,7 +39,7 @@ BRANCHES = {
     "service/api/bodies/row_bodies.py": 1,  # which of two members of a body must not come
     "service/api/preconditions.py": 1,  # classes are declared
     "service/api/routes/batches.py": 1,  # classes are declared
-    "service/api/routes/corrections.py": 1,  # suspects are named by the version before, or by the one that judged
+    "service/api/routes/corrections.py": 2,  # by which version suspects are named, and of how many rows
     "service/api/routes/versions.py": 1,  # weights come with names of classes
     "service/cli/files/rows.py": 1,  # cells are read as numbers
     "service/cli/people/push.py": 1,  # new labels are asked about
