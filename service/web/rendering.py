@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import jinja2
@@ -82,7 +82,13 @@ def without_gaps(html: str) -> str:
     return "".join(made)
 
 
-def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str], lacks: Callable[[str], str]) -> str:
+class Lacks(Protocol):
+    """What the page of a path needs and a key lacks, in a sentence; "" where it may. leads: of a link on any page."""
+
+    def __call__(self, path: str, leads: bool = False) -> str: ...
+
+
+def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str], lacks: Lacks) -> str:
     """The page as HTML. query: of its address, which it keeps in another language. lacks: what the page of a path,
     or a form that is sent there, needs and the key of the browser lacks, in a sentence."""
     frame: dict[str, Any] = {

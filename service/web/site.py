@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -23,7 +23,7 @@ from service.web.client import ApiClient, Refused, address
 from service.web.forms import FORM_BYTES, read_form, slug_of
 from service.web.frame import HTML, encoded, static
 from service.web.pages import ROUTES
-from service.web.rendering import render
+from service.web.rendering import Lacks, render
 from service.web.upload import Upload
 from service.web.view import Answer, Moved, Page, Shown, View
 from service.web.words import Words
@@ -114,7 +114,9 @@ class Site:
         api, browser = ApiClient(self._door, scope), Browser.of(scope)
         view = View(api, Words(browser.language), {}, query_of(scope))
         shown = _of_refusal(view, Problem.model_validate(problem))
-        made = _rendered(shown, view, browser, lambda path: "")  # no thread, in which the API could be asked
+        made = _rendered(
+            shown, view, browser, lambda path, leads=False: ""
+        )  # no thread, in which the API could be asked
         return HTML.encode(), made.body, encoded(made.headers)
 
 
@@ -153,32 +155,33 @@ def _made(page: Page, view: View, browser: Browser) -> _Made:
     return made if after is None else replace(made, headers=(*made.headers, ("retry-after", after)))
 
 
-def _rendered(shown: Shown, view: View, browser: Browser, lacks: Callable[[str], str] | None = None) -> _Made:
-    body = render(shown, browser, view.words, view.query, lacks or _lacking(view, bool(shown.calls))).encode()
+def _rendered(shown: Shown, view: View, browser: Browser, lacks: Lacks | None = None) -> _Made:
+    body = render(shown, browser, view.words, view.query, lacks or _lacking(view)).encode()
     cookies = (("set-cookie", cookie) for cookie in browser.cookies())
     return _Made(shown.status, body, (("content-language", browser.language), *cookies), HTML)
 
 
-def _lacking(view: View, changes: bool) -> Callable[[str], str]:
+def _lacking(view: View) -> Lacks:
     """What a page, or a form that is sent there, needs and the key of the browser lacks, in a sentence; "" where it
-    may. changes: a form stands on the page, so who has no good key signs in first: raises Refused. On other pages that
-    ask nothing, as the one to sign in, it leaves nothing out."""
+    may. Raises Refused for who has no good key, and signs in first. leads: of a link that leads away from a page, which
+    may be one for whoever has no key; then nothing is left out."""
 
     @cache
-    def scopes() -> set[KeyScope] | None:
-        try:
-            return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
-        except Refused:
-            if changes:
-                raise
-            return None
+    def scopes() -> set[KeyScope]:
+        return {*view.api.get(address("keys", "current"), CurrentKey).scopes}
 
     @cache
-    def lacks(path: str) -> str:
+    def lacks(path: str, leads: bool = False) -> str:
         calls = next(((*route.calls, *route.reads) for pattern, route in PATTERNS if pattern.fullmatch(path)), ())
-        needed = [SCOPES[at][method] for method, at in map(str.split, calls)]
-        if not needed or (has := scopes()) is None:
+        if not calls:
             return ""
+        needed = [SCOPES[at][method] for method, at in map(str.split, calls)]
+        try:
+            has = scopes()
+        except Refused:
+            if leads:
+                return ""
+            raise
         missing = [sorted(of) for of in needed if not has & (of | ADMIN)]
         return view.words.lacks(missing) if missing else ""
 

@@ -85,7 +85,7 @@ def test_vgg_gives_the_mean_of_its_last_map_and_stores_no_dense_layer(x: torch.T
     with torch.no_grad():
         maps = whole.features(imagenet("vgg11", 32, x))  # type: ignore[operator]
     assert extractor.width == 512
-    assert torch.allclose(extractor(x), maps.mean((2, 3)), atol=1e-5)
+    assert torch.allclose(extractor(x), maps.mean((2, 3)), rtol=1e-4, atol=1e-4)
     assert not any(name.startswith("classifier") for name in extractor.tensors())
 
 
