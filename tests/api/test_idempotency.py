@@ -58,7 +58,8 @@ def test_a_post_and_a_read_whose_connection_is_cut_run_again_a_few_times(
 
     def cut(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal cuts
-        if cuts and "batches" in statement:
+        looks = threading.current_thread().name.startswith("watcher")  # the service itself, at batches that wait
+        if cuts and "batches" in statement and not looks:
             cuts -= 1
             postgres.cut(connection)
 
