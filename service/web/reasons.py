@@ -133,13 +133,13 @@ def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:
 
 def _told(rule: Rule, words: Words) -> dict[str, Any]:
     """The rule's own figures: shares as percentages, and as whole ones without the sign; names as they are listed."""
-    told = dict[str, Any](rule.figures)
+    figures = dict[str, Any](rule.figures)
     for name, value in rule.figures.items():
         if isinstance(value, float):
-            told |= {name: percent(value), f"{name}_whole": f"{100 * value:.0f}"}
+            figures |= {name: percent(value), f"{name}_whole": f"{100 * value:.0f}"}
         elif isinstance(value, list):
-            told[name] = words.listed([f"「{each}」" for each in value])
-    return told
+            figures[name] = words.listed([f"「{each}」" for each in value])
+    return figures
 
 
 def _figures(rule: Rule, base: int | None, report: AnyReport, words: Words) -> dict[str, Any]:

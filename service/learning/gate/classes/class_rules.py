@@ -57,7 +57,7 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
         what = f"Nothing was tested: {too_few(unseen.rows)}"
         return Finding(what, limit=rule.p, evidence=False, unproven=True, figures={"rows": unseen.rows})
     right = f"Of {rows(unseen.rows)} it had not seen {percent(unseen.right / unseen.rows)} are right"
-    told: dict[str, Figure] = {
+    figures: dict[str, Figure] = {
         "rows": unseen.rows,
         "right": unseen.right / unseen.rows,
         "chance": unseen.chance,
@@ -66,16 +66,16 @@ def first_version(measured: Measured, policy: GatePolicy) -> Finding:
     _, best = wilson(unseen.right, unseen.rows) or (0.0, 1.0)
     if unseen.p > rule.p and best >= unseen.chance + rule.min_gain * (1 - unseen.chance):
         what = f"{right}, chance would give {percent(unseen.chance)}: too few rows to judge it."
-        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True, figures=told)
+        return Finding(what, unseen.p, rule.p, evidence=False, unproven=True, figures=figures)
     remedy = STUCK if measured.stuck else "Do rows and labels still belong together?"
     if unseen.p > rule.p:
         no_better = f'On {rows(unseen.rows)} it did no better than always saying "{first.commonest}".'
         what = f"The labels cannot be predicted from the inputs. {no_better}"
-        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy, figures=told)
+        return Finding(what, unseen.p, rule.p, Severity.HELD, remedy, figures=figures)
     if best < unseen.chance + rule.least_gain * (1 - unseen.chance):
         what = f"It knows next to nothing. {right}; chance would give {percent(unseen.chance)}."
-        return Finding(what, None, rule.p, Severity.HELD, remedy, figures=told)
-    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p, figures=told)
+        return Finding(what, None, rule.p, Severity.HELD, remedy, figures=figures)
+    return Finding(f"{right}; chance would give {percent(unseen.chance)}.", unseen.p, rule.p, figures=figures)
 
 
 def _trusted(measured: Measured, policy: GatePolicy) -> Harm | str:
@@ -120,8 +120,8 @@ def _forgotten(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     if in_all is not None and in_all.drop > most and in_all.p_harm < policy.intrudes.p_taken:
         what = f"Its method or settings answer old rows far worse: of {rows(harm.rows)} {_newly(in_all, most)}."
         remedy = "Learn these rows by the method of the live version, or promote this one."
-        told = _changed(harm.rows, in_all)
-        return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=told)
+        figures = _changed(harm.rows, in_all)
+        return Finding(what, in_all.drop, most, Severity.HELD, remedy, beside_live=True, figures=figures)
     if masked.drop <= limit or masked.p_harm >= rule.p_hold:
         return Finding(f"Of {rows(harm.rows)} {_newly(masked)}.", masked.drop, limit)
     if moved_on(measured, policy):
@@ -187,10 +187,14 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         could = f", where {missed.yardstick_hits:,} could be" if missed.yardstick_hits else ""
         recognised = f"{missed.hits:,} of {missed.rows:,} of {'its' if one else 'their'} rows are recognised{could}"
         what = f"{names} {'was' if one else 'were'} not learned: {recognised}."
-        told: dict[str, Figure] = {"rows": missed.rows, "hits": missed.hits, "classes": [c.name for c in lost or new]}
-        told |= {"could": missed.yardstick_hits} if missed.yardstick_hits else {}
+        figures: dict[str, Figure] = {
+            "rows": missed.rows,
+            "hits": missed.hits,
+            "classes": [c.name for c in lost or new],
+        }
+        figures |= {"could": missed.yardstick_hits} if missed.yardstick_hits else {}
         remedy = "Send more rows, or use another method, such as ridge."
-        return Finding(what, recall, limit, Severity.HELD, remedy, figures=told)
+        return Finding(what, recall, limit, Severity.HELD, remedy, figures=figures)
     what = f"{percent(recall)} of {rows(total.rows)} of new classes are recognised."
     open_ = [
         f"{c.name} ({f'{c.hits} of {c.rows}' if c.rows else 'none judged'})"
@@ -231,10 +235,10 @@ def worst_class(harm: Harm, measured: Measured, policy: GatePolicy) -> Finding:
     others = len(worse) - 1
     rest = f" So did {others} more." if others else " The others did not." if len(harm.groups) > 1 else ""
     remedy = f"Send more rows of {worst.phrase}, or look at {'their' if worst.several else 'its'} rows in this batch."
-    told: dict[str, Figure] = {"rows": worst.paired.rows, "before": worst.before, "after": worst.after}
-    told |= {"others": others} if others else {}
+    figures: dict[str, Figure] = {"rows": worst.paired.rows, "before": worst.before, "after": worst.after}
+    figures |= {"others": others} if others else {}
     what = f"{name} got worse, {change}.{rest}"
-    return Finding(what, worst.paired.drop, rule.max_drop, fires, remedy, figures=told)
+    return Finding(what, worst.paired.drop, rule.max_drop, fires, remedy, figures=figures)
 
 
 def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:

@@ -243,9 +243,9 @@ def contradicts_class(batch: Contradiction, measured: Measured, policy: GatePoli
     if others:
         what += f" So it is with {others} other {'class' if others == 1 else 'classes'}."
     remedy = "Either the labels or the model is wrong; only a person can tell."
-    told: dict[str, Figure] = {"rows": evidence.confident, "conflicts": count, "class": name}
-    told |= {"label": max(evidence.toward, key=lambda label: evidence.toward[label])} if agree else {}
-    return Finding(what, value, limit, Severity.HELD, remedy, figures=told if not when else {})
+    figures: dict[str, Figure] = {"rows": evidence.confident, "conflicts": count, "class": name}
+    figures |= {"label": max(evidence.toward, key=lambda label: evidence.toward[label])} if agree else {}
+    return Finding(what, value, limit, Severity.HELD, remedy, figures=figures if not when else {})
 
 
 @silent_without(_familiar)
