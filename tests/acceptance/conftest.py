@@ -16,9 +16,10 @@ from tests.s3 import S3Server
 NewModel = Callable[..., Caller]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, s3: S3Server) -> Iterator[Environment]:
-    """Two services and two workers for all tests that do not end them."""
+    """Two services and two workers for tests of a file that do not end them. They end with it: their workers would take
+    updates of another file's services, whose store they do not see."""
     environment = scaled(tmp_path_factory.mktemp("several"), postgres, s3, lease_seconds=30.0)  # no stall ends a lease
     yield environment
     environment.stop()
