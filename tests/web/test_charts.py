@@ -152,6 +152,37 @@ def test_names_of_versions_do_not_overlap() -> None:
                 assert next_x - x >= 7.5 * len(name) + 4
 
 
+def test_what_was_forgotten_is_a_bar_below_the_line_and_a_sentence() -> None:
+    def forgets(*shares: float | None) -> History:
+        marks = [Mark.WENT_LIVE, Mark.WENT_LIVE, Mark.HELD, Mark.LIVE, Mark.REJECTED]
+        each = zip(marks, shares, strict=True)
+        shown = [Step(n, mark, share(0.9, 99), forgotten=lost) for n, (mark, lost) in enumerate(each, 1)]
+        return History(shown, [], percent, ("old", "new"), Words("en"), lambda lost: f"{100 * lost:.1f} points")
+
+    lost = forgets(None, -0.01, 0.03, 0.02, 0.7)
+    for picture in map(ElementTree.fromstring, re.findall(r"<svg.*?</svg>", history(lost))):
+        bars = [each for each in picture.iter() if (each.get("class") or "").startswith("bar")]
+        assert [each.get("class") for each in bars] == ["bar", "bar held", "bar"]
+        down, held, live = [(float(each.get("y", "")), float(each.get("height", ""))) for each in bars]
+        zero = down[0]
+        assert held[0] + held[1] == pytest.approx(zero)
+        assert live[0] + live[1] == pytest.approx(zero)
+        assert held[1] == pytest.approx(1.5 * live[1], abs=0.2)
+        said = [each.text for each in picture.iter() if each.text]
+        assert {"forgotten", "2.0 points", "version 4"} <= {*said}
+        assert "5\N{NO-BREAK SPACE}%" in said, "a rejected version does not stretch the scale"
+        names = [float(each.get("y", "")) for each in picture.iter() if each.text == "v1"]
+        assert min(names) > down[0] + down[1]
+    most = "The most that a version which was not rejected had forgotten since its best is 3.0 points, at version 3."
+    assert f" {most} At version 4 it is 2.0 points." in describe(lost)
+    assert " No version that was not rejected had forgotten anything since its best. " in describe(
+        forgets(None, -0.01, -0.02, 0.0, 0.7)
+    )
+    alone = history(forgets(None, None, None, None, 0.7))
+    assert alone.count('class="cross"') == 4, "one above and one below, on wide and on narrow screens"
+    assert 'class="bar' not in alone
+
+
 def test_errors_begin_at_nothing_and_have_their_own_unit() -> None:
     errors = [
         Step(2, Mark.WENT_LIVE, Estimate(12.5, None, None, 80), beside=Estimate(31.0, None, None, 80)),

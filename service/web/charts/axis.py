@@ -74,6 +74,12 @@ def dot(kind: str, x: float, y: float, radius: float = 4) -> str:
     return f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}"/>'
 
 
+def bar(kind: str, x: float, y1: float, width: float, y2: float) -> str:
+    """A bar between two heights, whichever is the upper one; it can be seen where both are one."""
+    top, height = min(y1, y2), max(abs(y2 - y1), 1.0)
+    return f'<rect class="{kind}" x="{round(x, 1)}" y="{top}" width="{round(width, 1)}" height="{round(height, 1)}"/>'
+
+
 def cross(x: float, y: float) -> str:
     return f'<path class="cross" d="M{x - 5},{y - 5}l10,10m0,-10l-10,10"/>'
 

@@ -1,4 +1,5 @@
-"""How good a model was, version by version: a line with its band, dots by what became of each, arcs of rollbacks.
+"""How good a model was, version by version: a line with its band, dots by what became of each, arcs of rollbacks; and
+bars below of what each had forgotten.
 
 A wide picture, and one of the latest versions for narrow screens; style.css shows one of the two.
 """
@@ -6,14 +7,14 @@ A wide picture, and one of the latest versions for narrow screens; style.css sho
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 
 from markupsafe import Markup
 
 from service.contract.figures import amount
-from service.web.charts.axis import Axis, cross, dot, grid, line, path, svg, text, ticks
+from service.web.charts.axis import Axis, bar, cross, dot, grid, line, path, svg, text, ticks
 from service.web.estimates import Estimate
 from service.web.words import Words, round_percent
 
@@ -33,25 +34,28 @@ UP = (Mark.LIVE, Mark.WENT_LIVE)
 @dataclass(frozen=True)
 class Step:
     """A version. `main`: accuracy on trusted rows, or error on new rows; `other`: recall of the classes that it
-    brought, or the error on rows of its own; `beside`: the error of the yardstick on the same new rows."""
+    brought, or the error on rows of its own; `beside`: the error of the yardstick on the same new rows; `forgotten`:
+    what was lost since its best, a share; less than nothing is a gain."""
 
     number: int
     mark: Mark
     main: Estimate | None
     other: Estimate | None = None
     beside: Estimate | None = None
+    forgotten: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class History:
     """What the chart shows. `steps`: oldest first · `rollbacks`: (from, to) · `show`: a value as text · `names`: of the
-    series, keys of words ("old", "new"; or "error", "own", "yardstick")."""
+    series, keys of words ("old", "new"; or "error", "own", "yardstick") · `lost`: what was forgotten, as text."""
 
     steps: Sequence[Step]
     rollbacks: Sequence[tuple[int, int]]
     show: Callable[[float], str]
     names: tuple[str, ...]
     words: Words
+    lost: Callable[[float], str] = round_percent
 
     @property
     def of_error(self) -> bool:
@@ -70,6 +74,8 @@ class _Frame:
 
 
 HEIGHT, TOP, BOTTOM = 250, 22, 206
+BARS, BARS_ABOVE, BARS_WIDTH = 48, 28, 14
+"""Height of the bars of what was forgotten, the room between them and the line, and how wide a bar is at most."""
 WIDE, NARROW = _Frame(720, 52, 600, 50), _Frame(360, 52, 250, 6)
 NOTE_WIDTH = 56
 """Room that the note below a version takes."""
@@ -77,8 +83,9 @@ LABEL_HEIGHT, NOTE_HEIGHT = 16, 14
 """Of what a line is, and of the version below it."""
 SIGN_WIDTH = 8
 """Room that a sign of a version's number takes; as much stands between two."""
-HIGHEST_FLOOR = 0.95
-"""Accuracies are shown from there or lower, so that chance does not look like a cliff."""
+HIGHEST_FLOOR, LOWEST_CEILING = 0.95, 0.05
+"""Accuracies are shown from there or lower, and what was forgotten to there or higher, so that chance does not look
+like a cliff."""
 
 
 def history(of: History) -> Markup:
@@ -102,6 +109,12 @@ def describe(of: History) -> str:
             )
             if step.beside is not None:
                 sentences.append(words("chart.yardstick_is", last=of.show(step.beside.value)))
+    if forgot := _judged(of.steps):
+        worst, last = max(forgot, key=lambda pair: pair[1]), forgot[-1]
+        key = "chart.forgotten_most" if round(worst[1], 3) > 0 else "chart.forgotten_none"
+        sentences.append(words(key, value=of.lost(worst[1]), version=worst[0].number))
+        if last is not worst and round(worst[1], 3) > 0:
+            sentences.append(words("chart.forgotten_last", value=of.lost(last[1]), version=last[0].number))
     for mark in (Mark.HELD, Mark.REJECTED):
         if numbers := [str(step.number) for step in of.steps if step.mark is mark]:
             sentences.append(words(f"chart.{mark}", n=len(numbers), versions=numbers))
@@ -124,18 +137,21 @@ def _picture(of: History, frame: _Frame) -> Markup:
     elements += _line("old", [(x[step.number], step.main) for step in steps if step.main and step.mark in UP], up)
     elements += _arcs(of, x, up, {step.number: step for step in steps})
     room = (frame.right - frame.left) / max(len(steps) - 1, 1)
+    bars = _bars(of, steps, x, frame, min(BARS_WIDTH, 0.6 * room))
+    elements += bars
+    foot, height = (BOTTOM + BARS_ABOVE + BARS, HEIGHT + BARS_ABOVE + BARS) if bars else (BOTTOM, HEIGHT)
     every = ceil(SIGN_WIDTH * (len(_name(steps[-1])) + 1) / room)
     for place, step in enumerate(steps):
         elements += _marks(step, x[step.number], up)
         if place % every == (len(steps) - 1) % every:
-            elements.append(text("tick", x[step.number], BOTTOM + 20, _name(step), "middle"))
+            elements.append(text("tick", x[step.number], foot + 20, _name(step), "middle"))
         if (room >= NOTE_WIDTH and step.mark is not Mark.WENT_LIVE) or step.mark is Mark.LIVE:
             kind = {Mark.HELD: "note warn", Mark.REJECTED: "note bad"}.get(step.mark, "note")
-            elements.append(text(kind, x[step.number], BOTTOM + 36, of.words(f"chart.note.{step.mark}"), "middle"))
+            elements.append(text(kind, x[step.number], foot + 36, of.words(f"chart.note.{step.mark}"), "middle"))
     elements += _labels(of, steps, frame, up)
     if frame is NARROW:
-        return svg(elements, frame.width, HEIGHT, kind="small")
-    return svg(elements, frame.width, HEIGHT, of.words(f"chart.{of.names[0]}_title"), describe(of))
+        return svg(elements, frame.width, height, kind="small")
+    return svg(elements, frame.width, height, of.words(f"chart.{of.names[0]}_title"), describe(of))
 
 
 def _name(step: Step) -> str:
@@ -175,6 +191,38 @@ def _marks(step: Step, x: float, up: Axis) -> list[str]:
     if step.mark is Mark.LIVE and (shown := step.main or step.other) is not None:
         marks.append(dot("ring", x, up.at(shown.value), 8))
     return marks
+
+
+def _judged(steps: Sequence[Step]) -> list[tuple[Step, float]]:
+    """Versions with what they had forgotten, where it is known, but for rejected ones."""
+    known = ((step, step.forgotten) for step in steps if step.mark is not Mark.REJECTED)
+    return [(step, share) for step, share in known if share is not None]
+
+
+def _bars(of: History, steps: Sequence[Step], x: dict[int, float], frame: _Frame, width: float) -> list[str]:
+    """A bar each of what a version had forgotten, above a line of nothing, and of what it had gained below it; none
+    where nothing is known. A rejected version does not stretch their scale."""
+    if all(step.forgotten is None for step in steps):
+        return []
+    judged = _judged(steps)
+    shares = [0.0, LOWEST_CEILING, *(share for _, share in judged)]
+    low = ticks(min(shares), 0.0)[0] if round(min(shares), 3) < 0 else 0.0
+    up = Axis(low, ticks(0.0, max(shares))[-1], BOTTOM + BARS_ABOVE + BARS, BOTTOM + BARS_ABOVE)
+    bars = grid(up, (0.0, up.high), frame.left, frame.right, round_percent)
+    bars += [
+        cross(x[s.number], up.at(s.forgotten)) for s in steps if s.mark is Mark.REJECTED and s.forgotten is not None
+    ]
+    for step, share in judged:
+        kind = "bar held" if step.mark is Mark.HELD else "bar"
+        bars.append(bar(kind, x[step.number] - width / 2, up.at(share), width, up.at(0.0)))
+    if judged:
+        label, y, (step, share) = frame.right + 14, BOTTOM + BARS_ABOVE + 8, judged[-1]
+        bars.append(text("lab beside", label, y, of.words("chart.forgotten")))
+        bars.append(text("tick", label, y + LABEL_HEIGHT, of.lost(share)))
+        if step is not steps[-1]:
+            whose = of.words("version.path", version=step.number)
+            bars.append(text("note", label, y + LABEL_HEIGHT + NOTE_HEIGHT, whose))
+    return bars
 
 
 def _arcs(of: History, x: dict[int, float], up: Axis, steps: dict[int, Step]) -> list[str]:

@@ -124,9 +124,13 @@ def _line(
     why = verdict_sentence(verdict, version.number, version.parent, report, words)
     if report is None:
         return Line(version, verdict, went_live, text, why, ["–"] * len(kind.columns), "")
-    share = None if report.forgetting is None else round(report.forgetting, 3)
-    lost = "" if share is None else "−" * (share < 0) + kind.lost(abs(share), words)
+    lost = "" if report.forgetting is None else _lost(report.forgetting, kind, words)
     return Line(version, verdict, went_live, text, why, kind.cells(report, words), lost)
+
+
+def _lost(share: float, kind: AnyKind, words: Words) -> str:
+    """What was forgotten; with a minus what was gained."""
+    return "−" * (round(share, 3) < 0) + kind.lost(abs(round(share, 3)), words)
 
 
 def _failed(updates: Sequence[Update]) -> Update | None:
@@ -145,15 +149,20 @@ MARKS = {
 
 def _chart(lines: Sequence[Line], moves: Sequence[Deployment], kind: AnyKind, words: Words) -> Markup | None:
     """How good each version was; None where nothing was measured."""
-    steps = [
-        Step(line.version.number, _mark(line), *(kind.steps(report) if (report := line.version.report) else (None,)))
-        for line in reversed(lines)
-    ]
+    steps = [_step(line, kind) for line in reversed(lines)]
     if not any(step.main or step.other for step in steps):
         return None
     back = [(move.previous_version, move.version) for move in reversed(moves) if move.kind is DeploymentKind.ROLLBACK]
     rollbacks = [(before, to) for before, to in back if before is not None]
-    return history(History(steps, rollbacks, kind.show, kind.series, words))
+    return history(History(steps, rollbacks, kind.show, kind.series, words, lambda share: _lost(share, kind, words)))
+
+
+def _step(line: Line, kind: AnyKind) -> Step:
+    """A version on the chart."""
+    number, mark, report = line.version.number, _mark(line), line.version.report
+    if report is None:
+        return Step(number, mark, None)
+    return Step(number, mark, *kind.steps(report), forgotten=report.forgetting)
 
 
 def _mark(line: Line) -> Mark:
