@@ -78,7 +78,7 @@ def door(
             sent = browser.post(path, data=data, files={"file": (file.name, file.read_bytes())})
             if sent.status_code == 303:
                 update = sent.headers["location"]
-                assert until(lambda: httpx.get(f"{shared.url}/v1{update}").json()["state"] == "succeeded")
+                assert until(lambda: httpx.get(f"{shared.url}/v1{update}", timeout=60).json()["state"] == "succeeded")
                 sent = browser.get(update)
         return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", sent.text)))
 

@@ -46,7 +46,9 @@ def test_rows_of_a_table_and_vectors_are_asked_of_models_that_learned_as_many_ro
     with started(CONTENDERS["ours"], place, **settings) as server:
         until_ready(server)
         answers = {
-            name: httpx.post(server.url + asked.path, content=asked.body, headers=asked.headers).json()["predictions"]
+            name: httpx.post(server.url + asked.path, content=asked.body, headers=asked.headers, timeout=60).json()[
+                "predictions"
+            ]
             for name, asked in learned(server)
         }
     assert list(answers) == [VECTOR, OBJECT, LIST]

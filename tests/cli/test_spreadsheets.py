@@ -234,5 +234,5 @@ def test_rows_that_were_taken_back_are_learned_again_and_it_is_said(
     assert any("they are learned again" in note for note in result.notes)
     assert result.report.batch.taken_back_at is not None
     for language, words in (("en", "they are learned again."), ("ja", "もう一度学習しました。")):
-        shown = httpx.get(f"{shared.url}/updates/{result.update.id}", headers={"accept-language": language})
+        shown = httpx.get(f"{shared.url}/updates/{result.update.id}", headers={"accept-language": language}, timeout=60)
         assert words in shown.text

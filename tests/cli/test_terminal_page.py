@@ -64,7 +64,9 @@ def test_doctor_says_what_stands_there_of_a_service_with_keys(
             operator.create_model("wine", {"kind": "vector", "size": 2})
             until = f"{date.today().year + 1}-12-31T00:00:00Z"
             key = {"name": "till", "scopes": ["predict", "learn"], "models": ["wine", "team-a-*"], "expires_at": until}
-            made = httpx.post(f"{server.url}/v1/keys", json=key, headers={"Authorization": "Bearer of-the-operator"})
+            made = httpx.post(
+                f"{server.url}/v1/keys", json=key, headers={"Authorization": "Bearer of-the-operator"}, timeout=60
+            )
         monkeypatch.setenv("TSUIKA_URL", server.url)
         monkeypatch.setenv("TSUIKA_KEY", made.raise_for_status().json()["secret"])
         assert main(["doctor"]) == 0

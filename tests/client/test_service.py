@@ -177,7 +177,7 @@ def test_the_service_tells_of_itself(client: Client, model: RemoteModel) -> None
 def test_a_stored_key_predicts_and_may_do_nothing_else(model: RemoteModel, client: Client, service_url: str) -> None:
     name = model.info().name
     order = {"name": "till 7", "scopes": ["predict"], "models": [name]}
-    made = httpx.post(f"{service_url}/v1/keys", json=order, headers={"Authorization": f"Bearer {KEY}"})
+    made = httpx.post(f"{service_url}/v1/keys", json=order, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
     key = made.json()["secret"]
     with Client(service_url, key=key) as till:
         inputs, _ = rows(1)

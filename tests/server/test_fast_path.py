@@ -126,7 +126,7 @@ class Port:
 
     def post(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         async def go() -> httpx.Response:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=60) as client:
                 url = f"http://127.0.0.1:{self.listener.getsockname()[1]}{path}"
                 return await client.post(url, headers=headers, content=body)
 
@@ -418,7 +418,7 @@ def test_each_request_of_a_connection_is_admitted_for_itself(port: Port) -> None
         statuses = []
         for shown in (key, key, None, key, slow, slow):
             if shown is None:
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(timeout=60) as client:
                     await client.delete(f"{url}{keys}/{key['id']}", headers=KEY)
                 continue
             writer.write(request().replace(b"secret", shown["secret"].encode()))
