@@ -1,14 +1,16 @@
 """What grows with what: the cost of an update, of a prediction and of a rollback against how much there is already.
 
     python -m benchmarks.scale [--parts history,batches,rows,versions,models,classes] [--most N] [--ray ADDRESS]
-                               [--json FILE]
+                               [--learned N] [--json FILE]
 
 A real `tsuika serve` in a folder of its own for each part, asked over HTTP. *history*: rows learned before (1,000 to
-1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model (100 to 10,000); *models* in one service
-whose memory of loaded versions is bounded (100 to 1,000); *classes* of one model (10 to 10,000). At each size a few
-small updates or requests are timed; all else is only there. *rows* is one update of so many (100,000), all of which is
-timed; with --ray it learns on that cluster, whose nodes make its features and sums side by side (docs/ray.md). Rows are
-scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a point of their own.
+1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model that updates of 10 rows made (100 to 10,000;
+`benchmarks.running.updates_here` makes them, and with --learned only so many of each size are learned and judged);
+*models* in one service whose memory of loaded versions is bounded (100 to 1,000); *classes* of one model (10 to
+10,000). At each size a few small updates or requests are timed; all else is only there. *rows* is one update of so many
+(100,000), all of which is timed; with --ray it learns on that cluster, whose nodes make its features and sums side by
+side (docs/ray.md). Rows are scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a
+point of their own, those of versions are two numbers.
 """
 
 from __future__ import annotations
@@ -28,15 +30,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from benchmarks.running.memory import core_seconds_of_children, pss_of_children
+from benchmarks.running.updates_here import METHOD, UpdatesHere
 from benchmarks.streams.steps import INK_VECTOR, noisy_digits
 from benchmarks.tables.terminal import bar, reached, table
 from service.cli.demonstration.process import running_service
 from service.client import Client, RemoteModel
+from service.contract.enums import Verdict
 from service.contract.resources import Update
 
 SIZES = {
@@ -50,11 +56,12 @@ SIZES = {
 RIDGE = {"name": "ridge", "lift": "relu", "width": 256}
 WIDE = {**RIDGE, "width": 1024}
 """Of an update of many rows: features and sums are most of its work."""
-UPDATE_ROWS, UPDATES, REQUESTS = 250, 5, 200
+UPDATE_ROWS, UPDATES, REQUESTS, LOOKS = 250, 5, 200, 40
 BODY_ROWS, BATCH_ROWS, SENDERS = 50_000, 8, 8
 FLAT = 1.5
 """What is aimed at: the last size costs at most so many times what the first does."""
 BOUNDED = {"TSUIKA_SERVING_BYTES": str(16 * 2**20)}
+VERSIONS, POINTS = "versions", "points"
 NUMBERS = {"kind": "vector", "size": 64}
 SCALED = {**NUMBERS, "scale": {"mean": 0, "std": 1}}
 
@@ -106,21 +113,56 @@ def rows(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
         yield Measured("rows", size, {"update, s": seconds, "rows a second": size / seconds})
 
 
-def versions(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
-    """Milliseconds of a prediction, of a page of the list and of going back, with so many versions of one model."""
-    model = client.create_model(name_of("digits"), input=SCALED)
-    made, row = 0, np.zeros((1, 64), np.float32)
-    for size in sizes:
-        while made < size:
-            made = model.import_version(_network(made), promote=True).number
-        costs = {
-            "prediction, ms": _p50(lambda: model.predict(row)),
-            "of version 1, ms": _p50(lambda: model.predict(row, version=1)),
-            "page of 50, ms": _p50(lambda: _first(model.versions(), 50)),
-            "back and forth, ms": _p50(partial(_back_and_forth, model, made)),
-            "service, MB": pss_of_children() or float("nan"),
-        }
-        yield Measured("versions", size, costs)
+def versions(sizes: Sequence[int], learned: int | None, advance: Callable[[str], None]) -> Iterator[Measured]:
+    """Core-milliseconds of a service for each answer, with so many versions of one model, each made by an update.
+    learned: so many updates of each size learn and are judged, None: all; the others publish what the last of them
+    made."""
+    with tempfile.TemporaryDirectory() as folder:
+        made, data = 0, Path(folder) / "data"
+        for size in sizes:
+            here = UpdatesHere(data, POINTS, None if made else 2)
+            for k in range(size - made):
+                alike = learned is not None and k >= learned
+                verdict = here.learn(*_points(10 if k + made else 200, seed=made + k), alike=alike)
+                if verdict is not Verdict.PROMOTED:
+                    raise RuntimeError(f"update {made + k + 1} is {verdict}")
+                if k % 100 == 99:
+                    advance(f"versions: {made + k + 1:,}")
+            here.close()
+            with running_service(Path(folder)) as url, Client(url) as client, httpx.Client(base_url=url) as http:
+                yield Measured("versions", size, asked(client.model(POINTS), http, data))
+                made = client.model(POINTS).info().live_version or size
+
+
+def asked(model: RemoteModel, http: httpx.Client, data: Path) -> Mapping[str, float]:
+    """What answers about a model cost the service, core ms each; its memory, and what the database has."""
+    here, row = f"/v1/models/{POINTS}", np.zeros((1, 2), np.float32)
+    updates = iter([_points(10, seed=10_000_000 + k) for k in range(2 * UPDATES)])
+    update = _core_ms(lambda: _made(model.update(*next(updates), method=METHOD)), UPDATES)
+    live = model.info().live_version
+    assert live is not None
+    listed = {
+        "model": here,
+        "page of 50": f"{here}/versions?limit=50&batches=false",
+        "with names": f"{here}/versions?limit=50",
+        "batches": f"{here}/batches?limit=50",
+        "updates": f"{here}/updates?limit=50",
+        "moves": f"{here}/deployments?limit=50",
+        "audit": f"/v1/audit?model={POINTS}&limit=50",
+        "lineage of 50": f"{here}/lineage?after={max(live - 50, 0)}",
+        "lineage": f"{here}/lineage",
+        "browser": f"/models/{POINTS}",
+    }
+    costs = {
+        "prediction": _core_ms(lambda: model.predict(row)),
+        "of version 1": _core_ms(lambda: model.predict(row, version=1)),
+        "back and forth": _core_ms(partial(_back_and_forth, model, live), LOOKS),
+        "update": update,
+        **{name: _core_ms(partial(_got, http, path), LOOKS) for name, path in listed.items()},
+    }
+    model.configure(promotion="auto")  # a rollback stops that
+    database = sum(file.stat().st_size for file in data.glob("tsuika.db*"))
+    return {**costs, "service, MB": pss_of_children() or float("nan"), "database, kB a version": database / 1000 / live}
 
 
 def models(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
@@ -153,18 +195,22 @@ PARTS: dict[str, Callable[[Client, Sequence[int]], Iterator[Measured]]] = {
     "history": history,
     "batches": batches,
     "rows": rows,
-    "versions": versions,
     "models": models,
     "classes": classes,
 }
 
 
-def run(parts: Sequence[str], most: int | None, ray: str | None) -> Iterator[Measured]:
-    """All sizes of the parts, each part with a service of its own. ray: the cluster on which it learns, if any."""
+def run(parts: Sequence[str], most: int | None, ray: str | None, learned: int | None) -> Iterator[Measured]:
+    """All sizes of the parts, each part with a service of its own. ray: the cluster on which it learns, if any ·
+    learned: as of `versions`."""
     sizes = {part: [n for n in SIZES[part] if most is None or n <= most] for part in parts}
     cluster = {"TSUIKA_RAY": ray} if ray is not None else {}
-    with bar(sum(map(len, sizes.values()))) as advance:
+    steps = {part: len(of) if part != VERSIONS else max(of, default=0) // 100 for part, of in sizes.items()}
+    with bar(sum(steps.values())) as advance:
         for part in parts:
+            if part == VERSIONS:
+                yield from versions(sizes[part], learned, advance)
+                continue
             with _service({**cluster, **(BOUNDED if part == "models" else {})}) as client:
                 for measured in PARTS[part](client, sizes[part]):
                     advance(f"{part}: {measured.size:,}")
@@ -259,6 +305,27 @@ def _costs(model: RemoteModel, batches: Sequence[tuple[Any, list[str]]], row: An
     return {**each, "prediction, ms": _p50(partial(model.predict, row))}
 
 
+def _points(n: int, seed: int) -> tuple[NDArray[np.float64], list[str]]:
+    """n rows of two numbers, of two classes that lie apart."""
+    drawn = np.random.default_rng(seed)
+    high = drawn.integers(0, 2, n)
+    rows = drawn.normal(size=(n, 2)) + 4 * high[:, None]
+    return rows.round(3), ["high" if k else "low" for k in high]
+
+
+def _got(http: httpx.Client, path: str) -> None:
+    http.get(path).raise_for_status()
+
+
+def _core_ms(do: Callable[[], object], times: int | None = None) -> float:
+    """Core-milliseconds of the service each; the first, which loads, does not count."""
+    do()
+    used, times = core_seconds_of_children(), times or REQUESTS
+    for _ in range(times):
+        do()
+    return 1000 * (core_seconds_of_children() - used) / times
+
+
 def _p50(do: Callable[[], Any]) -> float:
     """Milliseconds; the first few, which load and warm, do not count."""
     seconds = []
@@ -276,15 +343,16 @@ def _first(things: Iterator[Any], n: int) -> list[Any]:
 def main(words: Sequence[str] | None = None) -> int:
     """-> exit code"""
     parser = argparse.ArgumentParser("benchmarks.scale", description=__doc__.split("\n\n")[0] if __doc__ else None)
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", default=",".join(SIZES), help=f"of {', '.join(SIZES)}")
     parser.add_argument("--most", type=int, help="no larger sizes than this")
     parser.add_argument("--ray", help="the Ray cluster on which updates learn: auto, or HEAD:PORT")
+    parser.add_argument("--learned", type=int, help="versions: so many updates of each size learn and are judged")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
     parts = arguments.parts.split(",")
-    if unknown := [part for part in parts if part not in PARTS]:
-        parser.error(f"no {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    measured = list(run(parts, arguments.most, arguments.ray))
+    if unknown := [part for part in parts if part not in SIZES]:
+        parser.error(f"no {', '.join(unknown)}; there are {', '.join(SIZES)}")
+    measured = list(run(parts, arguments.most, arguments.ray, arguments.learned))
     print("\n".join(report(measured)))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")

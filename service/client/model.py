@@ -48,6 +48,7 @@ from service.contract.resources import (
     Suspects,
     Update,
     Version,
+    VersionSummary,
 )
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 
@@ -275,6 +276,11 @@ class AsyncModel(Learning):
         """All versions, newest first."""
         return self._transport.each(f"{self._path}/versions", Page[Version])
 
+    def version_summaries(self) -> AsyncIterator[VersionSummary]:
+        """All versions, newest first, without `batches` and `shards`: after thousands of updates these names are
+        megabytes a page."""
+        return self._transport.each(f"{self._path}/versions", Page[VersionSummary], batches="false")
+
     def deployments(self) -> AsyncIterator[Deployment]:
         """How the live pointer moved, newest first."""
         return self._transport.each(f"{self._path}/deployments", Page[Deployment])
@@ -288,9 +294,9 @@ class AsyncModel(Learning):
         made = await self.version(version)
         return None if made.update is None else self._result(await now(self._transport, made.update))
 
-    async def lineage(self) -> Lineage:
-        """Which version came from which."""
-        return await self._transport.call("GET", f"{self._path}/lineage", Lineage)
+    async def lineage(self, after: int = 0) -> Lineage:
+        """Which version came from which; of versions with a higher number than `after`."""
+        return await self._transport.call("GET", f"{self._path}/lineage", Lineage, after=after)
 
     async def certificate(self, version: int | str | None = None) -> Certificate | None:
         """The certificate of the retraction that made this version; None for any other version."""
@@ -380,6 +386,7 @@ class RemoteModel(Blocking[AsyncModel]):
     watch = blocking_list(AsyncModel.watch)
     disputes = blocking_list(AsyncModel.disputes)
     versions = blocking_list(AsyncModel.versions)
+    version_summaries = blocking_list(AsyncModel.version_summaries)
     deployments = blocking_list(AsyncModel.deployments)
     version = blocking(AsyncModel.version)
     report = blocking(AsyncModel.report)

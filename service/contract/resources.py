@@ -263,20 +263,21 @@ class ShardInfo(Resource):
     learned: list[str]
 
 
-class Version(Resource):
+class VersionSummary(Resource):
+    """A version without the names of what it learned, which may be thousands."""
+
     brief: ClassVar = ("model", "number", "live", "method", "classes", "aliases", "created_at")
 
     number: int
     model: str
     parent: int | None
     update: str | None
-    batches: list[str] = Field(description="What it learned.")
+    batch_count: int = Field(description="How many batches it learned.")
     method: dict[str, Any] | None
     classes: list[str] = Field(description="Columns, in order.")
     parameters: int
     bytes: int
     feature_space: str | None
-    shards: list[ShardInfo]
     architecture: dict[str, Any]
     report: AnyReport | None
     trained_on: str | None = Field(
@@ -287,6 +288,11 @@ class Version(Resource):
     aliases: list[str] = Field(default=[], description="Names that people gave it.")
     created_at: datetime
     erased_at: datetime | None
+
+
+class Version(VersionSummary):
+    batches: list[str] = Field(description="What it learned.")
+    shards: list[ShardInfo]
 
 
 class Alias(Resource):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, case, func, select, true
+from sqlalchemy import Row, bindparam, case, func, select, true, update
 from sqlalchemy.orm import Session, load_only
 from sqlalchemy.orm.util import identity_key
 
@@ -19,7 +18,7 @@ from service.registry import paging
 from service.registry.callers import audit
 from service.registry.callers.actor import acting
 from service.registry.rows.arrival import Arrival
-from service.registry.sql.conditions import LEARNABLE, RETRACTED, THERE
+from service.registry.sql.conditions import RETRACTED, THERE, WAITING
 from service.registry.sql.database import among, elements, now
 from service.registry.sql.ids import new_id
 from service.registry.sql.shown import moment, shown
@@ -57,7 +56,7 @@ def same(session: Session, model: Model, digest: str, source: str | None) -> Bat
         .where(Batch.source.is_(None) if source is None else Batch.source == source)
         .order_by(Batch.id)
     )
-    return next((b for b in candidates if is_whole(b) or b.id in live_learned(session, model)), None)
+    return next((b for b in candidates if is_whole(b) or b.in_live), None)
 
 
 def taken_back_before(session: Session, model: Model, brought: Sequence[Batch]) -> float | None:
@@ -207,27 +206,27 @@ def by_id(session: Session, ids: Sequence[str]) -> list[Batch]:
     return [read.get(batch_id) or session.get_one(Batch, batch_id) for batch_id in ids]
 
 
-def live_learned(session: Session, model: Model) -> frozenset[str]:
-    if model.live_version_id is None:
-        return frozenset()
-    return frozenset(session.get_one(Version, model.live_version_id, options=[SLIM]).learned)
+def move_live(session: Session, more: Collection[str], less: Collection[str]) -> None:
+    """Notes that another version is live, which has learned these batches more than the one before, and less."""
+    for ids, learned in ((more, True), (less, False)):
+        if ids:
+            session.execute(update(Batch).where(Batch.id.in_(among(session, ids))).values(in_live=learned))
 
 
-def state(batch: Batch, learned: frozenset[str]) -> BatchState:
+def state(batch: Batch) -> BatchState:
     """The first that holds of erased, retracted, learned, rejected, pending."""
     if is_erased(batch):
         return BatchState.ERASED
     if batch.retracted_at is not None:
         return BatchState.RETRACTED
-    if batch.id in learned:
+    if batch.in_live:
         return BatchState.LEARNED
     return BatchState.REJECTED if batch.rejected_by else BatchState.PENDING
 
 
 def pending(session: Session, model: Model) -> list[Batch]:
     """Batches that wait to be learned and whose rows are there, oldest first."""
-    unlearned = Batch.id.not_in(among(session, live_learned(session, model)))
-    query = select(Batch).where(Batch.model_id == model.id, LEARNABLE, unlearned)
+    query = select(Batch).where(Batch.model_id == model.id, WAITING)
     return list(session.scalars(query.order_by(Batch.id)))
 
 
@@ -254,15 +253,12 @@ def are_erased(session: Session, ids: Sequence[str]) -> bool:
     return all(is_erased(session.get_one(Batch, batch_id)) for batch_id in ids)
 
 
-def pending_counts(session: Session, learned: Mapping[int, frozenset[str]]) -> dict[int, resources.Pending]:
-    """How many batches and rows `pending` has, by model; `learned`: what the live version of each model learned."""
-    facts = select(Batch.model_id, Batch.id, Batch.rows + Batch.unlabelled)
-    counts, rows = Counter[int](), Counter[int]()
-    for model_id, batch_id, its_rows in session.execute(facts.where(Batch.model_id.in_(learned), LEARNABLE)):
-        if batch_id not in learned[model_id]:
-            counts[model_id] += 1
-            rows[model_id] += its_rows
-    return {model_id: resources.Pending(batches=counts[model_id], rows=rows[model_id]) for model_id in learned}
+def pending_counts(session: Session, model_ids: Collection[int]) -> dict[int, resources.Pending]:
+    """How many batches and rows `pending` has, by model. What it takes grows with those that wait, not with all."""
+    sums = select(Batch.model_id, func.count(), func.sum(Batch.rows + Batch.unlabelled))
+    waiting = session.execute(sums.where(Batch.model_id.in_(model_ids), WAITING).group_by(Batch.model_id))
+    counts = {model_id: resources.Pending(batches=count, rows=int(rows)) for model_id, count, rows in waiting}
+    return {model_id: counts.get(model_id, resources.Pending(batches=0, rows=0)) for model_id in model_ids}
 
 
 def is_whole(batch: Batch) -> bool:
@@ -315,15 +311,13 @@ def learning_rows(
 
 
 def resources_of(session: Session, model: Model, batches: Sequence[Batch]) -> list[resources.Batch]:
-    """Batches of the model as the API shows them: two queries, however many they are."""
-    learned, named = live_learned(session, model), _named_by(session, model, [batch.id for batch in batches])
-    return [resource_of(model, batch, learned, named[batch.id]) for batch in batches]
+    """Batches of the model as the API shows them: a query for each way to name them, however many they are."""
+    named = _named_by(session, model, [batch.id for batch in batches])
+    return [resource_of(model, batch, named[batch.id]) for batch in batches]
 
 
-def resource_of(
-    model: Model, batch: Batch, learned: frozenset[str] = frozenset(), named_by: Sequence[str] = ()
-) -> resources.Batch:
-    """A batch as the API shows it: a new one, or one that these updates name; `learned`: by the live version."""
+def resource_of(model: Model, batch: Batch, named_by: Sequence[str] = ()) -> resources.Batch:
+    """A batch as the API shows it: a new one, or one that these updates name."""
     return shown(
         resources.Batch,
         batch,
@@ -332,8 +326,7 @@ def resource_of(
         target_summary=_target_summary(batch),
         notes=batch.notes or [],
         digest=batch.digest or None,
-        state=state(batch, learned),
-        in_live=batch.id in learned,
+        state=state(batch),
         updates=list(named_by),
         kept_rows=stored_rows(batch),
         erased_at=moment(batch.erased_at) if is_erased(batch) else None,

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from service.contract import resources
 from service.contract.enums import Action, DeploymentKind, Outcome, Promotion
 from service.errors import Conflict, Erased
-from service.registry import paging, versions
+from service.registry import batches, paging, versions
 from service.registry.callers import audit
 from service.registry.sql.conditions import STANDING
 from service.registry.sql.database import now
@@ -117,9 +117,7 @@ def _require_target(session: Session, model: Model, target: Version) -> None:
         clean = (
             v.number
             for v in (versions.by_id(session, version_id, slim=True) for version_id in ids)
-            if v.id != model.live_version_id
-            and v.erased_at is None
-            and not versions.retracted_batches(session, v.learned)
+            if v.id != model.live_version_id and v.erased_at is None and not versions.retracted_in(session, v)
         )
         if (number := next(clean, None)) is None:
             raise
@@ -135,13 +133,15 @@ def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:
 
 def _move(session: Session, model: Model, version: Version, undoes: int | None, reason: str, by: str) -> Deployment:
     """Points the model at a version; `undoes`: the promotion that this rolls back, if it does."""
+    before = versions.by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
+    more, less = _moved(before, version)
     row = {
         "model_id": model.id,
         "version_id": version.id,
         "previous_id": model.live_version_id,
         "kind": DeploymentKind.PROMOTE if undoes is None else DeploymentKind.ROLLBACK,
         "undoes": undoes,
-        "left_out": _left_out(session, model.live_version_id, version),
+        "left_out": _missed(session, less),
         "reason": reason,
         "by": by,
         "at": now(),
@@ -151,6 +151,7 @@ def _move(session: Session, model: Model, version: Version, undoes: int | None, 
     number = session.scalar(_INSERT, row)
     session.execute(_POINT, {"of": model.id, "to": version.id})
     set_committed_value(model, "live_version_id", version.id)
+    batches.move_live(session, more, less)
     action = Action.VERSION_ROLLED_BACK if undoes is not None else _PROMOTED.get(by, Action.VERSION_PROMOTED_BY_HAND)
     audited = _by_update(version) if action in _PROMOTED.values() else reason
     audit.record(session, action, model.name, version.number, audited)
@@ -167,13 +168,18 @@ def _by_update(version: Version) -> str:
     return f"by {version.update_id}: {found}"
 
 
-def _left_out(session: Session, before_id: int | None, version: Version) -> Sequence[str]:
-    """Batches that the version live before learned and this one did not, retracted ones left aside."""
-    before = versions.by_id(session, before_id, slim=True) if before_id is not None else None
-    if before is not None and version.parent_id == before.id and version.less is not None:
-        lost = version.less
-    else:
-        lost = difference(version.learned, before.learned if before is not None else ())[0]
+def _moved(before: Version | None, after: Version) -> tuple[Sequence[str], Sequence[str]]:
+    """Batches that a version learned and the one live before did not, and the other way round. Of a version and its
+    parent the row says it."""
+    if before is not None and after.parent_id == before.id and after.more is not None and after.less is not None:
+        return after.more, after.less
+    if before is not None and before.parent_id == after.id and before.more is not None and before.less is not None:
+        return before.less, before.more
+    return difference(before.learned if before is not None else (), after.learned)
+
+
+def _missed(session: Session, lost: Sequence[str]) -> Sequence[str]:
+    """`lost` without retracted batches, which nobody misses."""
     gone = set(versions.retracted_batches(session, lost))
     return [b for b in lost if b not in gone]
 
@@ -221,5 +227,5 @@ def rolled_back(session: Session, model: Model, deployment: Deployment, before: 
         previous_version=before,
         promotion=Promotion(model.promotion),
         deployment=resources_of(session, model, [deployment])[0],
-        left_out=_left_out(session, versions.get(session, model, before, slim=True).id, live),
+        left_out=_missed(session, _moved(versions.get(session, model, before, slim=True), live)[1]),
     )

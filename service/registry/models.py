@@ -23,7 +23,6 @@ from service.registry.callers import audit
 from service.registry.callers.reach import Reach
 from service.registry.sql.conditions import OPEN, RETRACTED
 from service.registry.sql.database import now
-from service.registry.sql.learned import read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Batch, Installation, Model, Update, Version
 
@@ -264,7 +263,10 @@ def resources_of(
 ) -> list[resources.Model]:
     """Models as the API shows them: four queries, however many they are."""
     ids = [model.id for model in models]
-    live, pending = _live_and_pending(session, models)
+    live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
+    facts = select(Version).where(Version.id.in_(live_ids)).options(load_only(Version.number, Version.classes))
+    live = {version.id: version for version in session.scalars(facts)}
+    pending = batches.pending_counts(session, ids)
     by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids))
     counts = Counter[tuple[int, str]]()
     for model_id, state, count in session.execute(by_state.group_by(Update.model_id, Update.state)):
@@ -293,17 +295,5 @@ def waiting_rows(session: Session, asked: Callable[[str], bool]) -> dict[str, in
     """Rows that wait to be learned, by the name of each model that is asked for."""
     rows = session.scalars(select(Model).where(Model.archived_at.is_(None)).order_by(Model.id))
     there = [model for model in rows if asked(model.name)]
-    _, pending = _live_and_pending(session, there)
+    pending = batches.pending_counts(session, [model.id for model in there])
     return {model.name: pending[model.id].rows for model in there}
-
-
-def _live_and_pending(
-    session: Session, models: Sequence[Model]
-) -> tuple[dict[int, Version], dict[int, resources.Pending]]:
-    """The live versions of models by their ids, and what waits by the ids of models."""
-    live_ids = [model.live_version_id for model in models if model.live_version_id is not None]
-    facts = select(Version).where(Version.id.in_(live_ids)).options(batches.SLIM, load_only(Version.classes))
-    live = {version.id: version for version in session.scalars(facts)}
-    read(session, [*live.values()])
-    learned = {m.id: frozenset(live[m.live_version_id].learned) if m.live_version_id else frozenset() for m in models}
-    return live, batches.pending_counts(session, learned)

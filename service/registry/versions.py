@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, exists, func, literal, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, defer
 
 from service.contract import resources
 from service.contract.enums import Action, Outcome, UpdateKind, Verdict
@@ -17,7 +17,7 @@ from service.registry.batches import SLIM
 from service.registry.callers import audit
 from service.registry.sql.conditions import OPEN, RETRACTED, STANDING, THERE
 from service.registry.sql.database import LARGEST, now
-from service.registry.sql.learned import EVERY, difference, read
+from service.registry.sql.learned import EVERY, difference, holds, read
 from service.registry.sql.shown import shown
 from service.registry.sql.tables import Alias, Batch, Deployment, Model, Update, Version
 
@@ -42,6 +42,7 @@ class Made:
 _v = Version.__table__.c
 _GET = select(Version).where(Version.model_id == bindparam("model_id"), Version.number == bindparam("number"))
 _GET_SLIM = _GET.options(SLIM)
+_UNNAMED = [defer(column) for column in (Version.whole, Version.more, Version.less, Version.shards)]
 _NUMBER = select(_v.number).where(_v.id == bindparam("id"))
 _GONE = select(_v.id).where(_v.model_id == bindparam("model_id"), _v.erased_at.is_not(None))
 _STANDING = (  # promotions that no rollback has undone, of versions not erased; rows of versions are wide: none is read
@@ -89,6 +90,7 @@ def add(session: Session, model: Model, update: Update | None, parent_id: int | 
         model_id=model.id,
         number=number,
         parent_id=parent_id,
+        batch_count=len(learned),
         rows=_rows(session, parent, more, less),
         update_id=update.id if update is not None else None,
         bytes=sum(s["bytes"] for s in made.shards),
@@ -196,11 +198,23 @@ def page(session: Session, model: Model, limit: int, cursor: str | None) -> tupl
     return paging.page(session, select(Version).where(Version.model_id == model.id), Version.number, limit, cursor)
 
 
+def summaries(session: Session, model: Model, limit: int, cursor: str | None) -> tuple[list[Version], str | None]:
+    """The same, without the columns that name batches."""
+    query = select(Version).where(Version.model_id == model.id).options(*_UNNAMED)
+    return paging.page(session, query, Version.number, limit, cursor)
+
+
 def retracted_batches(session: Session, learned: Collection[str]) -> list[str]:
     """Those of `learned` that were retracted, in that order."""
     if not learned or not (retracted := set(session.scalars(_RETRACTED))):
         return []
     return [batch_id for batch_id in learned if batch_id in retracted]
+
+
+def retracted_in(session: Session, version: Version) -> list[str]:
+    """Batches of the version that were retracted. Where none of the model was, what it learned is not read."""
+    retracted = session.scalars(_RETRACTED.where(Batch.model_id == version.model_id).order_by(Batch.id)).all()
+    return [batch_id for batch_id in retracted if holds(version.learned, batch_id)]
 
 
 def require_clean(session: Session, model: Model, version: Version) -> None:
@@ -210,7 +224,7 @@ def require_clean(session: Session, model: Model, version: Version) -> None:
         near = nearest_clean(session, model, version.number, but_live=True)
         remedy = f"The nearest version that is there is {near}." if near else "No other one is there to go live."
         raise Erased(f"{_was_erased(model, version)} {remedy}", nearest_clean=near)
-    if bad := retracted_batches(session, version.learned):
+    if bad := retracted_in(session, version):
         near = nearest_clean(session, model, version.number, but_live=True)
         without = "No other good version is without it."
         remedy = (
@@ -281,6 +295,21 @@ def evidence(session: Session, version: Version, most: int) -> list[dict[str, An
 def resources_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.Version]:
     """Versions of the model as the API shows them: four queries, however many they are."""
     read(session, versions)
+    each = zip(versions, _facts_of(session, model, versions), strict=True)
+    return [
+        shown(resources.Version, version, batches=version.learned, shards=shards(version), **facts)
+        for version, facts in each
+    ]
+
+
+def summaries_of(session: Session, model: Model, versions: Sequence[Version]) -> list[resources.VersionSummary]:
+    """The same without what each learned, which is not read."""
+    each = zip(versions, _facts_of(session, model, versions), strict=True)
+    return [shown(resources.VersionSummary, version, **facts) for version, facts in each]
+
+
+def _facts_of(session: Session, model: Model, versions: Sequence[Version]) -> list[dict[str, Any]]:
+    """What resources of versions have that stands in other rows, or under another name."""
     parents = numbers_of(session, [version.parent_id for version in versions])
     made_by = select(Update.id, Update.method).where(Update.id.in_({version.update_id for version in versions}))
     methods: dict[str | None, Any] = dict(session.execute(made_by).all())
@@ -289,19 +318,15 @@ def resources_of(session: Session, model: Model, versions: Sequence[Version]) ->
     for version_id, name in session.execute(named.order_by(Alias.name)):
         names[version_id].append(name)
     return [
-        shown(
-            resources.Version,
-            version,
-            model=model.name,
-            parent=parents.get(version.parent_id),
-            update=version.update_id,
-            batches=version.learned,
-            shards=shards(version),
-            method=methods.get(version.update_id),
-            architecture=version.layout,
-            live=version.id == model.live_version_id,
-            aliases=names[version.id],
-        )
+        {
+            "model": model.name,
+            "parent": parents.get(version.parent_id),
+            "update": version.update_id,
+            "method": methods.get(version.update_id),
+            "architecture": version.layout,
+            "live": version.id == model.live_version_id,
+            "aliases": names[version.id],
+        }
         for version in versions
     ]
 

@@ -94,6 +94,9 @@ def _pointer_is_earned(session: Session, model: Model) -> None:
             assert (update.kind, update.verdict) == ("retract", "promoted"), "I3: nobody ordered it"
     if model.live_version_id is not None:
         assert versions.by_id(session, model.live_version_id).erased_at is None, "I3: an erased version is live"
+    marked = session.scalars(select(Batch.id).where(Batch.model_id == model.id, Batch.in_live)).all()
+    live = versions.by_id(session, model.live_version_id) if model.live_version_id is not None else None
+    assert sorted(marked) == [*(live.learned if live is not None else ())], "I3: batches say otherwise what is live"
 
 
 def _batches_are_there(session: Session, store: Store, model: Model, versions: list[Version]) -> None:

@@ -545,8 +545,7 @@ class AnyOrder(RuleBasedStateMachine):
         mine = self.expected
         with self.runtime.database.reading() as session:
             digits = models.get(session, "digits")
-            learned = batches.live_learned(session, digits)
-            assert {b.id: batches.state(b, learned) for b in batches.of(session, digits)} == {
+            assert {b.id: batches.state(b) for b in batches.of(session, digits)} == {
                 batch: mine.state_of(batch) for batch in mine.batches
             }
             assert {u.id: (u.state, u.attempts) for u in session.scalars(select(Update))} == {

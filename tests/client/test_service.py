@@ -90,7 +90,11 @@ def test_versions_move_by_hand_and_only_from_where_the_caller_thinks(model: Remo
     assert model.promote(2, "it was fine").version == 2
     assert [d.kind for d in model.deployments()] == ["promote", "rollback", "promote", "promote"]
     assert [v.number for v in model.versions()] == [2, 1]
+    assert [(v.number, v.batch_count) for v in model.version_summaries()] == [
+        (v.number, len(v.batches)) for v in model.versions()
+    ]
     assert model.lineage().versions[1].parent == 1
+    assert [node.number for node in model.lineage(after=1).versions] == [2]
 
 
 def test_a_batch_is_taken_back_bit_for_bit(model: RemoteModel) -> None:

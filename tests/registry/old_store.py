@@ -37,6 +37,7 @@ LATER: dict[str, dict[str, dict[str, Any]]] = {
     },
     "0004": {"batches": {"unlabelled": 0}},
     "0010": {"batches": {"bytes": 0}},
+    "0026": {"batches": {"in_live": False}, "versions": {"batch_count": 1}},
     "0008": {"models": {"target": {"kind": "class"}}},
 }
 """Revision -> table -> columns that it added, with what a row of its time holds. Columns that may be left out need not

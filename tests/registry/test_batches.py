@@ -9,7 +9,8 @@ from sqlalchemy import select, text
 
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
-from service.registry import batches, versions
+from service.registry import batches, deployments, versions
+from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import Database
 from service.registry.sql.tables import Batch
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
@@ -29,7 +30,7 @@ def test_the_state_is_the_first_that_holds(database: Database) -> None:
             stored.retracted_at = 1.0 if retracted else None
             stored.rejected_by = learn(session, digits).id if rejected else None
             session.flush()
-            assert batches.state(stored, frozenset({stored.id}) if learned else frozenset()) is expected
+            assert batches.state(stored) is expected
             resource = batches.resources_of(session, digits, [stored])[0]
             assert (resource.state, resource.in_live) == (expected, learned)
             if not erased:
@@ -163,3 +164,46 @@ def test_batches_that_lack_rows_are_found_without_reading_all_of_them(database: 
     with database.reading() as session:
         plan = session.execute(text(f"EXPLAIN QUERY PLAN {batches._LACKING}"), {"model_id": 1}).all()
     assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_lacking (model_id=?)"]
+
+
+@pytest.mark.sqlite
+def test_what_waits_is_found_in_an_index_that_holds_little_else(database: Database) -> None:
+    query = select(Batch.id).where(Batch.model_id == 1, WAITING)
+    with database.reading() as session:
+        literal = query.compile(session.connection(), compile_kwargs={"literal_binds": True})
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {literal}")).all()
+    assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_waiting (model_id=?)"]
+
+
+def test_which_batches_are_in_the_live_version_follows_every_move_of_the_pointer(database: Database) -> None:
+    with database.writing() as session:
+        digits, letters = model(session), model(session, "letters")
+        foreign = batch(session, letters).id
+        promoted(session, letters, [foreign])
+        a, b, c = (batch(session, digits).id for _ in range(3))
+
+        def holds(*expected: str) -> None:
+            marked = select(Batch.id).where(Batch.model_id == digits.id, Batch.in_live).order_by(Batch.id)
+            assert [*session.scalars(marked)] == sorted(expected)
+            waiting = {a, b, c}.difference(expected)
+            assert {batch.id for batch in batches.pending(session, digits)} == waiting
+            counted = batches.pending_counts(session, [digits.id, letters.id])
+            assert (counted[digits.id].batches, counted[digits.id].rows) == (len(waiting), 4 * len(waiting))
+            assert counted[letters.id].batches == 0
+
+        holds()
+        first = promoted(session, digits, [a])
+        holds(a)
+        promoted(session, digits, [a, b])
+        holds(a, b)
+        other = promoted(session, digits, [b, c])
+        holds(b, c)
+        roll_back(session, digits)
+        holds(a, b)
+        deployments.promote(session, digits, other, "again", "somebody")
+        holds(b, c)
+        deployments.promote(session, digits, first, "far back", "somebody")
+        holds(a)
+        deployments.promote(session, digits, other, "far forth", "somebody")
+        roll_back(session, digits, to=1)
+        holds(a)

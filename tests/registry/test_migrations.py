@@ -54,6 +54,16 @@ def test_disputes_of_an_earlier_release_are_kept_with_their_end(tmp_path: Path) 
     assert kept == [("a", "b", None, None), ("a", "c", "refuted", "upd_1")]
 
 
+def test_what_the_live_version_learned_is_marked_and_counted_in_a_store_of_before(tmp_path: Path) -> None:
+    old = Store(tmp_path / "data", "0025")
+    with closing(sqlite3.connect(old.file)) as connection, connection:
+        connection.execute("""UPDATE versions SET learned = NULL, more = '["bat_2"]', less = '[]' WHERE id = 2""")
+    migrate(old.url)
+    rows = old.rows()
+    assert [(row["id"], row["in_live"]) for row in rows["batches"]] == [("bat_1", 1), ("bat_2", 1), ("bat_3", 0)]
+    assert [row["batch_count"] for row in rows["versions"]] == [1, 2]
+
+
 @pytest.mark.parametrize("statements", [5, 60])
 def test_an_upgrade_that_is_killed_has_changed_nothing_and_is_made_whole_later(tmp_path: Path, statements: int) -> None:
     old = Store(tmp_path / "data", "0001")

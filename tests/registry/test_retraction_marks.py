@@ -28,7 +28,7 @@ def test_cancelling_a_queued_retraction_clears_the_mark(database: Database) -> N
         a, b = batch(session, digits), batch(session, digits)
         updates.cancel(session, retract(session, digits, [a.id]))
         assert (marked(a), marked(b)) == (False, False)
-        assert batches.state(a, frozenset()) == "pending"
+        assert batches.state(a) == "pending"
 
 
 def test_cancelling_an_erasure_keeps_the_mark(database: Database) -> None:

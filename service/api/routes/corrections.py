@@ -161,7 +161,7 @@ def _order(request: Request, shared: Context, name: str, batch_id: str) -> Done:
             quotas.require_turn(session, model, shared.runtime.settings)
             accepted.corrects = old.id
             batches.retract(session, model, old, order.reason)
-            live = old.id in batches.live_learned(session, model)
+            live = old.in_live
             reason = order.reason or None
             taking = Order(UpdateKind.RETRACT, [old.id], reason=reason, adds=[accepted.id] if live else None)
             update = updates.enqueue(session, model, taking, by)
@@ -190,7 +190,7 @@ def _correctable(session: Session, name: str, batch_id: str, rights: Rights) -> 
             f"Batch {batch.id} counts values of categories, so its rows can be corrected, not be taken out: "
             "send the rows that stay as a new batch, and take this one back."
         )
-    if batch.id in batches.live_learned(session, model):
+    if batch.in_live:
         check_rows(session, model, [batch.id])
     for row, (label, _) in ((row, right) for row, right in rights.items() if right):
         if label and label not in model.classes:

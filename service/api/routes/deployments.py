@@ -148,9 +148,8 @@ def _order_anew(session: Session, model: Model, version: Version) -> Order:
     origin = session.get(Update, version.update_id) if version.update_id is not None else None
     if origin is None or origin.kind != UpdateKind.LEARN:
         raise Conflict(f"Version {version.number} was not made by learning; it cannot be learned again.")
-    learned = batches.live_learned(session, model)
     for batch in batches.named(session, model, origin.batches):
-        if batch.id not in learned:
+        if not batch.in_live:
             batches.require_whole(session, model, batch)
     return replace(updates.order_of(session, origin), method=origin.method or origin.requested_method)
 

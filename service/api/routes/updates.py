@@ -79,9 +79,11 @@ def _order(request: Request, shared: Context, model: str) -> Done:
             current = models.get(session, model)
             ids = [accepted.id] if accepted else _stored(session, current, order, method)
             now = Base.of(session, current)
-            learned = frozenset(now.live.learned if now.live else ())
-            check_import(method, now.live, lambda: batches.classes_of(session, [*ids, *learned]))
-            brings = batches.classes_of(session, [b for b in ids if b not in learned])
+            check_import(
+                method, now.live, lambda: batches.classes_of(session, [*ids, *(now.live.learned if now.live else ())])
+            )
+            new = [batch.id for batch in batches.by_id(session, ids) if not batch.in_live]
+            brings = batches.classes_of(session, new)
             check_method(method, Makeup.of(current), now, frozenset(brings))
             chosen = order.method.model_dump() if order.method else None
             quotas.require_turn(session, current, shared.runtime.settings)
@@ -122,9 +124,8 @@ def _stored(session: Session, model: Model, order: requests.CreateUpdate, method
     named = batches.named(session, model, order.batches)
     if retracted := [b.id for b in named if b.retracted_at is not None]:
         raise Conflict(f"Batch {retracted[0]} was retracted. Leave it out, or send its rows anew.", batch=retracted[0])
-    learned = batches.live_learned(session, model)
     for batch in named:
-        if batch.id not in learned:
+        if not batch.in_live:
             batches.require_whole(session, model, batch)
     check_labels(sum(b.rows for b in named), method, live, "/batches", target)
     return [b.id for b in named]

@@ -32,10 +32,24 @@ routes = APIRouter(tags=["versions"])
 ALIAS = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,99}")
 
 
-@routes.get("/v1/models/{model}/versions", response_model=resources.Page[resources.Version], responses=refusals(404))
-def list_versions(shared: Shared, page: Page, model: str) -> Response:
+@routes.get(
+    "/v1/models/{model}/versions",
+    response_model=resources.Page[resources.Version] | resources.Page[resources.VersionSummary],
+    responses=refusals(404),
+)
+def list_versions(
+    shared: Shared,
+    page: Page,
+    model: str,
+    batches: Annotated[
+        bool,
+        Query(description="false: without `batches` and `shards`, which name all that a version learned."),
+    ] = True,
+) -> Response:
     """Versions, newest first."""
-    return list_of_model(shared, page, model, versions.page, versions.resources_of)
+    if batches:
+        return list_of_model(shared, page, model, versions.page, versions.resources_of)
+    return list_of_model(shared, page, model, versions.summaries, versions.summaries_of)
 
 
 @routes.get("/v1/models/{model}/versions/{version}", response_model=resources.Version, responses=refusals(404))

@@ -84,7 +84,7 @@ def _rows(a: Version, b: Version) -> list[list[str | Text]]:
 
     rows: list[list[str | Text]] = [["live", *("yes" if v.live else "no" for v in (a, b)), ""]]
     rows.append(["method", *((v.method or {}).get("name", "imported") for v in (a, b)), ""])
-    rows.append(["batches", *(str(len(v.batches)) for v in (a, b)), ""])
+    rows.append(["batches", *(str(v.batch_count) for v in (a, b)), ""])
     rows.append(["parameters", *(f"{v.parameters:,}" for v in (a, b)), ""])
     scores = [v.report.figures if v.report is not None else {} for v in (a, b)]
     kinds = {name: kind_of(v.report) for v in (a, b) if v.report is not None for name in v.report.figures}

@@ -17,7 +17,7 @@ from service.cli.verdicts import figure
 
 if TYPE_CHECKING:
     from service.contract.enums import Verdict
-    from service.contract.resources import Version
+    from service.contract.resources import VersionSummary
 
 COLUMNS = ("version", "", "verdict", "learned on", "method", "good at", "batches", "made", "names")
 
@@ -29,8 +29,10 @@ def run(
 ) -> int:
     """Lists the versions, newest first: which is live, the verdict on each, and how good it was."""
     with connected() as client:
-        versions = list(islice(client.model(model).versions(), most))
-        verdicts = {node.number: node.verdict for node in client.model(model).lineage().versions}
+        remote = client.model(model)
+        versions = list(islice(remote.versions() if as_json else remote.version_summaries(), most))
+        oldest = min((version.number for version in versions), default=1)
+        verdicts = {node.number: node.verdict for node in remote.lineage(oldest - 1).versions}
     if as_json:
         items = [{**v.model_dump(mode="json", by_alias=True), "verdict": verdicts.get(v.number)} for v in versions]
         print_json("versions", {"items": items})
@@ -40,7 +42,7 @@ def run(
     return DONE
 
 
-def _row(version: Version, verdict: Verdict | None) -> list[str | Text]:
+def _row(version: VersionSummary, verdict: Verdict | None) -> list[str | Text]:
     gone = "" if version.erased_at is None else "removed" if version.report else "erased"
     state = Text("● live", "green") if version.live else Text(gone, "dim")
     mark, colour = MARKS.get(verdict or "", ("", ""))
@@ -48,5 +50,5 @@ def _row(version: Version, verdict: Verdict | None) -> list[str | Text]:
     method = (version.method or {}).get("name", "imported")
     parent = "–" if version.parent is None else str(version.parent)
     made, names = f"{version.created_at:%Y-%m-%d %H:%M}", ", ".join(version.aliases)
-    good, batches = figure(version.report), str(len(version.batches))
+    good, batches = figure(version.report), str(version.batch_count)
     return [str(version.number), state, judged, parent, method, good, batches, made, names]

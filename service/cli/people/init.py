@@ -120,7 +120,7 @@ def _make(client: Client, body: dict[str, Any], replace: bool) -> None:
             raise ClientError(f"{taken.detail} If that model never had rows: --replace.") from taken
         there = client.model(body["name"])
         try:
-            used = any(next(listed, None) for listed in (there.updates(), there.batches(), there.versions()))
+            used = any(next(listed, None) for listed in (there.updates(), there.batches(), there.version_summaries()))
         except NotFound:
             raise taken from None  # an archived one has its name
     if used:

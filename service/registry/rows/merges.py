@@ -21,9 +21,8 @@ def accept(session: Session, model: Model, sent: Arrival) -> Batch:
     assert sent.entries is not None
     assert sent.space is not None
     of_merges = select(Batch).where(Batch.model_id == model.id, Batch.merged.is_not(None))
-    learned = batches.live_learned(session, model)
     merged = session.scalars(of_merges.order_by(Batch.id).options(undefer(Batch.entries)))
-    known = [batch for batch in merged if batch.retracted_at is None or batch.id in learned]
+    known = [batch for batch in merged if batch.retracted_at is None or batch.in_live]
     for batch in known:
         if batch.digest == sent.digest and batch.retracted_at is None:
             return batch

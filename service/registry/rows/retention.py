@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.contract.enums import Retention, UpdateState
-from service.registry import batches
 from service.registry.sql.tables import Batch, Deployment, LedgerEntry, Model, Update, UpdateEvent
 
 
@@ -51,12 +50,11 @@ def due(session: Session, model: Model) -> list[Batch]:
     """
     if model.retention == Retention.ALL or busy(session, model):
         return []
-    learned = batches.live_learned(session, model)
     query = select(Batch).join(Model, Model.id == Batch.model_id).where(Batch.model_id == model.id, _open())
     return [
         b
         for b in session.scalars(query.order_by(Batch.id))
-        if b.id in learned or b.rejected_by is not None or b.retracted_at is not None
+        if b.in_live or b.rejected_by is not None or b.retracted_at is not None
     ]
 
 

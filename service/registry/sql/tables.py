@@ -84,8 +84,9 @@ class Model(Table):
 
 class Version(Table):
     """What a model was at one point. `more`, `less`: batches that it learned and its parent did not, and the other way
-    round, sorted, None where `whole` alone names them · `whole`: all of its batches, of some versions · `rows`: their
-    rows, None before that was kept; `trained_on` the device that made it, None likewise and where it was imported."""
+    round, sorted, None where `whole` alone names them · `whole`: all of its batches, of some versions · `batch_count`:
+    how many they are · `rows`: their rows, None before that was kept; `trained_on` the device that made it, None
+    likewise and where it was imported."""
 
     __tablename__ = "versions"
     __table_args__ = (
@@ -121,6 +122,7 @@ class Version(Table):
     erased_at: Mapped[float | None]
     trained_on: Mapped[str | None]
     rows: Mapped[int | None]
+    batch_count: Mapped[int]
 
     @property
     def learned(self) -> Sequence[str]:
@@ -140,7 +142,8 @@ class Batch(Table):
     that names it is final ·
     `doomed`: bytes that it no longer names and that may be there still, None where there are none · `by`: who sent it,
     None before that was kept · `bytes`: of the body that is stored, 0 likewise · `corrects`: the batch whose place it
-    takes · `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
+    takes · `in_live`: whether the live version of its model learned it, which follows each move of the pointer ·
+    `merged`: batches elsewhere whose sums it is, `entries`: rows of each of them by its id; None where it has
     rows · `notes`: how its CSV file was read, where that is not as usual.
     """
 
@@ -163,6 +166,13 @@ class Batch(Table):
             "id",
             sqlite_where=text("kept_rows < rows"),
             postgresql_where=text("kept_rows < rows"),
+        ),
+        Index(
+            "ix_batches_waiting",
+            "model_id",
+            "id",
+            sqlite_where=text("in_live IS 0 AND retracted_at IS NULL AND rejected_by IS NULL"),
+            postgresql_where=text("in_live IS FALSE AND retracted_at IS NULL AND rejected_by IS NULL"),
         ),
     )
 
@@ -193,6 +203,7 @@ class Batch(Table):
     retracted_at: Mapped[float | None]
     erased_at: Mapped[float | None]
     notes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    in_live: Mapped[bool] = mapped_column(default=False)
 
 
 class Dispute(Table):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
-from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version
+from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version, VersionSummary
 from service.contract.resources import Page as Listed
 from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.models import held_now
-from service.web.pages.versions.rollback import goes_back_to, taken_back
+from service.web.pages.versions.rollback import goes_back_to, learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -23,6 +23,8 @@ from service.web.words import Words
 VERSIONS = 50
 """So many are shown at once, the latest first."""
 UPDATES, DEPLOYMENTS = 10, 20
+NAMELESS = {"batches": "false"}
+"""Of listed versions the names of what they learned are not asked for: they may be thousands."""
 UNSETTLED = (UpdateState.QUEUED, UpdateState.RUNNING)
 
 
@@ -31,7 +33,7 @@ class Line:
     """A version in the table. `short`: what became of it, in a few words; `why`: in a sentence; `cells`: how good it
     is."""
 
-    version: Version
+    version: VersionSummary
     verdict: Verdict | None
     went_live: bool
     short: str
@@ -49,7 +51,7 @@ def show(view: View) -> Answer:
     model, words = view.model(), view.words
     kind = kind_of(model.target)
     cursor = view.query.get("cursor")
-    versions = view.api.find(view.path("versions"), Listed[Version], limit=VERSIONS, cursor=cursor)
+    versions = view.api.find(view.path("versions"), Listed[VersionSummary], limit=VERSIONS, cursor=cursor, **NAMELESS)
     shown = [version.number for version in versions.items] if versions is not None else []
     oldest = min([*shown, *([model.live_version] if model.live_version is not None else [])], default=1)
     lineage = view.api.find(view.path("lineage"), Lineage, after=oldest - 1)
@@ -80,7 +82,7 @@ def show(view: View) -> Answer:
         "forgets": any(line.lost for line in lines),
         "moves": moved,
         "undone": undone.number if undone is not None else None,
-        "outdated": undone is not None and not taken_back(view).isdisjoint(undone.batches),
+        "outdated": undone is not None and not taken_back(view).isdisjoint(learned_by(view, undone.number)),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moved, kind, words),
         "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
@@ -89,7 +91,7 @@ def show(view: View) -> Answer:
         "latest": cursor is None,
         "faults": view.faults,
     }
-    parts = {words("model.versions"): view.same(view.path("versions"), limit=VERSIONS)} if versions else {}
+    parts = {words("model.versions"): view.same(view.path("versions"), limit=VERSIONS, **NAMELESS)} if versions else {}
     return Shown("model.html", facts, json=view.path(), status=view.status, parts=parts)
 
 
@@ -100,7 +102,7 @@ def act(view: View) -> Answer:
     return Moved(f"/models/{view.params['model']}")
 
 
-def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> Version | None:
+def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> VersionSummary | None:
     """The version that the latest move, a rollback, took back; None where it was erased. moves: newest first."""
     last = moves[0].previous_version if moves and moves[0].kind is DeploymentKind.ROLLBACK else None
     there = (line.version for line in lines if line.version.erased_at is None)
@@ -108,7 +110,7 @@ def _undone(moves: Sequence[Deployment], lines: Sequence[Line]) -> Version | Non
 
 
 def _line(
-    version: Version,
+    version: VersionSummary,
     verdicts: Mapping[int, Verdict | None],
     moves: Sequence[Deployment],
     kind: AnyKind,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.contract.enums import Action, UpdateState
 from service.learning.wording import counted
-from service.registry import updates
+from service.registry import batches, updates
 from service.registry.callers import audit, idempotency
 from service.registry.rows import ledger
 from service.registry.sql.database import now
@@ -44,6 +44,7 @@ def mark(session: Session, update: Update) -> None:
         audit.record(session, Action.VERSION_ERASED, model.name, version.number, f"by {update.id}")
         if version.id == model.live_version_id:
             model.live_version_id = None  # of an archived model alone: any other has a version without them by now
+            batches.move_live(session, (), version.learned)
 
 
 def unfinished(session: Session) -> list[int]:

@@ -179,6 +179,17 @@ def test_a_rollback_to_what_is_not_loaded_loads_it_before_its_turn_to_write(
     assert read
 
 
+def test_a_list_of_versions_leaves_out_the_names_of_batches_where_it_is_asked_to(api: Api) -> None:
+    three_versions(api)
+    whole = api.ok("GET", f"{MODEL}/versions?limit=2")
+    brief = api.ok("GET", f"{MODEL}/versions?limit=2&batches=false")
+    assert [v["batch_count"] for v in brief["items"]] == [len(v["batches"]) for v in whole["items"]] == [3, 2]
+    assert brief["next_cursor"] == whole["next_cursor"]
+    for short, full in zip(brief["items"], whole["items"], strict=True):
+        assert {*full} - {*short} == {"batches", "shards"}
+        assert short == {name: full[name] for name in short}
+
+
 def test_versions_are_listed_with_their_lineage_and_weights(api: Api) -> None:
     batches = three_versions(api)
     listed = api.ok("GET", f"{MODEL}/versions?limit=2")

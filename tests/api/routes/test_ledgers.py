@@ -53,6 +53,8 @@ def with_ledger(api: Api, name: str = "digits", counts: Mapping[str, int] = {"a"
         version.whole, version.feature_space, version.ledger_digest = [batch.id], SPACE, own.digest(SPACE)
         update = updates.enqueue(session, model, Order(UpdateKind.LEARN, [batch.id], {"name": "ridge"}), "x")
         update.method, version.update_id = {"name": "ridge"}, update.id
+        if model.live_version_id == version.id:
+            batches.move_live(session, [batch.id], ())
         return batch.id
 
 
@@ -66,6 +68,7 @@ def learned_too(session: Session, model: Model, batch_ids: list[str]) -> None:
     session.add(new)
     session.flush()
     model.live_version_id = new.id
+    batches.move_live(session, batch_ids, ())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.contract.enums import Retention, UpdateState
 from service.contract.requests import PatchModel
 from service.errors import Conflict
-from service.registry import batches, models, states, updates
+from service.registry import batches, deployments, models, states, updates
 from service.registry.rows import ledger
 from service.registry.rows import retention as registry
 from service.registry.rows.retention import Rest
@@ -119,7 +119,7 @@ def test_a_batch_without_its_rows_is_not_learned_again_but_can_be_sent_anew(data
         second = promoted(session, digits, [one.id])
         gone(session, one)
         assert batches.accept(session, digits, arrival("1" * 64)) == (one, False)
-        digits.live_version_id = first.id
+        deployments.promote(session, digits, first, "back", "somebody")
         with pytest.raises(Conflict, match=rf"Version {second.number} knows them"):
             batches.require_whole(session, digits, one)
         assert batches.pending(session, digits) == []

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import event, select
 
-from service.registry import batches, versions
+from service.registry import deployments, models, versions
 from service.registry.sql import learned
 from service.registry.sql.database import Database
 from service.registry.sql.engines import open_database
-from service.registry.sql.tables import Model, Version
-from tests.registry.facts import batch, made, model, promoted
+from service.registry.sql.tables import Version
+from tests.registry.facts import batch, made, model
 
 
 class Dropping(dict[int, tuple[str, ...]]):
@@ -126,11 +127,17 @@ def test_what_another_thread_drops_after_a_look_is_read_from_the_rows(database: 
         assert {id_: tuple(session.get_one(Version, id_).learned) for id_ in expected} == expected
 
 
-def test_what_the_live_version_learned_is_read_without_its_wide_columns(database: Database) -> None:
+def test_a_list_without_names_and_what_waits_read_nothing_that_versions_learned(database: Database) -> None:
     with database.writing() as session:
         digits = model(session)
-        first = batch(session, digits).id
-        promoted(session, digits, [first])
-    with database.reading() as session, queries(database, "report") as wide:
-        assert batches.live_learned(session, session.get_one(Model, digits.id)) == {first}
-        assert not wide
+        ids = [batch(session, digits).id for _ in range(6)]
+        for k in range(6):
+            unreported = replace(made(ids[: k + 1]), report=None)
+            new = versions.add(session, digits, None, digits.live_version_id, unreported)
+            deployments.promote(session, digits, new, "", "somebody")
+    with database.reading() as session, queries(database, "versions.learned") as named:
+        digits = models.get(session, "digits")
+        listed, _ = versions.summaries(session, digits, 50, None)
+        assert [v.batch_count for v in versions.summaries_of(session, digits, listed)] == [6, 5, 4, 3, 2, 1]
+        assert models.resources_of(session, [digits], lambda _: None)[0].pending.batches == 0
+        assert not named

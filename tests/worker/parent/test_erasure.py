@@ -218,7 +218,7 @@ def test_a_batch_is_erased_once_the_last_of_it_is_gone(
 
     def state() -> str:
         with runtime.database.reading() as session:
-            return batches.state(session.get_one(Batch, ids[1]), frozenset())
+            return batches.state(session.get_one(Batch, ids[1]))
 
     taken_back(runtime, ids)
     with monkeypatch.context() as patched:

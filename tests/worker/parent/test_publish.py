@@ -110,7 +110,7 @@ def test_a_version_that_may_not_go_live_is_kept_aside(
         row, digits = rows_of(session, update)
         assert (live(session, digits), row.verdict, row.state) == (1, verdict, "succeeded")
         assert [*versions.get(session, digits, 2).learned] == sorted(ids[:2])
-        assert batches.state(session.get_one(Batch, ids[1]), batches.live_learned(session, digits)) == "pending"
+        assert batches.state(session.get_one(Batch, ids[1])) == "pending"
 
 
 def test_a_rejection_that_blames_the_batch_makes_it_rejected_until_it_passes(runtime: Runtime, ids: list[str]) -> None:
@@ -119,8 +119,7 @@ def test_a_rejection_that_blames_the_batch_makes_it_rejected_until_it_passes(run
         update = order(runtime, ids[1:2])
         publish(runtime, update.id, update.fence, result(runtime, ids[:2], Outcome.FAIL, blames, seed=1))
         with runtime.database.reading() as session:
-            known = batches.live_learned(session, models.get(session, "digits"))
-            assert batches.state(session.get_one(Batch, ids[1]), known) == state
+            assert batches.state(session.get_one(Batch, ids[1])) == state
 
 
 def test_after_a_rollback_meanwhile_the_version_is_superseded(runtime: Runtime, ids: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contract.figures import amount
-from service.contract.resources import Model, Version
+from service.contract.resources import Model, Version, VersionSummary
 from service.contract.resources import Page as Listed
 from service.web.charts.changes import changes
 from service.web.estimates import Pair, Side
@@ -20,7 +20,7 @@ def show(view: View) -> Answer:
     """The two versions that were chosen, the older one first; by default the live one and what it was made from."""
     model = view.model()
     kind = kind_of(model.target)
-    latest = view.api.get(view.path("versions"), Listed[Version], limit=CHOICES)
+    latest = view.api.get(view.path("versions"), Listed[VersionSummary], limit=CHOICES, batches="false")
     listed = latest.items
     before, after = _chosen(view, model, listed)
     if before is not None and after is not None and before.number > after.number:
@@ -39,7 +39,7 @@ def show(view: View) -> Answer:
     return Shown("compare.html", facts, json=None if both else view.path("versions"), parts=both)
 
 
-def _chosen(view: View, model: Model, listed: list[Version]) -> tuple[Version | None, Version | None]:
+def _chosen(view: View, model: Model, listed: list[VersionSummary]) -> tuple[Version | None, Version | None]:
     def version(which: str | int | None) -> Version | None:
         return None if which is None else view.api.get(view.path("versions", which), Version)
 
