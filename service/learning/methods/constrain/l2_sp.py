@@ -11,8 +11,8 @@ for inputs that are centred and brought to one spread.
 
 Training ends at the minimiser of that loss if it is given the time. On a convex problem (a head alone) it comes within
 1e-4 of what L-BFGS finds, with whole batches, a rate that is stable for the rows, and hundreds of epochs. The usual ten
-epochs in batches of 64 stop on the way: on 350 rows of digits they came 0.16 of the way to the minimiser at strength
-0.001, 0.38 at 0.01, 0.85 at 0.1 and 0.93 at 1, where the noise of small batches is the rest.
+epochs in batches of 64 stop on the way. On 350 rows of digits they come 0.16 of the way to the minimiser at strength
+0.001, 0.38 at 0.01, 0.85 at 0.1 and 0.93 at 1; at 1 the rest is the noise of small batches.
 """
 
 from __future__ import annotations

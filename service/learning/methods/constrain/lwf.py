@@ -5,8 +5,8 @@ those of the base, computed once before training (Li, Hoiem, 2016, eq. 1-4).
 
 Where targets are numbers, the Huber loss between old values and new ones takes the place of the divergence.
 
-What is different here: one head in place of one a task, so rows of two or more new classes are scored over the new
-columns alone, unless `masked` is false; else every new row would push all old classes down.
+What is different here: there is one head in place of one a task. Every new row would push all old classes down, so rows
+of two or more new classes are scored over the new columns alone, unless `masked` is false.
 """
 
 from __future__ import annotations

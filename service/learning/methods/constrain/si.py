@@ -1,8 +1,8 @@
 """Synaptic intelligence: weights that brought the loss down on their way are held stiffly, at no extra pass.
 
-The loss is CE + strength x sum of Omega (theta - theta*)^2 with Omega = max(0, w) / (Delta^2 + damping), where
-w = -sum over steps of g d is what a weight is credited with, g its gradient, d the optimiser's step, and Delta how far
-it came in all (Zenke, Poole, Ganguli, 2017, eq. 3-5).
+The loss is CE + strength x sum of Omega (theta - theta*)^2 with Omega = max(0, w) / (Delta^2 + damping) (Zenke, Poole,
+Ganguli, 2017, eq. 3-5). A weight is credited with w = -sum over steps of g d, where g is its gradient, d the
+optimiser's step, and Delta how far it came in all.
 
 What is different here: rows of two or more new classes are scored over the new columns alone, unless `masked` is
 false. The pull is a proximal step after the optimiser's, so it never leaks into g or d. A weight that

@@ -225,7 +225,7 @@ METHOD = Method(
     needs=frozenset({"dense", "ledger"}),
     good_when="Old weights and old scores must not move, and the network may grow.",
     limits="A new class can still win on an old row. The network grows with each update. Under protect, mistakes among "
-    "old classes stay. Left out of the paper: the sparse retraining of old units, an output layer for each task with "
-    "its time stamp (no row says which task it is of), and units that are added because the loss is high: they are "
-    "added where a short training on the new rows would move old ones.",
+    "old classes stay. Left out of the paper: the sparse retraining of old units, and an output layer for each task "
+    "with its time stamp (no row says which task it is of). Units are added where a short training on the new rows "
+    "would move old ones, not where the loss is high.",
 )

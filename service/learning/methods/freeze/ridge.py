@@ -19,24 +19,25 @@ z_k  = w_k' h + b_k + g log(n_k / n),    p = softmax(z / T)
   are shrunk alike.
 - alpha is searched at every update: heads of seven rows in ten answer one in ten, kept back for choosing. Of the alphas
   whose squared error, weighed as above, is within a tenth of the least, the smallest is taken; on tables the best.
-- T and g are fitted to the log loss of these rows kept back, once they are 50; each stands for its part of all learned
-  rows of its class, so scores are right for rows that come in the shares that were learned. g / T is 0 to 1, and g is 0
-  unless `prior` is fitted, as it is by default.
+- T and g are fitted to the log loss of these rows kept back, once they are 50. Each row stands for its part of all
+  learned rows of its class, so scores are right for rows that come in the shares that were learned. g / T is 0 to 1.
+  g is 0 unless `prior` is fitted, as it is by default.
 - With `discriminants` those of lda are added to z, in the unit in which both set the class means apart as far.
 
-What it rests on, sums of h h' and of h by class, are integers: so w does not depend on the order in which rows and
-classes arrived, a batch can be taken out again exactly, and in one feature space alpha, T and g are functions of the
-rows, too. With `decay` or `source_weights` rows count less, in n_k as in the sums. Where targets are numbers y, w =
-(S + alpha D)^-1 cov(h, y) and b = mean(y) - w' mean(h), with S the covariance of h over all rows, and D at least a
-hundredth of its mean: a feature that hardly any row has must not jump on the next.
+What it rests on, sums of h h' and of h by class, are integers. So w does not depend on the order in which rows and
+classes arrived, and a batch can be taken out again exactly. In one feature space alpha, T and g are functions of the
+rows, too. With `decay` or `source_weights` rows count less, in n_k as in the sums.
 
-What a fitted `prior` trades: more answers are right, but rare classes are answered less often. On nine streams of two
-classes, the rare one of 4 to 20 %, accuracy is 0.954, in place of 0.945 with `prior` 0.25, its mean over the classes
-0.772 (0.819), and scores are 0.010 (0.014) off what is right; they were 0.035 off when rows kept back, of which rare
-classes have more, all counted alike. On six streams of 5, 10 and 26 unequal classes: 0.884 (0.881), 0.772 (0.778) and
-0.042 (0.046). Classes that come late with five or 20 rows are found as often either way, with 100 rows each beside
-6,000 a little less (0.614, 0.652). Where a rare class must not be missed, ask for `prior` 0.25 or less: then its scores
-are too high.
+Where targets are numbers y, w = (S + alpha D)^-1 cov(h, y) and b = mean(y) - w' mean(h), with S the covariance of h
+over all rows. D is at least a hundredth of its mean: a feature that hardly any row has must not jump on the next.
+
+What a fitted `prior` trades: more answers are right, but rare classes are answered less often. In brackets with
+`prior` 0.25: on nine streams of two classes, the rare one of 4 to 20 %, accuracy is 0.954 (0.945), its mean over the
+classes 0.772 (0.819), and scores are 0.010 (0.014) off what is right. On six streams of 5, 10 and 26 unequal classes
+these are 0.884 (0.881), 0.772 (0.778) and 0.042 (0.046). Were all rows kept back counted alike, of which rare classes
+have more, scores would be 0.035 off on the nine. Classes that come late with five or 20 rows are found as often either
+way, with 100 rows each beside 6,000 a little less (0.614, 0.652). Where a rare class must not be missed, ask for
+`prior` 0.25 or less: then its scores are too high.
 """
 
 from __future__ import annotations

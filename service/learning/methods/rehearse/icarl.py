@@ -1,9 +1,9 @@
 """iCaRL: answers with the class whose exemplars' mean is nearest, on features held by rehearsal and distillation.
 
-The loss is the sum over columns k of BCE(sigmoid(z_k), q_k) on new rows and exemplars, where q_k is the label for new
-classes and the answer of the version before for known ones (Rebuffi et al., 2017, algorithm 3); of a new row of a known
-class, that class's q_k is 1. What is served is not
-that head but argmin_c |x / |x| - m_c|, m_c the mean of a class's exemplars at norm 1 (algorithm 1).
+The loss is the sum over columns k of BCE(sigmoid(z_k), q_k) on new rows and exemplars (Rebuffi et al., 2017, algorithm
+3). q_k is the label for new classes, and the answer of the version before for known ones; of a new row of a known
+class, that class's q_k is 1. What is served is not that head but argmin_c |x / |x| - m_c|, m_c the mean of a class's
+exemplars at norm 1 (algorithm 1).
 
 What is different here: the means are served as a linear head, see `nearest_mean`. After a version that another method
 made its softmax is the answer, and its exemplars are herded now.

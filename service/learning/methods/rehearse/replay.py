@@ -1,12 +1,12 @@
 """Experience replay: as many remembered rows as new ones in every step, held to their labels and to the old answers.
 
-The loss is CE(z + log shares) over new and remembered rows + distillation T^2 KL(softmax(z* / T) || softmax(z / T))
-over the old columns of remembered rows that the version before, z*, got right (replay with behavioural cloning, Rolnick
-et al., 2019; balanced softmax, Ren et al., 2020, eq. 4).
+The loss is CE(z + log shares) over new and remembered rows + distillation T^2 KL(softmax(z* / T) || softmax(z / T)).
+The second term is over the old columns of remembered rows that the version before, z*, got right. This is replay with
+behavioural cloning (Rolnick et al., 2019) and balanced softmax (Ren et al., 2020, eq. 4).
 
 Where targets are numbers, both losses are Huber's, and right is an answer that is off by no more than its delta.
 
-What is different here: the memory is the rows of each class with the smallest keyed hashes, the same number a class, so
+What is different here: the memory is the rows of each class with the smallest keyed hashes, the same number a class. So
 it does not depend on the order in which rows came, and after a retraction it is what it would have been without the
 batch. The softmax is balanced, since new classes would else win for having more rows in every step. Old answers are
 kept because few rows are soon learned by heart, and an answer tells more of a row than its label does.
