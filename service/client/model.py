@@ -22,14 +22,7 @@ from service.client.answers import MOST_CLASSES, Comparison, Probabilities, Susp
 from service.client.blocking import Blocking, blocking, blocking_list
 from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
-from service.client.rows.csv_file import (
-    CsvFile,
-    check_no_columns,
-    check_no_file,
-    column_beside,
-    csv_file,
-    header_of,
-)
+from service.client.rows.csv_file import CsvFile, check_no_columns, check_no_file, column_beside, csv_file, header_of
 from service.client.rows.table_rows import is_frame, names_of, split_frame
 from service.client.rows.values import Bytes, numpy_file, plain_labels, several
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
@@ -49,6 +42,7 @@ from service.contract.resources import (
     Update,
     Version,
     VersionSummary,
+    WayBack,
 )
 from service.guessing.csv_dialect import SAYABLE, SaidDialect
 
@@ -206,6 +200,10 @@ class AsyncModel(Learning):
         """Undo the latest promotion that is not yet undone; the version before answers from now on."""
         body = given(reason=reason, to=to, if_live=if_live)
         return await self._transport.call("POST", f"{self._path}/rollback", RolledBack, body)
+
+    async def way_back(self, to: int | None = None) -> WayBack:
+        """What `rollback` would do now; nothing changes."""
+        return await self._transport.call("GET", f"{self._path}/rollback", WayBack, to=to)
 
     async def settle_dispute(self, dispute: str, verdict: str, reason: str) -> ModelDispute:
         """Say that disputed labels are right ("confirmed") or wrong ("refuted"), and why."""
@@ -376,6 +374,7 @@ class RemoteModel(Blocking[AsyncModel]):
     promote = blocking(AsyncModel.promote)
     rebase = blocking(AsyncModel.rebase)
     rollback = blocking(AsyncModel.rollback)
+    way_back = blocking(AsyncModel.way_back)
     settle_dispute = blocking(AsyncModel.settle_dispute)
     set_alias = blocking(AsyncModel.set_alias)
     aliases = blocking_list(AsyncModel.aliases)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.inputs import LARGEST_SIDE, ImageInput, InputSpec
 from service.contract.names import MOST_CLASSES
+from service.contract.resources import Resource
 from service.errors import InvalidContent
 
 MOST_ROWS = 1_000_000
@@ -15,6 +16,23 @@ MOST_CELLS = 2**25
 """Each takes eight bytes however short its text is: `{}` is a row of as many as any other."""
 MOST_DEPTH = 100
 """What is deeper would be written into refusals, hashes and the database by functions that call themselves."""
+
+
+class Limit(Resource):
+    name: str
+    value: float | int | None = Field(description="null: no limit unless the setting names one.")
+    unit: str
+    bounds: str = Field(description="What it bounds.")
+    beyond: str = Field(description="What becomes of a request that goes beyond it, and what to do.")
+    status: int | None = Field(description="The status that such a request is answered with; null: it is not refused.")
+    setting: str | None = Field(description="The setting by which whoever runs the service changes it.")
+    fixed: str | None = Field(
+        description="Why it has no setting, or one that lowers it alone; null where that may raise it, too."
+    )
+
+
+class Limits(Resource):
+    items: list[Limit]
 
 
 class BodyLimits(BaseModel):

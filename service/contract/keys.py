@@ -56,7 +56,7 @@ SCOPES: Mapping[str, Mapping[str, Scopes]] = {
     "/v1/models/{model}/aliases": {"GET": READ},
     "/v1/models/{model}/aliases/{name}": {"GET": READ, "PUT": PROMOTE, "DELETE": PROMOTE},
     "/v1/models/{model}/deployments": {"GET": READ, "POST": PROMOTE},
-    "/v1/models/{model}/rollback": {"POST": PROMOTE},
+    "/v1/models/{model}/rollback": {"GET": READ, "POST": PROMOTE},
     "/v1/keys": {"GET": ADMIN, "POST": ADMIN},
     "/v1/keys/current": {"GET": ANY},
     "/v1/keys/{key}": {"GET": ADMIN, "DELETE": ADMIN},

@@ -7,7 +7,18 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from service.contract.report import PARTS, TAKEN_BACK, BatchPart, Certificate, Cost, Fact, GateReport, NewValues, Report
+from service.contract.report import (
+    PARTS,
+    TAKEN_BACK,
+    BatchPart,
+    Certificate,
+    Cost,
+    Fact,
+    GateReport,
+    NewValues,
+    Report,
+    SuspectRow,
+)
 
 OF_ALL_ROWS = (1, 2, 13)
 """Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
@@ -214,6 +225,8 @@ class NumberReport(Fact):
 
 AnyReport = Annotated[Report | NumberReport, Field(union_mode="left_to_right")]
 """The report of an update, of classes or of numbers: neither is valid as the other."""
+AnySuspect = SuspectRow | OutlierRow
+"""A row that may be wrong, of either kind of target."""
 
 
 def batches_apart(report: AnyReport) -> set[str]:

@@ -19,16 +19,13 @@ from service.contract.enums import (
     Verdict,
 )
 from service.contract.inputs import Architecture, InputSpec
-from service.contract.number_report import AnyReport, OutlierRow
-from service.contract.report import SuspectRow
+from service.contract.number_report import AnyReport, AnySuspect
 from service.contract.strict import Brief
 from service.contract.targets import Target, policy_of
 from service.contract.targets.class_target import ClassTarget
 from service.contract.targets.kind import AnyPolicy
 
 T = TypeVar("T")
-AnySuspect = SuspectRow | OutlierRow
-"""A row that may be wrong, of either kind of target."""
 
 
 class Resource(Brief, BaseModel):
@@ -348,6 +345,19 @@ class RolledBack(Resource):
     left_out: list[str]
 
 
+class WayBack(Resource):
+    """What a rollback would do now; where it passes versions over, it takes the `to` that this names."""
+
+    model: str
+    live_version: int | None
+    to: int | None = Field(description="The version that would answer; null: there is none to go back to.")
+    passed: list[int] = Field(description="Versions before it that are gone, or have learned what was taken back.")
+    batches: int = Field(
+        description="Batches that would wait: the live version has learned them, and that one has not."
+    )
+    rows: int = Field(description="Their rows.")
+
+
 class MethodInfo(Resource):
     brief: ClassVar = ("name", "family", "summary")
 
@@ -369,23 +379,6 @@ class MethodInfo(Resource):
 
 class Methods(Resource):
     items: list[MethodInfo]
-
-
-class Limit(Resource):
-    name: str
-    value: float | int | None = Field(description="null: no limit unless the setting names one.")
-    unit: str
-    bounds: str = Field(description="What it bounds.")
-    beyond: str = Field(description="What becomes of a request that goes beyond it, and what to do.")
-    status: int | None = Field(description="The status that such a request is answered with; null: it is not refused.")
-    setting: str | None = Field(description="The setting by which whoever runs the service changes it.")
-    fixed: str | None = Field(
-        description="Why it has no setting, or one that lowers it alone; null where that may raise it, too."
-    )
-
-
-class Limits(Resource):
-    items: list[Limit]
 
 
 class FieldProblem(Resource):

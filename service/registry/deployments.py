@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, insert, select, update
@@ -108,18 +108,42 @@ def _to_undo(session: Session, model: Model, to: int | None) -> list[_Step]:
     return []
 
 
+def foreseen(session: Session, model: Model, to: int | None) -> resources.WayBack:
+    """What a rollback would do now; to a version that may not go live, or is not on the way, none would."""
+    passed, target = list[int](), None
+    for step in _one_by_one(session, model):
+        if step.number is None or step.version_id == model.live_version_id or to not in (None, step.number):
+            continue
+        if (target := _answering(session, step)) is not None:
+            break
+        if step.number not in passed:
+            passed.append(step.number)
+    live = versions.by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
+    left = _missed(session, _moved(live, target)[1]) if target is not None else ()
+    return resources.WayBack(
+        model=model.name,
+        live_version=live.number if live is not None else None,
+        to=target.number if target is not None else None,
+        passed=passed,
+        batches=len(left),
+        rows=batches.rows_of(session, left).brought,
+    )
+
+
+def _answering(session: Session, step: _Step) -> Version | None:
+    """The version of a step, if it may go live."""
+    if step.version_id is None or step.gone:
+        return None
+    version = versions.by_id(session, step.version_id, slim=True)
+    return None if versions.retracted_in(session, version) else version
+
+
 def _require_target(session: Session, model: Model, target: Version) -> None:
     """Raises Erased and Conflict like `require_clean`, and names the next version on the way back that may go live."""
     try:
         versions.require_clean(session, model, target)
     except (Erased, Conflict) as refused:
-        ids = (step.version_id for step in _way_back(session, model) if step.version_id is not None)
-        clean = (
-            v.number
-            for v in (versions.by_id(session, version_id, slim=True) for version_id in ids)
-            if v.id != model.live_version_id and v.erased_at is None and not versions.retracted_in(session, v)
-        )
-        if (number := next(clean, None)) is None:
+        if (number := foreseen(session, model, None).to) is None:
             raise
         members = {**refused.members, "to": number}
         raise type(refused)(f'{refused.detail} To go back, send {{"to": {number}}}.', **members) from None
@@ -129,6 +153,12 @@ def _way_back(session: Session, model: Model, one: bool = False) -> list[_Step]:
     """Steps that can be undone, newest first: all of them, or `one`."""
     rows = session.execute(_ONE_BACK if one else _WAY_BACK, {"model_id": model.id})
     return [_Step(*row) for row in rows]
+
+
+def _one_by_one(session: Session, model: Model) -> Iterator[_Step]:
+    """The same, all of them: the first is read alone, since it mostly is enough."""
+    yield from _way_back(session, model, one=True)
+    yield from _way_back(session, model)[1:]
 
 
 def _move(session: Session, model: Model, version: Version, undoes: int | None, reason: str, by: str) -> Deployment:

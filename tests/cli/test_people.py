@@ -165,7 +165,10 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
         typing.setattr("sys.stdin.isatty", lambda: True, raising=False)
         typing.setattr("typer.prompt", lambda question, err: "to see")
         back = tsuika("rollback", "fruits")
-    assert "Version 2 of fruits stops answering; its 60 rows stay and wait. New versions wait, too." in back.err
+    assert (
+        "Version 2 of fruits stops answering, and version 1 answers. Its 60 rows stay and wait. New versions will then "
+        "wait for you."
+    ) in back.err
     assert back.out.startswith("● Live again: version 1. Version 2 is kept.")
     assert "tsuika promote fruits@2 --auto" in back.out
     assert "2 of 3 classes" in tsuika("models").out, "so many are in the version that is live"

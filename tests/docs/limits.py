@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.api.limits.table import limits_of
-from service.contract.resources import Limit
+from service.contract.body_limits import Limit
 from service.settings import Settings
 
 

@@ -23,7 +23,8 @@ from service.api.lists import MOST_BYTES as MOST_BYTES_A_PAGE
 from service.api.reader.process import WAITING
 from service.api.reader.spool import MEMBERS_BYTES
 from service.api.validation import REMEDIES
-from service.contract import inputs, requests, resources, tables
+from service.contract import inputs, requests, tables
+from service.contract.body_limits import Limit
 from service.contract.names import LONGEST_NAME
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.targets.number_target import LARGEST_TARGET, MOST_NUMBERS_A_ROW
@@ -60,10 +61,10 @@ class Row:
     beyond: str
     fixed: str | None = None
 
-    def limit(self, settings: Settings) -> resources.Limit:
+    def limit(self, settings: Settings) -> Limit:
         """The limit under these settings."""
         setting = self.value if isinstance(self.value, str) else None
-        return resources.Limit(
+        return Limit(
             name=self.name,
             value=self.value if setting is None else getattr(settings, setting),
             unit=self.unit,
@@ -270,6 +271,6 @@ ROWS = (
 # fmt: on
 
 
-def limits_of(settings: Settings) -> list[resources.Limit]:
+def limits_of(settings: Settings) -> list[Limit]:
     """All limits under these settings."""
     return [row.limit(settings) for row in ROWS]

@@ -10,6 +10,7 @@ from service.api.context import Shared, answer
 from service.api.limits.table import limits_of
 from service.api.openapi import refusals
 from service.contract import resources
+from service.contract.body_limits import Limits
 from service.contract.targets import KINDS
 from service.learning.auto.choice import AutoParams
 from service.learning.methods import AUTO, METHODS
@@ -58,7 +59,7 @@ def _described() -> resources.Methods:
     return resources.Methods(items=[AUTO_INFO, *items])
 
 
-@routes.get("/v1/limits", tags=["limits"], response_model=resources.Limits, responses=refusals())
+@routes.get("/v1/limits", tags=["limits"], response_model=Limits, responses=refusals())
 def list_limits(shared: Shared) -> Response:
     """How much a caller may ask for, and what becomes of a request that goes beyond it."""
-    return answer(resources.Limits(items=limits_of(shared.runtime.settings)))
+    return answer(Limits(items=limits_of(shared.runtime.settings)))

@@ -19,6 +19,7 @@ from service.api.routes.updates import ORDERS, announce, answer_update
 from service.contract import requests, resources
 from service.contract.enums import UpdateKind
 from service.contract.inputs import InputSpec
+from service.contract.number_report import AnySuspect
 from service.contract.tables import LACKED, TableInput
 from service.contract.targets.kind import TargetKind
 from service.errors import Conflict, Erased, InvalidContent
@@ -36,7 +37,7 @@ from service.upkeep.named_files import Name
 
 routes = APIRouter(tags=["updates"])
 
-SUSPECTS = TypeAdapter(list[resources.AnySuspect])
+SUSPECTS = TypeAdapter(list[AnySuspect])
 """Reads suspect rows of a stored report."""
 
 LARGEST_BYTES = 64 * 2**20

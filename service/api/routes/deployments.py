@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from service.api.context import LARGEST_NUMBER, Context, Page, Shared, answer, attempt, body_of, caller
@@ -79,6 +80,18 @@ def create_deployment(request: Request, shared: Shared, model: str) -> Response:
 def list_deployments(shared: Shared, page: Page, model: str) -> Response:
     """How the live pointer moved, newest first."""
     return list_of_model(shared, page, model, deployments.page, deployments.resources_of)
+
+
+@routes.get("/v1/models/{model}/rollback", response_model=resources.WayBack, responses=refusals(404))
+def foresee_rollback(
+    shared: Shared,
+    model: str,
+    to: Annotated[int | None, Query(ge=1, description="The version to go back to; else the one before.")] = None,
+) -> Response:
+    """What a rollback would do now: which version would answer, and what would wait to be learned again. Nothing
+    changes."""
+    with shared.runtime.database.reading() as session:
+        return answer(deployments.foreseen(session, models.get(session, model), to))
 
 
 @routes.post(

@@ -16,7 +16,7 @@ from service.learning.wording import counted
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
-    from service.contract.resources import RolledBack
+    from service.contract.resources import RolledBack, WayBack
 
 
 def run(
@@ -28,9 +28,12 @@ def run(
     """Undoes the latest promotion: the version before answers from now on, and new versions wait for you."""
     with connected() as client:
         remote = client.model(model)
-        if reason is None and sys.stdin.isatty():
-            echo(_changes(remote, to), err=True)
-        done = _back(remote, reason_of(reason), to)
+        way = remote.way_back(to) if reason is None and sys.stdin.isatty() else None
+        if way is not None and way.to is not None:
+            echo(_changes(way), err=True)
+            done = _back(remote, reason_of(reason), way.to, way.live_version)
+        else:
+            done = _back(remote, reason or "", to)
     lines = [f"● Live again: version {done.live_version}. Version {done.previous_version} is kept."]
     if done.left_out:
         lines.append(
@@ -44,27 +47,20 @@ def run(
     return DONE
 
 
-def _changes(remote: RemoteModel, to: int | None) -> str:
-    """What going back changes: the rows of batches that the live version alone has learned wait again."""
-    from service.contract.enums import BatchState, DeploymentKind
-
-    live, moves = remote.version(), [*remote.deployments()]
-    undone = {move.undoes for move in moves}
-    promotions = (move for move in moves if move.kind is DeploymentKind.PROMOTE and move.id not in undone)
-    before = to or next((move.previous_version for move in promotions), None)
-    lost = set(live.batches).difference(remote.version(before).batches if before is not None else ())
-    left = (batch for batch in remote.batches() if batch.id in lost)
-    n = sum(batch.rows for batch in left if batch.state not in (BatchState.RETRACTED, BatchState.ERASED))
-    wait = f"; its {counted(n, 'row stays and waits', 'rows stay and wait')}" if n else ""
-    return f"Version {live.number} of {remote.name} stops answering{wait}. New versions wait, too."
+def _changes(way: WayBack) -> str:
+    """What going back changes."""
+    passed = f"Passed over, since it may not go live: {', '.join(map(str, way.passed))}. " if way.passed else ""
+    wait = f" Its {counted(way.rows, 'row stays and waits', 'rows stay and wait')}." if way.rows else ""
+    answers = f"Version {way.live_version} of {way.model} stops answering, and version {way.to} answers.{wait}"
+    return f"{passed}{answers} New versions will then wait for you."
 
 
-def _back(remote: RemoteModel, reason: str, to: int | None) -> RolledBack:
+def _back(remote: RemoteModel, reason: str, to: int | None, if_live: int | None = None) -> RolledBack:
     """Rolls back. Raises ClientError that says the command where the version before cannot go live and another can."""
     from service.client.errors import ClientError, Conflict, Erased
 
     try:
-        return remote.rollback(reason, to=to)
+        return remote.rollback(reason, to=to, if_live=if_live)
     except (Conflict, Erased) as refused:
         clean = (refused.problem.model_extra or {}).get("to")
         if clean is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.contract.resources import Limits
+from service.contract.body_limits import Limits
 from service.web.client import address
 from service.web.view import Answer, Route, Shown, View
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from service.contract.body_limits import Limits
 from service.contract.enums import CSV
 from service.contract.requests import ModelName
-from service.contract.resources import Limits, Model, Update
+from service.contract.resources import Model, Update
 from service.guessing.class_counts import SHOWN_SLIPS, likely_slips, rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import SaidDialect

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.contract.enums import DeploymentKind, DisputeState, Promotion, UpdateState, Verdict
-from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version, VersionSummary
+from service.contract.resources import Deployment, Lineage, ModelDispute, Update, Version, VersionSummary, WayBack
 from service.contract.resources import Page as Listed
 from service.web.charts.history import History, Mark, Step, history
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.models import held_now
-from service.web.pages.versions.rollback import goes_back_to, learned_by, taken_back
+from service.web.pages.versions.promote import learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
@@ -56,6 +56,7 @@ def show(view: View) -> Answer:
     oldest = min([*shown, *([model.live_version] if model.live_version is not None else [])], default=1)
     lineage = view.api.find(view.path("lineage"), Lineage, after=oldest - 1)
     moves = view.api.find(view.path("deployments"), Listed[Deployment], limit=DEPLOYMENTS)
+    way = view.api.find(view.path("rollback"), WayBack)
     updates = view.api.find(view.path("updates"), Listed[Update], limit=UPDATES)
     disputes = view.api.find(view.path("disputes"), Listed[ModelDispute], state=DisputeState.OPEN, limit=1)
     verdicts = {node.number: node.verdict for node in lineage.versions} if lineage is not None else {}
@@ -85,7 +86,7 @@ def show(view: View) -> Answer:
         "outdated": undone is not None and not taken_back(view).isdisjoint(learned_by(view, undone.number)),
         "judged": {v.number: (v.report.gate.why, line.why) for line in lines if (v := line.version).report is not None},
         "chart": _chart(lines, moved, kind, words),
-        "goes_back": moves is not None and (moves.next_cursor is not None or goes_back_to(moves.items) is not None),
+        "goes_back": way is not None and bool(way.to or way.passed),
         "may_read": versions is not None,
         "older": versions.next_cursor if versions is not None else None,
         "latest": cursor is None,

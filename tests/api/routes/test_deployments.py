@@ -137,6 +137,42 @@ def test_a_rollback_passes_over_an_erased_version(api: Api) -> None:
     assert api.ok("POST", f"{MODEL}/rollback", {})["live_version"] == 1
 
 
+def foreseen(api: Api, **query: Any) -> tuple[Any, ...]:
+    """What a rollback would do: where it goes, what it passes over, batches and rows that would wait."""
+    way = api.ok("GET", f"{MODEL}/rollback", params=query)
+    assert way["model"] == "digits"
+    return way["live_version"], way["to"], way["passed"], way["batches"], way["rows"]
+
+
+def test_what_a_rollback_would_do_is_said_and_done(api: Api) -> None:
+    assert foreseen(api) == (None, None, [], 0, 0)
+    batches = three_versions(api)
+    assert foreseen(api) == (3, 2, [], 1, 1)
+    assert foreseen(api, to=1) == (3, 1, [], 2, 2)
+    assert foreseen(api, to=9) == (3, None, [], 0, 0)
+    assert api("GET", f"{MODEL}/rollback?to=0").status_code == 422
+    assert api("GET", "/v1/models/nobody/rollback").status_code == 404
+    assert served(api) == 3, "nothing has changed"
+    with api.runtime.database.writing() as session:
+        session.get_one(Batch, batches[1]).retracted_at = now()
+    assert foreseen(api) == (3, 1, [2], 1, 1), "what was taken back does not wait"
+    assert foreseen(api, to=2) == (3, None, [2], 0, 0)
+    refused = api("POST", f"{MODEL}/rollback", {})
+    assert (refused.status_code, refused.json()["to"]) == (409, 1)
+    assert api.ok("POST", f"{MODEL}/rollback", {"to": 1})["left_out"] == batches[2:]
+    assert foreseen(api) == (1, None, [], 0, 0)
+
+
+def test_what_a_rollback_would_do_passes_over_an_erased_version(api: Api) -> None:
+    three_versions(api)
+    with api.runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 2).erased_at = now()
+    assert foreseen(api) == (3, 1, [2], 2, 2)
+    with api.runtime.database.writing() as session:
+        versions.get(session, models.get(session, "digits"), 1).erased_at = now()
+    assert foreseen(api) == (3, None, [2, 1], 0, 0)
+
+
 def test_a_version_that_cannot_be_loaded_does_not_go_live(api: Api) -> None:
     three_versions(api)
     with api.runtime.database.reading() as session:

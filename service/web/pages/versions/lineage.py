@@ -9,13 +9,14 @@ from service.contract.resources import Deployment, Lineage, LineageNode
 from service.contract.resources import Page as Listed
 from service.web.charts.history import Mark
 from service.web.charts.lanes import Node, lineage
-from service.web.pages.versions.rollback import MOVES
 from service.web.verdicts import COLOURS
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
 
 MOST = 50
 """Versions on one page."""
+MOVES = 200
+"""So many of the latest moves of the live pointer are looked back on."""
 MARKS = {Verdict.PROMOTED: Mark.WENT_LIVE, Verdict.REJECTED: Mark.REJECTED, None: Mark.WENT_LIVE}
 
 

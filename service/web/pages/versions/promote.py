@@ -3,14 +3,18 @@ learning it again on the live one, where another went live since it was made."""
 
 from __future__ import annotations
 
-from service.contract.enums import Promotion, Verdict
-from service.contract.resources import Deployment, Update, Version
+from service.contract.enums import BatchState, Promotion, Verdict
+from service.contract.resources import Batch, Deployment, Update, Version
+from service.contract.resources import Page as Listed
 from service.web.client import address
 from service.web.forms import whole
-from service.web.pages.versions.rollback import learned_by, taken_back
 from service.web.reasons import verdict_sentence
 from service.web.verdicts import COLOURS, short
 from service.web.view import Answer, Moved, Route, Shown, View, asks_again
+
+BATCHES = 200
+"""So many of the latest batches are asked whether they were taken back."""
+GONE = (BatchState.RETRACTED, BatchState.ERASED)
 
 
 def ask(view: View) -> Answer:
@@ -55,6 +59,18 @@ def act(view: View) -> Answer:
     if "auto" in view.form:
         view.api.send("PATCH", view.path(), {"promotion": Promotion.AUTO})
     return Moved(to)
+
+
+def learned_by(view: View, version: int | None) -> set[str]:
+    """Batches of a version."""
+    facts = view.api.find(view.path("versions", version), Version) if version is not None else None
+    return set(facts.batches) if facts is not None else set()
+
+
+def taken_back(view: View) -> set[str]:
+    """Batches that nobody misses in a version, and that none which goes live may have learned."""
+    listed = view.api.get(view.path("batches"), Listed[Batch], limit=BATCHES)
+    return {batch.id for batch in listed.items if batch.state in GONE}
 
 
 CALLS = ("POST /v1/models/{model}/deployments",)

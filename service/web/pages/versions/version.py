@@ -13,7 +13,7 @@ from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.data.batches import others, stopped
-from service.web.pages.versions.rollback import learned_by
+from service.web.pages.versions.promote import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
 from service.web.verdicts import COLOURS, rule_name, short
 from service.web.view import Answer, Route, Shown, View
