@@ -143,10 +143,10 @@ class Learning(Handle):
         """Add classes to the vocabulary before any rows of them. -> the vocabulary"""
         return (await self._transport.call("POST", f"{self._path}/classes", Classes, {"names": names})).classes
 
-    async def delete_class(self, name: str) -> None:
+    async def delete_class(self, name: str, reason: str = "") -> None:
         """Take a name out of the vocabulary: rows with that label are refused again. Raises NotFound, and Conflict
         while a batch that is not taken back has such rows."""
-        await self._transport.send("DELETE", f"{self._path}/classes/{quote(name, safe='')}")
+        await self._transport.send("DELETE", f"{self._path}/classes/{quote(name, safe='')}", reason=reason or None)
 
     async def retract(
         self,

@@ -214,7 +214,7 @@ def add_classes(session: Session, model: Model, names: Sequence[str]) -> bool:
     return bool(new)
 
 
-def remove_class(session: Session, model: Model, name: str) -> None:
+def remove_class(session: Session, model: Model, name: str, reason: str = "") -> None:
     """Takes a name out of the vocabulary. Raises NotFound, and Conflict while an unretracted batch uses it."""
     if name not in model.classes:
         raise NotFound(f'"{name[:LONGEST_NAME]}" is not a class of {model.name}.')
@@ -222,7 +222,7 @@ def remove_class(session: Session, model: Model, name: str) -> None:
         if name in batch.label_counts:
             raise Conflict(f'Batch {batch.id} has rows of "{name}". Retract it first.', batch=batch.id)
     model.classes = [n for n in model.classes if n != name]
-    audit.record(session, Action.CLASS_REMOVED, model.name)
+    audit.record(session, Action.CLASS_REMOVED, model.name, reason=reason)
 
 
 def live(session: Session, model: Model) -> Version | None:

@@ -87,6 +87,31 @@ def test_a_rejected_version_leads_to_its_batch_and_to_taking_it_back(person: Per
         assert "/retract" not in person.looks(path).text, "it was taken back"
 
 
+def test_a_class_is_deleted_unless_a_batch_has_rows_of_it(person: Person) -> None:
+    send(person.api)
+    person.api.ok("POST", "/v1/models/digits/classes", {"names": ["slip/<i>", *(f"c{k}" for k in range(100))]})
+    make_version(person.api.runtime, classes=["a", "slip/<i>"])
+    assert 'href="/models/digits/classes">Classes</a>' in person.looks("/models/digits").text
+    listed = person.looks("/models/digits/classes").text
+    assert "103 classes are known" in listed
+    page = "/models/digits/classes/delete?class=slip%2F%3Ci%3E"
+    assert f'href="{page.replace("%2F", "/")}"' in listed
+    assert "c99" in person.looks("/models/digits/classes?after=100").text.partition("<main")[2]
+    asked = person.looks(page).text
+    assert "Delete the class slip/&lt;i&gt;?" in asked
+    assert "Version 1, which is live, answers with it as before" in asked
+    sent = person.sends("/models/digits/classes/delete", page, reason="a <i>slip</i>")
+    assert (sent.status_code, sent.headers["location"]) == (303, "/models/digits/classes")
+    assert "slip/<i>" not in person.api.ok("GET", "/v1/models/digits")["classes"]
+    entry = person.api.ok("GET", "/v1/audit")["items"][0]
+    assert (entry["action"], entry["reason"]) == ("class.removed", "a <i>slip</i>")
+    assert "<form" not in person.looks(page).text.partition("<main")[2], "it is deleted"
+    kept = person.sends("/models/digits/classes/delete", "/models/digits/classes/delete?class=a")
+    assert (kept.status_code, 'role="alert"' in kept.text) == (409, True)
+    assert "Retract it first." in kept.text
+    assert "a" in person.api.ok("GET", "/v1/models/digits")["classes"]
+
+
 def test_after_a_rollback_new_versions_go_live_by_themselves_again_where_that_is_ticked(person: Person) -> None:
     make_version(person.api.runtime)
     make_version(person.api.runtime, seed=1)

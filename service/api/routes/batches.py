@@ -124,10 +124,10 @@ def declare_classes(request: Request, shared: Shared, model: str) -> Response:
 
 
 @routes.delete("/v1/models/{model}/classes/{name:path}", status_code=204, responses=refusals(404, 409))
-def remove_class(shared: Shared, model: str, name: str) -> Response:
+def remove_class(shared: Shared, model: str, name: str, reason: Annotated[requests.Reason, Query()] = "") -> Response:
     """Take a name out of the vocabulary, while no unretracted batch uses it."""
     with shared.runtime.database.writing() as session:
-        models.remove_class(session, models.get(session, model), name)
+        models.remove_class(session, models.get(session, model), name, reason)
     return Response(status_code=204)
 
 

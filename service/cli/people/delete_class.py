@@ -11,7 +11,7 @@ from typer import Argument, Option
 from service.cli.connection import connected
 from service.cli.exits import DONE, WrongUsage
 from service.cli.names import ModelName
-from service.cli.options import Json
+from service.cli.options import Json, Reason
 from service.cli.output import plain, print_result
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def run(
     model: ModelName,
     name: Annotated[str, Argument(metavar="CLASS", help="The class, as labels write it.")],
+    reason: Reason = None,
     yes: Annotated[bool, Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -33,7 +34,7 @@ def run(
         change = plain(_change(remote, name))
         if not yes and sys.stdin.isatty() and not typer.confirm(f"{change} Delete it?", err=True):
             raise WrongUsage("Nothing was changed.")
-        _delete(remote, name)
+        _delete(remote, name, reason or "")
     print_result("delete-class", {"model": model, "class": name}, [plain(f'"{name}" is deleted. {change}')], as_json)
     return DONE
 
@@ -50,12 +51,12 @@ def _change(remote: RemoteModel, name: str) -> str:
     return f'Rows with the label "{name}" are refused from then on, unless a push says that it is new.{still}'
 
 
-def _delete(remote: RemoteModel, name: str) -> None:
+def _delete(remote: RemoteModel, name: str, reason: str) -> None:
     """Raises ClientError that says the command where a batch has such rows."""
     from service.client.errors import ClientError, Conflict
 
     try:
-        remote.delete_class(name)
+        remote.delete_class(name, reason)
     except Conflict as refused:
         batch = (refused.problem.model_extra or {}).get("batch")
         way = f" tsuika retract {remote.name} {batch}" if batch else ""

@@ -14,7 +14,7 @@ from service.web.pages import (
     sign_in,
     update,
 )
-from service.web.pages.data import batch, batches, correct, disputes, send
+from service.web.pages.data import batch, batches, classes, correct, disputes, send
 from service.web.pages.versions import compare, lineage, promote, rollback, version
 from service.web.view import Route
 
@@ -31,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
     rollback.ROUTE,
     *batches.ROUTES,
     *batch.ROUTES,
+    *classes.ROUTES,
     correct.ROUTE,
     *disputes.ROUTES,
     *send.ROUTES,

@@ -34,6 +34,8 @@ PAGES = {
     "compare": "/models/mistakes/compare?before=1&after=2",
     "compare-hostile": "/models/hostile/compare?before=1&after=1",
     "compare-numbers": "/models/prices/compare?before=11&after=12",
+    "classes": "/models/hostile/classes",
+    "delete-class": "/models/mistakes/classes/delete?class=3",
     "lineage": "/models/mistakes/lineage",
     "lineage-numbers": "/models/prices/lineage",
     "predict": "/models/mistakes/predict",
@@ -98,6 +100,26 @@ def test_a_model_is_rolled_back_by_the_keyboard_alone_and_has_a_way_forward(
     enter(page, "Let new ones go live by themselves")
     page.wait_for_selector("form[action='/models/grown/auto']", state="detached")
     assert http.get("/v1/models/grown").json()["promotion"] == "auto"
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_class_is_deleted_by_the_keyboard_alone(
+    site: Server, http: httpx.Client, open_page: Open, scripts: bool
+) -> None:
+    name = 'a/"<b>slip</b>"'
+    http.post("/v1/models/empty/classes", json={"names": [name]}).raise_for_status()
+    page = open_page(f"{site.url}/models/empty", java_script_enabled=scripts)
+    page.click("text=Classes")
+    page.focus(f"tr:has-text('{name}') a")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/delete?**")
+    assert name in page.inner_text("h1")
+    page.focus("#reason")
+    page.keyboard.type("a slip")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/empty/classes")
+    assert name not in page.inner_text("main")
+    assert name not in http.get("/v1/models/empty").json()["classes"]
 
 
 def test_a_model_is_asked_by_the_keyboard_alone(
