@@ -237,7 +237,7 @@ def test_changes_say_before_after_and_which_way() -> None:
     assert len(re.findall('class="iv was"', wide)) == 1, "the interval of before, where it is known"
     assert "&lt;b&gt;3&lt;/b&gt;" in wide
     assert "<b>" not in wide
-    assert "a name that is …" in narrow
+    assert "a name that is…" in narrow
     ranges = [(Pair("92,882 … 151,201", None, share(0.9, 40)), "new · 40 rows")]
     assert changes(ranges, percent, (0.9, 1.0), "").count(">92,882 … 151,201<") == 2, "a range is whole on a phone, too"
     assert ElementTree.fromstring(wide)[1].text == (
@@ -256,13 +256,15 @@ def test_what_stands_beside_a_change_fits_on_a_phone(note: str) -> None:
 
 
 def test_a_name_is_cut_to_the_room_that_its_signs_take() -> None:
-    assert [cut(name, 5) for name in ("", "abcde", "abcdef", "日本", "日本語", "a日本")] == [
+    assert [cut(name, 5) for name in ("", "abcde", "abcdef", "日本", "日本語", "a日本", "ABCD", "WWWW")] == [
         "",
         "abcde",
         "abcd…",
         "日本",
         "日本…",
         "a日本",
+        "ABCD",
+        "WW…",
     ]
 
 

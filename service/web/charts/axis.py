@@ -58,12 +58,24 @@ def text(kind: str, x: float, y: float, content: str, anchor: str = "start") -> 
     return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
+BROAD = frozenset("MWmw@%")
+"""Latin signs that take nearly the room of two."""
+
+
 def cut(name: str, longest: int) -> str:
-    """As much of a name as has the room of so many Latin letters; signs of Chinese and Japanese take that of two."""
-    ends = list(accumulate(2 if east_asian_width(sign) in "WF" else 1 for sign in name))
+    """As much of a name as has the room of so many small Latin letters; signs of Chinese and Japanese take that of
+    two, capitals that of one and a quarter."""
+    ends = list(accumulate(map(_room, name)))
     if not ends or ends[-1] <= longest:
         return name
     return name[: bisect_right(ends, longest - 1)] + "…"
+
+
+def _room(sign: str) -> float:
+    """The room that a sign takes, in small Latin letters."""
+    if east_asian_width(sign) in "WF":
+        return 2.0
+    return 1.75 if sign in BROAD else 1.25 if sign.isupper() else 1.0
 
 
 def line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -13,12 +13,15 @@ from service.contract.predictions import Predictions
 from service.contract.report import Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
+from service.web.charts.axis import cut
 from service.web.estimates import SAME, Estimate, Pair, Side, interval, share
 from service.web.kinds.kind import Answered, Bars, Changed, Fact, Figures, Finding, Kind, direction
 from service.web.words import Words, percent, round_percent
 
 MOST_CLASSES, MOST_COUNTED = 20, 6
 """Classes of a matrix that can be read; of a batch that are named with their rows, those with most."""
+LONGEST = 40
+"""Letters of a label in a sentence."""
 MOST_CONFUSIONS = 100
 """A report that lists so many may lack others."""
 VISIBLE = 1e-9
@@ -223,8 +226,8 @@ def matrix(score: Score | None) -> Matrix | None:
 
 
 def counted(labels: Sequence[tuple[str, int]], words: Words) -> str:
-    """[("8", 60), ("9", 40)] -> "8: 60, 9: 40"; labels beyond the first few are counted."""
-    named = [words("batches.count", label=label, rows=rows) for label, rows in labels[:MOST_COUNTED]]
+    """[("8", 60), ("9", 40)] -> "8: 60, 9: 40"; labels beyond the first few are counted, and long ones cut."""
+    named = [words("batches.count", label=cut(label, LONGEST), rows=rows) for label, rows in labels[:MOST_COUNTED]]
     if len(labels) > MOST_COUNTED:
         named.append(words("batches.more_classes", n=len(labels) - MOST_COUNTED))
     return words("list.comma").join(named)
