@@ -43,7 +43,7 @@ BRANCHES = {
     "service/api/routes/versions.py": 1,  # weights come with names of classes
     "service/cli/files/rows.py": 1,  # cells are read as numbers
     "service/cli/people/push.py": 1,  # new labels are asked about
-    "service/client/answer_table.py": 2,  # columns of a table of answers
+    "service/client/answer_table.py": 1,  # the class of an answer with its table
     "service/client/learning.py": 1,  # which of two members of a body is sent
     "service/client/model.py": 1,  # columns of a table of answers have the names of numbers
     "service/client/rows/guess.py": 3,  # which kind a new model is of

@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -15,27 +14,14 @@ from typing import Any, TextIO
 from pydantic import BaseModel, PrivateAttr
 
 from service.client.handle import Facts
+from service.client.kinds import kind_of
 from service.client.rows.csv_file import CsvFile, naming
 from service.client.rows.table_rows import names_of
-from service.contract.figures import shortest
 from service.contract.names import csv_cell, names_beside
-from service.contract.predictions import (
-    AnyPredictions,
-    NumberPredictions,
-    Prediction,
-    Predictions,
-    ValuePrediction,
-    ValuesPrediction,
-)
+from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.contract.tables import value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import LABELLED, by_cells, lines_of
-
-ENDS = ("", " from", " to")
-"""What stands behind the name of a number in its columns: itself, and both ends of its interval."""
-UNKNOWN = None, None
-WRITTEN: dict[str, Callable[[float], float | int]] = {"class": partial(round, ndigits=4), "number": shortest}
-"""By the kind of a model, how many digits its answers have in a file."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,7 @@ class AnswerTable(BaseModel):
         return self
 
     def _columns(self, beside: Beside) -> dict[str, list[Any]]:
-        head = head_of(self._answer, self._called)
+        head = kind_of(self._answer).columns(self._answer, self._called)
         rows = list(_joined([self._answer], beside))
         return {name: [row[k] for row in rows] for k, name in enumerate([*names_beside(beside.names, head), *head])}
 
@@ -164,34 +150,15 @@ def beside_in(
     return beside
 
 
-def head_of(answer: AnyPredictions, called: Sequence[str]) -> list[str]:
-    """The names of the columns of an answer. called: the numbers that are predicted, where they have names."""
-    if isinstance(answer, Predictions):
-        return ["class", "score"]
-    first = next(iter(answer.predictions), None)
-    size = len(first.values) if isinstance(first, ValuesPrediction) else 1
-    names = called or ["value" if k == 0 else f"value_{k + 1}" for k in range(size)]
-    return [f"{name}{end}" for name in names for end in ENDS]
-
-
-def cells_of(prediction: Prediction | ValuePrediction | ValuesPrediction) -> list[Any]:
-    """The cells of one row; None where it has no interval."""
-    if isinstance(prediction, Prediction):
-        return [prediction.class_, prediction.score]
-    if isinstance(prediction, ValuePrediction):
-        return [prediction.value, *(prediction.interval or UNKNOWN)]
-    intervals: Sequence[Sequence[float | None]] = prediction.intervals or [UNKNOWN] * len(prediction.values)
-    return [cell for value, ends in zip(prediction.values, intervals, strict=True) for cell in (value, *ends)]
-
-
 def write_csv(file: TextIO, answers: Sequence[AnyPredictions], beside: Beside, called: Sequence[str]) -> None:
     """Writes answers to the rows of one file, which came in parts. Raises ValueError where it has other rows now."""
-    head, digits = head_of(answers[0], called), WRITTEN[answers[0].kind]
+    kind = kind_of(answers[0])
+    head = kind.columns(answers[0], called)
     writer = csv.writer(file, delimiter=beside.dialect.delimiter, lineterminator="\n")
     writer.writerow(map(csv_cell, [*names_beside(beside.names, head), *head]))
     width = len(beside.names)
     for row in _joined(answers, beside):
-        cells = [*row[:width], *(digits(cell) if isinstance(cell, float) else cell for cell in row[width:])]
+        cells = [*row[:width], *(kind.digits(cell) if isinstance(cell, float) else cell for cell in row[width:])]
         writer.writerow(
             str(cell).replace(".", beside.dialect.decimal) if isinstance(cell, float) else csv_cell(cell)
             for cell in cells
@@ -200,7 +167,7 @@ def write_csv(file: TextIO, answers: Sequence[AnyPredictions], beside: Beside, c
 
 def _joined(answers: Sequence[AnyPredictions], beside: Beside) -> Iterator[list[Any]]:
     """The rows of the table. Raises ValueError where there are not as many rows as answers."""
-    each = chain.from_iterable(map(cells_of, answer.predictions) for answer in answers)
+    each = chain.from_iterable(map(kind_of(answer).cells, answer.predictions) for answer in answers)
     if beside.rows is None:
         yield from each
         return

@@ -18,7 +18,7 @@ from service.cli.files import sizes
 from service.cli.files.guess import guess
 from service.cli.files.labels import count_labels
 from service.cli.files.readers import open_file
-from service.client.answer_table import cells_of, shortest
+from service.client.kinds.numbers import NumberKind
 from service.contract.inputs import TextInput, VectorInput
 from service.contract.predictions import ValuePrediction
 
@@ -249,6 +249,6 @@ def test_a_predicted_number_is_printed_as_short_as_float32_allows() -> None:
         (0.1, "0.1"),
     ]:
         prediction = ValuePrediction(value=value, interval=(value, value))
-        assert list(map(shortest, cells_of(prediction))) == [float(printed)] * 3, value
+        assert list(map(NumberKind.digits, NumberKind().cells(prediction))) == [float(printed)] * 3, value
         assert repr(float(printed)) == printed, value
         assert np.float32(float(printed)) == np.float32(value), value

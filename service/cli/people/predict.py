@@ -158,7 +158,7 @@ def _due(info: Model) -> str:
 def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, beside: Beside | None) -> None:
     """Prints answers as a table, or in a pipe as CSV in the dialect of the file that asked, with what it says beside
     them."""
-    from service.client.answer_table import WRITTEN, Beside, cells_of, head_of, write_csv
+    from service.client.answer_table import Beside, write_csv
     from service.client.kinds import kind_of
 
     first, rows = answers[0], [prediction for answer in answers for prediction in answer.predictions]
@@ -170,13 +170,18 @@ def _print(answers: list[AnyPredictions], called: Sequence[str], as_json: bool, 
         return
     console = stdout()
     if console.is_terminal:
-        columns, barred, digits = head_of(first, called), kind_of(first).barred, WRITTEN[first.kind]
+        kind = kind_of(first)
         shown = list[list[str | Text]]()
-        for k, cells in enumerate(map(cells_of, rows[:SHOWN])):
-            written = [digits(cell) if isinstance(cell, float) else cell for cell in cells]
+        for k, cells in enumerate(map(kind.cells, rows[:SHOWN])):
+            written = [kind.digits(cell) if isinstance(cell, float) else cell for cell in cells]
             shown.append([str(k + 1), *map(_short, written)])
-            shown[-1] += [Text("━" * round(BAR * cells[1]), "cyan")] if barred else []
-        print_table(console, ["row", *map(plain, columns), *([""] if barred else [])], shown, "row score")
+            shown[-1] += [Text("━" * round(BAR * cells[1]), "cyan")] if kind.barred else []
+        print_table(
+            console,
+            ["row", *map(plain, kind.columns(first, called)), *([""] if kind.barred else [])],
+            shown,
+            "row score",
+        )
         if len(rows) > SHOWN:
             echo(f"and {len(rows) - SHOWN:,} more rows: in a pipe all are written, as CSV.", err=True)
     else:

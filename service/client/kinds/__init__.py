@@ -13,9 +13,9 @@ from service.contract.number_report import AnyReport
 from service.contract.predictions import AnyPredictions
 from service.contract.targets import Target
 
-KINDS: Mapping[str, Kind[Any, Any]] = {"class": ClassKind(), "number": NumberKind()}
+KINDS: Mapping[str, Kind[Any, Any, Any]] = {"class": ClassKind(), "number": NumberKind()}
 
 
-def kind_of(said: Target | AnyReport | AnyPredictions) -> Kind[Any, Any]:
+def kind_of(said: Target | AnyReport | AnyPredictions) -> Kind[Any, Any, Any]:
     """The kind that a target, a report or an answer is of."""
     return KINDS[said.kind]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
-from service.contract.predictions import Predictions
+from service.contract.predictions import Prediction, Predictions
 from service.contract.report import Report
 from service.contract.resources import Model
 
@@ -17,9 +19,10 @@ def class_name(label: Any) -> str:
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
-class ClassKind(Kind[Report, Predictions]):
+class ClassKind(Kind[Report, Predictions, Prediction]):
     score = "Right"
     barred = True
+    digits = staticmethod(partial(round, ndigits=4))
 
     def predicts(self, model: Model) -> str:
         live = model.live_classes if model.live_classes is not None else len(model.classes)
@@ -28,6 +31,12 @@ class ClassKind(Kind[Report, Predictions]):
 
     def answered(self, answer: Predictions) -> list[Any]:
         return [*answer.classes]
+
+    def columns(self, answer: Predictions, called: Sequence[str]) -> list[str]:
+        return ["class", "score"]
+
+    def cells(self, prediction: Prediction) -> list[Any]:
+        return [prediction.class_, prediction.score]
 
     def scored(self, answered: Any, label: Any) -> float:
         return float(answered == class_name(label))

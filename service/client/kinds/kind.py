@@ -4,7 +4,7 @@ scored, and how reports are shown outside the pages."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.contract import figures
@@ -12,6 +12,7 @@ from service.contract.resources import Model
 
 R = TypeVar("R")
 A = TypeVar("A")
+P = TypeVar("P")
 
 
 class Line(NamedTuple):
@@ -41,13 +42,15 @@ class Suspected(NamedTuple):
     cells: list[list[str]]
 
 
-class Kind(ABC, Generic[R, A]):
+class Kind(ABC, Generic[R, A, P]):
     """score: what the mean of `scored` over rows is called. falls: whether it falls as versions get better. barred:
-    whether the second cell of an answer is a share, which a terminal draws as a bar."""
+    whether the second cell of an answer is a share, which a terminal draws as a bar. digits: rounds numbers of an
+    answer to those that a file has."""
 
     score: str
     falls = False
     barred = False
+    digits: Callable[[float], float]
 
     @abstractmethod
     def predicts(self, model: Model) -> str:
@@ -56,6 +59,15 @@ class Kind(ABC, Generic[R, A]):
     @abstractmethod
     def answered(self, answer: A) -> list[Any]:
         """By row: what was answered."""
+
+    @abstractmethod
+    def columns(self, answer: A, called: Sequence[str]) -> list[str]:
+        """The names of the columns of an answer in a table. called: the numbers that are predicted, where they have
+        names."""
+
+    @abstractmethod
+    def cells(self, prediction: P) -> list[Any]:
+        """What stands in these columns, of one row; None where it has no interval."""
 
     @abstractmethod
     def scored(self, answered: Any, label: Any) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, rows_of
+from service.contract.figures import shortest
 from service.contract.number_report import NumberReport
-from service.contract.predictions import NumberPredictions
+from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
 from service.contract.resources import Model
 
 MOST_NUMBERS = 10
@@ -15,15 +17,33 @@ SHOWN = 3
 """Of more numbers a row the errors of these are listed in one cell."""
 
 
-class NumberKind(Kind[NumberReport, NumberPredictions]):
+ENDS = ("", " from", " to")
+"""What stands behind the name of a number in its columns: itself, and both ends of its interval."""
+UNKNOWN = None, None
+
+
+class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesPrediction]):
     score = "Mean error"
     falls = True
+    digits = staticmethod(shortest)
 
     def predicts(self, model: Model) -> str:
         return "a number" if model.target.columns == 1 else f"{model.target.columns} numbers"
 
     def answered(self, answer: NumberPredictions) -> list[Any]:
         return [*answer.values]
+
+    def columns(self, answer: NumberPredictions, called: Sequence[str]) -> list[str]:
+        first = next(iter(answer.predictions), None)
+        size = len(first.values) if isinstance(first, ValuesPrediction) else 1
+        names = called or ["value" if k == 0 else f"value_{k + 1}" for k in range(size)]
+        return [f"{name}{end}" for name in names for end in ENDS]
+
+    def cells(self, prediction: ValuePrediction | ValuesPrediction) -> list[Any]:
+        if isinstance(prediction, ValuePrediction):
+            return [prediction.value, *(prediction.interval or UNKNOWN)]
+        intervals: Sequence[Sequence[float | None]] = prediction.intervals or [UNKNOWN] * len(prediction.values)
+        return [cell for value, ends in zip(prediction.values, intervals, strict=True) for cell in (value, *ends)]
 
     def scored(self, answered: Any, label: Any) -> float:
         """The error of a number, the mean of those of a row."""
