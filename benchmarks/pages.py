@@ -30,7 +30,12 @@ from service.cli.demonstration.teller import Teller
 from service.client import Client
 
 FIRST = "all models, the first page of the process"
-PAGES = {"all models": "/", "a model": "/models/mistakes", "a version": "/models/mistakes/versions/2"}
+PAGES = {
+    "all models": "/",
+    "a model": "/models/mistakes",
+    "a version": "/models/mistakes/versions/2",
+    "calls of programs": "/docs",
+}
 
 
 def learned(folder: Path) -> None:
