@@ -30,7 +30,7 @@ from service.worker.parent import assign, erasure
 from service.worker.parent.publish import finish_empty, publish
 from service.worker.parent.saved_trainings import SavedTrainings
 from tests.devices import Beside, beside
-from tests.elsewhere import Elsewhere
+from tests.pickled_tasks import PickledTasks
 from tests.registry.facts import model, retract
 from tests.worker.sample_updates import claimed, store_batch
 
@@ -131,7 +131,7 @@ def test_another_attempt_goes_on_and_makes_the_same_bits(
     assert named(runtime, second.update) is None
 
 
-@pytest.mark.parametrize("tasks", [IN_SEQUENCE, Elsewhere()], ids=["here", "in tasks"])
+@pytest.mark.parametrize("tasks", [IN_SEQUENCE, PickledTasks()], ids=["here", "in tasks"])
 def test_features_of_an_import_go_on_where_a_killed_worker_left_them(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tasks: Tasks
 ) -> None:

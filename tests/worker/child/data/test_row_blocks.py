@@ -27,8 +27,8 @@ from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
 from service.worker.child.data import model_store, row_blocks
 from service.worker.child.train import Executor
-from tests.elsewhere import Elsewhere
 from tests.learning.exact_help import random_entry
+from tests.pickled_tasks import PickledTasks
 from tests.worker.sample_updates import assignment
 
 AREA, ROWS = model_area(1), 90
@@ -111,20 +111,20 @@ def test_any_blocks_on_any_processes_make_the_same_bits_as_one_process(
 ) -> None:
     facts = stored(tmp_path / "one", numbers)
     facts["architecture"] = Architecture.model_validate({"backbone": {"name": "mlp", "hidden": [4]}})
-    elsewhere = Elsewhere()
+    pickled = PickledTasks()
     made = []
-    for tasks in (IN_SEQUENCE, elsewhere):
+    for tasks in (IN_SEQUENCE, pickled):
         base = learn(facts, tasks, BATCHES[:2], first, None)
         made.append([base, learn(facts, tasks, BATCHES[2:], then, base)])
     assert [bits(result) for result in made[1]] == [bits(result) for result in made[0]]
     assert made[1][1].ledger_digest is not None
     asked = {"features_of", "sums_of_block", *(["score_elsewhere"] if first == {"name": "ridge"} else [])}
-    assert set(elsewhere.asked) == asked
-    assert not elsewhere.given_arrays, "what is asked is digests, parameters and a seed"
-    assert elsewhere.gave_arrays == {"features_of", "sums_of_block"}, "a trial gives a figure"
+    assert set(pickled.asked) == asked
+    assert not pickled.given_arrays, "what is asked is digests, parameters and a seed"
+    assert pickled.gave_arrays == {"features_of", "sums_of_block"}, "a trial gives a figure"
 
 
-class Swept(Elsewhere):
+class Swept(PickledTasks):
     """After the first trial of a lift comes an erasure. stored: files of the model while lifts were tried."""
 
     def __init__(self, store: LocalArtifacts, named: Collection[str]) -> None:
@@ -147,7 +147,7 @@ def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_a
     rows, store = set(facts["rows"].values()), LocalArtifacts(tmp_path / "one" / "store")
     expected = learn(facts, IN_SEQUENCE, BATCHES, {"name": "ridge"}, None)
     named = {*rows, expected.bits, *(entry.digest for entry in expected.entries)}
-    for tasks in (Elsewhere(), swept := Swept(store, named)):
+    for tasks in (PickledTasks(), swept := Swept(store, named)):
         assert bits(learn(facts, tasks, BATCHES, {"name": "ridge"}, None)) == bits(expected)
         assert {digest for area, digest, _ in store.names() if area == AREA} == named
     assert len(swept.stored - named) == 1
@@ -156,13 +156,13 @@ def test_rows_that_lifts_are_tried_on_are_in_the_store_for_that_time_alone_and_a
 def test_features_that_take_long_are_made_in_smaller_blocks_and_of_fewer_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts, lifted, elsewhere = stored(tmp_path / "one", numbers=False), {"name": "ridge", "lift": "relu"}, Elsewhere()
+    facts, lifted, pickled = stored(tmp_path / "one", numbers=False), {"name": "ridge", "lift": "relu"}, PickledTasks()
     monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 1_000)
     monkeypatch.setattr(row_blocks, "BLOCK_WORK", 70 * 3 * 16)
     monkeypatch.setattr(model_store, "SPREAD_ROWS", 1_000)
-    made = [bits(learn(facts, tasks, BATCHES, lifted | {"width": 16}, None)) for tasks in (IN_SEQUENCE, elsewhere)]
+    made = [bits(learn(facts, tasks, BATCHES, lifted | {"width": 16}, None)) for tasks in (IN_SEQUENCE, pickled)]
     assert made[0] == made[1]
-    assert elsewhere.asked == ["features_of"] * 6, "of three batches of 90 rows, in blocks of 64"
+    assert pickled.asked == ["features_of"] * 6, "of three batches of 90 rows, in blocks of 64"
 
 
 def test_a_batch_whose_rows_are_not_here_counts_once_in_however_many_blocks(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def crossed(thing: Any) -> tuple[Any, bool]:
     return pickle.loads(data.getvalue()), crossing.arrays > 0
 
 
-class Elsewhere(InSequence):
+class PickledTasks(InSequence):
     """Each function and item is pickled, and so is each result; sums are added as a tree.
 
     asked: names of the functions · given_arrays, gave_arrays: of those whose arguments, or results, hold arrays or

@@ -1,4 +1,4 @@
-"""Keys, hosts, health, documentation: what stands around the interface."""
+"""The application as a whole: keys, hosts, health, documentation."""
 
 from __future__ import annotations
 
