@@ -4,6 +4,7 @@ a store."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from service.registry.sql.engines import migrate
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.acceptance import invariants
-from tests.acceptance.service import QUICK, WorkProcess
+from tests.acceptance.service import QUICK, WorkProcess, held
 from tests.postgres import PostgresServer
 from tests.running import Server
 from tests.s3 import S3Server
@@ -62,6 +63,10 @@ class Environment:
     def hold(self, acknowledged: Iterable[str] = ()) -> None:
         """Asserts the invariants."""
         invariants.hold_in(self.database_url, self.store_url, acknowledged)
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `held` of its workers."""
+        return held([worker.process.pid for worker in self.workers] or [service.pid for service in self.services])
 
     def stop(self) -> None:
         """Ends all of it."""

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from service.registry import models, versions
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import UpdateEvent, Version
+from service.worker.parent.child_process import CHILD
 from tests.running import ROOT, Server, environment
 
 SIZE = 8
@@ -43,6 +45,8 @@ def slow(epochs: int) -> dict[str, Any]:
     return {"name": "fine_tune", "epochs": epochs, "batch_size": 4, "lr": 0.001}
 
 
+TRAINING = slow(300)
+"""One that is seen in the middle of its epochs, and ends: it takes some four seconds."""
 ENDLESS = {**slow(1000), "batch_size": 1}
 """One that somebody ends before it does: it takes some ten seconds."""
 
@@ -256,3 +260,23 @@ def children_of(pid: int) -> list[psutil.Process]:
     """What a process has started."""
     children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     return children
+
+
+@contextmanager
+def held(workers: Iterable[int]) -> Iterator[None]:
+    """A time in which the processes that learn for these workers stand still: what is claimed meanwhile runs until it
+    is over, however little there is to learn. They are not to be replaced in it."""
+
+    def learning(worker: int) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            return [child for child in children_of(worker) if CHILD in child.cmdline()]
+        return []
+
+    children = [until(partial(learning, worker), what="a process that learns")[0] for worker in workers]
+    for child in children:
+        child.suspend()
+    try:
+        yield
+    finally:
+        for child in children:
+            child.resume()

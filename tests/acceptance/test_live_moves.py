@@ -161,10 +161,11 @@ def test_after_a_rollback_nothing_that_was_under_way_undoes_it(environment: Envi
     caller.learn(1)
     assert caller.live() == 2
     sent = [caller.batch(k) for k in range(2, 6)]
-    running = caller.order(sent[:1], method=slow(1000))["id"]
-    queued = [caller.order([b])["id"] for b in sent[1:]]
-    caller.training(running)
-    rolled_back = caller.roll_back(if_live=2)
+    with environment.held():
+        running = caller.order(sent[:1], method=slow(5))["id"]
+        queued = [caller.order([b])["id"] for b in sent[1:]]
+        until(lambda: caller.update(running)["state"] == "running", what="the claim")
+        rolled_back = caller.roll_back(if_live=2)
     assert (rolled_back["live_version"], rolled_back["previous_version"], rolled_back["promotion"]) == (1, 2, "manual")
 
     assert caller.end(running)["verdict"] == "superseded"

@@ -13,7 +13,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from service.upkeep.verify import verify
 from tests.acceptance.conftest import NewModel
-from tests.acceptance.service import Caller, blobs, children_of, until
+from tests.acceptance.service import Caller, blobs, held, until
 from tests.running import Server
 
 METHOD = {"name": "ridge", "lift": "none", "alpha": 0.1}
@@ -78,19 +78,14 @@ def test_merged_is_centrally_trained_and_taken_back_is_never_merged(shared: Serv
 
 
 def test_a_ledger_that_comes_while_rows_are_learned_is_merged_after_them(shared: Server, new_model: NewModel) -> None:
-    """The process that learns is stopped, so that the update runs when the ledger comes."""
     central, a, b = (new_model(method=METHOD) for _ in range(3))
     for model, seed in ((a, 0), (b, 1), (central, 0), (central, 1)):
         model.learn(seed)
-    [learning] = (child for child in children_of(shared.pid) if "service.worker.child" in child.cmdline())
-    learning.suspend()
-    try:
+    with held([shared.pid]):
         update = a.order([a.batch(2)])["id"]
         until(lambda: a.update(update)["state"] == "running", what="the claim")
         sent = a.ok("POST", f"{a.path}/merges?new_classes=allow", content=ledger(b), headers=SENT)
         assert (sent["state"], a.update(update)["state"]) == ("queued", "running")
-    finally:
-        learning.resume()
     ended = [a.end(each) for each in (update, sent["id"])]
     central.learn(2)
     assert [(each["verdict"], each["version"], each["attempts"]) for each in ended] == [

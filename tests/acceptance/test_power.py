@@ -32,13 +32,13 @@ from tests.acceptance.service import (
     QUICK,
     RIDGE,
     SPEC,
+    TRAINING,
     Caller,
     blobs,
     children_of,
     gone,
     history,
     kinds,
-    slow,
     until,
 )
 from tests.acceptance.test_keeping import let_go
@@ -117,7 +117,7 @@ def waiting(server: Server) -> dict[str, int]:
 def test_an_update_that_was_cut_off_in_an_epoch_is_finished_after_the_restart(server: Server, caller: Caller) -> None:
     [first] = caller.learn(1)["batches"]
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(1000))["id"]
+    update_id = caller.order([batch], method=TRAINING)["id"]
     caller.training(update_id)
     children = children_of(server.pid)
     assert children

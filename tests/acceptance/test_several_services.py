@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.service import ENDLESS, QUICK, Caller, WorkProcess, blobs, slow, until
+from tests.acceptance.service import ENDLESS, QUICK, TRAINING, Caller, WorkProcess, blobs, slow, until
 from tests.postgres import PostgresServer
 from tests.running import Server
 
@@ -95,7 +95,7 @@ def test_two_workers_learn_every_update_once(cluster: Cluster, here: Caller, the
 def test_a_worker_that_is_killed_loses_its_update_to_the_other(cluster: Cluster, here: Caller) -> None:
     batch = here.batch(1)
     network = Caller(here.server, f"{here.name}-net").create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
-    update = network.order([network.batch(1)], method=slow(1000))["id"]
+    update = network.order([network.batch(1)], method=TRAINING)["id"]
     network.training(update)
     owner = next(worker for worker in cluster.workers if worker.owns(update))
     owner.end()

@@ -175,9 +175,10 @@ def test_two_retractions_at_once_and_a_learning_update_between_them_all_end(
     caller = new_model()
     ids = [caller.learn(k)["batches"][0] for k in range(3)]
     new = caller.batch(3)
-    running = caller.order([new], method=slow(1000))["id"]
-    caller.training(running)
-    orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
+    with environment.held():
+        running = caller.order([new], method=TUNE)["id"]
+        until(lambda: caller.update(running)["state"] == "running", what="the claim")
+        orders = [caller.retract([b], wait=0)["id"] for b in ids[:2]]
     for update_id in orders:
         assert caller.end(update_id)["verdict"] == "promoted"
     done = caller.end(running)

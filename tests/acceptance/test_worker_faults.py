@@ -14,7 +14,7 @@ from sqlalchemy import select
 from service.registry.sql.engines import open_database
 from service.registry.sql.tables import Update
 from tests.acceptance.environments import BOTH, Environment, opened
-from tests.acceptance.service import ENDLESS, SECONDS, Caller, WorkProcess, gone, history, kinds, slow, until
+from tests.acceptance.service import ENDLESS, SECONDS, TRAINING, Caller, WorkProcess, gone, history, kinds, until
 from tests.running import Server
 
 pytestmark = pytest.mark.long
@@ -56,7 +56,7 @@ def test_a_worker_that_is_paused_past_its_lease_publishes_nothing(
 ) -> None:
     caller.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
     batch = caller.batch(1)
-    update_id = caller.order([batch], method=slow(1000))["id"]
+    update_id = caller.order([batch], method=TRAINING)["id"]
     paused = owner(workers, update_id)
     caller.training(update_id)
     paused.signal(signal.SIGSTOP)
@@ -76,7 +76,7 @@ def test_what_a_killed_worker_was_learning_is_finished_by_another_within_the_lea
 ) -> None:
     before = caller.versions()
     batch = caller.batch(2)
-    update_id = caller.order([batch], method=slow(1000))["id"]
+    update_id = caller.order([batch], method=TRAINING)["id"]
     victim = owner(workers, update_id)
     caller.training(update_id)
     children = victim.children()
@@ -126,7 +126,7 @@ def test_a_training_of_a_killed_worker_goes_on_with_the_same_bits(
     for name in ("straight", "killed"):
         with Caller(server, name) as one:
             one.create(architecture={"backbone": {"name": "mlp", "hidden": [16]}})
-            update_id = one.order([one.batch(7)], method=slow(1000))["id"]
+            update_id = one.order([one.batch(7)], method=TRAINING)["id"]
             if name == "killed":
                 one.training(update_id)
                 until(partial(saved, server, update_id), what="a save")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -42,7 +43,8 @@ def created(path: Path) -> dict[str, list[str]]:
     statements = {}
     for name, sql in rows:
         if name not in ("alembic_version", "sqlite_sequence"):
-            statements[name] = sorted(line.strip().rstrip(",").replace('"', "") for line in sql.splitlines())
+            parts = re.split(r",\s|\n", sql.replace('"', ""))  # a column that was added stands in another's line
+            statements[name] = sorted(part.strip() for part in parts if part.strip())
     return statements
 
 
