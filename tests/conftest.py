@@ -81,6 +81,7 @@ TOGETHER = [
         "acceptance/test_keeping.py",
         "acceptance/test_live_moves.py",
         "acceptance/test_merging.py",
+        "acceptance/test_named_columns.py",
         "acceptance/test_numbers.py",
         "acceptance/test_permissions.py",
         "acceptance/test_same_bits.py",

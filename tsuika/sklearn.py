@@ -23,8 +23,10 @@ from service.client.kinds.classes import class_name
 from service.client.rows.guess import guess
 from service.client.rows.table_rows import is_frame
 from service.contract.enums import Verdict
+from service.contract.inputs import places_of
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
-from service.contract.resources import Update
+from service.contract.resources import Model, Update
+from service.guessing.column_facts import vector_of
 
 HIDDEN = "…"
 """Stands for a key."""
@@ -73,7 +75,25 @@ class _Face(BaseEstimator):
         self.model_ = self.model or f"sklearn-{uuid.uuid4().hex[:12]}"
         self.version_: int | None = None
         settings = {"target": self._target, **(self.settings or {})}
-        _client(self.url, self.key).create_model(self.model_, guess(X, labels=[]).input, **settings)
+        spec = guess(X, labels=[]).input
+        if spec["kind"] == "vector":
+            spec = vector_of(self._names_of_columns(), spec["size"])
+        _client(self.url, self.key).create_model(self.model_, spec, **settings)
+
+    def _names_of_columns(self) -> list[str]:
+        """Those of the frame of the first fit; none of arrays. Later frames have the same in the same order, which
+        scikit-learn checks."""
+        return [str(name) for name in getattr(self, "feature_names_in_", ())]
+
+    def _check_names(self, model: Model) -> None:
+        """Raises ValueError where a model that is there has names of columns, and a frame of numbers has others."""
+        names, due = self._names_of_columns(), [*places_of(model.input)]
+        if not self._table and names and due and names != due:
+            wrong = next((name for name in due if name not in names), None)
+            raise ValueError(
+                f"The columns of this frame are not those of {model.name}, in its order: "
+                + (f'"{wrong}" is missing.' if wrong is not None else f"{', '.join(due)[:1000]}.")
+            )
 
     def _handle(self) -> RemoteModel:
         return _client(self.url, self.key).model(self.model_)
@@ -165,12 +185,13 @@ class TsuikaClassifier(ClassifierMixin, _Face):
         """-> the classes of the model that is named, which is made where there is none"""
         if self.model is not None:
             try:
-                vocabulary = _client(self.url, self.key).model(self.model).info().classes
+                known = _client(self.url, self.key).model(self.model).info()
             except NotFound:
                 pass
             else:
+                self._check_names(known)
                 self.model_, self.version_ = self.model, None
-                return _values(vocabulary, dtype)
+                return _values(known.classes, dtype)
         self._make(X)
         return np.array([], dtype)
 
@@ -196,7 +217,7 @@ class TsuikaRegressor(RegressorMixin, _Face):
                 if self.model is None:
                     self._make(X)
                 else:
-                    _client(self.url, self.key).model(self.model).info()
+                    self._check_names(_client(self.url, self.key).model(self.model).info())
                     self.model_, self.version_ = self.model, None
             except NotFound:
                 self._make(X)

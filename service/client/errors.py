@@ -156,15 +156,15 @@ class MissingColumns(InvalidContent):
         )
 
     @classmethod
-    def of_table(cls, model: str, columns: Sequence[str], has: Sequence[str]) -> MissingColumns:
-        """`has`: columns of the frame that the model does not have."""
+    def named(cls, model: str, columns: Sequence[str], has: Sequence[str], gaps: bool) -> MissingColumns:
+        """`has`: columns of the frame that the model does not have. gaps: it takes rows of which it is not known."""
         near = {name: names for name in columns if (names := get_close_matches(name, has))}
         named = ", ".join(f'"{name}"' for name in columns)
         meant = "".join(f' Is "{names[0]}" "{name}"?' for name, names in near.items())
-        sentence = (
-            f"This frame has no column {named}, which {model} takes.{meant} Where nothing is known of a column, "
-            "fill it with None."
-        )
+        way = "Add it, or make a model of its own for such rows; numbers without names go by position: to_numpy()."
+        if gaps:
+            way = "Where nothing is known of a column, fill it with None."
+        sentence = f"This frame has no column {named[:1000]}, which {model} takes.{meant} {way}"
         return cls(sentence, columns, near)
 
 

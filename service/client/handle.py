@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from service.client.errors import MissingColumns
 from service.client.result import Result
-from service.client.rows.table_rows import are_dicts, is_frame, table_rows
+from service.client.rows.table_rows import are_dicts, is_frame, names_of, table_rows
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
+from service.contract.inputs import places_of
 from service.contract.resources import Model, Update
 from service.guessing.numbering import lacks_columns, missing_columns, what_is_missing, what_is_too_much
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What never changes of a model: the kind of its input and of its target, the columns of a table, the size of a
-    vector, what the numbers are called that it predicts, and which columns are dates."""
+    """What never changes of a model: the kind of its input and of its target, the columns that have names, the size of
+    a vector, what the numbers are called that it predicts, and which columns are dates."""
 
     takes: str
     predicts: str
-    columns: tuple[str, ...]
+    columns: Mapping[str, int]
     size: int | None = None
     called: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
@@ -37,7 +38,7 @@ class Facts:
         return cls(
             model.input.kind,
             model.target.kind,
-            tuple(column.name for column in columns),
+            places_of(model.input),
             getattr(model.input, "size", None),
             tuple(getattr(model.target, "names", None) or ()),
             tuple(column.name for column in columns if column.kind == "date"),
@@ -86,18 +87,27 @@ class Handle:
         remembered = (await self.info()).leave_out
         return [name for name in free if name in remembered]
 
+    async def _by_name(self, inputs: Any, learns: bool) -> Any:
+        """A frame of numbers with the columns of the model alone, in its order, where these have names. Raises
+        MissingColumns, and, of rows to be learned, ValueError for a column that the model lacks."""
+        if not is_frame(inputs):
+            return inputs
+        facts, names = await self.facts(), names_of(inputs)
+        self._check_columns([*names], facts)
+        if more := [name for name in names if learns and facts.columns and name not in facts.columns]:
+            named = ", ".join(f'"{name}"' for name in more)
+            raise ValueError(f"{self.name} has no column {named[:1000]}. Leave it out: leave_out={more}.")
+        return inputs[[names[name] for name in facts.columns]] if facts.columns and facts.size else inputs
+
     async def _array(self, inputs: Any) -> NDArray[Any] | None:
-        """Rows as one array, where they are many numbers and the model takes them as bytes; else None. Raises
-        MissingColumns."""
-        if is_frame(inputs):
-            self._check_columns([str(name) for name in inputs.columns], await self.facts())
+        """Rows as one array, where they are many numbers and the model takes them as bytes; else None."""
         array = many_numbers(inputs)
         return array if array is not None and (await self.facts()).takes in ("vector", "image") else None
 
-    async def _rows(self, inputs: Any, learns: bool, order: str | None = None) -> Any:
+    async def _rows(self, inputs: Any, order: str | None = None) -> Any:
         """Rows that are no array as JSON. A frame is rows of a table or of numbers, or one column of texts: the service
-        says once which the model takes. Of rows to be predicted, columns that the model lacks stay here. order: of day
-        and month in dates of a frame, where somebody says it."""
+        says once which the model takes. Columns that the model lacks stay here. order: of day and month in dates of a
+        frame, where somebody says it."""
         if are_dicts(inputs):
             return table_rows(inputs)
         if not is_frame(inputs):
@@ -105,16 +115,17 @@ class Handle:
         facts = await self.facts()
         if facts.takes != "table":
             return list(inputs[inputs.columns[0]]) if facts.takes == "text" else plain(inputs)
-        if more := [str(name) for name in inputs.columns if learns and str(name) not in facts.columns]:
-            named = ", ".join(f'"{name}"' for name in more)
-            raise ValueError(f"{self.name} has no column {named[:1000]}. Leave it out: leave_out={more}.")
         rows = table_rows(inputs, facts.dates, order)
-        return rows if learns else [{name: row[name] for name in facts.columns if name in row} for row in rows]
+        return [{name: row[name] for name in facts.columns if name in row} for row in rows]
 
     def _check_columns(self, names: Sequence[str], facts: Facts) -> None:
-        """Raises MissingColumns where a frame lacks columns of a table, or numbered ones of a vector."""
-        if missing := [name for name in facts.columns if name not in names]:
-            raise MissingColumns.of_table(self.name, missing, [name for name in names if name not in facts.columns])
+        """Raises MissingColumns where a frame lacks columns of the model, or numbered ones of nameless vectors."""
+        there = {*names}
+        if missing := [name for name in facts.columns if name not in there]:
+            has = [name for name in names if name not in facts.columns]
+            raise MissingColumns.named(self.name, missing, has, gaps=facts.takes == "table")
+        if facts.columns:
+            return
         due = facts.size or 1
         if facts.takes in ("vector", "text") and len(names) > due:
             takes = f"{due:,} numbers" if facts.takes == "vector" else "one text"

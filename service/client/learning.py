@@ -276,10 +276,11 @@ class Learning(Handle):
         else:
             check_no_columns(target=target, group=group, leave_out=leave_out or None)
         chosen = {"name": method} if isinstance(method, str) else method
+        inputs = await self._by_name(inputs, learns=True)
         members = given(**await self._annotated(labels), groups=plain_labels(groups), method=chosen) | rest
         if (array := await self._array(inputs)) is not None:
             return await self._transport.aside(partial(rows_file, array, members)), {}
-        return {**given(inputs=await self._rows(inputs, learns=True, order=order)), **members}, {}
+        return {**given(inputs=await self._rows(inputs, order)), **members}, {}
 
     async def _annotated(self, labels: Any) -> dict[str, Any]:
         """Labels; or targets where the model predicts numbers, as the service says once of what may be either."""

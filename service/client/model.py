@@ -137,6 +137,7 @@ class AsyncModel(Learning):
             aside = Aside(await self.facts(), left_out)
             beside = partial(beside_frame, inputs, [name for name in names if not aside.is_input(name)])
             inputs = split_frame(inputs, None, None, None, None, left_out)[0] if left_out else inputs
+            inputs = await self._by_name(inputs, learns=False)
         else:
             check_no_file(**of_file)
             check_no_columns(leave_out=leave_out or None)
@@ -145,7 +146,7 @@ class AsyncModel(Learning):
         if file is not None:
             answer = (await self._transport.call("POST", path, Answer, file, **query)).root
         else:
-            body = given(inputs=await self._rows(inputs, learns=False, order=said.dates), **query)
+            body = given(inputs=await self._rows(inputs, said.dates), **query)
             answer = (await self._transport.call("POST", path, Answer, body)).root
         called = (await self.facts()).called if isinstance(answer, NumberPredictions) else ()
         return with_table(answer, called, beside)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from service.contract.names import MOST_NAMED
 from service.contract.strict import Listed, Strict, Unlimited
-from service.contract.tables import MANY_COLUMNS, MOST_FEATURES, TableInput
+from service.contract.tables import MANY_COLUMNS, MOST_FEATURES, ColumnName, TableInput, check_each_once
 
 MOST_NUMBERS = 100_000
 """Most numbers of a vector."""
@@ -59,10 +62,32 @@ class VectorInput(Strict):
     kind: Literal["vector"]
     size: int = Field(ge=1, le=MOST_NUMBERS, description="Numbers a row.")
     scale: Scale | None = Field(default=None, description="Declared scale; without it, fitted on the first batch.")
+    names: Listed[ColumnName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_NAMED,
+        exclude_if=lambda names: names is None,  # what was stored before vectors had names stays to the byte
+        description="What the columns are called, in their order: files, frames and objects are then read by these "
+        "names; arrays and lists go by position. Without names all go by position.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> VectorInput:
+        if self.names is not None and len(self.names) != self.size:
+            raise ValueError(
+                f"names has {len(self.names):,} names, and a row {self.size:,} numbers: name each, or none"
+            )
+        check_each_once(self.names or ())
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.size,)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Place of each column by its name; none where they have no names."""
+        return {name: k for k, name in enumerate(self.names or ())}
 
 
 class ImageInput(Strict):
@@ -98,6 +123,11 @@ class TextInput(Strict):
 InputSpec = Annotated[VectorInput | ImageInput | TextInput | TableInput, Field(discriminator="kind")]
 INPUT_SPEC: Unlimited[InputSpec] = Unlimited(InputSpec)
 """Reads a stored input."""
+
+
+def places_of(spec: InputSpec) -> Mapping[str, int]:
+    """Place of each column by its name, of a table or a vector with names; none where rows have no names."""
+    return spec.places if isinstance(spec, TableInput | VectorInput) else {}
 
 
 class IdentityBackbone(Strict):

@@ -13,6 +13,8 @@ LONGEST_NAME = 200
 """Most characters of the name of a class, of a number or of a column, and of the value of a category."""
 MOST_CLASSES = 10_000
 """Most classes of a model."""
+MOST_NAMED = 10_000
+"""Most columns of a model of vectors that have names: each version carries them."""
 LONGEST_GROUP = 200
 """Most characters of the name of a group of rows."""
 GROUP_NAME = f"The name of a group is text of 1 to {LONGEST_GROUP} characters; null stands for a row in none."

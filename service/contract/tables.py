@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -162,10 +163,7 @@ class TableInput(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> TableInput:
-        names = [column.name for column in self.columns]
-        if len(set(names)) != len(names):
-            twice = next(name for k, name in enumerate(names) if name in names[:k])
-            raise ValueError(f'each column has a name of its own; "{twice}" stands twice')
+        check_each_once([column.name for column in self.columns])
         return self
 
     @property
@@ -226,6 +224,13 @@ class TableInput(Strict):
         if column.values is not None:
             return len(column.values)
         return MANY_COLUMNS if column.many else 0
+
+
+def check_each_once(names: Sequence[str]) -> None:
+    """Raises ValueError for a name of two columns."""
+    if len(set(names)) != len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise ValueError(f'each column has a name of its own; "{twice}" stands twice')
 
 
 def table_facts(spec: object) -> object:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.contract.inputs import ImageInput, TextInput
+from service.contract.inputs import ImageInput, TextInput, places_of
 from service.contract.resources import Batch, Lineage, Model, Version
 from service.contract.tables import BooleanColumn, CategoryColumn, DateColumn, NumberColumn, TableInput
 from service.export.kinds.kind import Kind
@@ -160,6 +160,9 @@ def _use(program: Program, difference: float, rows: int, onnx: bool) -> Iterator
     yield ""
     if isinstance(layout.input, TableInput):
         yield from _cells(layout.input)
+    elif places := places_of(layout.input):
+        yield f"The columns of a row: {', '.join(map(code, places))}."
+        yield ""
     names = json.dumps(program.kind.names, ensure_ascii=False)
     yield LOAD.format(rows=_rows(layout, "torch"), shape=shape, names=names)
     yield ""

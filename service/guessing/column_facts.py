@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from service.contract.names import MOST_CLASSES
+from service.contract.names import MOST_CLASSES, MOST_NAMED
 from service.guessing.csv_dates import DATE
 from service.guessing.csv_dialect import PLAIN, Dialect
 
@@ -334,9 +334,10 @@ def doubts(spec: Mapping[str, Any], facts: Mapping[str, ColumnFacts]) -> list[tu
     return doubtful
 
 
-def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:
+def input_of(facts: Mapping[str, ColumnFacts], named: bool = True) -> dict[str, Any]:
     """The input of a model of these columns: texts where there is one, of long cells; a vector where all are numbers
-    without gaps that are numbered (p0, p1, ...), or too many for a table; else a table."""
+    without gaps that are numbered (p0, p1, ...), or too many for a table; else a table. named: columns are called so in
+    the rows themselves."""
     if len(facts) == 1:
         [fact] = facts.values()
         wordy = fact.cells and fact.characters / fact.cells >= TEXT_CHARACTERS
@@ -345,5 +346,11 @@ def input_of(facts: Mapping[str, ColumnFacts]) -> dict[str, Any]:
     numbers = all(fact.numbers and not fact.gaps for fact in facts.values())
     stems = {name.rstrip("0123456789") for name in facts}
     if numbers and (len(facts) > WIDEST_TABLE or (len(stems) == 1 and len(facts) > 1)):
-        return {"kind": "vector", "size": len(facts)}
+        return vector_of([*facts] if named else [], len(facts))
     return {"kind": "table", "columns": [fact.column(name) for name, fact in facts.items()]}
+
+
+def vector_of(names: Sequence[str], size: int) -> dict[str, Any]:
+    """The input of a model of vectors, with the names of its columns where they have some, and are not too many."""
+    named = {"names": [*names]} if names and size <= MOST_NAMED else {}
+    return {"kind": "vector", "size": size, **named}

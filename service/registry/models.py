@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session, load_only
 
 from service.contract import resources
 from service.contract.enums import Action, UpdateState
-from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec
+from service.contract.inputs import ARCHITECTURE, INPUT_SPEC, InputSpec, places_of
 from service.contract.names import LONGEST_NAME, clean_class_names
 from service.contract.requests import CreateModel, PatchModel, PatchTarget
-from service.contract.tables import TableInput
 from service.contract.targets import STORED_TARGET, Target, policy_of
 from service.contract.targets.kind import AnyPolicy
 from service.errors import Conflict, InvalidContent, LiveMoved, NotFound, NotLive
@@ -64,7 +63,7 @@ def create(session: Session, request: CreateModel) -> Model:
 def _left_out(names: Sequence[str], spec: InputSpec, target: Target) -> list[str] | None:
     """Each name once; None for none. Raises InvalidContent for a column that is an input or the target."""
     for name in names:
-        if isinstance(spec, TableInput) and name in spec.places:
+        if name in places_of(spec):
             raise InvalidContent.at("/leave_out", f'"{name}" is an input of the model. Name other columns.')
         if name in target.named:
             raise InvalidContent.at("/leave_out", f'"{name}" is what the model predicts. Name other columns.')

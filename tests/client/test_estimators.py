@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,16 @@ def test_a_model_that_is_named_goes_on(client: Client) -> None:
     assert again.classes_.tolist() == [0, 1, 2]
     with pytest.raises(Conflict, match="taken"):
         clone(model).fit(X, y)
+
+
+def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_columns(client: Client) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    TsuikaClassifier("named-irises").fit(X, y)
+    assert client.model("named-irises").info().model_dump()["input"]["names"] == [*X.columns]
+    for mixed, named in ((X[[*X.columns[::-1]]], X.columns[0]), (X.rename(columns={X.columns[1]: "b"}), X.columns[1])):
+        with pytest.raises(ValueError, match=re.escape(named)):
+            TsuikaClassifier("named-irises").partial_fit(mixed, y)
+    TsuikaClassifier("named-irises").partial_fit(X[:30], y[:30])
 
 
 def test_a_frame_with_more_than_numbers_is_a_table() -> None:

@@ -292,6 +292,11 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
     with pytest.raises(NotFound):
         client.model("never-made").info()
     file.write_text("p0,p1,p3,label\n1,2,4,0")
+    missing = '"p2" is missing. Add what is missing, or make a model of its own for such rows.'
+    with pytest.raises(InvalidContent, match=missing):
+        model.push(file)
+    model = client.model("corners-without-names")
+    model.push(rows, labels)
     missing = '"p2" is missing in their numbering: add it, or make a model of its own for such rows.'
     with pytest.raises(InvalidContent, match=missing):
         model.push(file)
@@ -301,7 +306,6 @@ def test_a_file_of_numbered_columns_is_pushed_and_predicted(
             with pytest.raises(MissingColumns, match=f"3 columns, and .* takes 4 numbers a row. {missing}") as refused:
                 call(few)
             assert refused.value.columns == ["p2"]
-    file.write_text("p0,p1,p3,label\n1,2,4,0")
     others = '"p2" is missing in their numbering, and "label" is no part of it: add it'
     with pytest.raises(InvalidContent, match=others):
         model.predict(file)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.contract.body_limits import MOST_DEPTH
-from service.contract.inputs import InputSpec
+from service.contract.inputs import InputSpec, places_of
 from service.errors import BrokenJSON, InvalidContent
 from service.guessing.numbering import lacks_columns, what_is_missing
 from service.intake.json_body import ROWS, check_depth
@@ -81,9 +81,10 @@ def _named(columns: Any, row: Any, pointer: str) -> dict[str, Any]:
 
 
 def _shaped(rows: list[Any], spec: InputSpec) -> list[Any]:
-    """Rows as the model takes them: those of a table keep their names, those of others have columns in their order.
-    Raises InvalidContent where a numbered column of a vector is missing and another stands in its place."""
-    if spec.kind == "table":
+    """Rows as the model takes them: where its columns have names, rows keep theirs; those of others have columns in
+    their order. Raises InvalidContent where a numbered column of a vector is missing and another stands in its
+    place."""
+    if spec.kind == "table" or (places_of(spec) and not any(map(_is_tensor, rows[:1]))):
         return rows
     if (
         spec.kind == "vector"

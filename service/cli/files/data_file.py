@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,8 @@ class Record(NamedTuple):
 class DataFile:
     """`records` reads the file from its beginning each time. unit: what a place is, "line", "row" or "picture" ·
     header: the line on which the columns are named · is_csv: the service takes it as it is, but for images · dialect:
-    how it is written, but for the sign of decimals · said: how somebody says it is"""
+    how it is written, but for the sign of decimals · said: how somebody says it is · named: it names its columns, as
+    arrays and lists do not"""
 
     path: Path
     columns: tuple[str, ...]
@@ -34,6 +35,7 @@ class DataFile:
     is_csv: bool = False
     dialect: Dialect = OF_ROWS
     said: SaidDialect = SAID_NOTHING
+    named: bool = True
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class DataFile:
         if name not in self.columns:
             raise WrongUsage(f'{self.name} has no column "{name}". It has {quoted(self.columns)}.')
 
-    def label_column(self, asked: str | None, inputs: Sequence[str] = (), called: Sequence[str] = ()) -> str | None:
+    def label_column(self, asked: str | None, inputs: Collection[str] = (), called: Sequence[str] = ()) -> str | None:
         """The column that holds labels: the one that was asked for, or by its name, or the only one that is no input.
         called: what the model calls the numbers that it predicts.
 

@@ -176,7 +176,7 @@ def _takes(file: DataFile, facts: Mapping[str, ColumnFacts]) -> tuple[dict[str, 
     """The inputs, and what they are in words."""
     if "image" in facts:
         return _image(file)
-    spec = input_of(facts)
+    spec = input_of(facts, file.named)
     if spec["kind"] == "text":
         return spec, f"texts, in {quoted(list(facts))}"
     if spec["kind"] == "vector":

@@ -173,7 +173,8 @@ def _json(path: Path) -> DataFile:
                 raise WrongUsage(f"{path.name}, row {k + 1:,}: it is not as the first row is.")
             yield Record(k + 1, cells if labels is None else [*cells, labels[k]])
 
-    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records)
+    named = isinstance(rows[0], dict)
+    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records, named=named)
 
 
 def _arrays(path: Path) -> DataFile:
@@ -207,7 +208,7 @@ def _arrays(path: Path) -> DataFile:
             cells = row.tolist() if inputs.ndim == 2 else [row]
             yield Record(k + 1, cells if labels is None else [*cells, labels[k].item()])
 
-    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records)
+    return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records, named=False)
 
 
 def _parquet(path: Path) -> DataFile:

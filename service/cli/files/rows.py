@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,24 +49,26 @@ def columns_of(
     Raises WrongUsage.
     """
     spec = model.input
-    inputs = [column.name for column in spec.columns] if spec.kind == "table" else []
+    inputs: Mapping[str, int] = getattr(spec, "places", {}) if spec.kind == "table" or file.named else {}
     due = spec.size if spec.kind == "vector" else 1
-    label_name = file.label_column(label, [*inputs, *model.leave_out], model.target.named)
+    label_name = file.label_column(label, {*inputs, *model.leave_out}, model.target.named)
     looked_at = [name for name in file.columns if name not in model.leave_out]
     aside = None
-    if spec.kind != "table" and label is None and not learns and len(looked_at) == due:
+    if inputs:
+        pass
+    elif label is None and not learns and len(looked_at) == due:
         label_name = None
     elif spec.kind in ("vector", "text") and label is None and not learns and len(looked_at) == due + 1:
         facts = _facts(file, looked_at)
         aside, right = column_aside(facts, spec.kind == "text", model.classes, model.target.named)
         label_name, aside = (aside, None) if right else (None, aside)
-    elif spec.kind != "table" and label_name is None and len(looked_at) == due + 1:
+    elif label_name is None and len(looked_at) == due + 1:
         label_name = looked_at[-1]
     if group is not None:
         file.check_column(group)
     others = [name for name in looked_at if name not in (label_name, group, aside)]
-    if spec.kind == "table":
-        places = _table_places(file, inputs, others, model.name)
+    if inputs:
+        places = _places(file, inputs, others, model)
         more = [name for name in others if name not in inputs]
         if more and learns and label_name is not None:
             options = " ".join(f"--leave-out {word(name)}" for name in more[:10])
@@ -114,21 +116,25 @@ def _cells(file: DataFile, places: Sequence[int]) -> Iterator[tuple[str, str]]:
                 yield file.columns[place], record.cells[place]
 
 
-def _table_places(file: DataFile, inputs: Sequence[str], others: Sequence[str], model: str) -> tuple[int, ...]:
-    """The places of the columns of a table. Raises WrongUsage where some are missing."""
-    missing = [name for name in inputs if name not in file.columns]
+def _places(file: DataFile, inputs: Mapping[str, int], others: Sequence[str], model: Model) -> tuple[int, ...]:
+    """The places of columns that are read by their names. Raises WrongUsage where some are missing."""
+    there = {name: place for place, name in enumerate(file.columns)}
+    missing = [name for name in inputs if name not in there]
     if missing:
         from service.intake.near import near_matches
 
         unknown = [name for name in others if name not in inputs]
         near = {name: likes for name, likes in near_matches(missing[:10], unknown).items() if likes}
         meant = "".join(f' Is "{likes[0]}" meant as "{name}"?' for name, likes in near.items())
-        are = "is" if len(missing) == 1 else "are"
+        are, such = ("is", "such a column") if len(missing) == 1 else ("are", "such columns")
+        way = "Where nothing is known of a column, its cells are empty."
+        if model.input.kind == "vector":
+            way = "Add what is missing, or make a model of its own for such rows."
         raise WrongUsage(
-            f"{file.name}, line {file.header or 1}: {quoted(missing)} {are} missing; {model} has such a column.{meant} "
-            "Where nothing is known of a column, its cells are empty. Nothing was sent."
+            f"{file.name}, line {file.header or 1}: {quoted(missing)} {are} missing; {model.name} has {such}.{meant} "
+            f"{way} Nothing was sent."
         )
-    return tuple(map(file.columns.index, inputs))
+    return tuple(map(there.__getitem__, inputs))
 
 
 def only_numbers(file: DataFile, columns: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,16 +115,23 @@ def _row(text: str, info: Model) -> Any:
         value = None
     if isinstance(value, list | dict):
         return value
-    if info.input.kind == "table":
-        return _cells(text, info)
+    kinds = _kinds(info)
+    if info.input.kind == "table" or (kinds and "=" in text):
+        return _cells(text, info.name, kinds)
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise WrongUsage(f"--row: {info.name} takes {_due(info)}, such as 2.5,7,1.") from None
 
 
-def _cells(text: str, info: Model) -> dict[str, Any]:
-    kinds = {column.name: column.kind for column in info.input.columns} if info.input.kind == "table" else {}
+def _kinds(info: Model) -> dict[str, str]:
+    """The columns of a model by name -> their kind; none where they have no names."""
+    if info.input.kind == "table":
+        return {column.name: column.kind for column in info.input.columns}
+    return dict.fromkeys(getattr(info.input, "places", ()), "number")
+
+
+def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
     cells, last, typed = dict[str, Any](), "", ""
     try:
         parts = next(csv.reader([text]))
@@ -136,7 +143,7 @@ def _cells(text: str, info: Model) -> dict[str, Any]:
             raise _no_number(last, f"{typed},{part}")
         if not equals or column.strip() not in kinds:
             wrong = f'"{plain(column.strip())}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
-            raise WrongUsage(f"--row: {info.name} has the columns {', '.join(kinds)}. {wrong}")
+            raise WrongUsage(f"--row: {model} has the columns {', '.join(kinds)}. {wrong}")
         last, typed = column.strip(), cell.strip()
         cells[last] = typed_cell(typed, kinds[last]) if typed else None
         if kinds[last] == "number" and isinstance(cells[last], str):

@@ -213,7 +213,7 @@ def _which(file: DataFile, info: Model) -> str:
 
 def _candidates(file: DataFile, info: Model) -> str:
     """The columns of which one may be the label, in a sentence."""
-    known = [column.name for column in info.input.columns] if info.input.kind == "table" else []
+    known = [*getattr(info.input, "places", ())]
     others = [name for name in file.columns if name not in known and name not in info.leave_out]
     unknown = f" {info.name} does not know {quoted(others)}." if known and others else ""
     several = ""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from service.contract.enums import Expect
-from service.contract.inputs import InputSpec, VectorInput
+from service.contract.inputs import InputSpec, VectorInput, places_of
 from service.contract.names import LONGEST_NAME, clean_names, clean_number_name
 from service.contract.number_policy import NumberPolicy
 from service.contract.strict import Listed, Strict
@@ -84,7 +84,7 @@ class NumberTarget(TargetKind):
         default=None,
         alias="from",
         ge=0,
-        description="A column of the row (its place, from 0; of a table, its name, too): the difference to it is "
+        description="A column of the row (its place, from 0; or its name, where it has one): the difference to it is "
         "learned, and it is added back. For levels that wander.",
         json_schema_extra={
             "anyOf": [
@@ -157,12 +157,13 @@ class NumberTarget(TargetKind):
         for column, pointer in ((self.from_, "/target/from"), (yardstick, "/target/yardstick/column")):
             if column is not None:
                 _check_column(column, spec, pointer)
-        taken = spec.places if isinstance(spec, TableInput) else {}
+        taken = places_of(spec)
         for k, name in enumerate(self.named):
             if (name := value_text(name)) in taken:
+                member = "columns" if isinstance(spec, TableInput) else "names"
                 sentence = (
                     f'"{name[:100]}" is a column of the inputs, too. If it is what is predicted, leave it out of '
-                    "`input.columns`; else give one of them another name."
+                    f"`input.{member}`; else give one of them another name."
                 )
                 raise InvalidContent.at(f"/target/names/{k}", sentence)
 
@@ -182,9 +183,9 @@ def _check_column(column: int, spec: InputSpec, pointer: str) -> None:
 
 
 def with_places(target: Any, spec: Any) -> Any:
-    """A target as it was sent, or what changes of one, with places where it names columns of a table. Raises
-    InvalidContent for a name that no column has."""
-    if not isinstance(spec, TableInput) or not isinstance(target, Mapping):
+    """A target as it was sent, or what changes of one, with places where it names columns. Raises InvalidContent for a
+    name that no column has."""
+    if not isinstance(spec, TableInput | VectorInput) or not spec.places or not isinstance(target, Mapping):
         return target
     placed = dict(target)
     if isinstance(name := placed.get("from"), str):
@@ -195,10 +196,11 @@ def with_places(target: Any, spec: Any) -> Any:
     return placed
 
 
-def _place(name: str, spec: TableInput, pointer: str) -> int:
+def _place(name: str, spec: TableInput | VectorInput, pointer: str) -> int:
     place = spec.places.get(name) if name in spec.places else spec.places.get(value_text(name[:1000]))
     if place is None:
         near = get_close_matches(name[:100], [n[:100] for n in spec.places], n=1)
-        known = f"Did you mean {near[0]}?" if near else "Name one of `input.columns`, or its place, from 0."
-        raise InvalidContent.at(pointer, f'"{name[:100]}" is no column of this table. {known}')
+        member = "columns" if isinstance(spec, TableInput) else "names"
+        known = f"Did you mean {near[0]}?" if near else f"Name one of `input.{member}`, or its place, from 0."
+        raise InvalidContent.at(pointer, f'"{name[:100]}" is no column of this {spec.kind}. {known}')
     return place

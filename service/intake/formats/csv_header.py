@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from service.contract.inputs import TextInput, VectorInput
+from service.contract.inputs import TextInput, VectorInput, places_of
 from service.contract.tables import DateColumn, NumberColumn, TableInput, value_text
 from service.contract.targets import Target
 from service.errors import InvalidContent
@@ -66,7 +66,7 @@ class Header:
     def __init__(self, line: int, header: Sequence[str], spec: Spec, meant: Meant, model: str) -> None:
         self.names = [value_text(name) for name in header]
         self._line, self._learned = line, meant.target is not None
-        self._places = tuple(spec.places) if isinstance(spec, TableInput) else ()
+        self._places, self._gaps = tuple(places_of(spec)), isinstance(spec, TableInput)
         if isinstance(spec, VectorInput):
             self._check_no_row()
         self._check_names(width_of(spec))
@@ -90,7 +90,8 @@ class Header:
         if isinstance(spec, TableInput):
             inputs = tuple(column.name for column in spec.columns if isinstance(column, NumberColumn))
         targets = self.targets if meant.word == TARGETS else ()
-        return {name: place for place, name in enumerate(self.names) if name in {*inputs, *targets}}
+        numbers = {*inputs, *targets}
+        return {name: place for place, name in enumerate(self.names) if name in numbers}
 
     def dates(self, spec: Spec) -> dict[str, int]:
         """The columns of dates, by name -> their place in the file."""
@@ -204,10 +205,10 @@ class Header:
                 + ("" if meant else f"leave_out={quoted(unknown[0])}.")
             )
         if missing:
-            sentences.append(
-                f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing; where nothing is known of a "
-                "column, its cells are empty."
-            )
+            way = "; where nothing is known of a column, its cells are empty."
+            if not self._gaps:
+                way = ". Add what is missing, or make a model of its own for such rows."
+            sentences.append(f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing{way}")
         if sentences:
             raise self._refusal(f", the header: {' '.join(sentences)}")
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits
-from service.contract.inputs import InputSpec
+from service.contract.inputs import InputSpec, VectorInput, places_of
 from service.errors import BrokenJSON, InvalidContent
 from service.intake.json_body import read_value
 from service.intake.kinds.images import read_images
+from service.intake.kinds.named_vectors import in_order
 from service.intake.kinds.numbers import depth, read_numbers
 from service.intake.kinds.tables import ValueNames, read_table
 from service.intake.kinds.texts import read_texts
@@ -45,7 +46,7 @@ def read_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str) -> NDArray[A
 def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str, limits: BodyLimits = HIGHEST) -> Named:
     """As `read_rows`, with the values of categories by name. Rows that are an array were read before."""
     if spec.kind == "vector":  # first, and by a string: the cheapest test on the busiest path
-        return Named(rows if isinstance(rows, np.ndarray) else read_numbers(rows, spec, model))
+        return Named(rows if isinstance(rows, np.ndarray) else _read_vectors(rows, spec, model))
     if isinstance(rows, np.ndarray):
         return Named(rows)
     if spec.kind == "image":
@@ -53,6 +54,12 @@ def read_named_rows(rows: msgspec.Raw | Any, spec: InputSpec, model: str, limits
     if spec.kind == "table":
         return Named(*read_table(rows, spec, model, limits))
     return Named(read_texts(rows, spec, model))
+
+
+def _read_vectors(rows: msgspec.Raw | Any, spec: VectorInput, model: str) -> NDArray[Any]:
+    """Lists by position; objects too, where the columns have names. Raises InvalidContent."""
+    by_name = in_order(rows, spec.places, model) if spec.names is not None else None
+    return read_numbers(rows if by_name is None else by_name, spec, model)
 
 
 def read_row(text: str, spec: InputSpec, model: str) -> Named:
@@ -66,7 +73,8 @@ def read_row(text: str, spec: InputSpec, model: str) -> Named:
             f"{error.detail.replace('The body', 'input', 1)} With curl, say -g: it takes brackets and braces out."
         )
         raise InvalidContent.at("/input", sentence) from None
-    if not isinstance(row, list) and not (spec.kind in OBJECTS and isinstance(row, dict)):
+    objects = spec.kind in OBJECTS or bool(places_of(spec))
+    if not isinstance(row, list) and not (objects and isinstance(row, dict)):
         raise InvalidContent.at("/input", f"input is one row: {OBJECTS.get(spec.kind, 'a list of numbers, [...]')}.")
     if isinstance(row, list) and _is_list_of_rows(row, spec):
         raise InvalidContent.at(

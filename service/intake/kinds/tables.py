@@ -48,7 +48,7 @@ class TableReader:
         readers, names = self._started()
         read = np.empty((len(rows), len(readers)))
         for k, row in enumerate(rows):
-            cells = self._cells(_decoded(row, k) if isinstance(row, msgspec.Raw) else row, k, model)
+            cells = self._cells(decoded(row, k) if isinstance(row, msgspec.Raw) else row, k, model)
             try:
                 read[k] = [reader(cell) for reader, cell in zip(readers, cells, strict=True)]
             except CellFault:
@@ -97,7 +97,7 @@ class TableReader:
         """The cells of a row in the order of the columns, None where they are missing. Raises InvalidContent."""
         if isinstance(row, dict):
             if not self._known.issuperset(row):
-                row = self._renamed(row, k, model)
+                row = renamed(row, k, model, self.spec.places)
             return [*map(row.get, self.names)]
         count = len(self.names)
         if not isinstance(row, list):
@@ -110,25 +110,9 @@ class TableReader:
             raise InvalidContent.at(
                 f"/inputs/{k}",
                 f"Row {k + 1} has {len(row)} cells; {model} takes {count}, in the order of its columns: "
-                f"{_listed(self.names)}. Null stands for what is missing.",
+                f"{listed(self.names)}. Null stands for what is missing.",
             )
         return row
-
-    def _renamed(self, row: Mapping[str, Any], k: int, model: str) -> dict[str, Any]:
-        """The row with its members named as the columns are, whose names are in NFC and trimmed. Raises
-        InvalidContent."""
-        renamed: dict[str, Any] = {}
-        for name, cell in row.items():
-            known = name if name in self._known or len(name) > 1000 else value_text(name)
-            at = f"/inputs/{k}{pointer_to([name])}"
-            if known not in self._known:
-                near = near_matches([name[:1000]], self.names)[name[:1000]]
-                remedy = f"Near: {_quoted(near)}." if near else f"Leave it out: its columns are {_listed(self.names)}."
-                raise InvalidContent.at(at, f'"{_shown(name)}" is no column of {model}. {remedy}')
-            if known in renamed:
-                raise InvalidContent.at(at, "This column is there twice. Send it once.")
-            renamed[known] = cell
-        return renamed
 
     def _fault(self, readers: Sequence[Read], cells: Sequence[Any], k: int) -> InvalidContent:
         """The refusal of the first cell of a row that its reader refuses."""
@@ -206,7 +190,24 @@ def is_heavy(body: bytes, spec: TableInput) -> bool:
     return most_rows(body) * len(spec.columns) > HERE_CELLS
 
 
-def _decoded(raw: msgspec.Raw, k: int) -> Any:
+def renamed(row: Mapping[str, Any], k: int, model: str, places: Mapping[str, int]) -> dict[str, Any]:
+    """A row with its members named as the columns are, whose names are in NFC and trimmed. k: its place among the rows.
+    Raises InvalidContent."""
+    renamed: dict[str, Any] = {}
+    for name, cell in row.items():
+        known = name if name in places or len(name) > 1000 else value_text(name)
+        at = f"/inputs/{k}{pointer_to([name])}"
+        if known not in places:
+            near = near_matches([name[:1000]], places)[name[:1000]]
+            remedy = f"Near: {_quoted(near)}." if near else f"Leave it out: its columns are {listed(places)}."
+            raise InvalidContent.at(at, f'Row {k + 1}: "{_shown(name)}" is no column of {model}. {remedy}')
+        if known in renamed:
+            raise InvalidContent.at(at, "This column is there twice. Send it once.")
+        renamed[known] = cell
+    return renamed
+
+
+def decoded(raw: msgspec.Raw, k: int) -> Any:
     """A row, strictly: the quick decoder takes the last of repeated members. Raises InvalidContent, BrokenJSON."""
     text = bytes(raw)
     try:
@@ -231,7 +232,7 @@ def _has_quotes(text: bytes, quotes: int) -> bool:
     return text.count(b'"') - escaped == quotes and not (escaped and b"\\\\" in text)
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """The first columns by name."""
     listed = [*names]
     more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""

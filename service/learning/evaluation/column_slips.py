@@ -62,7 +62,7 @@ def _numbers(spec: InputSpec) -> tuple[list[str], list[int]]:
         numbers = [(c.name, k) for k, c in enumerate(spec.columns) if isinstance(c, NumberColumn)]
         return [name for name, _ in numbers], [k for _, k in numbers]
     if isinstance(spec, VectorInput) and spec.scale is None and spec.size <= MOST_COLUMNS:
-        return [str(k) for k in range(spec.size)], [*range(spec.size)]
+        return spec.names or [str(k) for k in range(spec.size)], [*range(spec.size)]
     return [], []
 
 

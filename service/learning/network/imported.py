@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from service.contract.inputs import Architecture, CnnBackbone, InputSpec, MlpBackbone, PretrainedBackbone, TextInput
+from service.contract.inputs import (
+    Architecture,
+    CnnBackbone,
+    InputSpec,
+    MlpBackbone,
+    PretrainedBackbone,
+    TextInput,
+    places_of,
+)
 from service.contract.tables import NumberColumn, TableInput, table_facts
 from service.errors import InvalidContent
 from service.learning.data.learned_values import LACKED_PART
@@ -261,11 +269,14 @@ def _unfit(error: Exception) -> InvalidContent:
 
 
 def check_columns(layout: Layout, spec: InputSpec) -> None:
-    """Checks that a table has the very columns of the model. Raises InvalidContent."""
-    if isinstance(spec, TableInput) and table_facts(layout.input) != table_facts(spec):
+    """Checks that a table has the very columns of the model, and a vector those of its names, where both have such.
+    Raises InvalidContent."""
+    names, due = [tuple(places_of(one)) for one in (layout.input, spec)]
+    other = table_facts(layout.input) != table_facts(spec) if isinstance(spec, TableInput) else names != due
+    if other and names and due:
         raise InvalidContent.at(
             "/layout/input",
-            "The columns of the file's table are not those of this model. Make a model with its columns.",
+            f"The columns of the file's {spec.kind} are not those of this model. Make a model with its columns.",
         )
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from service.contract.figures import shortest
-from service.contract.inputs import VectorInput
+from service.contract.inputs import VectorInput, places_of
 from service.contract.names import csv_cell, names_beside
 from service.contract.resources import Model
-from service.contract.tables import TableInput, value_text
+from service.contract.tables import value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.guessing.csv_facts import LABELLED
 from service.guessing.unguessable import Unguessable
@@ -68,14 +68,14 @@ def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]
         return [], [], dialect
     header, *lines = written
     names, spec = [value_text(name) for name in header], model.input
-    if isinstance(spec, TableInput):
-        aside = {*names} - {*spec.places}
+    if places := places_of(spec):
+        aside = {*names} - {*places}
     else:
         width = spec.size if isinstance(spec, VectorInput) else 1
         aside = {*model.leave_out}
         aside |= {*LABELLED} if len({*names} - aside) > width else set()
-    places = [place for place, name in enumerate(names) if name in aside]
-    return [names[place] for place in places], [[line[place] for place in places] for line in lines], dialect
+    others = [place for place, name in enumerate(names) if name in aside]
+    return [names[place] for place in others], [[line[place] for place in others] for line in lines], dialect
 
 
 def _address(names: Sequence[str], rows: Iterable[Sequence[str | float | None]], dialect: Dialect) -> str:

@@ -19,7 +19,7 @@ from service.contract.enums import CSV
 from service.contract.requests import ModelName
 from service.contract.resources import Model, Update
 from service.guessing.class_counts import SHOWN_SLIPS, likely_slips, rare_classes
-from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of
+from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of, vector_of
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_facts import check_label, check_one_answer, facts_of
 from service.guessing.label_column import label_column, number_target
@@ -139,7 +139,7 @@ def sending(view: View, _: str) -> Sending | None:
     if spec["kind"] == "table":
         spec["columns"] = [{"name": column.name, **KINDS.get(column.kind, {})} for column in inputs]
     elif spec["kind"] == "vector":
-        spec["size"] = len(inputs)
+        spec = vector_of([column.name for column in inputs], len(inputs))
     name, predicts = form.get("name", "").strip(), form.get("predicts", "")
     target = number_target(form.get("target", "")) if predicts == "number" else {"kind": predicts}
     query: dict[str, str | list[str]] = {"target": form.get("target", "")}

@@ -25,6 +25,8 @@ from service.web.view import Answer, Route, Shown, View
 
 MOST_COLUMNS = 200
 """A table of more columns is asked for as JSON, not by a field a column."""
+MOST_NUMBERS = 32
+"""A vector of more numbers is asked for in one field: nobody fills in hundreds, but a row of them is soon pasted."""
 PIXELS = (0.0, 255.0)
 """Range of the pixels of an image file."""
 MOST_DRAWN = 64
@@ -233,7 +235,9 @@ def _depth(value: Any) -> int:
 
 
 def cells(model: Model) -> list[Cell]:
-    """A field for each column; none for what is no table, or too wide for fields."""
+    """A field for each column; none where columns have no names, or are too many for fields."""
+    if isinstance(model.input, VectorInput) and model.input.size <= MOST_NUMBERS:
+        return [Cell(f"column-{place}", name, "number", ()) for name, place in model.input.places.items()]
     if not isinstance(model.input, TableInput) or len(model.input.columns) > MOST_COLUMNS:
         return []
     return [

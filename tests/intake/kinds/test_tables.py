@@ -219,13 +219,13 @@ def test_rows_beyond_the_cells_of_a_body_are_refused_before_they_are_read() -> N
 def test_rows_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of some size must not become Python objects all at once."""
     held: list[int] = []
-    decode = tables._decoded
+    decode = tables.decoded
 
     def counted(raw: msgspec.Raw, k: int) -> Any:
         held.append(k)
         return decode(raw, k)
 
-    monkeypatch.setattr(tables, "_decoded", counted)
+    monkeypatch.setattr(tables, "decoded", counted)
     rows = [{"age": k, "city": f"c{k % 7}"} for k in range(50)]
     assert read(json.dumps(rows)).rows[:, 0].tolist() == list(range(50))
     assert held == list(range(50))

@@ -134,3 +134,20 @@ def test_rows_of_every_class_set_the_exact_head_free(foreign: Checkpoint) -> Non
     assert share(candidate.checkpoint, corners(3, [0, 1, 2])) > 0.95
     later = data([corners(2, [0, 1, 2])], corners(4, [3], 60))
     assert learned(candidate.checkpoint, "ridge", later).checkpoint.classes == ("c0", "c1", "c2", "c3")
+
+
+def test_a_file_whose_columns_have_other_names_is_refused(foreign: Checkpoint) -> None:
+    tensors = {f"{p}/{n}": t.numpy() for p, ts in foreign.parts.items() for n, t in ts.items()}
+    names = [f"p{k}" for k in range(SPEC.size)]
+    same, mixed = [VectorInput.model_validate({**SPEC.model_dump(), "names": each}) for each in (names, names[::-1])]
+    layout = foreign.layout.model_dump(mode="json")
+    layout["input"]["names"] = names
+
+    def nowhere(_: object) -> dict[str, torch.Tensor]:
+        raise AssertionError
+
+    file = Foreign(tensors, ("c0", "c1"), layout)
+    for spec in (SPEC, same):
+        assert imported(file, spec, nowhere).layout.input == spec
+    with pytest.raises(InvalidContent, match="The columns of the file's vector are not those of this model"):
+        imported(file, mixed, nowhere)

@@ -77,6 +77,8 @@ def _shown_by(spec: InputSpec, words: Words) -> tuple[list[str], Callable[[Any],
         return [words("rows.text")], lambda row: [row[:CHARACTERS] + "…" * (len(row) > CHARACTERS)]
     if isinstance(spec, ImageInput):
         return [words("rows.image")], lambda row: []
+    if spec.names is not None and spec.size <= COLUMNS:
+        return spec.names, lambda row: [*map(amount, row)]
     more = " …" * (spec.size > NUMBERS)
     return [words("rows.numbers", n=spec.size)], lambda row: [" ".join(map(amount, row[:NUMBERS])) + more]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter, ValidationError
 
 from service.contract.enums import CSV, JSON
+from service.contract.inputs import places_of
 from service.contract.resources import Model, Problem, Update
-from service.contract.tables import TableInput
 from service.guessing.column_facts import gap_words
 from service.guessing.csv_dialect import MARKS, PLAIN, SAYABLE, SIGNS, Dialect, SaidDialect
 from service.guessing.csv_facts import by_cells, facts_of
@@ -50,6 +50,8 @@ OF_PAGE = (
     (r"name (\S+) in gaps", rf"write \1 {GAPS_FIELD}"),
 )
 """What a program is told to say in the query -> what somebody does on the page."""
+LISTED = 200
+"""Columns of a vector that the page names: of more it says how many there are."""
 LONG_QUERY = "address-too-long"
 OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
@@ -60,12 +62,13 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
     know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known. dialect:
     how it is written."""
     model = view.model()
+    names = [*places_of(model.input)]
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
         "takes_new": kind_of(model.target).takes_new,
         "example": example(model),
-        "columns": [column.name for column in model.input.columns] if isinstance(model.input, TableInput) else [],
+        "columns": names if model.input.kind == "table" or len(names) <= LISTED else [],
         "others": others or [],
         "form": {field: view.form.get(field, "") for field in FIELDS}
         | {"gaps": view.form.get("gaps") or as_words(gaps)},
@@ -96,7 +99,7 @@ def look(view: View) -> Answer:
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
     model, said = view.model(), SaidDialect.of(view.form)
-    known = [*(model.input.places if isinstance(model.input, TableInput) else ()), *model.leave_out]
+    known = [*places_of(model.input), *model.leave_out]
     unknown = list[str]()
     several = getattr(model.target, "size", 1) > 1
     try:
@@ -181,7 +184,7 @@ def act(view: View) -> Answer:
     except Refused as refused:
         wrong = view.wrong(beside(refused.problem, view.words), refused.problem.status)
         free = (refused.problem.model_extra or {}).get("columns", [])
-        inputs = getattr(view.model().input, "places", ())
+        inputs = places_of(view.model().input)
         others = _extra(view.form) or _choices(label_column(free, inputs) or "", free)
         if "target" in wrong.faults and others and others[0] and view.head is not None:
             try:  # it is filled in: what else there is to say is asked for at once
