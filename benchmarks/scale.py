@@ -4,13 +4,13 @@
                                [--learned N] [--json FILE]
 
 A real `tsuika serve` in a folder of its own for each part, asked over HTTP. *history*: rows learned before (1,000 to
-1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model that updates of 10 rows made (100 to 10,000;
-`benchmarks.running.updates_here` makes them, and with --learned only so many of each size are learned and judged);
+1,000,000), or *batches* of 8 rows (100 to 10,000); *versions* of one model (100 to 10,000), each by an update of 10
+rows of two numbers that one process makes without HTTP, with --learned only the first N, whose rows are copied then;
 *models* in one service whose memory of loaded versions is bounded (100 to 1,000); *classes* of one model (10 to
 10,000). At each size a few small updates or requests are timed; all else is only there. *rows* is one update of so many
 (100,000), all of which is timed; with --ray it learns on that cluster, whose nodes make its features and sums side by
-side (docs/ray.md). Rows are scikit-learn's digits as 64 numbers with a little noise; those of many classes lie around a
-point of their own, those of versions are two numbers.
+side (docs/ray.md). Other rows are scikit-learn's digits as 64 numbers with a little noise; those of many classes lie
+around a point of their own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from benchmarks.running.memory import core_seconds_of_children, pss_of_children
-from benchmarks.running.updates_here import METHOD, UpdatesHere
+from benchmarks.running.updates_here import UpdatesHere
 from benchmarks.streams.steps import INK_VECTOR, noisy_digits
 from benchmarks.tables.terminal import bar, reached, table
 from service.cli.demonstration.process import running_service
@@ -61,7 +61,7 @@ BODY_ROWS, BATCH_ROWS, SENDERS = 50_000, 8, 8
 FLAT = 1.5
 """What is aimed at: the last size costs at most so many times what the first does."""
 BOUNDED = {"TSUIKA_SERVING_BYTES": str(16 * 2**20)}
-VERSIONS, POINTS = "versions", "points"
+VERSIONS, POINTS, COPIED_AT_ONCE = "versions", "points", 500
 NUMBERS = {"kind": "vector", "size": 64}
 SCALED = {**NUMBERS, "scale": {"mean": 0, "std": 1}}
 
@@ -115,30 +115,30 @@ def rows(client: Client, sizes: Sequence[int]) -> Iterator[Measured]:
 
 def versions(sizes: Sequence[int], learned: int | None, advance: Callable[[str], None]) -> Iterator[Measured]:
     """Core-milliseconds of a service for each answer, with so many versions of one model, each made by an update.
-    learned: so many updates of each size learn and are judged, None: all; the others publish what the last of them
-    made."""
+    learned: of so many at most; those after them are copies of the rows of the last, None: there are none."""
     with tempfile.TemporaryDirectory() as folder:
         made, data = 0, Path(folder) / "data"
         for size in sizes:
             here = UpdatesHere(data, POINTS, None if made else 2)
-            for k in range(size - made):
-                alike = learned is not None and k >= learned
-                verdict = here.learn(*_points(10 if k + made else 200, seed=made + k), alike=alike)
-                if verdict is not Verdict.PROMOTED:
-                    raise RuntimeError(f"update {made + k + 1} is {verdict}")
-                if k % 100 == 99:
-                    advance(f"versions: {made + k + 1:,}")
+            while made < size:
+                if learned is not None and made >= learned:
+                    more = min(COPIED_AT_ONCE, size - made)
+                    here.copy(more)
+                else:
+                    verdict, more = here.learn(*_points(10 if made else 200, seed=made)), 1
+                    if verdict is not Verdict.PROMOTED:
+                        raise RuntimeError(f"update {made + 1} is {verdict}")
+                if (made + more) // 100 > made // 100:
+                    advance(f"versions: {made + more:,}")
+                made += more
             here.close()
             with running_service(Path(folder)) as url, Client(url) as client, httpx.Client(base_url=url) as http:
-                yield Measured("versions", size, asked(client.model(POINTS), http, data))
-                made = client.model(POINTS).info().live_version or size
+                yield Measured(VERSIONS, size, asked(client.model(POINTS), http, data))
 
 
 def asked(model: RemoteModel, http: httpx.Client, data: Path) -> Mapping[str, float]:
     """What answers about a model cost the service, core ms each; its memory, and what the database has."""
     here, row = f"/v1/models/{POINTS}", np.zeros((1, 2), np.float32)
-    updates = iter([_points(10, seed=10_000_000 + k) for k in range(2 * UPDATES)])
-    update = _core_ms(lambda: _made(model.update(*next(updates), method=METHOD)), UPDATES)
     live = model.info().live_version
     assert live is not None
     listed = {
@@ -157,11 +157,10 @@ def asked(model: RemoteModel, http: httpx.Client, data: Path) -> Mapping[str, fl
         "prediction": _core_ms(lambda: model.predict(row)),
         "of version 1": _core_ms(lambda: model.predict(row, version=1)),
         "back and forth": _core_ms(partial(_back_and_forth, model, live), LOOKS),
-        "update": update,
         **{name: _core_ms(partial(_got, http, path), LOOKS) for name, path in listed.items()},
     }
-    model.configure(promotion="auto")  # a rollback stops that
-    database = sum(file.stat().st_size for file in data.glob("tsuika.db*"))
+    model.configure(promotion="auto")  # a rollback has stopped that
+    database = (data / "tsuika.db").stat().st_size
     return {**costs, "service, MB": pss_of_children() or float("nan"), "database, kB a version": database / 1000 / live}
 
 
@@ -318,12 +317,14 @@ def _got(http: httpx.Client, path: str) -> None:
 
 
 def _core_ms(do: Callable[[], object], times: int | None = None) -> float:
-    """Core-milliseconds of the service each; the first, which loads, does not count."""
+    """Core-milliseconds of the service each, asked as often as it takes to see any; the first, which loads, does not
+    count."""
     do()
-    used, times = core_seconds_of_children(), times or REQUESTS
-    for _ in range(times):
+    used, count = core_seconds_of_children(), 0
+    while (spent := core_seconds_of_children() - used) == 0 or count < (times or REQUESTS):
         do()
-    return 1000 * (core_seconds_of_children() - used) / times
+        count += 1
+    return 1000 * spent / count
 
 
 def _p50(do: Callable[[], Any]) -> float:
@@ -346,7 +347,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", default=",".join(SIZES), help=f"of {', '.join(SIZES)}")
     parser.add_argument("--most", type=int, help="no larger sizes than this")
     parser.add_argument("--ray", help="the Ray cluster on which updates learn: auto, or HEAD:PORT")
-    parser.add_argument("--learned", type=int, help="versions: so many updates of each size learn and are judged")
+    parser.add_argument("--learned", type=int, help="versions: so many updates learn, and those after them are copies")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args(words)
     parts = arguments.parts.split(",")

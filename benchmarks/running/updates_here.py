@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.running.copied_versions import add_copies
 from service.api.bodies.decoded_rows import RowsInMemory
 from service.api.bodies.new_batch import NewBatch
 from service.api.reader.annotations import Annotations
@@ -20,14 +21,13 @@ from service.registry.sql.engines import migrate
 from service.registry.updates import Order
 from service.runtime import Runtime
 from service.settings import Settings
-from service.worker.assignment import Assignment, Result
 from service.worker.child.answering import load
 from service.worker.parent import assign
 from service.worker.parent.publish import publish
 
 METHOD = {"name": "ridge", "lift": "relu", "width": 64}
 BY, LEASE_SECONDS = "benchmark", 3600.0
-OF_BODY = CreateBatch.model_construct(source=None, again=True, new_classes=NewClasses.ALLOW, new_values=None)
+OF_BODY = CreateBatch.model_construct(inputs=[], groups=None, again=True, new_classes=NewClasses.ALLOW)
 
 
 class UpdatesHere:
@@ -39,17 +39,12 @@ class UpdatesHere:
         settings = Settings(data=data)
         migrate(settings.database_url)
         self._runtime, self._name, self._executor = Runtime(settings), name, load(1)
-        self._last: Result | None = None
         if numbers is not None:
             with self._runtime.database.writing() as session:
                 models.create(session, CreateModel(name=name, input=VectorInput(kind="vector", size=numbers)))
 
-    def learn(self, inputs: NDArray[np.float64], labels: Sequence[str], alike: bool = False) -> Verdict | None:
-        """A batch of these rows, the update that learns it, and its version. -> the verdict on it
-
-        alike: its head and report are those of the update before, so that nothing is learned and judged; its batch, its
-        claim, and all rows of its publication are its own.
-        """
+    def learn(self, inputs: NDArray[np.float64], labels: Sequence[str]) -> Verdict | None:
+        """A batch of these rows, the update that learns it, and its version. -> the verdict on it"""
         runtime = self._runtime
         rows = RowsInMemory(inputs, Annotations(labels, np.zeros((len(labels), 0))))
         batch = NewBatch(runtime, self._name, rows, OF_BODY)
@@ -64,19 +59,14 @@ class UpdatesHere:
         with runtime.database.reading() as session:
             assignment = assign.assignment(runtime, session, update, brief=True)
         assert assignment is not None
-        self._last = self._alike(assignment, accepted.id) if alike else self._learned(assignment)
-        of_base = {shard.digest for shard in assignment.base.shards} if assignment.base is not None else ()
-        return publish(runtime, update.id, update.fence, self._last, of_base)
-
-    def _learned(self, assignment: Assignment) -> Result:
-        result = self._executor.execute(assignment, history=partial(assign.history, self._runtime, assignment))
+        result = self._executor.execute(assignment, history=partial(assign.history, runtime, assignment))
         self._executor.tidy()
-        return result
+        of_base = {shard.digest for shard in assignment.base.shards} if assignment.base is not None else ()
+        return publish(runtime, update.id, update.fence, result, of_base)
 
-    def _alike(self, assignment: Assignment, batch: str) -> Result:
-        assert self._last is not None
-        entries = [self._last.entries[0].model_copy(update={"batch": batch})]
-        return self._last.model_copy(update={"learned": assignment.learned, "entries": entries})
+    def copy(self, count: int) -> None:
+        """So many versions more, in an instant; from then on nothing can be learned."""
+        add_copies(self._runtime, self._name, count)
 
     def close(self) -> None:
         """Leaves the folder to a service."""

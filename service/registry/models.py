@@ -266,7 +266,7 @@ def resources_of(
     facts = select(Version).where(Version.id.in_(live_ids)).options(load_only(Version.number, Version.classes))
     live = {version.id: version for version in session.scalars(facts)}
     pending = batches.pending_counts(session, ids)
-    by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids))
+    by_state = select(Update.model_id, Update.state, func.count()).where(Update.model_id.in_(ids), OPEN)
     counts = Counter[tuple[int, str]]()
     for model_id, state, count in session.execute(by_state.group_by(Update.model_id, Update.state)):
         counts[model_id, state] = count

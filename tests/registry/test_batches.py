@@ -12,7 +12,7 @@ from service.errors import InvalidContent, NotFound
 from service.registry import batches, deployments, versions
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import Database
-from service.registry.sql.tables import Batch
+from service.registry.sql.tables import AuditEntry, Batch, Deployment, Table, Update, Version
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
 
 
@@ -173,6 +173,18 @@ def test_what_waits_is_found_in_an_index_that_holds_little_else(database: Databa
         literal = query.compile(session.connection(), compile_kwargs={"literal_binds": True})
         plan = session.execute(text(f"EXPLAIN QUERY PLAN {literal}")).all()
     assert [step.detail for step in plan] == ["SEARCH batches USING INDEX ix_batches_waiting (model_id=?)"]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("table", [Update, Version, Batch, Deployment, AuditEntry])
+def test_a_page_of_a_list_is_found_in_an_index_in_its_order(database: Database, table: type[Table]) -> None:
+    of_model = "model = 'digits'" if table is AuditEntry else "model_id = 1"
+    order = "number" if table is Version else "id"
+    page = f"SELECT * FROM {table.__tablename__} WHERE {of_model} ORDER BY {order} DESC LIMIT 51"
+    with database.reading() as session:
+        plan = [step.detail for step in session.execute(text(f"EXPLAIN QUERY PLAN {page}")).all()]
+    assert len(plan) == 1
+    assert plan[0].startswith(f"SEARCH {table.__tablename__} USING INDEX")
 
 
 def test_which_batches_are_in_the_live_version_follows_every_move_of_the_pointer(database: Database) -> None:

@@ -262,6 +262,7 @@ class Update(Table):
             sqlite_where=text("state = 'running'"),
             postgresql_where=text("state = 'running'"),
         ),
+        Index(None, "model_id", "id"),
         Index(None, "model_id", "state"),
         Index(None, "state", "run_after"),
     )
