@@ -37,7 +37,6 @@ LATER: dict[str, dict[str, dict[str, Any]]] = {
     },
     "0004": {"batches": {"unlabelled": 0}},
     "0010": {"batches": {"bytes": 0}},
-    "0026": {"batches": {"in_live": False}, "versions": {"batch_count": 1}},
     "0008": {"models": {"target": {"kind": "class"}}},
 }
 """Revision -> table -> columns that it added, with what a row of its time holds. Columns that may be left out need not
@@ -103,9 +102,10 @@ class Store:
             )  # fmt: skip
             for name, digest in batches.items():
                 rejected_by = "upd_3" if name == "bat_3" else None
+                in_live = {"in_live": rejected_by is None} if self.revision >= "0026" else {}
                 self._insert(
                     "batches", id=name, model_id=1, digest=digest, stored_digest=digest, rows=8, lent=[],
-                    label_counts={"a": 4, "b": 4}, folds={}, rejected_by=rejected_by, received_at=1.0,
+                    label_counts={"a": 4, "b": 4}, folds={}, rejected_by=rejected_by, received_at=1.0, **in_live,
                 )  # fmt: skip
             self._update("upd_1", ["bat_1"], "succeeded", verdict="promoted", version_id=1)
             self._update("upd_2", ["bat_2"], "succeeded", verdict="promoted", base_version_id=1, version_id=2)
@@ -113,10 +113,11 @@ class Store:
             challenges = {"challenges": "upd_2"} if self.revision >= "0002" else {}
             self._update("upd_4", ["bat_2"], "queued", **challenges)
             for number, learned in [(1, ["bat_1"]), (2, ["bat_1", "bat_2"])]:
+                count = {"batch_count": number} if self.revision >= "0026" else {}
                 self._insert(
                     "versions", id=number, model_id=1, number=number, parent_id=number - 1 or None,
                     update_id=f"upd_{number}", learned=learned, layout=self._layout, shards=shards, classes=["a", "b"],
-                    feature_space="5" * 64, ledger_digest="6" * 64, parameters=6, bytes=10, created_at=2.0,
+                    feature_space="5" * 64, ledger_digest="6" * 64, parameters=6, bytes=10, created_at=2.0, **count,
                 )  # fmt: skip
                 entry = self.store.put(model_area(1), f"entry {number}".encode())
                 self._insert(
