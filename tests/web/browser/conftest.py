@@ -93,7 +93,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[S
         hostile = client.create_model("hostile", INPUT)
         names = {"0": "<script>alert(1)</script>", "1": '"><img src=x onerror=alert(1)>', **LONG}
         few = sent.of([*names])
-        hostile.update(few.inputs, [names[label] for label in few.labels], new_classes="allow", method="ridge")
+        labels = [names[label] for label in few.labels]
+        hostile.update(few.inputs, labels, new_classes="allow", method="ridge", source="s" * 200)
         yield server
 
 
@@ -137,6 +138,7 @@ def pages(http: httpx.Client) -> dict[str, str]:
         "batches-numbers": "/models/prices/batches",
         "batches-hostile": "/models/empty/batches",
         "batch": of,
+        "batch-long": f"/models/hostile/batches/{first('/v1/models/hostile/batches')}",
         "batch-hostile": f"/models/empty/batches/{batch}",
         "correct": f"{of}/correct?row-0=on&row-1=on",
         "retract": f"{of}/retract",
