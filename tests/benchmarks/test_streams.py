@@ -27,13 +27,16 @@ from service.contract.inputs import VectorInput
 DIGITS = PLANS["digits-images"]
 
 
-def test_a_carried_table_comes_in_the_order_in_which_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_carried_table_comes_as_it_is_stored_or_in_a_drawn_order(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pandas.DataFrame({"slag": np.arange(250.0), "kind": ["a"] * 250, "strength": [*range(249), None]})
     monkeypatch.setattr(mixed, "packaged", lambda package, item: {("modeldata", "concrete"): frame}[package, item])
     numbers = stream_of("modeldata/concrete/strength", None)
     assert numbers.numbers is not None
     assert [len(rows) for rows in numbers.batches] == [100, 100, 49]
-    assert numbers.rows.inputs[:, 0].tolist() == numbers.rows.targets.tolist()
+    assert numbers.rows.inputs[:, 0].tolist() == numbers.rows.targets.tolist() == [*range(249)]
+    drawn = stream_of("modeldata/concrete/strength/drawn", None).rows
+    assert drawn.inputs[:, 0].tolist() == drawn.targets.tolist() != [*range(249)]
+    assert sorted(drawn.targets.tolist()) == [*range(249)]
     assert stream_of("modeldata/concrete/kind", None, seed=3).seed == 3
 
 

@@ -15,7 +15,7 @@ from service.learning.evaluation.numbers.batch.comparison import figures_of
 from service.learning.evaluation.numbers.batch.figures import ErrorCourse, Figures
 from service.learning.evaluation.numbers.measure_numbers import measure
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Past
-from tests.learning.evaluation.numbers.batches import ROWS, Stream, fired, memory_of
+from tests.learning.evaluation.numbers.batches import ROWS, Stream, answers, fired, memory_of
 from tests.learning.evaluation.numbers.lineage import Lineage
 from tests.learning.number_streams import number
 
@@ -66,6 +66,20 @@ def first_version(stream: Stream, rows: int = 120) -> Past:
     assert Figures.load(figures.stored()) == figures
     none = {name: getattr(memory, name)[:0] for name in ("batch", "row", "value", "error", "ratio")}
     return [(7, replace(memory, **none, figures=(figures,)))]
+
+
+@pytest.mark.parametrize(("times", "held"), [(1.0, True), (4.0, False)])
+def test_until_a_batch_was_tested_a_rise_is_beside_what_the_first_version_makes_of_blocks_it_did_not_learn(
+    stream: Stream, batch: tuple[Floats, Floats], times: float, held: bool
+) -> None:
+    [(version, memory)] = first_version(stream)
+    [figures] = memory.figures
+    assert figures.left_out is not None
+    left_out = replace(figures.left_out, size=times * figures.left_out.size)
+    past = [(version, replace(memory, figures=(replace(figures, left_out=left_out),)))]
+    a = stream.assessment(*batch, past=past)
+    report = stream.verdict(replace(a, candidate=answers(a, trusted=1.08)))
+    assert fired(report) == ({"forgets": "held"} if held else {})
 
 
 def learned(a: NumberAssessment, part: float) -> ExamAnswers[Floats]:

@@ -15,7 +15,7 @@ import numpy as np
 from service.learning.data.rows import Floats
 from service.learning.data.target_grid import NumberGrid
 from service.learning.evaluation.numbers.batch.figures import PARTS, ROUNDING, ErrorCourse, error_sizes
-from service.learning.evaluation.numbers.batch.recent_batches import just_moved, recent
+from service.learning.evaluation.numbers.batch.recent_batches import just_moved, of_first_version, recent
 from service.learning.evaluation.numbers.bounds import bounds
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 from service.learning.gate.numbers.first_batch_rules import STEPS
@@ -104,11 +104,10 @@ def _beyond(errors: Floats, size: float) -> float:
 def _before(assessment: NumberAssessment, k: int) -> list[ErrorCourse]:
     """Errors on all rows before, by batches: what the first version keeps, and the batches that were tested since; []
     where the first keeps nothing."""
-    last = recent(assessment)
-    kept = last[0].figures[k].left_out if last and k < len(last[0].figures) else None
+    kept = of_first_version(assessment, k)
     if kept is None:
         return []
-    tested = [_tested(assessment.grid, tested, k) for tested in last[1:]]
+    tested = [_tested(assessment.grid, tested, k) for tested in recent(assessment)[1:]]
     return [kept, *(earlier for earlier in tested if earlier is not None)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.learning.data.rows import Bools, Floats
-from service.learning.evaluation.numbers.batch.figures import OUTLYING, ROUNDING, error_sizes
+from service.learning.evaluation.numbers.batch.figures import OUTLYING, ROUNDING, ErrorCourse, error_sizes
 from service.learning.evaluation.numbers.number_assessment import NumberAssessment, Tested
 
 FEW = 20
@@ -22,6 +22,13 @@ def recent(assessment: NumberAssessment) -> list[Tested]:
     """What the last promoted versions remember, newest last: the batches that are usual."""
     last = [tested for _, tested in assessment.past[-assessment.policy.recent_batches :]]
     return [replace(tested, novel=None) for tested in last] if _novelty_is_usual(assessment) else last
+
+
+def of_first_version(assessment: NumberAssessment, k: int) -> ErrorCourse | None:
+    """Errors on blocks of a first version's rows by heads without the block; None where the oldest of the last promoted
+    versions keeps none."""
+    last = recent(assessment)
+    return last[0].figures[k].left_out if last and k < len(last[0].figures) else None
 
 
 def _novelty_is_usual(assessment: NumberAssessment) -> bool:
