@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from service.learning.devices import CPU
-from service.learning.run import InSequence, R, T
+from service.learning.run import InSequence, R, T, no_check
 
 
 class Crossing(pickle.Pickler):
@@ -43,7 +43,13 @@ class PickledTasks(InSequence):
     def has(self, device: torch.device) -> bool:
         return True
 
-    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
         name = getattr(function, "func", function).__name__
         self.asked += [name] * len(items)
         for item in items:

@@ -42,8 +42,15 @@ class Tasks(Protocol):
     def has(self, device: torch.device) -> bool:
         """Whether there is another process with a device of that type."""
 
-    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
-        """The results, in the order of the items. device: what each is computed on, the same kind everywhere."""
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
+        """The results, in the order of the items. device: what each is computed on, the same kind everywhere · check:
+        called while another process is waited for; what it raises ends that."""
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         """The results added up in the order of the items, of which there is one at least; `add` is associative."""
@@ -55,7 +62,13 @@ class InSequence:
     def has(self, device: torch.device) -> bool:
         return False
 
-    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
         return map(function, items)
 
     def total(self, function: Callable[[T], R], items: Sequence[T], add: Callable[[R, R], R]) -> R:

@@ -87,6 +87,10 @@ class Data(Protocol):
         """Reads this space and these rows in another process, while the context lasts. It raises CorruptArtifact where
         an erasure has swept them."""
 
+    def elsewhere(self, base: Checkpoint) -> AbstractContextManager[Callable[[], tuple[Checkpoint, Data]] | None]:
+        """Reads this base and this data in another process, while the context lasts; None: they are here alone. It
+        raises CorruptArtifact where an erasure has swept them."""
+
     def ledger(self, space: Space) -> Ledger:
         """Sums of base.learned in that space; rebuilt from kept rows where no entry is stored."""
 

@@ -95,6 +95,9 @@ class MemoryData:
     def shared(self, space: Space, rows: Rows) -> AbstractContextManager[Callable[[], tuple[Space, Rows]]]:
         return nullcontext(lambda: (space, rows))
 
+    def elsewhere(self, base: Checkpoint) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def ledger(self, space: Space) -> Ledger:
         return summed(self.base_rows, space)
 

@@ -125,7 +125,7 @@ class Executor:
             run = within_budget(run, assignment.budget_seconds, started)
         model_store = ModelStore(store, cache, assignment, self._memory, run, history)
         context = context_of(assignment, store, self._memory.bits, started)
-        base = load(assignment.base, store) if assignment.base else None
+        base = model_store.load(assignment.base) if assignment.base else None
         if base is not None:  # held, so that the next update of such a model does not read them again
             self._weights = [tensors for tensors in base.parts.values() if isinstance(tensors, SharedWeights)]
         execute = _learn if assignment.kind is UpdateKind.LEARN else _retract
@@ -215,7 +215,7 @@ def _retract(model_store: ModelStore, base: Checkpoint | None, context: UpdateCo
     assignment, run = model_store.assignment, model_store.run
     assert base is not None
     assert assignment.base is not None
-    start = load(assignment.start, model_store.store) if assignment.start else None
+    start = model_store.load(assignment.start) if assignment.start else None
     checkpoint = _unless_empty(start)
     before = assignment.start.learned if assignment.start else []
     known = [b for b in before if b not in assignment.removed]

@@ -16,10 +16,13 @@ import torch
 from service import __version__
 from service.errors import ClusterAway, DeviceMissing
 from service.learning.devices import CPU, described, device_named
-from service.learning.run import IN_SEQUENCE, R, T, Tasks
+from service.learning.run import IN_SEQUENCE, R, T, Tasks, no_check
 
 PATIENCE_SECONDS = 60.0
-"""A part that no node has done in that time is done here: nothing waits for a cluster that is full, or gone."""
+"""A part that no node has done in that time, nor in twice what one takes here, is done here: nothing waits for a
+cluster that is full, or gone."""
+LOOK_SECONDS = 0.1
+"""Time between two looks, while a part is waited for, at whether the update goes on."""
 AHEAD = 2
 """Parts that are asked for at once, for each CPU or GPU of the cluster: the next one is there once one is done."""
 
@@ -43,22 +46,32 @@ class OnCluster:
     def has(self, device: torch.device) -> bool:
         return device.type == "cpu" or self._gpus > 0
 
-    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
-        """While the first part that is out is not done, this process works on one that nobody has."""
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
+        """While the first part that is out is not done, this process works on one that nobody has: the last one is left
+        to it."""
         rest, waiting = deque(items), deque[tuple[Any, Callable[[], R]]]()
         since, late = time.monotonic(), False  # the first one waits; whether the one before was waited for in vain
-        with self._others(device, len(items)) as others:
+        longest = 0.0  # of the parts that were made here
+        with self._others(device, len(items)) as others, _cancelled_at_the_end(waiting):
             while rest or waiting:
-                for _ in range(min(others.room(), len(rest))):
+                for _ in range(min(others.room(), len(rest) - 1)):
                     call = partial(function, rest.popleft())
                     waiting.append((others.ask(call), call))
-                patience = 0.0 if late else since + PATIENCE_SECONDS - time.monotonic()
+                patience = 0.0 if late else since + max(PATIENCE_SECONDS, 2 * longest) - time.monotonic()
                 if rest and not (waiting and (_is_there(waiting[0][0]) or patience <= 0)):
-                    call = partial(function, rest.popleft())
+                    call, began = partial(function, rest.popleft()), time.monotonic()
                     waiting.append((call(), call))
+                    longest = max(longest, time.monotonic() - began)
                     continue
-                reference, here = waiting.popleft()
-                done = self._done(reference, here, patience)
+                reference, here = waiting[0]
+                done = self._done(reference, here, patience, check)
+                waiting.popleft()
                 since = time.monotonic()
                 late = done is not reference if isinstance(reference, ray.ObjectRef) else late
                 value = _value(done)
@@ -94,11 +107,22 @@ class OnCluster:
         reference = _CALL.remote(__version__, function, *arguments)
         return reference, lambda: function(*map(_value, arguments))
 
-    def _done(self, reference: Any, here: Callable[[], R], patience: float | None = None) -> Any:
+    def _done(
+        self,
+        reference: Any,
+        here: Callable[[], R],
+        patience: float | None = None,
+        check: Callable[[], None] = no_check,
+    ) -> Any:
         """The reference once its result is there; that of a result made here, where no node has made it in time."""
-        if _is_there(reference, PATIENCE_SECONDS if patience is None else patience):
+        end = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
+        while not _is_there(reference, min(LOOK_SECONDS, end - time.monotonic())):
+            check()
+            if time.monotonic() >= end:
+                break
+        else:
             return reference
-        log.warning("no node has done a part of the update in %g s: it is done here", PATIENCE_SECONDS)
+        log.warning("no node has done a part of the update in time: it is done here")
         ray.cancel(reference)
         return ray.put(here())
 
@@ -133,6 +157,17 @@ class Others:
         reference = ask(__version__, call)
         self._asked[reference] = ask
         return reference
+
+
+@contextmanager
+def _cancelled_at_the_end(waiting: Sequence[tuple[Any, Any]]) -> Iterator[None]:
+    """Then ends the parts that nobody waits for any more."""
+    try:
+        yield
+    finally:
+        for reference, _ in waiting:
+            if isinstance(reference, ray.ObjectRef):
+                ray.cancel(reference)
 
 
 def _there(references: dict[Any, Any]) -> list[Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import count
 from typing import Any
 
@@ -19,10 +19,12 @@ from service.errors import Cancelled
 from service.learning.method import Learned
 from service.learning.method_params import GradientParams
 from service.learning.methods import METHODS, resolve
-from service.learning.run import Reached, Run, Trainings
+from service.learning.methods.constrain import strength_search, strength_trials
+from service.learning.run import IN_SEQUENCE, InSequence, Reached, Run, Trainings
 from service.learning.training.fit import NO_HOOKS, Fit, Hooks, fit
 from service.learning.training.training_set import Labelled, TrainingSet
 from tests.learning import test_conformance as conformance
+from tests.learning.memory_data import MemoryData
 from tests.learning.training.test_fit import body, rows, weights
 
 GRADIENT = [name for name, method in METHODS.items() if issubclass(method.Params, GradientParams)]
@@ -159,6 +161,39 @@ def learned(name: str, run: Run) -> Learned:
     base, data = offered(name)
     method, params = resolve({"name": name, "epochs": 4, "batch_size": 8})
     method.check(base, data, params)
+    return method.update(base, data, params, run)
+
+
+class Beside(InSequence):
+    """Other processes, as far as a search can tell."""
+
+    def has(self, device: torch.device) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["none any more", "some now"])
+def test_a_search_goes_on_where_there_are_other_processes_now_or_none_any_more(
+    before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one epoch a trial and the training at the strength that is chosen differ in that strength alone; here it is
+    not the one that is tried first."""
+    monkeypatch.setattr(strength_search, "preferred", lambda points, _: points[-1])
+    monkeypatch.setattr(strength_trials, "LEAST_SECONDS", -1.0)
+    monkeypatch.setattr(MemoryData, "elsewhere", lambda *_: nullcontext(partial(offered, "l2_sp")))
+    whole, tasks = search(Run(seed=1)), {True: Beside(), False: IN_SEQUENCE}
+    search(replace((counted := Attempts(1)).run(), tasks=tasks[before]))
+    for stop in range(0, counted.checks, 5):
+        attempts = Attempts(1)
+        with pytest.raises(Cancelled):
+            search(replace(attempts.run(stop), tasks=tasks[before]))
+        ended = search(replace(attempts.run(), tasks=tasks[not before]))
+        assert conformance.bits(ended.checkpoint) == conformance.bits(whole.checkpoint)
+        assert ended.details == whole.details
+
+
+def search(run: Run) -> Learned:
+    base, data = offered("l2_sp")
+    method, params = resolve({"name": "l2_sp", "epochs": 1, "batch_size": 8})
     return method.update(base, data, params, run)
 
 

@@ -16,9 +16,11 @@ from typing import Any
 import ray
 import torch
 
+from service.errors import Cancelled
 from service.learning import devices
 from service.learning.devices import CPU
-from service.learning.run import IN_SEQUENCE, R, T
+from service.learning.methods.constrain import strength_trials
+from service.learning.run import IN_SEQUENCE, R, T, no_check
 from service.worker.child.data import model_store, row_blocks
 from service.worker.child.data.row_blocks import Block
 from service.worker.cluster import tasks
@@ -26,6 +28,7 @@ from service.worker.cluster.connection import Attempt
 from service.worker.cluster.tasks import OnCluster
 from tests.devices import beside
 from tests.worker.child.data.test_row_blocks import BATCHES, RIDGE, bits, learn, stored
+from tests.worker.child.data.test_strength_trials import METHODS, facts_of, retract, searching
 
 Call = Callable[[T], R]
 KIND, NOTES = "KIND_OF_GPU", "FOLDER_OF_NOTES"
@@ -40,8 +43,10 @@ class Wrapped(OnCluster):
         super().__init__(cpus, gpus)
         self._around = around
 
-    def each(self, function: Call[T, R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
-        return super().each(partial(self._around, function), items, device)
+    def each(
+        self, function: Call[T, R], items: Sequence[T], device: torch.device = CPU, check: Callable[[], None] = no_check
+    ) -> Iterator[R]:
+        return super().each(partial(self._around, function), items, device, check)
 
     def total(self, function: Call[T, R], items: Sequence[T], add: Callable[[R, R], R]) -> R:
         return super().total(partial(self._around, function), items, add)
@@ -66,6 +71,46 @@ def with_kills(address: str, folder: Path) -> None:
     made = [bits(learn(facts, each, BATCHES, RIDGE, None)) for each in (IN_SEQUENCE, on_cluster)]
     assert made[0] == made[1]
     assert made[0]["ledger_digest"] is not None
+
+
+def searches(address: str, folder: Path) -> None:
+    """Searches of a strength, of all methods that have one, and a retraction that replays; a process that makes a trial
+    is killed."""
+    tasks.PATIENCE_SECONDS, strength_trials.LEAST_SECONDS = SECONDS, -1.0
+    Attempt(address, 1).wait()
+    on_cluster = Wrapped(partial(killed_once, folder, os.getpid()), 2)
+    facts = facts_of(folder / "data")
+    for name in METHODS:
+        base = learn(facts, IN_SEQUENCE, BATCHES[:2], {"name": name, "epochs": 2}, None)
+        made = [bits(learn(facts, each, BATCHES[2:], searching(name), base)) for each in (IN_SEQUENCE, on_cluster)]
+        assert made[0] == made[1]
+        assert len(made[0]["report"]["method"]["points"]) >= 2
+    first = learn(facts, IN_SEQUENCE, BATCHES[:1], searching("l2_sp"), None)
+    base = learn(facts, IN_SEQUENCE, BATCHES[1:], searching("l2_sp"), first)
+    made = [bits(retract(facts, each, base, first, [BATCHES[2:]])) for each in (IN_SEQUENCE, on_cluster)]
+    assert made[0] == made[1]
+
+
+def cancelled(address: str, _: Path) -> None:
+    """Parts that no other process ever has done, until somebody asks to stop: then they end there, too."""
+    Attempt(address, 1).wait()
+    cluster = OnCluster(2)
+
+    def check() -> None:
+        if free() == 0:
+            raise Cancelled("stop")
+
+    def free() -> float:
+        return float(ray.available_resources().get("CPU", 0))
+
+    whole = ray.cluster_resources()["CPU"]
+    _wait_for(lambda: free() == whole, SECONDS)
+    try:
+        list(cluster.each(partial(doubled_here, os.getpid()), range(4), check=check))
+        raise AssertionError("nobody stopped it")
+    except Cancelled:
+        _wait_for(lambda: free() == whole, SECONDS / 2)
+    assert free() == whole
 
 
 def doubled_here(caller: int, number: int) -> int:

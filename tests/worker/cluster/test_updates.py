@@ -166,6 +166,19 @@ def test_a_block_whose_process_is_killed_is_made_by_another_and_the_update_has_t
 
 
 @pytest.mark.usefixtures("_variables")
+def test_strengths_that_are_tried_at_once_choose_the_same_one_also_where_a_process_is_killed(
+    head: Node, tmp_path: Path
+) -> None:
+    spread("searches", head, tmp_path / "made")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"data", "tried"}
+
+
+@pytest.mark.usefixtures("_variables")
+def test_parts_of_an_update_that_is_cancelled_end_on_the_cluster(head: Node, tmp_path: Path) -> None:
+    spread("cancelled", head, tmp_path / "made")
+
+
+@pytest.mark.usefixtures("_variables")
 def test_parts_that_no_node_has_done_in_time_are_done_by_the_process_that_asks(head: Node, tmp_path: Path) -> None:
     spread("never_done", head, tmp_path / "made")
 

@@ -7,9 +7,9 @@ is no part of these papers and keeps much by itself, see `MASKED`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,13 +18,16 @@ from torch.nn import functional as F
 from service.learning.method_params import SCHEDULE, Schedule, TrunkParams
 from service.learning.methods.constrain.importance import Held, Importance
 from service.learning.methods.constrain.strength_search import Point, search
+from service.learning.methods.constrain.strength_trials import Prepare, Prepared, Pulled, T, tried_at_once
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.body import SLOWER
 from service.learning.training.fit import Hooks
-from service.learning.training.kept_back import KeptBack, new_share, watch_old
+from service.learning.training.kept_back import watch_old
 from service.learning.training.learner import Learner
 from service.learning.training.losses import Pull, without_old
 from service.learning.training.training_set import Objective, Step
+from service.learning.update_data import Data
 
 Strength = Annotated[float, Field(ge=0, le=1e12)]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -81,57 +84,52 @@ class Anchor:
 
 
 @dataclass(frozen=True, eq=False)
-class Pulled:
-    """A learner that was trained under a pull."""
+class Chosen(Generic[T]):
+    """The best that was trained, which strengths were tried for it, and what held the weights; None: all were alike."""
 
-    learner: Learner
-    pull: Pull
+    best: T
+    points: tuple[Point, ...]
+    held: Held | None
 
-    def report(self, points: Sequence[Point] = ()) -> dict[str, Any]:
-        """The strength, how far the weights went, what that cost, and which other strengths were tried."""
-        report: dict[str, Any] = {
-            "strength": self.pull.strength,
-            "distance": float(self.pull.distance().detach()),
-            "penalty": float(self.pull.loss().detach()),
-        }
-        return report | ({"points": [point.report() for point in points]} if points else {})
+    @property
+    def importance(self) -> Importance | None:
+        return self.held.importance if self.held is not None else None
 
-
-T = TypeVar("T", bound=Pulled)
-P = TypeVar("P", bound=PulledParams)
-Train = Callable[[float, P, Run], T]
+    def report(self) -> dict[str, Any]:
+        return self.best.report(self.points) | ({"held_by": self.held.source} if self.held is not None else {})
 
 
-def choose(train: Train[P, T], params: P, start: Learner) -> tuple[T, tuple[Point, ...]]:
-    """Trains at the strength, or at the one that rows kept back choose. -> the best, and what was tried.
-
-    `start`: a learner that has not trained; its notes and its work go into the best.
-    """
+def choose(prepare: Prepare[T], base: Checkpoint, data: Data, params: PulledParams, run: Run) -> Chosen[T]:
+    """Trains at the strength, or at the one that rows kept back choose. Notes and work of the learner that is prepared
+    go into the best."""
+    prepared = prepare(base, data, params, run)
+    start = prepared.start
     if params.strength == "search":
-        strength, points, work = _searched(train, params, start)
+        strength, points, work = _searched(prepare, prepared, params)
     else:
         strength, points, work = params.strength, (), 0
-    best = train(strength, params, start.run)
+    best = prepared.at(strength, params, run)
     learner = best.learner
     learner.multiply_adds += work + start.multiply_adds
     learner.notes += search_notes(points, strength, params.strengths) if points else []
     learner.notes += [note for note in start.notes if note not in learner.notes]
     watch_old(learner, start)
-    return best, points
+    return Chosen(best, points, prepared.held)
 
 
-def _searched(train: Train[P, T], params: P, start: Learner) -> tuple[float, tuple[Point, ...], int]:
+def _searched(prepare: Prepare[T], prepared: Prepared[T], params: PulledParams) -> tuple[float, tuple[Point, ...], int]:
     """Tries strengths for an eighth of the epochs each, one at least. -> the best, what was tried, and the work."""
     brief = params.model_copy(update={"epochs": max(round(params.epochs * BRIEF), 1)})
-    kept_back, share, work = KeptBack.of(start), new_share(start), 0
+    found, work = tried_at_once(prepare, prepared.start, brief, params.strengths)
 
-    def tried(strength: float, run: Run) -> Point:
+    def point(strength: float, run: Run) -> Point:
         nonlocal work
-        learner = train(strength, brief, run).learner
-        work += learner.multiply_adds
-        return Point(strength, kept_back.scores(learner), share)
+        if strength not in found:
+            found[strength], cost = prepared.point(strength, brief, run)
+            work += cost
+        return found[strength]
 
-    strength, points = search(tried, start.run, params.strengths, USUAL)
+    strength, points = search(point, prepared.start.run, params.strengths, USUAL)
     return strength, points, work
 
 
@@ -155,8 +153,8 @@ def objective(learner: Learner, params: PulledParams) -> Objective | None:
     return loss
 
 
-def train_pulled(start: Learner, params: PulledParams, anchor: Anchor) -> tuple[Learner, dict[str, Any]]:
-    """Trains the update of `start` under the pull to an anchor. -> the best, and its report."""
+def prepared(start: Learner, anchor: Anchor, held: Held | None = None) -> Prepared[Pulled]:
+    """What trains the update of `start` under the pull to an anchor."""
 
     def train(strength: float, params: PulledParams, run: Run) -> Pulled:
         learner = Learner.start(start.base, start.data, run, unfreeze=params.unfreeze)
@@ -164,14 +162,12 @@ def train_pulled(start: Learner, params: PulledParams, anchor: Anchor) -> tuple[
         learner.fit(params, hooks=Hooks(objective(learner, params), after_step=pull.step))
         return Pulled(learner, pull)
 
-    best, points = choose(train, params, start)
-    return best.learner, best.report(points)
+    return Prepared(start, train, held)
 
 
-def train_held(start: Learner, params: PulledParams, held: Held) -> tuple[Learner, dict[str, Any]]:
-    """Trains under a pull to where `start` stands, stiff by importance. -> the best, and its report."""
-    learner, report = train_pulled(start, params, Anchor.of(start, held.importance))
-    return learner, report | {"held_by": held.source}
+def prepared_held(start: Learner, held: Held) -> Prepared[Pulled]:
+    """What trains under a pull to where `start` stands, stiff by importance."""
+    return prepared(start, Anchor.of(start, held.importance), held)
 
 
 def search_notes(points: Sequence[Point], strength: float, strengths: Sequence[float]) -> list[str]:

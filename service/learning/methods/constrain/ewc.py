@@ -20,7 +20,7 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import Learned, Method
-from service.learning.methods.constrain.anchored import PulledParams, train_held
+from service.learning.methods.constrain.anchored import PulledParams, choose, prepared_held
 from service.learning.methods.constrain.importance import (
     LABELS,
     Held,
@@ -33,6 +33,7 @@ from service.learning.methods.constrain.importance import (
     sample_of,
 )
 from service.learning.methods.constrain.per_row_gradients import sensitivity
+from service.learning.methods.constrain.strength_trials import Prepared, Pulled
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import forward_cost
 from service.learning.run import Run
@@ -53,13 +54,20 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step weights go back, by Fisher information."""
-    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
+        start = Learner.start(base, data, run, unfreeze=params.unfreeze)
         start.fit(params)
         return _finish(start, None, {})
-    held = held_by(start, STATE, "the Fisher information that earlier updates by ewc left", _measured)
-    learner, report = train_held(start, params, held)
-    return _finish(learner, held.importance, report)
+    chosen = choose(prepare, base, data, params, run)
+    return _finish(chosen.best.learner, chosen.importance, chosen.report())
+
+
+def prepare(base: Checkpoint, data: Data, params: Params, run: Run) -> Prepared[Pulled]:
+    """What is trained, and what holds its weights."""
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    return prepared_held(
+        start, held_by(start, STATE, "the Fisher information that earlier updates by ewc left", _measured)
+    )
 
 
 def fisher(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:

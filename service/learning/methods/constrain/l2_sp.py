@@ -25,7 +25,8 @@ from pydantic import Field
 
 from service.contract.enums import Family
 from service.learning.method import Learned, Method
-from service.learning.methods.constrain.anchored import USUAL, Anchor, PulledParams, Strength, train_pulled
+from service.learning.methods.constrain.anchored import USUAL, Anchor, PulledParams, Strength, choose, prepared
+from service.learning.methods.constrain.strength_trials import Prepared, Pulled
 from service.learning.network.checkpoint import Checkpoint, Tensors
 from service.learning.network.part_kinds import kind_of
 from service.learning.network.provenance import ORIGIN
@@ -52,15 +53,20 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step shared weights go back towards theta*."""
-    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
+        start = Learner.start(base, data, run, unfreeze=params.unfreeze)
         start.fit(params)
         return start.finish()
-    anchored = start
+    chosen = choose(prepare, base, data, params, run)
+    return chosen.best.learner.finish({"anchor": params.anchor, **chosen.report()})
+
+
+def prepare(base: Checkpoint, data: Data, params: Params, run: Run) -> Prepared[Pulled]:
+    """What is trained, and where it is pulled to."""
+    start = anchored = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if params.anchor == "base":
         anchored = Learner.start(_origin(base), data, run, unfreeze=params.unfreeze)
-    learner, report = train_pulled(start, params, Anchor.of(anchored))
-    return learner.finish({"anchor": params.anchor, **report})
+    return prepared(start, Anchor.of(anchored))
 
 
 def _origin(base: Checkpoint) -> Checkpoint:

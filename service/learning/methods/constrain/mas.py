@@ -19,7 +19,7 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import Learned, Method
-from service.learning.methods.constrain.anchored import PulledParams, train_held
+from service.learning.methods.constrain.anchored import PulledParams, choose, prepared_held
 from service.learning.methods.constrain.importance import (
     Held,
     Importance,
@@ -31,6 +31,7 @@ from service.learning.methods.constrain.importance import (
     unlabelled_rows,
 )
 from service.learning.methods.constrain.per_row_gradients import sensitivity
+from service.learning.methods.constrain.strength_trials import Prepared, Pulled
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.network.network import forward_cost
 from service.learning.run import Run
@@ -55,13 +56,18 @@ class Params(PulledParams):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows; after each step shared weights go back, by their sensitivity."""
-    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
     if base is None:
+        start = Learner.start(base, data, run, unfreeze=params.unfreeze)
         start.fit(params)
         return _finish(start, None, params, {})
-    held = held_by(start, STATE, "what earlier updates by mas left", _measured)
-    learner, report = train_held(start, params, held)
-    return _finish(learner, held.importance, params, report)
+    chosen = choose(prepare, base, data, params, run)
+    return _finish(chosen.best.learner, chosen.importance, params, chosen.report())
+
+
+def prepare(base: Checkpoint, data: Data, params: Params, run: Run) -> Prepared[Pulled]:
+    """What is trained, and what holds its weights."""
+    start = Learner.start(base, data, run, unfreeze=params.unfreeze)
+    return prepared_held(start, held_by(start, STATE, "what earlier updates by mas left", _measured))
 
 
 def output_sensitivity(learner: Learner, rows: Labelled, columns: int) -> dict[str, Tensor]:

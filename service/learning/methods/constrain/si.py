@@ -19,8 +19,9 @@ from torch import Tensor
 
 from service.contract.enums import Family
 from service.learning.method import Learned, Method
-from service.learning.methods.constrain.anchored import Anchor, Pulled, PulledParams, choose, objective
+from service.learning.methods.constrain.anchored import Anchor, PulledParams, choose, objective
 from service.learning.methods.constrain.importance import Importance, as_state, held_by, trained
+from service.learning.methods.constrain.strength_trials import Prepared, Pulled
 from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Run
 from service.learning.training.fit import Hooks
@@ -96,9 +97,17 @@ class PulledAlongPath(Pulled):
 
 def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Learned:
     """Cross-entropy on the batch's learning rows along a recorded path; after each step shared weights go back."""
+    if base is None:
+        return _finish(prepare(base, data, params, run).at(0.0, params, run), None, params, {})
+    chosen = choose(prepare, base, data, params, run)
+    return _finish(chosen.best, chosen.importance, params, chosen.best.report(chosen.points))
+
+
+def prepare(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Prepared[PulledAlongPath]:
+    """What is trained along a path, and what holds its weights."""
     start = Learner.start(base, data, run, unfreeze=params.unfreeze)
-    held = None if base is None else held_by(start, STATE, "what earlier paths left", _not_measured).importance
-    anchor = Anchor.of(start, held)
+    held = None if base is None else held_by(start, STATE, "what earlier paths left", _not_measured)
+    anchor = Anchor.of(start, held.importance if held is not None else None)
 
     def train(strength: float, params: Params, run: Run) -> PulledAlongPath:
         learner = Learner.start(base, data, run, unfreeze=params.unfreeze)
@@ -112,10 +121,7 @@ def update(base: Checkpoint | None, data: Data, params: Params, run: Run) -> Lea
         learner.fit(params, hooks=hooks)
         return PulledAlongPath(learner, pull, path)
 
-    if held is None:
-        return _finish(train(0.0, params, run), None, params, {})
-    best, points = choose(train, params, start)
-    return _finish(best, held, params, best.report(points))
+    return Prepared(start, train, held)
 
 
 def _not_measured(start: Learner) -> tuple[None, str]:

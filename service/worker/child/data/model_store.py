@@ -17,10 +17,11 @@ from service.learning.devices import CPU, described
 from service.learning.ledger import feature_space
 from service.learning.ledger.entry import SummedEntry, unpack_entry
 from service.learning.ledger.feature_space import Space
+from service.learning.network.checkpoint import Checkpoint
 from service.learning.run import Reached, Run
 from service.storage.artifacts import Artifacts, there
 from service.storage.cache import Cache
-from service.worker.assignment import Assignment, BatchFacts, Entry
+from service.worker.assignment import Assignment, BatchFacts, Entry, Stored
 from service.worker.child.data.remembered import Memory, Remembered
 from service.worker.child.data.row_blocks import (
     SPREAD_BLOCKS,
@@ -32,6 +33,7 @@ from service.worker.child.data.row_blocks import (
     space_and_rows,
     sums_of_block,
 )
+from service.worker.child.load import load
 
 HELD_BYTES = 8 * 2**20
 """What several batches of an update may take as they are stored for their rows to be held until features are made of
@@ -71,6 +73,7 @@ class ModelStore:
         self.entries = _by_batch(assignment)
         self.made: list[Entry] = []
         self._own: dict[str, Rows] = {}
+        self._loaded: list[tuple[Checkpoint, Stored]] = []
 
     def facts(self, batch_ids: Iterable[str]) -> BatchFacts:
         """What is known of batches, of these at least: what a brief assignment lacks is asked for."""
@@ -228,13 +231,40 @@ class ModelStore:
         """Stores a space and rows for other processes, and deletes the rows at the end; -> what reads them there. Rows
         of an update that is killed are garbage, as no row of the database ever names them."""
         stored = StoredSpace.of(space, self._url, self.store)
-        digest = self.store.put(self.area, pack_rows(rows, update=self.assignment.update))
-        self.store.has(self.area, digest)  # which waits until it is written
-        try:
+        with self.lent([pack_rows(rows, update=self.assignment.update)]) as [digest]:
             yield partial(space_and_rows, stored, self.area, digest)
+
+    @contextmanager
+    def lent(self, things: Sequence[bytes]) -> Iterator[list[str]]:
+        """Stores things for other processes, and deletes them at the end; -> their digests."""
+        digests = [self.store.put(self.area, data) for data in things]
+        try:
+            for digest in digests:
+                self.store.has(self.area, digest)  # which waits until it is written
+            yield digests
         finally:
             with suppress(NotWritable):
-                self.store.delete(self.area, digest)
+                for digest in digests:
+                    self.store.delete(self.area, digest)
+
+    def load(self, stored: Stored) -> Checkpoint:
+        """A version, which `stored` names."""
+        checkpoint = load(stored, self.store)
+        self._loaded.append((checkpoint, stored))
+        return checkpoint
+
+    def stored(self, version: Checkpoint) -> Stored | None:
+        """Where another process finds a version; None: it is in this one alone."""
+        return next((stored for loaded, stored in self._loaded if loaded is version), None)
+
+    def written(self) -> str:
+        """The assignment for another process, with the entries that are stored by now; as JSON."""
+        entries: dict[str, dict[str, str]] = {}
+        for (batch, space), digest in self.entries.items():
+            entries.setdefault(space, {})[batch] = digest
+        for entry in self.made:
+            self.store.has(self.area, entry.digest)  # which waits until it is written
+        return self.assignment.model_copy(update={"entries": entries}).model_dump_json()
 
     def enter(self, batch_ids: Sequence[str], space: Space) -> None:
         """Makes the entries that are not recorded. Sums that are remembered, or that the cache

@@ -79,7 +79,7 @@ class StoredSpace:
 
 def space_and_rows(space: StoredSpace, area: str, digest: str) -> tuple[Space, Rows]:
     """A space and rows of the store; nothing of the rows stays in this process."""
-    return _space(space), unpack_rows(_opened(space.store).get(area, digest))
+    return _space(space), unpack_rows(opened(space.store).get(area, digest))
 
 
 def block_rows(space: Space) -> int:
@@ -111,18 +111,18 @@ def sums_of_block(block: Block) -> SummedEntry:
 
 @lru_cache(maxsize=1)
 def _rows(store: str, area: str, digest: str) -> Rows:
-    return unpack_rows(_opened(store).get(area, digest))
+    return unpack_rows(opened(store).get(area, digest))
 
 
 @lru_cache(maxsize=1)
 def _entry(store: str, area: str, digest: str) -> FeatureRows | SummedEntry:
-    return unpack_entry(_opened(store).get(area, digest))
+    return unpack_entry(opened(store).get(area, digest))
 
 
 @lru_cache(maxsize=1)
 def _space(stored: StoredSpace) -> Space:
     """The space, as this process computes it. Raises Incomplete where that is another one."""
-    space = Space.of(load(Stored.model_validate(json.loads(stored.version)), _opened(stored.store)))
+    space = Space.of(load(Stored.model_validate(json.loads(stored.version)), opened(stored.store)))
     if space.id != stored.id:
         raise Incomplete(
             "A process of the cluster makes another feature space of the same parts: look at its libraries."
@@ -131,5 +131,5 @@ def _space(stored: StoredSpace) -> Space:
 
 
 @lru_cache(maxsize=4)
-def _opened(store: str) -> Artifacts:
+def opened(store: str) -> Artifacts:
     return open_store(store, patience=PATIENCE_SECONDS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -24,12 +27,17 @@ from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.feature_space import Space
 from service.learning.ledger.ledger import Ledger
 from service.learning.network.checkpoint import Checkpoint
-from service.worker.assignment import Trusted
+from service.learning.run import UNWATCHED
+from service.learning.update_data import Data
+from service.storage.cache import Cache
+from service.worker.assignment import ASSIGNMENT, Stored, Trusted
 from service.worker.child.data.model_store import ModelStore
 from service.worker.child.data.new_values import new_values
 from service.worker.child.data.remembered import Kept, Listing, Memory
+from service.worker.child.data.row_blocks import opened
 from service.worker.child.data.tested_batches import Score, TestedBatches
 from service.worker.child.data.weighted_sums import WeightedSums
+from service.worker.child.load import load
 
 UNSAVED_ROWS = 4096
 """Rows whose sums the cache may lack. Beyond that it is written, which costs as much as summing 1,500 rows. A new
@@ -169,6 +177,18 @@ class StoredData:
 
     def shared(self, space: Space, rows: Rows) -> AbstractContextManager[Callable[[], tuple[Space, Rows]]]:
         return self._store.shared(space, rows)
+
+    @contextmanager
+    def elsewhere(self, base: Checkpoint) -> Iterator[Callable[[], tuple[Checkpoint, Data]] | None]:
+        version = self._store.stored(base)
+        if version is None or self._store.assignment.brief:
+            yield None
+            return
+        names = [name for (known, words), name in self._names.items() if known and words[0] == "ledger"]
+        held = {name: ledger for name in names if (ledger := self._memory.held(name, Ledger)) is not None}
+        with self._store.lent([ledger.pack() for ledger in held.values()]) as digests:
+            written, ledgers = self._store.written(), dict(zip(held, digests, strict=True))
+            yield partial(base_and_data, written, version, self._known, self._new, ledgers)
 
     @property
     def known_batches(self) -> tuple[str, ...]:
@@ -336,6 +356,20 @@ class StoredData:
         if unsaved >= UNSAVED_ROWS:
             keep[name], unsaved = thing, 0
         self._memory.hold(name, thing, unsaved)
+
+
+def base_and_data(
+    written: str, version: Stored, known: Sequence[str], new: Sequence[str], ledgers: Mapping[str, str]
+) -> tuple[Checkpoint, StoredData]:
+    """A version and the data of an update, read in another process. written: the assignment · ledgers: digests of sums
+    by name, so that no batch of the history is read for them. Nothing of it stays in this process."""
+    assignment, memory = ASSIGNMENT.as_stored(json.loads(written)), Memory()
+    store, area = opened(assignment.places.store), assignment.places.area
+    for name, digest in ledgers.items():
+        memory.hold(name, Ledger.unpack(store.get(area, digest)))
+    with TemporaryDirectory() as folder:
+        nothing = Cache(Path(folder), 0)
+    return load(version, store), StoredData(ModelStore(store, nothing, assignment, memory, UNWATCHED), known, new)
 
 
 def _numbers(rows: Rows, batches: Sequence[str]) -> dict[str, list[int]]:

@@ -21,7 +21,7 @@ from service.learning.devices import CPU
 from service.learning.exact import lift_choice
 from service.learning.ledger.entry import SummedEntry
 from service.learning.ledger.sums import Sums
-from service.learning.run import IN_SEQUENCE, R, T, Tasks
+from service.learning.run import IN_SEQUENCE, R, T, Tasks, no_check
 from service.storage.artifacts import model_area
 from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Entry, Places, Result, Step, Stored
@@ -131,8 +131,14 @@ class Swept(PickledTasks):
         super().__init__()
         self._store, self._named, self.stored = store, named, set[str]()
 
-    def each(self, function: Callable[[T], R], items: Sequence[T], device: torch.device = CPU) -> Iterator[R]:
-        for result in super().each(function, items, device):
+    def each(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        device: torch.device = CPU,
+        check: Callable[[], None] = no_check,
+    ) -> Iterator[R]:
+        for result in super().each(function, items, device, check):
             yield result
             if self.asked[-1] == "score_elsewhere":
                 self.stored = {digest for area, digest, _ in self._store.names() if area == AREA}
