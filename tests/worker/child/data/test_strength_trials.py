@@ -22,7 +22,7 @@ from service.storage.local import LocalArtifacts
 from service.worker.assignment import Assignment, Result, Step, Stored
 from service.worker.child.train import Executor
 from tests.devices import beside
-from tests.elsewhere import Elsewhere
+from tests.pickled_tasks import PickledTasks
 from tests.worker.child.data.test_row_blocks import AREA, BATCHES, bits, learn, stored
 from tests.worker.sample_updates import assignment
 
@@ -72,17 +72,17 @@ def test_a_search_in_other_processes_makes_the_version_of_one_process(tmp_path: 
     facts = facts_of(tmp_path / "one", numbers)
     for first in (name, "retrain"):
         base = learn(facts, IN_SEQUENCE, BATCHES[:2], {"name": first, "epochs": 2}, None)
-        elsewhere = Elsewhere()
-        alone, spread = (learn(facts, tasks, BATCHES[2:], searching(name), base) for tasks in (IN_SEQUENCE, elsewhere))
+        pickled = PickledTasks()
+        alone, spread = (learn(facts, tasks, BATCHES[2:], searching(name), base) for tasks in (IN_SEQUENCE, pickled))
         assert bits(spread) == bits(alone)
-        assert elsewhere.asked == ["tried"] * 4
-        assert not elsewhere.given_arrays, "what is asked is digests, parameters and a seed"
+        assert pickled.asked == ["tried"] * 4
+        assert not pickled.given_arrays, "what is asked is digests, parameters and a seed"
         tried = len((alone.report.method or {})["points"])
         work = [result.report.cost.multiply_adds for result in (alone, spread)]
         assert work[1] > work[0] if tried < 4 else work[1] >= work[0], "points that no search asked for are counted"
 
 
-class Swept(Elsewhere):
+class Swept(PickledTasks):
     """Before the first trial comes an erasure, which sweeps what no row of the database names."""
 
     def __init__(self, store: LocalArtifacts, named: set[str]) -> None:
@@ -107,7 +107,7 @@ def test_sums_are_lent_for_the_time_of_the_trials_alone_and_are_not_missed_once_
     base = learn(facts, IN_SEQUENCE, BATCHES[:2], searching("ewc"), None)
     alone = learn(facts, IN_SEQUENCE, BATCHES[2:], searching("ewc"), base)
     named = {digest for area, digest, _ in store.names() if area == AREA}
-    for tasks in (Elsewhere(), swept := Swept(store, named)):
+    for tasks in (PickledTasks(), swept := Swept(store, named)):
         assert bits(learn(facts, tasks, BATCHES[2:], searching("ewc"), base)) == bits(alone)
         assert {digest for area, digest, _ in store.names() if area == AREA} == named
     assert swept.swept
@@ -130,10 +130,10 @@ def test_a_strength_that_does_not_train_stops_only_a_search_that_asks_for_it(
         return point(self, strength, params, run)
 
     monkeypatch.setattr(Prepared, "point", diverges)
-    assert bits(learn(facts, Elsewhere(), BATCHES[2:], searching("l2_sp"), base)) == bits(alone)
+    assert bits(learn(facts, PickledTasks(), BATCHES[2:], searching("l2_sp"), base)) == bits(alone)
     diverging.add(0.1)
     with pytest.raises(Diverged):
-        learn(facts, Elsewhere(), BATCHES[2:], searching("l2_sp"), base)
+        learn(facts, PickledTasks(), BATCHES[2:], searching("l2_sp"), base)
 
 
 def test_a_search_on_a_gpu_is_made_on_others_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,26 +141,26 @@ def test_a_search_on_a_gpu_is_made_on_others_of_its_kind(tmp_path: Path, monkeyp
     facts = {**facts_of(tmp_path / "one"), "device": "beside:0"}
     with beside():
         base = learn(facts, IN_SEQUENCE, BATCHES[:2], searching("mas"), None)
-        elsewhere = Elsewhere()
-        alone, spread = (learn(facts, tasks, BATCHES[2:], searching("mas"), base) for tasks in (IN_SEQUENCE, elsewhere))
+        pickled = PickledTasks()
+        alone, spread = (learn(facts, tasks, BATCHES[2:], searching("mas"), base) for tasks in (IN_SEQUENCE, pickled))
     assert bits(spread) == bits(alone)
-    assert elsewhere.asked == ["tried"] * 4
+    assert pickled.asked == ["tried"] * 4
 
 
 def test_with_several_threads_and_where_a_trial_is_short_strengths_are_tried_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts, elsewhere = facts_of(tmp_path / "one"), Elsewhere()
+    facts, pickled = facts_of(tmp_path / "one"), PickledTasks()
     base = learn(facts, IN_SEQUENCE, BATCHES[:2], searching("l2_sp"), None)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        learn(facts, elsewhere, BATCHES[2:], searching("l2_sp"), base)
+        learn(facts, pickled, BATCHES[2:], searching("l2_sp"), base)
     finally:
         torch.set_num_threads(before)
     monkeypatch.setattr(strength_trials, "LEAST_SECONDS", 5.0)
-    learn(facts, elsewhere, BATCHES[2:], searching("l2_sp"), base)
-    assert elsewhere.asked == []
+    learn(facts, pickled, BATCHES[2:], searching("l2_sp"), base)
+    assert pickled.asked == []
 
 
 @pytest.mark.parametrize("stands", [True, False], ids=["from a version", "from nothing"])
@@ -169,7 +169,7 @@ def test_a_retraction_that_replays_searches_elsewhere_where_its_base_is_stored(t
     first = learn(facts, IN_SEQUENCE, BATCHES[:1], searching("l2_sp"), None)
     base = learn(facts, IN_SEQUENCE, BATCHES[1:], searching("l2_sp"), first)
     start, steps = (first, [BATCHES[2:]]) if stands else (None, [BATCHES[:1], BATCHES[2:]])
-    elsewhere = Elsewhere()
-    alone, spread = (retract(facts, tasks, base, start, steps) for tasks in (IN_SEQUENCE, elsewhere))
+    pickled = PickledTasks()
+    alone, spread = (retract(facts, tasks, base, start, steps) for tasks in (IN_SEQUENCE, pickled))
     assert bits(spread) == bits(alone)
-    assert elsewhere.asked == ["tried"] * (4 if stands else 0)
+    assert pickled.asked == ["tried"] * (4 if stands else 0)
