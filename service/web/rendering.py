@@ -97,7 +97,7 @@ def render(shown: Shown, browser: Browser, words: Words, query: Mapping[str, str
         "attempt": secrets.token_urlsafe(18),
         "signed_in": browser.key is not None,
         "lacks": lacks,
-        "calls": shown.calls,
+        "calls": [call.replace(":path}", "}") for call in shown.calls],  # as the page of all calls has them
         "same": ({"": shown.json} if shown.json is not None else {}) | {**shown.parts},
         "in_language": lambda code: "?" + urlencode({**query, "lang": code}),
     }
