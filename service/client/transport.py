@@ -110,9 +110,8 @@ class Transport(ABC):
         request.read()  # so that it can be sent again
         return await self._sent(request)
 
-    async def each(self, path: str, page: type[Page[R]], **params: Any) -> AsyncIterator[R]:
-        """All items of a list, page by page."""
-        cursor: str | None = None
+    async def each(self, path: str, page: type[Page[R]], cursor: str | None = None, **params: Any) -> AsyncIterator[R]:
+        """All items of a list, page by page, from a cursor on."""
         while True:
             answer = await self.call("GET", path, page, cursor=cursor, **params)
             for item in answer.items:

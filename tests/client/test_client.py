@@ -341,6 +341,16 @@ def test_lists_are_read_page_by_page() -> None:
     assert dict(door.requests[1].url.params) == {"cursor": "c", "source": "shop"}
 
 
+def test_suspects_of_all_pages_are_one_list() -> None:
+    row = {"batch": "bat_a", "row": 0, "label": "a", "suggested": "b", "score": 0.9}
+    page = {"items": [row], "next_cursor": "c", "version": 2, "note": "n"}
+    door = Door(ok(page), ok({**page, "items": [{**row, "row": 7}], "next_cursor": None}))
+    suspects = client(door).model("digits").suspects("bat_a")
+    assert [one.row for one in suspects] == [0, 7]
+    assert (suspects.version, suspects.note) == (2, "n")
+    assert [dict(asked.url.params) for asked in door.requests] == [{}, {"cursor": "c"}]
+
+
 NUMBERS = {"target": {"kind": "number"}, "gate": NumberPolicy().model_dump(mode="json")}
 
 
