@@ -76,7 +76,7 @@ def test_numbers_of_many_values_are_a_target_and_others_are_classes(label: str, 
     guessed = guess(open_file(tmp_path / "x.csv"), None, None)
     target = {"kind": "number", "names": [label]} if numbers else None
     assert (guessed.label, guessed.body.get("target")) == (label, target)
-    assert guessed.body["input"] == {"kind": "vector", "size": 2}
+    assert guessed.body["input"] == {"kind": "vector", "size": 2, "names": ["p0", "p1"]}
 
 
 def test_words_for_nothing_are_gaps_that_are_said_and_no_classes(tmp_path: Path) -> None:
