@@ -438,8 +438,8 @@ def test_texts_files_and_missing_labels_travel() -> None:
 def test_a_version_is_sent_with_what_says_what_it_is() -> None:
     version = {
         "number": 3, "model": "m", "parent": None, "update": None, "batches": [], "batch_count": 0, "method": None,
-        "classes": ["a"], "parameters": 1, "bytes": 1, "feature_space": None, "shards": [], "architecture": {}, "report": None,
-        "live": True, "created_at": NOW, "erased_at": None,
+        "classes": ["a"], "parameters": 1, "bytes": 1, "feature_space": None, "shards": [], "architecture": {},
+        "report": None, "live": True, "created_at": NOW, "erased_at": None,
     }  # fmt: skip
     door = Door(httpx.ConnectError("broken"), ok(version, 201), ok(version, 201))
     model = client(door).model("m")
