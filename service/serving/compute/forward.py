@@ -25,6 +25,7 @@ from service.learning.network.input_scale import CLIP, InputScale
 from service.learning.network.lifts import Lift
 from service.learning.network.network import Dense, Network
 from service.learning.network.table_scale import TableScale
+from service.serving.compute.alignment import aligned
 from service.serving.compute.onednn import PackedMatrix, packed_stages
 from service.serving.compute.table_rows import TableStep, table_steps
 
@@ -52,6 +53,7 @@ class Forward:
         within = self._low <= extremes[0] and extremes[1] <= self._high and x.dtype is torch.float32
         if self._clipping is not None and not within:
             x = self._clipping(x)
+        x = aligned(x)
         for step in self.steps:
             x = step(x)
         return x

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.learning.network.convolutions import Convolutions, Filters, Stage, groups_of, sides
+from service.serving.compute.alignment import aligned
 
 ROWS = 8
 """Rows of the pass for which weights are packed; other numbers of rows do about as well."""
@@ -82,7 +83,7 @@ class PackedMatrix:
     several rows use the packed one, if `pack` made one."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activated: bool = False) -> None:
-        self.weight, self.bias, self.activated = weight, bias, activated
+        self.weight, self.bias, self.activated = aligned(weight), bias, activated
         self._packed: Tensor | None = None
 
     def pack(self) -> None:

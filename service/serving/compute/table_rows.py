@@ -41,6 +41,7 @@ from service.learning.network.table_scale import (
     TableScale,
     indicator_of,
 )
+from service.serving.compute.alignment import aligned
 from service.serving.compute.onednn import PackedMatrix
 
 Singles = NDArray[np.float32]
@@ -75,7 +76,7 @@ class TableEncoder:
 
     def __call__(self, rows: Tensor) -> Encoded:
         cells = rows.numpy()
-        return Encoded(torch.from_numpy(self._dense(cells)), self._indicators(cells))
+        return Encoded(aligned(torch.from_numpy(self._dense(cells))), self._indicators(cells))
 
 
 class _Dense:
