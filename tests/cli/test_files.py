@@ -120,6 +120,7 @@ def test_a_file_without_a_header_makes_no_columns_of_its_first_row(tmp_path: Pat
     [
         ([{"a": 1, "label": "x"}, {"a": None}], ("a", "label"), [1, "x"]),
         ({"inputs": [[1, 2], [3, 4]], "labels": ["x", "y"]}, ("x0", "x1", "label"), [1, 2, "x"]),
+        ([{" cafe\u0301 ": 1, "label": "x"}, {"label": "y"}], ("caf\u00e9", "label"), [1, "x"]),
         ({"inputs": ["a text", "another"], "targets": [1.5, 2]}, ("text", "label"), ["a text", 1.5]),
     ],
 )
@@ -203,6 +204,8 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> N
         ("x.json", b'{"a": 1}\n{"a": 2}\n', "is no JSON: Extra data"),
         ("x.json", b'{"a": 1}', "a list of rows is due"),
         ("x.json", b'{"inputs": [[1], [2]], "labels": ["x"]}', "2 inputs and 1 labels"),
+        ("x.json", b'{"inputs": [{"label": 1}], "labels": ["x"]}', 'two columns are called "label"'),
+        ("x.jsonl", b'{"a": 1, " a": 2}', 'two columns are called "a"'),
         ("x.json", b"[[1, 2], [3]]", "row 2: it is not as the first row is"),
         ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),

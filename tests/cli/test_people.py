@@ -132,6 +132,7 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
         refused = tsuika("predict", "fruits@1", "--row", row)
         assert (refused.code, refused.out) == (USAGE, "")
         assert "--row: weight takes a number" in refused.err
+    assert "weight is there twice" in tsuika("predict", "fruits@1", "--row", "weight=7,weight=8,sugar=1").err
     assert '"wieght" is none of them' in tsuika("predict", "fruits@1", "--row", "weight=7,wieght=1").err
     assert 'this is "7,5"' in tsuika("predict", "fruits@1", "--row", "weight=7,5,sugar=1").err
     assert tsuika("predict", "fruits@1", "--row", "weight=,sugar=1,acid=3,colour=5").code == DONE

@@ -8,6 +8,7 @@ for either.)
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def predictions_alone(answer: bytes) -> bytes:
 
 def _read(data: bytes, depth: int) -> dict[str, Any]:
     try:
-        body = json.loads(data, parse_constant=_constant)
+        body = json.loads(data, parse_constant=_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise BrokenJSON(f"The body is not JSON: {str(error)[:200]}.") from None
     if not isinstance(body, dict):
@@ -54,6 +55,19 @@ def _constant(word: str) -> None:
     """NaN is what pandas has for a missing cell."""
     if word != "NaN":
         raise ValueError(f"{word} is no number that is taken")
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises InvalidContent for a member that is there twice, of which another reader may take the other."""
+    read = dict(members)
+    if len(read) < len(members):
+        raise _twice([name for name, _ in members], "")
+    return read
+
+
+def _twice(names: Sequence[str], pointer: str) -> InvalidContent:
+    name = Counter(names).most_common(1)[0][0]
+    return InvalidContent.at(pointer, f'"{name[:100]}" is there twice. Send it once.')
 
 
 def _rows(value: Any, name: str) -> list[Any]:
@@ -77,15 +91,20 @@ def _rows(value: Any, name: str) -> list[Any]:
 def _named(columns: Any, row: Any, pointer: str) -> dict[str, Any]:
     if not isinstance(columns, list) or not isinstance(row, Sequence) or len(row) != len(columns):
         raise InvalidContent.at(pointer, "A row has a value for each of columns.")
-    return dict(zip(map(str, columns), row, strict=True))
+    named = dict(zip(map(str, columns), row, strict=True))
+    if len(named) < len(columns):
+        raise _twice([*map(str, columns)], pointer)
+    return named
 
 
 def _shaped(rows: list[Any], spec: InputSpec) -> list[Any]:
     """Rows as the model takes them: where its columns have names, rows keep theirs; those of others have columns in
     their order. Raises InvalidContent where a numbered column of a vector is missing and another stands in its
     place."""
-    if spec.kind == "table" or (places_of(spec) and not any(map(_is_tensor, rows[:1]))):
+    if spec.kind == "table":
         return rows
+    if places_of(spec):
+        return [_cells(row, alone=True) if _is_tensor(row) else row for row in rows]
     if (
         spec.kind == "vector"
         and isinstance(rows[0] if rows else None, Mapping)

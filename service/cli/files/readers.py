@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
@@ -15,6 +17,7 @@ from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
+from service.contract.tables import value_text
 from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
 from service.guessing.csv_facts import check_names
 from service.guessing.csv_records import Pieces, records_of
@@ -40,7 +43,12 @@ def open_file(
     where nothing is known. said: how a CSV file is written. asked: inputs of which it has rows, maybe without labels.
     Raises WrongUsage."""
     several = asked is None or (asked.kind != "text" and asked.shape[0] > 1)
-    return _opened(path, said, several).without(leave_out or (), gaps or ())
+    file = _opened(path, said, several)
+    columns = tuple(map(value_text, file.columns))
+    if len({*columns}) < len(columns):
+        twice = Counter(columns).most_common(1)[0][0]
+        raise WrongUsage(f'{path.name}: two columns are called "{twice}". Rename one.')
+    return replace(file, columns=columns).without([*map(value_text, leave_out or ())], gaps or ())
 
 
 def _opened(path: Path, said: SaidDialect, several: bool) -> DataFile:

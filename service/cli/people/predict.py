@@ -145,6 +145,8 @@ def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
             wrong = f'"{plain(column.strip())}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
             raise WrongUsage(f"--row: {model} has the columns {', '.join(kinds)}. {wrong}")
         last, typed = column.strip(), cell.strip()
+        if last in cells:
+            raise WrongUsage(f"--row: {plain(last)} is there twice. Say it once.")
         cells[last] = typed_cell(typed, kinds[last]) if typed else None
         if kinds[last] == "number" and isinstance(cells[last], str):
             raise _no_number(last, typed)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.contract.inputs import PretrainedBackbone
+from service.contract.inputs import PretrainedBackbone, places_of
 from service.contract.tables import TableInput, table_facts
 from service.errors import MethodRefused
 from service.learning.backbones.extractor import Extractor, SharedWeights
@@ -226,11 +226,12 @@ def space_id(network: Network) -> str:
 
     Bytes hashed, in this order: (1) sorted compact JSON, UTF-8, of {"input": shape, "backbone": its layout, "layers":
     its blocks, "lifts": [[kind, width], ...], "shift": s}, and where there are any "inserted" layers, "low_rank"
-    branches, "table" (its columns and indicators) and "numbers" (the grid of targets), then a zero byte; (2) for each
-    part out of `scale`, `backbone.<n>`, `lift.<n>`, sorted by name, and each of its tensors, sorted by name:
-    "part/tensor" UTF-8, a zero byte, the dtype's name ("float32") and a zero byte, the number of dimensions and each
-    of them as int64, then the values row by row. All numbers little-endian. Of a pretrained backbone in the place of
-    its tensors: "backbone.0", a zero byte and the digest of the shard that holds them.
+    branches, "table" (its columns and indicators), "names" (of the columns of a vector) and "numbers" (the grid of
+    targets), then a zero byte; (2) for each part out of `scale`, `backbone.<n>`, `lift.<n>`, sorted by name, and each
+    of its tensors, sorted by name: "part/tensor" UTF-8, a zero byte, the dtype's name ("float32") and a zero byte, the
+    number of dimensions and each of them as int64, then the values row by row. All numbers little-endian. Of a
+    pretrained backbone in the place of its tensors: "backbone.0", a zero byte and the digest of the shard that holds
+    them.
     """
     layout = network.layout
     facts: dict[str, Any] = {
@@ -246,6 +247,8 @@ def space_id(network: Network) -> str:
             facts[name] = [one.model_dump(mode="json") for one in additions]
     if isinstance(layout.input, TableInput):
         facts["table"] = table_facts(layout.input)
+    elif names := [*places_of(layout.input)]:
+        facts["names"] = names
     if layout.numbers is not None:
         facts["numbers"] = layout.numbers.model_dump(mode="json")
     sha = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\0")

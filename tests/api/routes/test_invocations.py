@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from service.api.bodies.invocation_bodies import native_body
-from service.contract.inputs import ImageInput, TextInput
+from service.contract.inputs import ImageInput, TextInput, VectorInput
 from service.learning.data.target_grid import UNIT_STEPS, NumberGrid
 from tests.api.conftest import Api, MakeApi
 from tests.api.routes.test_metrics import OPERATOR
@@ -74,6 +74,28 @@ def test_a_column_takes_the_place_of_no_numbered_one(answering: Api) -> None:
     ):
         refused = answering("POST", "/v1/models/digits/invocations", body)
         assert (refused.status_code, '"x1" is missing' in refused.json()["message"]) == (422, True)
+
+
+def test_no_column_is_taken_that_is_there_twice(answering: Api) -> None:
+    named = {"kind": "vector", "size": 3, "scale": {"range": [0, 1]}, "names": ["a", "b", "c"]}
+    answering.ok("POST", "/v1/models", {"name": "named", "input": named})
+    make_version(answering.runtime, "named")
+    for body in (
+        b'{"dataframe_split": {"columns": ["a", "b", "c", "a"], "data": [[1, 2, 3, 9]]}}',
+        b'{"dataframe_records": [{"a": 1, "b": 2, "c": 3, "a": 9}]}',
+        b'{"inputs": {"a": [1], "b": [2], "c": [3], "a": [9]}}',
+    ):
+        for model in ("named", "digits"):
+            path, media = f"/v1/models/{model}/invocations", {"Content-Type": "application/json"}
+            refused = answering("POST", path, content=body, headers=media)
+            assert (refused.status_code, '"a" is there twice' in refused.json()["message"]) == (422, True), body
+
+
+def test_rows_with_names_go_by_them_beside_a_tensor() -> None:
+    spec = VectorInput(kind="vector", size=3, names=["a", "b", "c"])
+    mixed = [{"x": [1, 2, 3]}, {"c": 3, "b": 2, "a": 1}, [1, 2, 3]]
+    body = json.dumps({"instances": mixed}).encode()
+    assert json.loads(native_body(body, spec)) == {"inputs": [[1, 2, 3], *mixed[1:]]}
 
 
 def test_many_rows_are_answered_whole(answering: Api) -> None:

@@ -119,6 +119,15 @@ def test_the_id_names_what_decides_a_feature_and_nothing_else() -> None:
     assert Space.of(renamed).id == here
 
 
+def test_the_names_of_columns_decide_the_id_where_there_are_some() -> None:
+    nameless = VectorInput(kind="vector", size=2, scale=RangeScale(range=(0, 16)))
+    ids = {
+        Space.of(lifted("none", nameless.model_copy(update={"names": names}))).id
+        for names in (None, ["a", "b"], ["b", "a"], ["a", "c"])
+    }
+    assert len(ids) == 4, "sums of columns in another order are added to none"
+
+
 def test_anybody_can_recompute_the_id() -> None:
     network = lifted("conv")
     facts = {
