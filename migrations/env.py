@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine
 
-from service.registry.sql.tables import Table
+from service.registry.sql.tables import Installation
 
 
 def run() -> None:
@@ -11,7 +11,7 @@ def run() -> None:
     connection = context.config.attributes.get("connection")
     if connection is None:
         connection = create_engine(context.config.get_main_option("sqlalchemy.url")).connect()
-    context.configure(connection=connection, target_metadata=Table.metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=Installation.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 

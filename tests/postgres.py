@@ -20,8 +20,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection
 
+from service.registry.sql.base import Table
 from service.registry.sql.engines import migrate
-from service.registry.sql.tables import Table
 
 FASTER: tuple[LiteralString, ...] = ("fsync", "full_page_writes", "autovacuum")
 """What a crash of the machine would cost does not matter to tests; kills of processes lose nothing."""

@@ -82,6 +82,11 @@ def asked(caller: Caller, rows: list[Any]) -> dict[str, Any]:
     return answer
 
 
+def numbers_of(answer: dict[str, Any]) -> list[float]:
+    """Value and interval of each row, NaN where there is no interval."""
+    return [n for p in answer["predictions"] for n in (p["value"], *(p["interval"] or (np.nan, np.nan)))]
+
+
 def error(caller: Caller, late: int = 0, seed: int = 99) -> float:
     """Mean error on rows that were never sent; with `late`, on rows of the late city alone."""
     rows, rents = table(seed, late or 120, late)
@@ -117,9 +122,11 @@ def test_rows_are_predicted_alike_in_both_forms(rents: Caller) -> None:
     again = post(
         rents, "predictions", as_csv([*rows, {**dict.fromkeys(rows[0]), "city": "Nara"}, dict.fromkeys(rows[0])])
     )
-    assert again == answer
+    # rows of one question may be in several passes, whose matrices add up in another order
+    assert numbers_of(again) == pytest.approx(numbers_of(answer), rel=1e-6, nan_ok=True)
+    assert again["notes"] == answer["notes"]
     as_lists = [[row["size"], row["city"], row["day"], row["member"]] for row in rows]
-    assert asked(rents, as_lists)["predictions"] == answer["predictions"][:-2]
+    assert numbers_of(asked(rents, as_lists)) == pytest.approx(numbers_of(answer)[:-6], rel=1e-6, nan_ok=True)
 
 
 def test_a_city_that_comes_late_is_told_learned_and_taken_back(shared: Server, rents: Caller) -> None:
@@ -139,7 +146,7 @@ def test_a_city_that_comes_late_is_told_learned_and_taken_back(shared: Server, r
     assert error(rents, late=50) < before / 5
     assert "notes" not in asked(rents, table(3, 5, 5)[0])
     back = rents.roll_back()
-    assert (back["live_version"], error(rents, late=50)) == (2, before)
+    assert (back["live_version"], error(rents, late=50)) == (2, pytest.approx(before, rel=1e-6))
     rents.ok("POST", f"{rents.path}/deployments", {"version": late})
     rents.ok("PATCH", rents.path, {"promotion": "auto"})
     taken = rents.end(rents.retract(done["batches"])["id"])

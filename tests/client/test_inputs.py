@@ -78,7 +78,10 @@ def test_texts_are_learned_and_recognised(client: Client) -> None:
     frame = pandas.read_csv(io.BytesIO(named))
     with pytest.raises(ValueError, match=r'This frame has 2 columns, and intents takes .*leave_out="ticket_id"'):
         model.predict(frame)
-    assert model.predict(frame, leave_out=["ticket_id"]).to_dict() == answer.to_dict()
+    of_frame, of_file = model.predict(frame, leave_out=["ticket_id"]).to_dict(), answer.to_dict()
+    # rows of one question may be in several passes, whose matrices add up in another order
+    assert of_frame.pop("score") == pytest.approx(of_file.pop("score"), rel=1e-6)
+    assert of_frame == of_file
     assert model.predict(frame["text"]).classes == answer.classes
     asked_for = pandas.DataFrame({"ticket": "T-1", "text": rows, "label": names})
     made = client.model("intents-of-a-frame").push(asked_for, leave_out="ticket", wait=None)

@@ -10,9 +10,10 @@ from sqlalchemy import select, text
 from service.contract.enums import BatchState
 from service.errors import InvalidContent, NotFound
 from service.registry import batches, deployments, versions
+from service.registry.sql.base import Table
 from service.registry.sql.conditions import WAITING
 from service.registry.sql.database import Database
-from service.registry.sql.tables import AuditEntry, Batch, Deployment, Table, Update, Version
+from service.registry.sql.tables import AuditEntry, Batch, Deployment, Update, Version
 from tests.registry.facts import arrival, batch, learn, model, promoted, roll_back, version
 
 

@@ -16,8 +16,9 @@ from service.contract.keys import CreateKey
 from service.errors import Busy, Conflict, CorruptArtifact, DiskFull, NotFound, NotWritable, SchemaMismatch, TsuikaError
 from service.registry import batches, models, versions
 from service.registry.callers import audit, keys
+from service.registry.sql.base import Table
 from service.registry.sql.engines import migrate
-from service.registry.sql.tables import ApiKey, Batch, Table, Update
+from service.registry.sql.tables import ApiKey, Batch, Update
 from service.runtime import Runtime
 from service.settings import Settings
 from service.storage.artifacts import SHARDS, model_area

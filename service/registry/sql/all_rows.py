@@ -9,7 +9,8 @@ from sqlalchemy.schema import AddConstraint, DropConstraint
 
 from service.errors import CorruptArtifact
 from service.registry.sql import sqlite
-from service.registry.sql.tables import Installation, Table
+from service.registry.sql.base import Table
+from service.registry.sql.tables import Installation
 
 AT_ONCE = 500
 """Rows that are read and written at once."""

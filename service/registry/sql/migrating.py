@@ -1,5 +1,5 @@
 """What migrations are written with: columns by their types, and changes of tables that have rows. What they make is
-named as `tables.Table` says."""
+named as `base.Table` says."""
 
 from __future__ import annotations
 

@@ -22,9 +22,10 @@ from sqlalchemy.exc import DataError, DBAPIError, InvalidatePoolError, Operation
 
 from service.errors import Busy, DiskFull, InvalidContent, NotWritable, TsuikaError
 from service.registry.sql import all_rows, schema, unopened
+from service.registry.sql.base import Table
 from service.registry.sql.database import Bounds, Database, Look, refusing
 from service.registry.sql.pg_driver import ALIVE, CHANNEL, CONNECT_SECONDS, Listener, require_driver
-from service.registry.sql.tables import Installation, Table
+from service.registry.sql.tables import Installation
 
 TURN = 0x7473_7569_6B61
 """The number of the advisory lock of writers: "tsuika"."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from service.contract.resources import Resource
-from service.registry.sql.tables import Table
+from service.registry.sql.base import Table
 
 R = TypeVar("R", bound=Resource)
 

@@ -6,38 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, UniqueConstraint, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.contract.enums import DeploymentKind, Promotion, Retention, UpdateKind, UpdateState, Verdict
+from service.registry.sql.base import Table, one_of
 from service.registry.sql.learned import learned_by
-
-
-class Table(DeclarativeBase):
-    """Every constraint has a name, so that a migration can change it."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012
-        dict[str, Any]: JSON,
-        list[str]: JSON,
-        list[Any]: JSON,
-        int: BigInteger().with_variant(Integer, "sqlite"),
-    }
-
-
-def one_of(
-    column: str, words: type[UpdateState | UpdateKind | Verdict | Promotion | Retention | DeploymentKind]
-) -> str:
-    """A check that a column holds one of an enum's words."""
-    return f"{column} IN ({', '.join(repr(str(w)) for w in words)})"
 
 
 class Installation(Table):

@@ -20,10 +20,11 @@ import service
 from service.errors import Busy, DiskFull, ImpossibleSettings, SchemaMismatch
 from service.registry import models
 from service.registry.sql import schema
+from service.registry.sql.base import Table
 from service.registry.sql.database import Bounds, Database, marks
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.schema import migrations_path
-from service.registry.sql.tables import Installation, Model, Table, Update
+from service.registry.sql.tables import Installation, Model, Update
 from tests.registry.facts import model, undone
 
 LATER = """from service.registry.sql.migrating import TEXT, add_filled

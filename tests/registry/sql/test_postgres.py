@@ -27,10 +27,11 @@ from service.registry.callers import audit, idempotency
 from service.registry.callers.idempotency import Attempt
 from service.registry.sql import pg_driver, schema, unopened
 from service.registry.sql import postgres as postgres_module
+from service.registry.sql.base import Table
 from service.registry.sql.database import Bounds, Database, clock, now
 from service.registry.sql.engines import migrate, open_database
 from service.registry.sql.pg_driver import Listener
-from service.registry.sql.tables import AuditEntry, Batch, IdempotencyKey, Installation, Model, Table, Version
+from service.registry.sql.tables import AuditEntry, Batch, IdempotencyKey, Installation, Model, Version
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
 from tests.registry import facts
