@@ -61,6 +61,9 @@ def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -
                 if isinstance(cell, str) and DATE.fullmatch(cell) is None:
                     raise ValueError(NO_DATE.format(row=row + 1, column=name, cell=cell[:100]))
         return [_present(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for k, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ValueError(f"Row {k + 1:,} is no dict, as the first one is: send dicts alone, or lists alone.")
     return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
 
 

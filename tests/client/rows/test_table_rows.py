@@ -80,6 +80,10 @@ def test_a_frame_becomes_objects_without_what_is_missing() -> None:
 def test_dicts_stay_what_they_are_but_for_what_json_has_not() -> None:
     sent = [{"age": np.float32(0.5), "city": "Osaka", "note": None, "fee": float("nan"), "booked": date(2026, 1, 2)}]
     assert table_rows(sent) == [{"age": 0.5, "city": "Osaka", "booked": "2026-01-02"}]
+    with pytest.raises(
+        ValueError, match=r"^Row 2 is no dict, as the first one is: send dicts alone, or lists alone\.$"
+    ):
+        table_rows([sent[0], [0.5, "Osaka"]])
 
 
 def test_columns_are_proposed_by_what_is_there() -> None:
