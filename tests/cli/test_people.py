@@ -120,6 +120,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     unnamed = tsuika("push", "fruits", more, "--new-classes")
     assert (unnamed.code, unnamed.out) == (USAGE, "")
     assert "--new-classes=plum" in unnamed.err
+    slipped = rows(["plum"], seed=1)
+    slipped[6][-1] = "aple"
+    slip = tsuika("push", "fruits", save(tmp_path / "slip.csv", slipped))
+    assert (slip.code, 'line 8   label "aple"   near: "apple"' in slip.err) == (USAGE, True)
+    assert slip.err.rstrip().endswith("A new class? --new-classes=plum"), "a slip stands in no command to copy"
     again = tsuika("push", "fruits", more, "--new-classes=plum", "--method", "ridge", "--json", "--source", "north")
     assert (again.code, again.json["schema"], again.json["verdict"]) == (DONE, "tsuika.push/1", "promoted")
     assert "New classes: plum (60 rows)" in again.err

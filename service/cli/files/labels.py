@@ -158,10 +158,7 @@ def _listed(
         lines.append(f'  {file.at(count.place)}   {label} "{name}"{more}{like}')
     if len(strange) > LISTED:
         lines.append(f"  and {len(strange) - LISTED:,} more")
-    one = "A new class?" if len(strange) == 1 else "New classes?"
-    way = (
-        f"--new-classes={comma_separated([*meant, *strange])}"
-        if len(strange) <= LISTED
-        else f"--new-classes alone {alone}."
-    )
+    new = [name for name in strange if name not in near] or [*strange]  # a slip is not put into a command to copy
+    one = "A new class?" if len(new) == 1 else "New classes?"
+    way = f"--new-classes={comma_separated([*meant, *new])}" if len(new) <= LISTED else f"--new-classes alone {alone}."
     return "\n".join([*lines, f"  {one} {way}"])
