@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import torch
 
 from benchmarks.servers.contenders import CONTENDERS, DOORS, KEY, PEERS, Contender
@@ -46,13 +47,14 @@ FLAGS = {name: name.partition(" ")[0] for name in SCENARIOS}
 
 
 def run(arguments: argparse.Namespace, place: Place) -> Measurements:
-    """Runs all rounds. A server that does not start is absent; the others go on."""
+    """Runs all rounds. A server that cannot be installed, does not start or does not answer is absent; the others go
+    on."""
     measurements = Measurements(arguments.model)
     settings = prepare(place)
     scenarios = [name for name in SCENARIOS if getattr(arguments, FLAGS[name])]
     many = prepare(place, MANY_MODELS, versions=1) if arguments.start else {}
     for contender in _contenders(arguments):  # environments are made before anything is measured
-        place.interpreter(contender)
+        _try(measurements, contender.name, partial(place.interpreter, contender))
     tried = _contenders(arguments) if arguments.faults else []
     once = arguments.overload + arguments.tables + arguments.start
     parts = arguments.rounds * (len(arguments.targets) + len(scenarios) + once) + len(tried)
@@ -92,8 +94,8 @@ def _try(measurements: Measurements, name: str, do: Callable[[], Any]) -> None:
     if name not in measurements.absent:
         try:
             do()
-        except RuntimeError as error:
-            measurements.absent[name] = str(error)
+        except (RuntimeError, httpx.HTTPError) as error:
+            measurements.absent[name] = str(error) or repr(error)
 
 
 def _round(

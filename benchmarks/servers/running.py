@@ -46,15 +46,19 @@ class Place:
     cores: tuple[int, int]
 
     def interpreter(self, contender: Contender) -> str:
-        """The Python of a contender; its environment is made on first use, anew where that was cut off."""
+        """The Python of a contender; its environment is made on first use, anew where that was cut off. Raises
+        NotStarted."""
         if not contender.packages:
             return sys.executable
         home = self.venvs / contender.name
         python, complete = home / "bin" / "python", home / "complete"
         if not complete.exists():
             print(f"installing {contender.name} into {home}", file=sys.stderr)
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *contender.packages], check=True)
+            make = [sys.executable, "-m", "venv", "--clear", str(home)]
+            for words in (make, [python, "-m", "pip", "install", "--quiet", *contender.packages]):
+                made = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+                if made.returncode:
+                    raise NotStarted(f"{contender.name} cannot be installed:\n{made.stdout.strip()[-1500:]}")
             complete.touch()
         return str(python)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import httpx
@@ -71,6 +72,26 @@ def test_without_h2load_it_says_what_to_install(
     monkeypatch.setenv("PATH", "")
     assert serving.main(["--targets", "ours"]) == 2
     assert "apt-get install nghttp2-client" in capsys.readouterr().err
+
+
+def test_who_cannot_be_installed_is_absent_and_the_others_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "prepare", lambda *given: {})
+    monkeypatch.setattr(sys, "executable", "false")
+    arguments = serving._arguments(["--targets", "mlserver,litserve", "--rounds", "2"])
+    absent = serving.run(arguments, Place(tmp_path, tmp_path / "venvs", "m1", one_core_each())).absent
+    assert list(absent) == ["mlserver", "litserve"]
+    assert all("cannot be installed" in why for why in absent.values())
+
+
+def test_who_does_not_answer_in_time_is_absent() -> None:
+    def ask() -> None:
+        raise httpx.ReadTimeout("")
+
+    measurements = Measurements("m1")
+    serving._try(measurements, "tables", ask)
+    assert measurements.absent == {"tables": "ReadTimeout('')"}
 
 
 def test_percentiles_are_those_of_the_requests_that_were_answered_well() -> None:
