@@ -14,6 +14,7 @@ from service.client import Client, NotFound, NotLive, RemoteModel, Result
 from service.client.kinds.classes import class_name
 from service.client.learning import UpdateOptions
 from service.client.rows.guess import guess
+from service.guessing.column_names import column_names
 
 Row = dict[Any, Any]
 
@@ -47,7 +48,7 @@ class _Buffered:
 
     def learn_one(self, x: Row, y: Any) -> None:
         """Keeps a row; with the last one of a batch, learns it. Raises as `flush`."""
-        self._rows.append({str(name): value for name, value in x.items()})
+        self._rows.append(_named(x))
         self._labels.append(y)
         if len(self._rows) >= self.batch_rows:
             self.flush()
@@ -83,9 +84,14 @@ class _Buffered:
         """The answer to a row; None before the first batch is live."""
         remote = self._remote or Client(self.url, self.key).model(self.model)
         try:
-            return remote.predict([{str(name): value for name, value in x.items()}], **options)
+            return remote.predict([_named(x)], **options)
         except (NotFound, NotLive):
             return None
+
+
+def _named(x: Row) -> dict[str, Any]:
+    """A row with names as a model has them. Raises ValueError where two cells have one name."""
+    return dict(zip(column_names(x, "this row"), x.values(), strict=True))
 
 
 class TsuikaClassifier(_Buffered, base.Classifier):

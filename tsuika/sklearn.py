@@ -21,12 +21,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from service.client import Client, NotFound, RemoteModel
 from service.client.kinds.classes import class_name
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import is_frame
+from service.client.rows.table_rows import is_frame, name_cells
 from service.contract.enums import Verdict
 from service.contract.inputs import places_of
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
 from service.contract.resources import Model, Update
 from service.guessing.column_facts import vector_of
+from service.guessing.column_names import column_names
 
 HIDDEN = "…"
 """Stands for a key."""
@@ -81,9 +82,9 @@ class _Face(BaseEstimator):
         _client(self.url, self.key).create_model(self.model_, spec, **settings)
 
     def _names_of_columns(self) -> list[str]:
-        """Those of the frame of the first fit; none of arrays. Later frames have the same in the same order, which
-        scikit-learn checks."""
-        return [str(name) for name in getattr(self, "feature_names_in_", ())]
+        """Those of the frame of the first fit, as a model has them; none of arrays. Later frames have the same in the
+        same order, which scikit-learn checks."""
+        return column_names(getattr(self, "feature_names_in_", ()), "this frame")
 
     def _check_names(self, model: Model) -> None:
         """Raises ValueError where a model that is there has names of columns, and a frame of numbers has others."""
@@ -113,6 +114,7 @@ class _Face(BaseEstimator):
 
     def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
         """Rows and targets; frames with more than numbers stay frames."""
+        _check_unnamed(X)
         if first:
             self._table = is_frame(X) and _is_table(X)
         if not self._table:
@@ -125,6 +127,7 @@ class _Face(BaseEstimator):
     def _asked(self, X: Any) -> Any:
         """Rows to predict. Raises NotFittedError, and ValueError where they are no rows of the fitted columns."""
         check_is_fitted(self)
+        _check_unnamed(X)
         return X if self._table else validate_data(self, X, reset=False, dtype=np.float32)
 
     def _predicted(self, X: Any) -> AnyPredictions:
@@ -239,6 +242,12 @@ class TsuikaRegressor(RegressorMixin, _Face):
 def _client(url: str | None, key: str | None) -> Client:
     """One client a service: an estimator holds none, so that it can be copied and pickled."""
     return Client(url, key)
+
+
+def _check_unnamed(rows: Any) -> None:
+    """Raises ValueError for rows that name their cells and are no frame: scikit-learn would read them by position."""
+    if not is_frame(rows) and name_cells(rows):
+        raise ValueError("These rows name their cells, and scikit-learn reads the names of frames alone: send a frame.")
 
 
 def _is_table(frame: Any) -> bool:

@@ -28,6 +28,7 @@ FOLLOWS = "default_factory_not_called"
 REMEDIES = {
     "top": "Ask for fewer.",
     "names": "Make several models.",
+    "/input/names": "Leave them out: its columns then go by position.",
     "classes": "Make several models.",
     "inputs": "Send them in several bodies.",
     "labels": "Send them in several bodies.",
@@ -41,7 +42,7 @@ REMEDIES = {
     "width": "Make it smaller.",
     "length": "Cut the texts.",
 }
-"""The remedy for a field that is over its limit, as the table of limits says it."""
+"""The remedy for a field that is over its limit, by its name or its pointer, as the table of limits says it."""
 EXAMPLES = {r"/input/columns/\d+": 'Send {"name": "city", "kind": "category"}.', "/target": 'Send {"kind": "number"}.'}
 """Objects of a model that are sent as their names alone, by the pattern of their pointer."""
 FIXED = frozenset(field.alias or member for kind in KINDS.values() for member, field in kind.model_fields.items())
@@ -122,7 +123,8 @@ def _remedy(pointer: str, fault: str, kind: type[BaseModel] | None) -> str:
         return ""
     if field == "batches":
         return ' Say "pending".' if kind is CreateUpdate else " Send several."
-    return f" {REMEDIES[field]}" if field in REMEDIES else ""
+    remedy = REMEDIES.get(pointer, REMEDIES.get(field))
+    return f" {remedy}" if remedy else ""
 
 
 def _example(pointer: str, rest: str) -> str:

@@ -19,7 +19,6 @@ from service.client.rows.csv_file import CsvFile, naming
 from service.client.rows.table_rows import names_of
 from service.contract.names import csv_cell, names_beside
 from service.contract.predictions import AnyPredictions, NumberPredictions, Predictions
-from service.contract.tables import value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, dialect_in
 from service.guessing.csv_facts import LABELLED, by_cells, lines_of
 
@@ -142,7 +141,7 @@ def beside_in(
             raise ValueError(f"{file.name} has changed since it was asked about. Ask again.")
         with naming(file.content):
             lines = lines_of(file, dialect := dialect_in(file, said))
-            names = [value_text(name) for name in next(lines)]
+            names = next(lines)
             places = [place for place, due in enumerate(is_input(names)) if not due]
             dialect = by_cells(lines_of(file, dialect), dialect, said, leave_out=[names[place] for place in places])
             return Beside([names[k] for k in places], [[line[k] for k in places] for line in lines], dialect)

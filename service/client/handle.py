@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from service.client.errors import MissingColumns
 from service.client.result import Result
-from service.client.rows.table_rows import are_dicts, is_frame, names_of, table_rows
+from service.client.rows.table_rows import are_dicts, is_frame, name_cells, named_rows, names_of, table_rows
 from service.client.rows.values import many_numbers, plain
 from service.client.transport import Transport
 from service.contract.inputs import places_of
@@ -108,6 +108,8 @@ class Handle:
         """Rows that are no array as JSON. A frame is rows of a table or of numbers, or one column of texts: the service
         says once which the model takes. Columns that the model lacks stay here. order: of day and month in dates of a
         frame, where somebody says it."""
+        if name_cells(inputs) and (await self.facts()).columns:
+            return table_rows(named_rows(inputs))
         if are_dicts(inputs):
             return table_rows(inputs)
         if not is_frame(inputs):

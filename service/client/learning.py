@@ -16,8 +16,16 @@ from service.client.handle import Facts, Handle
 from service.client.result import Result
 from service.client.rows.csv_file import check_in_file, check_no_columns, check_no_file, csv_file, header_of
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import is_frame, split_frame, whole
-from service.client.rows.values import Bytes, are_numbers, plain_labels, plain_targets, rows_file, several
+from service.client.rows.table_rows import is_frame, names_of, split_frame, whole
+from service.client.rows.values import (
+    Bytes,
+    are_numbers,
+    columns_named,
+    plain_labels,
+    plain_targets,
+    rows_file,
+    several,
+)
 from service.client.waiting import OnProgress, bar, until_final
 from service.contract.enums import RAW, NewClasses, NewValues
 from service.contract.resources import Batch, Classes, Model, Page, Update
@@ -211,13 +219,13 @@ class Learning(Handle):
         except NotFound as missing:
             if type(missing) is not NotFound:  # erased, and its name stays taken
                 raise
-        leave_out = [*several(options.get("group")), *several(options.get("leave_out"))]
-        say = (several(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
+        leave_out = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
+        say = (columns_named(options.get("target")), leave_out, several(options.get("gaps")), SaidDialect.of(options))
         guessed = await self._transport.aside(partial(guess, inputs, labels, *say, predicts))
         meant = guessed.classes if (named := options.get("new_classes")) == "allow" else several(named)
         if near := {name: like for name, like in likely_slips(guessed.classes).items() if name not in meant}:
             raise UnknownLabels.likely_slips(near, guessed.slips)
-        out = given(leave_out=[*several(options.get("leave_out"))] or None)
+        out = given(leave_out=[*columns_named(options.get("leave_out"))] or None)
         body = {"name": self.name, "input": guessed.input, **guessed.settings, **out}
         try:
             made = await self._transport.call("POST", "/v1/models", Model, body)
@@ -245,8 +253,8 @@ class Learning(Handle):
         file = csv_file(inputs)
         if file is None and not is_frame(inputs):
             return None
-        names = header_of(file, SaidDialect.of(options)) if file is not None else [str(name) for name in inputs.columns]
-        others = [*several(options.get("group")), *several(options.get("leave_out"))]
+        names = header_of(file, SaidDialect.of(options)) if file is not None else [*names_of(inputs)]
+        others = [*columns_named(options.get("group")), *columns_named(options.get("leave_out"))]
         try:
             facts = await self.facts()
             others += await self._left_out(names, others)
@@ -260,7 +268,7 @@ class Learning(Handle):
         rest = given(**{**options, "new_classes": await self._meant(options.get("new_classes"))})
         target, group, groups, method = (rest.pop(name, None) for name in ("target", "group", "groups", "method"))
         of_file = {name: rest.pop(name, None) for name in ("gaps", *SAYABLE)}
-        leave_out = several(rest.pop("leave_out", None))
+        leave_out = columns_named(rest.pop("leave_out", None))
         if (file := csv_file(inputs)) is not None:
             check_in_file(labels=labels, groups=groups, batches=rest.get("batches"))
             named = method if method is None or isinstance(method, str) else json.dumps(method)
@@ -269,8 +277,8 @@ class Learning(Handle):
         order = SaidDialect.of(of_file).dates if is_frame(inputs) else None
         check_no_file(**{name: value for name, value in of_file.items() if name != "dates" or order is None})
         if is_frame(inputs):
-            said = [*several(target), *several(group), *leave_out]
-            leave_out = (*leave_out, *await self._left_out([str(name) for name in inputs.columns], said))
+            said = [*columns_named(target), *columns_named(group), *leave_out]
+            leave_out = (*leave_out, *await self._left_out([*names_of(inputs)], said))
         if is_frame(inputs) and (target is not None or group is not None or leave_out):
             inputs, labels, groups = split_frame(inputs, labels, groups, target, group, leave_out)
         else:

@@ -24,7 +24,7 @@ from service.client.learning import AskOptions, Learning, given
 from service.client.result import Result
 from service.client.rows.csv_file import CsvFile, check_no_columns, check_no_file, column_beside, csv_file, header_of
 from service.client.rows.table_rows import is_frame, names_of, split_frame
-from service.client.rows.values import Bytes, numpy_file, plain_labels, several
+from service.client.rows.values import Bytes, columns_named, numpy_file, plain_labels
 from service.client.waiting import FINAL, OnProgress, looks, now, until_final
 from service.contract.enums import DisputeState, UpdateState
 from service.contract.predictions import AnyPredictions, NumberPredictions
@@ -121,7 +121,7 @@ class AsyncModel(Learning):
         at = self._at if version is None else version
         path = f"{self._path if at is None else self._version(at)}/predictions"
         query = given(top=top, level=level, source=options.get("source"))
-        said, leave_out = SaidDialect.of(options), several(options.get("leave_out"))
+        said, leave_out = SaidDialect.of(options), columns_named(options.get("leave_out"))
         beside: Callable[[], Beside] = Beside
         file: CsvFile | Bytes | None = csv_file(inputs)
         of_file = given(**{name: options.get(name) for name in ("gaps", *SAYABLE)})

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from service.contract.enums import NewValues
-from service.contract.names import LONGEST_NAME, NO_UNSEEN, has_unseen
+from service.contract.names import LONGEST_NAME, LONGEST_SPELT, NO_UNSEEN, has_unseen
 from service.contract.strict import Listed, Strict
 
 MOST_COLUMNS = 1000
@@ -59,8 +59,10 @@ def _cleaned(subject: str) -> Callable[[str], str]:
 
 
 def value_text(value: str) -> str:
-    """The value of a category as it is kept: NFC, trimmed."""
-    return unicodedata.normalize("NFC", value).strip()
+    """The value of a category, or the name of a column, as it is kept: NFC, trimmed. What is too long to be either
+    stays as it is spelt: to put k combining marks in order takes k x k steps."""
+    text = value.strip()
+    return unicodedata.normalize("NFC", text) if len(text) <= LONGEST_SPELT else text
 
 
 ColumnName = Annotated[

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
+from service.contract.tables import value_text
 from service.guessing.column_facts import GAP_WORDS, NUMBER, ColumnFacts
+from service.guessing.column_names import column_names
 from service.guessing.csv_dates import order_in
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect, sign_of, with_decimal, with_order
 from service.guessing.csv_records import records_of
@@ -19,8 +21,12 @@ LABELLED = ("target", "label")
 
 
 def lines_of(pieces: Iterable[bytes], dialect: Dialect = PLAIN) -> Iterator[list[str]]:
-    """The lines of a CSV file as cells without blanks around them, its header first. Raises Unguessable."""
-    for _, cells, _ in records_of(pieces, dialect):
+    """The lines of a CSV file as cells without blanks around them, its header first, whose names are as a model has
+    them. Raises Unguessable."""
+    records = records_of(pieces, dialect)
+    for _, cells, _ in islice(records, 1):
+        yield [*map(value_text, cells)]
+    for _, cells, _ in records:
         yield [cell.strip() for cell in cells]
 
 
@@ -89,13 +95,12 @@ def are_cells(names: Sequence[str]) -> bool:
 
 
 def facts_of(
-    lines: Iterable[Sequence[str]], gaps: Sequence[str] = (), dialect: Dialect = PLAIN
+    lines: Iterable[Sequence[str]], gaps: Sequence[str] = (), dialect: Dialect = PLAIN, labels: Sequence[str] = ()
 ) -> dict[str, ColumnFacts]:
     """What each column holds, by its name in the first line; rows of another length say nothing. gaps: what cells say
-    where nothing is known. Raises Unguessable."""
+    where nothing is known. labels: what somebody says that columns of labels are called. Raises Unguessable."""
     each = iter(lines)
-    names = list(next(each, ()))
-    check_names(names)
+    names = check_names(next(each, ()))
     if len(names) == 1:
         raise Unguessable("one_column", column=names[0])
     facts = {name: ColumnFacts(dialect) for name in names}
@@ -107,35 +112,34 @@ def facts_of(
                 fact.add(None if not cell or cell in gaps else cell)
     if not rows:
         raise Unguessable("no_row")
-    check_header(facts)
+    check_header(facts, labels)
     return facts
 
 
-def check_header(facts: Mapping[str, ColumnFacts]) -> None:
-    """Raises Unguessable where the first line is hardly a header: half of its names are numbers as a row has them, or
-    each stands in its column, too."""
+def check_header(facts: Mapping[str, ColumnFacts], labels: Sequence[str] = ()) -> None:
+    """Raises Unguessable where the first line is hardly a header: half of its names are numbers as a row has them, and
+    no other is one of the labels that somebody named, or each stands in its column, too."""
     names = {fact.dialect.number(name): name for name, fact in facts.items()}
     numbers = [name for name in names if NUMBER.fullmatch(name)]
-    if are_cells([*names]) and (2 * len(numbers) >= len(facts) or any("." in name for name in numbers)):
+    named = any(label in facts and not facts[label].is_number(label) for label in labels)
+    if not named and are_cells([*names]) and (2 * len(numbers) >= len(facts) or any("." in name for name in numbers)):
         raise Unguessable("headless", column=names[numbers[0]])
     if all(name in fact.values for name, fact in facts.items()):
         raise Unguessable("headless", column=next(iter(facts)))
 
 
-def check_names(names: Sequence[str], several: bool = True) -> None:
-    """Raises Unguessable for names that are missing or stand twice, and, where several are due, for other marks between
-    them."""
+def check_names(written: Sequence[str], several: bool = True) -> list[str]:
+    """The names of the columns as a model has them. Raises Unguessable for names that are missing or stand twice, and,
+    where several are due, for other marks between them."""
+    names = [*map(value_text, written)]
     if several and len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise Unguessable("separator", column=names[0])
-    before = set[str]()
-    for place, name in enumerate(names):
-        if not name:
-            if any(names[place:]) or place != 1:
-                raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
-            raise Unguessable("title", column=names[0])
-        if name in before:
-            raise Unguessable("twice", column=name)
-        before.add(name)
+    if "" in names:
+        place = names.index("")
+        if any(names[place:]) or place != 1:
+            raise Unguessable("nameless" if any(names[place:]) else "empty_end", place=place + 1)
+        raise Unguessable("title", column=names[0])
+    return column_names(names, "this CSV file")
 
 
 def check_one_answer(name: str, facts: Mapping[str, ColumnFacts]) -> None:

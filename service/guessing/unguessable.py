@@ -51,7 +51,7 @@ SENTENCES = {
     '({point_cell}). Say which is meant: decimal="," or decimal="."; the other column then holds names.',
     "comma_twice": 'A comma parts cells or begins decimals, not both: leave out decimal=",".',
     "headless": "The first line of this CSV file names no columns: it begins the rows, with {column}. Write a line "
-    "with the names of the columns above it.",
+    'with the names of the columns above it. If these are such names, say which of them is predicted: target="NAME".',
     "nameless": "Column {place:,} of this CSV file has no name. Write one above it in the first line, or save the file "
     "without this column (pandas: to_csv(file, index=False)).",
     "empty_end": "Columns from {place:,} on have no name. If all of their cells are empty, delete these columns in the "
@@ -61,7 +61,8 @@ SENTENCES = {
     "again.",
     "one_column": 'This CSV file has one column, "{column}": one that is looked at and one that is predicted are due. '
     "If it is a title, remove what stands above the names of the columns.",
-    "twice": 'Two columns of this CSV file are called "{column}". Each has a name of its own.',
+    "twice": 'Columns {first:,} and {second:,} of {form} are both called "{column}". Each has a name of its own: '
+    "blanks at its ends do not count, nor how its letters are composed.",
     "two_answers": 'It may be "{column}" that is predicted, by its name, or "{last}", the numbers in the last column. '
     'Say which: target="{column}" or target="{last}".',
     "numbers_or_names": '"{column}" has {values:,} different whole numbers: predict them as numbers, or are they names '

@@ -7,7 +7,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pytest
 
 from service.cli import main
 from service.client import Client, ClientError, RemoteModel
+from service.contract.inputs import places_of
 from tests.acceptance.service import until
 from tests.running import Server
 
@@ -59,6 +62,9 @@ class Table:
 
     def renamed(self) -> Table:
         return Table([f"z{k}" for k in range(5)], self.rows, self.labels)
+
+    def called(self, names: Mapping[str, str]) -> Table:
+        return Table([names.get(name, name) for name in self.names], self.rows, self.labels)
 
     def lacking(self) -> Table:
         return Table(self.names[:-1], [row[:-1] for row in self.rows], self.labels)
@@ -122,157 +128,145 @@ def by_page(url: str, path: str, content: bytes, **data: str) -> str:
     return answer.headers.get("location", "") or said
 
 
-Ask = Callable[[Table], Any]
+@dataclass
+class Doors:
+    """Through which rows come to the model."""
 
+    url: str
+    model: RemoteModel
+    http: httpx.Client
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
 
-@pytest.fixture
-def ask(
-    request: pytest.FixtureRequest,
-    shared: Server,
-    model: RemoteModel,
-    http: httpx.Client,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Ask:
-    """Asks about rows through a door. Raises ClientError or ValueError."""
-    monkeypatch.setenv("TSUIKA_URL", shared.url)
-    text = {"content-type": "text/csv"}
-
-    def typed(*words: str) -> str:
-        code, printed = main(["predict", MODEL, *words]), capsys.readouterr()
-        if code:
+    def typed(self, verb: str, *words: str) -> str:
+        """What the terminal prints. Raises ClientError where it refuses."""
+        code, printed = main([verb, MODEL, *words]), self.capsys.readouterr()
+        if code == 2:
             raise ClientError(printed.err)
         return printed.out
 
-    def by_row(table: Table) -> list[str]:
-        return [typed("--row", ",".join(f"{name}={cell}" for name, cell in row.items())) for row in table.records]
+    def posted(self, path: str, **body: Any) -> Any:
+        return answered(self.http.post(path, **body))
 
-    def by_get(table: Table) -> list[Any]:
-        return [answered(http.get("/predictions", params={"input": json.dumps(row)})) for row in table.records]
+    def csv(self, path: str, table: Table, labelled: bool) -> Any:
+        return self.posted(path, content=table.csv(labelled), headers={"content-type": "text/csv"})
 
-    def split(table: Table) -> Any:
-        return answered(
-            http.post("/invocations", json={"dataframe_split": {"columns": table.names, "data": table.rows}})
-        )
-
-    def columns(table: Table) -> Any:
-        return answered(http.post("/invocations", json={"inputs": table.frame(pandas).to_dict("list")}))
-
-    doors: dict[str, Ask] = {
-        "csv": lambda t: answered(http.post("/predictions", content=t.csv(False), headers=text)),
-        "csv with labels": lambda t: answered(http.post("/predictions", content=t.csv(True), headers=text)),
-        "large csv": lambda t: answered(
-            http.post("/predictions", content=Table(t.names, t.rows * 5000, t.labels * 5000).csv(False), headers=text)
-        ),
-        "json": lambda t: answered(http.post("/predictions", json={"inputs": t.records})),
-        "large json": lambda t: answered(http.post("/predictions", json={"inputs": t.records * 5000})),
-        "get": by_get,
-        "mlflow csv": lambda t: answered(http.post("/invocations", content=t.csv(False), headers=text)),
-        "mlflow split": split,
-        "mlflow records": lambda t: answered(http.post("/invocations", json={"dataframe_records": t.records})),
-        "mlflow columns": columns,
-        "python csv": lambda t: model.predict(t.csv(False)).model_dump()["predictions"],
-        "pandas": lambda t: model.predict(t.frame(pandas)).model_dump()["predictions"],
-        "pandas with labels": lambda t: model.predict(t.frame(pandas, True)).model_dump()["predictions"],
-        "polars": lambda t: model.predict(t.frame(polars)).model_dump()["predictions"],
-        "large pandas": lambda t: model.predict(pandas.concat([t.frame(pandas)] * 500)).model_dump()["predictions"],
-        "dicts": lambda t: model.predict(t.records).model_dump()["predictions"],
-        "page": lambda t: by_page(shared.url, f"/models/{MODEL}/predict", t.csv(False)),
-        "row": by_row,
-        **{
-            f"terminal {ending}": lambda t, ending=ending: typed(saved(tmp_path, ending, t, False))
-            for ending in ("csv", "jsonl", "json", "parquet")
-        },
-    }
-    return doors[request.param]
-
-
-ASKED = (
-    "csv", "csv with labels", "large csv", "json", "large json", "get", "mlflow csv", "mlflow split", "mlflow records",
-    "mlflow columns", "python csv", "pandas", "pandas with labels", "polars", "large pandas", "dicts", "page", "row",
-    "terminal csv", "terminal jsonl", "terminal json", "terminal parquet",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("ask", ASKED, indirect=True)
-def test_rows_are_answered_by_the_names_of_their_columns(ask: Ask) -> None:
-    table = fruits(2, 1)
-    answers = ask(table)
-    assert ask(table.mixed()) == answers
-    with pytest.raises((ClientError, ValueError), match=r"\b(q0|z0)\b"):
-        ask(table.renamed())
-    with pytest.raises((ClientError, ValueError), match=r"\bq4\b"):
-        ask(table.lacking())
-
-
-Learn = Callable[[Table], Any]
+    def answers(self, inputs: Any) -> Any:
+        return self.model.predict(inputs).model_dump()["predictions"]
 
 
 @pytest.fixture
-def learn(
-    request: pytest.FixtureRequest,
+def doors(
     shared: Server,
     model: RemoteModel,
     http: httpx.Client,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Learn:
-    """Sends rows to be stored through a door. Raises ClientError or ValueError."""
+) -> Doors:
     monkeypatch.setenv("TSUIKA_URL", shared.url)
-    text = {"content-type": "text/csv"}
-
-    def sent(table: Table) -> None:
-        update = by_page(shared.url, f"/models/{MODEL}/send", table.csv(True), target="label")
-        assert until(lambda: httpx.get(f"{shared.url}/v1{update}").json()["state"] == "succeeded")
-
-    def typed(ending: str, table: Table) -> None:
-        code, printed = main(["push", MODEL, saved(tmp_path, ending, table, True)]), capsys.readouterr()
-        if code == 2:
-            raise ClientError(printed.err)
-
-    def large(table: Table) -> Table:
-        """One label, so that nothing of the rows goes without being stored."""
-        return Table(table.names, table.rows * 4000, table.labels * 4000)
-
-    doors: dict[str, Learn] = {
-        "csv": lambda t: answered(http.post("/batches", content=t.csv(True), headers=text)),
-        "large csv": lambda t: answered(http.post("/batches", content=large(t).csv(True), headers=text)),
-        "json": lambda t: answered(http.post("/batches", json={"inputs": t.records, "labels": t.labels})),
-        "python csv": lambda t: model.add_batch(t.csv(True)),
-        "pandas": lambda t: model.add_batch(t.frame(pandas, True), target="label"),
-        "polars": lambda t: model.add_batch(t.frame(polars), t.labels),
-        "large pandas": lambda t: model.add_batch(large(t).frame(pandas, True), target="label"),
-        "dicts": lambda t: model.add_batch(t.records, t.labels),
-        "page": sent,
-        **{
-            f"terminal {ending}": lambda t, ending=ending: typed(ending, t)
-            for ending in ("csv", "jsonl", "json", "parquet")
-        },
-    }
-    return doors[request.param]
+    return Doors(shared.url, model, http, tmp_path, capsys)
 
 
-LEARNED = (
-    "csv", "large csv", "json", "python csv", "pandas", "polars", "large pandas", "dicts", "page", "terminal csv",
-    "terminal jsonl", "terminal json", "terminal parquet",
-)  # fmt: skip
+IN_PROGRAMS: dict[str, Callable[[Table], Any]] = {
+    "pandas": lambda t: t.frame(pandas),
+    "polars": lambda t: t.frame(polars),
+    "dicts": lambda t: t.records,
+    "records": lambda t: t.frame(pandas).to_records(index=False),
+    "list of records": lambda t: list(t.frame(pandas).to_records(index=False)),
+    "rows of pandas": lambda t: [row for _, row in t.frame(pandas).iterrows()],
+    "tuples of pandas": lambda t: list(t.frame(pandas).itertuples(index=False)),
+    "rows of polars": lambda t: list(t.frame(polars).iter_rows(named=True)),
+    "rows of sqlite": lambda t: selected(t),
+}
+"""Rows with names as programs have them."""
 
 
-@pytest.mark.parametrize("learn", LEARNED, indirect=True)
-def test_rows_are_stored_by_the_names_of_their_columns(
-    learn: Learn, model: RemoteModel, http: httpx.Client, request: pytest.FixtureRequest
-) -> None:
-    table = fruits(4, 10 + LEARNED.index(request.node.callspec.params["learn"]))
-    before = {batch.id for batch in model.batches()}
+def selected(table: Table) -> list[sqlite3.Row]:
+    base = sqlite3.connect(":memory:")
+    base.row_factory = sqlite3.Row
+    base.execute(f"create table rows ({', '.join(table.names)})")
+    base.executemany(f"insert into rows values ({', '.join('?' * len(table.names))})", table.rows)
+    return base.execute("select * from rows order by rowid").fetchall()
+
+
+ASK: dict[str, Callable[[Doors, Table], Any]] = {
+    "csv": lambda d, t: d.csv("/predictions", t, False),
+    "csv with labels": lambda d, t: d.csv("/predictions", t, True),
+    "large csv": lambda d, t: d.csv("/predictions", Table(t.names, t.rows * 5000, t.labels * 5000), False),
+    "json": lambda d, t: d.posted("/predictions", json={"inputs": t.records}),
+    "large json": lambda d, t: d.posted("/predictions", json={"inputs": t.records * 5000}),
+    "get": lambda d, t: [answered(d.http.get("/predictions", params={"input": json.dumps(row)})) for row in t.records],
+    "mlflow csv": lambda d, t: d.csv("/invocations", t, False),
+    "mlflow split": lambda d, t: d.posted(
+        "/invocations", json={"dataframe_split": {"columns": t.names, "data": t.rows}}
+    ),
+    "mlflow records": lambda d, t: d.posted("/invocations", json={"dataframe_records": t.records}),
+    "mlflow columns": lambda d, t: d.posted("/invocations", json={"inputs": t.frame(pandas).to_dict("list")}),
+    "python csv": lambda d, t: d.answers(t.csv(False)),
+    "pandas with labels": lambda d, t: d.answers(t.frame(pandas, True)),
+    "large pandas": lambda d, t: d.answers(pandas.concat([t.frame(pandas)] * 500)),
+    **{name: lambda d, t, rows=rows: d.answers(rows(t)) for name, rows in IN_PROGRAMS.items()},
+    "page": lambda d, t: by_page(d.url, f"/models/{MODEL}/predict", t.csv(False)),
+    "row": lambda d, t: [
+        d.typed("predict", "--row", ",".join(f"{name}={cell}" for name, cell in row.items())) for row in t.records
+    ],
+    **{
+        f"terminal {ending}": lambda d, t, ending=ending: d.typed("predict", saved(d.folder, ending, t, False))
+        for ending in ("csv", "jsonl", "json", "parquet")
+    },
+}
+"""Asks about rows through a door. Raises ClientError or ValueError."""
+
+
+@pytest.mark.parametrize("door", ASK)
+def test_rows_are_answered_by_the_names_of_their_columns(door: str, doors: Doors) -> None:
+    table = fruits(2, 1)
+    answers = ASK[door](doors, table)
+    assert ASK[door](doors, table.mixed()) == answers
     for wrong, named in ((table.renamed(), r"\b(q0|z0)\b"), (table.lacking(), r"\bq4\b")):
         with pytest.raises((ClientError, ValueError), match=named):
-            learn(wrong)
-    assert {batch.id for batch in model.batches()} == before, "nothing is stored"
-    learn(table.mixed())
-    [new] = [batch.id for batch in model.batches() if batch.id not in before]
-    stored = [row["input"] for row in http.get(f"/batches/{new}/rows", params={"limit": 12}).json()["items"]]
+            ASK[door](doors, wrong)
+
+
+def large(table: Table) -> Table:
+    """One label, so that nothing of the rows goes without being stored."""
+    return Table(table.names, table.rows * 4000, table.labels * 4000)
+
+
+def sent(doors: Doors, table: Table) -> None:
+    update = by_page(doors.url, f"/models/{MODEL}/send", table.csv(True), target="label")
+    assert until(lambda: httpx.get(f"{doors.url}/v1{update}").json()["state"] == "succeeded")
+
+
+LEARN: dict[str, Callable[[Doors, Table], Any]] = {
+    "csv": lambda d, t: d.csv("/batches", t, True),
+    "large csv": lambda d, t: d.csv("/batches", large(t), True),
+    "json": lambda d, t: d.posted("/batches", json={"inputs": t.records, "labels": t.labels}),
+    "python csv": lambda d, t: d.model.add_batch(t.csv(True)),
+    "large pandas": lambda d, t: d.model.add_batch(large(t).frame(pandas, True), target="label"),
+    **{name: lambda d, t, rows=rows: d.model.add_batch(rows(t), t.labels) for name, rows in IN_PROGRAMS.items()},
+    "labels in pandas": lambda d, t: d.model.add_batch(t.frame(pandas, True), target="label"),
+    "page": sent,
+    **{
+        f"terminal {ending}": lambda d, t, ending=ending: d.typed("push", saved(d.folder, ending, t, True))
+        for ending in ("csv", "jsonl", "json", "parquet")
+    },
+}
+"""Sends rows to be stored through a door. Raises ClientError or ValueError."""
+
+
+@pytest.mark.parametrize("door", LEARN)
+def test_rows_are_stored_by_the_names_of_their_columns(door: str, doors: Doors) -> None:
+    table = fruits(4, 10 + [*LEARN].index(door))
+    before = {batch.id for batch in doors.model.batches()}
+    for wrong, named in ((table.renamed(), r"\b(q0|z0)\b"), (table.lacking(), r"\bq4\b")):
+        with pytest.raises((ClientError, ValueError), match=named):
+            LEARN[door](doors, wrong)
+    assert {batch.id for batch in doors.model.batches()} == before, "nothing is stored"
+    LEARN[door](doors, table.mixed())
+    [new] = [batch.id for batch in doors.model.batches() if batch.id not in before]
+    stored = [row["input"] for row in doors.http.get(f"/batches/{new}/rows", params={"limit": 12}).json()["items"]]
     assert np.array_equal(np.array(stored, np.float32), np.array(table.rows, np.float32))
 
 
@@ -296,3 +290,29 @@ def test_the_names_are_the_models(model: RemoteModel, shared: Server) -> None:
     assert model.info().model_dump()["input"] == {"kind": "vector", "size": 5, "scale": None, "names": NAMES}
     page = httpx.get(f"{shared.url}/models/{MODEL}/predict", headers={"accept": "text/html"}).text
     assert [f"{name} (number)" in page for name in NAMES] == [True] * 5
+
+
+SPELT = {"plain": "caf\u00e9", "blanks at the ends": " caf\u00e9  ", "not composed": "cafe\u0301"}
+"""Ways to spell a name that is one."""
+
+
+@pytest.mark.parametrize("making", SPELT)
+def test_blanks_at_the_ends_of_names_and_how_letters_are_composed_do_not_count(
+    making: str, shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TSUIKA_URL", shared.url)
+    table = fruits(20, 0)
+    name = f"spelt-{making.replace(' ', '-')}"
+    file = saved(tmp_path, "csv", table.called({"q0": SPELT[making]}), labelled=True)
+    assert main(["init", name, file]) == main(["push", name, file]) == 0
+    with Client(shared.url) as client:
+        model = client.model(name)
+        assert "caf\u00e9" in places_of(model.info().input)
+        answers = model.predict(table.called({"q0": SPELT["plain"]}).frame(pandas)).classes
+        for spelt in SPELT.values():
+            asked = table.called({"q0": spelt})
+            for rows in (*IN_PROGRAMS.values(), lambda t: t.csv(False)):
+                if rows not in (IN_PROGRAMS["tuples of pandas"], IN_PROGRAMS["rows of sqlite"]):
+                    assert model.predict(rows(asked)).classes == answers
+            frame = asked.frame(pandas, True).rename(columns={"label": spelt.replace("c", "t")})
+            model.add_batch(frame, target=SPELT[making].replace("c", "t"), again=True)

@@ -130,6 +130,12 @@ def test_what_brings_no_rows_is_short(api: Api) -> None:
 def test_what_is_over_a_limit_is_told_what_to_do(api: Api) -> None:
     for method, path, body, remedy in [
         ("POST", "models/digits/classes", {"names": ["x"] * 10_001}, "Make several models."),
+        (
+            "POST",
+            "models",
+            {"name": "wide", "input": {"kind": "vector", "size": 10_001, "names": [f"p{k}" for k in range(10_001)]}},
+            "Leave them out: its columns then go by position.",
+        ),
         ("POST", "models/digits/retractions", {"batches": ["x"] * 1001}, "Send several."),
         ("POST", "models/digits/updates", {"batches": ["x"] * 10_001}, 'Say "pending".'),
         (

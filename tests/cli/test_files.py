@@ -115,6 +115,16 @@ def test_a_file_without_a_header_makes_no_columns_of_its_first_row(tmp_path: Pat
         guess(open_file(tmp_path / "x.csv"), None, None)
 
 
+def test_numbers_are_names_of_columns_where_somebody_says_which_is_predicted(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("4,1,2,3,0,kind\n" + "5,6,7,8,9,a\n6,7,8,9,1,b\n" * 3)
+    with pytest.raises(WrongUsage, match="say which of them is predicted: --label NAME"):
+        guess(open_file(tmp_path / "x.csv"), None, None)
+    guessed = guess(open_file(tmp_path / "x.csv"), "kind", None)
+    assert guessed.body["input"] == {"kind": "vector", "size": 5, "names": ["4", "1", "2", "3", "0"]}
+    with pytest.raises(WrongUsage, match="names no columns"):
+        guess(open_file(tmp_path / "x.csv"), "0", None)
+
+
 @pytest.mark.parametrize(
     ("value", "columns", "first"),
     [
@@ -181,7 +191,7 @@ def test_a_fault_of_a_file_has_its_line(tmp_path: Path) -> None:
             "a|b|label\n1|2|x\n",
             "line 1: This CSV file has one column, a|b|label. Save it with commas",
         ),
-        ("a,b,a\n1,2,x\n", 'line 1: Two columns of this CSV file are called "a"'),
+        ("a,b,a\n1,2,x\n", 'line 1: Columns 1 and 3 of this CSV file are both called "a"'),
         ("a,,label\n1,2,x\n", "line 1: Column 2 of this CSV file has no name"),
         ("a,b,label\n1,2,x\n\n1,2,3,x\n", "line 4: there are 4 cells, and the header has 3"),
         ('a,b,label\n1,"2,x\n', "line 2: a quote is opened here"),
@@ -204,8 +214,12 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> N
         ("x.json", b'{"a": 1}\n{"a": 2}\n', "is no JSON: Extra data"),
         ("x.json", b'{"a": 1}', "a list of rows is due"),
         ("x.json", b'{"inputs": [[1], [2]], "labels": ["x"]}', "2 inputs and 1 labels"),
-        ("x.json", b'{"inputs": [{"label": 1}], "labels": ["x"]}', 'two columns are called "label"'),
-        ("x.jsonl", b'{"a": 1, " a": 2}', 'two columns are called "a"'),
+        (
+            "x.json",
+            b'{"inputs": [{"label": 1}], "labels": ["x"]}',
+            'Columns 1 and 2 of this .json file are both called "label"',
+        ),
+        ("x.jsonl", b'{"a": 1, " a": 2}', 'Columns 1 and 2 of this .jsonl file are both called "a"'),
         ("x.json", b"[[1, 2], [3]]", "row 2: it is not as the first row is"),
         ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),

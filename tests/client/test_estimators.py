@@ -69,7 +69,22 @@ def test_a_model_that_is_made_of_a_frame_of_numbers_keeps_the_names_of_its_colum
     for mixed, named in ((X[[*X.columns[::-1]]], X.columns[0]), (X.rename(columns={X.columns[1]: "b"}), X.columns[1])):
         with pytest.raises(ValueError, match=re.escape(named)):
             TsuikaClassifier("named-irises").partial_fit(mixed, y)
-    TsuikaClassifier("named-irises").partial_fit(X[:30], y[:30])
+    model = TsuikaClassifier("named-irises").partial_fit(X[:30], y[:30])
+    for rows in (X.to_records(index=False), [row for _, row in X.iterrows()], [*X.itertuples(index=False)]):
+        with pytest.raises(ValueError, match="send a frame"):
+            model.predict(rows)
+        with pytest.raises(ValueError, match="send a frame"):
+            TsuikaClassifier("named-irises").partial_fit(rows, y)
+
+
+def test_names_of_a_frame_are_as_a_model_has_them(client: Client) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    spelt = X.set_axis([" a", "b ", "cafe\u0301", "d"], axis=1)
+    TsuikaClassifier("spelt-irises").fit(spelt, y).predict(spelt)
+    assert client.model("spelt-irises").info().model_dump()["input"]["names"] == ["a", "b", "caf\u00e9", "d"]
+    TsuikaClassifier("spelt-irises").partial_fit(X.set_axis(["a", "b", " caf\u00e9", "d"], axis=1)[:30], y[:30])
+    with pytest.raises(ValueError, match='Columns 1 and 2 of this frame are both called "a"'):
+        TsuikaClassifier().fit(X.set_axis(["a", " a", "c", "d"], axis=1), y)
 
 
 def test_a_frame_with_more_than_numbers_is_a_table() -> None:
@@ -120,6 +135,8 @@ def test_a_stream_of_numbers_has_numbers_for_targets(client: Client) -> None:
         model.learn_one({"x": k % 10, "weekend": k % 7 > 4}, k % 10)
     assert client.model("counts").info().target.kind == "number"
     assert model.predict_one({"x": 7, "weekend": False}) == pytest.approx(7, abs=1)
+    with pytest.raises(ValueError, match='Columns 1 and 2 of this row are both called "1"'):
+        model.learn_one({1: 2.0, "1": 3.0}, 4)
 
 
 def test_an_estimator_shows_no_key() -> None:

@@ -183,7 +183,7 @@ ROWS = (
     Row("numbers a row", most(inputs.VectorInput, "size"), "numbers", 422,
         "`size` of a model of vectors.", "Send fewer columns.", CONTRACT),
     Row("names of a vector", most(inputs.VectorInput, "names"), "names", 422,
-        "`names` of a model of vectors.", "Leave them out: its columns then go by position.", CONTRACT),
+        "`names` of a model of vectors.", REMEDIES["/input/names"], CONTRACT),
     Row("columns", most(tables.TableInput, "columns"), "columns", 422,
         "Columns of a model of tables.", "Send fewer columns.", CONTRACT),
     Row("features of a table", tables.MOST_FEATURES, "features", 422,

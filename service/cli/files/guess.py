@@ -54,7 +54,7 @@ def guess(
     label_name = file.label_column(label) or _last(file)
     why = "as asked" if label else "by its name" if label_name.casefold() in LABELS else "the last column"
     dialect = _dialect(file)
-    facts = _facts(file, dialect)
+    facts = _facts(file, dialect, [label] if label else [])
     if label is None:
         _require_one_answer(file, label_name, facts)
     for name in categories:
@@ -158,7 +158,7 @@ def _dialect(file: DataFile) -> Dialect:
         raise WrongUsage(f"{file.name}: {in_options(str(fault))}") from None
 
 
-def _facts(file: DataFile, dialect: Dialect) -> dict[str, ColumnFacts]:
+def _facts(file: DataFile, dialect: Dialect, labels: Sequence[str]) -> dict[str, ColumnFacts]:
     if "image" in file.columns:
         return {name: ColumnFacts(numbers=False) for name in file.columns}
     facts = {name: ColumnFacts(dialect) for name in file.columns}
@@ -166,9 +166,9 @@ def _facts(file: DataFile, dialect: Dialect) -> dict[str, ColumnFacts]:
         for fact, cell in zip(facts.values(), record.cells, strict=True):
             fact.add(cell)
     try:
-        check_header(facts)
+        check_header(facts, labels)
     except Unguessable as fault:
-        raise WrongUsage(f"{file.name}, line {file.header}: {fault}") from None
+        raise WrongUsage(f"{file.name}, line {file.header}: {in_options(str(fault))}") from None
     return facts
 
 

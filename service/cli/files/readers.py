@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
 from service.contract.tables import value_text
+from service.guessing.column_names import column_names
 from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
 from service.guessing.csv_facts import check_names
 from service.guessing.csv_records import Pieces, records_of
@@ -44,10 +44,10 @@ def open_file(
     Raises WrongUsage."""
     several = asked is None or (asked.kind != "text" and asked.shape[0] > 1)
     file = _opened(path, said, several)
-    columns = tuple(map(value_text, file.columns))
-    if len({*columns}) < len(columns):
-        twice = Counter(columns).most_common(1)[0][0]
-        raise WrongUsage(f'{path.name}: two columns are called "{twice}". Rename one.')
+    try:
+        columns = tuple(column_names(file.columns, f"this {path.suffix} file"))
+    except Unguessable as fault:
+        raise WrongUsage(f"{path.name}: {fault}") from None
     return replace(file, columns=columns).without([*map(value_text, leave_out or ())], gaps or ())
 
 
@@ -97,9 +97,8 @@ def _csv(path: Path, said: SaidDialect, several: bool) -> DataFile:
     first = next(lines(), None)
     if first is None:
         raise WrongUsage(f"{path.name} is empty. Its first line names the columns; a row stands in each other.")
-    columns = tuple(name or "" for name in first.cells)
     try:
-        check_names(columns, several)
+        columns = tuple(check_names([name or "" for name in first.cells], several))
     except Unguessable as fault:
         raise WrongUsage(f"{path.name}, line {first.place}: {fault}") from None
 

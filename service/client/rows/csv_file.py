@@ -60,7 +60,7 @@ def csv_file(inputs: Any) -> CsvFile | None:
 
 
 def header_of(file: CsvFile, said: SaidDialect) -> list[str]:
-    """The names of the columns. Raises WrongFile."""
+    """The names of the columns, as a model has them. Raises WrongFile."""
     with naming(file.content):
         return next(lines_of(file, dialect_in(file, said)), [])
 

@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from service.client.rows.csv_file import CsvFile, csv_file, naming
-from service.client.rows.table_rows import are_dicts, is_category, is_frame, names_of, read_dates, table_columns, whole
+from service.client.rows.table_rows import (
+    are_dicts,
+    is_category,
+    is_frame,
+    name_cells,
+    named_rows,
+    names_of,
+    read_dates,
+    table_columns,
+    whole,
+)
 from service.client.rows.values import FILES, is_missing, is_picture, plain, plain_labels
+from service.contract.tables import value_text
 from service.guessing.class_counts import counted_classes, slips
 from service.guessing.column_facts import DOUBTS, ColumnFacts, doubts, gap_words, input_of
 from service.guessing.csv_dialect import OF_ROWS, PLAIN, SAID_NOTHING, Dialect, SaidDialect, dialect_in
@@ -99,6 +110,8 @@ def guess(
             made = dialect_in(file, written)
             dialect = by_cells(lines_of(file, made), made, written, gaps, leave_out)
             return replace(_of_file(file, columns, leave_out, gaps, dialect, predicts), dialect=dialect)
+    if name_cells(inputs[:1] if isinstance(inputs, list | tuple) else inputs):
+        inputs = named_rows(inputs)
     table = _columns_of(inputs)
     if table is None:
         return _with_classes(Guess(_input_of_rows(inputs), target_of(labels, predicts)), labels)
@@ -150,7 +163,7 @@ def _of_file(
     predicts: str | None,
 ) -> Guess:
     """What a model of a CSV file would be, by all of its rows."""
-    facts = facts_of(lines_of(file, dialect), gaps, dialect)
+    facts = facts_of(lines_of(file, dialect), gaps, dialect, columns)
     facts = {name: fact for name, fact in facts.items() if name not in leave_out}
     asked, columns = columns, _label_columns(facts, columns, ())
     if columns and not asked:
@@ -170,7 +183,7 @@ def _of_file(
     for why, name, cell in doubtful:
         if why in ("slip", "date_slip"):
             records = records_of(file, dialect)
-            at = [column.strip() for column in next(records)[1]].index(name)
+            at = [*map(value_text, next(records)[1])].index(name)
             line = next(line for line, cells, _ in records if len(cells) > at and cells[at].strip() == cell)
             said = DOUBTS[why].format(column=name, cell=cell, way=f"gaps=[{_quoted([*gaps, cell])}].", **dialect.forms)
             raise ValueError(

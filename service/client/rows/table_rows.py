@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from service.client.rows.csv_file import check_in_file
-from service.client.rows.values import is_missing, several
+from service.client.rows.values import columns_named, is_missing
 from service.guessing.column_facts import MANY_VALUES
+from service.guessing.column_names import column_names
 from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
 
 LARGEST_WHOLE = 2.0**53
@@ -20,6 +21,7 @@ NO_DATE = (
     'Row {row:,}, column "{column}": "{cell}" is no date that can be read. Make the column one of dates first, as '
     'pandas.to_datetime(frame["{column}"], format="%d %b %Y") does, with None where it is missing.'
 )
+NO_NAMES = "Row {row:,} names no cells, and others do: send dicts alone, or lists alone."
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
 
 
@@ -34,19 +36,47 @@ def is_category(column: Any) -> bool:
 
 
 def names_of(frame: Any) -> dict[str, Any]:
-    """The columns of a frame: their names as text -> what the frame itself calls them. Raises ValueError where two have
-    one name."""
-    names: dict[str, Any] = {}
-    for name in frame.columns:
-        if str(name) in names:
-            raise ValueError(f'The frame has two columns called "{name}". Rename one, or leave it out.')
-        names[str(name)] = name
-    return names
+    """The columns of a frame: their names as a model has them -> what the frame itself calls them. Raises ValueError
+    where two have one name."""
+    return dict(zip(column_names(frame.columns, "this frame"), frame.columns, strict=True))
 
 
 def are_dicts(rows: Any) -> bool:
     """Whether rows are a list of dicts."""
     return isinstance(rows, list | tuple) and bool(rows) and isinstance(rows[0], Mapping)
+
+
+def name_cells(rows: Any) -> bool:
+    """Whether rows that are no frame name their cells: an array of records of numpy, or a list with dicts in it, such
+    records, named tuples, or rows of a frame or a database."""
+    if isinstance(rows, list | tuple):
+        return any(map(_names_cells, {type(row): row for row in rows}.values()))
+    return _is_record(rows) and len(rows.shape) == 1
+
+
+def _names_cells(row: Any) -> bool:
+    return isinstance(row, Mapping) or _is_record(row) or hasattr(row, "_fields") or hasattr(row, "keys")
+
+
+def _is_record(row: Any) -> bool:
+    """Whether it is a record of numpy, or an array of such."""
+    return bool(getattr(getattr(row, "dtype", None), "names", None))
+
+
+def named_rows(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Rows that name their cells as dicts, with names as a model has them. Raises ValueError for a row that names none,
+    and where two cells have one name."""
+    called: dict[tuple[Any, ...], list[str]] = {}
+    made = []
+    for k, row in enumerate(rows):
+        if not _names_cells(row):
+            raise ValueError(NO_NAMES.format(row=k + 1))
+        written = tuple(row.dtype.names if _is_record(row) else getattr(row, "_fields", None) or row.keys())
+        if written not in called:
+            called[written] = column_names(written, f"row {k + 1:,}")
+        cells = row.values() if isinstance(row, Mapping) else row
+        made.append(dict(zip(called[written], cells, strict=True)))
+    return made
 
 
 def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -> list[dict[str, Any]]:
@@ -63,7 +93,7 @@ def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -
         return [_present(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     for k, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise ValueError(f"Row {k + 1:,} is no dict, as the first one is: send dicts alone, or lists alone.")
+            raise ValueError(NO_NAMES.format(row=k + 1))
     return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
 
 
@@ -124,6 +154,8 @@ def plain_cell(cell: Any) -> Any:
         return cell.isoformat()
     if isinstance(cell, Decimal):
         return None if cell.is_nan() else float(cell)
+    if getattr(getattr(cell, "dtype", None), "kind", "") == "M":
+        cell = cell.astype("datetime64[us]")  # of nanoseconds numpy makes a number
     return plain_cell(cell.tolist()) if hasattr(cell, "tolist") else cell
 
 
@@ -137,13 +169,13 @@ def split_frame(
 ) -> tuple[Any, Any, Any]:
     """A frame without the columns that hold labels and groups, and these; and without those that are left out. Raises
     ValueError where they are given, too, or are not there."""
-    targets = several(target)
-    named = [*targets, *leave_out, *several(group)]
+    targets = columns_named(target)
+    named = [*targets, *columns_named(leave_out), *columns_named(group)]
     check_in_file(labels=labels if targets else None, groups=groups if group is not None else None)
     there = names_of(frame)
-    if missing := [name for name in named if str(name) not in there]:
+    if missing := [name for name in named if name not in there]:
         raise ValueError(f"The frame has no column {missing[0]!r}. It has {', '.join(there)}.")
-    taken = [there[str(name)] for name in named]
+    taken = [there[name] for name in named]
     if targets:
         columns = [list(frame[name]) for name in taken[: len(targets)]]
         labels = columns[0] if len(targets) == 1 else [list(row) for row in zip(*columns, strict=True)]

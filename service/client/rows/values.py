@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.contract.enums import NPY, SAFETENSORS
+from service.contract.tables import value_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,6 +129,11 @@ def plain(value: Any) -> Any:
 def several(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """Names of which one may be given as a text."""
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+
+
+def columns_named(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of columns as a model has them, of which one may be given as a text."""
+    return tuple(value_text(str(name)) for name in several(names))
 
 
 def is_picture(value: Any) -> bool:

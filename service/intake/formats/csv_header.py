@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput, places_of
-from service.contract.tables import DateColumn, NumberColumn, TableInput, value_text
+from service.contract.tables import DateColumn, NumberColumn, TableInput
 from service.contract.targets import Target
 from service.errors import InvalidContent
 from service.guessing.csv_dialect import SAID_NOTHING, SaidDialect
@@ -64,12 +64,11 @@ class Header:
     of the file; left_out: what a file has beside them that the model passes over."""
 
     def __init__(self, line: int, header: Sequence[str], spec: Spec, meant: Meant, model: str) -> None:
-        self.names = [value_text(name) for name in header]
         self._line, self._learned = line, meant.target is not None
         self._places, self._gaps = tuple(places_of(spec)), isinstance(spec, TableInput)
-        if isinstance(spec, VectorInput):
-            self._check_no_row()
-        self._check_names(width_of(spec))
+        if isinstance(spec, VectorInput) and not self._places:
+            self._check_no_row(header)
+        self.names = self._names_in(header, width_of(spec))
         if self._places:
             self._check_any(model)
         self.targets = self._targets(meant)
@@ -98,9 +97,9 @@ class Header:
         columns = spec.columns if isinstance(spec, TableInput) else ()
         return {column.name: self.names.index(column.name) for column in columns if isinstance(column, DateColumn)}
 
-    def _check_names(self, width: int) -> None:
+    def _names_in(self, header: Sequence[str], width: int) -> list[str]:
         try:
-            check_names(self.names, several=width + self._learned > 1)
+            return check_names(header, several=width + self._learned > 1)
         except Unguessable as fault:
             raise self._refusal(f": {fault}") from None
 
@@ -111,10 +110,13 @@ class Header:
             sentence = f" names no column of {model}: {listed(self._places)}. The first line of a file is its header."
             raise self._refusal(sentence)
 
-    def _check_no_row(self) -> None:
+    def _check_no_row(self, header: Sequence[str]) -> None:
         """Raises InvalidContent where names are numbers as a row has them: there is no header."""
-        if are_cells([name.replace(",", ".") for name in self.names]):
-            raise self._refusal(" has numbers where columns are named. The first line of a file is its header.")
+        if are_cells([name.strip().replace(",", ".") for name in header]):
+            raise self._refusal(
+                " has numbers where columns are named. The first line of a file is its header: if they are names, put "
+                "letters before them, as in p4."
+            )
 
     def _inputs(self, free: Sequence[str], spec: Spec, meant: Meant, model: str) -> tuple[str, ...]:
         """The columns of a vector, or that of a text: all that are nothing else. Raises InvalidContent."""

@@ -13,7 +13,6 @@ from service.contract.figures import shortest
 from service.contract.inputs import VectorInput, places_of
 from service.contract.names import csv_cell, names_beside
 from service.contract.resources import Model
-from service.contract.tables import value_text
 from service.guessing.csv_dialect import PLAIN, Dialect, SaidDialect
 from service.guessing.csv_facts import LABELLED
 from service.guessing.unguessable import Unguessable
@@ -67,7 +66,7 @@ def _beside(view: View, model: Model) -> tuple[list[str], Sequence[Sequence[str]
     if view.head is None or not view.head.whole or not written:
         return [], [], dialect
     header, *lines = written
-    names, spec = [value_text(name) for name in header], model.input
+    names, spec = header, model.input
     if places := places_of(spec):
         aside = {*names} - {*places}
     else:

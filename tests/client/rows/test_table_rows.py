@@ -16,7 +16,7 @@ import pytest
 
 from service.client import Client, table_columns
 from service.client.rows.guess import guess
-from service.client.rows.table_rows import split_frame, table_rows
+from service.client.rows.table_rows import name_cells, named_rows, names_of, split_frame, table_rows
 from tests.client.test_client import a_model
 
 
@@ -80,9 +80,7 @@ def test_a_frame_becomes_objects_without_what_is_missing() -> None:
 def test_dicts_stay_what_they_are_but_for_what_json_has_not() -> None:
     sent = [{"age": np.float32(0.5), "city": "Osaka", "note": None, "fee": float("nan"), "booked": date(2026, 1, 2)}]
     assert table_rows(sent) == [{"age": 0.5, "city": "Osaka", "booked": "2026-01-02"}]
-    with pytest.raises(
-        ValueError, match=r"^Row 2 is no dict, as the first one is: send dicts alone, or lists alone\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^Row 2 names no cells, and others do: send dicts alone, or lists alone\.$"):
         table_rows([sent[0], [0.5, "Osaka"]])
 
 
@@ -153,11 +151,39 @@ def test_dates_of_a_frame_are_such_however_they_are_written() -> None:
 def test_two_columns_of_one_name_are_refused_and_names_need_not_be_text() -> None:
     twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
     for call in (table_rows, table_columns, guess, lambda frame: split_frame(frame, None, None, "a", None)):
-        with pytest.raises(ValueError, match='two columns called "a"'):
+        with pytest.raises(ValueError, match='Columns 1 and 2 of this frame are both called "a"'):
             call(twice)
     numbered = pandas.DataFrame([[1.5, "x", "p"], [2.5, "y", "q"]])
     rest, labels, groups = split_frame(numbered, None, None, "1", "2")
     assert (table_rows(rest), labels, groups) == ([{"0": 1.5}, {"0": 2.5}], ["x", "y"], ["p", "q"])
+
+
+def test_names_are_those_of_a_model_whatever_is_around_them() -> None:
+    """A model has names in NFC without blanks at the ends, and so are those of rows that it is made of."""
+    frame = pandas.DataFrame({" p0": [1.5, 2.5], "cafe\u0301": [3, 4], "kind ": ["a", "b"]})
+    assert [*names_of(frame)] == ["p0", "caf\u00e9", "kind"]
+    assert guess(frame, columns=["kind"]).input == guess(frame.to_dict("records"), columns=["kind"]).input
+    rest, labels, _ = split_frame(frame, None, None, " kind", None, ["caf\u00e9"])
+    assert (table_rows(rest), labels) == ([{"p0": 1.5}, {"p0": 2.5}], ["a", "b"])
+    for twice in (pandas.DataFrame({" a": [1], "b": [2], "a": [3]}), [{" a": 1, "b": 2, "a": 3}]):
+        with pytest.raises(ValueError, match=r'Columns 1 and 3 of (this frame|row 1) are both called "a"'):
+            guess(twice, ["x"])
+
+
+def test_rows_that_name_their_cells_are_dicts() -> None:
+    frame = pandas.DataFrame({"at": np.array(["2026-01-02", "NaT"], "M8[ns]"), "n": [1.5, 2.5]})
+    rows = [{"at": "2026-01-02T00:00:00", "n": 1.5}, {"n": 2.5}]
+    records = frame.to_records(index=False)
+    of_frame = [row for _, row in frame.iterrows()]
+    for named in (records, [*records], of_frame, [*frame.itertuples(index=False)], frame.to_dict("records")):
+        assert name_cells(named)
+        assert table_rows(named_rows(named)) == rows
+    for plain in (frame, np.ones((2, 2)), [np.ones(2)], [(1, 2)], ["ab"], [], frame["n"], [frame["n"].to_numpy()]):
+        assert not name_cells(plain)
+    with pytest.raises(ValueError, match='Columns 1 and 2 of row 1 are both called "n"'):
+        named_rows([pandas.Series([1, 2], index=["n", "n"])])
+    with pytest.raises(ValueError, match="Row 2 names no cells"):
+        named_rows([{"n": 1}, [2]])
 
 
 def test_a_frame_is_sent_as_the_model_takes_it() -> None:

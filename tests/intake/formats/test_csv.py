@@ -179,7 +179,7 @@ def test_a_fault_is_told_with_its_line() -> None:
 HEADERS = [
     ("unknown", HEADER.replace("city", "citty"), '"citty": is "city" meant?'),
     ("missing", "city,rooms", '"plan", "key", "booked", "member" are missing'),
-    ("twice", f"{HEADER},city", 'Two columns of this CSV file are called "city"'),
+    ("twice", f"{HEADER},city", 'of this CSV file are both called "city"'),
     ("blank", f",{HEADER}", "Column 1 of this CSV file has no name"),
     (
         "bars",

@@ -17,6 +17,7 @@ from service.intake.formats.csv_header import Meant, Spec
 from service.intake.formats.csv_table import CsvTable, read_csv
 from service.intake.kinds.rows import read_rows
 
+NAMED = VectorInput(kind="vector", size=3, names=["a", "b", "c"])
 VECTOR, TEXT = VectorInput(kind="vector", size=3), TextInput(kind="text", length=20)
 CLASS, PRICE = Meant(ClassTarget()), Meant(NumberTarget(kind="number"), ("price",))
 ASKED = Meant()
@@ -139,6 +140,23 @@ def test_a_row_of_numbers_is_no_header() -> None:
     for header in ["5.1,3.5,1.4", "1,2,4", "-1,2,3", "0,0,0"]:
         with pytest.raises(InvalidContent, match=r"Line 1 has numbers where columns are named\. The first line"):
             read(f"{header}\n1,2,3\n", ASKED, VECTOR)
+
+
+def test_numbers_are_names_where_the_columns_of_the_model_are_called_so() -> None:
+    named = VectorInput(kind="vector", size=3, names=["0", "1", "2"])
+    table = read("2,0,1\n7,5,6\n", ASKED, named)
+    assert table.named.rows.tolist() == [[5, 6, 7]]
+    assert read("2,0,kind,1\n7,5,a,6\n", Meant(ClassTarget(), ("kind",)), named).named.rows.tolist() == [[5, 6, 7]]
+    with pytest.raises(InvalidContent, match='"1" is missing'):
+        read("2,0,4\n7,5,6\n", ASKED, named)
+    with pytest.raises(InvalidContent, match="The first line of a file is its header"):
+        read("5.1,3.5,1.4\n1,2,3\n", ASKED, named)
+
+
+def test_a_long_name_is_not_put_in_order() -> None:
+    """To compose k combining marks takes k x k steps: this one takes hours."""
+    with pytest.raises(InvalidContent, match="the header"):
+        read("a,b," + "\u0316\u0300" * 60_000 + ",label\n1,2,3,x\n", CLASS, NAMED)
 
 
 def test_no_matter_where_the_pieces_are_cut() -> None:

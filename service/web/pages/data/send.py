@@ -106,7 +106,7 @@ def look(view: View) -> Answer:
         lines, dialect = view.head.cells(said)
         unknown = [name for name in lines[0] if name not in known] if lines else []
         dialect = by_cells(lines, dialect, said)
-        facts = facts_of(lines, dialect=dialect)
+        facts = facts_of(lines, dialect=dialect, labels=unknown if places_of(model.input) else ())
     except Unguessable as fault:
         others = [] if several else _choices(label_column(unknown) or "", unknown)
         return ask(view.wrong(unreadable(fault, view.words)), others)
