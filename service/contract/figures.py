@@ -25,3 +25,8 @@ def shortest(value: float) -> float:
     single = ctypes.c_float(value).value
     nearby = (float(f"{value:.{digits}g}") for digits in range(6, 10))
     return next((short for short in nearby if ctypes.c_float(short).value == single), value)
+
+
+def row_number(row: int) -> str:
+    """17 -> "17 (counted from 0)": a row as sentences name it, by the number that JSON, Python and corrections take."""
+    return f"{row} (counted from 0)"

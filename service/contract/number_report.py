@@ -24,6 +24,8 @@ OF_ALL_ROWS = (1, 2, 13)
 """Rules that say what is wrong with a batch as a whole: no few rows are why it was stopped."""
 FEW_ROWS = 10
 """So many rows far out may be why an update was stopped."""
+MOST_OUTLIERS = 100
+"""Targets far out that a report lists."""
 
 
 class SourceError(Fact):

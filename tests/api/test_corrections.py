@@ -223,10 +223,10 @@ def test_targets_are_corrected_as_labels_are(api: Api) -> None:
     path = f"/v1/models/load/batches/{batch}"
     assert "order an update" in api.ok("GET", f"{path}/suspects")["note"]
     for rows, pointer, said in [
-        ({"1": [30, 4]}, "/rows/1", "Row 2 is 30.0, 4.0 already"),
+        ({"1": [30, 4]}, "/rows/1", "Row 1 (counted from 0) is 30.0, 4.0 already"),
         ({"2": [1, 2]}, "/rows/2", "has no target"),
-        ({"0": 5}, "/rows/0", "Target 1 is a number; a list of 2 numbers"),
-        ({"0": None, "3": [5, "12,5"]}, "/rows/3/1", "Target 4: "),
+        ({"0": 5}, "/rows/0", "Target 0 (counted from 0) is a number; a list of 2 numbers"),
+        ({"0": None, "3": [5, "12,5"]}, "/rows/3/1", "Target 3 (counted from 0): "),
         ({"3": [5, 1e9]}, "/rows/3/1", "beyond the grid"),
         ({"0": None, "1": None, "3": None}, "/rows", "No row would be left"),
     ]:

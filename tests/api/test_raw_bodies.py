@@ -191,7 +191,7 @@ def test_a_row_that_is_not_finite_is_named(answering: Api) -> None:
     rows[17, 2] = np.inf
     refused = bare(answering, RAW, rows.tobytes())
     assert pointers(refused) == ["/inputs/17/2"]
-    assert "Row 18" in refused.json()["detail"]
+    assert "Row 17 (counted from 0)" in refused.json()["detail"]
 
 
 def test_types_that_a_model_does_not_take_are_refused_by_name(answering: Api) -> None:

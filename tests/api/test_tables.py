@@ -244,7 +244,7 @@ def test_the_number_that_is_added_back_is_never_missing(api: Api, monkeypatch: p
     for body in (rows, [[3, None, None, None], [None] * 4]):
         refused = api("POST", PREDICTIONS, {"inputs": body, "level": 0.8})
         assert pointers(refused) == ["/inputs/1/age"]
-        assert "Row 2 has no age, to which asked adds what it predicts" in refused.json()["detail"]
+        assert "Row 1 (counted from 0) has no age, to which asked adds what it predicts" in refused.json()["detail"]
     assert pointers(api("GET", PREDICTIONS, params={"input": '{"city": "Osaka"}'})) == ["/input/age"]
     bare = api("GET", PREDICTIONS, params={"input": '[{"age": 3}]'})
     assert (pointers(bare), "leave out the outer brackets" in bare.text) == (["/input"], True)

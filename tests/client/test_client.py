@@ -142,7 +142,9 @@ def test_create_then_learn_sends_what_the_contract_names() -> None:
 def test_a_likely_slip_among_first_labels_is_asked_about_before_anything_is_made() -> None:
     door = Door(problem(404, "not-found"))
     labels = ["premium"] * 40 + ["premum"]
-    with pytest.raises(UnknownLabels, match=r'"premum" \(row 41\).*Nothing was sent.*new_classes="allow"') as refused:
+    with pytest.raises(
+        UnknownLabels, match=r'"premum" \(row 40, counted from 0\).*Nothing was sent.*new_classes="allow"'
+    ) as refused:
         client(door).model("digits").push([[1.5]] * 41, labels)
     assert refused.value.near == {"premum": ["premium"]}
     assert [request.method for request in door.requests] == ["GET"]
@@ -399,14 +401,16 @@ def test_arrays_travel_as_lists_and_nan_is_refused_before_it_leaves() -> None:
     lacking[2, 1], beyond[2, 1] = np.nan, 1e39
     asks = client(door).model("digits")
     for rows in ([[1, 2, 3]] * 2 + [[1, np.nan, 3]], (np.ones(4), np.ones(4), lacking[2]), lacking[:5]):
-        with pytest.raises(ValueError, match=r"^inputs, row 3, number 2 is NaN. Fill it in, or leave the row out.$"):
+        with pytest.raises(
+            ValueError, match=r"^inputs, row 2, number 1 \(counted from 0\) is NaN. Fill it in, or leave the row out.$"
+        ):
             asks.predict(rows)
-    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is inf, which is not finite"):
+    with pytest.raises(ValueError, match=r"^inputs, row 0, number 0 \(counted from 0\) is inf, which is not finite"):
         asks.predict([[np.inf]])
     for array, said in ((lacking, "NaN"), (beyond, r"1e\+39, which is not finite as float32")):
-        with pytest.raises(ValueError, match=f"^inputs, row 3, number 2 is {said}"):
+        with pytest.raises(ValueError, match=rf"^inputs, row 2, number 1 \(counted from 0\) is {said}"):
             numpy_file(array)
-    with pytest.raises(ValueError, match=r'^inputs, row 2, column "fee" is NaN'):
+    with pytest.raises(ValueError, match=r'^inputs, row 1 \(counted from 0\), column "fee" is NaN'):
         raise not_finite(*find_not_finite({"inputs": [{"fee": 1.0}, {"fee": np.nan}]}) or ((), 0.0))
     assert door.requests == []
 

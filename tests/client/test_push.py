@@ -86,7 +86,7 @@ def test_many_numbers_travel_as_bytes_and_are_answered_alike(flowers: RemoteMode
     assert sent == ["application/x-npy", "application/x-npy", "application/json"]
     assert as_bytes[0].classes == as_bytes[1].classes == as_json.classes
     assert np.allclose([p.score for p in as_bytes[0].predictions], [p.score for p in as_json.predictions], atol=1e-5)
-    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is NaN. Fill it in"):
+    with pytest.raises(ValueError, match=r"^inputs, row 0, number 0 \(counted from 0\) is NaN. Fill it in"):
         flowers.predict(np.full((1200, 4), np.nan))
 
 
@@ -101,7 +101,7 @@ def test_many_numbers_are_learned_as_bytes_and_are_the_batch_that_json_is(client
     assert model.update(np.asarray(rows, np.float64), labels, method="ridge", source="shop").batches == [as_json.id]
     model._core._transport._http.event_hooks["request"] = []
     assert sent == ["application/json", *["application/x-safetensors"] * 4]
-    with pytest.raises(ValueError, match=r"^inputs, row 1, number 1 is NaN. Fill it in"):
+    with pytest.raises(ValueError, match=r"^inputs, row 0, number 0 \(counted from 0\) is NaN. Fill it in"):
         model.add_batch(np.full((400, 4), np.nan), labels)
 
 
@@ -160,7 +160,7 @@ def test_a_first_push_that_is_refused_leaves_no_model(client: Client) -> None:
     assert of_frame.version == 3, "of a frame, too, whose last column is none that is learned"
     with pytest.raises(ValueError, match="gaps are words of a CSV file"):
         model.push(good, gaps="NA")
-    with pytest.raises(InvalidContent, match='Target 1: "high" is not a number'):
+    with pytest.raises(InvalidContent, match=r'Target 0 \(counted from 0\): "high" is not a number'):
         model.push(good.assign(rent="high"))
 
 
@@ -252,7 +252,9 @@ def test_dates_of_a_frame_are_read_as_those_of_a_file(client: Client) -> None:
     assert model.predict(asked.assign(since=pandas.to_datetime(["2024-05-01", "2024-06-02"]))).values == due
     with pytest.raises(ValueError, match=r'2/6/2024 in "since" is .* Say which: dates="day-first"'):
         model.predict(asked.assign(since="2/6/2024"))
-    with pytest.raises(ValueError, match=r'Row 1, column "since": "1 May 2024" is no date .*pandas.to_datetime\('):
+    with pytest.raises(
+        ValueError, match=r'Row 0 \(counted from 0\), column "since": "1 May 2024" is no date .*pandas.to_datetime\('
+    ):
         model.push(asked.assign(since="1 May 2024", rent=70.5))
 
 

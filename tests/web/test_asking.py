@@ -301,8 +301,8 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
         _, answered = sent(content)
         [head, first, last] = taken(answered)
         assert head.split(";") == ["row", *(["<i>id</i>"] if beside else []), "class", "score"]
-        assert first.startswith("1;'=a1;" if beside else "1;")
-        assert re.fullmatch(r"2;(1;)?[ab];0,\d+", last)
+        assert first.startswith("0;'=a1;" if beside else "0;")
+        assert re.fullmatch(r"1;(1;)?[ab];0,\d+", last)
         assert (
             answered.count('<th scope="col">&lt;i&gt;id&lt;/i&gt;</th>')
             == answered.count('<td class="name">=a1</td>')
@@ -311,7 +311,7 @@ def test_a_table_is_asked_by_a_field_a_column(person: Person) -> None:
     _, noted = sent(lines)
     assert "小数点はコンマとして読みました。日付は日を先に読みました。" in noted
     assert "「x」は stays の列ではないため、使いませんでした。" in noted
-    assert "行 1 はファイルの 2 行目です" in noted
+    assert "行 0 はファイルの 2 行目です" in noted
     assert "まだ学習していない" not in noted
     both = sent(lines, **typed)
     assert (both[0], "上の欄にも入力があります" in both[1], 'id="file-fault"' in both[1]) == (422, True, True)
@@ -334,7 +334,7 @@ def test_a_number_is_shown_with_its_interval(person: Person) -> None:
     assert "In 90\xa0% of such cases the number lies between" in page
     head, first, _ = taken(page)
     assert head == "row,MW,MW from,MW to"
-    assert re.fullmatch(r"1(,-?\d+\.\d+){3}", first)
+    assert re.fullmatch(r"0(,-?\d+\.\d+){3}", first)
 
 
 def test_what_was_made_from_what_is_a_graph_with_the_live_line_at_its_left() -> None:

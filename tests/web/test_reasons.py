@@ -113,13 +113,14 @@ def test_the_batch_and_the_row_that_stand_out_are_named_in_each_language() -> No
             assert all(said in spoken for said in says), spoken
             why = verdict_of(made, Verdict.REJECTED, 3, 2)
             assert ("Of its batches bat_2 stands out" in why) == apart
-            waits = "Row 41 of bat_2 says 1,190 where 118 was expected. The batch waits, and is learned with all"
+            says_far = "Row 40 (counted from 0) of bat_2 says 1,190 where 118 was expected."
+            waits = f"{says_far} The batch waits, and is learned with all"
             assert (waits in why, "学習待ちのままで" in spoken) == (kind is NumberReport,) * 2
             assert "waits" not in verdict_of(made, Verdict.HELD, 3, 2)
             whole = report(kind, rule("unlearnable", number=1), batch=batch)
-            assert "Row 41" not in verdict_of(whole, Verdict.REJECTED, 3, 2), "no single row is why"
+            assert "Row 40" not in verdict_of(whole, Verdict.REJECTED, 3, 2), "no single row is why"
             assert "学習待ちのままで" not in verdict_sentence(Verdict.REJECTED, 3, 2, whole, JA)
-    assert note_sentences(made, JA)[0] == "行 41 の目標値は 1,190 ですが、予想は 118 です。"
+    assert note_sentences(made, JA)[0] == "行 40（0 から数えて）の目標値は 1,190 ですが、予想は 118 です。"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.api.reader.annotations import Annotations, Due
 from service.api.reader.kinds.kind import Right, Rights
+from service.contract.figures import row_number
 from service.errors import InvalidContent
 from service.learning.data.near_duplicates import near, parted
 from service.learning.data.rows import Rows, lend
@@ -20,11 +21,11 @@ def check(rows: Rows, rights: Rights, due: Due) -> None:
     before, noun = dict(zip(rows.row.tolist(), _said(rows), strict=True)), due.target.noun
     for row, right in rights.items():
         if row not in before:
-            missing = f"Row {row + 1} of the batch has no {noun}, or is not there."
+            missing = f"Row {row_number(row)} of the batch has no {noun}, or is not there."
             raise InvalidContent.at(f"/rows/{row}", f"{missing} Rows without a {noun} are sent anew, with one.")
         if right is not None and right == before[row]:
             says = ", ".join(map(str, right[1])) or f'"{right[0]}"'
-            raise InvalidContent.at(f"/rows/{row}", f"Row {row + 1} is {says} already. Leave it out.")
+            raise InvalidContent.at(f"/rows/{row}", f"Row {row_number(row)} is {says} already. Leave it out.")
     if sum(right is None for right in rights.values()) == len(rows):
         raise InvalidContent.at("/rows", "No row would be left. Take the batch back: POST .../retractions.")
     due.kind.check_rights(rows, rights)

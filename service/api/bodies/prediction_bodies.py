@@ -19,6 +19,7 @@ from service.api.queries import once, pairs_of
 from service.api.validation import validated
 from service.contract import requests
 from service.contract.enums import CSV, JPEG, JSON, PNG
+from service.contract.figures import row_number
 from service.contract.inputs import InputSpec
 from service.contract.requests import LONGEST_SOURCE
 from service.contract.tables import TableInput
@@ -227,7 +228,7 @@ def check_added_back(
     if (lines := places()) is not None:
         sentence = f"It is empty, and {loaded.model} adds what it predicts to it (from). Fill it in."
         raise lines.located(InvalidContent.at(at, sentence))
-    sentence = f"Row {row + 1} has no {name}, to which {loaded.model} adds what it predicts (from). Send it."
+    sentence = f"Row {row_number(row)} has no {name}, to which {loaded.model} adds what it predicts (from). Send it."
     raise InvalidContent.at(at, sentence)
 
 

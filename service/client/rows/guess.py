@@ -80,7 +80,7 @@ class Guess:
     @property
     def slips(self) -> str:
         """The question whether rare classes are slips; "" where there are none."""
-        return slips(self.classes, lambda name: f" (row {self.first[name] + 1:,})" if self.first else "")
+        return slips(self.classes, lambda name: f" (row {self.first[name]}, counted from 0)" if self.first else "")
 
 
 SAY_WHICH = 'Say predicts="number" or predicts="class".'

@@ -11,6 +11,7 @@ from typing import Any
 
 from service.client.rows.csv_file import check_in_file
 from service.client.rows.values import columns_named, is_missing
+from service.contract.figures import row_number
 from service.guessing.column_facts import MANY_VALUES
 from service.guessing.column_names import column_names
 from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
@@ -18,10 +19,10 @@ from service.guessing.csv_dates import DATE, iso_date, order_in, order_of
 LARGEST_WHOLE = 2.0**53
 """Floats up to here that are whole numbers are meant as such."""
 NO_DATE = (
-    'Row {row:,}, column "{column}": "{cell}" is no date that can be read. Make the column one of dates first, as '
+    'Row {row}, column "{column}": "{cell}" is no date that can be read. Make the column one of dates first, as '
     'pandas.to_datetime(frame["{column}"], format="%d %b %Y") does, with None where it is missing.'
 )
-NO_NAMES = "Row {row:,} names no cells, and others do: send dicts alone, or lists alone."
+NO_NAMES = "Row {row} names no cells, and others do: send dicts alone, or lists alone."
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
 
 
@@ -70,10 +71,10 @@ def named_rows(rows: Iterable[Any]) -> list[dict[str, Any]]:
     made = []
     for k, row in enumerate(rows):
         if not _names_cells(row):
-            raise ValueError(NO_NAMES.format(row=k + 1))
+            raise ValueError(NO_NAMES.format(row=row_number(k)))
         written = tuple(row.dtype.names if _is_record(row) else getattr(row, "_fields", None) or row.keys())
         if written not in called:
-            called[written] = column_names(written, f"row {k + 1:,}")
+            called[written] = column_names(written, f"row {row_number(k)}")
         cells = row.values() if isinstance(row, Mapping) else row
         made.append(dict(zip(called[written], cells, strict=True)))
     return made
@@ -89,11 +90,11 @@ def table_rows(rows: Any, dates: Sequence[str] = (), order: str | None = None) -
         for name in dates:
             for row, cell in enumerate(columns.get(name, ())):
                 if isinstance(cell, str) and DATE.fullmatch(cell) is None:
-                    raise ValueError(NO_DATE.format(row=row + 1, column=name, cell=cell[:100]))
+                    raise ValueError(NO_DATE.format(row=row_number(row), column=name, cell=cell[:100]))
         return [_present(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     for k, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise ValueError(NO_NAMES.format(row=k + 1))
+            raise ValueError(NO_NAMES.format(row=row_number(k)))
     return [_present((name, plain_cell(cell)) for name, cell in row.items()) for row in rows]
 
 

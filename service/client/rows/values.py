@@ -73,7 +73,9 @@ def not_finite(at: Sequence[int | str], number: float) -> ValueError:
     member, *steps = at
     words = ("row", *["number"] * len(steps))[: len(steps)]
     each = zip(words, steps, strict=True)
-    said = [f"{word} {step + 1:,}" if isinstance(step, int) else f'column "{step}"' for word, step in each]
+    said = [f"{word} {step}" if isinstance(step, int) else f'column "{step}"' for word, step in each]
+    if places := [k for k, step in enumerate(steps) if isinstance(step, int)]:
+        said[places[-1]] += " (counted from 0)"
     what = "NaN" if math.isnan(number) else f"{number:g}, which is not finite as float32"
     return ValueError(f"{', '.join([str(member), *said])} is {what}. Fill it in, or leave the row out.")
 

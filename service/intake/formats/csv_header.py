@@ -61,7 +61,7 @@ def width_of(spec: Spec) -> int:
 
 class Header:
     """Which cell of a row is which column. inputs: in the order of the model, or, where the model names none, in that
-    of the file; left_out: what a file has beside them that the model passes over."""
+    of the file; left_out: what a file has beside them that the model passes over and nobody has named."""
 
     def __init__(self, line: int, header: Sequence[str], spec: Spec, meant: Meant, model: str) -> None:
         self._line, self._learned = line, meant.target is not None
@@ -80,7 +80,7 @@ class Header:
         if self._places:
             self._check_columns(free, model)
         self.inputs = self._places or self._inputs(free, spec, meant, model)
-        known = others.union(self.inputs)
+        known = others.union(self.inputs, meant.remembered)
         self.left_out = tuple(name for name in self.names if name not in known)
 
     def numbers(self, spec: Spec, meant: Meant) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from service.contract.body_limits import HIGHEST, BodyLimits
+from service.contract.figures import row_number
 from service.contract.tables import BooleanColumn, Column, NumberColumn, TableInput
 from service.errors import InvalidContent
 from service.intake.formats.oip_tensors import NUMBERS, Tensor, as_array, cut, shown, text_of
@@ -59,7 +60,9 @@ def read_columns(tensors: Sequence[Tensor], spec: TableInput, model: str, limits
             try:
                 read[k, place] = reader(cell)
             except CellFault as fault:
-                raise InvalidContent(f"Row {k + 1} of {spec.columns[place].name[:100]}: {fault.sentence}") from None
+                raise InvalidContent(
+                    f"Row {row_number(k)} of {spec.columns[place].name[:100]}: {fault.sentence}"
+                ) from None
     return Named(read, names)
 
 

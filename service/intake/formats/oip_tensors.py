@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits
+from service.contract.figures import row_number
 from service.contract.inputs import ImageInput, InputSpec, TextInput, VectorInput
 from service.errors import InvalidContent
 from service.intake.formats.raw import owned
@@ -149,7 +150,7 @@ def _from_bytes(tensor: Tensor, spec: ImageInput | TextInput, model: str, limits
         return read_texts([text_of(element, k) for k, element in enumerate(elements)], spec, model)
     read = np.empty((len(elements), *spec.shape), np.uint8)
     for k, element in enumerate(elements):
-        name = f"Row {k + 1}"
+        name = f"Row {row_number(k)}"
         file = element if isinstance(element, bytes) else read_base64(element, "", name)
         read[k] = read_file(file, spec, "", name, model)
     return read
@@ -160,7 +161,7 @@ def _strings(data: Any) -> list[str]:
     elements = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
     for k, element in enumerate(elements):
         if not isinstance(element, str):
-            raise InvalidContent(f"Row {k + 1} of {NAME} has {word(element)} where a string is due.")
+            raise InvalidContent(f"Row {row_number(k)} of {NAME} has {word(element)} where a string is due.")
     return elements
 
 
@@ -173,7 +174,9 @@ def cut(data: bytes, name: str = NAME) -> Sequence[bytes]:
         start = at + LENGTH_BYTES
         stop = start + int.from_bytes(data[at:start], "little")
         if start > len(data) or stop > len(data):
-            raise InvalidContent(f"Row {len(elements) + 1} of {name} is cut short: its length goes beyond the data.")
+            raise InvalidContent(
+                f"Row {row_number(len(elements))} of {name} is cut short: its length goes beyond the data."
+            )
         elements.append(data[start:stop])
         at = stop
     return elements
@@ -186,7 +189,7 @@ def text_of(element: str | bytes, k: int, name: str = "Text") -> str:
     try:
         return element.decode()
     except UnicodeDecodeError as error:
-        raise InvalidContent(f"{name} {k + 1} is not UTF-8: byte {error.start} begins no character.") from None
+        raise InvalidContent(f"{name} {row_number(k)} is not UTF-8: byte {error.start} begins no character.") from None
 
 
 def _check_rows(shape: tuple[int, ...]) -> None:
@@ -212,7 +215,7 @@ def _faulty(datatype: str, data: list[Any], shape: tuple[int, ...]) -> InvalidCo
     for k, leaf in enumerate(_leaves(data)):
         if type(leaf) in (int, float) and least <= leaf <= most and not (whole and type(leaf) is float):
             continue
-        row = f"Row {k // a_row + 1} of {NAME}"
+        row = f"Row {row_number(k // a_row)} of {NAME}"
         if type(leaf) not in (int, float):
             return InvalidContent(f"{row} has {word(leaf)} where {'a whole number' if whole else 'a number'} is due.")
         if whole:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits
+from service.contract.figures import row_number
 from service.contract.inputs import ImageInput, RangeScale
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
@@ -50,7 +51,7 @@ def _mixed(rows: list[Any], spec: ImageInput, model: str) -> NDArray[Any]:
     read = np.empty((len(rows), *spec.shape), numbers.dtype)
     read[[k for k, row in enumerate(rows) if not isinstance(row, dict)]] = numbers
     for k in pictures:
-        read[k] = _picture(rows[k], spec, f"/inputs/{k}", f"Row {k + 1}", model)
+        read[k] = _picture(rows[k], spec, f"/inputs/{k}", f"Row {row_number(k)}", model)
     return read
 
 
@@ -61,7 +62,7 @@ def _lists(rows: list[Any], lists: list[Any], spec: ImageInput, model: str) -> N
     except InvalidContent:
         for k, row in enumerate(rows):
             if not isinstance(row, dict):
-                fault = fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model)
+                fault = fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {row_number(k)}", model)
                 if fault:
                     raise fault from None
         raise

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from service.contract.figures import row_number
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to
 from service.intake.kinds.numbers import LARGEST, TOO_LARGE, word
@@ -43,7 +44,9 @@ def _numbers(row: dict[str, Any], k: int, places: Mapping[str, int], model: str)
         row = renamed(row, k, model, places)
         if missing := [name for name in places if name not in row]:
             are = "is" if len(missing) == 1 else "are"
-            sentence = f"Row {k + 1}: {listed(missing)} {are} missing. Add what is missing, or leave the row out."
+            sentence = (
+                f"Row {row_number(k)}: {listed(missing)} {are} missing. Add what is missing, or leave the row out."
+            )
             raise InvalidContent.at(f"/inputs/{k}", sentence)
     numbers = [row[name] for name in places]
     if {int, float}.issuperset(map(type, numbers)) and min(numbers) >= -LARGEST and max(numbers) <= LARGEST:
@@ -52,7 +55,7 @@ def _numbers(row: dict[str, Any], k: int, places: Mapping[str, int], model: str)
         at = f"/inputs/{k}{pointer_to([name])}"
         if type(number) not in (int, float):
             sentence = f"This is {word(number)}: a number is due. Fill it in, or leave the row out."
-            raise InvalidContent.at(at, f"Row {k + 1}, {listed([name])}: {sentence}")
+            raise InvalidContent.at(at, f"Row {row_number(k)}, {listed([name])}: {sentence}")
         if not abs(number) <= LARGEST:
             raise InvalidContent.at(at, TOO_LARGE)
     return numbers

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.figures import row_number
 from service.contract.inputs import ImageInput, InputSpec, VectorInput
 from service.errors import InvalidContent
 from service.intake.json_body import read_value
@@ -55,7 +56,7 @@ def _are_bytes(numbers: NDArray[Any]) -> bool:
 def not_finite(row: int, place: int, spec: InputSpec) -> InvalidContent:
     """The refusal of a row whose number `place`, counted through the row, is NaN, infinite or beyond a float32."""
     at = "/".join(str(k) for k in np.unravel_index(place, spec.shape))
-    sentence = f"Row {row + 1} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
+    sentence = f"Row {row_number(row)} has a number that is NaN, infinite or beyond what a float32 can hold (3.4e38)."
     return InvalidContent.at(f"/inputs/{row}/{at}", sentence)
 
 
@@ -78,7 +79,7 @@ def fault_of_rows(rows: msgspec.Raw | Any, spec: VectorInput | ImageInput, model
             "/inputs", "This is one bare row, and a list of rows is due: put it in brackets, [row]."
         )
     for k, row in enumerate(value):
-        if fault_in_row := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {k + 1}", model):
+        if fault_in_row := fault_of_row(row, spec.shape, f"/inputs/{k}", f"Row {row_number(k)}", model):
             return fault_in_row
     return InvalidContent.at(
         "/inputs", f"inputs is a list of {rows_due}; {model} takes {prod(spec.shape)} numbers a row."

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits
+from service.contract.figures import row_number
 from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to, read_value
@@ -103,13 +104,13 @@ class TableReader:
         if not isinstance(row, list):
             raise InvalidContent.at(
                 f"/inputs/{k}",
-                f'Row {k + 1} is {word(row)}: an object is due, {{"{self.names[0][:100]}": ...}}, or a list of '
+                f'Row {row_number(k)} is {word(row)}: an object is due, {{"{self.names[0][:100]}": ...}}, or a list of '
                 f"{count}, in the order of the columns.",
             )
         if len(row) != count:
             raise InvalidContent.at(
                 f"/inputs/{k}",
-                f"Row {k + 1} has {len(row)} cells; {model} takes {count}, in the order of its columns: "
+                f"Row {row_number(k)} has {len(row)} cells; {model} takes {count}, in the order of its columns: "
                 f"{listed(self.names)}. Null stands for what is missing.",
             )
         return row
@@ -121,7 +122,7 @@ class TableReader:
                 reader(cell)
             except CellFault as fault:
                 return InvalidContent.at(
-                    f"/inputs/{k}{pointer_to([name])}", f"Row {k + 1}, {_shown(name)}: {fault.sentence}"
+                    f"/inputs/{k}{pointer_to([name])}", f"Row {row_number(k)}, {_shown(name)}: {fault.sentence}"
                 )
         raise AssertionError("a reader refuses a cell once, and takes it then")
 
@@ -200,7 +201,7 @@ def renamed(row: Mapping[str, Any], k: int, model: str, places: Mapping[str, int
         if known not in places:
             near = near_matches([name[:1000]], places)[name[:1000]]
             remedy = f"Near: {_quoted(near)}." if near else f"Leave it out: its columns are {listed(places)}."
-            raise InvalidContent.at(at, f'Row {k + 1}: "{_shown(name)}" is no column of {model}. {remedy}')
+            raise InvalidContent.at(at, f'Row {row_number(k)}: "{_shown(name)}" is no column of {model}. {remedy}')
         if known in renamed:
             raise InvalidContent.at(at, "This column is there twice. Send it once.")
         renamed[known] = cell

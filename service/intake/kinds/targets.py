@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.figures import row_number
 from service.contract.targets.number_target import LARGEST_TARGET, NumberTarget
 from service.errors import InvalidContent
 from service.intake.formats.fast_json import read_floats, read_wide
@@ -95,10 +96,12 @@ def _row(value: Any, size: int, row: int) -> list[float]:
     if size == 1 and not isinstance(value, list):
         return [_number(value, at, row)]
     if not isinstance(value, list):
-        raise InvalidContent.at(at, f"Target {row + 1} is {word(value)}; a list of {size} numbers is due, or null.")
+        raise InvalidContent.at(
+            at, f"Target {row_number(row)} is {word(value)}; a list of {size} numbers is due, or null."
+        )
     if len(value) != size:
         due = "one number" if size == 1 else f"{size} numbers"
-        raise InvalidContent.at(at, f"Target {row + 1} has {len(value)}; {due} a row is due, or null.")
+        raise InvalidContent.at(at, f"Target {row_number(row)} has {len(value)}; {due} a row is due, or null.")
     return [_number(number, f"{at}/{k}", row) for k, number in enumerate(value)]
 
 
@@ -109,8 +112,8 @@ def _number(value: Any, at: str, row: int) -> float:
         except OverflowError:
             return float("inf")  # beyond what is taken, and refused as such
     if isinstance(value, str):
-        raise InvalidContent.at(at, f"Target {row + 1}: {text_for_number(value)}")
+        raise InvalidContent.at(at, f"Target {row_number(row)}: {text_for_number(value)}")
     remedy = "a number is due, or null in place of the row's target."
     if value is None:
         remedy = "null stands in place of the whole row's target."
-    raise InvalidContent.at(at, f"Target {row + 1} has {word(value)}: {remedy}")
+    raise InvalidContent.at(at, f"Target {row_number(row)} has {word(value)}: {remedy}")

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.figures import row_number
 from service.contract.inputs import TextInput
 from service.errors import InvalidContent
 from service.intake.json_body import is_text, read_value
@@ -43,7 +44,7 @@ def read_texts(rows: msgspec.Raw | Any, spec: TextInput, model: str) -> NDArray[
             read.append(clean_text(text, spec, model))
     except CellFault as fault:
         k = len(read)
-        raise InvalidContent.at(f"/inputs/{k}", f"Text {k + 1} {fault.sentence}") from None
+        raise InvalidContent.at(f"/inputs/{k}", f"Text {row_number(k)} {fault.sentence}") from None
     return as_rows(read)
 
 
@@ -82,7 +83,9 @@ def _fault(rows: msgspec.Raw | Any, model: str) -> InvalidContent:
         return InvalidContent.at("/inputs", f'inputs is a list of texts, and {model} takes strings: ["...", ...].')
     for k, row in enumerate(value):
         if not isinstance(row, str):
-            return InvalidContent.at(f"/inputs/{k}", f"Row {k + 1} has {word(row)} where a text is due. Send a string.")
+            return InvalidContent.at(
+                f"/inputs/{k}", f"Row {row_number(k)} has {word(row)} where a text is due. Send a string."
+            )
     return InvalidContent.at("/inputs", f'inputs is a list of texts, and {model} takes strings: ["...", ...].')
 
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.contract.figures import row_number
 from service.contract.inputs import PretrainedBackbone, places_of
 from service.contract.tables import TableInput, table_facts
 from service.errors import MethodRefused
@@ -158,9 +159,9 @@ def _limbs(grid: NumberGrid, rows: Rows) -> NDArray[np.int16]:
         low, high = (float(grid.targets(end[None], rows.inputs[row : row + 1])[0, number]) for end in grid.ends)
         batch = rows.batches[rows.batch[row]]
         raise MethodRefused(
-            f"The target {rows.targets[row, number]:g} of row {rows.row[row] + 1} of batch {batch} is beyond the grid "
-            f"on which targets are summed: from {low:.6g} to {high:.6g} fits. Check its unit and take the batch back, "
-            "or start a new model whose target declares a range."
+            f"The target {rows.targets[row, number]:g} of row {row_number(rows.row[row])} of batch {batch} is beyond "
+            f"the grid on which targets are summed: from {low:.6g} to {high:.6g} fits. Check its unit and take the "
+            "batch back, or start a new model whose target declares a range."
         )
     return grid.limbs(goals)
 

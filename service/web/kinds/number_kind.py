@@ -132,7 +132,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
 
     def notes(self, report: NumberReport, words: Words) -> list[str]:
         far = report.batch.far_rows
-        named = [(of.row + 1, amount(of.target), amount(of.value)) for of in far[:SHOWN]]
+        named = [(of.row, amount(of.target), amount(of.value)) for of in far[:SHOWN]]
         said = [words("reason.note.outlier", row=row, target=target, value=value) for row, target, value in named]
         counted = (("outliers", len(far)), ("follows", report.batch.follows))
         return said + [words(f"reason.note.{name}", n=n) for name, n in counted if n]

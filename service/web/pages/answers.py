@@ -40,7 +40,7 @@ class Answers:
         beside, lines, dialect = _beside(view, model)
         if len(lines) != len(answered.rows):
             beside, lines = [], [()] * len(answered.rows)
-        rows = list(enumerate(zip(lines, answered.rows, strict=True), 1))
+        rows = list(enumerate(zip(lines, answered.rows, strict=True)))
         shown = [
             (
                 number,

@@ -142,7 +142,7 @@ def test_what_is_wrong_is_refused_in_its_own_form(answering: Api) -> None:
         ({"inputs": ROWS, "instances": ROWS}, 422, "one of"),
         ([ROWS], 422, "JSON object"),
         ({"inputs": "abc"}, 422, "list of rows"),
-        ({"inputs": [[1, 2]]}, 422, "Row 1 has 2 numbers"),
+        ({"inputs": [[1, 2]]}, 422, "Row 0 (counted from 0) has 2 numbers"),
         ({"inputs": [[1, None, 2]]}, 422, "null"),
         ({"inputs": {"a": [1, 2], "b": [1]}}, 422, "as many values"),
         ({"dataframe_split": ROWS}, 422, '"columns"'),

@@ -365,7 +365,7 @@ def test_frames_and_dicts_are_tables() -> None:
 
 def test_classes_of_rows_are_counted_and_slips_have_their_row() -> None:
     labels = ["a", "b"] * 10 + ["slip"]
-    counted = 'Classes: a (10), b (10), slip (1). "slip" (row 21) is in one row alone: is it a slip?'
+    counted = 'Classes: a (10), b (10), slip (1). "slip" (row 20, counted from 0) is in one row alone: is it a slip?'
     for made in (
         guess(pandas.DataFrame({"age": range(21), "label": labels})),
         guess([{"age": k % 5} for k in range(21)], labels),
@@ -374,7 +374,7 @@ def test_classes_of_rows_are_counted_and_slips_have_their_row() -> None:
     ):
         assert counted in made.sentence
     slip = guess(np.zeros((21, 3)), ["seven", "eight"] * 10 + ["sevne"]).sentence
-    assert slip.endswith('"sevne" (row 21), in 1 row, is like "seven", in 10: is it a slip?')
+    assert slip.endswith('"sevne" (row 20, counted from 0), in 1 row, is like "seven", in 10: is it a slip?')
     assert guess(np.zeros((4, 3)), [1, None, True, 2.0]).classes == {"1": 1, "true": 1, "2": 1}
     assert guess(np.zeros((40, 3)), np.arange(40) / 2).classes == {}
     with pytest.raises(ValueError, match='"label" is the target and left out: say one of them'):

@@ -80,7 +80,10 @@ def test_a_frame_becomes_objects_without_what_is_missing() -> None:
 def test_dicts_stay_what_they_are_but_for_what_json_has_not() -> None:
     sent = [{"age": np.float32(0.5), "city": "Osaka", "note": None, "fee": float("nan"), "booked": date(2026, 1, 2)}]
     assert table_rows(sent) == [{"age": 0.5, "city": "Osaka", "booked": "2026-01-02"}]
-    with pytest.raises(ValueError, match=r"^Row 2 names no cells, and others do: send dicts alone, or lists alone\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Row 1 \(counted from 0\) names no cells, and others do: send dicts alone, or lists alone\.$",
+    ):
         table_rows([sent[0], [0.5, "Osaka"]])
 
 
@@ -180,9 +183,9 @@ def test_rows_that_name_their_cells_are_dicts() -> None:
         assert table_rows(named_rows(named)) == rows
     for plain in (frame, np.ones((2, 2)), [np.ones(2)], [(1, 2)], ["ab"], [], frame["n"], [frame["n"].to_numpy()]):
         assert not name_cells(plain)
-    with pytest.raises(ValueError, match='Columns 1 and 2 of row 1 are both called "n"'):
+    with pytest.raises(ValueError, match=r'Columns 1 and 2 of row 0 \(counted from 0\) are both called "n"'):
         named_rows([pandas.Series([1, 2], index=["n", "n"])])
-    with pytest.raises(ValueError, match="Row 2 names no cells"):
+    with pytest.raises(ValueError, match=r"Row 1 \(counted from 0\) names no cells"):
         named_rows([{"n": 1}, [2]])
 
 

@@ -68,10 +68,13 @@ def test_what_is_wrong_is_refused_by_column_and_row() -> None:
         ([column("age", "FP64", [1, 2], shape=[3])], "2 elements; shape"),
         ([column("age", "FP128", [1])], "FP128"),
         ([column("age", "FP64", {"a": 1})], "where a list of its elements is due"),
-        ([column("age", "FP64", [1, "two"])], 'Row 2 of age: "two" is not a number: write one such as 12.5'),
-        ([column("age", "BYTES", ["31"])], 'Row 1 of age: "31" is text: a number is due'),
-        ([column("member", "BYTES", ["yes"])], "Row 1 of member: .* true or false"),
-        ([column("booked", "BYTES", ["29/11/2026"])], "Row 1 of booked: This is no date"),
+        (
+            [column("age", "FP64", [1, "two"])],
+            r'Row 1 \(counted from 0\) of age: "two" is not a number: write one such as 12.5',
+        ),
+        ([column("age", "BYTES", ["31"])], r'Row 0 \(counted from 0\) of age: "31" is text: a number is due'),
+        ([column("member", "BYTES", ["yes"])], r"Row 0 \(counted from 0\) of member: .* true or false"),
+        ([column("booked", "BYTES", ["29/11/2026"])], r"Row 0 \(counted from 0\) of booked: This is no date"),
         ([{"name": "age", "shape": [1], "datatype": "FP64"}], "neither data nor"),
         ([column("age", "FP64", [1], parameters={"shared_memory_region": "x"})], "no shared memory"),
     ]:
@@ -83,8 +86,8 @@ def test_bytes_that_are_none_of_the_datatype_are_refused() -> None:
     for datatype, data, words in [
         ("FP64", b"1234567", "age has 7 bytes; FP64 of shape"),
         ("BOOL", b"\x02", "other than 0 and 1"),
-        ("BYTES", b"\x09\x00\x00\x00a", "Row 1 of age is cut short"),
-        ("BYTES", elements(b"\xff"), "age, row 1 is not UTF-8"),
+        ("BYTES", b"\x09\x00\x00\x00a", r"Row 0 \(counted from 0\) of age is cut short"),
+        ("BYTES", elements(b"\xff"), r"age, row 0 \(counted from 0\) is not UTF-8"),
     ]:
         tensor = {"name": "age", "shape": [1], "datatype": datatype, "parameters": {"binary_data_size": len(data)}}
         with pytest.raises(InvalidContent, match=words):

@@ -59,7 +59,7 @@ FAULTS: list[tuple[Any, str]] = [
     ({"inputs": [tensor(shape=[-1, 3])]}, "at least one row"),
     ({"inputs": [tensor(shape=[0, 3], data=[])]}, "at least one row"),
     ({"inputs": [tensor(shape=[1.0, 3])]}, "inputs[0].shape[0]"),
-    ({"inputs": [tensor([1, None, 3])]}, "Row 1 of input has null"),
+    ({"inputs": [tensor([1, None, 3])]}, "Row 0 (counted from 0) of input has null"),
     ({"inputs": [tensor([1, True, 3])]}, "true or false"),
     ({"inputs": [tensor([1, "2", 3])]}, "has text"),
     ({"inputs": [tensor([[1, 2], [3]])]}, "nested as its shape"),
@@ -68,8 +68,8 @@ FAULTS: list[tuple[Any, str]] = [
     ({"inputs": [tensor([[1, 2, 3], [4, 5, 6]], shape=[3, 3])]}, "nested as its shape"),
     ({"inputs": [tensor("1, 2, 3")]}, "data of input is text"),
     ({"inputs": [tensor(None)]}, "neither data nor"),
-    ({"inputs": [tensor([1, 2, 1e39])]}, "Row 1 has a number"),
-    ({"inputs": [tensor([1, 2, 10**400])]}, "Row 1 of input has a number beyond"),
+    ({"inputs": [tensor([1, 2, 1e39])]}, "Row 0 (counted from 0) has a number"),
+    ({"inputs": [tensor([1, 2, 10**400])]}, "Row 0 (counted from 0) of input has a number beyond"),
     ({"inputs": [tensor([1, 2, 200], datatype="INT8")]}, "no INT8"),
     ({"inputs": [tensor([1, 2, -1], datatype="UINT64")]}, "no UINT64"),
     ({"inputs": [tensor([1, 2, 3.5], datatype="INT32")]}, "no INT32"),
@@ -105,9 +105,17 @@ BINARY: list[tuple[dict[str, Any], bytes, str]] = [
     ({"parameters": {"binary_data_size": -12}}, b"\0" * 12, "0 or more"),
     ({"parameters": {"binary_data_size": "12"}}, b"\0" * 12, "whole number of bytes"),
     ({"parameters": {"binary_data_size": True}}, b"\0", "whole number of bytes"),
-    ({"shape": [1, 3]}, np.array([[1, np.nan, 3]], "<f4").tobytes(), "Row 1 has a number that is NaN"),
-    ({"shape": [1, 3], "datatype": "FP64"}, np.array([[1, 1e300, 3]], "<f8").tobytes(), "Row 1 has a number"),
-    ({"shape": [1, 3], "datatype": "FP16"}, np.array([[1, np.inf, 3]], "<f2").tobytes(), "Row 1 has a number"),
+    ({"shape": [1, 3]}, np.array([[1, np.nan, 3]], "<f4").tobytes(), "Row 0 (counted from 0) has a number that is NaN"),
+    (
+        {"shape": [1, 3], "datatype": "FP64"},
+        np.array([[1, 1e300, 3]], "<f8").tobytes(),
+        "Row 0 (counted from 0) has a number",
+    ),
+    (
+        {"shape": [1, 3], "datatype": "FP16"},
+        np.array([[1, np.inf, 3]], "<f2").tobytes(),
+        "Row 0 (counted from 0) has a number",
+    ),
 ]
 
 
@@ -165,15 +173,18 @@ def test_texts_are_bytes_elements() -> None:
     bare = read_inference(b"where is it", "0", TEXTS, "it", OUTPUTS)
     assert (bare.rows.tolist(), bare.wanted) == (["where is it"], [Wanted("class", True), Wanted("scores", True)])
     for behind, says in [
-        (both[:-1], "Row 2 of input is cut short"),
-        (both + b"\1\0", "Row 3 of input is cut short"),
+        (both[:-1], r"Row 1 \(counted from 0\) of input is cut short"),
+        (both + b"\1\0", r"Row 2 \(counted from 0\) of input is cut short"),
         (element(b"a"), "1 elements; shape [2] has 2"),
         (element(b"\xff") + element(b"b"), "Text 1 is not UTF-8"),
-        (element(b"") + element(b"b"), "Text 1 is empty"),
+        (element(b"") + element(b"b"), r"Text 0 \(counted from 0\) is empty"),
     ]:
         with pytest.raises(InvalidContent, match=says.replace("[", r"\[")):
             read(TEXTS, behind, shape=[2], datatype="BYTES")
-    for members, says in [({"data": ["a", 1]}, "Row 2 of input has a number"), ({"datatype": "FP32"}, "takes no FP32")]:
+    for members, says in [
+        ({"data": ["a", 1]}, r"Row 1 \(counted from 0\) of input has a number"),
+        ({"datatype": "FP32"}, "takes no FP32"),
+    ]:
         with pytest.raises(InvalidContent, match=says):
             read(TEXTS, **{"shape": [2], "datatype": "BYTES", "data": ["a", "b"], **members})
 
@@ -189,10 +200,13 @@ def test_images_are_files_or_numbers() -> None:
         read_inference(png, "0", FACES, "faces", OUTPUTS),
     ):
         assert inference.rows.tolist() == lists.tolist()
-    for behind, says in [(b"none", "Row 1 is no image"), (picture("PNG", PIXELS[:3]), "takes 5 x 4")]:
+    for behind, says in [
+        (b"none", r"Row 0 \(counted from 0\) is no image"),
+        (picture("PNG", PIXELS[:3]), "takes 5 x 4"),
+    ]:
         with pytest.raises(InvalidContent, match=says):
             read(FACES, element(behind), shape=[1], datatype="BYTES")
-    with pytest.raises(InvalidContent, match="Row 1 is not base64"):
+    with pytest.raises(InvalidContent, match=r"Row 0 \(counted from 0\) is not base64"):
         read(FACES, shape=[1], datatype="BYTES", data=["?"])
 
 

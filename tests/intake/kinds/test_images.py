@@ -125,8 +125,13 @@ def test_faults_are_named() -> None:
         ([{}], GREY, "/inputs/0", "is no image"),
         ([{"png": "", "jpeg": ""}], GREY, "/inputs/0", "is no image"),
         (row(encoded(grey())), GREY, "/inputs", "one bare image"),
-        ([row(encoded(grey())), [[[1, 2, 3]]]], GREY, "/inputs/1/0", "Row 2 has 1 lines"),
-        ([row(encoded(grey())), [[[1, 2, 3], [1, 2, "3"]]]], GREY, "/inputs/1/0/1/2", "Row 2 has text"),
+        ([row(encoded(grey())), [[[1, 2, 3]]]], GREY, "/inputs/1/0", "Row 1 (counted from 0) has 1 lines"),
+        (
+            [row(encoded(grey())), [[[1, 2, 3], [1, 2, "3"]]]],
+            GREY,
+            "/inputs/1/0/1/2",
+            "Row 1 (counted from 0) has text",
+        ),
         ([row(encoded(grey())), 5], GREY, "/inputs/1", "a number where a list"),
         ([row(encoded(grey())), [[[1, 2, 3], [1, 2, 1e39]]]], GREY, "/inputs/1/0/1/2", "float32"),
         (

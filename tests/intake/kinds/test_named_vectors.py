@@ -30,20 +30,28 @@ def test_objects_are_read_by_name_and_lists_by_position(rows: list[Any]) -> None
 @pytest.mark.parametrize(
     ("rows", "pointer", "sentence"),
     [
-        ([{"a": 1, "é": 2}, {"a": 1}], "/inputs/1", "Row 2: é is missing. Add what is missing, or leave the row out."),
-        ([{}], "/inputs/0", "Row 1: a, é are missing."),
+        (
+            [{"a": 1, "é": 2}, {"a": 1}],
+            "/inputs/1",
+            "Row 1 (counted from 0): é is missing. Add what is missing, or leave the row out.",
+        ),
+        ([{}], "/inputs/0", "Row 0 (counted from 0): a, é are missing."),
         (
             [[1, 2], {"a": 1, "b": 2}],
             "/inputs/1/b",
-            'Row 2: "b" is no column of m. Leave it out: its columns are a, é.',
+            'Row 1 (counted from 0): "b" is no column of m. Leave it out: its columns are a, é.',
         ),
-        ([{"a": 1, "é": 2, "id": 7}], "/inputs/0/id", 'Row 1: "id" is no column of m.'),
+        ([{"a": 1, "é": 2, "id": 7}], "/inputs/0/id", 'Row 0 (counted from 0): "id" is no column of m.'),
         ([{"a": 1, " a": 1, "é": 2}], "/inputs/0/ a", "This column is there twice."),
-        ([{"a": 1, "é": None}], "/inputs/0/é", "Row 1, é: This is null: a number is due. Fill it in, or leave"),
-        ([{"a": "3,14", "é": 1}], "/inputs/0/a", "Row 1, a: This is text: a number is due."),
-        ([{"a": True, "é": 1}], "/inputs/0/a", "Row 1, a: This is true or false: a number is due."),
+        (
+            [{"a": 1, "é": None}],
+            "/inputs/0/é",
+            "Row 0 (counted from 0), é: This is null: a number is due. Fill it in, or leave",
+        ),
+        ([{"a": "3,14", "é": 1}], "/inputs/0/a", "Row 0 (counted from 0), a: This is text: a number is due."),
+        ([{"a": True, "é": 1}], "/inputs/0/a", "Row 0 (counted from 0), a: This is true or false: a number is due."),
         ([{"a": 1e39, "é": 1}], "/inputs/0/a", "beyond what a float32 can hold"),
-        ([{"a": 1, "é": 2}, [1]], "/inputs/1", "Row 2 has 1 numbers; m takes 2."),
+        ([{"a": 1, "é": 2}, [1]], "/inputs/1", "Row 1 (counted from 0) has 1 numbers; m takes 2."),
         ({"a": 1, "é": 2}, "/inputs", "inputs is a list of rows of numbers"),
     ],
 )
@@ -61,5 +69,7 @@ def test_a_member_that_stands_twice_is_refused() -> None:
 
 
 def test_a_model_without_names_takes_no_objects() -> None:
-    with pytest.raises(InvalidContent, match="Row 1 has an object where a list of 2 numbers is due"):
+    with pytest.raises(
+        InvalidContent, match=r"Row 0 \(counted from 0\) has an object where a list of 2 numbers is due"
+    ):
         read_rows([{"a": 1, "é": 2}], PLAIN, "m")

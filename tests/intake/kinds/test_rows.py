@@ -29,14 +29,14 @@ def rows_of(inputs: Any, spec: InputSpec = VECTOR, long: bool = False) -> np.nda
 def test_faults_are_named() -> None:
     for long in [False, True]:
         for inputs, spec, pointer, sentence in [
-            ([[1, 2]], VECTOR, "/inputs/0", "Row 1 has 2 numbers; digits takes 3."),
-            ([[1, 2, 3], [1, 2, 3, 4]], VECTOR, "/inputs/1", "Row 2 has 4 numbers; digits takes 3."),
-            ([[1, 2, 3], []], VECTOR, "/inputs/1", "Row 2 has 0 numbers"),
+            ([[1, 2]], VECTOR, "/inputs/0", "Row 0 (counted from 0) has 2 numbers; digits takes 3."),
+            ([[1, 2, 3], [1, 2, 3, 4]], VECTOR, "/inputs/1", "Row 1 (counted from 0) has 4 numbers; digits takes 3."),
+            ([[1, 2, 3], []], VECTOR, "/inputs/1", "Row 1 (counted from 0) has 0 numbers"),
             ([], VECTOR, "/inputs", "inputs is empty"),
-            ([[]], VECTOR, "/inputs/0", "Row 1 has 0 numbers"),
-            ([{"png": "a"}], VECTOR, "/inputs/0", "Row 1 has an object"),
+            ([[]], VECTOR, "/inputs/0", "Row 0 (counted from 0) has 0 numbers"),
+            ([{"png": "a"}], VECTOR, "/inputs/0", "Row 0 (counted from 0) has an object"),
             ([1, 2, 3], VECTOR, "/inputs", "one bare row"),
-            ([[1, 2, "3"]], VECTOR, "/inputs/0/2", "Row 1 has text where a number is due"),
+            ([[1, 2, "3"]], VECTOR, "/inputs/0/2", "Row 0 (counted from 0) has text where a number is due"),
             ([[1, None, 3]], VECTOR, "/inputs/0/1", "null"),
             ([[1, True, 3]], VECTOR, "/inputs/0/1", "true or false"),
             ([[1, [2], 3]], VECTOR, "/inputs/0/1", "a list"),
@@ -46,8 +46,8 @@ def test_faults_are_named() -> None:
             ([[1, 2, 1e39]], VECTOR, "/inputs/0/2", "float32"),
             ([[1, 2, -(10**400)]], VECTOR, "/inputs/0/2", "float32"),
             ([[[1, 2], [3, 4]]], IMAGE, "/inputs", "one bare row"),
-            ([[[[1, 2], [3]]]], IMAGE, "/inputs/0/0/1", "Row 1 has 1 numbers; digits takes 2."),
-            ([[[[1, 2]]]], IMAGE, "/inputs/0/0", "Row 1 has 1 lines"),
+            ([[[[1, 2], [3]]]], IMAGE, "/inputs/0/0/1", "Row 0 (counted from 0) has 1 numbers; digits takes 2."),
+            ([[[[1, 2]]]], IMAGE, "/inputs/0/0", "Row 0 (counted from 0) has 1 lines"),
             ([[1, 2, 3, 4]], IMAGE, "/inputs/0", "4 channels; digits takes 1 (in all [1][2][2])"),
         ]:
             with refused(pointer, sentence):

@@ -107,7 +107,11 @@ def test_minus_zero_is_zero_and_other_numbers_are_kept_to_the_last_bit() -> None
 
 
 FAULTS: list[tuple[str, str, str]] = [
-    ('[{"age": "31"}]', "/inputs/0/age", 'Row 1, age: "31" is text: a number is due, without quotes, or null'),
+    (
+        '[{"age": "31"}]',
+        "/inputs/0/age",
+        'Row 0 (counted from 0), age: "31" is text: a number is due, without quotes, or null',
+    ),
     ('[{"age": "12,5"}]', "/inputs/0/age", '"12,5" is not a number here: write 12.5, a point'),
     ('[{"age": "1,234.5"}]', "/inputs/0/age", "write 1234.5, a point"),
     ('[{"age": true}]', "/inputs/0/age", "This is true or false: a number is due"),
@@ -145,12 +149,16 @@ FAULTS: list[tuple[str, str, str]] = [
     ('[{}, {"ciyt": "Osaka"}]', "/inputs/1/ciyt", '"ciyt" is no column of stays. Near: "city".'),
     ('[{"~a/b": 1}]', "/inputs/0/~0a~1b", "Leave it out: its columns are age, city, plan, booked, member, order id."),
     ('[{"city": "a", " city": "b"}]', "/inputs/0/ city", "This column is there twice"),
-    ("[5]", "/inputs/0", "Row 1 is a number: an object is due"),
-    ("[[], 5]", "/inputs/0", "Row 1 has 0 cells; stays takes 6, in the order of its columns: age, city"),
-    ('[[1, "a", "plus", null, true]]', "/inputs/0", "Row 1 has 5 cells"),
-    ('[[1, "a", "plus", null, true, "id", 7]]', "/inputs/0", "Row 1 has 7 cells"),
-    ('[{}, "age"]', "/inputs/1", "Row 2 is text: an object is due"),
-    ("[{}, null]", "/inputs/1", "Row 2 is null: an object is due"),
+    ("[5]", "/inputs/0", "Row 0 (counted from 0) is a number: an object is due"),
+    (
+        "[[], 5]",
+        "/inputs/0",
+        "Row 0 (counted from 0) has 0 cells; stays takes 6, in the order of its columns: age, city",
+    ),
+    ('[[1, "a", "plus", null, true]]', "/inputs/0", "Row 0 (counted from 0) has 5 cells"),
+    ('[[1, "a", "plus", null, true, "id", 7]]', "/inputs/0", "Row 0 (counted from 0) has 7 cells"),
+    ('[{}, "age"]', "/inputs/1", "Row 1 (counted from 0) is text: an object is due"),
+    ("[{}, null]", "/inputs/1", "Row 1 (counted from 0) is null: an object is due"),
     ("[]", "/inputs", "inputs is empty"),
     ('{"age": 3}', "/inputs", "This is one bare row, and a list of rows is due"),
     ('"age"', "/inputs", "inputs is a list of rows"),

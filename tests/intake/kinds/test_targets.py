@@ -49,7 +49,7 @@ def test_targets_become_numbers() -> None:
 def test_what_is_no_target_is_refused_at_its_place() -> None:
     for value, size, pointer, word in [
         ("12", 1, "", "without quotes"),
-        ("12,5", 1, "", 'Target 3: "12,5" is not a number here: write 12.5'),
+        ("12,5", 1, "", 'Target 2 (counted from 0): "12,5" is not a number here: write 12.5'),
         ("1.234,5", 1, "", "write 1234.5"),
         ("much", 1, "", '"much" is not a number'),
         ("-l2.O", 1, "", "is it -12.0? Write one such as 12.5"),

@@ -221,7 +221,7 @@ def test_a_target_beyond_the_grid_is_refused_and_named() -> None:
     X, y = curve(60)
     stream = NumberStream(vector(5))
     stream.learns(X, y)
-    with pytest.raises(MethodRefused, match=r"1e\+09 of row 3 .* a new model"):
+    with pytest.raises(MethodRefused, match=r"1e\+09 of row 2 \(counted from 0\) .* a new model"):
         stream.learns(X[:4], np.array([200, 210, 1e9, 190.0]))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.api.reader.kinds.kind import Kind, Rights
+from service.contract.figures import row_number
 from service.contract.tables import TableInput
 from service.contract.targets.number_target import LARGEST_TARGET, ColumnYardstick, NumberTarget
 from service.errors import InvalidContent
@@ -72,7 +73,7 @@ def _at_rows(numbers: Sequence[int]) -> Iterator[None]:
         [(pointer, sentence)] = fault.errors
         place, *column = pointer.split("/")[2:]
         row = numbers[int(place)]
-        sentence = re.sub(r"^Target \d+", f"Target {row + 1}", sentence)
+        sentence = re.sub(r"^Target \d+", f"Target {row}", sentence)
         raise InvalidContent.at("/".join(["/rows", str(row), *column]), sentence) from None
 
 
@@ -85,7 +86,7 @@ def _check_columns(targets: Floats, inputs: NDArray[Any], spec: TableInput, targ
             name = spec.columns[place].name
             raise InvalidContent.at(
                 f"/{ROWS}/{rows[0]}{pointer_to([name])}",
-                f"Row {rows[0] + 1} has no {name}, which {use}. Send it, or leave the row out.",
+                f"Row {row_number(rows[0])} has no {name}, which {use}. Send it, or leave the row out.",
             )
 
 

@@ -256,6 +256,7 @@ def _left_out_noted(rows: Sequence[SuspectRow]) -> list[str]:
     if not rows:
         return []
     count, them = ("1 row carries", "it") if len(rows) == 1 else (f"{len(rows)} rows carry", "them")
+    count = f"At least {count}" if len(rows) == SUSPECT_ROWS else count
     return [f"{count} a label that all other rows speak against: is it a slip? The report lists {them}."]
 
 
@@ -270,9 +271,13 @@ def _notes(
             f'{most.alike} rows that lie close together say "{most.label}" where version {assessment.live} says '
             f'"{most.suggested}": they are listed first. Learned, they may change the answer to rows like them.'
         )
-    if surely := sum(row.score >= assessment.policy.familiar.confident for row in listed):
-        rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely} rows carry", "them")
-        notes.append(f"{rows} a label where version {assessment.live} is sure of another one; the report lists {them}.")
+    confident = assessment.policy.familiar.confident
+    surely = int((evidence.conflict & (assessment.base.on_batch.scores >= confident)).sum()) if assessment.base else 0
+    if surely:
+        rows, them = ("1 row carries", "it") if surely == 1 else (f"{surely:,} rows carry", "them")
+        shown = sum(row.score >= confident for row in listed)
+        some = f"{shown:,} of {them}" if shown < surely else them
+        notes.append(f"{rows} a label where version {assessment.live} is sure of another one; the report lists {some}.")
     known = int(evidence.known.sum())
     if known and known - evidence.rows >= 0.3 * known:
         notes.append(f"{known - evidence.rows:,} of {known:,} rows of known classes {UNLIKE}.")

@@ -9,6 +9,7 @@ import numpy as np
 from service.contract.enums import Outcome
 from service.contract.figures import amount
 from service.contract.number_report import (
+    MOST_OUTLIERS,
     BatchErrors,
     NumberBatch,
     NumberReport,
@@ -41,8 +42,6 @@ from service.learning.ledger.batch_weights import weights_of
 from service.learning.update_data import Data
 from service.learning.wording import rows as counted_rows
 
-MOST_OUTLIERS = 100
-"""Outlying targets that are listed."""
 FAR = 12.0
 """Until tested batches say what is usual, a target is far off where its error is so many times the median of its batch:
 no normal error lies there, of Laplace's 2 in 10,000, of Student's with three degrees of freedom 3 in 1,000. Three

@@ -238,7 +238,7 @@ def outliers(batch: BatchFigures, measured: NumberMeasured, number: OneNumber, p
 
 
 def _farthest(far: Outlying) -> str:
-    return f"row {far.row + 1} says {amount(far.target)} where it expects {amount(far.value)}"
+    return f"row {far.row}, counted from 0, says {amount(far.target)} where it expects {amount(far.value)}"
 
 
 @silent_without(_batch)

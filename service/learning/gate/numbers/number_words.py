@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.contract.enums import Verdict
-from service.contract.figures import amount, percent
-from service.contract.number_report import Errors, NumberReport, TestedErrors
+from service.contract.figures import amount, percent, row_number
+from service.contract.number_report import MOST_OUTLIERS, Errors, NumberReport, TestedErrors
 from service.learning.gate.words import VerdictWords
 from service.learning.wording import MANY, rows, trusted_rows
 
@@ -49,9 +49,8 @@ def _rows_far_out(report: NumberReport) -> str:
     several, named = bool(report.batch.parts) or len({row.batch for row in far}) > 1, list[str]()
     for row in far[:NAMED_ROWS]:
         of, number = f" of {row.batch}" if several else "", f' for "{row.name}"' if row.name else ""
-        named.append(
-            f"row {row.row + 1:,}{of} says {amount(row.target)}{number} where {amount(row.value)} was expected"
-        )
+        which = row.row if named else row_number(row.row)
+        named.append(f"row {which}{of} says {amount(row.target)}{number} where {amount(row.value)} was expected")
     more = f"; {len(far) - NAMED_ROWS:,} more are far out" if len(far) > NAMED_ROWS else ""
     return f"R{', '.join(named)[1:]}{more}."
 
@@ -96,5 +95,6 @@ def _far_out(report: NumberReport) -> str:
     far = len(report.batch.far_rows)
     if not far:
         return ""
-    are = "is" if far == 1 else "are"
-    return f" {far} of its targets {are} far from what was expected, and learned all the same. {_rows_far_out(report)}"
+    are, least = "is" if far == 1 else "are", "At least " if len(report.batch.outliers) == MOST_OUTLIERS else ""
+    what = f"{least}{far} of its targets {are} far from what was expected, and learned all the same."
+    return f" {what} {_rows_far_out(report)}"

@@ -217,8 +217,9 @@ def test_outliers_are_listed_in_their_own_unit(lineage: Lineage) -> None:
     assert first.error == pytest.approx(abs(first.value - first.target))
     assert first.error > 700
     assert report.gate.outcome is not Outcome.PASS
-    assert f"ow 8 says {figures.amount(y[7])} where {figures.amount(first.value)} was expected" in verdict_sentence(
-        report, Verdict.REJECTED, 9, 8
+    assert (
+        f"ow 7 (counted from 0) says {figures.amount(y[7])} where {figures.amount(first.value)} was expected"
+        in verdict_sentence(report, Verdict.REJECTED, 9, 8)
     )
 
 
@@ -246,7 +247,7 @@ def test_a_version_that_goes_live_with_outliers_says_so(lineage: Lineage) -> Non
     assert "outliers" not in NumberWords().gained(clean)
     y[[7, 30]] += np.array([900.0, -700.0])
     report = numbers(lineage.offer(lineage.offered(x, y)).report)
-    says = f"row 8 says {figures.amount(y[7])} where"
+    says = f"row 7 (counted from 0) says {figures.amount(y[7])} where"
     told = (
         NumberWords()
         .gained(report)

@@ -126,9 +126,9 @@ def test_a_few_targets_far_out_are_held_and_listed(stream: Stream, batch: tuple[
     assert outlying(a)[:, 0].nonzero()[0].tolist() == [41, 60, 70, 71]
     value = a.grid.value(stream.answers(inputs[41:42]))[0, 0]
     assert report.why == (
-        "Held: 4 of 96 targets are far beyond any error that version 7 made (row 42 says 1,190 where it expects "
-        f"{amount(value)}). Version 7 stays live. Look at the listed rows, then promote it or send the batch without "
-        "them."
+        "Held: 4 of 96 targets are far beyond any error that version 7 made (row 41, counted from 0, says 1,190 where "
+        f"it expects {amount(value)}). Version 7 stays live. Look at the listed rows, then promote it or send "
+        "the batch without them."
     )
 
 
