@@ -34,6 +34,7 @@ VERBS = {
         "models": ("look.models", "list the models"),
         "versions": ("look.versions", "list the versions of a model"),
         "updates": ("look.updates", "list what was sent to a model, and what came of it"),
+        "batches": ("look.batches", "list the batches of a model, to look at or take back"),
         "report": ("look.report", "what a version gained and lost"),
         "compare": ("look.compare", "two versions side by side"),
         "watch": ("look.watch", "what a model does now"),

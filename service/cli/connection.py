@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,36 +15,66 @@ if TYPE_CHECKING:
     from service.client import Client
 
 ANSWER_SECONDS = 30.0
+NAMES = "/batches/"
+"""Points to batches that a body names: one that is refused is not there."""
 
 
 @contextmanager
 def connected() -> Iterator[Client]:
-    """A client. What the service calls invalid is wrong usage, as what cannot be sent to it. Raises WrongUsage, and
-    ClientError for all else; both say it in options of the terminal."""
-    from service.client import Client, Conflict, InvalidContent  # httpx and numpy, a quarter of a second
+    """A client. What the service calls invalid is wrong usage, as what cannot be sent to it, but for batches that are
+    not there. Raises WrongUsage, and ClientError for all else; both say it in options of the terminal."""
+    from service.client import Client, InvalidContent  # httpx and numpy, a quarter of a second
+    from service.client.errors import ClientError
 
     with Client() as client:
         try:
             yield client
         except (InvalidContent, ValueError) as refused:
-            raise WrongUsage(in_options(str(refused))) from refused
-        except Conflict as refused:
+            sentence = in_options(str(refused))
+            if isinstance(refused, InvalidContent) and any(e.pointer.startswith(NAMES) for e in refused.errors):
+                raise ClientError(sentence) from refused
+            raise WrongUsage(sentence) from refused
+        except ClientError as refused:
             refused.args = (in_options(str(refused)),)
             raise
 
 
 def in_options(sentence: str) -> str:
-    """A sentence of the service with the options of the terminal in it."""
-    sentence = re.sub(r"or name (\S+) in gaps", r"or say --gaps \1", sentence)
-    sentence = re.sub(r'\bgaps="([^"]+)"', lambda said: f"--gaps {shlex.quote(said[1])}", sentence)
-    sentence = re.sub(r'(?:"expect": |expect=)"(\w+)"', r"--expect \1", sentence)
-    sentence = re.sub(r'\btarget="([^"]+)"', lambda said: f"--label {shlex.quote(said[1])}", sentence)
-    sentence = re.sub(r'\bleave_out="([^"]+)"', lambda said: f"--leave-out {shlex.quote(said[1])}", sentence)
-    sentence = re.sub(r'POST \{"batches": "pending"\} to /v1/models/([^/\s]+)/updates', r"tsuika learn \1", sentence)
-    nothing = r"(in (\S+)): POST a batch first, or send rows with the update"
-    sentence = re.sub(nothing, r"\1. Send rows: tsuika push \2 FILE", sentence)
-    sentence = re.sub(r"(Version (\d+) .*)POST /v1/models/([^/\s]+)/deployments", r"\1tsuika promote \3@\2", sentence)
-    return re.sub(r'\b(delimiter|decimal|encoding|dates)="(\S+?)"', r"--\1 '\2'", sentence)
+    """A sentence of the service with what one types in a terminal in the place of calls and of members of bodies."""
+    for said, typed in TYPED:
+        sentence = said.sub(typed, sentence)
+    return sentence
+
+
+def _quoted(option: str) -> Callable[[re.Match[str]], str]:
+    return lambda said: f"{option} {shlex.quote(said[1])}"
+
+
+_MODEL = r"/v1/models/([^/\s]+)"
+TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(said), typed)
+    for said, typed in (
+        (r"or name (\S+) in gaps", r"or say --gaps \1"),
+        (r'\bgaps="([^"]+)"', _quoted("--gaps")),
+        (r'(?:"expect": |expect=)"(\w+)"', r"--expect \1"),
+        (r'\btarget="([^"]+)"', _quoted("--label")),
+        (r'\bleave_out="([^"]+)"', _quoted("--leave-out")),
+        (r'\b(delimiter|decimal|encoding|dates)="(\S+?)"', r"--\1 '\2'"),
+        (r'(?:send|say) "?new_classes(?:": |=)"allow"', "say --new-classes"),
+        (r'send "erase": true', "say --erase"),
+        (r'promote it with "rebase": true: that is', "tsuika rebase MODEL@VERSION: it is"),
+        (rf'POST \{{"batches": "pending"\}} to {_MODEL}/updates', r"tsuika learn \1"),
+        (r"(in (\S+)): POST a batch first, or send rows with the update", r"\1. Send rows: tsuika push \2 FILE"),
+        (rf"(Version (\d+) .*)POST {_MODEL}/deployments", r"\1tsuika promote \3@\2"),
+        (r"(: )POST [^:]*?, in a terminal (tsuika .+), from Python [^,]+\.$", r"\1\2"),
+        (rf"GET {_MODEL}/(?:versions says|aliases lists)", r"tsuika versions \1 says"),
+        (r"GET /v1/keys lists", "tsuika keys list lists"),
+        (r", or POST \.\.\./batches/\S+/corrections", ""),
+        (r"\(tsuika delete-class, or DELETE [^)]*\)", "(tsuika delete-class)"),
+        (r"lists them \(batch\.new_values\)", "lists them with --json"),
+    )
+]
+"""Patterns of what the service says -> what one types here for the same."""
 
 
 def url() -> str:

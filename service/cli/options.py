@@ -15,6 +15,7 @@ Expect = Annotated[
     str | None, typer.Option(metavar="WORD", help="What changes on purpose: relabel (labels), move (numbers).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Most = Annotated[int, typer.Option("-n", "--most", metavar="N", min=1, help="How many are listed.")]
 Reason = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Why, for those who read the history; asked for on a terminal.")
 ]

@@ -78,8 +78,8 @@ class _UpdateBars:
 def _line(update: Update) -> str:
     """A line in the place of such bars."""
     title, done, total, note = stage(update)
-    share = f" {done:,} of {total:,}" if total else ""
-    return f"{title}:{share} {note}".rstrip()
+    how, share = f" ({note})" if note else "", f": {done:,} of {total:,}" if total > 1 else ""
+    return f"{title}{how}{share}"
 
 
 def _now_and_then(console: Console) -> Callable[[str], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -13,20 +14,24 @@ from service.cli.output import MARKS, plain, print_json, print_table, stderr, st
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from service.cli.files.data_file import DataFile
     from service.client.result import Result
     from service.contract.number_report import AnyReport
     from service.contract.resources import Update
 
 CODES = {"promoted": DONE, "held": HELD, "rejected": REJECTED, "superseded": HELD}
 """Exit codes of the verdicts."""
+SUSPECTS = 5
+"""Rows of a file that look wrong and are listed with their lines."""
 
 
-def print_update(schema: str, update: Update, as_json: bool) -> int:
-    """Prints what became of an update that has ended. -> the exit code"""
+def print_update(schema: str, update: Update, as_json: bool, file: DataFile | None = None) -> int:
+    """Prints what became of an update that has ended; of rows of a `file` that look wrong, their lines. -> the exit
+    code"""
     if as_json:
         print_json(schema, update.model_dump(mode="json", by_alias=True))
     elif update.verdict is not None:
-        _print_verdict(update)
+        _print_verdict(update, file)
     elif update.state == "succeeded":
         stdout().print(plain(sentence_of(update)))
     else:
@@ -75,15 +80,17 @@ def figure(report: AnyReport | None) -> str:
     return "–" if report is None else kind_of(report).figure(report)
 
 
-def _print_verdict(update: Update) -> None:
+def _print_verdict(update: Update, file: DataFile | None) -> None:
     console = stdout()
     assert update.verdict is not None
     result = result_of(update)
     console.print(marked(update.verdict, sentence_of(update)))
     print_measured(console, update.report, "  ", live=update.verdict == "promoted")
     for line in result.notes:
-        console.print(Text(f"  {plain(line)}", style="dim"))
+        console.print(Text(f"  {in_options(plain(line))}", style="dim"))
     name = f"{update.model}@{update.version}"
+    if file is not None and update.report is not None and len(update.batches) == 1:
+        _print_suspected(console, file, update)
     ways = [f"Report: tsuika report {name}"]
     if result.can_roll_back:
         ways.insert(0, f"Undo: tsuika rollback {update.model}")
@@ -100,3 +107,27 @@ def _print_verdict(update: Update) -> None:
         ways.append(f"Take the rows back: tsuika retract {update.model} {' '.join(result.to_take_back)}")
     ways.append(f"Page: {result.page}")
     console.print(Text("  " + "   ".join(ways), style="dim"))
+
+
+def _print_suspected(console: Console, file: DataFile, update: Update) -> None:
+    """Rows of the file that look wrong, by their numbers and their lines in it, a few of them."""
+    from service.client.kinds import kind_of
+
+    assert update.report is not None
+    suspected = kind_of(update.report).suspected(update.report)
+    if not suspected.cells:
+        return
+    shown = [cells[1:] for cells in suspected.cells[:SUSPECTS]]
+    columns, unit = list(suspected.columns[1:]), file.unit
+    if unit != "row":
+        last = max(int(row) for row, *_ in shown)
+        places = [str(record.place) for record in islice(file.records(), last + 1)]
+        shown = [[row, places[int(row)], *cells] for row, *cells in shown]
+        columns.insert(1, unit)
+    console.print(f"  {suspected.heading}")
+    rows = [[f"  {row}", *cells] for row, *cells in shown]
+    print_table(console, [f"  {columns[0]}", *columns[1:]], rows, f"{suspected.numbers} {unit}")
+    ways = [f"Correct them: {url()}/models/{update.model}/batches/{update.batches[0]}"]
+    if more := len(suspected.cells) - len(shown):
+        ways.insert(0, f"{more:,} more: tsuika report {update.model}@{update.version} --all")
+    console.print(Text(f"  {'   '.join(ways)}", style="dim"))

@@ -19,10 +19,10 @@ CODES = re.compile(r"\d+|(?<![^\W\d_])[^\W\d_](?![^\W\d_])")
 """Numbers and single letters in a name: those of "type A" and "type B" are meant to differ."""
 
 
-def counted_classes(rows: Mapping[str, int]) -> str:
+def counted_classes(rows: Mapping[str, int], most: int = SHOWN) -> str:
     """Classes with their rows, the first ones of them."""
-    counted = ", ".join(f"{name} ({count:,})" for name, count in list(rows.items())[:SHOWN])
-    return counted + _more(len(rows) - SHOWN)
+    counted = ", ".join(f"{name} ({count:,})" for name, count in list(rows.items())[:most])
+    return counted + _more(len(rows) - most)
 
 
 def likely_slips(rows: Mapping[str, int]) -> dict[str, str]:

@@ -140,7 +140,11 @@ def test_rows_in_json_are_read_as_they_are_sent(
     (tmp_path / "x.json").write_text(json.dumps(value))
     file = open_file(tmp_path / "x.json")
     records = list(file.records())
-    assert (file.columns, list(records[0].cells), file.at(records[1].place)) == (columns, first, "row 2")
+    assert (file.columns, list(records[0].cells), file.at(records[1].place)) == (
+        columns,
+        first,
+        "row 1 (counted from 0)",
+    )
 
 
 def test_one_column_that_is_asked_about_may_have_marks_in_its_name(tmp_path: Path) -> None:
@@ -220,7 +224,7 @@ def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path) -> N
             'Columns 1 and 2 of this .json file are both called "label"',
         ),
         ("x.jsonl", b'{"a": 1, " a": 2}', 'Columns 1 and 2 of this .jsonl file are both called "a"'),
-        ("x.json", b"[[1, 2], [3]]", "row 2: it is not as the first row is"),
+        ("x.json", b"[[1, 2], [3]]", "row 1 (counted from 0): it is not as the first row is"),
         ("x.csv", b'[{"a": 1}]', "This file is JSON, and a CSV file is due. In a terminal call it .json"),
         ("x.csv", b"PK\x03\x04", "This file is a zip archive"),
         ("x.xlsx", b"PK\x03\x04", "is a workbook. Save its sheet as CSV in UTF-8"),

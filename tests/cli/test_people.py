@@ -147,6 +147,11 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert all(re.search(row, looks[1].out) for row in ("1 +● promoted +–", "2 +● live +● promoted +1"))
     assert re.search(r"● promoted +2 +60 +20", looks[2].out), "as many rows as the file has"
     assert "Live: version 2. It knows plum" in looks[2].out
+    batches = tsuika("batches", "fruits").out
+    assert re.search(r"\nbat_\w+ +● live +learned +60 +\S+ \S+ +north +plum \(60\)\n", batches), batches
+    assert re.search(r"\nbat_\w+ +● live +learned +120 +\S+ \S+ +– +apple \(60\), pear \(60\)\n", batches), batches
+    assert batches.rstrip().endswith("Take it back: tsuika retract fruits BATCH")
+    assert len(tsuika("batches", "fruits", "-n", "1", "--json").json["items"]) == 1
     report = tsuika("report", "fruits")
     assert report.out.startswith("fruits@2, live, by ridge, learned on version 1\nLive: version 2.")
     assert re.search(r"^ 5 forgets +passed", report.out, re.M), "notes name rules by their numbers"
@@ -195,6 +200,10 @@ def test_a_file_becomes_a_model_that_learns_is_asked_and_goes_back(
     assert tsuika("retry", queued[-1].id).code == ERROR, "it has not failed"
 
     batch = again.json["batches"][0]
+    which = tsuika("retract", "fruits", "--reason", "not mine")
+    assert (which.code, "Which batch? tsuika batches fruits lists them" in which.err) == (USAGE, True)
+    by_version = tsuika("retract", "fruits@2", "--reason", "not mine")
+    assert (by_version.code, by_version.err.rstrip().endswith(f"tsuika retract fruits {batch}")) == (USAGE, True)
     taken = tsuika("retract", "fruits", batch, "--reason", "not mine", "--json")
     assert (taken.code, taken.json["report"]["exact"]) == (DONE, True)
 
@@ -323,19 +332,46 @@ def test_a_class_that_no_row_has_is_deleted_and_what_changes_is_said(
         client.model("hill").declare("plum", "aple")
         batch = next(iter(client.model("hill").batches())).id
     held = tsuika("delete-class", "hill", "pear")
-    assert (held.code, f"tsuika retract hill {batch}" in held.err) == (ERROR, True), "rows have it"
+    assert (held.code, held.err.rstrip().endswith(f"tsuika retract hill {batch}")) == (ERROR, True), "rows have it"
+    assert f'rows carry the label "pear", in batch {batch}: the class stays as long as they do.' in held.err
     unknown = tsuika("delete-class", "hill", "fig")
-    assert (unknown.code, 'is not a class of hill. It has "apple", "pear"' in unknown.err) == (USAGE, True)
+    assert (unknown.code, 'is not a class of hill. It has "apple", "pear"' in unknown.err) == (ERROR, True)
     gone = tsuika("delete-class", "hill", "aple")
-    assert (gone.code, gone.out.startswith('"aple" is deleted. Rows with the label "aple" are refused')) == (DONE, True)
+    assert (gone.code, gone.out.startswith('"aple" is no class of hill any more. No row that counts')) == (DONE, True)
+    assert "a push of rows that carry it is refused, unless it says --new-classes=aple." in gone.out
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", lambda question, err: asked.append(question))
     assert tsuika("delete-class", "hill", "plum").err.endswith("Nothing was changed.\n")
-    assert asked[0].endswith("unless a push says that it is new. Delete it?")
+    assert asked[0].endswith("unless it says --new-classes=plum. Delete it?")
     assert tsuika("delete-class", "hill", "plum", "--yes").code == DONE
     with Client() as client:
         assert client.model("hill").info().classes == ["apple", "pear"]
+
+
+def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika: Tsuika, tmp_path: Path) -> None:
+    assert tsuika("init", "orchard", save(tmp_path / "first.csv", rows(["apple", "pear"]))).code == DONE
+    assert tsuika("push", "orchard", tmp_path / "first.csv", "--method", "ridge").code == DONE
+    wrong = rows(["apple", "pear"], seed=1)
+    for row in range(7, 43, 6):
+        wrong[row][-1] = "apple"
+    file = save(tmp_path / "wrong.csv", wrong)
+    with file.open() as lines:
+        first, *others = lines.readlines()
+    file.write_text("".join([first, "\n", *others]))  # a blank line, which is no row
+    pushed = tsuika("push", "orchard", file, "--method", "ridge")
+    assert "(rows are counted from 0)" in pushed.out
+    listed = re.findall(r"^  (\d+) +(\d+) +apple +pear ", pushed.out, re.M)
+    assert len(listed) == 5, pushed.out
+    assert all(wrong[int(row)][-1] == "apple" and int(line) == int(row) + 3 for row, line in listed)
+    assert "1 more: tsuika report orchard@2 --all" in pushed.out
+    reported = tsuika("report", "orchard@2", "--all").out
+    (batch, *_) = set(re.findall(r"^(bat_\w+) +\d+ +apple +pear ", reported, re.M))
+    numbers = re.findall(rf"^{batch} +(\d+) +apple +pear ", reported, re.M)
+    assert set(numbers) > {row for row, _ in listed}
+    with Client() as client:
+        corrected = client.model("orchard").correct(batch, dict.fromkeys(map(int, numbers), "pear"), "looked again")
+    assert corrected.verdict is not None, "each of these rows was an apple"
 
 
 def test_three_mistakes_have_a_sentence_each_and_nothing_is_learned(tsuika: Tsuika, tmp_path: Path) -> None:

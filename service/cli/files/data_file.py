@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.cli.exits import WrongUsage
+from service.contract.figures import row_number
 from service.guessing.csv_dialect import OF_ROWS, SAID_NOTHING, Dialect, SaidDialect
 from service.guessing.label_column import named_label
 
 
 class Record(NamedTuple):
-    """place: a line, the number of a row from 1, or the name of a picture · cells: in the order of the columns, as text
+    """place: a line, the number of a row from 0, or the name of a picture · cells: in the order of the columns, as text
     where the file is text; None where nothing is known"""
 
     place: int | str
@@ -81,7 +82,9 @@ class DataFile:
 
     def at(self, place: int | str) -> str:
         """ "line 8" """
-        return f"{self.unit} {place:,}" if isinstance(place, int) else str(place)
+        if not isinstance(place, int):
+            return place
+        return f"row {row_number(place)}" if self.unit == "row" else f"{self.unit} {place:,}"
 
 
 def quoted(names: Sequence[str]) -> str:

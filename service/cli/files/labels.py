@@ -46,9 +46,10 @@ class LabelCounts:
             return ""
         places = ", ".join(f"{place:,}" if isinstance(place, int) else place for place in self.lacking)
         more = f" and {self.unlabelled - len(self.lacking):,} more" if self.unlabelled > len(self.lacking) else ""
+        counted = " (counted from 0)" if file.unit == "row" else ""
         if self.unlabelled == 1:
-            return f"1 row has no {noun}: {file.unit} {places}."
-        return f"{self.unlabelled:,} rows have no {noun}: {file.unit}s {places}{more}."
+            return f"1 row has no {noun}: {file.unit} {places}{counted}."
+        return f"{self.unlabelled:,} rows have no {noun}: {file.unit}s {places}{more}{counted}."
 
 
 def count_labels(file: DataFile, label: str | None) -> LabelCounts:

@@ -16,6 +16,7 @@ from service.cli.connection import in_options
 from service.cli.exits import WrongUsage
 from service.cli.files.data_file import DataFile, Record
 from service.cli.files.pictures import pictures
+from service.contract.figures import row_number
 from service.contract.tables import value_text
 from service.guessing.column_names import column_names
 from service.guessing.csv_dialect import MARKS, SAID_NOTHING, SaidDialect, dialect_in
@@ -177,8 +178,8 @@ def _json(path: Path) -> DataFile:
             cells = [row.get(name) for name in columns] if isinstance(row, dict) else row
             cells = cells if isinstance(cells, list) else [cells]
             if type(row) is not type(rows[0]) or len(cells) != len(columns):
-                raise WrongUsage(f"{path.name}, row {k + 1:,}: it is not as the first row is.")
-            yield Record(k + 1, cells if labels is None else [*cells, labels[k]])
+                raise WrongUsage(f"{path.name}, row {row_number(k)}: it is not as the first row is.")
+            yield Record(k, cells if labels is None else [*cells, labels[k]])
 
     named = isinstance(rows[0], dict)
     return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records, named=named)
@@ -213,7 +214,7 @@ def _arrays(path: Path) -> DataFile:
     def records() -> Iterator[Record]:
         for k, row in enumerate(inputs):
             cells = row.tolist() if inputs.ndim == 2 else [row]
-            yield Record(k + 1, cells if labels is None else [*cells, labels[k].item()])
+            yield Record(k, cells if labels is None else [*cells, labels[k].item()])
 
     return DataFile(path, columns if labels is None else (*columns, LABEL), "row", records, named=False)
 
@@ -238,7 +239,7 @@ def _parquet(path: Path) -> DataFile:
 
     def records() -> Iterator[Record]:
         for k, row in enumerate(rows()):
-            yield Record(k + 1, [plain_cell(cell) for cell in row])
+            yield Record(k, [plain_cell(cell) for cell in row])
 
     from service.client.rows.table_rows import plain_cell
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.text import Text
+from typer import Option
 
 from service.cli.connection import connected, in_options
 from service.cli.exits import DONE
@@ -28,10 +29,14 @@ BEFORE = (
 )
 BROUGHT = "Classes that it brought are judged on rows of its own that it had not learned."
 SUSPECTS = 10
-"""Suspect rows that are listed."""
+"""Suspect rows that are listed unless all are asked for."""
 
 
-def run(name: VersionName, as_json: Json = False) -> int:
+def run(
+    name: VersionName,
+    every: Annotated[bool, Option("--all", help="List all of its rows that look wrong, not ten.")] = False,
+    as_json: Json = False,
+) -> int:
     """Says what a version, by default the live one, gained and lost, class by class, and what each rule said."""
     named = version_of(name)
     with connected() as client:
@@ -39,11 +44,11 @@ def run(name: VersionName, as_json: Json = False) -> int:
     if as_json:
         print_json("report", version.model_dump(mode="json", by_alias=True))
     else:
-        _print(stdout(), version)
+        _print(stdout(), version, None if every else SUSPECTS)
     return DONE
 
 
-def _print(console: Console, version: Version) -> None:
+def _print(console: Console, version: Version, most: int | None) -> None:
     from service.client.kinds import kind_of
 
     state = Text("live", "green") if version.live else Text("not live", "dim")
@@ -66,7 +71,7 @@ def _print(console: Console, version: Version) -> None:
     if parts := kind.parts(report):
         _parts(console, parts)
     _rules(console, report)
-    _batch(console, report, kind.suspected(report, SUSPECTS))
+    _batch(console, version, kind.suspected(report), most)
     cost = report.cost
     console.print(Text(f"\nCost: {amount(cost.seconds)} s to learn {cost.rows:,} rows{_work(cost)}.", "dim"))
 
@@ -102,10 +107,14 @@ def _rules(console: Console, report: Any) -> None:
     print_table(console, ["rule", "", ""], rows)
 
 
-def _batch(console: Console, report: Any, suspected: Suspected) -> None:
+def _batch(console: Console, version: Version, suspected: Suspected, most: int | None) -> None:
     """Notes, and rows that look wrong."""
-    for note in [*report.notes, *report.batch.notes]:
-        console.print(plain(f"Note: {note}"))
+    assert version.report is not None
+    for note in [*version.report.notes, *version.report.batch.notes]:
+        console.print(in_options(plain(f"Note: {note}")))
     if suspected.cells:
+        shown = suspected.cells[:most]
         console.print(f"\n{suspected.heading}")
-        print_table(console, suspected.columns, suspected.cells, suspected.numbers)
+        print_table(console, suspected.columns, shown, suspected.numbers)
+        if more := len(suspected.cells) - len(shown):
+            console.print(f"{more:,} more: tsuika report {version.model}@{version.number} --all")

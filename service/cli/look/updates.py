@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from rich.text import Text
-from typer import Option
 
 from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.names import ModelName
-from service.cli.options import Json
+from service.cli.options import Json, Most
 from service.cli.output import MARKS, print_items
 from service.cli.verdicts import sentence_of
 
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = ("update", "", "version", "rows", "sent", "what became of it")
 
 
-def run(
-    model: ModelName,
-    most: Annotated[int, Option(metavar="N", min=1, help="How many are listed.")] = 20,
-    as_json: Json = False,
-) -> int:
+def run(model: ModelName, most: Most = 20, as_json: Json = False) -> int:
     """Lists the updates, newest first: the verdict on each, and why."""
     with connected() as client:
         updates = list(islice(client.model(model).updates(), most))

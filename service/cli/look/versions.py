@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from rich.text import Text
-from typer import Option
 
 from service.cli.connection import connected
 from service.cli.exits import DONE
 from service.cli.names import ModelName
-from service.cli.options import Json
+from service.cli.options import Json, Most
 from service.cli.output import MARKS, print_json, print_table, stdout
 from service.cli.verdicts import figure
 
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = ("version", "", "verdict", "learned on", "method", "good at", "batches", "made", "names")
 
 
-def run(
-    model: ModelName,
-    most: Annotated[int, Option(metavar="N", min=1, help="How many are listed.")] = 50,
-    as_json: Json = False,
-) -> int:
+def run(model: ModelName, most: Most = 50, as_json: Json = False) -> int:
     """Lists the versions, newest first: which is live, the verdict on each, and how good it was."""
     with connected() as client:
         remote = client.model(model)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from service.cli.connection import connected
+from service.cli.connection import connected, url
 from service.cli.exits import DONE, WrongUsage
 from service.cli.names import ModelName
 from service.cli.options import Json, Reason
-from service.cli.output import plain, print_result
+from service.cli.output import comma_separated, plain, print_result
 
 if TYPE_CHECKING:
     from service.client import RemoteModel
+
+MOST_NAMED = 5
+"""Batches that a refusal names."""
 
 
 def run(
@@ -25,7 +29,8 @@ def run(
     yes: Annotated[bool, Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Takes a class out of a model: rows of it are refused again. No batch that is not taken back may have any.
+    """Takes a class out of a model that no row carries any more: rows of it are refused again. A class that rows of a
+    batch carry is kept, until that batch is taken back or its rows are corrected.
 
     On a terminal it says what will change, and asks.
     """
@@ -34,30 +39,46 @@ def run(
         change = plain(_change(remote, name))
         if not yes and sys.stdin.isatty() and not typer.confirm(f"{change} Delete it?", err=True):
             raise WrongUsage("Nothing was changed.")
-        _delete(remote, name, reason or "")
-    print_result("delete-class", {"model": model, "class": name}, [plain(f'"{name}" is deleted. {change}')], as_json)
+        remote.delete_class(name, reason or "")
+    lines = [plain(f'"{name}" is no class of {model} any more. {change}')]
+    print_result("delete-class", {"model": model, "class": name}, lines, as_json)
     return DONE
 
 
 def _change(remote: RemoteModel, name: str) -> str:
-    """What will change. Raises WrongUsage for a name that is no class."""
+    """What will change. Raises ClientError for a name that is no class, and for a class that rows carry."""
+    from service.client.errors import ClientError
+
     info = remote.info()
     if name not in info.classes:
         listed = ", ".join(f'"{known}"' for known in info.classes[:10]) or "none"
         more = f" and {len(info.classes) - 10:,} more" if len(info.classes) > 10 else ""
-        raise WrongUsage(f'"{name[:100]}" is not a class of {info.name}. It has {listed}{more}.')
+        raise ClientError(f'"{name[:100]}" is not a class of {info.name}. It has {listed}{more}.')
+    carry = {
+        batch.id: batch.label_counts[name]
+        for batch in remote.batches()
+        if batch.retracted_at is None and name in batch.label_counts
+    }
+    if carry:
+        raise ClientError(_carried(info.name, name, carry))
     live = info.live_version is not None and name in remote.version(info.live_version).classes
-    still = f" Version {info.live_version}, which is live, answers with it as before." if live else ""
-    return f'Rows with the label "{name}" are refused from then on, unless a push says that it is new.{still}'
+    still = f" Version {info.live_version}, which is live, still knows it." if live else ""
+    typed = comma_separated([name])
+    return (
+        f'No row that counts carries the label "{name}", so no row is lost. Once it is deleted, a push of rows that '
+        f"carry it is refused, unless it says --new-classes={typed}.{still}"
+    )
 
 
-def _delete(remote: RemoteModel, name: str, reason: str) -> None:
-    """Raises ClientError that says the command where a batch has such rows."""
-    from service.client.errors import ClientError, Conflict
-
-    try:
-        remote.delete_class(name, reason)
-    except Conflict as refused:
-        batch = (refused.problem.model_extra or {}).get("batch")
-        way = f" tsuika retract {remote.name} {batch}" if batch else ""
-        raise ClientError(f"{refused.detail}{way}") from refused
+def _carried(model: str, name: str, carry: Mapping[str, int]) -> str:
+    """Why a class of which batches have rows is kept, and what to do about these rows. carry: batch -> such rows."""
+    rows, ids = sum(carry.values()), list(carry)
+    which = f"batch {ids[0]}" if len(ids) == 1 else f"{len(ids):,} batches"
+    it = "it" if len(ids) == 1 else "them"
+    named = " ".join(ids[:MOST_NAMED]) + (" ..." if len(ids) > MOST_NAMED else "")
+    carries = "row carries" if rows == 1 else "rows carry"
+    return (
+        f'{rows:,} {carries} the label "{name}", in {which}: the class stays as long as they do. Give them another '
+        f"label (the page of the batch: {url()}/models/{model}/batches/{ids[0]}), or take {it} back with all rows: "
+        f"tsuika retract {model} {named}"
+    )

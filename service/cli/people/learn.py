@@ -17,7 +17,7 @@ from service.cli.verdicts import print_update
 def run(
     model: ModelName,
     batches: Annotated[
-        list[str] | None, Argument(metavar="[BATCH]...", help="Ids of the batches, bat_...; else all that wait.")
+        list[str] | None, Argument(metavar="BATCH", help="Ids of the batches, bat_...; else all that wait.")
     ] = None,
     method: Method = None,
     expect: Expect = None,

@@ -110,7 +110,7 @@ def run(
         with learning(counts.rows) as show, _interruptible(model) as ordered:
             options |= {"on_progress": ordered(show), "wait": math.inf}
             update = _send(remote, file, columns, info, **options, **file_options)
-    return print_update("push", update, as_json)
+    return print_update("push", update, as_json, file)
 
 
 @contextmanager
@@ -135,15 +135,16 @@ def _interruptible(model: str) -> Iterator[Callable[[Look], Look]]:
 
 
 def _known(remote: RemoteModel, path: Path) -> Model:
-    """The model. Raises WrongUsage where there is none."""
+    """The model. Raises ClientError that says how to make it where there is none."""
     from service.client import NotFound
+    from service.client.errors import ClientError
 
     try:
         return remote.info()
     except NotFound as missing:
         archived = (missing.problem.model_extra or {}).get("archived")
         which, name = ("another one", "NAME") if archived else ("it", remote.name)
-        raise WrongUsage(f"{missing.detail} Make {which} for this file: tsuika init {name} {path}") from missing
+        raise ClientError(f"{missing.detail} Make {which} for this file: tsuika init {name} {path}") from missing
 
 
 def _send(remote: RemoteModel, file: DataFile, columns: Columns, info: Model, **options: Any) -> Update:

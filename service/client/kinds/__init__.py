@@ -11,6 +11,7 @@ from service.client.kinds.kind import Kind
 from service.client.kinds.numbers import NumberKind
 from service.contract.number_report import AnyReport
 from service.contract.predictions import AnyPredictions
+from service.contract.resources import Batch
 from service.contract.targets import Target
 
 KINDS: Mapping[str, Kind[Any, Any, Any]] = {"class": ClassKind(), "number": NumberKind()}
@@ -19,3 +20,8 @@ KINDS: Mapping[str, Kind[Any, Any, Any]] = {"class": ClassKind(), "number": Numb
 def kind_of(said: Target | AnyReport | AnyPredictions) -> Kind[Any, Any, Any]:
     """The kind that a target, a report or an answer is of."""
     return KINDS[said.kind]
+
+
+def holds(batch: Batch) -> str:
+    """The labels or targets of a batch, in short; "" where it has none, as once it is erased."""
+    return "".join(kind.holds(batch) for kind in KINDS.values())

@@ -9,7 +9,11 @@ from typing import Any
 from service.client.kinds.kind import Kind, Line, Part, Suspected, percent, points, rows_of
 from service.contract.predictions import Prediction, Predictions
 from service.contract.report import Report
-from service.contract.resources import Model
+from service.contract.resources import Batch, Model
+from service.guessing.class_counts import counted_classes
+
+SHOWN = 5
+"""Labels of a batch that a list of batches names."""
 
 
 def class_name(label: Any) -> str:
@@ -28,6 +32,10 @@ class ClassKind(Kind[Report, Predictions, Prediction]):
         live = model.live_classes if model.live_classes is not None else len(model.classes)
         known = f"{live:,} of " if live != len(model.classes) else ""
         return f"{known}{len(model.classes):,} classes"
+
+    def holds(self, batch: Batch) -> str:
+        """The labels with the most rows first."""
+        return counted_classes(dict(sorted(batch.label_counts.items(), key=lambda label: (-label[1], label[0]))), SHOWN)
 
     def answered(self, answer: Predictions) -> list[Any]:
         return [*answer.classes]
@@ -76,12 +84,11 @@ class ClassKind(Kind[Report, Predictions, Prediction]):
             for name, score in sorted(report.classes.items(), key=lambda item: item[1].accuracy)
         ]
 
-    def suspected(self, report: Report, most: int) -> Suspected:
+    def suspected(self, report: Report) -> Suspected:
         cells = [
-            [row.batch, str(row.row + 1), row.label, row.suggested, percent(row.score)]
-            for row in report.batch.suspect_rows[:most]
+            [row.batch, str(row.row), row.label, row.suggested, percent(row.score)] for row in report.batch.suspect_rows
         ]
-        heading = "Rows whose label looks wrong, the likeliest first:"
+        heading = "Rows whose label looks wrong, the likeliest first (rows are counted from 0):"
         return Suspected(heading, ["batch", "row", "label", "rather", "sure"], "row sure", cells)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from service.contract import figures
-from service.contract.resources import Model
+from service.contract.resources import Batch, Model
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -34,7 +34,8 @@ class Part(NamedTuple):
 
 
 class Suspected(NamedTuple):
-    """Rows of a batch that look wrong: a heading, columns, which of these are numbers, and the cells."""
+    """Rows that look wrong: a heading, columns, of which the first are the batch and the row, which of them are
+    numbers, and the cells."""
 
     heading: str
     columns: Sequence[str]
@@ -55,6 +56,10 @@ class Kind(ABC, Generic[R, A, P]):
     @abstractmethod
     def predicts(self, model: Model) -> str:
         """What a model says of a row, for a list of models."""
+
+    @abstractmethod
+    def holds(self, batch: Batch) -> str:
+        """The labels or targets of a batch, in short; "" where it has none of this kind."""
 
     @abstractmethod
     def answered(self, answer: A) -> list[Any]:
@@ -99,8 +104,8 @@ class Kind(ABC, Generic[R, A, P]):
         return []
 
     @abstractmethod
-    def suspected(self, report: R, most: int) -> Suspected:
-        """The rows of the batch that look wrong, the likeliest first, at most so many."""
+    def suspected(self, report: R) -> Suspected:
+        """The rows of the batch that look wrong, the likeliest first."""
 
 
 def percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, ro
 from service.contract.figures import shortest
 from service.contract.number_report import NumberReport
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
-from service.contract.resources import Model
+from service.contract.resources import Batch, Model
 
 MOST_NUMBERS = 10
 """Of more numbers a row these are listed."""
@@ -29,6 +29,13 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
 
     def predicts(self, model: Model) -> str:
         return "a number" if model.target.columns == 1 else f"{model.target.columns} numbers"
+
+    def holds(self, batch: Batch) -> str:
+        """The mean and the range of each number."""
+        of = batch.target_summary
+        each = of if isinstance(of, list) else [] if of is None else [of]
+        said = [f"{amount(one.mean)} on average, {amount(one.min)} to {amount(one.max)}" for one in each[:SHOWN]]
+        return "; ".join(said) + " …" * (len(each) > SHOWN)
 
     def answered(self, answer: NumberPredictions) -> list[Any]:
         return [*answer.values]
@@ -93,10 +100,10 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
         more = " …" if len(report.after.numbers) > SHOWN else ""
         return f"± {', '.join(map(amount, errors))}{more}{'' if report.before else ' (own rows)'}"
 
-    def suspected(self, report: NumberReport, most: int) -> Suspected:
+    def suspected(self, report: NumberReport) -> Suspected:
         cells = [
-            [row.batch, str(row.row + 1), amount(row.target), amount(row.value), row.name or ""]
-            for row in report.batch.outliers[:most]
+            [row.batch, str(row.row), amount(row.target), amount(row.value), row.name or ""]
+            for row in report.batch.outliers
         ]
-        heading = "Rows whose target is far from what was expected, the farthest first:"
+        heading = "Rows whose target is far from what was expected, the farthest first (rows are counted from 0):"
         return Suspected(heading, ["batch", "row", "target", "expected", ""], "row target expected", cells)
