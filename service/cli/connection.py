@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from service.client import Client
 
 ANSWER_SECONDS = 30.0
-NAMES = "/batches/"
-"""Points to batches that a body names: one that is refused is not there."""
+NAMES = ("/batches/", "/version")
+"""Where a body names batches, or a version: what is refused there does not exist."""
 
 
 @contextmanager
 def connected() -> Iterator[Client]:
-    """A client. What the service calls invalid is wrong usage, as what cannot be sent to it, but for batches that are
-    not there. Raises WrongUsage, and ClientError for all else; both say it in options of the terminal."""
+    """A client. What the service calls invalid is wrong usage, as what cannot be sent to it, but for batches and
+    versions that are not there. Raises WrongUsage, and ClientError for all else; both say it in options of the
+    terminal."""
     from service.client import Client, InvalidContent  # httpx and numpy, a quarter of a second
     from service.client.errors import ClientError
 
@@ -66,6 +67,8 @@ TYPED: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
         (rf'POST \{{"batches": "pending"\}} to {_MODEL}/updates', r"tsuika learn \1"),
         (r"(in (\S+)): POST a batch first, or send rows with the update", r"\1. Send rows: tsuika push \2 FILE"),
         (rf"(Version (\d+) .*)POST {_MODEL}/deployments", r"\1tsuika promote \3@\2"),
+        (rf"POST {_MODEL}/deployments", r"tsuika promote \1@VERSION"),
+        (rf"an alias of {_MODEL}/aliases", r"an alias that tsuika versions \1 lists"),
         (r"(: )POST [^:]*?, in a terminal (tsuika .+), from Python [^,]+\.$", r"\1\2"),
         (rf"GET {_MODEL}/(?:versions says|aliases lists)", r"tsuika versions \1 says"),
         (r"GET /v1/keys lists", "tsuika keys list lists"),

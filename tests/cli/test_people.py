@@ -350,8 +350,8 @@ def test_a_class_that_no_row_has_is_deleted_and_what_changes_is_said(
 
 
 def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika: Tsuika, tmp_path: Path) -> None:
-    assert tsuika("init", "orchard", save(tmp_path / "first.csv", rows(["apple", "pear"]))).code == DONE
-    assert tsuika("push", "orchard", tmp_path / "first.csv", "--method", "ridge").code == DONE
+    assert tsuika("init", "grove", save(tmp_path / "first.csv", rows(["apple", "pear"]))).code == DONE
+    assert tsuika("push", "grove", tmp_path / "first.csv", "--method", "ridge").code == DONE
     wrong = rows(["apple", "pear"], seed=1)
     for row in range(7, 43, 6):
         wrong[row][-1] = "apple"
@@ -359,18 +359,18 @@ def test_a_row_has_one_number_wherever_it_is_shown_and_its_line_beside_it(tsuika
     with file.open() as lines:
         first, *others = lines.readlines()
     file.write_text("".join([first, "\n", *others]))  # a blank line, which is no row
-    pushed = tsuika("push", "orchard", file, "--method", "ridge")
+    pushed = tsuika("push", "grove", file, "--method", "ridge")
     assert "(rows are counted from 0)" in pushed.out
     listed = re.findall(r"^  (\d+) +(\d+) +apple +pear ", pushed.out, re.M)
     assert len(listed) == 5, pushed.out
     assert all(wrong[int(row)][-1] == "apple" and int(line) == int(row) + 3 for row, line in listed)
-    assert "1 more: tsuika report orchard@2 --all" in pushed.out
-    reported = tsuika("report", "orchard@2", "--all").out
+    assert "1 more: tsuika report grove@2 --all" in pushed.out
+    reported = tsuika("report", "grove@2", "--all").out
     (batch, *_) = set(re.findall(r"^(bat_\w+) +\d+ +apple +pear ", reported, re.M))
     numbers = re.findall(rf"^{batch} +(\d+) +apple +pear ", reported, re.M)
     assert set(numbers) > {row for row, _ in listed}
     with Client() as client:
-        corrected = client.model("orchard").correct(batch, dict.fromkeys(map(int, numbers), "pear"), "looked again")
+        corrected = client.model("grove").correct(batch, dict.fromkeys(map(int, numbers), "pear"), "looked again")
     assert corrected.verdict is not None, "each of these rows was an apple"
 
 

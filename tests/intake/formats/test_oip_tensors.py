@@ -176,7 +176,7 @@ def test_texts_are_bytes_elements() -> None:
         (both[:-1], r"Row 1 \(counted from 0\) of input is cut short"),
         (both + b"\1\0", r"Row 2 \(counted from 0\) of input is cut short"),
         (element(b"a"), "1 elements; shape [2] has 2"),
-        (element(b"\xff") + element(b"b"), "Text 1 is not UTF-8"),
+        (element(b"\xff") + element(b"b"), r"Text 0 \(counted from 0\) is not UTF-8"),
         (element(b"") + element(b"b"), r"Text 0 \(counted from 0\) is empty"),
     ]:
         with pytest.raises(InvalidContent, match=says.replace("[", r"\[")):
