@@ -169,7 +169,9 @@ def test_names_are_those_of_a_model_whatever_is_around_them() -> None:
     rest, labels, _ = split_frame(frame, None, None, " kind", None, ["caf\u00e9"])
     assert (table_rows(rest), labels) == ([{"p0": 1.5}, {"p0": 2.5}], ["a", "b"])
     for twice in (pandas.DataFrame({" a": [1], "b": [2], "a": [3]}), [{" a": 1, "b": 2, "a": 3}]):
-        with pytest.raises(ValueError, match=r'Columns 1 and 3 of (this frame|row 1) are both called "a"'):
+        with pytest.raises(
+            ValueError, match=r'Columns 1 and 3 of (this frame|row 0 \(counted from 0\)) are both called "a"'
+        ):
             guess(twice, ["x"])
 
 
