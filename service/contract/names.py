@@ -55,7 +55,7 @@ def has_unseen(name: str) -> bool:
 
 
 def seen(text: str) -> str:
-    """A text that was stored before such characters were refused, each of them as its escape: \\u202e."""
+    """A text that may have such characters, each of them as its escape: \\u202e."""
     return "".join(c.encode("unicode_escape").decode() if has_unseen(f"a{c}") else c for c in text)
 
 

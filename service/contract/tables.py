@@ -232,7 +232,8 @@ def check_each_once(names: Sequence[str]) -> None:
     """Raises ValueError for a name of two columns."""
     if len(set(names)) != len(names):
         twice = Counter(names).most_common(1)[0][0]
-        raise ValueError(f'each column has a name of its own; "{twice}" stands twice')
+        first, second, *_ = (place for place, name in enumerate(names, 1) if name == twice)
+        raise ValueError(f'columns {first:,} and {second:,} are both called "{twice}": each has a name of its own')
 
 
 def table_facts(spec: object) -> object:

@@ -316,3 +316,26 @@ def test_blanks_at_the_ends_of_names_and_how_letters_are_composed_do_not_count(
                     assert model.predict(rows(asked)).classes == answers
             frame = asked.frame(pandas, True).rename(columns={"label": spelt.replace("c", "t")})
             model.add_batch(frame, target=SPELT[making].replace("c", "t"), again=True)
+
+
+def test_any_text_is_a_name(
+    shared: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of formulas, tags, and the marks between cells."""
+    monkeypatch.setenv("TSUIKA_URL", shared.url)
+    names = ["=1+1", "<b>bold</b>", "a,b", "a=b", 'q"u']
+    table = fruits(20, 0)
+    table = table.called(dict(zip(table.names, names, strict=True)))
+    with Client(shared.url) as client:
+        model = client.create_model("any-names", {"kind": "vector", "size": 5, "names": names})
+        model.push(table.frame(pandas), table.labels)
+        answers = model.predict(table.rows[:3]).classes
+        assert model.predict(table.mixed().csv(False)).classes[:3] == answers
+    for cells, answer in zip(table.rows[:3], answers, strict=True):
+        row = io.StringIO()
+        csv.writer(row).writerow(f"{name}={cell}" for name, cell in reversed([*zip(names, cells, strict=True)]))
+        assert main(["predict", "any-names", "--row", row.getvalue().strip()]) == 0
+        assert f"\n{answer}," in capsys.readouterr().out
+    page = httpx.get(f"{shared.url}/models/any-names/predict", headers={"accept": "text/html"}).text
+    assert "<b>bold" not in page
+    assert "&lt;b&gt;bold" in page

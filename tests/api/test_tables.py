@@ -152,7 +152,12 @@ MODELS: list[tuple[list[Any], dict[str, Any], str, str]] = [
     ([{"name": " ", "kind": "number"}], {}, "/input/columns/0/name", "is not blank"),
     ([{"name": "a\u0000", "kind": "number"}], {}, "/input/columns/0/name", "no control"),
     ([], {}, "/input/columns", "at least 1 item"),
-    ([{"name": "e\u0301", "kind": "number"}, {"name": "é", "kind": "date"}], {}, "/input", '"é" stands twice'),
+    (
+        [{"name": "e\u0301", "kind": "number"}, {"name": "é", "kind": "date"}],
+        {},
+        "/input",
+        'columns 1 and 2 are both called "é"',
+    ),
     ([{"name": "a", "kind": "category", "values": ["x", " x"]}], {}, "/input/columns/0", "lists each value once"),
     ([{"name": "a", "kind": "category", "values": ["x"], "many": True}], {}, "/input/columns/0", "not both"),
     ([{"name": "a", "kind": "category", "values": []}], {}, "/input/columns/0/values", "at least 1 item"),

@@ -23,6 +23,7 @@ from service.cli.names import VersionName, version_of
 from service.cli.options import Dates, Decimal, Delimiter, Encoding, Gaps, Json, LeaveOut, check_left_out, written
 from service.cli.output import plain, print_json, print_table, stdout
 from service.contract.figures import amount
+from service.contract.tables import value_text
 from service.guessing.csv_dialect import SaidDialect
 
 if TYPE_CHECKING:
@@ -138,19 +139,28 @@ def _cells(text: str, model: str, kinds: Mapping[str, str]) -> dict[str, Any]:
     except csv.Error:
         raise WrongUsage("--row: write the row in one line.") from None
     for part in parts:
-        column, equals, cell = part.partition("=")
+        column, equals, cell = _parted(value_text(part), kinds)
         if not equals and kinds.get(last) == "number":
             raise _no_number(last, f"{typed},{part}")
-        if not equals or column.strip() not in kinds:
-            wrong = f'"{plain(column.strip())}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
+        if not equals or column not in kinds:
+            wrong = f'"{plain(column)}" is none of them.' if equals else f"Write {next(iter(kinds))}=..."
             raise WrongUsage(f"--row: {model} has the columns {', '.join(kinds)}. {wrong}")
-        last, typed = column.strip(), cell.strip()
+        last, typed = column, cell.strip()
         if last in cells:
             raise WrongUsage(f"--row: {plain(last)} is there twice. Say it once.")
         cells[last] = typed_cell(typed, kinds[last]) if typed else None
         if kinds[last] == "number" and isinstance(cells[last], str):
             raise _no_number(last, typed)
     return cells
+
+
+def _parted(part: str, kinds: Mapping[str, str]) -> tuple[str, str, str]:
+    """-> column, =, cell; of a column whose name has a = in it, too"""
+    column, equals, cell = part.partition("=")
+    if column.strip() not in kinds:
+        column = next((name for name in kinds if part.startswith(f"{name}=")), column)
+        cell = part[len(column) + 1 :]
+    return column.strip(), equals, cell
 
 
 def _no_number(column: str, cell: str) -> WrongUsage:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.contract.inputs import TextInput, VectorInput, places_of
+from service.contract.names import seen
 from service.contract.tables import DateColumn, NumberColumn, TableInput
 from service.contract.targets import Target
 from service.errors import InvalidContent
@@ -231,5 +232,5 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name in quotes, cut after 100 characters."""
-    return f'"{name[:100]}"'
+    """A name in quotes, cut after 100 characters; what nobody sees, or reorders the sentence, as its escape."""
+    return f'"{seen(name[:100])}"'

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.contract.body_limits import HIGHEST, BodyLimits
 from service.contract.figures import row_number
+from service.contract.names import seen
 from service.contract.tables import TableInput, value_text
 from service.errors import InvalidContent
 from service.intake.json_body import pointer_to, read_value
@@ -245,4 +246,4 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    return name if len(name) <= 100 else f"{name[:100]}..."
+    return seen(name) if len(name) <= 100 else f"{seen(name[:100])}..."

@@ -159,6 +159,16 @@ def test_a_long_name_is_not_put_in_order() -> None:
         read("a,b," + "\u0316\u0300" * 60_000 + ",label\n1,2,3,x\n", CLASS, NAMED)
 
 
+def test_a_refusal_shows_what_nobody_sees_in_a_name() -> None:
+    for name in ("a\u200b", "\u202ea"):
+        with pytest.raises(InvalidContent) as refused:
+            read(f"{name},b,c\n1,2,3\n", ASKED, NAMED)
+        assert f'no column "{name.encode("unicode_escape").decode()}"' in refused.value.detail
+        with pytest.raises(InvalidContent) as refused:
+            read_rows([{name: 1, "b": 2, "c": 3}], NAMED, "wine")
+        assert f'"{name.encode("unicode_escape").decode()}" is no column' in refused.value.detail
+
+
 def test_no_matter_where_the_pieces_are_cut() -> None:
     for text, spec in ((WRITTEN.encode(), VECTOR), ('text,label\n"a\r\nb",x\r\nZürich,y\n'.encode(), TEXT)):
         whole = read_csv([text], spec, CLASS, "wine")
