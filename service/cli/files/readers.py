@@ -115,6 +115,14 @@ def _csv(path: Path, said: SaidDialect, several: bool) -> DataFile:
     return DataFile(path, columns, "line", records, int(first.place), is_csv=True, dialect=dialect, said=said)
 
 
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises Unguessable for a name that is there twice, of which readers of JSON take either."""
+    read = dict(members)
+    if len(read) < len(members):
+        column_names((name for name, _ in members), "this object")
+    return read
+
+
 def _json_lines(path: Path) -> DataFile:
     """One object a line; the first one names the columns."""
 
@@ -124,7 +132,9 @@ def _json_lines(path: Path) -> DataFile:
                 if not line.strip():
                     continue
                 try:
-                    value = json.loads(line.decode("utf-8-sig"))
+                    value = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_each_once)
+                except Unguessable as fault:
+                    raise WrongUsage(f"{path.name}, line {number:,}: {fault}") from None
                 except json.JSONDecodeError as error:
                     raise WrongUsage(f"{path.name}, line {number:,}, column {error.colno:,}: {error.msg}.") from None
                 except UnicodeDecodeError as error:
@@ -156,7 +166,9 @@ def _json_lines(path: Path) -> DataFile:
 def _json(path: Path) -> DataFile:
     """A list of objects; or inputs and labels or targets, as the service takes them."""
     try:
-        value = json.loads(path.read_text("utf-8-sig"))
+        value = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_each_once)
+    except Unguessable as fault:
+        raise WrongUsage(f"{path.name}: {fault}") from None
     except (ValueError, RecursionError) as fault:
         raise WrongUsage(f"{path.name} is no JSON: {fault}. A line a row has the ending .jsonl.") from None
     rows, labels = value, None
