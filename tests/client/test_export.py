@@ -19,7 +19,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from service.client import Client, RemoteModel
+from service.client import Client, InvalidContent, RemoteModel
 from service.contract.inputs import Architecture, ImageInput
 from service.contract.tables import TableInput
 from service.export import folder
@@ -197,6 +197,26 @@ def test_weights_come_back_in(client: Client, tmp_path: Path) -> None:
     other.import_version((done.folder / "weights.safetensors").read_bytes(), promote=True)
     rows = [[0.1, 101.0, 0.0, 0.5, 1.0], [1.5, 90.0, 0.1, 2.0, -1.0]]
     assert other.predict(rows, top=3).predictions == model.predict(rows, top=3).predictions
+
+
+def test_columns_keep_their_names_on_the_way_out_and_in(client: Client, tmp_path: Path) -> None:
+    rows, names = np.random.default_rng(9).normal(size=(60, 3)).round(3), ["b", "a|`", "=1+1"]
+    model = client.create_model("leaves-named", {"kind": "vector", "size": 3, "names": names})
+    model.update(rows.tolist(), ["up" if row[1] > 0 else "down" for row in rows], new_classes="allow")
+    out = export_version(model, "live", tmp_path / "out").folder
+    assert "The columns of a row: `b`, `` a|` ``, `=1+1`." in (out / "README.md").read_text()
+    asked = [dict(zip(reversed(names), row[::-1], strict=True)) for row in rows[:4].tolist()]
+    [ran] = [scope for scope in card_parts(out) if "answers" in scope]
+    answers = ran["program"](torch.tensor(rows[:4], dtype=torch.float32)).detach().numpy()
+    said = model.predict_proba(asked)
+    assert np.allclose(answers, said.values[:, [*map(said.classes.index, ran["names"])]], atol=folder.CLOSE)
+    weights = (out / "weights.safetensors").read_bytes()
+    again = client.create_model("leaves-named-back", {"kind": "vector", "size": 3, "names": names})
+    again.import_version(weights, promote=True)
+    assert again.predict(asked, top=2).predictions == model.predict(asked, top=2).predictions
+    other = client.create_model("leaves-named-mixed", {"kind": "vector", "size": 3, "names": names[::-1]})
+    with pytest.raises(InvalidContent, match="columns of the file's vector are not those of this model"):
+        other.import_version(weights)
 
 
 def test_folder_with_files_is_left_alone(client: Client, tmp_path: Path) -> None:
