@@ -19,9 +19,16 @@ class Fact(Brief, BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
+HALF = 0.5
+
+
 class ClassScore(Fact):
     accuracy: float
     rows: int
+
+    @property
+    def right(self) -> int:
+        return round(self.accuracy * self.rows)
 
 
 class Confusion(Fact):
@@ -107,6 +114,23 @@ class NewClassesScore(Fact):
         description="Of a first version of several classes: what always saying the commonest is right on, of the same "
         "rows.",
     )
+
+    @property
+    def barely(self) -> dict[str, ClassScore]:
+        """Classes of which fewer than half of their own rows are recognised."""
+        return {name: score for name, score in self.classes.items() if score.accuracy < HALF}
+
+
+class LostSince(Fact):
+    """What the old classes lost since an earlier promoted version, on rows that both answered. `forgotten` is of the
+    same rows what `Report.forgetting` is in all."""
+
+    version: int
+    rows: int
+    lost: float = Field(description="Share of these rows that is lost on balance, where all classes may answer.")
+    p: float = Field(description="How often chance alone takes so much (sign test; of this version alone).")
+    forgotten: float = Field(description="The same where classes that came since may not answer.")
+    newer: int = Field(description="Classes that came since.")
 
 
 class WorstClassDrop(Fact):
@@ -352,6 +376,11 @@ class Report(Fact):
     forgetting: float | None = Field(
         description="The most that was lost since any version that is remembered, on rows that both answered and over "
         "the classes of that time; below 0 where more was won since each."
+    )
+    lost_since: LostSince | None = Field(
+        default=None,
+        description="The earlier version since which most was lost, where that is 3 points or more and chance takes so "
+        "much from fewer than one in ten; else null.",
     )
     interference: Interference
     worst_class: WorstClassDrop | None

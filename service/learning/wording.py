@@ -68,6 +68,11 @@ def lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
+def raised(sentence: str) -> str:
+    """The sentence as it stands alone."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def reason(error: Exception) -> str:
     """An error in a line, without the path of a file, which is the operator's own business."""
     if isinstance(error, FileNotFoundError):

@@ -132,11 +132,15 @@ def _variants(rule: Rule, is_known: bool) -> tuple[str, ...]:
 
 
 def _told(rule: Rule, words: Words) -> dict[str, Any]:
-    """The rule's own figures: shares as percentages, and as whole ones without the sign; names as they are listed."""
+    """The rule's own figures: shares as percentages, whole ones without the sign, and points; names as listed."""
     figures = dict[str, Any](rule.figures)
     for name, value in rule.figures.items():
         if isinstance(value, float):
-            figures |= {name: percent(value), f"{name}_whole": f"{100 * value:.0f}"}
+            figures |= {
+                name: percent(value),
+                f"{name}_whole": f"{100 * value:.0f}",
+                f"{name}_points": f"{100 * value:.1f}",
+            }
         elif isinstance(value, list):
             figures[name] = words.listed([f"「{each}」" for each in value])
     return figures

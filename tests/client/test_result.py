@@ -55,6 +55,10 @@ def test_a_result_reads_as_its_report_card() -> None:
         "  Page: http://service/models/digits"
     )
     assert [line.name for line in ClassKind().lines(Report.model_validate(REPORT))] == ["old classes", "new classes"]
+    since = {"version": 3, "rows": 95, "lost": 0.142, "p": 0.0004, "forgotten": 0.031, "newer": 4}
+    for newer, said in ((4, "−14.2 on 95 rows, of which 3.1 forgotten"), (0, "−14.2 on 95 rows")):
+        line = ClassKind().lines(Report.model_validate({**REPORT, "lost_since": {**since, "newer": newer}}))[1]
+        assert (line.name, line.note) == ("since version 3", said)
 
 
 def test_a_card_of_a_version_that_is_not_live_says_so() -> None:

@@ -252,6 +252,30 @@ def test_the_japanese_sentences_count_what_the_english_ones_count() -> None:
     since = (Since(12, Paired(1000, 60, 17)),)
     slow = judged(Measured(live=2, since=since), Verdict.HELD)
     assert slow.startswith("保留：小さな低下が重なり、バージョン 12 から 4.3 ポイント下がりました")
+    assert "戻すか" not in slow, "the live version has lost none of it"
+    for lacks, loses in ((("8",), "戻すか（「8」は答えられなくなります）"), ((), "バージョン 12 に戻すか、これを公開")):
+        of = replace(since[0], live=Since(12, Paired(1000, 50, 17)), lacks=lacks)
+        assert loses in judged(Measured(live=15, since=(of,)), Verdict.HELD)
+
+
+def test_what_adds_up_and_what_is_barely_recognised_is_said_in_japanese() -> None:
+    score, none = (
+        {"accuracy": 0.9, "balanced_accuracy": 0.9, "rows": 95, "classes": {}},
+        {"before": None, "after": None},
+    )
+    new = {"names": ["d", "e"], "after": 0.6, "interval": None, "rows": 26}
+    told = report(
+        before=score,
+        after=score,
+        old_classes={"before": 0.9, "after": 0.9, "interval": (-0.02, 0.02), "masked": none, "intrusion": 0.0},
+        new_classes=new | {"classes": {"d": {"accuracy": 1, "rows": 13}, "e": {"accuracy": 1 / 13, "rows": 13}}},
+        lost_since={"version": 3, "rows": 95, "lost": 0.142, "p": 0.0004, "forgotten": 0.031, "newer": 4},
+    )
+    said = verdict_sentence(Verdict.PROMOTED, 9, 8, told, JA)
+    assert "「d」を覚え、これまでのクラスの変化は誤差の範囲です" in said
+    assert "「e」は 13 行中 1 行しか認識できません。" in said
+    assert "バージョン 3 からは、95 行で 14.2 ポイント下がっています（偶然とみられる確率 0.0004）。" in said
+    assert said.endswith("そのうち忘れた分は 3.1 ポイントで、残りは後から加わった 4 クラスに取られた分です。")
 
 
 SCORE = {"accuracy": 0.974, "balanced_accuracy": 0.97, "rows": 1180, "classes": {}}
@@ -303,7 +327,7 @@ def test_a_loss_above_its_limit_passes_within_chance() -> None:
     assert [MOVE in rule_sentence(each, 2, report(NumberReport), JA) for each in prices] == [True, False]
     anew = OTHER_SETTINGS.format(what="alpha 1 → 10, lift")
     assert note_sentences(report(notes=[anew]), JA)[0].startswith(
-        "全行に合わせて選び直しました（alpha 1 → 10, lift）。"
+        "全行に合わせて設定を選び直しました（alpha 1 → 10, lift）。"
     )
     assert not within_chance(rule("forgets", value=0.0213))
     assert not within_chance(rule("new_class_not_learned", True, None)), "its limit is the least that is due"

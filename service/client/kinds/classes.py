@@ -63,6 +63,10 @@ class ClassKind(Kind[Report, Predictions, Prediction]):
         if old.before is not None:
             change = _change(old.before, old.after, old.interval)
             lines.append(Line("old classes", percent(old.before), percent(old.after), change))
+        if (since := report.lost_since) is not None:
+            change = f"−{100 * since.lost:.1f} on {rows_of(since.rows)}"
+            aside = f", of which {100 * since.forgotten:.1f} forgotten" if since.newer else ""
+            lines.append(Line(f"since version {since.version}", "–", "–", f"{change}{aside}"))
         if new.names:
             within = f"{points(new.interval[0])} to {points(new.interval[1])}" if new.interval else ""
             lines.append(Line("new classes", "–", percent(new.after), within))

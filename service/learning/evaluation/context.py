@@ -43,10 +43,12 @@ HALF = 0.5
 """A batch that counts less than so much is meant to be forgotten."""
 
 OTHER_SETTINGS = (
-    "Chosen anew for all rows: {what}. That alone moves answers, so not all that changed from before to after is the "
-    "batch's doing. Whether it forgot (rule 5 of the report), made a class or region worse (8) or learned nothing (10) "
-    "is judged without that: decide by those."
+    "Settings were chosen anew for all rows: {what}. That is usual while rows grow, and nothing is to be done. It "
+    "moves answers by itself, so not all that changed from before to after is the batch's doing: whether it forgot "
+    "(rule 5 of the report), made a class or region worse (8) or learned nothing (10) is judged without it."
 )
+
+MEANT = {"alpha": "alpha (how strongly weights are held small)"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,8 @@ def chosen_anew(base: Checkpoint, made: Checkpoint) -> str:
     """The note on settings of an exact head that are not those of the base."""
     before, now = base.layout.exact, made.layout.exact
     pairs = ((name, getattr(before, name, None), getattr(now, name, None)) for name in ("method", "alpha", "decay"))
-    what = [f"{name} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
-    lift = ["lift"] if base.layout.lifts != made.layout.lifts else []
+    what = [f"{MEANT.get(name, name)} {_said(old)} → {_said(new)}" for name, old, new in pairs if old != new]
+    lift = ["lift (the features made of the inputs)"] if base.layout.lifts != made.layout.lifts else []
     return OTHER_SETTINGS.format(what=", ".join([*what, *lift]))
 
 

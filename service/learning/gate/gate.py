@@ -7,14 +7,14 @@ the update's rows vote for the bad version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from service.contract.enums import Outcome, Severity
 from service.contract.report import BESIDE_SETTINGS, GateReport, Rule
-from service.learning.wording import lowered, stays
+from service.learning.wording import listed, lowered, stays
 
 Evidence = TypeVar("Evidence")
 Asked = ParamSpec("Asked")
@@ -46,10 +46,28 @@ class Finding:
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
-def adds_up(of: str, version: int, value: float, limit: float) -> Finding:
-    """What was lost since that version, little by little."""
-    remedy = f"Go back to version {version}, or promote this one: then it is what later ones are compared with."
-    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy, figures={"version": version})
+@dataclass(frozen=True)
+class Back:
+    """An earlier version that answered better. `lost`: what the live version had lost since then, `said` so · `lacks`:
+    classes that the live version knows and that one does not."""
+
+    version: int
+    lost: float = 0.0
+    said: str = ""
+    lacks: Sequence[str] = ()
+
+
+def adds_up(of: str, value: float, limit: float, back: Back) -> Finding:
+    """What was lost since that version, little by little. To go back helps where the live one had lost most of it."""
+    figures: dict[str, Figure] = {"since": back.version}
+    do = "look at its rows"
+    if 2 * back.lost >= value:
+        lacks = f", which does not know {listed(back.lacks, quote=True)}" if back.lacks else ""
+        do = f"go back to version {back.version}{lacks}"
+        figures = {"version": back.version, "lost": back.lost} | ({"lacks": [*back.lacks]} if back.lacks else {})
+    before = f"{back.said if back.lost > 0 else 'None'} of that came before this update"
+    remedy = f"{before}: {do}, or promote this one: then it is what later ones are compared with."
+    return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy, figures=figures)
 
 
 def silent_without(

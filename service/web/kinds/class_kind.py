@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from service.contract.predictions import Predictions
-from service.contract.report import Report, Rule, Score, SuspectRow
+from service.contract.report import LostSince, Report, Rule, Score, SuspectRow
 from service.contract.resources import Batch, BatchRow
 from service.contract.targets.class_target import ClassTarget
 from service.web.charts.axis import cut
@@ -157,15 +157,19 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         return Finding(known.get(rule.name, rule.value is not None), figures)
 
     def gained(self, report: Report, words: Words) -> str:
-        new, old = report.new_classes.names, report.old_classes
-        names = [f"「{name}」" for name in sorted(new)]
+        old, weak = report.old_classes, report.new_classes.barely
+        known = {*report.new_classes.names} - {*weak}
+        names = [f"「{name}」" for name in sorted(known)]
+        few = [words("reason.kept.few_of", name=name, right=of.right, n=of.rows) for name, of in sorted(weak.items())]
+        missed = words("reason.kept.barely", classes=few) if few else ""
         if report.before is None or old.before is None or old.after is None or old.interval is None:
-            return (words("reason.kept.knows", names=names) if new else "") + self.how_good(report, words)
+            return (words("reason.kept.knows", names=names) if known else "") + missed + self.how_good(report, words)
         change = {"before": f"{100 * old.before:.1f}", "after": percent(old.after), "n": report.before.rows}
         low, high = old.interval
-        knows, way = words("reason.kept.knows_and", names=names) if new else "", direction((-high, -low))
+        knows, way = words("reason.kept.knows_and", names=names) if known else "", direction((-high, -low))
         slightly = way == "same" and old.after < old.before
-        return knows + words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
+        kept = words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
+        return knows + kept + missed + _since(report.lost_since, words)
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""
@@ -191,6 +195,16 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
             [(row.class_, round(row.score, 4)) for row in answer.predictions],
             first.top,
         )
+
+
+def _since(lost: LostSince | None, words: Words) -> str:
+    if lost is None:
+        return ""
+    figures = {"version": lost.version, "n": lost.rows, "points": f"{100 * lost.lost:.1f}", "p": f"{lost.p:.2g}"}
+    said = words("reason.kept.since", **figures)
+    if not lost.newer:
+        return said
+    return said + words("reason.kept.forgotten", points=f"{100 * max(lost.forgotten, 0.0):.1f}", n=lost.newer)
 
 
 def _rests_on(of: Estimate, words: Words) -> str:

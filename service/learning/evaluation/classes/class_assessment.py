@@ -234,7 +234,7 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
         rows, candidate, base = rows.take(counts), candidate.take(counts), base and base.take(counts)
         least = counts.sum() / 2
     few, few_margins = assessment.policy.worst_class.min_rows, assessment.policy.slow_loss.min_margins
-    now, gained = settings_lost(assessment), own_gained(assessment)
+    now, gained, right = settings_lost(assessment), own_gained(assessment), candidate.right(rows)
     compared = [
         Since(
             number,
@@ -242,6 +242,8 @@ def since(assessment: ClassAssessment) -> tuple[Since, ...]:
             _more(now, then.settings),
             Since(number, *then.against(base, rows, few, few_margins, places)) if base else None,
             gained - then.gained,
+            tuple(name for name in assessment.old if name not in then.classes),
+            Paired.of(then.right[places[1]], right[places[0]]),
         )
         for number, then in assessment.past.correctness
         for places in (then.places(rows),)

@@ -13,6 +13,7 @@ from service.contract.report import (
     BatchPart,
     Commonest,
     GateReport,
+    LostSince,
     NewClassesScore,
     OldClasses,
     Pair,
@@ -37,7 +38,7 @@ from service.learning.evaluation.classes.clusters import clusters
 from service.learning.evaluation.classes.evidence import SUSPECT_ROWS, Evidence, dispute, suspects, unlike_the_rest
 from service.learning.evaluation.classes.measure_classes import measure, new_rows
 from service.learning.gate.classes.class_gate import judge
-from service.learning.gate.classes.class_measurements import Contradiction, Harm, Since
+from service.learning.gate.classes.class_measurements import Contradiction, Harm, Measured, Since
 from service.learning.gate.classes.contradiction_rules import reconcilable, unexcused
 from service.learning.statistics import Paired, wilson
 from service.learning.wording import rows as counted_rows
@@ -78,6 +79,7 @@ def assess(assessment: ClassAssessment) -> Report:
         old_classes=old,
         new_classes=_new_classes_score(counted),
         forgetting=_forgetting(old, measured.since),
+        lost_since=_lost_since(measured),
         interference=_interference(gate),
         worst_class=WorstClassDrop(name=worst.name, drop=worst.paired.drop) if worst else None,
         negative_flips=unmasked.worse / unmasked.rows if unmasked else None,
@@ -176,6 +178,20 @@ def _forgetting(old: OldClasses, since: Sequence[Since]) -> float | None:
     if old.masked.before is None or old.masked.after is None:
         return None
     return max([old.masked.before - old.masked.after, *(then.paired.drop for then in since if then.paired.rows)])
+
+
+def _lost_since(measured: Measured) -> LostSince | None:
+    of = measured.lost_since
+    if of is None or of.in_all is None:
+        return None
+    return LostSince(
+        version=of.version,
+        rows=of.in_all.rows,
+        lost=of.in_all.drop,
+        p=of.in_all.p_harm,
+        forgotten=of.lost(),
+        newer=len(of.lacks) + len(measured.new_classes),
+    )
 
 
 def _interference(gate: GateReport) -> Interference:

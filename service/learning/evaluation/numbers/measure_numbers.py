@@ -206,8 +206,17 @@ def _since(assessment: NumberAssessment, k: int) -> Iterator[RiseSince]:
         shared = int(both.sum())
         if shared >= max(SHARED * len(assessment.trusted), least):
             change = _rise(assessment, k, np.maximum(before[both, k], ROUNDING), after[both])
-            settings = prod(1 + cost for cost in costs[place:]) - 1
-            yield RiseSince(version, change, len(assessment.trusted) / shared - 1, sum(gains[place:]), settings)
+            settings, part = prod(1 + cost for cost in costs[place:]) - 1, len(assessment.trusted) / shared - 1
+            yield RiseSince(version, change, part, sum(gains[place:]), settings, _live(assessment, k, rows, before))
+
+
+def _live(assessment: NumberAssessment, k: int, rows: Ints, before: Floats) -> float:
+    """How much errors of the live version rose beside those `before`, on trusted rows at these places. [s], [s, k]"""
+    if assessment.base is None:
+        return 0.0
+    now = error_sizes(assessment.trusted_goals[rows, k], assessment.base.on_trusted[rows, k])
+    both = np.isfinite(now) & np.isfinite(before[:, k])
+    return _rise(assessment, k, np.maximum(before[both, k], ROUNDING), now[both]).rise if both.any() else 0.0
 
 
 def remembered(assessment: NumberAssessment, tested: Tested) -> tuple[Floats, Ints]:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from service.contract.enums import Severity
 from service.contract.figures import percent
 from service.contract.policy import GatePolicy, SlowLoss
-from service.contract.report import BESIDE_SETTINGS
+from service.contract.report import BESIDE_SETTINGS, HALF
 from service.learning.gate.classes.class_measurements import ALL, Harm, Measured, NewClass, Since
-from service.learning.gate.gate import Figure, Finding, adds_up, silent_without
+from service.learning.gate.classes.class_words import barely
+from service.learning.gate.gate import Back, Figure, Finding, adds_up, silent_without
 from service.learning.statistics import SURELY, Narrowed, Paired, holm, outweighs, step_up, wilson
-from service.learning.wording import listed, points, rows, too_few, whole_percent
+from service.learning.wording import listed, points, raised, rows, too_few, whole_percent
 
 KEEP_OLD = "Send {rows} along, or use a method that keeps them, such as ridge."
 LOOK_AT_LABELS = (
@@ -175,8 +176,9 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
         return Finding("All classes are judged as a first version." if measured.first else "No class is new.")
     total = NewClass.together(new)
     if total.rows < rule.min_rows:
-        of = f" of {listed([c.name for c in new], quote=True)}"
-        return Finding(too_few(total.rows, of), evidence=False, unproven=True, figures={"rows": total.rows})
+        few = too_few(total.rows, f" of {listed([c.name for c in new], quote=True)}")
+        seen = f" It recognises {total.hits} of them." if total.rows else ""
+        return Finding(f"{few}{seen}", evidence=False, unproven=True, figures={"rows": total.rows})
     recall = total.hits / total.rows
     limit = None if total.yardstick_hits is None else rule.share_of_yardstick * total.yardstick_hits / total.rows
     lost = [c for c in new if c.rows >= rule.min_rows and not c.hits and not _too_hard(c, policy)]
@@ -204,6 +206,10 @@ def new_class_not_learned(measured: Measured, policy: GatePolicy) -> Finding:
     if open_:
         what += f" Too few rows to judge by: {listed(open_)}."
     counts: dict[str, Figure] = {"rows": total.rows, "hits": total.hits}
+    if weak := [c for c in new if c.rows >= rule.min_rows and 0 < c.hits < HALF * c.rows]:
+        best = None if measured.exact else NewClass.together(weak).yardstick_hits
+        counts |= {} if best is None else {"could": best}
+        what += f" {raised(barely({c.name: (c.hits, c.rows) for c in weak}, best))}."
     return Finding(what, recall, limit, unproven=bool(open_), figures=counts)
 
 
@@ -258,7 +264,7 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
     if lost:
         worst = max(lost, key=lambda s: s.drop())
         of = f"{100 * worst.drop():.1f} points since version {worst.version}, on {rows(worst.paired.rows)}"
-        return adds_up(f"{of}{_by_settings(worst)}", worst.version, worst.drop(), rule.max_drop)
+        return adds_up(f"{of}{_by_settings(worst)}", worst.drop(), rule.max_drop, _back(worst))
     of_class = [
         (s, name, s.classes[name])
         for s, name, p in _of_classes(tested, lambda s: {name: paired.p_harm for name, paired in s.classes.items()})
@@ -268,18 +274,25 @@ def slow_loss(measured: Measured, policy: GatePolicy) -> Finding:
         worst, name, paired = max(of_class, key=lambda item: item[0].drop(item[1]))
         drop = worst.drop(name)
         of = f'"{name}" lost {100 * drop:.0f} points since version {worst.version}, on {rows(paired.rows)}'
-        return adds_up(f"{of}{_by_settings(worst, name)}", worst.version, drop, rule.max_class_drop)
+        return adds_up(f"{of}{_by_settings(worst, name)}", drop, rule.max_class_drop, _back(worst, name))
     if narrowed := _narrowed(tested, rule):
         worst, name, margins = max(narrowed, key=lambda item: item[2].drop)
         newly = f'{margins.paired.worse:,} of {rows(margins.paired.rows)} of "{name}"'
         fell = f"(median margin {margins.before:.2f} → {margins.after:.2f}, where 1 is usual)"
         of = f"{newly} are newly wrong since version {worst.version}, and all are told apart less clearly {fell}"
-        return adds_up(of, worst.version, margins.drop, SOFTENED * rule.max_class_drop)
+        return adds_up(of, margins.drop, SOFTENED * rule.max_class_drop, _back(worst, name))
     most = max(sure or tested, key=lambda s: (s.drop(), s.paired.rows))
     what = f"{points(-most.drop())} since version {most.version} on {rows(most.paired.rows)}{_by_settings(most)}."
     if most in sure and most.drop() > rule.max_drop and _followed(most, policy):
         what += f" Updates since won as much on their own rows ({points(most.gained)}): they follow the newer rows."
     return Finding(what, most.drop(), rule.max_drop)
+
+
+def _back(since: Since, name: str = ALL) -> Back:
+    """That version, and what the live one has lost since it, of all rows or of a class."""
+    live = since.live
+    lost = 0.0 if live is None else live.lost(name)
+    return Back(since.version, lost, f"{100 * lost:.1f} points", since.lacks)
 
 
 def _followed(since: Since, policy: GatePolicy) -> bool:
@@ -294,8 +307,9 @@ def _by_settings(since: Since, name: str = ALL) -> str:
 
 
 def _narrowed(tested: Sequence[Since], rule: SlowLoss) -> list[tuple[Since, str, Narrowed]]:
-    """Classes whose margins fell too far since a version, with a row lost on balance."""
-    unsettled = [s for s in tested if not s.settings]  # they move the margins of all
+    """Classes whose margins fell too far since a version, with a row lost on balance, where all rows together won
+    none. Other features of the inputs change margins for the better and the worse, and settings those of all."""
+    unsettled = [s for s in tested if not s.settings and s.paired.drop >= 0]
     tests = (
         (s, name, s.margins[name], p)
         for s, name, p in _of_classes(unsettled, lambda s: {name: margins.p for name, margins in s.margins.items()})

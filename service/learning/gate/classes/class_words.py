@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from service.contract.figures import percent
 from service.contract.report import OldClasses, Report
 from service.learning.gate.words import VerdictWords
-from service.learning.wording import MANY, listed, rows, trusted_rows
+from service.learning.wording import MANY, chance, counted, listed, raised, rows, trusted_rows
 
+NAMED = 3
+"""Classes of which few rows are recognised that are named."""
+SURE = 0.01
+"""From this chance on a loss may be none."""
 VISIBLE = 0.02
 """A fall that people see: where chance may explain it, the sentence says so instead of calling it nothing."""
 
@@ -14,24 +20,61 @@ VISIBLE = 0.02
 class ClassWords(VerdictWords[Report]):
     def gained(self, report: Report) -> str:
         """Says which classes are new, and what became of the old ones."""
-        new, old = report.new_classes, report.old_classes
-        knows = f"It knows {listed(sorted(new.names))}" if new.names else ""
+        new = report.new_classes
+        known = sorted(new.names if report.before is None else {*new.names} - {*new.barely})
+        knows = f"It knows {listed(known)}" if known else ""
+        missed = _barely(report) if new.barely else ""
         if report.before is None:
             how = ", cross-validated" if report.exact else " it had not seen"
             if not knows:
                 return "There was nothing to compare it with."
             if new.commonest is not None:
                 how += f' (always saying "{new.commonest.class_}" is right on {percent(new.commonest.accuracy)})'
-            return f"{knows}, right on {percent(new.after)} of {rows(new.rows)}{how}." if new.after else f"{knows}."
-        if len(new.names) > MANY:
-            knows = f"It knows {len(new.names)} new classes"  # a count alone would be taken for all that it knows
-        kept = _old_classes(old, report.before.rows)
-        return f"{knows}; {kept}." if knows else f"{kept[:1].upper()}{kept[1:]}."
+            how = f", right on {percent(new.after)} of {rows(new.rows)}{how}" if new.after else ""
+            return f"{knows}{how}{f'; {missed}' if missed else ''}."
+        if len(known) > MANY:
+            knows = f"It knows {len(known)} new classes"  # a count alone would be taken for all that it knows
+        kept = f"{_old_classes(report.old_classes, report.before.rows)}{_since(report)}"
+        brought = "; ".join(part for part in (knows, missed) if part)
+        if missed:
+            return f"{raised(brought)}. {raised(kept)}."
+        return f"{brought}; {kept}." if brought else f"{raised(kept)}."
 
     def part(self, report: Report, base: int | None) -> str:
         first = report.batch.parts[0]
         how = f"{percent(first.error)} of its {rows(first.rows)} say something else than version {base}"
         return f"{how}, and {percent(first.others)} of the others"
+
+
+def barely(weak: Mapping[str, tuple[int, int]], could: int | None) -> str:
+    """Says of which new classes fewer than half of the rows are recognised. weak: hits and rows of each · could: hits
+    by the exact head of all rows, None where it is that"""
+    hits, judged = (sum(of) for of in zip(*weak.values(), strict=True))
+    counts = [f"{right:,} of {rows(n)} of {name}" for name, (right, n) in sorted(weak.items())]
+    said = listed(counts) if len(counts) <= NAMED else f"{hits:,} of {rows(judged)} of {len(weak)} classes"
+    best = "" if could is None else f", where the exact head of all rows recognises {could:,}"
+    return f"it recognises {said}{best}: send more rows of {'it' if len(weak) == 1 else 'them'}"
+
+
+def _barely(report: Report) -> str:
+    figures = next((rule.figures for rule in report.gate.rules if rule.name == "new_class_not_learned"), {})
+    could = figures.get("could")
+    weak = {name: (of.right, of.rows) for name, of in report.new_classes.barely.items()}
+    return barely(weak, could if isinstance(could, int) else None)
+
+
+def _since(report: Report) -> str:
+    """Says what was lost since an earlier version, where that adds up to something."""
+    of = report.lost_since
+    if of is None:
+        return ""
+    lost = f"{100 * of.lost:.1f} points on {rows(of.rows)}"
+    taken, newer = of.lost - max(of.forgotten, 0.0), counted(of.newer, "newer class", "newer classes")
+    if of.newer and taken > 0:
+        forgotten = f"{100 * of.forgotten:.1f} forgotten and {100 * taken:.1f}" if of.forgotten > 0 else "all"
+        lost += f": {forgotten} to {newer}"
+    may_be = f"which may be chance ({chance(of.p)})" if of.p >= SURE else chance(of.p)
+    return f", but since version {of.version} they have lost {lost}, {may_be}"
 
 
 def _old_classes(old: OldClasses, trusted: int) -> str:

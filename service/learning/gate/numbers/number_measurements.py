@@ -55,13 +55,15 @@ class Region:
 class RiseSince:
     """An earlier promoted version and the candidate on the trusted rows that both answered. `part`: trusted rows that
     came since over these · gained: `Rise.gain` of all updates since, this one among them, each on its own rows ·
-    settings: how much errors on trusted rows rose by another strength, decay or lift alone, in all of them."""
+    settings: how much errors on trusted rows rose by another strength, decay or lift alone, in all of them ·
+    live: how much those of the live version rose, on the same rows."""
 
     version: int
     change: Rise
     part: float = 0.0
     gained: float = 0.0
     settings: float = 0.0
+    live: float = 0.0
 
     @property
     def rise(self) -> float:

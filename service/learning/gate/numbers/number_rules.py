@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.contract.enums import Severity
 from service.contract.figures import amount, percent
 from service.contract.number_policy import NumberPolicy
-from service.learning.gate.gate import Finding, adds_up
+from service.learning.gate.gate import Back, Finding, adds_up
 from service.learning.gate.numbers.first_batch_rules import MEANT
 from service.learning.gate.numbers.number_measurements import NumberMeasured, OneNumber, Rise
 from service.learning.statistics import SURELY
@@ -160,7 +160,7 @@ def slow_loss(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy)
         won = "won as much" if most.gained >= most.rise else "won"
         followed = f" Updates since {won} on their own rows ({_by(-most.gained)}): they follow the newer rows."
         return Finding(f"Errors changed by {change}.{followed if over else ''}", most.rise, limit)
-    return adds_up(change, most.version, most.rise, limit)
+    return adds_up(change, most.rise, limit, Back(most.version, most.live, _by(most.live)))
 
 
 def learned_nothing(measured: NumberMeasured, number: OneNumber, policy: NumberPolicy) -> Finding:

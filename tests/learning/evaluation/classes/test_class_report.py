@@ -10,7 +10,7 @@ import pytest
 
 from service.contract.enums import Interference, Outcome, Verdict
 from service.contract.policy import GatePolicy, WorstClass
-from service.contract.report import BESIDE_SETTINGS, Cost, Report
+from service.contract.report import BESIDE_SETTINGS, ClassScore, Cost, LostSince, Report
 from service.learning.data.rows import FeatureRows, Rows
 from service.learning.evaluation.assessment import ExamAnswers
 from service.learning.evaluation.classes.class_answers import Answers
@@ -531,7 +531,59 @@ def test_a_first_version_says_how_it_does_on_rows_it_has_not_seen() -> None:
 
 
 def test_an_unproven_version_says_why() -> None:
-    assert spoken(assessment()) == 'Live, but unproven: 4 rows of "n" are too few to judge it.'
+    assert spoken(assessment()) == 'Live, but unproven: 4 rows of "n" are too few to judge it. It recognises 3 of them.'
+
+
+def test_a_class_that_is_barely_recognised_is_not_called_known() -> None:
+    report = assess(assessment())
+    scores = {"n": ClassScore(accuracy=0.9, rows=20), "m": ClassScore(accuracy=1 / 13, rows=13)}
+    new = report.new_classes.model_copy(update={"names": ["m", "n"], "classes": scores})
+    gate = report.gate.model_copy(update={"unproven": False})
+    after = report.model_copy(update={"new_classes": new, "gate": gate})
+    assert promoted(after, 2).startswith(
+        "Live: version 2. It knows n; it recognises 1 of 13 rows of m: send more rows of it. A loss "
+    )
+    alone = new.model_copy(update={"names": ["m"], "classes": {"m": scores["m"]}})
+    assert promoted(after.model_copy(update={"new_classes": alone}), 2).startswith(
+        "Live: version 2. It recognises 1 of 13 rows of m: send more rows of it. A loss "
+    )
+    many = {name: ClassScore(accuracy=0.25, rows=8) for name in "uvwx"}
+    several = new.model_copy(update={"names": [*"nuvwx"], "classes": {"n": scores["n"], **many}})
+    assert "It knows n; it recognises 8 of 32 rows of 4 classes: send more rows of them. A loss" in promoted(
+        after.model_copy(update={"new_classes": several}), 2
+    )
+    first_one = after.model_copy(update={"before": None, "new_classes": new.model_copy(update={"after": 0.6})})
+    assert "It knows m and n, right on 60.0 %" in promoted(first_one, 2)
+    assert promoted(first_one, 2).endswith("; it recognises 1 of 13 rows of m: send more rows of it.")
+
+
+def test_what_adds_up_since_an_earlier_version_is_told() -> None:
+    """Of rows that a, b and c shared, 14 are lost where n may answer, and 3 where it may not."""
+    trusted = rows("ab" * 50, "bat_0")
+    given = says("abn", "ab" * 36 + "nb" * 11 + "bb" * 3)
+    then = Correctness.of(trusted, np.ones(100, bool), "ab")
+    a = assessment(
+        trusted=trusted,
+        base=says("ab", "ab" * 47 + "bb" * 3),
+        candidate=given,
+        yardstick=given,
+        live=5,
+        past=ClassPast(correctness=[(3, then)]),
+    )
+    report = assess(a)
+    assert report.lost_since == LostSince(version=3, rows=100, lost=0.14, p=0.5**14, forgotten=0.03, newer=1)
+    assert report.forgetting == pytest.approx(0.03)
+    gate = report.gate.model_copy(update={"unproven": False, "outcome": Outcome.PASS})
+    sentence = promoted(report.model_copy(update={"gate": gate}), 6)
+    assert sentence.endswith(
+        ", but since version 3 they have lost 14.0 points on 100 rows: 3.0 forgotten and 11.0 to 1 newer class, "
+        "p < 0.001."
+    )
+    maybe = LostSince(version=3, rows=95, lost=0.072, p=0.04, forgotten=0.072, newer=0)
+    sentence = promoted(report.model_copy(update={"gate": gate, "lost_since": maybe}), 6)
+    assert sentence.endswith(
+        ", but since version 3 they have lost 7.2 points on 95 rows, which may be chance (p = 0.04)."
+    )
 
 
 def test_a_version_that_the_gate_stopped_gives_the_gates_reason_also_when_it_went_live_by_order() -> None:

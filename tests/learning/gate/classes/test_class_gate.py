@@ -360,12 +360,28 @@ def test_one_lost_class_is_held_though_the_others_were_learned() -> None:
 
 def test_new_classes_with_few_rows_are_unproven_and_named() -> None:
     few = judge(new(NewClass("9", 4, 0, 0)), POLICY)
-    assert (few.outcome, few.unproven, few.why) == (Outcome.PASS, True, '4 rows of "9" are too few to judge it.')
+    assert (few.outcome, few.unproven, few.why) == (
+        Outcome.PASS,
+        True,
+        '4 rows of "9" are too few to judge it. It recognises 0 of them.',
+    )
     mixed = judge(new(NewClass("8", 100, 95, 95), NewClass("9", 3, 1, 1)), POLICY)
     assert mixed.unproven
     assert "9 (1 of 3)" in mixed.why
     hard = judge(new(NewClass("9", 12, 0, 0)), POLICY)
     assert (hard.outcome, hard.unproven) == (Outcome.PASS, True)
+
+
+def test_a_class_that_is_barely_recognised_is_named_with_what_the_yardstick_can() -> None:
+    classes = (NewClass("8", 13, 12, 12), NewClass("9", 13, 1, 2))
+    said = rule(new(*classes), 7)
+    assert said.why.endswith(
+        "It recognises 1 of 13 rows of 9, where the exact head of all rows recognises 2: send more rows of it."
+    )
+    assert said.figures["could"] == 2
+    itself = rule(replace(new(*classes), exact=True), 7)
+    assert itself.why.endswith("It recognises 1 of 13 rows of 9: send more rows of it.")
+    assert "could" not in itself.figures
 
 
 # 8-11
@@ -434,6 +450,34 @@ def test_what_the_live_version_has_lost_already_stops_no_update() -> None:
         assert fired(Measured(live=15, since=(less,))) == {9: Severity.HELD}
 
 
+def test_to_go_back_is_said_only_where_the_live_version_had_lost_most_of_it() -> None:
+    since = replace(lost(60, 17, 1000), lacks=("8", "9"))
+    for worse, said in (
+        (0, "None of that came before this update: look at its rows, or"),
+        (21, "0.4 points of that came before this update: look at its rows, or"),
+        (50, '3.3 points of that came before this update: go back to version 12, which does not know "8" and "9", or'),
+    ):
+        report = judge(Measured(live=15, since=(replace(since, live=lost(worse, 17 if worse else 0, 1000)),)), POLICY)
+        assert f"Version 15 stays live. {said}" in report.why
+        assert report.rules[9].figures.get("lacks") == (["8", "9"] if worse == 50 else None)
+    of_class = replace(
+        lost(17, 1, 1000, **{"3": Paired(100, 16, 0)}), live=lost(9, 1, 1000, **{"3": Paired(100, 8, 0)})
+    )
+    assert "8.0 points of that came before" in judge(Measured(live=15, since=(of_class,)), POLICY).why
+    itself = replace(lost(60, 17, 1000, version=15), live=lost(0, 0, 1000, version=15))
+    assert "go back" not in judge(Measured(live=15, since=(itself,)), POLICY).why
+
+
+def test_what_adds_up_is_told_where_chance_seldom_takes_so_much() -> None:
+    def since(worse: int, rows: int, version: int = 3) -> Since:
+        return Since(version, Paired(rows, 1, 1), in_all=Paired(rows, worse, 0))
+
+    told = Measured(live=9, since=(since(3, 95), since(6, 95, version=4), since(20, 95, version=9)))
+    assert told.lost_since is told.since[1], "since the live version is what the verdict says anyway"
+    assert Measured(live=9, since=(since(3, 95), since(3, 40))).lost_since is None, "p = 1 in 8"
+    assert Measured(live=9, since=(since(5, 200),)).lost_since is None, "2.5 points"
+
+
 def test_a_third_of_thirty_rows_of_a_class_is_enough() -> None:
     others = {name: Paired(30, 1, 1) for name in "012456789"}
     # of 30 rows ten lost are 1 in 1,024, of ten classes 1 in 102; nine are 1 in 51
@@ -447,8 +491,9 @@ def test_losses_of_one_class_add_up() -> None:
     report = judge(Measured(live=15, since=(lost(17, 1, 1000, **of),)), POLICY)
     assert report.outcome is Outcome.UNDECIDED
     assert report.why == (
-        'Held: small losses add up: "3" lost 16 points since version 12, on 100 rows. Version 15 stays live. Go back '
-        "to version 12, or promote this one: then it is what later ones are compared with."
+        'Held: small losses add up: "3" lost 16 points since version 12, on 100 rows. Version 15 stays live. None of '
+        "that came before this update: look at its rows, or promote this one: then it is what later ones are compared "
+        "with."
     )
     assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
     # 5 of 20 rows: p = 1 in 32, which is no evidence of one class among two
@@ -484,11 +529,13 @@ def test_one_lost_row_is_enough_where_the_margins_of_its_class_fell() -> None:
     report = judge(Measured(live=15, since=(narrowed(1, 0.09, 0.001),)), POLICY)
     assert report.why.startswith(
         'Held: small losses add up: 1 of 19 rows of "8" are newly wrong since version 12, and all are told apart '
-        "less clearly (median margin 1.10 → 0.62, where 1 is usual). Version 15 stays live. Go back to version 12"
+        "less clearly (median margin 1.10 → 0.62, where 1 is usual). Version 15 stays live. None of that came"
     )
     assert (report.rules[9].value, report.rules[9].limit) == (0.09, pytest.approx(0.08))
     for worse, drop, p in ((0, 0.09, 0.001), (1, 0.07, 0.001), (1, 0.09, 0.06)):
         assert not fired(Measured(live=15, since=(narrowed(worse, drop, p),)))
+    won = replace(narrowed(1, 0.09, 0.001), paired=Paired(300, 3, 8))
+    assert not fired(Measured(live=15, since=(won,))), "a lift that does better moves margins both ways"
 
 
 # 12
