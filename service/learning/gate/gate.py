@@ -64,7 +64,9 @@ def adds_up(of: str, value: float, limit: float, back: Back) -> Finding:
     if 2 * back.lost >= value:
         lacks = f", which does not know {listed(back.lacks, quote=True)}" if back.lacks else ""
         do = f"go back to version {back.version}{lacks}"
-        figures = {"version": back.version, "lost": back.lost} | ({"lacks": [*back.lacks]} if back.lacks else {})
+        figures = {"version": back.version, "lost": back.lost}
+        if back.lacks:
+            figures["lacks"] = [*back.lacks]
     before = f"{back.said if back.lost > 0 else 'None'} of that came before this update"
     remedy = f"{before}: {do}, or promote this one: then it is what later ones are compared with."
     return Finding(f"Small losses add up: {of}.", value, limit, Severity.HELD, remedy, figures=figures)
