@@ -213,8 +213,8 @@ def _batch(exam: Exam, assessment: NumberAssessment, measured: NumberMeasured, g
 
 def _parts(assessment: NumberAssessment) -> list[BatchPart]:
     """Its batches by what the live version is off by, a mean over the numbers of a row."""
-    if assessment.base is None:
-        return []
+    if assessment.base is None or len(assessment.batch.batches) < 2:
+        return []  # one has no others beside it, and a challenger learns none
     own = assessment.batch, assessment.batch_goals, assessment.base.on_batch
     return batch_parts(assessment.batch, np.abs(ErrorRows(assessment.grid, *own, None, 0.0).error).mean(1))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from service.learning.evaluation.numbers.number_challenge import NumberComparison, compare_numbers
+from service.learning.evaluation.numbers.number_report import _parts
 from service.learning.methods import resolve
 from service.learning.run import Run
 from service.learning.update import learn
+from tests.learning.evaluation.numbers.batches import COLUMNS, Stream, rows
 from tests.learning.number_streams import NumberStream, vector
 
 
@@ -33,3 +35,8 @@ def test_a_narrow_or_an_unsure_lead_does_not_count() -> None:
     assert not NumberComparison(50, 10.0, 8.0, 0.11).won
     assert NumberComparison(1000, 10.0, 9.7, 0.01).won
     assert not NumberComparison(0, 0.0, 0.0, 1.0).won
+
+
+def test_a_challenger_that_loses_learned_no_batch_that_could_stand_out(stream: Stream) -> None:
+    nothing = np.zeros((0, COLUMNS)), np.zeros((0, stream.target.size))
+    assert _parts(stream.assessment(*nothing, batch=rows(np.zeros((0, 0)), "none"))) == []
