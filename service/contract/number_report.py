@@ -80,6 +80,7 @@ class TestedErrors(Fact):
     rmse: float
     r2: float | None
     coverage: float | None
+    level: float | None = Field(default=None, description="The share of targets that intervals are made to hold.")
     rows: int
     batches: int
     numbers: list[NumberError] = Field(default=[], description="Of each of several numbers a row; else empty.")

@@ -84,6 +84,9 @@ class OldClasses(Fact):
     interval: tuple[float, float] | None
     masked: Pair = Field(description="Accuracy where only classes that were known before may answer.")
     intrusion: float | None = Field(description="Share of them that is answered with a new class.")
+    gone: list[str] = Field(
+        default=[], description="Classes that the version before answers and this one does not: no row of them is left."
+    )
 
 
 class Older(Fact):

@@ -309,6 +309,14 @@ class LineageNode(Resource):
     verdict: Verdict | None
     live: bool
     erased: bool
+    waits: bool = Field(
+        default=False,
+        description="It is held, and a person decides whether it goes live: it was made since the live version, and "
+        "brings what that has not learned.",
+    )
+    in_live: bool = Field(
+        default=False, description="It is held, and the live version has learned all batches that it brought."
+    )
 
 
 class Lineage(Resource):

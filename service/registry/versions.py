@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, literal, select
+from sqlalchemy import JSON, ColumnElement, bindparam, exists, func, literal, select
 from sqlalchemy.orm import Session, aliased, defer
 
 from service.contract import resources
@@ -337,13 +337,17 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
     facts = select(_v.id, _v.number, parent.number.label("parent"), _v.update_id, _v.erased_at, Update.verdict)
     facts = facts.join(Update, Update.id == _v.update_id, isouter=True)
     facts = facts.join(parent, parent.id == _v.parent_id, isouter=True)
-    between = facts.where(_v.model_id == model.id, _v.number > min(after, LARGEST)).order_by(_v.number)
+    between = [_v.model_id == model.id, _v.number > min(after, LARGEST)]
     if before is not None:
-        between = between.where(_v.number < min(before, LARGEST))
+        between.append(_v.number < min(before, LARGEST))
+    made = session.execute(facts.where(*between).order_by(_v.number)).all()
+    live = by_id(session, model.live_version_id, slim=True) if model.live_version_id is not None else None
+    held = any(v.verdict == Verdict.HELD for v in made)
+    waiting, in_live = _held(session, model, live, between) if held else (set(), set())
     return resources.Lineage.model_validate(
         {
             "model": model.name,
-            "live_version": number_of(session, model.live_version_id) if model.live_version_id is not None else None,
+            "live_version": live.number if live is not None else None,
             "versions": [
                 {
                     "number": v.number,
@@ -352,8 +356,32 @@ def lineage(session: Session, model: Model, after: int = 0, before: int | None =
                     "verdict": v.verdict,
                     "live": v.id == model.live_version_id,
                     "erased": v.erased_at is not None,
+                    "waits": v.id in waiting,
+                    "in_live": v.id in in_live,
                 }
-                for v in session.execute(between)
+                for v in made
             ],
         }
     )
+
+
+def _held(
+    session: Session, model: Model, live: Version | None, between: Sequence[ColumnElement[bool]]
+) -> tuple[set[int], set[int]]:
+    """Of held versions those that wait for a person, and those all of whose batches the live version has learned.
+
+    One that is older than the live version does not wait, nor one with a batch that was taken back, which may not go
+    live. A challenger brings no batch.
+    """
+    brings = func.coalesce(Version.more, Version.whole, type_=JSON())
+    query = select(_v.id, _v.number, brings, Update.challenges).join(Update, Update.id == _v.update_id)
+    query = query.where(*between, Update.verdict == Verdict.HELD, THERE, _v.id.is_distinct_from(model.live_version_id))
+    answers = live.learned if live is not None else ()
+    retracted = set(session.scalars(_RETRACTED.where(Batch.model_id == model.id)))
+    waiting, in_live = set[int](), set[int]()
+    for id_, number, batches_, challenges in session.execute(query):
+        if batches_ and challenges is None and all(holds(answers, batch) for batch in batches_):
+            in_live.add(id_)
+        elif (live is None or number > live.number) and retracted.isdisjoint(batches_):
+            waiting.add(id_)
+    return waiting, in_live

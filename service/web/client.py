@@ -61,12 +61,21 @@ class Sent:
 @dataclass(frozen=True)
 class Sending:
     """Where a file goes: a path of the API, the media type, and what is said in the query, a list where a name stands
-    there several times. `model`: a new one that it is the first of, as the API takes it."""
+    there several times. `model`: a new one that it is the first of, as the API takes it. `classes`: new ones of a model
+    that is there."""
 
     path: str
     media: str
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     model: Mapping[str, Any] | None = None
+    classes: Sequence[str] = ()
+
+    @property
+    def first(self) -> tuple[str, Any] | None:
+        """What is made before: its path, and its body."""
+        if self.model is not None:
+            return address("models"), self.model
+        return (self.path.rpartition("/")[0] + "/classes", {"names": [*self.classes]}) if self.classes else None
 
 
 @dataclass(frozen=True)
@@ -117,34 +126,40 @@ class ApiClient:
         return await _ask(self.door, scope, _whole(content))
 
     async def stream(self, to: Sending, receive: Receive) -> Sent:
-        """Sends a body as it comes, in the event loop. A new model that it is the first of is made once the body is
-        whole, and is archived where the body is refused: it had no rows, so its name is free again. Raises
+        """Sends a body as it comes, in the event loop. A new model that it is the first of, or classes that it brings,
+        are made once the body is whole, and taken away where the body is refused: they have no rows. Raises
         InvalidContent where the body is cut off."""
-        made, model = list[Sent](), json.dumps(to.model).encode()
+        made = list[Sent]()
 
         async def received() -> Message:
             message = await receive()
-            if to.model is None or message["type"] != "http.request" or message.get("more_body", False):
+            if to.first is None or message["type"] != "http.request" or message.get("more_body", False):
                 return message
-            first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-model")
-            made.append(await asyncio.create_task(first._make(model)))
+            first = replace(self, attempt=None if self.attempt is None else f"{self.attempt}-first")
+            made.append(await asyncio.create_task(first._make(*to.first)))
             return message if made[0].status < 400 else {"type": "http.disconnect"}
 
         scope = self._scope("POST", to.path, dict(to.query), [(b"content-type", to.media.encode()), CHUNKED])
         answer = await _ask(self.door, scope, received)
         if made and made[0].status >= 400:
             return made[0]
-        if to.model is not None and made and not made[0].replayed and answer.status >= 400:
-            await self._send("DELETE", address("models", to.model["name"]))
+        if made and not made[0].replayed and answer.status >= 400:
+            once = replace(self, attempt=None)
+            gone = [address("models", to.model["name"])] if to.model is not None else []
+            gone += [f"{to.path.rpartition('/')[0]}/classes/{quote(name, safe='')}" for name in to.classes]
+            for path in gone:
+                await once._send("DELETE", path)
         if not answer.body:
             raise InvalidContent("The file was cut off. Send it again.")
         return answer
 
-    async def _make(self, model: bytes) -> Sent:
-        """Makes a model; anew, where this is a second try of one that is gone since its file was refused."""
-        made = await self._send("POST", address("models"), model)
+    async def _make(self, path: str, body: Any) -> Sent:
+        """Makes a model, or classes; anew, where this is a second try of one that is gone since its file was
+        refused."""
+        content = json.dumps(body).encode()
+        made = await self._send("POST", path, content)
         gone = made.status == 404
-        return await replace(self, attempt=None)._send("POST", address("models"), model) if gone else made
+        return await replace(self, attempt=None)._send("POST", path, content) if gone else made
 
     def _scope(self, method: str, path: str, query: dict[str, Any], of_body: Sequence[tuple[bytes, bytes]]) -> Scope:
         headers = [header for header in self.origin["headers"] if header[0] in (b"host", b"x-request-id")]

@@ -72,7 +72,7 @@ def rule_sentence(rule: Rule, base: int | None, report: AnyReport, words: Words)
     moved = words("reason.expect_move") if MOVE in rule.why else ""
     beside = words.said(BESIDE_SETTINGS) if BESIDE_SETTINGS in rule.why else ""
     said = words(key, **figures)
-    return f"{finding.subject}{said}{passes}{moved}{beside}"
+    return f"{finding.subject}{said}{_remedy(key, rule, base, report, words)}{passes}{moved}{beside}"
 
 
 def method_sentence(update: Update, report: AnyReport | None, words: Words) -> str:
@@ -104,6 +104,16 @@ def taken_back(report: AnyReport | None, words: Words) -> str:
     """That its rows were taken back before they came again; "" where they were not."""
     at = None if report is None else report.batch.taken_back_at
     return "" if at is None else words("update.rows_taken_back", at=moment(at))
+
+
+def _remedy(key: str, rule: Rule, base: int | None, report: AnyReport, words: Words) -> str:
+    """What a person can do about what a rule found; "" where the sentence of `key` says it, or another rule rejects."""
+    group, _, variant = key.rpartition(".")
+    if not variant.startswith("fires") or (rule.severity, report.gate.outcome) == (Severity.HELD, Outcome.FAIL):
+        return ""
+    live = f"{group}.remedy_live"
+    remedy = live if live in words and rule.figures.get("version", -1) == base else f"{group}.remedy"
+    return words(remedy) if remedy in words else ""
 
 
 def _by_batch(report: AnyReport, base: int | None, words: Words) -> str:

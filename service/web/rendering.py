@@ -43,6 +43,7 @@ def templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {"percent": percent, "amount": amount, "plain": plain, "moment": moment, "seen": seen}
+    environment.filters |= {"without_query": lambda address: address.partition("?")[0]}
     environment.filters |= {"coded": coded, "anchor": anchor, "within_chance": within_chance, "interval": interval}
     environment.globals |= {
         "tsuika": __version__,

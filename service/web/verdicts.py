@@ -6,7 +6,7 @@ from service.contract.enums import Outcome, Severity, Verdict
 from service.contract.number_report import AnyReport
 from service.contract.report import Rule
 from service.web.kinds import kind_of
-from service.web.words import Words
+from service.web.words import Words, percent
 
 COLOURS = {Verdict.PROMOTED: "good", Verdict.HELD: "warn", Verdict.REJECTED: "bad", Verdict.SUPERSEDED: "warn"}
 
@@ -31,6 +31,18 @@ def rule_name(rule: Rule, report: AnyReport, words: Words) -> str:
     """What a rule is called; some are called otherwise of targets of a kind."""
     own = f"{rule.name}_{kind_of(report).name}"
     return words.named("rule", own if f"rule.{own}" in words else rule.name)
+
+
+def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) -> str:
+    """The value or the limit of a rule in its unit."""
+    unit = kind_of(report).units.get(rule.name)
+    if figure is None or unit is None:
+        return "–"
+    if unit == "percent":
+        return percent(figure) if figure <= 1 or report.kind != "class" else "–"  # no share is as large: it cannot fire
+    if unit == "points":
+        return words("version.points", points=f"{100 * figure:.1f}".replace("-", "−"))
+    return words(f"version.unit.{unit}", value=words.figure(figure, rule.limit))
 
 
 def within_chance(rule: Rule) -> bool:

@@ -68,7 +68,7 @@ def test_a_card_of_a_version_that_is_not_live_says_so() -> None:
 
 
 ERRORS = {"mae": 11, "rmse": 14, "r2": None, "median_error": 9, "bias": 0.0, "rows": 300}
-TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": 0.9, "rows": 1500, "batches": 5}
+TESTED = {"mae": 12.5, "rmse": 16, "r2": None, "coverage": 0.9, "level": 0.95, "rows": 1500, "batches": 5}
 NUMBERS: dict[str, Any] = {
     **REPORT, **dict.fromkeys(("old_classes", "new_classes", "interference", "worst_class")),
     "tested": None, "skill": None, "before": None, "after": None, "rise": None, "batch": {},
@@ -81,10 +81,13 @@ def test_errors_say_which_rows_and_versions_they_are_of() -> None:
     tested = "on 1,500 rows of the last 5 batches, answered before any version had learned them"
     assert later[:4] == [
         ("mean error, new rows", "12.5", "–", tested),
-        ("within their interval", "90.0 %", "–", "of these new rows"),
+        ("within their interval", "90.0 %", "–", "of these new rows; 95 % is the aim"),
         ("skill", "40.0 %", "–", "less error than the model's yardstick, which is off by 20.8"),
         ("mean error", "10", "11", "on 300 trusted rows"),
     ]
+    outcome = {"gate": {**NUMBERS["gate"], "outcome": "fail"}}
+    stopped = NumberKind().lines(NumberReport.model_validate({**numbers, **outcome, "tested": TESTED, "skill": 0.4}))
+    assert stopped == later[3:]  # what was off by far is the batch that was stopped, and no version
     several = {"numbers": [{"name": "salt", "mae": 21.9}, {"name": "heat", "mae": 0.1}]}
     members = {"before": {**ERRORS, **several}, "after": {**ERRORS, **several}, "tested": {**TESTED, **several}}
     each = NumberKind().lines(NumberReport.model_validate({**numbers, **members, "skill": None}))

@@ -130,6 +130,19 @@ def test_a_rejected_version_does_not_stretch_the_scale() -> None:
     assert "100\N{NO-BREAK SPACE}%" in marked
 
 
+def test_a_class_of_few_rows_does_not_stretch_the_scale() -> None:
+    shown = [Step(n, Mark.WENT_LIVE, share(0.99, 400), share(0.0, 1) if n == 2 else None) for n in range(1, 5)]
+    marked = re.findall(r'<text class="tick"[^>]*>([^<]+)</text>', history(of(shown)))
+    assert "95\N{NO-BREAK SPACE}%" in marked
+    assert "0\N{NO-BREAK SPACE}%" not in marked
+
+
+def test_a_narrow_picture_says_from_which_version_on_it_is() -> None:
+    many = [Step(n, Mark.WENT_LIVE, share(0.9, 100)) for n in range(1, 9)]
+    wide, narrow = re.findall(r"<svg.*?</svg>", history(of(many)))
+    assert ("from version" in wide, "from version 3 on" in narrow) == (False, True)
+
+
 def test_places_stay_within_the_picture_however_many_versions_there_are() -> None:
     for count in (1, 2, 51, 200):
         many = [Step(n, Mark.WENT_LIVE, share(0.9, 100), share(0.5, 10)) for n in range(1, count + 1)]

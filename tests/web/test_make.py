@@ -156,12 +156,26 @@ def test_a_price_with_one_slip_becomes_no_classes(person: Person) -> None:
     assert 'value="number" required checked' in look(person, PRICES).text
 
 
-def test_a_class_that_may_be_a_slip_of_another_is_named_before_anything_is_made(person: Person) -> None:
-    wines = b"acid,wine\n" + b"".join(b"%d.5,%s\n" % (k, (b"barbera", b"nebbiolo")[k % 2]) for k in range(40))
-    shown = look(person, wines + b"3.5,barbrea\n").text
-    asked = "“barbrea”, in one row, is like “barbera”, in 20 rows: is it a slip? If so, mend the file and choose"
-    assert asked in shown
+def test_a_likely_slip_is_refused_until_it_is_mended_or_meant(person: Person) -> None:
+    rows = [f"{k % 7},{name}" for name in ("barbera", "barolo") for k in range(20)]
+    mended = "\n".join(["acid,kind", *rows]).encode()
+    slipped = mended + b"\n3,barbrea\n"
+    shown = look(person, slipped).text
+    assert "“barbrea”, one row: nearly “barbera”, 20 rows" in shown
+    assert '<input id="class-0" name="class-0" type="checkbox">' in shown
+    refused = sent(person, "/new/send", shown, slipped, predicts="class", target="kind")
+    assert (refused.status_code, "One label is new to the model." in refused.text) == (422, True)
+    assert 'name="class-0" type="checkbox">' in refused.text
     assert nothing_is_there(person.api)
+    for name, content, ticked in (("stays", mended, {}), ("meant", slipped, {"class-0": "on"})):
+        shown = look(person, slipped, name=name).text
+        made = sent(person, "/new/send", shown, content, predicts="class", target="kind", **ticked)
+        assert made.status_code == 303, name
+        classes = person.api.ok("GET", f"/v1/models/{name}")["classes"]
+        assert classes == ["barbera", "barolo", *(["barbrea"] if ticked else [])]
+    shown = look(person, slipped, name="long").text
+    asked = sent(person, "/new/send", shown, slipped, predicts="class", target="kind", whole="")
+    assert (asked.status_code, "The file is long" in asked.text) == (422, True)
 
 
 def test_a_category_before_a_last_column_of_prices_is_asked_about(person: Person) -> None:

@@ -115,6 +115,30 @@ def test_versions_that_wait_are_on_the_first_page_and_on_that_of_the_model(perso
     assert '<a href="/v1/models/digits">JSON</a>' in page
 
 
+def test_a_held_version_whose_batch_is_in_the_live_one_waits_for_nobody(person: Person) -> None:
+    sent = {"labels": ["a"], "new_classes": "allow"}
+    bodies = ({**sent, "inputs": [[k, 2, 3]]} for k in range(2))
+    first, second = (person.api.ok("POST", "/v1/models/digits/batches", body)["id"] for body in bodies)
+    make_version(person.api.runtime)
+    for seed, learned in ((1, [first]), (2, [first]), (3, [first, second])):
+        make_version(person.api.runtime, learned=learned, seed=seed, promote=False)
+
+    def nodes() -> dict[int, tuple[bool, bool]]:
+        made = person.api.ok("GET", "/v1/models/digits/lineage")["versions"]
+        return {node["number"]: (node["waits"], node["in_live"]) for node in made}
+
+    assert nodes() == {1: (False, False), **dict.fromkeys((2, 3, 4), (True, False))}
+    assert "Versions 4, 3 and 2 wait for your decision." in person.looks("/").text
+    person.api.ok("POST", "/v1/models/digits/deployments", {"version": 2, "reason": "looked at it"})
+    assert nodes() == {1: (False, False), 2: (False, False), 3: (False, True), 4: (True, False)}
+    assert "Version 4 waits for your decision." in person.looks("/").text
+    page = person.looks("/models/digits/versions/3").text
+    assert "What it brought is in version 2, which is live" in page
+    assert "What to do next" not in page
+    person.api.ok("POST", "/v1/models/digits/retractions", {"batches": [second], "reason": "not wanted"})
+    assert nodes()[4] == (False, False)  # one that learned what was taken back may not go live
+
+
 def test_a_model_without_versions_has_a_page(person: Person) -> None:
     page = person.looks("/models/digits").text
     assert "It has no version yet." in page

@@ -170,6 +170,39 @@ def test_the_column_that_the_model_does_not_know_is_filled_in(person: Person) ->
     assert send(person, more, **fields, leave_out="on").status_code == 303
 
 
+def test_each_new_label_is_ticked_and_a_likely_slip_is_not(person: Person) -> None:
+    person.api.ok("POST", "/v1/models/stays/classes", {"names": ["yes", "no", "perhaps"]})
+    lines = [b"%d,Osaka,%s" % (k, (b"yes", b"no")[k % 2]) for k in range(40)]
+    new = [*[b"1,Osaka,later"] * 3, b"2,Osaka,noo", b"3,Osaka,perhap", b"4,Osaka,yse"]
+    both = b"\n".join([b"nights,city,label", *lines, *new]) + b"\n"
+    shown = send(person, both, look="/look", target="label").text
+    ticks = re.findall(r'name="(class-[0-9])" type="checkbox"( checked)?>\s*<label[^>]*>([^<]*)', shown)
+    assert ticks == [
+        ("class-0", "", "“noo”, one row: nearly “no”, 20 rows"),
+        ("class-1", "", "“perhap”, one row: nearly “perhaps”, a class of the model"),
+        ("class-2", " checked", "“later”, 3 rows"),
+        ("class-3", "", "“yse”, one row"),
+    ]
+    listed = {
+        unescape(n): unescape(v) for n, v in re.findall(r'type="hidden" name="(new-[0-9])" value="([^"]*)"', shown)
+    }
+    assert [*listed.values()] == ["noo", "perhap", "later", "yse"]
+    chosen = {**listed, "target": "label", "class-2": "on"}
+    refused = send(person, both, **chosen)
+    assert (refused.status_code, "Tick those above that are new classes" in refused.text) == (422, True)
+    assert 'name="class-2" type="checkbox" checked' in refused.text
+    assert person.api.ok("GET", "/v1/models/stays")["classes"] == ["yes", "no", "perhaps"], (
+        "of a refused file none stays"
+    )
+    assert 'name="class-0" type="checkbox">' in send(person, both, target="label").text, "where nothing looked at it"
+    mended = both.replace(b"noo", b"no").replace(b"perhap\n", b"perhaps\n").replace(b"yse", b"yes")
+    assert send(person, mended, **chosen).status_code == 303
+    assert person.api.ok("GET", "/v1/models/stays")["classes"] == ["yes", "no", "perhaps", "later"]
+    meant = send(person, both, **chosen, **dict.fromkeys(("class-0", "class-1", "class-3"), "on"))
+    assert meant.status_code == 303
+    assert {"noo", "perhap", "yse"} < {*person.api.ok("GET", "/v1/models/stays")["classes"]}
+
+
 def test_a_form_that_was_refused_keeps_what_was_found_and_says_what_is_wrong_once(person: Person) -> None:
     person.api.ok("POST", "/v1/models", {"name": "texts", "classes": ["yes", "no"], "input": {"kind": "text"}})
     text = b"body,answer\n" + b"".join(b"text %d,%s\n" % (k, (b"yes", b"on")[k % 2]) for k in range(20))

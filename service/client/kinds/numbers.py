@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.client.kinds.kind import Kind, Line, Suspected, amount, percent, rows_of
+from service.contract.enums import Outcome
 from service.contract.figures import shortest
 from service.contract.number_report import NumberReport
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
@@ -65,7 +66,8 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
 
     def lines(self, report: NumberReport) -> list[Line]:
         """Errors on rows as they came and on trusted ones, of each number where there are several."""
-        before, after, tested = report.before, report.after, report.tested
+        before, after = report.before, report.after
+        tested = report.tested if report.gate.outcome is Outcome.PASS else None  # of a batch that was stopped, its own
         lines = []
         if tested is not None:
             last = "the last batch" if tested.batches == 1 else f"the last {tested.batches:,} batches"
@@ -75,7 +77,8 @@ class NumberKind(Kind[NumberReport, NumberPredictions, ValuePrediction | ValuesP
                 for number in tested.numbers[:MOST_NUMBERS]
             ] or [Line("mean error, new rows", amount(tested.mae), "–", note)]
             if tested.coverage is not None:
-                lines.append(Line("within their interval", percent(tested.coverage), "–", "of these new rows"))
+                aim = f"; {tested.level:.0%} is the aim".replace("%", " %") if tested.level is not None else ""
+                lines.append(Line("within their interval", percent(tested.coverage), "–", f"of these new rows{aim}"))
         if tested is not None and report.skill is not None:
             plain = "" if report.yardstick_mae is None else f", which is off by {amount(report.yardstick_mae)}"
             note = f"less error than the model's yardstick{plain}"

@@ -60,7 +60,7 @@ class Back:
 def adds_up(of: str, value: float, limit: float, back: Back) -> Finding:
     """What was lost since that version, little by little. To go back helps where the live one had lost most of it."""
     figures: dict[str, Figure] = {"since": back.version}
-    do = "look at its rows"
+    do = "look at its rows, take the batch back"
     if 2 * back.lost >= value:
         lacks = f", which does not know {listed(back.lacks, quote=True)}" if back.lacks else ""
         do = f"go back to version {back.version}{lacks}"
@@ -105,6 +105,11 @@ def decided(findings: Mapping[tuple[int, str], Finding], live: int | None, reset
     """
     if resettled:
         findings = {key: _beside_settings(f) if key[0] in RESETTLED else f for key, f in findings.items()}
+    if any(f.fires is Severity.REJECTED for f in findings.values()):  # nobody is told to promote what is rejected
+        findings = {
+            key: replace(f, remedy="") if f.fires is Severity.HELD and key != COLUMNS else f
+            for key, f in findings.items()
+        }
     columns = findings.get(COLUMNS)
     if columns is not None and columns.fires:
         findings = {key: f if f is columns else replace(f, remedy="") for key, f in findings.items()}

@@ -87,6 +87,9 @@ HIGHEST_FLOOR, LOWEST_CEILING = 0.95, 0.05
 """Accuracies are shown from there or lower, and what was forgotten to there or higher, so that chance does not look
 like a cliff."""
 
+FEW_ROWS = 20
+"""What rests on fewer, as a new class of a few rows does, does not stretch the scale: it is shown at its edge."""
+
 
 def history(of: History) -> Markup:
     """The wide picture and the narrow one."""
@@ -129,6 +132,8 @@ def _picture(of: History, frame: _Frame) -> Markup:
     along = Axis(0, max(len(steps) - 1, 1), frame.left, frame.right)
     x = {step.number: along.at(place) for place, step in enumerate(steps)}
     elements = grid(up, values, frame.left, frame.right, amount if of.of_error else round_percent)
+    if len(steps) < len(of.steps):
+        elements.append(text("note", frame.left, 12, of.words("chart.from_version", version=steps[0].number)))
     beside = [(x[s.number], s.beside, s.mark) for s in steps if s.beside and s.mark is not Mark.REJECTED]
     joined = [(at, estimate) for at, estimate, mark in beside if mark in UP]
     elements += _line("beside", joined, up)
@@ -159,8 +164,9 @@ def _name(step: Step) -> str:
 
 
 def _scale(steps: Sequence[Step], of_error: bool) -> list[float]:
-    """Ticks that hold what was not rejected: errors from 0, accuracies up to 1."""
+    """Ticks that hold what was not rejected and rests on more than a few rows: errors from 0, accuracies up to 1."""
     held = [e for step in steps if step.mark is not Mark.REJECTED for e in (step.main, step.other, step.beside) if e]
+    held = [e for e in held if e.rows >= FEW_ROWS] or held
     ends = [end for e in held for end in (e.value, e.low, e.high) if end is not None]
     if of_error:
         return ticks(0.0, max(ends, default=1.0) or 1.0)

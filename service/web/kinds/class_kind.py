@@ -28,6 +28,16 @@ VISIBLE = 1e-9
 """Two measurements of one thing differ by less."""
 
 
+UNITS = {
+    **dict.fromkeys(("first_version", "learned_nothing"), "chance"),
+    **dict.fromkeys(("unlearnable", "contradicts_everything", "disagrees_broadly"), "points"),
+    **dict.fromkeys(("forgets", "intrudes", "worst_class", "slow_loss"), "points"),
+    **dict.fromkeys(("contradicts_class", "renames", "new_class_not_learned"), "percent"),
+    "wrong_columns": "columns",
+}
+"""Units of values and limits of rules."""
+
+
 @dataclass(frozen=True)
 class Share:
     """Rows of a class with one answer. `level`: 0 to 5, the share of the class's rows; `right`: whether that is it."""
@@ -51,6 +61,7 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
     ends = (0.9, 1.0)
     series = columns = ("old", "new")
     rules = ("class",)
+    units = UNITS
     doubts = (("label", ""), ("suggested", ""), ("score", "n"), ("alike", "n"))
     right = "batch.label"
     takes_new = True
@@ -160,16 +171,21 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
         old, weak = report.old_classes, report.new_classes.barely
         known = {*report.new_classes.names} - {*weak}
         names = [f"「{name}」" for name in sorted(known)]
+        gone = words("reason.kept.gone", names=[f"「{name}」" for name in old.gone]) if old.gone else ""
         few = [words("reason.kept.few_of", name=name, right=of.right, n=of.rows) for name, of in sorted(weak.items())]
         missed = words("reason.kept.barely", classes=few) if few else ""
         if report.before is None or old.before is None or old.after is None or old.interval is None:
-            return (words("reason.kept.knows", names=names) if known else "") + missed + self.how_good(report, words)
+            knows = words("reason.kept.knows", names=names) if known else ""
+            return gone + knows + missed + self.how_good(report, words)
         change = {"before": f"{100 * old.before:.1f}", "after": percent(old.after), "n": report.before.rows}
         low, high = old.interval
         knows, way = words("reason.kept.knows_and", names=names) if known else "", direction((-high, -low))
         slightly = way == "same" and old.after < old.before
         kept = words(f"reason.kept.accuracy_{'slightly' if slightly else way}", **change)
-        return knows + kept + missed + _since(report.lost_since, words)
+        return gone + knows + kept + missed + _since(report.lost_since, words)
+
+    def doubtful(self, report: Report) -> int:
+        return len(report.batch.suspect_rows)
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""

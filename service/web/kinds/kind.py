@@ -78,7 +78,8 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     name: as a target says it; keys of sentences that each kind has end with it. show, tick: a value as text, and on an
     axis · ends: of that axis · less_is_better: values are errors · has_intervals: values have a 95 % interval.
     series: lines of the chart of versions · columns: of their table, keys of `model.column`.
-    rules: kinds whose sentences of rules it takes, its own first.
+    rules: kinds whose sentences of rules it takes, its own first · units: of the value and the limit of rules, keys of
+    `version.unit`, or "percent", by the name of the rule.
     doubts: columns of doubtful rows, keys of `batch`, "n" beside those of numbers · right: key of the column of what is
     right, where it can be corrected · takes_new: rows may bring answers that the model does not know · top: so many
     answers are listed of a row · example: what is right, in a JSON file · answer: reads what the API answers.
@@ -93,6 +94,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     series: tuple[str, ...]
     columns: tuple[str, ...]
     rules: tuple[str, ...]
+    units: Mapping[str, str]
     doubts: Sequence[tuple[str, str]]
     right = "rows.right"
     takes_new = False
@@ -153,6 +155,10 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     @abstractmethod
     def gained(self, report: R, words: Words) -> str:
         """What a version knows now, and what became of what the one before knew."""
+
+    @abstractmethod
+    def doubtful(self, report: R) -> int:
+        """How many rows of its own most likely carry a wrong label or target."""
 
     def notes(self, report: R, words: Words) -> list[str]:
         """What its figures say, beside its notes."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from service.contract.enums import Outcome
 from service.contract.figures import amount
 from service.contract.number_report import Errors, NumberReport, OutlierRow, Region, TestedErrors
 from service.contract.predictions import NumberPredictions, ValuePrediction, ValuesPrediction
@@ -24,6 +25,14 @@ SHOWN = 3
 """Of more numbers a row the errors of these stand in the table of versions; so many rows far out are named."""
 REPAIRS = {"/": "divided", "*": "multiplied", "°C": "fahrenheit", "°F": "celsius"}
 """With what the factor of a report begins -> what mends targets in a wrong unit."""
+UNITS = {
+    **dict.fromkeys(("first_version", "outliers"), "chance"),
+    **dict.fromkeys(("wrong_unit", "contradicts_everything", "disagrees_broadly"), "times"),
+    **dict.fromkeys(("one_value", "forgets", "worst_region", "slow_loss", "learned_nothing"), "percent"),
+    "unlearnable": "correlation",
+    "wrong_columns": "columns",
+}
+"""Units of values and limits of rules."""
 Ends = tuple[float | None, float | None]
 UNKNOWN: Ends = None, None
 RANGES, NUMBERS = Bars("range"), Bars("number", drawn=False)
@@ -37,12 +46,13 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
     has_intervals = False
     series, columns = ("error", "own", "yardstick"), ("tested", "error")
     rules = ("number", "class")
+    units = UNITS
     doubts = (("target", "n"), ("expected", "n"), ("off", "n"))
     example = '"targets": [505.1, …]'
     answer = TypeAdapter(NumberPredictions)
 
     def good(self, report: NumberReport, words: Words, target: NumberTarget | None = None) -> str:
-        if (tested := report.tested) is not None:
+        if (tested := _tested(report)) is not None:
             said = words("good.tested", error=_off(tested, words), rows=tested.rows, n=tested.batches)
         elif (after := _judged(report)) is not None:
             said = words("good.error" if report.before else "good.first_error", error=_off(after, words), n=after.rows)
@@ -54,7 +64,7 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         return f"{said} {words(f'good.beside.{name}', error=amount(error))}"
 
     def figures(self, report: NumberReport, words: Words, of_live: bool = False) -> Figures:
-        facts, tested = [], report.tested
+        facts, tested = [], _tested(report)
         if (after := _judged(report)) is not None and not after.numbers:
             own = "model.fact.error" if report.before else "model.fact.first_error"
             shown = (("model.fact.tested", tested), (own, after))
@@ -64,6 +74,8 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
                 if errors is not None
             ]
         said = [words("measured.tested_number", n=tested.batches)] if tested is not None and not tested.numbers else []
+        if tested is None and report.tested is not None:
+            said = [words("measured.batch_apart")]
         forgotten, since = self.forgotten(report.forgetting, words)
         return facts + forgotten, said + since
 
@@ -130,6 +142,9 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
         kept = words(f"reason.kept.error_{'beyond' if way == 'worse' and beyond else way}", **change)
         return f"{self.how_good(report, words)}{kept}"
 
+    def doubtful(self, report: NumberReport) -> int:
+        return len(report.batch.far_rows)
+
     def notes(self, report: NumberReport, words: Words) -> list[str]:
         far = report.batch.far_rows
         named = [(of.row, amount(of.target), amount(of.value)) for of in far[:SHOWN]]
@@ -175,6 +190,11 @@ class NumberKind(Kind[NumberTarget, NumberReport, Errors, NumberPredictions, Out
             [[cell for value, ends in row for cell in (value, *ends)] for row in rows],
             note=words("predict.ends", level=level) if rows[0][0][1] != UNKNOWN else "",
         )
+
+
+def _tested(report: NumberReport) -> TestedErrors | None:
+    """Errors on the last batches as they came. Where the gate stopped a batch, they tell of that and of no version."""
+    return report.tested if report.gate.outcome is Outcome.PASS else None
 
 
 def _judged(report: NumberReport) -> Errors | None:

@@ -38,6 +38,6 @@ ROUTES: tuple[Route, ...] = (
     *keys.ROUTES,
     limits.ROUTE,
     audit.ROUTE,
-    docs.ROUTE,
+    *docs.ROUTES,
     *sign_in.ROUTES,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from service.contract.enums import JSON
+from service.contract.enums import JSON, Verdict
 from service.web.view import Answer, Route, Shown, View
 
 DESCRIPTION = "/openapi.json"
@@ -86,4 +86,30 @@ def _type(schema: Schema, schemas: Schema) -> str:
     return str(schema.get("type", "any"))
 
 
-ROUTE = Route("/docs", show)
+def gate(view: View) -> Answer:
+    """What verdicts and rules of the gate mean, and what helps."""
+    return Shown("gate.html", {"verdicts": [*Verdict], "rules": RULES}, json=DESCRIPTION)
+
+
+RULES = {
+    "first_version": 0,
+    "unlearnable": 1,
+    "contradicts_everything": 2,
+    "wrong_unit": 2,
+    "one_value": 2,
+    "contradicts_class": 3,
+    "outliers": 3,
+    "disagrees_broadly": 4,
+    "forgets": 5,
+    "intrudes": 6,
+    "new_class_not_learned": 7,
+    "worst_class": 8,
+    "worst_region": 8,
+    "slow_loss": 9,
+    "learned_nothing": 10,
+    "sound": 11,
+    "renames": 12,
+    "wrong_columns": 13,
+}
+"""Rules of the gate, of classes and of numbers, with their numbers."""
+ROUTES = (Route("/docs", show), Route("/docs/gate", gate))

@@ -7,6 +7,7 @@ chosen; without a script it is chosen once more.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from service.contract.body_limits import Limits
 from service.contract.enums import CSV
 from service.contract.requests import ModelName
 from service.contract.resources import Model, Update
-from service.guessing.class_counts import SHOWN_SLIPS, likely_slips, rare_classes
+from service.guessing.class_counts import likely_slips, rare_classes
 from service.guessing.column_facts import ColumnFacts, doubts, gap_words, input_of, vector_of
 from service.guessing.csv_dialect import SaidDialect
 from service.guessing.csv_facts import check_label, check_one_answer, facts_of
@@ -27,7 +28,8 @@ from service.guessing.unguessable import Unguessable
 from service.web.browser import headers_of
 from service.web.client import Refused, Sending, address
 from service.web.forms import as_words, whole, words_in
-from service.web.kinds.class_kind import counted
+from service.web.kinds.class_kind import counted as counted_labels
+from service.web.pages.data.new_labels import NewLabel, chosen, counted, new_labels, said
 from service.web.pages.data.send import WRITTEN, asks_gaps, beside, unreadable, written
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
@@ -51,6 +53,7 @@ EXAMPLES, LONG = 3, 60
 """Cells of a column that are shown, and characters of each that a form carries on."""
 MEGABYTE = 1024**2
 NAME: TypeAdapter[str] = TypeAdapter(ModelName)
+CLASSES: TypeAdapter[list[str]] = TypeAdapter(list[str])
 NAMED: TypeAdapter[list[tuple[str, str, bool, list[str]]]] = TypeAdapter(list[tuple[str, str, bool, list[str]]])
 """What the form carries of each column: name, guessed kind, whether it is a target, and its first cells."""
 
@@ -114,24 +117,47 @@ def look(view: View) -> Answer:
     form["gaps"] = as_words(gaps)
     form |= dict.fromkeys(WRITTEN, "")
     form |= dialect.said
+    counts = counted(lines, label, [*gaps])
+    form |= _classes_of("" if measures or slip else label, counts, view.head.whole)
     looked = {
         "rows": len(lines) - 1,
         "whole": view.head.whole,
         "written": written(dialect, view.words),
-        "classes": "" if measures or slip else _classes(lines, label, list(gaps), view.words),
+        "classes": "" if measures or slip else _classes(counts, label, view.words),
         "gaps": [view.words("make.gap", word=word, names=names) for word, names in gaps.items()],
         "doubts": [
             view.words(f"make.doubt_{why}", column=n, cell=cell, **dialect.forms)
             for why, n, cell in [*slips, *doubts({"kind": form["kind"]}, inputs)]
         ],
     }
-    return _confirm(form, _columns_of(facts, lines), slip, looked)
+    return _confirm(form, _columns_of(facts, lines), slip, looked, labels=_slips(form, counts, view))
+
+
+def _classes_of(label: str, counts: Mapping[str, int], whole: bool) -> dict[str, str]:
+    """What the form carries of the classes of a file where some may be slips: the others, and of which column."""
+    slips = likely_slips(counts) if label else {}
+    others = json.dumps([name for name in counts if name not in slips]) if slips else ""
+    return {"labels_of": label if slips else "", "classes": others, "whole": "on" if whole else ""}
+
+
+def _slips(form: Mapping[str, str], counts: Mapping[str, int], view: View) -> list[NewLabel]:
+    """Labels that may be slips, to be ticked where they are meant."""
+    if not form["labels_of"]:
+        return []
+    slips = likely_slips(counts)
+    return new_labels(counts, [name for name in counts if name not in slips], view.form, view.words)[0]
+
+
+def _unmeant(form: Mapping[str, str]) -> set[str]:
+    """Labels that may be slips and are not ticked."""
+    of_column = form.get("labels_of") and form.get("labels_of") == form.get("target")
+    return {*said(form)} - {*chosen(form)} if of_column and form.get("predicts") == "class" else set()
 
 
 def sending(view: View, _: str) -> Sending | None:
     """Where the file goes, and the model that it is the first of; None where `send` asks what is predicted."""
-    form = view.form
-    if _measured_classes(form):
+    form, unmeant = view.form, _unmeant(view.form)
+    if _measured_classes(form) or (unmeant and not form.get("whole")):
         return None
     others = [column for column in _chosen(form) if column.name != form.get("target")]
     inputs = [column for column in others if column.kind != OUT]
@@ -146,9 +172,11 @@ def sending(view: View, _: str) -> Sending | None:
     left_out = [column.name for column in others if column.kind == OUT]
     query["gaps"] = words_in(form.get("gaps", ""))
     query |= {name: form[name] for name in WRITTEN if form.get(name)}
-    if predicts == "class":
-        query["new_classes"] = "allow"
     made = {"name": name, "input": spec, "target": target, "leave_out": left_out}
+    if unmeant:
+        made["classes"] = [*_named_classes(form), *chosen(form)]
+    elif predicts == "class":
+        query["new_classes"] = "allow"
     return Sending(address("models", name, "updates"), CSV, query, made)
 
 
@@ -158,13 +186,35 @@ def send(view: View) -> Answer:
     if _measured_classes(form):
         wrong = {"predicts": view.words("make.numbers", column=form["target"])}
         form |= {"predicts": "number", "asked": form["target"]}
+    elif view.sent is None and _unmeant(form) and view.head is not None:
+        wrong = {"file": view.words("make.slips_of_long")}
     elif view.sent is not None:
         try:
             return Moved(f"/updates/{view.sent.read(Update).id}")
         except Refused as refused:
             wrong, status = beside(refused.problem, view.words), refused.problem.status
-    names = ("name", "target", "predicts", "asked", "kind", "gaps", *WRITTEN)
-    return _confirm({name: form.get(name, "") for name in names}, _chosen(form), wrong, status=status)
+    names = ("name", "target", "predicts", "asked", "kind", "gaps", "labels_of", "classes", "whole", *WRITTEN)
+    carried = {name: form.get(name, "") for name in names}
+    return _confirm(carried, _chosen(form), wrong, status=status, labels=_again(carried, view))
+
+
+def _again(form: Mapping[str, str], view: View) -> list[NewLabel]:
+    """The labels that may be slips, by the beginning of the file that was sent."""
+    if view.head is None or not form["labels_of"]:
+        return []
+    try:
+        lines, _ = view.head.cells(SaidDialect.of(form))
+    except Unguessable:
+        return []
+    label = form["labels_of"]
+    return _slips(form, counted(lines, label, words_in(form["gaps"])), view) if lines and label in lines[0] else []
+
+
+def _named_classes(form: Mapping[str, str]) -> list[str]:
+    try:
+        return CLASSES.validate_json(form.get("classes", ""))
+    except ValidationError:
+        return []
 
 
 def _measured_classes(form: Mapping[str, str]) -> bool:
@@ -180,8 +230,10 @@ def _confirm(
     wrong: Mapping[str, str],
     looked: Mapping[str, Any] | None = None,
     status: int = 200,
+    labels: Sequence[NewLabel] = (),
 ) -> Shown:
-    """Asks whether the guess is right. `looked`: what is known of the file while it is looked at."""
+    """Asks whether the guess is right. `looked`: what is known of the file while it is looked at; `labels`: those that
+    may be slips."""
     inputs = [column for column in columns if column.name != form["target"] and column.kind != OUT]
     kinds = ["table"]
     if all(column.kind == "number" for column in inputs):
@@ -200,6 +252,7 @@ def _confirm(
         "kinds": kinds if form["kind"] in kinds or form["kind"] not in INPUTS else [form["kind"], *kinds],
         "column_kinds": [*KINDS, OUT],
         "looked": looked,
+        "labels": labels,
         "faults": wrong,
         "asks_gaps": asks_gaps(wrong),
     }
@@ -269,17 +322,15 @@ def _chosen(form: Mapping[str, str]) -> list[Column]:
     ]
 
 
-def _classes(lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str], words: Words) -> str:
+def _classes(counts: Counter[str], label: str, words: Words) -> str:
     """What the labels are; one of a single row may be a slip."""
-    place, width = lines[0].index(label), len(lines[0])
-    counts = Counter(line[place] for line in lines[1:] if len(line) == width and line[place] not in ("", *gaps))
-    said = words("make.classes", column=label, classes=counted(counts.most_common(), words))
-    likely = list(likely_slips(counts).items())[:SHOWN_SLIPS]
-    slips = [words("make.like", n=counts[name], name=name, other=like, rows=counts[like]) for name, like in likely]
+    said = words("make.classes", column=label, classes=counted_labels(counts.most_common(), words))
     rare = rare_classes(counts)
-    slips += [words("make.slip", n=len(rare), names=rare)] if rare else []
-    return " ".join([said, *slips])
+    return " ".join([said, *([words("make.slip", n=len(rare), names=rare)] if rare else [])])
 
 
 CALLS = ("POST /v1/models", "POST /v1/models/{model}/updates")
-ROUTES = (Route("/new", ask, look, looks=True, calls=CALLS), Route("/new/send", ask, send, sending, calls=CALLS))
+ROUTES = (
+    Route("/new", ask, look, looks=True, calls=CALLS),
+    Route("/new/send", ask, send, sending, looks=True, calls=CALLS),
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.contract.enums import Verdict
 from service.contract.resources import Lineage, Model, Version
 from service.contract.resources import Page as Listed
 from service.web.client import address
@@ -61,11 +60,8 @@ def _line(view: View, model: Model) -> Line:
 
 
 def held_now(lineage: Lineage | None) -> list[int]:
-    """Versions made since the live one that wait for a decision, newest first."""
-    if lineage is None:
-        return []
-    newer = [node for node in lineage.versions if node.number > (lineage.live_version or 0) and not node.erased]
-    return [node.number for node in reversed(newer) if node.verdict is Verdict.HELD]
+    """Versions that wait for a decision, newest first."""
+    return [node.number for node in reversed(lineage.versions) if node.waits] if lineage is not None else []
 
 
 ROUTE = Route("/", show)

@@ -44,6 +44,12 @@ main.addEventListener("change", event => {
   if (measured && input.id === "target") {
     document.getElementById(JSON.parse(measured.dataset.measured).includes(input.value) ? "number" : "class").checked = true;
   }
+  const file = input.id === "target" && input.form.querySelector("[data-look]"); // labels are those of the column chosen
+  if (file && looks(file) !== input.form.action && file.files.length) {
+    const now = show(file).then(() => document.getElementById("target")?.focus()).finally(() => { if (looking === now) looking = undefined; });
+    looking = now;
+    return;
+  }
   if (!input.dataset.look || looks(input) === input.form.action || !input.files.length) return;
   const now = show(input).finally(() => { if (looking === now) looking = undefined; });
   looking = now;

@@ -28,7 +28,7 @@ BARE = """[...document.querySelectorAll('main h1, main h2')].filter(heading => {
 }).map(heading => heading.innerText)"""
 """Headings that numbers follow, without a sentence before them."""
 LOOKED_AT = dict.fromkeys(
-    ("limits", "audit", "docs", "updates", "lineage", "lineage-numbers", "disputes", "classes"), "it is read"
+    ("limits", "audit", "docs", "gate", "updates", "lineage", "lineage-numbers", "disputes", "classes"), "it is read"
 )
 WITHOUT = {
     **LOOKED_AT,

@@ -44,6 +44,7 @@ PAGES = {
     "limits": "/limits",
     "audit": "/audit",
     "docs": "/docs",
+    "gate": "/docs/gate",
     "missing": "/models/nobody",
 }
 """By the name of the picture: every page is looked at by every test here."""

@@ -158,9 +158,10 @@ def _copied_noted(assessment: ClassAssessment) -> list[str]:
 
 
 def _old_classes(assessment: ClassAssessment, harm: Harm | None, unmasked: Paired | None) -> OldClasses:
+    gone = sorted({*assessment.old}.difference(assessment.candidate.on_trusted.classes))
     if not assessment.base or not harm or not unmasked:
         nothing = Pair(before=None, after=None)
-        return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None)
+        return OldClasses(before=None, after=None, interval=None, masked=nothing, intrusion=None, gone=gone)
     before = float(assessment.base.on_trusted.right(assessment.trusted).mean())
     masked = assessment.candidate.on_trusted.over(assessment.old).right(assessment.trusted)
     return OldClasses(
@@ -169,6 +170,7 @@ def _old_classes(assessment: ClassAssessment, harm: Harm | None, unmasked: Paire
         interval=unmasked.interval,
         masked=Pair(before=before, after=float(masked.mean())),
         intrusion=harm.intruded / harm.rows,
+        gone=gone,
     )
 
 

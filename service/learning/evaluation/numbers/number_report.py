@@ -128,6 +128,7 @@ def _tested(latest: Sequence[Tested], values: Sequence[Floats], target: NumberTa
         rmse=float(np.sqrt((error**2).mean(0)).mean()),
         r2=explained(targets, error),
         coverage=covered(np.concatenate([t.missed for t in latest]), target.level),
+        level=target.level,
         rows=len(targets),
         batches=sum(len(t.batches) for t in latest),
         numbers=of_each(target.called, np.abs(error)),

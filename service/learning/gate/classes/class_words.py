@@ -19,8 +19,8 @@ VISIBLE = 0.02
 
 class ClassWords(VerdictWords[Report]):
     def gained(self, report: Report) -> str:
-        """Says which classes are new, and what became of the old ones."""
-        new = report.new_classes
+        """Says which classes are new, which are gone, and what became of the old ones."""
+        new, gone = report.new_classes, report.old_classes.gone
         known = sorted(new.names if report.before is None else {*new.names} - {*new.barely})
         knows = f"It knows {listed(known)}" if known else ""
         missed = _barely(report) if new.barely else ""
@@ -34,7 +34,10 @@ class ClassWords(VerdictWords[Report]):
             return f"{knows}{how}{f'; {missed}' if missed else ''}."
         if len(known) > MANY:
             knows = f"It knows {len(known)} new classes"  # a count alone would be taken for all that it knows
-        kept = f"{_old_classes(report.old_classes, report.before.rows)}{_since(report)}"
+        if gone:
+            left = f"No row of {listed(gone, quote=True)} is left, so {'it is' if len(gone) == 1 else 'they are'}"
+            knows = f"{knows}. {left} answered no more" if knows else f"{left} answered no more"
+        kept = f"{_old_classes(report.old_classes, report.before.rows, bool(gone))}{_since(report)}"
         brought = "; ".join(part for part in (knows, missed) if part)
         if missed:
             return f"{raised(brought)}. {raised(kept)}."
@@ -77,19 +80,20 @@ def _since(report: Report) -> str:
     return f", but since version {of.version} they have lost {lost}, {may_be}"
 
 
-def _old_classes(old: OldClasses, trusted: int) -> str:
-    """Says what became of the old classes, on so many trusted rows."""
+def _old_classes(old: OldClasses, trusted: int, some: bool) -> str:
+    """Says what became of the old classes, on so many trusted rows; of `some`, where others are gone."""
+    name = "the other classes" if some else "the old classes"
     if old.before is None or old.after is None or old.interval is None:
-        return "there are no trusted rows of the old classes"
+        return f"there are no trusted rows of {name}"
     low, high = old.interval
     numbers = f"{100 * old.before:.1f} → {percent(old.after)} on {trusted_rows(trusted)}"
     if low > 0:
-        return f"the old classes gained {100 * (old.after - old.before):.1f} points ({numbers})"
+        return f"{name} gained {100 * (old.after - old.before):.1f} points ({numbers})"
     if high >= 0 and old.before - old.after > VISIBLE:
-        return f"a loss of the old classes cannot be told from chance ({numbers})"
+        return f"a loss of {name} cannot be told from chance ({numbers})"
     if high >= 0:
-        return f"the old classes lost nothing measurable ({numbers}, within chance)"
+        return f"{name} lost nothing measurable ({numbers}, within chance)"
     masked = old.masked
     forgot_nothing = masked.before is not None and masked.after is not None and masked.after >= masked.before
     where = ", all of it to the new classes" if forgot_nothing and old.intrusion else ""
-    return f"the old classes lost {100 * (old.before - old.after):.1f} points, which is allowed ({numbers}){where}"
+    return f"{name} lost {100 * (old.before - old.after):.1f} points, which is allowed ({numbers}){where}"

@@ -35,9 +35,11 @@ def show(view: View) -> Answer:
 
 @asks_again(show)
 def learn(view: View) -> Answer:
-    """Orders an update of the batches that the form names, else of all that wait, and shows it."""
+    """Orders an update of the batches that the form names, else of all that wait, and shows it. Where the form says
+    so, as of rows whose labels or targets change on purpose."""
     named = words_in(view.form.get("batches", ""))
-    update = view.api.post(view.path("updates"), Update, {"batches": named or "pending"})
+    expected = {"expect": view.form["expect"]} if "expect" in view.form else {}
+    update = view.api.post(view.path("updates"), Update, {"batches": named or "pending", **expected})
     return Moved(f"/updates/{update.id}")
 
 

@@ -20,6 +20,7 @@ from service.guessing.unguessable import MENDED_BY, Unguessable
 from service.web.client import Refused, Sending
 from service.web.forms import GENERAL, Said, as_words, slug_of, words_in
 from service.web.kinds import kind_of
+from service.web.pages.data.new_labels import chosen, counted, new_labels, said
 from service.web.view import Answer, Moved, Route, Shown, View
 from service.web.words import Words
 
@@ -57,16 +58,25 @@ OF_FILE = (400, 408, 413, 415, 422)
 """Statuses of what is wrong with the file, where no field is named."""
 
 
-def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (), dialect: Dialect = PLAIN) -> Answer:
+def ask(
+    view: View,
+    others: Sequence[str] | None = None,
+    gaps: Sequence[str] = (),
+    dialect: Dialect = PLAIN,
+    labels: Mapping[str, int] | None = None,
+) -> Answer:
     """Says what a file may be, and asks for one. others: columns of a file that was looked at which the model does not
     know, or may be what is predicted, the likeliest first. gaps: what its cells say where nothing is known. dialect:
-    how it is written."""
+    how it is written. labels: rows of each of its labels."""
     model = view.model()
     names = [*places_of(model.input)]
+    new, more = new_labels(labels or {}, model.classes, view.form, view.words)
     facts = {
         "model": model,
         "takes_csv": model.input.kind != "image",
-        "takes_new": kind_of(model.target).takes_new,
+        "new_labels": new,
+        "more_labels": more,
+        "is_long": view.head is not None and not view.head.whole,
         "example": example(model),
         "columns": names if model.input.kind == "table" or len(names) <= LISTED else [],
         "others": others or [],
@@ -78,7 +88,7 @@ def ask(view: View, others: Sequence[str] | None = None, gaps: Sequence[str] = (
         "extra": json.dumps(others) if others else "",
         "is_table": model.input.kind == "table",
         "leave_out": "extra" not in view.form or "leave_out" in view.form,
-        "new_classes": "new_classes" in view.form if view.faults or others is not None else not model.classes,
+        "new_classes": "new_classes" in view.form,
         "faults": view.faults if model.input.kind != "image" else of_file(view.faults),
     }
     return Shown("data/send.html", facts, json=view.path(), status=view.status)
@@ -98,14 +108,14 @@ def look(view: View) -> Answer:
     """Fills in which column of a CSV file is predicted: of a table the one that the model does not know."""
     if view.head is None or view.head.name.lower().endswith(".json"):
         return ask(view, [])
-    model, said = view.model(), SaidDialect.of(view.form)
+    model, written_so = view.model(), SaidDialect.of(view.form)
     known = [*places_of(model.input), *model.leave_out]
     unknown = list[str]()
     several = getattr(model.target, "size", 1) > 1
     try:
-        lines, dialect = view.head.cells(said)
+        lines, dialect = view.head.cells(written_so)
         unknown = [name for name in lines[0] if name not in known] if lines else []
-        dialect = by_cells(lines, dialect, said)
+        dialect = by_cells(lines, dialect, written_so)
         facts = facts_of(lines, dialect=dialect, labels=unknown if places_of(model.input) else ())
     except Unguessable as fault:
         others = [] if several else _choices(label_column(unknown) or "", unknown)
@@ -117,7 +127,19 @@ def look(view: View) -> Answer:
     classes = {*model.classes}
     likely = [name for name in unknown if not classes.isdisjoint(facts[name].values)] or [""]
     guessed = likely[0] if len(likely) == 1 and likely[0] else label_column(facts, known) or ""
-    return ask(view, _choices(called[0] if called[0] in unknown else guessed, unknown), gaps, dialect)
+    others = _choices(called[0] if called[0] in unknown else guessed, unknown)
+    label = view.form.get("target", "")
+    label = label if label in others else others[0]
+    return ask(view, others, gaps, dialect, _labels(view, model, lines, label, gaps))
+
+
+def _labels(
+    view: View, model: Model, lines: Sequence[Sequence[str]], label: str, gaps: Sequence[str]
+) -> Mapping[str, int]:
+    """Rows of each label in a column; none where that is not known, or no classes are predicted."""
+    if not kind_of(model.target).takes_new or not lines or label not in lines[0]:
+        return {}
+    return counted(lines, label, {*gaps, *words_in(view.form.get("gaps", ""))})
 
 
 def _choices(label: str, columns: Sequence[str]) -> list[str]:
@@ -161,10 +183,11 @@ def sending(view: View, name: str) -> Sending:
     query: dict[str, str | list[str]] = {field: view.form[field] for field in FIELDS if view.form.get(field)}
     if "leave_out" in view.form:
         query["leave_out"] = [column for column in _extra(view.form) if column not in ("", query.get("target"))]
-    if "new_classes" in view.form:
+    meant = chosen(view.form)
+    if "new_classes" in view.form and len(meant) == len(said(view.form)):
         query["new_classes"] = "allow"
     query["gaps"] = words_in(view.form.get("gaps", ""))
-    return Sending(path, CSV, query)
+    return Sending(path, CSV, query, classes=meant)
 
 
 def _extra(form: Mapping[str, str]) -> list[str]:
@@ -191,8 +214,20 @@ def act(view: View) -> Answer:
                 view.head.lines(SaidDialect.of(view.form))
             except Unguessable as fault:
                 wrong = view.wrong(unreadable(fault, view.words), wrong.status)
-        return ask(wrong, others or None)
+        return ask(wrong, others or None, labels=_sent_labels(view, others))
     return Moved(f"/updates/{update.id}")
+
+
+def _sent_labels(view: View, others: Sequence[str]) -> Mapping[str, int]:
+    """Rows of each label at the beginning of a file that was refused."""
+    if view.head is None or view.head.name.lower().endswith(".json"):
+        return {}
+    try:
+        lines, _ = view.head.cells(SaidDialect.of(view.form))
+    except Unguessable:
+        return {}
+    first = view.form.get("target") or (others[0] if others else "") or label_column(lines[0] if lines else [])
+    return _labels(view, view.model(), lines, first or "", ())
 
 
 def beside(problem: Problem, words: Words) -> dict[str, str]:

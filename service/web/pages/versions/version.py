@@ -6,16 +6,18 @@ from typing import Any
 
 from service.contract.enums import Verdict
 from service.contract.number_report import AnyReport
-from service.contract.resources import Model, Update, Version
+from service.contract.resources import Lineage, Model, Update, Version
 from service.web.charts.changes import APART, changes
 from service.web.client import address
 from service.web.estimates import Pair
 from service.web.kinds import kind_of
 from service.web.kinds.kind import AnyKind
 from service.web.pages.data.batches import others, stopped
+from service.web.pages.docs import RULES
+from service.web.pages.versions.next_steps import Stopped, next_steps
 from service.web.pages.versions.promote import learned_by
 from service.web.reasons import method_sentence, note_sentences, rule_sentence, verdict_sentence
-from service.web.verdicts import COLOURS, rule_name, short
+from service.web.verdicts import COLOURS, measured, rule_name, short
 from service.web.view import Answer, Route, Shown, View
 from service.web.words import Words
 
@@ -41,16 +43,28 @@ def show(view: View) -> Answer:
         "then": words("version.then") if verdict is Verdict.PROMOTED and not version.live else "",
         "why": verdict_sentence(verdict, version.number, version.parent, report, words),
         "method": method_sentence(update, report, words) if update is not None else "",
-        "waits": verdict is Verdict.HELD,
         "stopped": not version.live and verdict not in (Verdict.PROMOTED, None),
-        "batches": stopped(view, update) if update is not None else [],
-        "others": others(view, update) if update is not None else [],
-        "outdated": verdict in WAITING and _outdated(view, model, version),
+        **_next(view, model, version, update),
         "kind": kind,
         "good": kind.how_good(report, words, model.target if version.parent is None else None),
         **(_reported(report, version, kind, words) if report is not None else {}),
     }
     return Shown("version.html", facts, json=view.path("versions", version.number))
+
+
+def _next(view: View, model: Model, version: Version, update: Update | None) -> dict[str, Any]:
+    """What can be done about it, where it was stopped, and the batches of its update if they are several."""
+    facts: dict[str, Any] = {"steps": [], "batches": [], "settled": False}
+    verdict = update.verdict if update is not None else None
+    if update is None or verdict in (Verdict.PROMOTED, None) or version.live or version.erased_at is not None:
+        return facts
+    lineage = view.api.find(view.path("lineage"), Lineage, after=version.number - 1, before=version.number + 1)
+    if lineage is not None and any(node.in_live for node in lineage.versions):
+        return facts | {"settled": True}
+    batches = stopped(view, update)
+    outdated = verdict in WAITING and _outdated(view, model, version)
+    of = Stopped(model, version, verdict, batches, others(view, update), outdated)
+    return {**facts, "steps": next_steps(of, view.words), "batches": batches if len(batches) > 1 else []}
 
 
 def _outdated(view: View, model: Model, version: Version) -> bool:
@@ -70,9 +84,16 @@ def _reported(report: AnyReport, version: Version, kind: AnyKind, words: Words) 
         "changed": changed,
         "chart": changes(noted, kind.tick, kind.ends, words(f"version.chart_{bars.of}")) if bars.drawn else None,
         "rules": [
-            (rule, rule_name(rule, report, words), rule_sentence(rule, version.parent, report, words))
+            (
+                rule,
+                rule_name(rule, report, words),
+                measured(rule.value, rule, report, words),
+                measured(rule.limit, rule, report, words),
+                rule_sentence(rule, version.parent, report, words),
+            )
             for rule in report.gate.rules
         ],
+        "explained": RULES,
         "notes": note_sentences(report, words),
     }
 

@@ -488,6 +488,11 @@ def test_a_promoted_version_says_what_it_knows_and_what_the_old_classes_lost() -
         a, base=says("ab", "ab" * 194 + "ba" * 6), candidate=says("abn", "ab" * 200), yardstick=says("abn", "ab" * 200)
     )
     assert "the old classes gained 3.0 points (97.0 → 100.0 % on 400 trusted rows)" in spoken(better)
+    fewer = changed(a, base=says("abc", "ab" * 195 + "ba" * 5))
+    assert (
+        'It knows n. No row of "c" is left, so it is answered no more; the other classes lost nothing measurable'
+        in spoken(fewer)
+    )
     given = says("abn", "ab" * 194 + "nn" * 6)
     costly = changed(a, base=says("ab", "ab" * 200), candidate=given, yardstick=given)
     assert "the old classes lost 3.0 points, which is allowed (100.0 → 97.0 % on 400 trusted rows)" in spoken(costly)

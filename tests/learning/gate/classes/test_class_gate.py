@@ -453,8 +453,8 @@ def test_what_the_live_version_has_lost_already_stops_no_update() -> None:
 def test_to_go_back_is_said_only_where_the_live_version_had_lost_most_of_it() -> None:
     since = replace(lost(60, 17, 1000), lacks=("8", "9"))
     for worse, said in (
-        (0, "None of that came before this update: look at its rows, or"),
-        (21, "0.4 points of that came before this update: look at its rows, or"),
+        (0, "None of that came before this update: look at its rows, take the batch back, or"),
+        (21, "0.4 points of that came before this update: look at its rows, take the batch back, or"),
         (50, '3.3 points of that came before this update: go back to version 12, which does not know "8" and "9", or'),
     ):
         report = judge(Measured(live=15, since=(replace(since, live=lost(worse, 17 if worse else 0, 1000)),)), POLICY)
@@ -492,8 +492,8 @@ def test_losses_of_one_class_add_up() -> None:
     assert report.outcome is Outcome.UNDECIDED
     assert report.why == (
         'Held: small losses add up: "3" lost 16 points since version 12, on 100 rows. Version 15 stays live. None of '
-        "that came before this update: look at its rows, or promote this one: then it is what later ones are compared "
-        "with."
+        "that came before this update: look at its rows, take the batch back, or promote this one: then it is what "
+        "later ones are compared with."
     )
     assert not fired(Measured(live=15, since=(lost(10, 1, 1000, **{"3": Paired(100, 10, 0)}),)))
     # 5 of 20 rows: p = 1 in 32, which is no evidence of one class among two

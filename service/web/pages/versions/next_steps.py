@@ -1,0 +1,124 @@
+"""What can be done about a version that was stopped: first what its verdict proposes; to make it live against the gate
+comes last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service.contract.enums import Outcome, Verdict
+from service.contract.report import MOVE
+from service.contract.resources import Model, Version
+from service.web.kinds import kind_of
+from service.web.verdicts import deciding
+from service.web.words import Words
+
+ROWS_AT_FAULT = ("wrong_columns", "wrong_unit", "one_value", "unlearnable", "contradicts_everything")
+"""Rules that find the rows at fault, and not what was made of them."""
+ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "first_version", "learned_nothing")
+"""Rules that cannot tell who is right."""
+RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
+"""Rules of classes that fire, too, where labels change on purpose."""
+
+MOST = 100
+"""Doubtful rows that a report names at most: where it names so many, they are not some of the batch alone."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence on when to do it, the address and the words of its button. `fields`: of a form that is sent there;
+    none of a link."""
+
+    when: str
+    to: str
+    label: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A version that was stopped. `batches`: those of its update, and whether each can be taken back still; `others`:
+    those to learn without any that stands out; `outdated`: another version went live since, and lacks what it has."""
+
+    model: Model
+    version: Version
+    verdict: Verdict
+    batches: Sequence[tuple[str, bool]]
+    others: Sequence[str]
+    outdated: bool
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that decided; "" where none fired."""
+        rule = deciding(self.version.report)
+        return rule.name if rule is not None else ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it passed every check."""
+        report = self.version.report
+        return report is not None and report.gate.outcome is Outcome.PASS
+
+
+def next_steps(of: Stopped, words: Words) -> list[Step]:
+    """In the order of its page."""
+    at = f"/models/{of.model.name}"
+    promote = f"{at}/versions/{of.version.number}/promote"
+    rows, again = _rows(of, at, words), _again(of, at, words)
+    live = Step(words(f"next.{_live(of)}"), promote, words("promote.link"))
+    first = []
+    if of.outdated:
+        live_now = of.model.live_version
+        label = words("promote.rebase", live=live_now)
+        first = [Step(words("promote.moved", live=live_now), promote, label, {"rebase": "on"})]
+    if of.others:
+        sent = {"batches": " ".join(of.others)}
+        first.append(Step(words("next.others"), f"{at}/learn", words("batches.learn_others"), sent))
+    if of.ready:
+        return [*first, live, *rows["take"]]
+    if of.verdict is Verdict.SUPERSEDED:
+        return [*first, *rows["take"], live]
+    if of.rule in ROWS_AT_FAULT:
+        return [*first, *rows["take"], *(rows["correct"] or rows["compare"]), *again, live]
+    if of.rule in ONLY_A_PERSON and of.verdict is Verdict.HELD:
+        return [*first, *rows["look"], *rows["correct"], *again, live, *rows["take"]]
+    more = [Step(words("next.more"), f"{at}/send", words("send.link"))]
+    if of.verdict is Verdict.HELD:
+        return [*first, *rows["compare"], *more, live, *rows["take"]]
+    return [*first, *rows["compare"], *rows["correct"], *more, *again, *rows["take"], live]
+
+
+def _live(of: Stopped) -> str:
+    if of.ready:
+        return "ready"
+    return "against" if of.verdict is Verdict.REJECTED else "right"
+
+
+def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
+    """What can be done about the one batch of an update; of several its page has a list."""
+    steps: dict[str, list[Step]] = {"take": [], "correct": [], "look": [], "compare": []}
+    if len(of.batches) != 1:
+        return steps
+    batch, there = of.batches[0]
+    page = f"{at}/batches/{batch}"
+    look = words("version.batch", id=batch)
+    steps |= {name: [Step(words(f"next.{name}"), page, look)] for name in ("look", "compare")}
+    if there:
+        faulty = "take" if of.rule in ROWS_AT_FAULT else "take_unwanted"
+        steps["take"] = [Step(words(f"next.{faulty}"), f"{page}/retract", words("retract.link"))]
+        report = of.version.report
+        if report is not None and 0 < (doubtful := kind_of(report).doubtful(report)) < MOST:
+            label = words("correct.suspects", n=doubtful)
+            steps["correct"] = [Step(words("next.correct"), f"{page}/correct?suspects=on", label)]
+    return steps
+
+
+def _again(of: Stopped, at: str, words: Words) -> list[Step]:
+    """Learning its batches again as rows of a world that has changed, where that is what the rules asked."""
+    report = of.version.report
+    expects = of.model.target.expects
+    asked = of.rule in RELABELLED if of.model.target.has_classes else report is not None and MOVE in report.gate.why
+    if not asked or not of.batches or not all(there for _, there in of.batches):
+        return []
+    sent = {"batches": " ".join(batch for batch, _ in of.batches), "expect": expects}
+    return [Step(words(f"next.expect_{expects}"), f"{at}/learn", words(f"next.do_expect_{expects}"), sent)]

@@ -1,0 +1,108 @@
+"""What the page of a stopped version proposes, in which order, and in which unit it says what rules measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.contract.enums import Outcome, Severity, Verdict
+from service.contract.number_report import AnyReport, NumberReport
+from service.contract.report import GateReport, Report
+from service.contract.resources import Model, Version
+from service.contract.targets.class_target import ClassTarget
+from service.learning.gate.classes.class_gate import RULES as CLASS_RULES
+from service.learning.gate.gate import Finding, decided
+from service.learning.gate.numbers.number_gate import NUMBER_RULES
+from service.web.kinds import KINDS
+from service.web.pages.docs import RULES
+from service.web.pages.versions.next_steps import Stopped, next_steps
+from service.web.reasons import rule_sentence
+from service.web.verdicts import measured
+from service.web.words import LANGUAGES, Words
+from tests.web.test_reasons import report, rule
+
+BATCH = "bat_1"
+EN = Words("en")
+
+
+def stopped(name: str, verdict: Verdict, **members: Any) -> list[tuple[str, str]]:
+    """What is proposed where that rule decided: the last part of the address and the button."""
+    severity = Severity.HELD if verdict is Verdict.HELD else Severity.REJECTED
+    made = report(fires=rule(name, severity=severity))
+    made = made.model_copy(update={"gate": made.gate.model_copy(update={"outcome": Outcome.FAIL}), **members})
+    of = _stopped(made, verdict)
+    return [(step.to.partition("?")[0].rpartition("/")[2], step.label) for step in next_steps(of, EN)]
+
+
+def _stopped(made: AnyReport, verdict: Verdict, **members: Any) -> Stopped:
+    """Version 3 of a model that answers with version 2."""
+    told: dict[str, Any] = {"name": "wine", "live_version": 2, "target": ClassTarget(kind="class")}
+    model = Model.model_construct(**{**dict.fromkeys(Model.model_fields), **told})
+    version = Version.model_construct(**{**dict.fromkeys(Version.model_fields), "number": 3, "report": made})
+    return replace(Stopped(model, version, verdict, [(BATCH, True)], [], False), **members)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_step_has_words(language: str) -> None:
+    for name in RULES:
+        for verdict in (Verdict.HELD, Verdict.REJECTED, Verdict.SUPERSEDED):
+            of = _stopped(report(fires=rule(name)), verdict, others=[BATCH], outdated=True)
+            assert all(step.when and step.label for step in next_steps(of, Words(language)))
+
+
+def test_what_is_rejected_for_its_rows_is_taken_back_first_and_made_live_last() -> None:
+    assert stopped("contradicts_everything", Verdict.REJECTED) == [
+        ("retract", "Take it back…"),
+        (BATCH, f"Look at batch {BATCH}"),
+        ("learn", "Learn it again: labels changed on purpose"),
+        ("promote", "Make it live…"),
+    ]
+    assert [at for at, _ in stopped("forgets", Verdict.REJECTED)] == [BATCH, "send", "retract", "promote"]
+
+
+def test_what_only_a_person_can_tell_begins_with_the_rows() -> None:
+    assert [at for at, _ in stopped("contradicts_class", Verdict.HELD)] == [BATCH, "learn", "promote", "retract"]
+
+
+def test_what_passed_every_check_is_made_live_first() -> None:
+    steps = next_steps(_stopped(report(), Verdict.HELD), EN)
+    assert [step.to.rpartition("/")[2] for step in steps] == ["promote", "retract"]
+
+
+def test_every_rule_has_a_unit_and_a_place_among_the_docs() -> None:
+    assert {name: number for number, name, _ in (*CLASS_RULES, *NUMBER_RULES)} | {"sound": 11} == RULES
+    for kind, rules in (("class", CLASS_RULES), ("number", NUMBER_RULES)):
+        assert {name for _, name, _ in rules} - {"sound"} == {*KINDS[kind].units}
+    for language in LANGUAGES:
+        words = Words(language)
+        assert all(f"gate.{part}.{name}" in words for part in ("means", "do") for name in (*RULES, *Verdict))
+
+
+def test_values_and_limits_have_their_unit() -> None:
+    def shown(of: Any, name: str, figure: float | None) -> str:
+        return measured(figure, rule(name), report(of), EN)
+
+    assert shown(Report, "forgets", 0.584) == "58.4 points"
+    assert shown(Report, "contradicts_class", 1.0) == "100.0\N{NO-BREAK SPACE}%"
+    assert shown(Report, "contradicts_class", 2.89) == "–"
+    assert shown(Report, "first_version", 0.01) == "p = 0.01"
+    assert shown(NumberReport, "unlearnable", 0.951) == "0.951 (rank correlation)"
+    assert shown(NumberReport, "contradicts_everything", 16.5) == "16.5 times"
+    assert shown(NumberReport, "forgets", 0.1) == "10.0\N{NO-BREAK SPACE}%"
+    assert shown(NumberReport, "sound", None) == "–"
+
+
+def test_nobody_is_told_to_promote_what_another_rule_rejects() -> None:
+    held = Finding("It lost a little.", 0.1, 0.04, Severity.HELD, "Promote it.")
+    rejected = Finding("It forgot.", 0.5, 0.02, Severity.REJECTED, "Look at the rows.")
+    both = decided({(5, "forgets"): rejected, (9, "slow_loss"): held}, 2, False)
+    assert [of.why for of in both.rules] == ["It forgot. Look at the rows.", "It lost a little."]
+    assert "Promote it." in decided({(9, "slow_loss"): held}, 2, False).why
+    japanese = Words("ja")
+    slow = rule("slow_loss", severity=Severity.HELD, figures={"version": 1})
+    for outcome, says in ((Outcome.UNDECIDED, True), (Outcome.FAIL, False)):
+        made = report(fires=slow)
+        made = made.model_copy(update={"gate": GateReport(outcome=outcome, rules=[slow], why=slow.why)})
+        assert ("公開してください" in rule_sentence(slow, 2, made, japanese)) is says
