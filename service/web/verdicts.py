@@ -38,8 +38,8 @@ def measured(figure: float | None, rule: Rule, report: AnyReport, words: Words) 
     unit = kind_of(report).units.get(rule.name)
     if figure is None or unit is None:
         return "–"
-    if unit == "percent":
-        return percent(figure) if figure <= 1 or report.kind != "class" else "–"  # no share is as large: it cannot fire
+    if unit in ("percent", "share"):
+        return percent(figure) if unit == "percent" or figure <= 1 else "–"  # no share is as large: it cannot fire
     if unit == "points":
         return words("version.points", points=f"{100 * figure:.1f}".replace("-", "−"))
     return words(f"version.unit.{unit}", value=words.figure(figure, rule.limit))

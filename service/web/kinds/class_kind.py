@@ -32,10 +32,12 @@ UNITS = {
     **dict.fromkeys(("first_version", "learned_nothing"), "chance"),
     **dict.fromkeys(("unlearnable", "contradicts_everything", "disagrees_broadly"), "points"),
     **dict.fromkeys(("forgets", "intrudes", "worst_class", "slow_loss"), "points"),
-    **dict.fromkeys(("contradicts_class", "renames", "new_class_not_learned"), "percent"),
+    **dict.fromkeys(("contradicts_class", "renames", "new_class_not_learned"), "share"),
     "wrong_columns": "columns",
 }
 """Units of values and limits of rules."""
+RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
+"""Rules that fire, too, where labels change on purpose."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,9 @@ class ClassKind(Kind[ClassTarget, Report, Score, Predictions, SuspectRow]):
 
     def doubtful(self, report: Report) -> int:
         return len(report.batch.suspect_rows)
+
+    def may_be_meant(self, report: Report, rule: str) -> bool:
+        return rule in RELABELLED
 
     def holds(self, batch: Batch, words: Words) -> str:
         """Its labels with their rows, those with most first."""

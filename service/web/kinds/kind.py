@@ -79,7 +79,7 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     axis · ends: of that axis · less_is_better: values are errors · has_intervals: values have a 95 % interval.
     series: lines of the chart of versions · columns: of their table, keys of `model.column`.
     rules: kinds whose sentences of rules it takes, its own first · units: of the value and the limit of rules, keys of
-    `version.unit`, or "percent", by the name of the rule.
+    `version.unit`, "percent", or "share" of what is never more than all, by the name of the rule.
     doubts: columns of doubtful rows, keys of `batch`, "n" beside those of numbers · right: key of the column of what is
     right, where it can be corrected · takes_new: rows may bring answers that the model does not know · top: so many
     answers are listed of a row · example: what is right, in a JSON file · answer: reads what the API answers.
@@ -159,6 +159,10 @@ class Kind(ABC, Generic[T, R, S, A, D]):
     @abstractmethod
     def doubtful(self, report: R) -> int:
         """How many rows of its own most likely carry a wrong label or target."""
+
+    @abstractmethod
+    def may_be_meant(self, report: R, rule: str) -> bool:
+        """Whether what this rule found is so, too, where labels or targets change on purpose."""
 
     def notes(self, report: R, words: Words) -> list[str]:
         """What its figures say, beside its notes."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.contract.enums import Outcome, Verdict
-from service.contract.report import MOVE
 from service.contract.resources import Model, Version
 from service.web.kinds import kind_of
 from service.web.verdicts import deciding
@@ -17,8 +16,6 @@ ROWS_AT_FAULT = ("wrong_columns", "wrong_unit", "one_value", "unlearnable", "con
 """Rules that find the rows at fault, and not what was made of them."""
 ONLY_A_PERSON = ("contradicts_class", "disagrees_broadly", "renames", "outliers", "first_version", "learned_nothing")
 """Rules that cannot tell who is right."""
-RELABELLED = ("unlearnable", "contradicts_everything", "contradicts_class", "disagrees_broadly")
-"""Rules of classes that fire, too, where labels change on purpose."""
 
 MOST = 100
 """Doubtful rows that a report names at most: where it names so many, they are not some of the batch alone."""
@@ -115,10 +112,10 @@ def _rows(of: Stopped, at: str, words: Words) -> dict[str, list[Step]]:
 
 def _again(of: Stopped, at: str, words: Words) -> list[Step]:
     """Learning its batches again as rows of a world that has changed, where that is what the rules asked."""
-    report = of.version.report
-    expects = of.model.target.expects
-    asked = of.rule in RELABELLED if of.model.target.has_classes else report is not None and MOVE in report.gate.why
-    if not asked or not of.batches or not all(there for _, there in of.batches):
+    report, expects = of.version.report, of.model.target.expects
+    if report is None or not kind_of(report).may_be_meant(report, of.rule):
+        return []
+    if not of.batches or not all(there for _, there in of.batches):
         return []
     sent = {"batches": " ".join(batch for batch, _ in of.batches), "expect": expects}
     return [Step(words(f"next.expect_{expects}"), f"{at}/learn", words(f"next.do_expect_{expects}"), sent)]
